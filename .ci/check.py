@@ -1,0 +1,44 @@
+"""Whether a test run tested everything: `check.py JUNIT_REPORT` exits with 1 where a test was skipped or none
+ran, or where the environment lacks a part whose tests could leave themselves out."""
+
+import importlib
+import sys
+import xml.etree.ElementTree as ElementTree
+
+PARTS = ("mxnet", "gluoncv", "cv2", "horovod.mxnet", "onnx", "onnxruntime", "tensorboardX", "sklearn")
+
+
+def problems(report):
+    """What is wrong with the run that wrote the JUnit XML file ``report``, a line each."""
+    found = []
+    try:
+        cases = ElementTree.parse(report).getroot().findall(".//testcase")
+    except (OSError, ElementTree.ParseError) as error:
+        return ["pytest left no report ({})".format(error)]
+    if not cases:
+        found.append("no test ran")
+    for case in cases:
+        for mark in case.findall("skipped"):
+            if mark.get("type") != "pytest.xfail":  # a test known to fail did run
+                found.append(
+                    "skipped: {}::{}: {}".format(case.get("classname"), case.get("name"), mark.get("message"))
+                )
+    return found
+
+
+def missing():
+    """A line for each of PARTS that cannot be imported here."""
+    found = []
+    for name in PARTS:
+        try:
+            importlib.import_module(name)
+        except Exception as error:  # a broken package may raise anything
+            found.append("missing: {} ({})".format(name, error))
+    return found
+
+
+if __name__ == "__main__":
+    lines = problems(sys.argv[1]) + missing()
+    for line in lines:
+        print(line)
+    sys.exit(1 if lines else 0)

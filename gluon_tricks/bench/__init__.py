@@ -1,0 +1,24 @@
+"""``gluon-tricks bench``: measurements that print ratios of one run, because machines are noisy and shared."""
+
+import importlib
+
+BENCHES = {
+    "step": "our training loop beside a bare record / backward / update loop of the same network",
+    "data": "our loader beside decoding alone, ImageRecordIter and GluonCV's DataLoader",
+    "infer": "inference: plain, hybridized, fused, INT8 and onnxruntime",
+    "scaling": "images a second for 1 to N workers, KVStore beside Horovod",
+}
+
+
+def add_arguments(parser):
+    """A sub-parser a measurement; each is imported when it is asked for."""
+    commands = parser.add_subparsers(dest="bench", metavar="MEASUREMENT", required=True)
+    for name, help in BENCHES.items():
+        command = commands.add_parser(name, help=help, description=help, allow_abbrev=False)
+        importlib.import_module(__name__ + "." + name).add_arguments(command)
+        command.add_argument("--json", metavar="FILE", help="also write the figures as JSON")
+
+
+def main(args):
+    """Run one measurement."""
+    return importlib.import_module(__name__ + "." + args.bench).main(args)

@@ -1,0 +1,244 @@
+"""``gluon-tricks bench data``: the loader beside decoding alone, ImageRecordIter and GluonCV's DataLoader, in
+one run.
+
+All read the same file and, but for ``decode``, do the same augmentation: random crop, flip, brightness,
+contrast and saturation +-0.4, PCA noise, normalisation (the authors' form, the only one that ImageRecordIter
+knows). The pipelines take turns in short rounds and the median round counts, because other work on the
+machine comes and goes. CPU seconds are those of the whole process and its children, so they compare what a
+core does even where threads differ.
+"""
+
+import concurrent.futures
+import contextlib
+import json
+import os
+import statistics
+import threading
+import time
+
+from .. import config as configuration
+from ..errors import UserError
+
+PIPELINES = ("decode", "loader_float32", "loader_uint8", "image_record_iter", "gluoncv")
+FLAGS = (
+    "rec_train_idx",
+    "input_size",
+    "batch_size",
+    "crop_area",
+    "crop_aspect",
+    "flip",
+    "color_jitter",
+    "color_form",
+    "pca_noise",
+    "seed",
+)
+
+
+def add_arguments(parser):
+    parser.add_argument("--rec", required=True, metavar="FILE", help="RecordIO file of images")
+    parser.add_argument("--threads", default="1,2", metavar="N,N", help="numbers of threads to measure [1,2]")
+    parser.add_argument("--images", type=int, default=512, metavar="N", help="images of a measurement [512]")
+    parser.add_argument(
+        "--rounds", type=int, default=5, metavar="N", help="measurements of each, the median counts [5]"
+    )
+    parser.add_argument(
+        "--pipelines", default=",".join(PIPELINES), metavar="A,B", help="which to measure [all]"
+    )
+    configuration.add_arguments(parser, only=FLAGS)
+
+
+def main(args):
+    threads, pipelines = (
+        parse_list(args.threads, "--threads", int),
+        parse_list(args.pipelines, "--pipelines", str),
+    )
+    for name in pipelines:
+        if name not in PIPELINES:
+            raise UserError(
+                "--pipelines {}: there is no such pipeline; there are {}".format(name, ", ".join(PIPELINES))
+            )
+    if min(threads) < 1 or args.rounds < 1 or args.images < 1:
+        raise UserError("--threads, --rounds and --images have to be at least 1")
+    rows = measure(args, pipelines, threads)
+    print_rows(rows)
+    if args.json:
+        keys = ("pipeline", "threads", "images_per_second", "cpu_seconds_per_1000")
+        try:
+            with open(args.json, "w") as file:
+                json.dump([{key: row[key] for key in keys} for row in rows], file, indent=1)
+                file.write("\n")
+        except OSError as error:
+            raise UserError("--json {}: {}".format(args.json, error.strerror)) from error
+    return 0
+
+
+def parse_list(text, flag, kind):
+    try:
+        values = [kind(part) for part in text.split(",") if part]
+    except ValueError:
+        values = []
+    if not values:
+        raise UserError("{} {!r}: not a list such as 1,2".format(flag, text))
+    return values
+
+
+def measure(args, pipelines, threads):
+    """A row for each pipeline and number of threads, with the figures of every round."""
+    given = {name: getattr(args, name) for name in FLAGS if hasattr(args, name)}
+    given = dict(
+        dict(color_form="gluoncv", rec_train=args.rec, rec_val=args.rec, classes=1 << 24, batch_size=64),
+        **given,
+    )
+    if given.get("color_jitter") == 0:
+        del given["color_form"]
+    rounds = {(name, count): [] for count in threads for name in pipelines}
+    for number in range(args.rounds):
+        for name, count in rounds:
+            config = configuration.resolve(dict(given, num_data_workers=count, seed=number))
+            rounds[name, count].append(timed(globals()[name], config, args.images))
+    return [
+        dict(
+            pipeline=name,
+            threads=count,
+            images_per_second=statistics.median(images / wall for images, wall, _ in figures),
+            cpu_seconds_per_1000=statistics.median(1000 * cpu / images for images, _, cpu in figures),
+            slowest=min(images / wall for images, wall, _ in figures),
+            fastest=max(images / wall for images, wall, _ in figures),
+        )
+        for (name, count), figures in rounds.items()
+    ]
+
+
+def timed(pipeline, config, images):
+    """``(images, wall seconds, CPU seconds)`` of a pipeline over at least ``images`` images, after a warm-up
+    of two batches."""
+    done, start = -2 * config.batch_size, None
+    with contextlib.closing(pipeline(config, images + 2 * config.batch_size)) as batches:
+        for size in batches:
+            done += size
+            if start is None and done >= 0:
+                done, start, cpu = 0, time.perf_counter(), cpu_seconds()
+            elif done >= images:
+                return done, time.perf_counter() - start, cpu_seconds() - cpu
+    raise UserError("--images {}: too few images came".format(images))
+
+
+def cpu_seconds():
+    """CPU time of this process and of its living children."""
+    total, tick = time.process_time(), os.sysconf("SC_CLK_TCK")
+    for name in os.listdir("/proc"):
+        with contextlib.suppress(OSError, ValueError):
+            with open("/proc/{}/stat".format(int(name))) as file:
+                fields = file.read().rpartition(")")[2].split()
+            if int(fields[1]) == os.getpid():
+                total += (int(fields[11]) + int(fields[12])) / tick
+    return total
+
+
+def decode(config, images):
+    """Yields batch sizes: full decoding by libjpeg-turbo and nothing else."""
+    import simplejpeg
+
+    from ..data.records import RecordFile
+
+    slots = threading.Semaphore(8 * config.num_data_workers)
+    with RecordFile(config.rec_train, config.rec_train_idx) as records:
+
+        def decode_one(position):
+            try:
+                simplejpeg.decode_jpeg(records.read(position % len(records))[1])
+            finally:
+                slots.release()
+
+        pool = concurrent.futures.ThreadPoolExecutor(config.num_data_workers)
+        try:
+            for start in range(0, images + config.batch_size, config.batch_size):
+                tasks = []
+                for position in range(start, start + config.batch_size):
+                    slots.acquire()
+                    tasks.append(pool.submit(decode_one, position))
+                for task in tasks:
+                    task.result()
+                yield len(tasks)
+        finally:
+            pool.shutdown()
+
+
+def loader_float32(config, images):
+    """Our loader, float32 batches ready for the network."""
+    from ..data.loader import train_loader
+
+    loader = train_loader(config, config.batch_size)
+    try:
+        for batch in loader.batches(0, images // config.batch_size + 2):
+            yield batch.valid
+    finally:
+        loader.close()
+
+
+def loader_uint8(config, images):
+    """Our loader, uint8 batches whose colour step is left to the device."""
+    config.device_augment = True
+    return loader_float32(config, images)
+
+
+def image_record_iter(config, images):
+    """MXNet's ImageRecordIter."""
+    from ..data.native import train_iterator
+
+    iterator = train_iterator(config, config.batch_size)
+    done = 0
+    while done < images + config.batch_size:
+        iterator.reset()
+        for batch in iterator:
+            batch.data[0].wait_to_read()
+            done += config.batch_size
+            yield config.batch_size
+
+
+def gluoncv(config, images):
+    """GluonCV's way: Gluon's DataLoader, with worker processes, over ImageRecordDataset and its
+    transforms."""
+    import mxnet as mx
+    from mxnet.gluon.data.vision import ImageRecordDataset, transforms
+
+    jitter = config.color_jitter
+    transform = transforms.Compose([
+        transforms.RandomResizedCrop(config.input_size, scale=config.crop_area, ratio=config.crop_aspect),
+        transforms.RandomFlipLeftRight(),
+        transforms.RandomColorJitter(brightness=jitter, contrast=jitter, saturation=jitter),
+        transforms.RandomLighting(config.pca_noise),
+        transforms.ToTensor(),
+        transforms.Normalize([mean / 255 for mean in config.rgb_mean], [std / 255 for std in config.rgb_std]),
+    ])  # fmt: skip
+    loader = mx.gluon.data.DataLoader(
+        ImageRecordDataset(config.rec_train).transform_first(transform), batch_size=config.batch_size,
+        shuffle=True, last_batch="discard", num_workers=config.num_data_workers,
+    )  # fmt: skip
+    done = 0
+    while done < images + config.batch_size:
+        for data, _ in loader:
+            data.wait_to_read()
+            done += config.batch_size
+            yield config.batch_size
+
+
+def print_rows(rows):
+    """A table, and the ratios that matter."""
+    head = ("pipeline", "threads", "images/s", "slowest to fastest", "CPU s / 1000")
+    print("{:18} {:>7} {:>9} {:>19} {:>15}".format(*head))
+    for row in rows:
+        spread = "{slowest:.0f} to {fastest:.0f}".format(**row)
+        line = "{pipeline:18} {threads:7} {images_per_second:9.0f} {spread:>19} {cpu_seconds_per_1000:15.2f}"
+        print(line.format(spread=spread, **row))
+    found = {(row["pipeline"], row["threads"]): row for row in rows}
+    first = rows[0]["threads"]
+    for name in ("loader_float32", "loader_uint8"):
+        for other in ("image_record_iter", "decode"):
+            if (name, first) in found and (other, first) in found:
+                cost, others = (found[one, first]["cpu_seconds_per_1000"] for one in (name, other))
+                text = "{} does {:.2f}x the images of {} with the same CPU time"
+                print(text.format(name, others / cost, other))
+        if (name, 1) in found and (name, 2) in found:
+            one, two = (found[name, threads]["images_per_second"] for threads in (1, 2))
+            print("{} on 2 threads: {:.2f}x one".format(name, two / one))

@@ -1,0 +1,192 @@
+"""Inference side by side: latency and images a second of MXNet plain, hybridized, fused, in INT8, and of onnxruntime.
+
+MXNet reads ``OMP_NUM_THREADS`` once, when it is imported, so each runtime is measured in a process of its own for each
+number of threads. Rounds go over all of them in turn, so that a slow minute of the machine hits all alike. A latency
+is that of one call, from the images in a numpy array to the logits in another.
+"""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+import numpy as np
+
+from ..errors import UserError
+
+RUNTIMES = {
+    "plain": "MXNet, operator by operator",
+    "static": "MXNet, hybridized with static memory",
+    "fused": "MXNet, hybridized, operators fused by oneDNN",
+    "int8": "MXNet, quantised",
+    "onnxruntime": "onnxruntime on our ONNX file",
+}
+# What a runtime should reach, in images a second of another one at the same batch and threads.
+EXPECTED = (("int8", "static", 2.0), ("fused", "plain", 1.0), ("onnxruntime", "plain", 1.1))
+WARM_UP = 3  # calls; memory is laid out in the first, oneDNN reorders the weights in the first two
+FEWEST = 5  # calls a round
+PROCESS_TIMEOUT = 900
+
+
+def add_arguments(parser):
+    """Sizes of the measurement."""
+    parser.add_argument("--model", default="resnet50_v1d", help="network, with made-up parameters [resnet50_v1d]")
+    parser.add_argument("--input-size", type=int, default=224, metavar="N", help="height and width [224]")
+    parser.add_argument("--batch-sizes", type=numbers, default=(1, 8), metavar="N,N", help="images a call [1,8]")
+    parser.add_argument("--threads", type=numbers, default=None, metavar="N,N", help="OMP_NUM_THREADS [1, and all cores]")
+    parser.add_argument("--runtimes", default=",".join(RUNTIMES), metavar="R,R", help="some of " + ", ".join(RUNTIMES))
+    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="rounds over all of them [3]")
+    parser.add_argument("--seconds", type=float, default=2.0, metavar="S", help="measuring time of one row in a round [2]")
+
+
+def numbers(text):
+    """``1,8`` -> (1, 8); ValueError for argparse otherwise."""
+    values = tuple(int(part) for part in text.split(","))
+    if min(values) < 1:
+        raise ValueError
+    return values
+
+
+def main(args):
+    """Print a row for each runtime, batch and thread count, and the ratios; the exit code is 0."""
+    runtimes = args.runtimes.split(",")
+    for name in runtimes:
+        if name not in RUNTIMES:
+            raise UserError("--runtimes {}: there are {}".format(name, ", ".join(RUNTIMES)))
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    threads = args.threads or tuple(sorted({1, cores}))
+    print("{} at {}x{}, {} cores; OMP_NUM_THREADS is set for each process (unset, MXNet uses one core)".format(
+        args.model, args.input_size, args.input_size, cores))  # fmt: skip
+    with tempfile.TemporaryDirectory(prefix="gluon-tricks-") as folder:
+        prepare(folder, args.model, args.input_size, runtimes)
+        rows = measure(folder, runtimes, args.batch_sizes, threads, args.input_size, args.rounds, args.seconds)
+    for row in rows:
+        print("{runtime:12} batch {batch:2d}, {threads} threads: {latency_ms_median:8.2f} ms median, {latency_ms_p99:8.2f} ms p99, "
+              "{images_per_second:7.1f} images/s".format(**row))  # fmt: skip
+    for line in ratios(rows):
+        print(line)
+    if args.json:
+        with open(args.json, "w") as file:
+            json.dump(rows, file, indent=1)
+    return 0
+
+
+def prepare(folder, model, size, runtimes):
+    """Write the network, and the forms of it that the runtimes want, into ``folder``."""
+    import mxnet as mx
+
+    from .. import models
+    from ..deploy import graph as graphs
+    from ..deploy import int8, onnx
+    from ..deploy.fold import fold_batch_norm
+
+    mx.random.seed(0)
+    net = models.get_model(model)
+    net.initialize(mx.init.MSRAPrelu())
+    images = [mx.nd.random.normal(shape=(8, 3, size, size)) for _ in range(4)]
+    net(images[0][:1])  # gives the parameters their shapes
+    with open(os.path.join(folder, "network.json"), "w") as file:
+        json.dump(dict(model=model), file)
+    net.save_parameters(os.path.join(folder, "net.params"))
+    if "onnxruntime" in runtimes:
+        onnx.convert(graphs.trace(net), os.path.join(folder, "model.onnx"), (3, size, size))
+    if "int8" in runtimes:
+        quantized = int8.quantize(fold_batch_norm(graphs.trace(net))[0], images)
+        graphs.save(quantized, os.path.join(folder, "int8-symbol.json"), os.path.join(folder, "int8-0000.params"))
+
+
+def measure(folder, runtimes, batch_sizes, threads, size, rounds, seconds):
+    """Rows of runtime, batch, threads, latency_ms_median, latency_ms_p99 and images_per_second (from the median)."""
+    latencies = {(r, b, t): [] for r in runtimes for b in batch_sizes for t in threads}
+    for _ in range(rounds):
+        for count in threads:
+            for runtime in runtimes:
+                task = dict(folder=folder, runtime=runtime, batch_sizes=batch_sizes, threads=count, size=size, seconds=seconds)
+                for batch, measured in zip(batch_sizes, run_process(task)):
+                    latencies[runtime, batch, count] += measured
+    return [
+        dict(
+            runtime=runtime, batch=batch, threads=count,
+            latency_ms_median=1000 * statistics.median(measured),
+            latency_ms_p99=1000 * float(np.percentile(measured, 99)),
+            images_per_second=batch / statistics.median(measured),
+        )
+        for (runtime, batch, count), measured in latencies.items()
+    ]  # fmt: skip
+
+
+def run_process(task):
+    """The latencies in seconds, a list for each batch size, of one runtime in a process of its own."""
+    environment = dict(os.environ, OMP_NUM_THREADS=str(task["threads"]), MXNET_SUBGRAPH_VERBOSE="0")
+    package = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", "from gluon_tricks.bench import infer; infer.work()"], input=json.dumps(task), env=environment,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, timeout=PROCESS_TIMEOUT,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise UserError("{} took over {} s; use a smaller --input-size".format(task["runtime"], PROCESS_TIMEOUT)) from None
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["exit code {}".format(done.returncode)])[-1]
+        raise UserError("{} cannot be measured: {}".format(task["runtime"], last))
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def work():
+    """The measuring process: reads a task from standard input, prints the latencies."""
+    task = json.load(sys.stdin)
+    result = []
+    for batch in task["batch_sizes"]:
+        images = np.random.default_rng(0).standard_normal((batch, 3, task["size"], task["size"])).astype(np.float32)
+        predict = open_runtime(task["folder"], task["runtime"], task["threads"], images)
+        for _ in range(WARM_UP):
+            predict(images)
+        latencies, began = [], time.perf_counter()
+        while len(latencies) < FEWEST or time.perf_counter() - began < task["seconds"]:
+            started = time.perf_counter()
+            predict(images)
+            latencies.append(time.perf_counter() - started)
+        result.append(latencies)
+    print(json.dumps(result))
+
+
+def open_runtime(folder, runtime, threads, images):
+    """A function from images to logits, both numpy arrays."""
+    if runtime == "onnxruntime":
+        from ..deploy import onnx
+
+        session = onnx.session(os.path.join(folder, "model.onnx"), threads)
+        return lambda images: session.run(None, {"data": images})[0]
+
+    import mxnet as mx
+
+    from .. import models
+    from ..deploy import graph as graphs
+
+    if runtime == "int8":
+        net = graphs.block(graphs.load(os.path.join(folder, "int8-symbol.json"), os.path.join(folder, "int8-0000.params")))
+    else:
+        with open(os.path.join(folder, "network.json")) as file:
+            net = models.get_model(json.load(file)["model"])
+        models.load_parameters(net, os.path.join(folder, "net.params"), ctx=mx.cpu())
+    if runtime == "fused":
+        net.hybridize(static_alloc=True, static_shape=True)
+        net.optimize_for(mx.nd.array(images), backend="MKLDNN", static_alloc=True, static_shape=True)
+    elif runtime != "plain":
+        net.hybridize(static_alloc=True, static_shape=True)
+    return lambda images: net(mx.nd.array(images)).asnumpy()
+
+
+def ratios(rows):
+    """Lines that say what each runtime reaches beside another one, and what it should."""
+    speed = {(row["runtime"], row["batch"], row["threads"]): row["images_per_second"] for row in rows}
+    for name, other, least in EXPECTED:
+        reached = [speed[name, b, t] / speed[other, b, t] for r, b, t in speed if r == name and (other, b, t) in speed]
+        if reached:
+            yield "{} / {}: {:.2f} to {:.2f}, median {:.2f} (expected: at least {:.1f})".format(
+                name, other, min(reached), max(reached), statistics.median(reached), least
+            )

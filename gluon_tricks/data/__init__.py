@@ -1,0 +1,1 @@
+"""Images for training and evaluation: RecordIO files, the paper's augmentation, loaders that make batches."""

@@ -1,0 +1,259 @@
+"""The paper's augmentation (section 2.1): first sample its parameters, then apply them.
+
+Sampling is vectorised over a batch and a pure function of (seed, epoch, record key). Applying has two stages:
+
+1. geometry and hue give an 8-bit RGB image ``(size, size, 3)``;
+2. everything else (saturation, brightness, contrast, PCA noise, normalisation) is affine in RGB, and so is
+folded
+   into one 3x4 matrix per image.
+
+The second stage runs on the host, where it gives float32 ``(3, size, size)``, or on the device for the whole
+batch at once (:func:`apply_on_device`). Between its steps nothing is rounded or cut off at 0 and 255.
+
+The two forms of the colour step, with coefficients c uniform in [1 - j, 1 + j] and g = 0.299 R + 0.587 G +
+0.114 B:
+
+- ``paper``: hue x c_h (in HSV, modulo 360 degrees), then c_s x + (1 - c_s) g, then c_b x.
+- ``gluoncv``: brightness and saturation as above and contrast c_c x + (1 - c_c) mean(g), in any order:
+  without cutting off, the three commute. This is what ImageRecordIter does, but that it rounds and cuts to 8
+  bits after each.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from . import randomness
+from .decode import Scratch, decode
+
+GREY = np.array([0.299, 0.587, 0.114])
+# Principal components of ImageNet's RGB values on the scale 0..255 (Krizhevsky, Sutskever, Hinton 2012,
+# section 4.1).
+PCA_VALUES = np.array([55.46, 4.794, 1.148])
+PCA_VECTORS = np.array([[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]])
+
+CROP_TRIES = 10
+# The columns of an image's uniform numbers: the crop's tries with four each, then one a step, then pairs for
+# the noise.
+FLIP, HUE, SATURATION, BRIGHTNESS, CONTRAST, NOISE = np.cumsum([4 * CROP_TRIES, 1, 1, 1, 1, 1])
+NUMBERS = NOISE + 6
+
+
+class Parameters(NamedTuple):
+    """What happens to each of ``n`` images."""
+
+    crops: np.ndarray  # float64 (n, CROP_TRIES, 4): uniform numbers for area, aspect, y, x; see choose_crop
+    flips: np.ndarray  # bool (n,)
+    hues: np.ndarray  # float64 (n,): the coefficient; 1 leaves the hue alone
+    matrices: np.ndarray  # float32 (n, 3, 4): the affine part, without contrast's offset
+    contrasts: np.ndarray  # float32 (n, 3): times the image's mean grey, the offset that contrast adds
+
+
+class TrainTransform(NamedTuple):
+    """Random crop, flip, colour, PCA noise, normalisation; a step whose amount is zero is off."""
+
+    size: int
+    area: tuple
+    aspect: tuple
+    flip: float
+    jitter: float
+    form: str  # paper or gluoncv
+    noise: float  # standard deviation of the PCA noise's coefficients
+    mean: tuple
+    std: tuple
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(
+            config.input_size, config.crop_area, config.crop_aspect, config.flip, config.color_jitter,
+            config.color_form, config.pca_noise, config.rgb_mean, config.rgb_std,
+        )  # fmt: skip
+
+    def sample(self, seed, epoch, keys):
+        """The :class:`Parameters` of the records with these keys (int64 array) in this epoch."""
+        numbers = randomness.uniforms(randomness.AUGMENT, seed, epoch, keys, NUMBERS)
+        coefficients = 1 + self.jitter * (2 * numbers[:, HUE : CONTRAST + 1] - 1)
+        hue, saturation, brightness, contrast = coefficients.T
+        if self.form == "paper":
+            contrast = np.ones_like(contrast)
+        else:
+            hue = np.ones_like(hue)
+        noise = self.noise * randomness.normals(numbers[:, NOISE:].reshape(-1, 3, 2))
+        matrices, contrasts = self._fold(saturation, brightness, contrast, noise)
+        return Parameters(
+            numbers[:, :FLIP].reshape(-1, CROP_TRIES, 4),
+            numbers[:, FLIP] < self.flip,
+            hue,
+            matrices,
+            contrasts,
+        )
+
+    def _fold(self, saturation, brightness, contrast, noise):
+        """All affine steps of ``n`` images: matrices ``(n, 3, 4)``, factors of the mean grey ``(n, 3)``."""
+        scale = 1 / np.asarray(self.std)
+        linear = saturation[:, None, None] * np.eye(3) + (1 - saturation)[:, None, None] * GREY
+        linear = (brightness * contrast)[:, None, None] * linear
+        offset = noise * PCA_VALUES @ PCA_VECTORS.T - np.asarray(self.mean)
+        matrices = np.concatenate([linear, offset[:, :, None]], axis=2) * scale[:, None]
+        contrasts = (brightness * (1 - contrast))[:, None] * scale
+        return matrices.astype(np.float32), contrasts.astype(np.float32)
+
+    def image(self, payload, parameters, i, out=None, scratch=None):
+        """First stage: crop, resize, flip and hue of an encoded image; uint8 RGB ``(size, size, 3)``.
+
+        Written into ``out`` where given. ValueError when the image is damaged.
+        """
+        scratch = scratch or Scratch()
+        out = np.empty((self.size, self.size, 3), np.uint8) if out is None else out
+        picture = decode(payload, scratch)
+        y, x, height, width = choose_crop(
+            picture.shape[0], picture.shape[1], parameters.crops[i], self.area, self.aspect
+        )
+        resize(picture[y : y + height, x : x + width], out, parameters.flips[i], scratch)
+        if parameters.hues[i] != 1:
+            scale_hue(out, parameters.hues[i], scratch)
+        return out
+
+    def matrix(self, image, parameters, i):
+        """The second stage's float32 matrix ``(3, 4)`` for an image of the first."""
+        if self.form == "paper" or not self.jitter:
+            return parameters.matrices[i]
+        matrix = parameters.matrices[i].copy()
+        matrix[:, 3] += parameters.contrasts[i] * np.float32(mean_grey(image))
+        return matrix
+
+    def apply(self, payload, parameters, i=0):
+        """Both stages: float32 ``(3, size, size)`` of the ``i``-th image."""
+        image = self.image(payload, parameters, i)
+        return apply_on_host(image, self.matrix(image, parameters, i))
+
+
+class EvalTransform(NamedTuple):
+    """Shorter edge to ``round(size / ratio)``, centre crop, normalisation; nothing is random (section
+    2.1)."""
+
+    size: int
+    ratio: float
+    mean: tuple
+    std: tuple
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(config.input_size, config.crop_ratio, config.rgb_mean, config.rgb_std)
+
+    def sample(self, seed, epoch, keys):
+        """The same matrix for every image."""
+        scale = 1 / np.asarray(self.std)
+        matrix = np.column_stack([np.diag(scale), -np.asarray(self.mean) * scale]).astype(np.float32)
+        return np.broadcast_to(matrix, (len(keys), 3, 4))
+
+    def image(self, payload, parameters, i, out=None, scratch=None):
+        """As :meth:`TrainTransform.image`."""
+        import cv2
+
+        scratch = scratch or Scratch()
+        out = np.empty((self.size, self.size, 3), np.uint8) if out is None else out
+        picture = decode(payload, scratch)
+        height, width = resized_shape(
+            picture.shape[0], picture.shape[1], max(self.size, round(self.size / self.ratio))
+        )
+        resized = cv2.resize(picture, (width, height), dst=scratch.array("resized", (height, width, 3)))
+        y, x = (height - self.size) // 2, (width - self.size) // 2
+        np.copyto(out, resized[y : y + self.size, x : x + self.size])
+        return out
+
+    def matrix(self, image, parameters, i):
+        """As :meth:`TrainTransform.matrix`."""
+        return parameters[i]
+
+    apply = TrainTransform.apply
+
+
+def choose_crop(height, width, numbers, area, aspect):
+    """``(y, x, height, width)`` of the crop of an image, from uniform numbers ``(tries, 4)``.
+
+    The area is uniform in its range and so is the logarithm of the aspect ratio (width / height): a crop is
+    as often wide as tall, which is how ImageRecordIter's crops are distributed too. The first rectangle of
+    the tries that lies in the image is taken; where none does (a very long image), the largest centred one
+    whose aspect ratio is 1, or that of the range which is nearest to 1.
+    """
+    for u_area, u_aspect, u_y, u_x in numbers.tolist():
+        pixels = height * width * (area[0] + (area[1] - area[0]) * u_area)
+        ratio = aspect[0] * (aspect[1] / aspect[0]) ** u_aspect
+        h, w = max(1, round((pixels / ratio) ** 0.5)), max(1, round((pixels * ratio) ** 0.5))
+        if h <= height and w <= width:
+            return int(u_y * (height - h + 1)), int(u_x * (width - w + 1)), h, w
+    ratio = min(max(1, aspect[0]), aspect[1])
+    h, w = min(height, max(1, round(width / ratio))), min(width, max(1, round(height * ratio)))
+    return (height - h) // 2, (width - w) // 2, h, w
+
+
+def resized_shape(height, width, short):
+    """The shape with its shorter edge ``short`` and its longer one in proportion, rounded down."""
+    if height <= width:
+        return short, max(short, width * short // height)
+    return max(short, height * short // width), short
+
+
+def resize(picture, out, flip, scratch):
+    """Resize (bilinear) into ``out``, mirrored where ``flip``."""
+    import cv2
+
+    size = out.shape[1], out.shape[0]
+    if flip:
+        cv2.flip(cv2.resize(picture, size, dst=scratch.array("resized", out.shape)), 1, dst=out)
+    else:
+        cv2.resize(picture, size, dst=out)
+
+
+def scale_hue(image, coefficient, scratch):
+    """Multiply the hue (0 to 360 degrees) of an 8-bit RGB image in place; saturation and value of HSV stay.
+
+    Not affine in RGB, so it cannot be in the matrix. In float32, because 8-bit HSV knows just 180 or 256
+    hues.
+    """
+    import cv2
+
+    color = scratch.array("color", image.shape, np.float32)
+    changed = scratch.array("changed", image.shape, np.float32)
+    np.copyto(color, image)
+    cv2.cvtColor(color, cv2.COLOR_RGB2HSV, dst=changed)
+    cv2.transform(changed, np.diag([coefficient, 1, 1]).astype(np.float32), dst=color)
+    cv2.cvtColor(color, cv2.COLOR_HSV2RGB, dst=changed)  # takes the hue modulo 360
+    cv2.convertScaleAbs(changed, dst=image)  # rounds
+
+
+def mean_grey(image):
+    """The mean of 0.299 R + 0.587 G + 0.114 B of an 8-bit image."""
+    import cv2
+
+    return float(np.dot(GREY, cv2.mean(image)[:3]))
+
+
+def apply_on_host(image, matrix, out=None, scratch=None):
+    """uint8 ``(height, width, 3)`` and a matrix ``(3, 4)`` -> float32 ``(3, height, width)``, into ``out``
+    where given."""
+    import cv2
+
+    scratch = scratch or Scratch()
+    out = np.empty((3,) + image.shape[:2], np.float32) if out is None else out
+    color = scratch.array("color", image.shape, np.float32)
+    np.copyto(color, image)
+    cv2.split(cv2.transform(color, matrix, dst=scratch.array("changed", image.shape, np.float32)), list(out))
+    return out
+
+
+def apply_on_device(images, matrices):
+    """The second stage of a batch in one go, on the device of ``images``.
+
+    ``images``: NDArray uint8 (n, height, width, 3); ``matrices``: NDArray float32 (n, 3, 4) on the same
+    device. Returns NDArray float32 (n, 3, height, width).
+    """
+    import mxnet as mx
+
+    n, height, width, _ = images.shape
+    pixels = images.astype("float32").reshape((n, height * width, 3))
+    linear = mx.nd.slice_axis(matrices, axis=2, begin=0, end=3)
+    offset = mx.nd.slice_axis(matrices, axis=2, begin=3, end=4)
+    colored = mx.nd.batch_dot(linear, pixels, transpose_b=True)
+    return mx.nd.broadcast_add(colored, offset).reshape((n, 3, height, width))

@@ -1,0 +1,103 @@
+"""What a RecordIO file holds: counts, classes, the sizes of its images."""
+
+import collections
+
+import numpy as np
+
+from .decode import JPEG, PNG, decode
+from .ordered import Progress, in_order
+from .records import RecordFile
+
+SAMPLE = 1000  # images whose size is looked at
+
+
+def describe(path, workers=1):
+    """What a file holds, as a JSON-able dict. UserError where it cannot be read or a record is damaged."""
+    with RecordFile(path) as file:
+        labels, several = [], 0
+        with Progress("labels", len(file)) as progress:
+            for done, label in enumerate(in_order(file.read_label, range(len(file)), workers), 1):
+                if np.ndim(label):
+                    several += 1
+                else:
+                    labels.append(label)
+                progress.show(done)
+        sample = np.unique(np.linspace(0, len(file) - 1, min(SAMPLE, len(file))).astype(int))
+        images = list(in_order(lambda position: look(file, position), sample.tolist(), workers))
+        report = {
+            "path": path,
+            "bytes": file.size,
+            "records": len(file),
+            "keys": [int(file.keys.min()), int(file.keys.max())],
+            "with_several_labels": several,
+            "sampled_images": len(images),
+            "formats": dict(collections.Counter(kind for kind, _, _, _ in images)),
+        }
+    labels = np.array(labels)
+    if labels.size and np.all(np.abs(labels) < 2**53) and np.all(labels == np.floor(labels)):
+        values, counts = np.unique(labels.astype(np.int64), return_counts=True)
+        report["images_of_class"] = dict(zip([str(value) for value in values], counts.tolist()))
+    elif labels.size:
+        report["labels_from_to"] = [float(np.nanmin(labels)), float(np.nanmax(labels))]
+    for place, name in enumerate(("height", "width", "encoded_bytes"), 1):
+        values = [image[place] for image in images if image[place] is not None]
+        if values:
+            report[name] = dict(
+                zip(("min", "median", "max"), np.percentile(values, [0, 50, 100]).astype(int).tolist())
+            )
+    return report
+
+
+def look(file, position):
+    """``(format, height, width, bytes)`` of an image; heights of what cannot be decoded are None."""
+    payload = file.read(position)[1]
+    kind = "JPEG" if payload[:3] == JPEG else "PNG" if payload[:8] == PNG else "other"
+    try:
+        if kind == "JPEG":
+            import simplejpeg
+
+            height, width = simplejpeg.decode_jpeg_header(payload)[:2]
+        else:
+            height, width = decode(payload).shape[:2]
+    except ValueError:
+        return "broken", None, None, len(payload)
+    return kind, height, width, len(payload)
+
+
+def in_words(report):
+    """The lines that a person reads."""
+    lines = ["{path}: {records} records, {bytes} bytes, keys {keys[0]} to {keys[1]}".format(**report)]
+    if report["with_several_labels"]:
+        lines.append("labels: {} records have several".format(report["with_several_labels"]))
+    if "images_of_class" in report:
+        counts = report["images_of_class"]
+        ordered = sorted(counts, key=lambda label: (counts[label], int(label)))
+        lines.append(
+            "classes: {}, labels {} to {}, images of a class: {} to {}, median {:g}".format(
+                len(counts),
+                min(map(int, counts)),
+                max(map(int, counts)),
+                counts[ordered[0]],
+                counts[ordered[-1]],
+                np.median(list(counts.values())),
+            )
+        )
+        shown = sorted(counts, key=int) if len(counts) <= 20 else ordered[:5] + ["..."] + ordered[-5:]
+        lines.append(
+            "images of class: "
+            + ", ".join(label if label == "..." else "{}: {}".format(label, counts[label]) for label in shown)
+        )
+    elif "labels_from_to" in report:
+        lines.append("labels: from {:g} to {:g}, not all whole".format(*report["labels_from_to"]))
+    lines.append(
+        "images ({} looked at): {}".format(
+            report["sampled_images"],
+            ", ".join("{} {}".format(n, kind) for kind, n in report["formats"].items()),
+        )
+    )
+    for name, unit in (("height", "pixels"), ("width", "pixels"), ("encoded_bytes", "bytes")):
+        if name in report:
+            lines.append(
+                "{}: {min} to {max} {}, median {median}".format(name.replace("_", " "), unit, **report[name])
+            )
+    return "\n  ".join(lines)

@@ -1,0 +1,86 @@
+"""Long work over many images: threads do it, the results come in order, and a person sees how far it is."""
+
+import collections
+import concurrent.futures
+import os
+import sys
+import time
+
+from ..errors import UserError
+
+LINE_EVERY = 60.0  # seconds between lines where there is no terminal
+
+
+def add_workers(parser):
+    parser.add_argument("--workers", type=int, default=0, metavar="N", help="threads (default: one a core)")
+
+
+def threads(args):
+    """How many threads to use, from the flag."""
+    if args.workers < 0:
+        raise UserError("--workers {}: is the number of threads".format(args.workers))
+    return args.workers or (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    )
+
+
+def in_order(function, items, workers):
+    """``function(item)`` for each item, computed by ``workers`` threads and given in the items' order."""
+    waiting = collections.deque()
+    pool = concurrent.futures.ThreadPoolExecutor(workers)
+    try:
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            # This many bound the memory, and keep all threads at work while a slow item is waited for.
+            if len(waiting) >= 8 * workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()
+        pool.shutdown()
+
+
+class Progress:
+    """How far a split is: a bar with the remaining time on a terminal, else now and then a line."""
+
+    def __init__(self, title, total):
+        self.title, self.total, self.bar = title, total, None
+        self.begun_at = self.begun = self.said = None
+
+    def __enter__(self):
+        if sys.stderr.isatty():
+            from tqdm import tqdm
+
+            self.bar = tqdm(desc=self.title, total=self.total, unit="", unit_scale=True, smoothing=0.02)
+        return self
+
+    def show(self, done):
+        now = time.monotonic()
+        if self.begun is None:
+            self.begun = self.said = now
+            self.begun_at = done
+            if self.bar is not None:
+                self.bar.initial = self.bar.n = done - 1
+        if self.bar is not None:
+            self.bar.update(done - self.bar.n)
+        elif now - self.said > LINE_EVERY:
+            self.said = now
+            rate = (done - self.begun_at) / (now - self.begun)
+            print(
+                "{}: {} of {}, {:.0f} a second, {:.0f} minutes left".format(
+                    self.title, done, self.total, rate, (self.total - done) / rate / 60
+                ),
+                file=sys.stderr,
+                flush=True,
+            )
+
+    def say(self, line):
+        if self.bar is not None:
+            self.bar.clear()
+        print(line, file=sys.stderr, flush=True)
+
+    def __exit__(self, *_):
+        if self.bar is not None:
+            self.bar.close()

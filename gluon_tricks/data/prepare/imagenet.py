@@ -1,0 +1,285 @@
+"""ImageNet (ILSVRC 2012) from its official archives, which are not unpacked
+
+The training archive is a tar of one tar for each class, none of them compressed, so that an image is a range
+of bytes of the one big file: the headers are read once, then the images in their shuffled order. The
+development kit says which class each validation image has and how many training images a class has. Labels
+are the positions of the classes' WordNet ids in sorted order, as in every framework's pretrained networks.
+"""
+
+import contextlib
+import hashlib
+import io
+import os
+import re
+import tarfile
+import zipfile
+import zlib
+
+import numpy as np
+
+from ...errors import UserError
+from ..disc import open_for_reading, read_bytes
+from ..ordered import Progress, in_order
+from . import images, tar
+from .conversion import Split
+
+TRAIN, VAL, DEVKIT = "ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar", "ILSVRC2012_devkit_t12.tar.gz"
+MD5 = {
+    TRAIN: "1d675b47d978889d74fa0da5fadfb00e",
+    VAL: "29b22e2961454d5413ddabcf34fc5622",
+    DEVKIT: "fa75699e90414af021442c21a62c3abf",
+}
+CLASSES, TRAIN_IMAGES, VAL_IMAGES = 1000, 1281167, 50000
+
+
+def add_arguments(parser):
+    parser.add_argument(
+        "source", metavar="SOURCE", help="the folder with {}, {} and {}".format(TRAIN, VAL, DEVKIT)
+    )
+    parser.add_argument("--only", choices=("train", "val"), help="write one of the two files")
+    parser.add_argument("--seed", type=int, default=0, help="of the order of the training images (default 0)")
+    images.add_arguments(parser)
+    parser.add_argument(
+        "--allow-partial",
+        action="store_true",
+        help="go on where classes or images are missing; labels stay those of the whole data set",
+    )
+    parser.add_argument(
+        "--md5", action="store_true", help="first compare the archives with the published MD5 sums"
+    )
+
+
+def read(args):
+    """``({"train": Split, "val": Split}, class names, settings)``."""
+    wanted = (args.only,) if args.only else ("train", "val")
+    archives = [os.path.join(args.source, {"train": TRAIN, "val": VAL}[name]) for name in wanted]
+    devkit_path = os.path.join(args.source, DEVKIT)
+    missing = [path for path in archives + [devkit_path] if not os.path.exists(path)]
+    if missing:
+        raise UserError(
+            "{}: missing{}".format(
+                ", ".join(missing),
+                "; --only train or --only val writes one of the two" if not args.only else "",
+            )
+        )
+    if args.md5:
+        for path in archives + [devkit_path]:
+            check_md5(path)
+    devkit = Devkit(devkit_path)
+    if not args.allow_partial:
+        devkit.check()
+    splits = {}
+    for name, path in zip(wanted, archives):
+        split, wrong = (read_train if name == "train" else read_val)(path, devkit, args)
+        if not len(split):
+            raise UserError("{}: holds no images".format(path))
+        if wrong and not args.allow_partial:
+            raise UserError(
+                "{}: {}{}; --allow-partial goes on with what is there".format(
+                    path,
+                    "; ".join(wrong[:5]),
+                    " and {} more such".format(len(wrong) - 5) if len(wrong) > 5 else "",
+                )
+            )
+        splits[name] = split.shuffled(args.seed) if name == "train" else split
+    settings = {"data_set": "imagenet", "seed": args.seed, "resize": args.resize, "quality": args.quality}
+    return splits, devkit.names, settings
+
+
+class Devkit:
+    """What the development kit says: of each label the WordNet id (``ids``), that with its words (``names``)
+    and the number of training images (``counts``); of each validation image the label (``truth``).
+    """
+
+    def __init__(self, path):
+        try:
+            from scipy.io import loadmat
+        except ImportError:
+            raise UserError(
+                "the development kit is read by SciPy, which is not installed: pip install scipy"
+            ) from None
+        meta, truth = self.unpack(path)
+        try:
+            synsets = np.atleast_1d(loadmat(io.BytesIO(meta), squeeze_me=True)["synsets"])
+            leaves = sorted(
+                (
+                    str(entry["WNID"]),
+                    int(entry["ILSVRC2012_ID"]),
+                    str(entry["words"]),
+                    int(entry["num_train_images"]),
+                )
+                for entry in synsets
+                if int(entry["num_children"]) == 0
+            )
+        except Exception as error:  # loadmat raises nearly anything on damaged files
+            raise UserError("{}: its meta.mat cannot be read: {}".format(path, error)) from error
+        self.path = path
+        self.ids = [entry[0] for entry in leaves]
+        self.names = ["{} {}".format(entry[0], entry[2]) for entry in leaves]
+        self.counts = [entry[3] for entry in leaves]
+        label_of = {entry[1]: label for label, entry in enumerate(leaves)}
+        try:
+            self.truth = [label_of[int(line)] for line in truth.split()]
+        except (ValueError, KeyError) as error:
+            raise UserError(
+                "{}: the validation ground truth names a class that meta.mat lacks: {}; the kit of another "
+                "year or task?".format(path, error)
+            ) from None
+
+    @staticmethod
+    def unpack(path):
+        """The contents of meta.mat and of the validation images' ground truth."""
+        found = {"meta.mat": None, "ILSVRC2012_validation_ground_truth.txt": None}
+        try:
+            with tarfile.open(path) as archive:
+                for member in archive:
+                    name = os.path.basename(member.name)
+                    if member.isfile() and name in found:
+                        found[name] = archive.extractfile(member).read()
+        except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
+            raise UserError("{}: cannot be read: {}".format(path, str(error).splitlines()[0])) from error
+        for name, data in found.items():
+            if data is None:
+                raise UserError("{}: has no {}; the kit of another year?".format(path, name))
+        return found.values()
+
+    def check(self):
+        """UserError where this is not the whole kit of 2012."""
+        found = len(self.ids), sum(self.counts), len(self.truth)
+        if found != (CLASSES, TRAIN_IMAGES, VAL_IMAGES):
+            raise UserError(
+                "{}: speaks of {:,} classes, {:,} training and {:,} validation images, and ImageNet has "
+                "{:,}, {:,} and {:,}; --allow-partial goes on with it".format(
+                    self.path, *found, CLASSES, TRAIN_IMAGES, VAL_IMAGES
+                )
+            )
+
+
+def read_train(path, devkit, args):
+    """``(Split, what is missing)`` of the tar of tars, classes in the order of their labels."""
+    descriptor, size = open_for_reading(path)
+    cache = os.path.join(args.directory, "train.members.npz")
+    members = recall_members(cache, path)
+    if members is None:
+        members = scan_train(descriptor, size, path, devkit, args)
+        with contextlib.suppress(
+            OSError
+        ):  # what keeps the folder from being written is said when it has to be
+            keep_members(cache, path, *members)
+    args.temporary = [cache]
+    wrong, counts = [], np.bincount(members[1], minlength=len(devkit.ids))
+    for wordnet_id, expected, count in zip(devkit.ids, devkit.counts, counts):
+        if not count:
+            wrong.append("class {} is missing".format(wordnet_id))
+        elif count != expected:
+            wrong.append("class {} has {} images instead of {}".format(wordnet_id, count, expected))
+    return split_of(path, descriptor, *members, args), wrong
+
+
+def scan_train(descriptor, size, path, devkit, args):
+    """``(names, labels, offsets, sizes)`` of all images, read from the headers of the inner archives."""
+    label_of = {wordnet_id: label for label, wordnet_id in enumerate(devkit.ids)}
+    inner = {}
+    for name, start, length in tar.members(descriptor, 0, size, path):
+        wordnet_id = os.path.basename(name)[: -len(".tar")]
+        if not name.endswith(".tar") or wordnet_id not in label_of:
+            raise UserError("{}: holds {}, which is no class of {}".format(path, name, devkit.path))
+        if wordnet_id in inner:
+            raise UserError("{}: holds {} twice".format(path, name))
+        inner[wordnet_id] = start, start + length
+
+    def scan(wordnet_id):
+        found = tar.members(descriptor, *inner[wordnet_id], "{} ({}.tar inside)".format(path, wordnet_id))
+        return sorted(found)
+
+    names, labels, offsets, sizes = [], [], [], []
+    with Progress("headers", len(inner)) as progress:
+        order = sorted(inner)
+        # More threads than cores: they wait for the disc.
+        for done, (wordnet_id, found) in enumerate(zip(order, in_order(scan, order, args.workers or 8)), 1):
+            names += ["{}/{}".format(wordnet_id, os.path.basename(name)) for name, _, _ in found]
+            labels += [label_of[wordnet_id]] * len(found)
+            offsets += [offset for _, offset, _ in found]
+            sizes += [size for _, _, size in found]
+            progress.show(done)
+    return names, np.array(labels, np.int64), np.array(offsets, np.int64), np.array(sizes, np.int64)
+
+
+def read_val(path, devkit, args):
+    """``(Split, what is missing)`` of the validation archive, in the order of the images' numbers."""
+    descriptor, size = open_for_reading(path)
+    found = {}
+    for name, offset, length in tar.members(descriptor, 0, size, path):
+        match = re.fullmatch(r"ILSVRC2012_val_(\d{8})\.JPEG", os.path.basename(name))
+        if not match or not 1 <= int(match.group(1)) <= len(devkit.truth):
+            raise UserError(
+                "{}: holds {}, which is none of the {:,} images of {}".format(
+                    path, name, len(devkit.truth), devkit.path
+                )
+            )
+        found[int(match.group(1))] = os.path.basename(name), offset, length
+    wrong = ["image {} is missing".format(i) for i in range(1, len(devkit.truth) + 1) if i not in found]
+    order = sorted(found)
+    names, offsets, sizes = zip(*(found[i] for i in order)) if found else ((), (), ())
+    labels = [devkit.truth[i - 1] for i in order]
+    return split_of(path, descriptor, list(names), labels, np.array(offsets), np.array(sizes), args), wrong
+
+
+def split_of(path, descriptor, names, labels, offsets, sizes, args):
+    """The Split of images that are ranges of bytes of one file."""
+
+    def load(position):
+        data = read_bytes(descriptor, int(sizes[position]), int(offsets[position]), path)
+        return images.normal_form(data, args.resize, args.quality, keep_png=False)
+
+    return Split(names, labels, load, images.size_after(int(np.sum(sizes)), len(names), args.resize))
+
+
+def keep_members(cache, path, names, labels, offsets, sizes):
+    """Keep the result of the scan for a run that goes on after this one was interrupted."""
+    os.makedirs(os.path.dirname(os.path.abspath(cache)), exist_ok=True)
+    with open(cache + ".new", "wb") as file:
+        np.savez(
+            file,
+            archive=identity(path),
+            names=np.array([name.encode("utf-8", "surrogateescape") for name in names]),
+            labels=labels,
+            offsets=offsets,
+            sizes=sizes,
+        )
+    os.replace(cache + ".new", cache)
+
+
+def recall_members(cache, path):
+    """What ``keep_members`` kept of this archive, or None."""
+    try:
+        with np.load(cache, allow_pickle=False) as kept:
+            if kept["archive"].tolist() == identity(path):
+                names = [name.decode("utf-8", "surrogateescape") for name in kept["names"].tolist()]
+                return names, kept["labels"], kept["offsets"], kept["sizes"]
+    except (OSError, ValueError, KeyError, EOFError, zlib.error, zipfile.BadZipFile):
+        pass
+    return None
+
+
+def identity(path):
+    status = os.stat(path)
+    return [os.path.abspath(path), str(status.st_size), str(status.st_mtime_ns)]
+
+
+def check_md5(path):
+    """UserError where the file is not the one that was published."""
+    digest, name = hashlib.md5(), os.path.basename(path)
+    descriptor, size = open_for_reading(path)
+    with Progress("md5 of " + name, size) as progress:
+        for offset in range(0, size, 1 << 20):
+            block = read_bytes(descriptor, min(1 << 20, size - offset), offset, path)
+            digest.update(block)
+            progress.show(offset + len(block))
+    os.close(descriptor)
+    if digest.hexdigest() != MD5[name]:
+        raise UserError(
+            "{}: its MD5 sum is {}, and the published one is {}; fetch it again".format(
+                path, digest.hexdigest(), MD5[name]
+            )
+        )

@@ -1,0 +1,179 @@
+"""Bring encoded images into a form that every reader decodes to the same pixels.
+
+Readers differ on some: ImageRecordIter turns an image as EXIF's orientation says, libjpeg-turbo and mx.image
+do not; the colours of CMYK are anyone's guess; and libjpeg's warnings are errors to one and nothing to
+another.
+"""
+
+import contextlib
+import re
+import struct
+
+import numpy as np
+
+from ..decode import JPEG, PNG, decode
+
+DEFAULT_QUALITY = 95
+JPEG_END = b"\xff\xd9"
+AS_BYTES = ("kept", "ended", "cleaned")  # the forms in which no pixel is coded anew
+ORIENTATION = 0x0112  # EXIF's tag
+
+
+def add_arguments(parser):
+    """The flags of :func:`normal_form`."""
+    parser.add_argument(
+        "--resize",
+        type=int,
+        default=0,
+        metavar="SHORT_SIDE",
+        help="scale larger images so that their shorter side has this many pixels (default: keep)",
+    )
+    parser.add_argument(
+        "--quality",
+        type=int,
+        default=DEFAULT_QUALITY,
+        metavar="Q",
+        help="of the JPEGs that have to be coded anew, 1 to 100 (default {})".format(DEFAULT_QUALITY),
+    )
+    parser.add_argument(
+        "--skip-broken",
+        action="store_true",
+        help="leave out images that cannot be decoded, instead of an error at the end",
+    )
+
+
+def size_after(size, count, short_side):
+    """About how many bytes ``count`` images become that have ``size`` bytes together."""
+    return min(size, int(count * short_side**2 * (4 / 3) * 0.6)) if short_side else size
+
+
+def encode_jpeg(image, quality=DEFAULT_QUALITY):
+    """JPEG bytes of a uint8 RGB image."""
+    import simplejpeg
+
+    return simplejpeg.encode_jpeg(np.ascontiguousarray(image), quality, "RGB", "420")
+
+
+def encode_png(image):
+    """PNG bytes of a uint8 image, (H, W) or (H, W, 3) in RGB."""
+    import cv2
+
+    image = image if image.ndim == 2 else image[:, :, ::-1]
+    done, data = cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, 9])
+    if not done:
+        raise ValueError("OpenCV cannot encode an image of shape {}".format(image.shape))
+    return data.tobytes()
+
+
+def normal_form(data, short_side=0, quality=DEFAULT_QUALITY, keep_png=True):
+    """``(data, what was done to it)``: the image as bytes that every reader decodes to the same pixels.
+
+    A sound upright RGB or grey JPEG, and a PNG where ``keep_png``, stay as they are to the byte ("kept"),
+    unless their shorter side is longer than ``short_side`` > 0, to which it is then scaled ("resized").
+    Everything else becomes a JPEG of ``quality``: CMYK ("cmyk"), EXIF orientation ("turned"), colours sampled
+    in a way that TurboJPEG does not know ("resampled"), and other formats ("png", "other"). A JPEG that lacks
+    only its end mark gets it ("ended"), and one with stray bytes, which decoders skip with a warning, loses
+    them ("cleaned"). ValueError where the image is damaged: truncated, or not decodable.
+    """
+    done = "kept"
+    if data[:3] == JPEG:
+        data, image, done = _repaired_jpeg(data)
+    else:
+        image = decode(data)
+        if data[:8] != PNG or not keep_png:
+            done = "png" if data[:8] == PNG else "other"
+    if short_side and min(image.shape[:2]) > short_side:
+        return encode_jpeg(shrink(image, short_side), quality), "resized"
+    return (data, done) if done in AS_BYTES else (encode_jpeg(image, quality), done)
+
+
+def _repaired_jpeg(data):
+    import simplejpeg
+
+    done = "kept"
+    try:
+        image = decode(data)
+    except ValueError as error:
+        if "Premature end of JPEG file" in str(error):  # it may be whole, but for its last two bytes
+            image, data, done = decode(data + JPEG_END), data + JPEG_END, "ended"
+        elif "subsampling level" in str(error):
+            return data, turn(_decode_by_opencv(data), exif_orientation(data)), "resampled"
+        else:
+            image, data = _without_stray_bytes(data, error)
+            done = "cleaned"
+    if simplejpeg.decode_jpeg_header(data)[2] in ("CMYK", "YCCK"):
+        done = "cmyk"
+    orientation = exif_orientation(data)
+    return (data, image, done) if orientation == 1 else (data, turn(image, orientation), "turned")
+
+
+def _decode_by_opencv(data):
+    import cv2
+
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    except cv2.error:  # it announces too many pixels
+        image = None
+    if image is None:
+        raise ValueError("is no whole JPEG")
+    return image[:, :, ::-1]
+
+
+def _without_stray_bytes(data, error):
+    """``(image, data)`` without the bytes that libjpeg says it skipped before a marker; else the error."""
+    said = re.search(r"(\d+) extraneous bytes before marker 0x([0-9a-f]{2})", str(error))
+    if not said:
+        raise error
+    marker = b"\xff" + bytes.fromhex(said.group(2))
+    for place in [found.start() for found in re.finditer(re.escape(marker), data)][:8]:
+        for count in range(
+            int(said.group(1)), int(said.group(1)) + 3
+        ):  # libjpeg may not count one it had begun
+            shorter = data[: max(0, place - count)] + data[place:]
+            with contextlib.suppress(ValueError):
+                return decode(shorter), shorter
+    raise error
+
+
+def turn(image, orientation):
+    """The image as EXIF's orientation, 1 to 8, means it to be seen."""
+    if orientation >= 5:
+        image = image.swapaxes(0, 1)
+    down, right = {2: (1, -1), 3: (-1, -1), 4: (-1, 1), 6: (1, -1), 7: (-1, -1), 8: (-1, 1)}.get(
+        orientation, (1, 1)
+    )
+    return np.ascontiguousarray(image[::down, ::right])
+
+
+def shrink(image, short_side):
+    """The image scaled so that its shorter side has ``short_side`` pixels, each a mean of what it covers."""
+    import cv2
+
+    height, width = image.shape[:2]
+    scale = short_side / min(height, width)
+    size = max(short_side, round(width * scale)), max(short_side, round(height * scale))
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+
+
+def exif_orientation(data):
+    """EXIF's orientation of a JPEG, 1 (upright) to 8; 1 where it says none or makes no sense."""
+    place = 2
+    try:
+        while data[place] == 0xFF and data[place + 1] not in (0xD9, 0xDA):  # until the image's data begin
+            length = struct.unpack_from(">H", data, place + 2)[0]
+            if data[place + 1] == 0xE1 and data[place + 4 : place + 10] == b"Exif\0\0":
+                return _tiff_orientation(data[place + 10 : place + 2 + length])
+            place += 2 + length
+    except (IndexError, struct.error):
+        pass
+    return 1
+
+
+def _tiff_orientation(data):
+    order = "<" if data[:2] == b"II" else ">"
+    directory = struct.unpack_from(order + "I", data, 4)[0]
+    for entry in range(struct.unpack_from(order + "H", data, directory)[0]):
+        tag, _, _, value = struct.unpack_from(order + "HHIH", data, directory + 2 + 12 * entry)
+        if tag == ORIENTATION:
+            return value if 1 <= value <= 8 else 1
+    return 1

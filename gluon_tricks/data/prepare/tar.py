@@ -1,0 +1,104 @@
+"""Where the files lie inside an uncompressed tar archive, to read them in any order without unpacking.
+
+Strict where Python's tarfile is lenient: a damaged header in the middle is an error with its place, not the
+end.
+"""
+
+from ...errors import UserError
+from ..disc import read_bytes
+
+BLOCK = 512
+MOST_METADATA = 1 << 20  # bytes of a long name or of pax records
+
+
+def members(descriptor, start, end, path):
+    """``[(name, offset, size)]`` of the regular files in the archive at bytes ``start`` to ``end`` of a file.
+
+    ``path`` is for messages. Reads ustar, GNU and pax headers. UserError where a header is damaged or a file
+    is cut.
+    """
+    found, place, override = [], start, {}
+    while place < end:
+        if place + BLOCK > end:
+            raise UserError("{}: truncated: it ends at byte {} in the middle of a header".format(path, end))
+        header = read_bytes(descriptor, BLOCK, place, path)
+        if not any(header):
+            break  # the end mark; archives that lack it end at the end of the file
+        try:
+            check(header)
+            size = override.pop("size", None)
+            size = number(header[124:136]) if size is None else size
+        except ValueError as error:
+            raise UserError("{}: no tar header at byte {}: {}".format(path, place, error)) from None
+        data, kind = place + BLOCK, header[156:157]
+        if data + size > end:
+            raise UserError(
+                "{}: truncated: the file at byte {} has {} bytes, and {} are there".format(
+                    path, data, size, end - data
+                )
+            )
+        if kind in b"LKxg":
+            if size > MOST_METADATA:
+                raise UserError(
+                    "{}: damaged tar header at byte {}: a name of {} bytes".format(path, place, size)
+                )
+            if kind == b"L":
+                override["path"] = text(read_bytes(descriptor, size, data, path))
+            elif kind == b"x":
+                override.update(pax(read_bytes(descriptor, size, data, path)))
+        else:
+            if kind in b"0\x007":
+                found.append((override.get("path") or name_of(header), data, size))
+            override = {}
+        place = data + size + -size % BLOCK
+    return found
+
+
+def check(header):
+    """ValueError where the header's checksum is wrong."""
+    try:
+        expected = int(text(header[148:156]).strip() or "x", 8)
+    except ValueError:
+        raise ValueError("it has no checksum") from None
+    if sum(header) - sum(header[148:156]) + 8 * 32 != expected:
+        raise ValueError("its checksum is wrong")
+
+
+def number(field):
+    """A size: octal digits, or GNU's base 256 with the first bit set."""
+    if field[0] & 0x80:
+        value = int.from_bytes(field, "big") - (0x80 << 8 * (len(field) - 1))
+    else:
+        value = int(text(field).strip() or "0", 8)
+    if value < 0:
+        raise ValueError("a size below zero")
+    return value
+
+
+def name_of(header):
+    name = text(header[:100])
+    prefix = text(header[345:500]) if header[257:263] == b"ustar\0" else ""
+    return prefix + "/" + name if prefix else name
+
+
+def text(field):
+    return field.split(b"\0")[0].decode("utf-8", "surrogateescape")
+
+
+def pax(data):
+    """What of pax records ("LENGTH KEY=VALUE\\n", one after another) says where a file is."""
+    found = {}
+    while data:
+        try:
+            length = int(data.split(b" ", 1)[0])
+            key, value = data[:length].split(b" ", 1)[1].rstrip(b"\n").split(b"=", 1)
+            if key == b"path":
+                found["path"] = text(value)
+            elif key == b"size":
+                found["size"] = abs(int(value))
+        except (ValueError, IndexError):
+            break
+        if length <= 0:
+            break
+        data = data[length:]
+    return found

@@ -1,0 +1,143 @@
+"""MXNet's RecordIO format at the level of bytes.
+
+A file is a row of records, each starting at a multiple of four bytes::
+
+    uint32 magic 0xced7230a | uint32 flag << 29 | length | body | zeros up to a multiple of four
+
+Where the body itself holds the magic at a multiple of four, the record is cut there into parts with flag 1
+(first), 2 (middle) and 3 (last), the magic left out; flag 0 is a record in one part. An image record's body
+is ``uint32 count, float32 label, uint64 id, uint64 id2``, then ``count`` float32 labels, which stand for the
+one before where count > 0, then the encoded image. All numbers are little-endian.
+"""
+
+import struct
+
+import numpy as np
+
+from ..errors import UserError
+
+MAGIC = 0xCED7230A
+MAGIC_BYTES = struct.pack("<I", MAGIC)
+LENGTH_BITS = 29
+LENGTH_MASK = (1 << LENGTH_BITS) - 1
+FRAME = struct.Struct("<II")
+IMAGE_HEADER = struct.Struct("<IfQQ")
+WHOLE, FIRST, MIDDLE, LAST = range(4)
+
+
+class RecordError(UserError):
+    """A record or its file is damaged; ``path``, and ``key`` where the record is known, say which."""
+
+    def __init__(self, path, key, problem):
+        self.path, self.key, self.problem = str(path), key, problem
+        where = self.path if key is None else "{}, record {}".format(self.path, key)
+        super().__init__("{}: {}".format(where, problem))
+
+    def __reduce__(self):
+        return RecordError, (self.path, self.key, self.problem)
+
+
+def pack_image(key, label, payload):
+    """The body of an image record; ``label`` is a number, or a 1-d array written as that many float32."""
+    if np.ndim(label) == 0:
+        return IMAGE_HEADER.pack(0, label, key, 0) + payload
+    labels = np.asarray(label, dtype="<f4").ravel()
+    return IMAGE_HEADER.pack(labels.size, 0.0, key, 0) + labels.tobytes() + payload
+
+
+def unpack_image(body):
+    """``(id, label, payload)`` of a body; label is a float or a float32 array. ValueError when too short."""
+    if len(body) < IMAGE_HEADER.size:
+        raise ValueError("holds {} bytes, too few for an image record".format(len(body)))
+    flag, label, identity, _ = IMAGE_HEADER.unpack_from(body)
+    start = IMAGE_HEADER.size + 4 * flag
+    if flag:
+        if len(body) < start:
+            raise ValueError("says it has {} labels, but holds {} bytes".format(flag, len(body)))
+        label = np.frombuffer(body, dtype="<f4", count=flag, offset=IMAGE_HEADER.size).astype(np.float32)
+    return identity, label, body[start:]
+
+
+def frame(body):
+    """The bytes in the file for a record with this body; ValueError when it is too long for the format."""
+    if len(body) > LENGTH_MASK:
+        raise ValueError("{} bytes; a record holds less than 512 MiB".format(len(body)))
+    parts, start = [], 0
+    cut = body.find(MAGIC_BYTES)
+    while cut >= 0:
+        if cut % 4 == 0:
+            parts.append(body[start:cut])
+            start = cut + 4
+        cut = body.find(MAGIC_BYTES, cut + 4)  # its four bytes differ, so two magics never overlap
+    parts.append(body[start:])
+    pieces = []
+    for number, part in enumerate(parts):
+        last = number == len(parts) - 1
+        flag = (WHOLE if last else FIRST) if number == 0 else (LAST if last else MIDDLE)
+        pieces += [FRAME.pack(MAGIC, flag << LENGTH_BITS | len(part)), part]
+    return b"".join(pieces) + bytes(-len(body) % 4)
+
+
+def read_frame(read, size, bodies=True):
+    """``(body, length in the file)`` of the record of which ``read(start, count)`` gives bytes.
+
+    ``size`` is the number of bytes from the record's beginning to the file's end. ValueError says what is
+    wrong. Without ``bodies`` only the frames are read.
+    """
+    parts, place = [], 0
+    while True:
+        if place + FRAME.size > size:
+            raise ValueError("truncated: the file ends inside it")
+        magic, word = FRAME.unpack(read(place, FRAME.size))
+        if magic != MAGIC:
+            raise ValueError("no record begins at its place; index and file disagree, or it is damaged")
+        flag, length = word >> LENGTH_BITS, word & LENGTH_MASK
+        if flag not in ((MIDDLE, LAST) if parts else (WHOLE, FIRST)):
+            raise ValueError("its parts are out of order (flag {})".format(flag))
+        place += FRAME.size
+        if place + length + -length % 4 > size:
+            raise ValueError(
+                "truncated: {} bytes announced, {} left in the file".format(length, size - place)
+            )
+        parts.append(read(place, length) if bodies else b"")
+        place += length + -length % 4
+        if flag in (WHOLE, LAST):
+            return (parts[0] if flag == WHOLE else MAGIC_BYTES.join(parts)), place
+
+
+def scan(read, size):
+    """``(offset, length in the file, problem or None)`` of each record from a file's beginning to its end.
+
+    ``read(start, count)`` gives the file's bytes. After damage it goes on where the next record seems to
+    begin; the damaged stretch comes out as one record with its problem.
+    """
+    place = 0
+    while place < size:
+        try:
+            _, length = read_frame(
+                lambda start, count: read(place + start, count), size - place, bodies=False
+            )
+        except ValueError as error:
+            begin, place = place, next_beginning(read, place + 4, size)
+            yield begin, place - begin, str(error)
+        else:
+            yield place, length, None
+            place += length
+
+
+def next_beginning(read, place, size, block=1 << 20):
+    """The next multiple of four from ``place`` on at which a whole record begins, or ``size``."""
+    while place < size:
+        data = read(place, min(block, size - place))
+        found = data.find(MAGIC_BYTES)
+        while found >= 0:
+            start = place + found
+            if start % 4 == 0:
+                try:
+                    read_frame(lambda begin, count: read(start + begin, count), size - start, bodies=False)
+                    return start
+                except ValueError:
+                    pass
+            found = data.find(MAGIC_BYTES, found + 1)
+        place += max(4, (len(data) - 3) // 4 * 4)  # a magic may lie across two blocks
+    return size

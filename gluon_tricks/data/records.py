@@ -1,0 +1,259 @@
+"""RecordIO files in MXNet's own format (see recordio.py), read by index and written whole or not at all.
+
+Beside ``name.rec`` lies the index ``name.idx`` with a line ``key TAB offset`` for each record. No MXNet is
+needed.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import warnings
+
+import numpy as np
+
+from ..errors import UserError
+from . import recordio
+from .disc import open_for_reading, read_bytes, sync_folder
+from .recordio import RecordError
+
+READ_AT_ONCE = 1 << 20  # bytes; an index may list few of a file's records, so the gap to the next can be huge
+
+
+def index_path_of(path):
+    """The index that belongs to a RecordIO file: the same name with ``.idx`` for ``.rec``."""
+    root, extension = os.path.splitext(str(path))
+    return (root if extension == ".rec" else str(path)) + ".idx"
+
+
+def read_index(index_path, path):
+    """``(keys, offsets)``, two int64 arrays in the order of the lines of the index of ``path``."""
+    try:
+        with open(index_path, "rb") as file:
+            text = file.read()
+    except FileNotFoundError:
+        raise UserError(
+            "{}: there is no such index; 'gluon-tricks records index {}' makes it".format(index_path, path)
+        ) from None
+    except OSError as error:
+        raise UserError("{}: cannot be read: {}".format(index_path, error.strerror)) from error
+    numbers = None
+    # NumPy's parser takes any white space for any other, so the shape of the lines is counted beside it.
+    lines = text.count(b"\n") + (not text.endswith(b"\n") and bool(text))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with contextlib.suppress(ValueError, DeprecationWarning):
+            numbers = np.fromstring(text, dtype=np.int64, sep=" ") if text.strip() else None
+    damaged = numbers is None or numbers.size != 2 * lines or text.count(b"\t") != lines
+    if damaged or np.abs(numbers).max() >= np.iinfo(np.int64).max:  # what is larger becomes the largest
+        raise RecordError(index_path, None, _index_problem(text))
+    return numbers[0::2].copy(), numbers[1::2].copy()
+
+
+def _index_problem(text):
+    for number, line in enumerate(text.splitlines(), 1):
+        try:
+            key, offset = line.split(b"\t")
+            np.int64(int(key)), np.int64(int(offset))
+        except (ValueError, OverflowError):
+            return "line {} is not 'key TAB offset': {!r}; 'gluon-tricks records index' makes it anew".format(
+                number, line[:40].decode("ascii", "replace")
+            )
+    return "is empty" if not text.strip() else "is no index; 'gluon-tricks records index' makes it anew"
+
+
+class RecordFile:
+    """Image records by position in their index; ``read`` may be called from many threads at once.
+
+    ``keys`` (int64) are in the order of the index. Raises UserError when a file is missing or cannot be read,
+    RecordError when the index points outside the file or the file does not begin as RecordIO does.
+    """
+
+    def __init__(self, path, index_path=None):
+        self.path = str(path)
+        self.index_path = str(index_path) if index_path else index_path_of(path)
+        self._descriptor, self.size = open_for_reading(path)
+        try:
+            if self.size < 4 or read_bytes(self._descriptor, 4, 0, path) != recordio.MAGIC_BYTES:
+                raise RecordError(path, None, "is not a RecordIO file")
+            self.keys, self.offsets = read_index(self.index_path, path)
+            wrong = np.flatnonzero((self.offsets < 0) | (self.offsets >= self.size) | (self.offsets % 4 != 0))
+            if wrong.size:
+                raise RecordError(
+                    path,
+                    int(self.keys[wrong[0]]),
+                    "{} points to byte {} of {}, where no record can begin".format(
+                        self.index_path, self.offsets[wrong[0]], self.size
+                    ),
+                )
+        except BaseException:
+            self.close()
+            raise
+        order = np.argsort(self.offsets, kind="stable")
+        ends = np.append(self.offsets[order][1:], self.size)
+        self._extents = np.empty_like(self.offsets)
+        self._extents[order] = np.maximum(ends - self.offsets[order], recordio.FRAME.size)
+        self._fingerprint = None
+
+    def __len__(self):
+        return len(self.keys)
+
+    def read(self, position):
+        """``(label, payload)`` of the record at a position; label is a float or a float32 array."""
+        key = int(self.keys[position])
+        try:
+            _, label, payload = recordio.unpack_image(self.read_body(position))
+        except ValueError as error:
+            raise RecordError(self.path, key, str(error)) from None
+        return label, payload
+
+    def read_label(self, position):
+        """The label alone, which costs a small read."""
+        offset, key = int(self.offsets[position]), int(self.keys[position])
+        count = recordio.FRAME.size + recordio.IMAGE_HEADER.size
+        if offset + count <= self.size:
+            data = read_bytes(self._descriptor, count, offset, self.path, key)
+            word = recordio.FRAME.unpack_from(data)[1]
+            labels, label, _, _ = recordio.IMAGE_HEADER.unpack_from(data, recordio.FRAME.size)
+            whole = word >> recordio.LENGTH_BITS == recordio.WHOLE
+            if data.startswith(recordio.MAGIC_BYTES) and whole and not labels:
+                return label
+        return self.read(position)[0]
+
+    def read_body(self, position):
+        """All bytes of the record at ``position`` of the index."""
+        key, offset = int(self.keys[position]), int(self.offsets[position])
+        head = min(int(self._extents[position]), READ_AT_ONCE, self.size - offset)
+        data = read_bytes(self._descriptor, head, offset, self.path, key)
+
+        def read(start, count):
+            if start + count <= head:
+                return data[start : start + count]
+            return read_bytes(self._descriptor, count, offset + start, self.path, key)
+
+        try:
+            return recordio.read_frame(read, self.size - offset)[0]
+        except ValueError as error:
+            raise RecordError(self.path, key, str(error)) from None
+
+    def fingerprint(self):
+        """What a run remembers, to know on resume that these are the same records."""
+        if self._fingerprint is None:
+            with open(self.index_path, "rb") as file:
+                digest = hashlib.sha256(file.read()).hexdigest()
+            self._fingerprint = {"records": len(self), "bytes": self.size, "index_sha256": digest}
+        return dict(self._fingerprint)
+
+    def close(self):
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+class RecordWriter:
+    """Write image records; file and index appear together at a clean exit, and at an error nothing is left.
+
+    ``resume`` continues the files that an interrupted writer left as ``path.part`` and ``index.part``: the
+    pair ``(bytes of the file, bytes of the index)`` that its last ``sync`` returned. What was written after
+    is cut off.
+    """
+
+    def __init__(self, path, index_path=None, resume=None):
+        self.path = str(path)
+        self.index_path = str(index_path) if index_path else index_path_of(path)
+        self._files = []
+        self.keep_parts = resume is not None  # for a writer that wants its parts to outlive an error
+        try:
+            for name, size in zip((self.path, self.index_path), resume or (0, 0)):
+                file = open(name + ".part", "r+b", opener=_create)
+                self._files.append(file)
+                with contextlib.suppress(OSError):  # some network discs have no locks
+                    self._lock(file)
+                file.truncate(size)
+                file.seek(size)
+        except OSError as error:
+            self._close()
+            raise UserError(
+                "{}: cannot be written: {}".format(error.filename or path, error.strerror)
+            ) from error
+        except BaseException:
+            self._close()
+            raise
+        self._record, self._index = self._files
+
+    def _lock(self, file):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError("{}: another process is writing it".format(file.name)) from None
+
+    def write(self, key, label, payload):
+        """Append one image record; ValueError when it is too long."""
+        self.write_frame(key, recordio.frame(recordio.pack_image(key, label, payload)))
+
+    def write_frame(self, key, framed):
+        """Append a record that ``frame`` has made ready."""
+        with self._named_errors():
+            self._index.write(b"%d\t%d\n" % (key, self._record.tell()))
+            self._record.write(framed)
+
+    def sync(self):
+        """Bring all to the disc; returns the sizes (file, index) in bytes from which a writer can resume."""
+        with self._named_errors():
+            for file in self._files:
+                file.flush()
+                os.fsync(file.fileno())
+            return self._record.tell(), self._index.tell()
+
+    def finish(self):
+        """Give both files their names."""
+        self.sync()
+        # A file without an index is an error that says what to do; one with an old index would be worse.
+        with self._named_errors():
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self.index_path)
+            os.replace(self.path + ".part", self.path)
+            os.replace(self.index_path + ".part", self.index_path)
+            self.keep_parts = True  # there are none any more; those of a writer that comes next are not ours
+            sync_folder(self.path)
+            sync_folder(self.index_path)
+
+    def abandon(self):
+        """Close, and remove what was written unless ``keep_parts``."""
+        self._close()
+        if not self.keep_parts:
+            for name in (self.path, self.index_path):
+                with contextlib.suppress(OSError):
+                    os.unlink(name + ".part")
+
+    @contextlib.contextmanager
+    def _named_errors(self):
+        try:
+            yield
+        except OSError as error:
+            raise UserError("{}: cannot be written: {}".format(self.path, error.strerror)) from error
+
+    def _close(self):
+        for file in self._files:
+            with contextlib.suppress(OSError):  # a full disc fails here once more
+                file.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
+        try:
+            if kind is None:
+                self.finish()
+        finally:
+            self.abandon()
+
+
+def _create(name, flags):
+    return os.open(name, flags | os.O_CREAT, 0o666)

@@ -1,0 +1,112 @@
+"""``gluon-tricks records``: say whether a RecordIO file is sound, make its index anew, describe it."""
+
+import json
+import os
+
+from ..errors import UserError
+from .describe import describe, in_words
+from .disc import write_text
+from .ordered import add_workers, threads
+from .records import index_path_of
+from .verify import rebuild_index, verify
+
+SHOWN = 50  # problems printed for a file; --json has them all
+
+
+def add_arguments(parser):
+    actions = parser.add_subparsers(dest="action", metavar="ACTION")
+    actions.required = True
+    for name, text in (
+        (
+            "verify",
+            "read and decode every record, compare with the index; exit code 1 where anything is wrong",
+        ),
+        ("index", "make the .idx of a file that has lost it"),
+        ("info", "counts, sizes, classes"),
+    ):
+        action = actions.add_parser(name, help=text, description=text)
+        action.add_argument("files", nargs="+", metavar="FILE", help="a RecordIO file (.rec)")
+        if name == "index":
+            action.add_argument("--force", action="store_true", help="replace an index that is there")
+            action.add_argument(
+                "--salvage", action="store_true", help="leave damaged records out, instead of an error"
+            )
+        else:
+            action.add_argument("--json", metavar="FILE", help="write what was found there too")
+            add_workers(action)
+        if name == "verify":
+            action.add_argument(
+                "--classes", type=int, metavar="N", help="labels have to be whole, from 0 to N - 1"
+            )
+
+
+def main(args):
+    return {"verify": main_verify, "index": main_index, "info": main_info}[args.action](args)
+
+
+def main_verify(args):
+    import cv2
+
+    cv2.setNumThreads(1)
+    workers, reports, wrong = threads(args), [], 0
+    for path in args.files:
+        records, problems = verify(path, args.classes, workers)
+        for problem in problems[:SHOWN]:
+            print("{}: {}".format(path, problem))
+        if len(problems) > SHOWN:
+            print("{}: and {} more problems".format(path, len(problems) - SHOWN))
+        print(
+            "{}: {} records, {}".format(
+                path, records, "{} problems".format(len(problems)) if problems else "all sound"
+            )
+        )
+        reports.append(
+            {"path": path, "records": records, "problems": [problem._asdict() for problem in problems]}
+        )
+        wrong += len(problems)
+    write_json(args, reports)
+    return 1 if wrong else 0
+
+
+def main_index(args):
+    for path in args.files:
+        index_path = index_path_of(path)
+        if os.path.exists(index_path) and not args.force:
+            raise UserError("{}: is there already; --force replaces it".format(index_path))
+        entries, damaged, from_ids = rebuild_index(path)
+        if damaged and not args.salvage:
+            offset, _, problem = damaged[0]
+            raise UserError(
+                "{}: byte {}: {}; {} records are whole, and --salvage makes an index of those".format(
+                    path, offset, problem, len(entries)
+                )
+            )
+        if not entries:
+            raise UserError("{}: holds no record".format(path))
+        write_text(index_path, "".join("{}\t{}\n".format(key, offset) for key, offset in entries))
+        print(
+            "{}: {} records{}, keys {}".format(
+                index_path,
+                len(entries),
+                ", {} damaged places left out".format(len(damaged)) if damaged else "",
+                "are the records' own ids"
+                if from_ids
+                else "are numbers from 0, as the records' ids are not unique",
+            )
+        )
+    return 0
+
+
+def main_info(args):
+    reports = []
+    for path in args.files:
+        report = describe(path, threads(args))
+        reports.append(report)
+        print(in_words(report))
+    write_json(args, reports)
+    return 0
+
+
+def write_json(args, reports):
+    if args.json:
+        write_text(args.json, json.dumps(reports, indent=1) + "\n")

@@ -1,0 +1,136 @@
+"""Read a RecordIO file to its end: what is wrong with it, and what index belongs to it."""
+
+import os
+import struct
+from typing import NamedTuple, Optional
+
+import numpy as np
+
+from ..errors import UserError
+from .decode import decode
+from .disc import open_for_reading, read_bytes
+from .ordered import Progress, in_order
+from .recordio import FRAME, IMAGE_HEADER, LENGTH_BITS, WHOLE, RecordError, read_frame, scan, unpack_image
+from .records import index_path_of, read_index
+
+
+class Problem(NamedTuple):
+    """Something wrong with a record, or with the file where ``key`` and ``offset`` are None."""
+
+    key: Optional[int]
+    offset: Optional[int]
+    problem: str
+
+    def __str__(self):
+        where = "" if self.key is None else "record {}".format(self.key)
+        if self.offset is not None:
+            where = "{} (byte {})".format(where, self.offset) if where else "byte {}".format(self.offset)
+        return "{}: {}".format(where, self.problem) if where else self.problem
+
+
+def verify(path, classes=None, workers=1):
+    """``(number of whole records, [Problem])``; every record's label is checked and its image decoded.
+
+    UserError only where the file cannot be opened or is empty.
+    """
+    descriptor, size = open_for_reading(path)
+    try:
+
+        def read(start, count):
+            return read_bytes(descriptor, count, start, path)
+
+        def examine(found):
+            offset, _, problem = found
+            if problem is None:
+                try:
+                    body, _ = read_frame(lambda start, count: read(offset + start, count), size - offset)
+                    problem = examine_image(body, classes)
+                except (ValueError, MemoryError) as error:
+                    problem = str(error) or "too large for the memory"
+                except RecordError as error:
+                    problem = error.problem
+            return found, problem
+
+        listed, problems = index_of(path)
+        has_index, records = bool(listed), 0
+        with Progress("verify", size) as progress:
+            for (offset, length, damage), problem in in_order(examine, scan(read, size), workers):
+                key = listed.pop(offset, None)
+                records += damage is None
+                if problem is not None:
+                    problems.append(Problem(key, offset, problem))
+                if has_index and key is None and damage is None:
+                    problems.append(Problem(None, offset, "the index does not list this record"))
+                progress.show(offset + length)
+        problems += [
+            Problem(key, offset, "the index points there, and no record begins there")
+            for offset, key in sorted(listed.items())
+        ]
+    finally:
+        os.close(descriptor)
+    return records, problems
+
+
+def index_of(path):
+    """``({offset: key}, [Problem])`` of the index beside the file."""
+    try:
+        keys, offsets = read_index(index_path_of(path), path)
+    except UserError as error:
+        return {}, [Problem(None, None, str(error))]
+    problems = []
+    for numbers, problem in (
+        (keys, "the index has this key before"),
+        (offsets, "the index has this place before"),
+    ):
+        first = np.unique(numbers, return_index=True)[1]
+        for line in np.setdiff1d(np.arange(len(numbers)), first).tolist():
+            problems.append(Problem(int(keys[line]), int(offsets[line]), problem))
+    return dict(zip(offsets[::-1].tolist(), keys[::-1].tolist())), problems  # of two the first one stays
+
+
+def examine_image(body, classes):
+    """What is wrong with the body of an image record, or None."""
+    _, label, payload = unpack_image(body)
+    problem = None
+    if not np.all(np.isfinite(label)):
+        problem = "its label is {}".format(label)
+    elif classes is not None and np.ndim(label) == 0 and not (0 <= label < classes and label == int(label)):
+        problem = "its label {:g} is none of the classes 0 to {}".format(label, classes - 1)
+    decode(payload)
+    return problem
+
+
+def rebuild_index(path):
+    """``([(key, offset)], damaged stretches, whether the keys are the records' ids)`` from the file alone."""
+    descriptor, size = open_for_reading(path)
+    try:
+
+        def read(start, count):
+            return read_bytes(descriptor, count, start, path)
+
+        offsets, ids, damaged = [], [], []
+        with Progress("index", size) as progress:
+            for offset, length, problem in scan(read, size):
+                if problem is None:
+                    offsets.append(offset)
+                    ids.append(
+                        id_of(lambda start, count, offset=offset: read(offset + start, count), size - offset)
+                    )
+                else:
+                    damaged.append((offset, length, problem))
+                progress.show(offset + length)
+    finally:
+        os.close(descriptor)
+    usable = None not in ids and len(set(ids)) == len(ids) and all(0 <= i < 2**63 for i in ids)
+    return list(zip(ids if usable else range(len(offsets)), offsets)), damaged, usable
+
+
+def id_of(read, size):
+    """The id in the header of the image record that ``read`` reads, or None where it is too short."""
+    try:
+        start = read(0, min(size, FRAME.size + IMAGE_HEADER.size))
+        whole = FRAME.unpack_from(start)[1] >> LENGTH_BITS == WHOLE
+        body = start[FRAME.size :] if whole else read_frame(read, size)[0]
+        return IMAGE_HEADER.unpack_from(body)[2]
+    except struct.error:
+        return None

@@ -1,0 +1,99 @@
+"""Is what was written what was trained? Every form is run in a fresh process and compared with the network here."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+
+from ..errors import UserError
+from .manifest import FILES
+
+# Largest difference allowed, as a share of the largest output; a symbol has to give the very bits.
+TOLERANCES = {"symbol": 0.0, "onnx": 1e-4, "int8": 0.0}
+TIMEOUT = 1800  # seconds; two cores run a ResNet-152 on 40 images in far less
+
+
+class ExportError(UserError):
+    """What was written does not compute what it should."""
+
+    exit_code = 3
+
+
+def replay(folder, format, inputs):
+    """Outputs (a list of arrays) for each of ``inputs``, computed by a fresh process without this package."""
+    source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "replay.py")
+    with tempfile.TemporaryDirectory(prefix="gluon-tricks-") as workplace, open(source) as text:
+        task = dict(
+            format=format, files=[os.path.join(os.path.abspath(folder), name) for name in FILES[format]],
+            inputs=os.path.join(workplace, "inputs.npz"), outputs=os.path.join(workplace, "outputs.npz"),
+        )  # fmt: skip
+        np.savez(task["inputs"], **{str(i): array for i, array in enumerate(inputs)})
+        try:
+            # Started elsewhere, so that "" on sys.path does not lead to this package.
+            done = subprocess.run(
+                [sys.executable, "-c", text.read()], input=json.dumps(task), cwd=workplace, timeout=TIMEOUT,
+                stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            raise ExportError(
+                "running the {} form in a fresh process took over {} s".format(format, TIMEOUT)
+            ) from None
+        if done.returncode:
+            lines = done.stderr.strip().splitlines() or ["exit code {}".format(done.returncode)]
+            raise ExportError("a fresh process cannot run the {} form: {}".format(format, lines[-1]))
+        with np.load(task["outputs"], allow_pickle=False) as held:
+            return [
+                [
+                    held["{}-{}".format(i, j)]
+                    for j in range(sum(name.startswith("{}-".format(i)) for name in held.files))
+                ]
+                for i in range(len(inputs))
+            ]
+
+
+def difference(outputs, references):
+    """``(largest difference, as a share of the largest reference)`` over a list of arrays; shapes must be equal.
+
+    A NaN anywhere makes both infinite.
+    """
+    largest, scale = 0.0, 0.0
+    for output, reference in zip(outputs, references):
+        if output.shape != reference.shape:
+            raise ExportError("shapes differ: {} for {}".format(output.shape, reference.shape))
+        if not (np.isfinite(output).all() and np.isfinite(reference).all()):
+            return float("inf"), float("inf")
+        if output.size:
+            largest = max(largest, float(np.abs(output.astype(np.float64) - reference).max()))
+            scale = max(scale, float(np.abs(reference).max()))
+    return largest, largest / scale if scale else largest
+
+
+def compare(folder, format, inputs, references, tolerance=None):
+    """The fresh process's outputs against ``references`` (lists of arrays for each input), for the manifest.
+
+    Raises ExportError where they differ by more than the format's tolerance.
+    """
+    tolerance = TOLERANCES[format] if tolerance is None else tolerance
+    outputs = replay(folder, format, inputs)
+    worst = worst_share = 0.0
+    for mine, theirs in zip(outputs, references):
+        if len(mine) != len(theirs):
+            raise ExportError(
+                "the {} form has {} outputs instead of {}".format(format, len(mine), len(theirs))
+            )
+        for output, reference in zip(mine, theirs):
+            absolute, share = difference([output], [reference])
+            worst, worst_share = max(worst, absolute), max(worst_share, share)
+    if not worst_share <= tolerance:
+        raise ExportError(
+            "the {} form differs from the network by {:.3g}, {:.3g} of the largest output, and {:.3g} is allowed".format(
+                format, worst, worst_share, tolerance
+            )
+        )
+    return dict(
+        images=sum(len(array) for array in inputs), batches=[len(array) for array in inputs], largest_difference=worst,
+        relative_difference=worst_share, tolerance=tolerance, equal_to_the_bit=worst == 0,
+    )  # fmt: skip

@@ -1,0 +1,126 @@
+"""A trained network as a symbol and its parameters: what is written for others, and how it runs here.
+
+The graph's input is called ``data``. Without ``preprocess`` it is what the network was trained on, normalised float32
+(N, 3, H, W); with it, uint8 (N, H, W, 3) pixels in RGB, so that a user has to resize and crop, but not to know mean
+and standard deviation. The first output is the logits (N, classes), the second, where asked for, their softmax.
+"""
+
+import json
+from typing import NamedTuple
+
+import mxnet as mx
+import numpy as np
+
+from ..errors import UserError
+
+INPUT = "data"
+
+
+class Graph(NamedTuple):
+    """``symbol``, and ``params``: NDArrays by ``arg:name`` or ``aux:name``, as MXNet's parameter files name them."""
+
+    symbol: mx.sym.Symbol
+    params: dict
+
+
+def trace(net):
+    """The inference :class:`Graph` of a Gluon network whose parameters have values; all of them float32 on the CPU."""
+    symbol = net(mx.sym.var(INPUT, dtype=np.float32))  # without a dtype, importing it warns
+    if isinstance(symbol, (list, tuple)):
+        raise UserError("this network has {} outputs; a classifier with one is needed".format(len(symbol)))
+    auxiliary = set(symbol.list_auxiliary_states())
+    used = auxiliary | set(symbol.list_arguments())
+    params = {}
+    for name, parameter in net.collect_params().items():
+        if name in used:
+            value = parameter.data(parameter.list_ctx()[0]).as_in_context(mx.cpu()).astype("float32")
+            params[("aux:" if name in auxiliary else "arg:") + name] = value
+    return Graph(symbol, params)
+
+
+def with_preprocessing(graph, mean, std):
+    """The graph behind ``(x - mean) / std`` of uint8 (N, H, W, 3); ``mean`` and ``std`` are of R, G, B in 0..255."""
+    pixels = mx.sym.var(INPUT, dtype=np.uint8)
+    mean_var, std_var = mx.sym.var("preprocess_mean"), mx.sym.var("preprocess_std")
+    planes = mx.sym.transpose(mx.sym.cast(pixels, dtype="float32"), axes=(0, 3, 1, 2))
+    centred = mx.sym.broadcast_sub(planes, mean_var, name="preprocess_sub")
+    normalised = mx.sym.broadcast_div(centred, std_var, name="preprocess_div")
+    params = dict(graph.params)
+    for name, values in (("mean", mean), ("std", std)):
+        params["arg:preprocess_" + name] = mx.nd.array(np.reshape(values, (1, 3, 1, 1)), dtype="float32")
+    return Graph(graph.symbol(**{INPUT: normalised}), params)
+
+
+def with_softmax(graph):
+    """The graph with a second output, the probabilities."""
+    return Graph(
+        mx.sym.Group([graph.symbol, mx.sym.softmax(graph.symbol, axis=-1, name="probabilities")]),
+        graph.params,
+    )
+
+
+def block(graph):
+    """A Gluon block that computes the graph, for running it in this process."""
+    inputs = [
+        entry for entry in graph.symbol.get_internals() if entry.name == INPUT
+    ]  # with its dtype: else it warns
+    net = mx.gluon.SymbolBlock(graph.symbol, inputs)
+    parameters = net.collect_params()
+    for key, value in graph.params.items():
+        parameter = parameters[key.split(":", 1)[1]]
+        parameter.shape, parameter.dtype = value.shape, value.dtype
+        parameter.initialize(init=mx.init.Zero(), ctx=mx.cpu())
+        parameter.set_data(value)
+    return net
+
+
+def save(graph, symbol_path, params_path):
+    """Write the two files that ``SymbolBlock.imports`` and ``MXPredCreate`` read."""
+    graph.symbol.save(symbol_path)
+    mx.nd.save(params_path, graph.params)
+
+
+def load(symbol_path, params_path):
+    """The :class:`Graph` of such files; UserError names a file that is missing, damaged, or not the other's."""
+    params = load_arrays(params_path)
+    try:
+        symbol = mx.sym.load(symbol_path)
+    except (mx.MXNetError, OSError, UnicodeDecodeError) as error:
+        raise UserError("{}: no symbol file of MXNet: {}".format(symbol_path, _last_line(error))) from None
+    names = {key.split(":", 1)[-1] for key in params}
+    missing = [
+        n for n in symbol.list_arguments() + symbol.list_auxiliary_states() if n != INPUT and n not in names
+    ]
+    if missing:
+        raise UserError(
+            "{} has no values for {} of {}, for instance {}".format(
+                params_path, len(missing), symbol_path, missing[0]
+            )
+        )
+    return Graph(symbol, params)
+
+
+def load_arrays(path):
+    """The NDArrays of an MXNet parameter file, by name; UserError where it is none."""
+    try:
+        arrays = mx.nd.load(path)
+    except (mx.MXNetError, OSError, ValueError) as error:
+        raise UserError(
+            "{}: no MXNet parameter file, or damaged: {}".format(path, _last_line(error))
+        ) from None
+    if not isinstance(arrays, dict) or not arrays:
+        raise UserError("{}: holds no named parameters".format(path))
+    return arrays
+
+
+def _last_line(error):
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1]
+
+
+def operators(symbol):
+    """How often each operator stands in the symbol, a dict by name; variables left out."""
+    counts = {}
+    for node in json.loads(symbol.tojson())["nodes"]:
+        if node["op"] != "null":
+            counts[node["op"]] = counts.get(node["op"], 0) + 1
+    return counts

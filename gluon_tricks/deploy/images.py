@@ -1,0 +1,104 @@
+"""Images as a classifier takes them: resized, cropped and normalised the way its validation images were."""
+
+import os
+
+import numpy as np
+
+from ..data.augment import EvalTransform
+from ..data.records import RecordError, RecordFile
+from ..errors import UserError
+
+EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
+
+
+def transform_of(model):
+    """The :class:`gluon_tricks.data.augment.EvalTransform` of a classifier."""
+    return EvalTransform.from_config(model.data_config())
+
+
+def image_of(transform, payload):
+    """float32 (3, size, size) of an encoded image; ValueError says why it cannot be decoded."""
+    return transform.apply(payload, transform.sample(0, 0, np.zeros(1, np.int64)), 0)
+
+
+def spread(record, count):
+    """Keys of ``count`` records (or all, if there are fewer), evenly spread over a RecordIO file."""
+    with RecordFile(record) as file:
+        if not len(file):
+            raise UserError("{}: holds no records".format(record))
+        places = np.unique(np.linspace(0, len(file) - 1, min(count, len(file))).astype(np.int64))
+        return file.keys[places]
+
+
+def records(model, record, keys, index=None):
+    """Yield ``(key, true class or None, float32 image or RecordError)`` of the records with these keys.
+
+    A key that the file does not have is a UserError.
+    """
+    transform = transform_of(model)
+    with RecordFile(record, index) as file:
+        places = {int(key): place for place, key in enumerate(file.keys)}
+        absent = [key for key in keys if int(key) not in places]
+        if absent:
+            raise UserError("{}: has no record with key {}".format(record, absent[0]))
+        for key in map(int, keys):
+            try:
+                label, payload = file.read(places[key])
+                true = int(label) if np.size(label) == 1 and float(label) == int(label) else None
+                yield key, true, image_of(transform, payload)
+            except RecordError as error:
+                yield key, None, error
+            except ValueError as error:
+                yield key, true, RecordError(record, key, "cannot be decoded: {}".format(error))
+
+
+def sample(model, record, count):
+    """float32 (n, 3, size, size): ``count`` images spread over a RecordIO file. A broken one is a RecordError."""
+    images = []
+    for _, _, image in records(model, record, spread(record, count)):
+        if isinstance(image, Exception):
+            raise image
+        images.append(image)
+    return np.stack(images)
+
+
+def random_pixels(count, size, seed=0):
+    """uint8 (count, size, size, 3), every pixel of its own: nothing that a network has seen."""
+    return np.random.default_rng(seed).integers(0, 256, (count, size, size, 3), dtype=np.uint8)
+
+
+def files(model, paths):
+    """Yield ``(path, None, float32 image or the error)`` for image files."""
+    transform = transform_of(model)
+    for path in paths:
+        try:
+            with open(path, "rb") as file:
+                yield path, None, image_of(transform, file.read())
+        except OSError as error:
+            yield path, None, UserError("{}: cannot be read: {}".format(path, error.strerror))
+        except ValueError as error:
+            yield path, None, UserError("{}: cannot be decoded: {}".format(path, error))
+
+
+def files_in(paths):
+    """The files that ``paths`` name; of a folder all images in it and below, by name. UserError where it has none."""
+    found = []
+    for path in paths:
+        if not os.path.isdir(path):
+            found.append(path)
+            continue
+        inside = [os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names]
+        pictures = sorted(name for name in inside if name.lower().endswith(EXTENSIONS))
+        if not pictures:
+            raise UserError("{}: no images in this folder ({})".format(path, " ".join(EXTENSIONS)))
+        found += pictures
+    return found
+
+
+def pixels_of(images, mean, std):
+    """uint8 (N, H, W, 3) whose normalisation gave ``images``, float32 (N, 3, H, W): what a preprocessing graph wants.
+
+    Exact where the images came from uint8 pixels.
+    """
+    planes = np.asarray(images) * np.reshape(std, (1, 3, 1, 1)) + np.reshape(mean, (1, 3, 1, 1))
+    return np.ascontiguousarray(np.clip(np.rint(planes), 0, 255).astype(np.uint8).transpose(0, 2, 3, 1))

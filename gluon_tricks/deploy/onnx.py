@@ -1,0 +1,108 @@
+"""ONNX from a graph, through MXNet's converter, in the form that onnxruntime runs fast and checkers accept.
+
+The converter lists the parameters among the graph's inputs, where a runtime must expect them to change and folds
+nothing, and stamps the newest opset and IR version that the installed onnx package knows, while its operators are
+those of opset 13. Both are put right here.
+"""
+
+import os
+
+import numpy as np
+
+from ..errors import UserError
+from .graph import INPUT
+
+OPSET = 13
+IR_VERSION = 8
+
+
+def convert(graph, path, input_shape, input_dtype="float32"):
+    """Write the graph as ONNX; ``input_shape`` is the shape of one input, and the batch stays open.
+
+    Raises UserError where the onnx package is missing or too new, or an operator has no ONNX form.
+    """
+    onnx = _import_onnx()
+    import mxnet as mx
+
+    params = {key.split(":", 1)[1]: array for key, array in graph.params.items()}
+    try:
+        mx.onnx.export_model(
+            graph.symbol, params, [(1,) + tuple(input_shape)], [np.dtype(input_dtype).type], path,
+            dynamic=True, dynamic_input_shapes=[(None,) + tuple(input_shape)],
+        )  # fmt: skip
+    except (AttributeError, NotImplementedError, ValueError, KeyError, IndexError, mx.MXNetError) as error:
+        raise UserError(
+            "this network has no ONNX form: {}".format(str(error).strip().splitlines()[0])
+        ) from error
+    model = onnx.load(path)
+    clean(model)
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, path)
+
+
+def clean(model):
+    """Put an MXNet-made ONNX model right, in place: inputs, the logits' name, opset and IR version, batch dimension."""
+    parameters = {tensor.name for tensor in model.graph.initializer}
+    inputs = [value for value in model.graph.input if value.name not in parameters]
+    del model.graph.input[:]
+    model.graph.input.extend(inputs)
+    used = {name for node in model.graph.node for name in node.input}
+    kept = [tensor for tensor in model.graph.initializer if tensor.name in used]
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(kept)
+    for value in list(model.graph.input) + list(model.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_param = "batch"
+    rename(model.graph, model.graph.output[0].name, "logits")
+    del model.opset_import[:]
+    model.opset_import.add(domain="", version=OPSET)
+    model.ir_version = IR_VERSION
+    model.producer_name = "gluon_tricks"
+    return model
+
+
+def rename(graph, old, new):
+    """Give a value of the graph another name, wherever it stands."""
+    for node in graph.node:
+        for names in (node.input, node.output):
+            for place, name in enumerate(names):
+                if name == old:
+                    names[place] = new
+    for value in list(graph.output) + list(graph.value_info):
+        if value.name == old:
+            value.name = new
+
+
+def session(path, threads=None):
+    """An onnxruntime session on the CPU; UserError where the file is no model it can run."""
+    try:
+        import onnxruntime
+    except ImportError:
+        raise UserError("onnxruntime is not installed: pip install 'gluon-tricks[onnx]'") from None
+    if not os.path.isfile(path):
+        raise UserError("{}: there is no such file".format(path))
+    options = onnxruntime.SessionOptions()
+    threads = threads or int(os.environ.get("OMP_NUM_THREADS") or 0)
+    options.intra_op_num_threads = threads  # 0: as many as there are cores
+    options.log_severity_level = 3
+    try:
+        made = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's exceptions have no common base of their own
+        raise UserError(
+            "{}: onnxruntime cannot run it: {}".format(path, str(error).splitlines()[0])
+        ) from None
+    if len(made.get_inputs()) != 1:
+        raise UserError(
+            "{}: has {} inputs; a classifier with one is needed".format(path, len(made.get_inputs()))
+        )
+    return made
+
+
+def _import_onnx():
+    try:
+        import onnx
+        from onnx import mapping  # noqa: F401  MXNet's converter needs it; onnx 1.19 dropped it
+    except ImportError:
+        raise UserError(
+            "ONNX needs onnx>=1.16,<1.19 and onnxruntime: pip install 'gluon-tricks[onnx]'"
+        ) from None
+    return onnx

@@ -1,0 +1,136 @@
+"""``gluon-tricks evaluate``: exact top-1, top-5 and loss of a model in any form, on every image of a RecordIO file once.
+
+An image counts at top-k when fewer than k classes come before its own: those with a greater logit, and of equal
+logits those with a smaller index. So top-1 is what ``argmax`` gives, and with fewer than five classes top-5 is 100 %.
+"""
+
+import json
+import os
+import time
+
+import numpy as np
+
+from .deploy import classifier
+from .errors import UserError
+
+
+def add_arguments(parser):
+    """What to load, on what, and where the figures go."""
+    classifier.add_arguments(parser)
+    parser.add_argument(
+        "--rec-val", metavar="FILE", help="RecordIO file of the images; default: that of the run"
+    )
+    parser.add_argument(
+        "--rec-val-idx", metavar="FILE", default="", help="its index [the same name with .idx]"
+    )
+    parser.add_argument("--batch-size", type=int, default=32, metavar="N", help="images at once [32]")
+    parser.add_argument(
+        "--num-data-workers", "-j", type=int, default=4, metavar="N", help="threads that decode [4]"
+    )
+    parser.add_argument("--json", metavar="FILE", help="also write the figures to this file")
+
+
+def main(args):
+    """Print one line of figures."""
+    if args.batch_size < 1:
+        raise UserError("--batch-size {}: at least 1 is needed".format(args.batch_size))
+    model = classifier.from_arguments(args)
+    record = args.rec_val or (model.config.rec_val if model.config else "")
+    if not record:
+        raise UserError("--rec-val FILE.rec is needed: {} names no validation file".format(args.source))
+    started = time.time()
+    figures = evaluate(model, record, args.rec_val_idx, args.batch_size, args.num_data_workers)
+    seconds = time.time() - started
+    print("{} ({}): top-1 {:.2f} %, top-5 {:.2f} %, loss {:.4f} on {} images of {}, {:.1f} images/s".format(
+        args.source, model.kind, figures["top1"], figures["top5"], figures["loss"], figures["images"], record,
+        figures["images"] / seconds))  # fmt: skip
+    if args.json:
+        write_json(
+            args.json,
+            dict(
+                figures,
+                model=model.model,
+                kind=model.kind,
+                source=args.source,
+                rec_val=record,
+                seconds=seconds,
+            ),
+        )
+    return 0
+
+
+def write_json(path, value):
+    """Write a JSON file; UserError where that is not possible."""
+    try:
+        with open(path + ".new", "w") as file:
+            json.dump(value, file, indent=1)
+            file.write("\n")
+        os.replace(path + ".new", path)
+    except OSError as error:
+        raise UserError("{}: cannot be written: {}".format(path, error.strerror)) from None
+
+
+def evaluate(model, record, index="", batch_size=32, threads=4):
+    """Figures of a :class:`gluon_tricks.deploy.classifier.Classifier` on all images of a RecordIO file.
+
+    Returns a dict: top1 and top5 in percent, loss (mean cross entropy in nats), images.
+    Raises UserError naming the record whose label is none of the model's classes, or that cannot be decoded.
+    """
+    totals, count = np.zeros(3), 0
+    for batch in batches(model, record, index, batch_size, threads):
+        logits = model.predict(batch.images)
+        totals += statistics(check_logits(logits, model, batch.keys), batch.labels).sum(axis=1)
+        count += len(batch.labels)
+    return dict(
+        loss=totals[0] / count, top1=100 * totals[1] / count, top5=100 * totals[2] / count, images=count
+    )
+
+
+class Images:
+    """Evaluation images as numpy arrays, none of them padding."""
+
+    def __init__(self, batch):
+        self.images = batch.images.asnumpy()[: batch.valid]
+        self.labels = batch.labels.asnumpy()[: batch.valid].astype(np.int64)
+        self.keys = batch.keys[: batch.valid]
+
+
+def batches(model, record, index="", batch_size=32, threads=4):
+    """Yield all images of a RecordIO file once, as :class:`Images` that ``model.predict`` takes."""
+    from .data import loader
+
+    made = loader.eval_loader(
+        model.data_config(rec_val=record, rec_val_idx=index or "", num_data_workers=threads), batch_size
+    )
+    seen = 0
+    try:
+        for batch in made:
+            seen += batch.valid
+            yield Images(batch)
+        if seen != made.images:
+            raise UserError("{}: {} images were read, but it has {}".format(record, seen, made.images))
+    finally:
+        made.close()
+
+
+def check_logits(logits, model, keys):
+    """The logits, if their shape is right and they are finite; else UserError."""
+    if logits.shape != (len(keys), model.classes):
+        raise UserError("{}: gives outputs of shape {} for {} images and {} classes".format(
+            model.path, logits.shape, len(keys), model.classes))  # fmt: skip
+    broken = np.flatnonzero(~np.isfinite(logits).all(axis=1))
+    if broken.size:
+        raise UserError("{}: its outputs for record {} are not finite".format(model.path, keys[broken[0]]))
+    return logits
+
+
+def statistics(logits, labels):
+    """float64 (3, n): loss, right at top-1, right at top-5 of each image, from logits (n, K) and int labels (n,)."""
+    logits = np.asarray(logits, np.float64)
+    rows = np.arange(len(labels))
+    own = logits[rows, labels][:, None]
+    before = (logits > own) | ((logits == own) & (np.arange(logits.shape[1]) < labels[:, None]))
+    rank = before.sum(axis=1)
+    top = logits.max(axis=1, keepdims=True)
+    losses = np.log(np.exp(logits - top).sum(axis=1)) + top[:, 0] - own[:, 0]
+    return np.stack([losses, rank < 1, rank < 5])

@@ -1,0 +1,48 @@
+"""Group normalisation with a gamma and a beta for each channel (Wu and He, arXiv 1803.08494): --use-gn.
+
+Neither library has it in a form that can be hybridized: GluonCV's cannot be traced, and MXNet's own has a
+gamma for each group. Outputs and parameter names are those of GluonCV's.
+"""
+
+import numpy as np
+from mxnet.gluon.block import HybridBlock
+
+
+class GroupNorm(HybridBlock):
+    """Mean 0 and variance 1 within each image's ``groups`` runs of channels, then gamma x + beta.
+
+    x: (N, in_channels, ...), in_channels a multiple of ``groups``.
+    """
+
+    def __init__(
+        self,
+        in_channels,
+        groups=32,
+        epsilon=1e-5,
+        gamma_initializer="ones",
+        beta_initializer="zeros",
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        assert in_channels % groups == 0, "{} channels are no multiple of {} groups".format(
+            in_channels, groups
+        )
+        self._groups, self._epsilon = groups, epsilon
+        self.gamma = self.params.get("gamma", shape=(in_channels,), init=gamma_initializer)
+        self.beta = self.params.get("beta", shape=(in_channels,), init=beta_initializer)
+
+    def cast(self, dtype):
+        # As MXNet's BatchNorm: statistics and scale stay float32.
+        super().cast("float32" if np.dtype(dtype).name == "float16" else dtype)
+
+    def hybrid_forward(self, F, x, gamma, beta):
+        group = F.reshape(x, (0, self._groups, -1))
+        group = F.broadcast_sub(group, F.mean(group, axis=2, keepdims=True))
+        variance = F.mean(F.square(group), axis=2, keepdims=True)
+        group = F.broadcast_mul(group, F.rsqrt(variance + self._epsilon))
+        y = F.reshape(F.reshape_like(group, x), (0, 0, -1))
+        y = F.broadcast_add(F.broadcast_mul(y, F.reshape(gamma, (1, -1, 1))), F.reshape(beta, (1, -1, 1)))
+        return F.reshape_like(y, x)
+
+    def __repr__(self):
+        return "GroupNorm({}, groups={})".format(self.gamma.shape[0], self._groups)

@@ -1,0 +1,148 @@
+"""Parameters from a file into a network: ours, GluonCV's, or an exported graph's; all of them or an error.
+
+A file holds arrays under names. ``save_parameters`` writes the path to a parameter in the network
+(``layer1.0.conv1.weight``), ``export`` its own name (``arg:resnet50_v1d_layers1_conv0_weight``).
+"""
+
+import os
+
+import mxnet as mx
+
+from ..errors import UserError
+from .resnet import NAMES, resnet
+
+
+class ParameterError(UserError):
+    """A parameter file that is damaged, or does not belong to the network."""
+
+
+def load_parameters(net, path, new_head=False, ctx=None):
+    """Set the parameters of ``net`` from the file ``path``; returns the names of those that were not.
+
+    net: initialised (its parameters stay on their devices), or not (they come to be on ``ctx``, or the CPU).
+    new_head: where the file's last layer has another number of classes, the network's stays as it is, and it
+        is its parameters whose names are returned; without ``new_head`` such a file is an error. A last layer
+        of the right size is loaded in either case.
+
+    A network that only yields features takes the file of the whole one. Arrays of another dtype are cast.
+    Raises ParameterError naming the file, the parameter and the shapes, and then ``net`` is as it was.
+    """
+    return assign(net, read(path), path, new_head, ctx)
+
+
+def read(path):
+    """The arrays in a parameter file, as a dict of name to NDArray."""
+    if not os.path.exists(path):
+        raise ParameterError("parameter file {} does not exist".format(path))
+    if os.path.isdir(path):
+        raise ParameterError("{} is a folder, not a parameter file (.params)".format(path))
+    try:
+        arrays = mx.nd.load(os.fspath(path))
+    except (mx.MXNetError, UnicodeDecodeError) as error:
+        raise ParameterError(
+            "{} ({:,} bytes) is no whole MXNet parameter file: it is damaged, cut off or of another kind; "
+            "copy or download it again".format(path, os.path.getsize(path))
+        ) from error
+    if not isinstance(arrays, dict) or not arrays:
+        raise ParameterError("{} holds no named parameters".format(path))
+    return arrays
+
+
+def assign(net, arrays, source, new_head=False, ctx=None):
+    """:func:`load_parameters` for arrays that are read already; ``source`` is what errors call them."""
+    parameters = net._collect_params_with_prefix()
+    if not any("." in name for name in arrays):
+        arrays = _by_layer(net, parameters, arrays, source)
+    if getattr(net, "features_only", False):
+        arrays = {name: array for name, array in arrays.items() if not name.startswith(net.head_name + ".")}
+
+    missing = [name for name in parameters if name not in arrays]
+    extra = [name for name in arrays if name not in parameters]
+    wrong = [name for name in parameters if name in arrays and not _fits(parameters[name], arrays[name])]
+    head = _is_head(parameters, arrays, wrong)
+    if missing or extra or (wrong and not head):
+        raise ParameterError(_misfit(net, parameters, arrays, source, missing, extra, wrong))
+    if wrong and not new_head:
+        here, there = parameters[wrong[0]].shape[0], arrays[wrong[0]].shape[0]
+        raise ParameterError(
+            "{}: {} is {} in the file and {} in the network: the file is for {} classes, not {}. "
+            "Ask for --classes {}, or for a new head".format(
+                source, wrong[0], arrays[wrong[0]].shape, parameters[wrong[0]].shape, there, here, there
+            )
+        )
+    for name, parameter in parameters.items():
+        if name not in wrong:
+            parameter._load_init(arrays[name], ctx, cast_dtype=True)
+    return wrong
+
+
+def _fits(parameter, array):
+    """Equal shapes; a 0 in the network's (or none at all) is not known before the first forward pass."""
+    shape = array.shape if parameter.shape is None else parameter.shape
+    return len(shape) == len(array.shape) and all(a in (0, -1, b) for a, b in zip(shape, array.shape))
+
+
+def _is_head(parameters, arrays, wrong):
+    """Are the parameters of the wrong shape those of a last layer with another number of classes?"""
+    pairs = [(parameters[name].shape, arrays[name].shape) for name in wrong]
+    return (
+        len({name.rsplit(".", 1)[0] for name in wrong}) == 1
+        and all(len(here) == len(there) for here, there in pairs)
+        and len({(here[0], there[0]) for here, there in pairs}) == 1
+        and all(a in (0, -1, b) for here, there in pairs for a, b in zip(here[1:], there[1:]))
+    )
+
+
+def _by_layer(net, parameters, arrays, source):
+    """Arrays under an exported graph's names -> under the names of ``net``'s layers.
+
+    The exporting process may have had another prefix for the whole network, but all else has to be equal.
+    """
+    arrays = {name.split(":", 1)[-1]: array for name, array in arrays.items()}
+    short = {
+        p.name[len(net.prefix) :] if p.name.startswith(net.prefix) else p.name: name
+        for name, p in parameters.items()
+    }
+    first = next(iter(short))
+    for prefix in sorted(name[: -len(first)] for name in arrays if name.endswith(first)):
+        if {prefix + name for name in short} == set(arrays):
+            return {short[name[len(prefix) :]]: array for name, array in arrays.items()}
+    raise ParameterError(
+        "{} belongs to an exported graph, and its parameters ({}, ...) are not those of {}. Load it together "
+        "with the symbol file written beside it (mxnet.gluon.SymbolBlock.imports), or give a file that "
+        "save_parameters wrote".format(source, next(iter(arrays)), _name(net))
+    )
+
+
+def _misfit(net, parameters, arrays, source, missing, extra, wrong):
+    reasons = []
+    if missing:
+        reasons.append("the file has no {}".format(_brief(missing)))
+    if extra:
+        reasons.append("the network has no {}".format(_brief(extra)))
+    if wrong:
+        here, there = parameters[wrong[0]].shape, arrays[wrong[0]].shape
+        reasons.append("{} is {} in the file and {} in the network".format(_brief(wrong), there, here))
+    origin = _recognise(arrays)
+    return "{} does not fit {}: {}{}".format(
+        source, _name(net), "; ".join(reasons), ". It holds a {}".format(origin) if origin else ""
+    )
+
+
+def _recognise(arrays):
+    """The name of our network that such arrays belong to, or None."""
+    for name in NAMES:
+        parameters = resnet(name)._collect_params_with_prefix()
+        if set(parameters) == set(arrays):
+            wrong = [key for key in parameters if not _fits(parameters[key], arrays[key])]
+            if not wrong or _is_head(parameters, arrays, wrong):
+                return name
+    return None
+
+
+def _brief(names):
+    return names[0] if len(names) == 1 else "{} (and {} more)".format(names[0], len(names) - 1)
+
+
+def _name(net):
+    return net.prefix.rstrip("_") or type(net).__name__

@@ -1,0 +1,25 @@
+"""``gluon-tricks report``: runs as a page with their flags in the paper's words, curves, and figures beside the paper's."""
+
+import os
+
+from .reporting import page, tables
+from .reporting.runs import find, groups_of
+
+
+def add_arguments(parser):
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="a run's folder, or a folder of runs; the first run is what others are compared with")
+    parser.add_argument("-o", "--output", default="", metavar="DIR", help="where report.html, report.md and the pictures go [RUN/report, or report]")
+    parser.add_argument("--open", action="store_true", help="print nothing but the path of the page")
+
+
+def main(args):
+    """Write the report and print its table and the page's path."""
+    runs = find(args.runs)
+    folder = args.output or (os.path.join(args.runs[0], "report") if len(args.runs) == 1 else "report")
+    path = os.path.abspath(page.write(runs, folder))
+    if not args.open:
+        for own in page.by_data(runs):
+            print(tables.data_title(own))
+            print(tables.markdown(*tables.results(groups_of(own))))
+    print(path if args.open else "report: " + path)
+    return 0

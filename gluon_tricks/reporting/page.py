@@ -1,0 +1,142 @@
+"""Writes the report: ``report.html`` with everything inside it, ``report.md``, and the pictures beside them."""
+
+import base64
+import html
+import os
+import re
+
+from ..errors import UserError
+from . import plots, tables, words
+from .runs import groups_of
+
+STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; color: #222; background: #fff; max-width: 1180px; margin: 2em auto; padding: 0 1em }
+h1 { font-size: 1.6em } h2 { font-size: 1.25em; margin-top: 2em; border-bottom: 1px solid #ccc } h3 { font-size: 1.05em }
+.scroll { overflow-x: auto } table { border-collapse: collapse; margin: 1em 0; font-size: 0.92em }
+th, td { border: 1px solid #ddd; padding: 0.3em 0.6em; text-align: left; vertical-align: top } th { background: #f4f4f4 }
+td { min-width: 4em } img { max-width: 100%; height: auto } code, pre { background: #f6f6f6; font-size: 0.9em }
+pre { padding: 0.6em; white-space: pre-wrap; overflow-wrap: anywhere } .note { color: #555 } summary { cursor: pointer; font-weight: 600 }
+details { margin: 0.8em 0 }
+"""
+ABOUT_FIGURES = (
+    "Top-1, top-5 and loss are the last validation's; the best top-1 is the best of all validations. ± is the standard deviation over "
+    "seeds; behind a difference it is that difference's standard error. The training loss is what was minimised (label smoothing, "
+    "mixup and distillation add to it), validation's is the plain cross entropy; under mixup the training top-1 asks for the class with "
+    "the larger share."
+)
+
+
+def write(runs, folder):
+    """Write the report of ``runs`` into ``folder``; returns the path of the page.
+
+    Raises :class:`UserError` where the folder cannot be written.
+    """
+    try:
+        os.makedirs(folder, exist_ok=True)
+        markdown, body = _contents(runs, folder)
+        with open(os.path.join(folder, "report.md"), "w") as file:
+            file.write(markdown)
+        page = os.path.join(folder, "report.html")
+        with open(page, "w") as file:
+            file.write(
+                '<!DOCTYPE html>\n<html lang="en">\n<meta charset="utf-8">\n<meta name="viewport" content="width=device-width">\n'
+                "<title>{}</title>\n<style>{}</style>\n{}</html>\n".format(_title(runs), STYLE, body)
+            )
+    except OSError as error:
+        raise UserError("the report cannot be written into {}: {}".format(folder, error.strerror or error)) from None
+    return page
+
+
+def by_data(runs):
+    """Runs on the same images together, in the order of the first ones: a list of lists."""
+    sets = {}
+    for run in runs:
+        sets.setdefault(run.data_key, []).append(run)
+    return list(sets.values())
+
+
+def _title(runs):
+    return "{} of gluon_tricks".format("A run" if len(runs) == 1 else "{} runs".format(len(runs)))
+
+
+def _contents(runs, folder):
+    markdown, body = ["# {}\n".format(_title(runs))], ["<h1>{}</h1>\n".format(_title(runs))]
+    names = _file_names(runs)
+    sets = by_data(runs)
+    for number, own in enumerate(sets):
+        _compare(own, folder, "" if len(sets) == 1 else "-{}".format(number + 1), markdown, body)
+    body.append("<h2>Run by run</h2>\n")
+    markdown.append("## Run by run\n")
+    for run in runs:
+        picture = names[run.path] + ".png"
+        plots.run_curves(run, os.path.join(folder, picture))
+        said = ", ".join(words.phrases(run))
+        markdown.append("**{}** ({}): {}.\n\n![curves of {}]({})\n".format(run.name, run.status, said, run.name, picture))
+        body.append(_details(run, said, _image(os.path.join(folder, picture), "curves of " + run.name), is_open=len(runs) <= 3))
+    return "\n".join(markdown), "".join(body)
+
+
+def _compare(runs, folder, suffix, markdown, body):
+    """The section on the runs on one data set."""
+    groups = groups_of(runs)
+    title, note = tables.data_title(runs), tables.data_note(runs)
+    header, rows = tables.results(groups)
+    markdown.append("## {}\n\n{}\n".format(title, note))
+    body.append("<h2>{}</h2>\n<p>{}</p>\n".format(html.escape(title), html.escape(note)))
+    if len(groups) > 1:
+        shared = "Common to all: {}.".format(", ".join(words.common(groups)) or "nothing")
+        markdown.append(shared + "\n")
+        body.append("<p>{}</p>\n".format(html.escape(shared)))
+    markdown += [tables.markdown(header, rows), ABOUT_FIGURES + "\n"]
+    body += [_table(header, rows), '<p class="note">{}</p>\n'.format(html.escape(ABOUT_FIGURES))]
+    pictures = []
+    if len(groups) > 1 and any(run.validations for run in runs):
+        pictures.append(("ladder", plots.ladder, "top-1 of all runs"))
+    if len(runs) > 1:
+        pictures.append(("curves", plots.all_curves, "curves of all runs"))
+    for name, draw, about in pictures:
+        file = name + suffix + ".png"
+        draw(groups, os.path.join(folder, file))
+        markdown.append("![{}]({})\n".format(about, file))
+        body.append(_image(os.path.join(folder, file), about))
+
+
+def _details(run, said, picture, is_open):
+    result = run.result
+    facts = [("state", run.status)]
+    if run.last:
+        facts.append(("last validation", "top-1 {top1:.2f} %, top-5 {top5:.2f} %, loss {loss:.4f} on {images:,} images".format(**run.last)))
+    if result:
+        facts.append(("network", "{:,} parameters, {:,} multiply-adds".format(result.get("parameters") or 0, result.get("multiply_adds") or 0)))
+        facts.append(("time", "{:,.0f} s".format(result.get("seconds") or 0)))
+    if run.images_per_second:
+        facts.append(("speed", "{:,.1f} images/s (median)".format(run.images_per_second)))
+    facts += [(name, str(run.environment[name])) for name in ("command", "commit", "started", "machine", "cores", "mxnet") if run.environment.get(name)]
+    flags = "\n".join("--{} {}".format(name.replace("_", "-"), value) for name, value in run.flags.items() if value not in ("", [], ()))
+    return "<details{}><summary>{}</summary>\n<p>{}.</p>\n{}\n{}<details><summary>all flags</summary><pre>{}</pre></details></details>\n".format(
+        " open" if is_open else "", html.escape(run.name), html.escape(said), picture, _table(None, [list(fact) for fact in facts]),
+        html.escape(flags))  # fmt: skip
+
+
+def _table(header, rows):
+    lines = ["<tr>{}</tr>".format("".join("<th>{}</th>".format(html.escape(cell)) for cell in header))] if header else []
+    lines += ["<tr>{}</tr>".format("".join("<td>{}</td>".format(html.escape(cell)) for cell in row)) for row in rows]
+    return '<div class="scroll"><table>\n{}\n</table></div>\n'.format("\n".join(lines))
+
+
+def _image(path, about):
+    with open(path, "rb") as file:
+        data = base64.b64encode(file.read()).decode()
+    return '<p><img alt="{}" src="data:image/png;base64,{}"></p>\n'.format(html.escape(about), data)
+
+
+def _file_names(runs):
+    """A file name for each run's picture: its name, in letters that any file system takes, none twice."""
+    names = {}
+    for run in runs:
+        plain = "run-" + re.sub(r"[^A-Za-z0-9._-]+", "-", run.name).strip("-.")
+        name, number = plain, 2
+        while name in names.values():
+            name, number = "{}-{}".format(plain, number), number + 1
+        names[run.path] = name
+    return names

@@ -1,0 +1,152 @@
+"""The report's pictures: a run's curves, all runs' curves together, and the runs' accuracies side by side."""
+
+import textwrap
+
+from . import words
+
+TRAINING, VALIDATION, OTHER = "#1f77b4", "#d62728", "#444444"
+DPI = 110
+
+
+def run_curves(run, path):
+    """One run: loss and top-1 of both sets, learning rate and images a second over the epochs -> a PNG file."""
+    figure, ((loss, top1), (rate, speed)) = _figure(2, 2, (10.5, 6.4), run)
+    for axes, name in ((loss, "loss"), (top1, "top1")):
+        _line(axes, run, run.training, name, color=TRAINING, alpha=0.35, linewidth=0.9)
+        _line(axes, run, run.epochs, name, color=TRAINING, label="training")
+        _line(axes, run, run.validations, name, color=VALIDATION, label="validation")
+    _scale_loss(loss)
+    _name(loss, "loss", "loss (cross entropy)")
+    _name(top1, "top-1", "top-1 (%)")
+    for axes in (loss, top1):
+        if axes.get_legend_handles_labels()[0]:
+            # Beside the title, above the curves.
+            axes.legend(loc="lower right", bbox_to_anchor=(1.01, 0.99), ncol=2, frameon=False, borderaxespad=0.2)
+    _line(rate, run, run.training, "learning_rate", color=OTHER)
+    _name(rate, "learning rate", "learning rate")
+    _speeds(speed, run, color=OTHER)
+    _name(speed, "speed", "images/s")
+    _save(figure, path)
+
+
+def all_curves(groups, path):
+    """All runs in one picture, a colour a group, a line a seed -> a PNG file."""
+    runs = [run for group in groups for run in group.runs]
+    figure, panels = _figure(3, 2, (11.5, 9.2), *runs)
+    (train_loss, val_loss), (train_top1, val_top1), (rate, speed) = panels
+    shared, handles, labels = words.common(groups), [], []
+    for group, color in zip(groups, _colors(len(groups))):
+        style = dict(color=color, linewidth=1.3, alpha=1 if len(group.runs) == 1 else 0.7)
+        for run in group.runs:
+            records = run.epochs or run.training
+            _line(train_loss, run, records, "loss", **style)
+            _line(train_top1, run, records, "top1", **style)
+            _line(val_loss, run, run.validations, "loss", **style)
+            _line(val_top1, run, run.validations, "top1", **style)
+            _line(rate, run, run.training, "learning_rate", **style)
+            _speeds(speed, run, **style)
+        handles.append(rate.plot([], [], color=color, linewidth=2.5)[0])
+        labels.append(textwrap.shorten(words.label(group, shared), 110, placeholder=" ..."))
+    _scale_loss(train_loss)
+    _scale_loss(val_loss)
+    _name(train_loss, "training loss (smoothing, mixup and distillation add to it)", "loss")
+    _name(val_loss, "validation loss (cross entropy)", "loss")
+    _name(train_top1, "training top-1", "top-1 (%)")
+    _name(val_top1, "validation top-1", "top-1 (%)")
+    _name(rate, "learning rate", "learning rate")
+    _name(speed, "speed", "images/s")
+    # Below the panels, in a strip of its own.
+    columns = 1 if max(map(len, labels)) > 55 else 2
+    lines = -(-len(labels) // columns)
+    figure.set_size_inches(11.5, 9.2 + 0.24 * lines)
+    figure.legend(handles, labels, loc="outside lower center", ncol=columns, frameon=False)
+    _save(figure, path)
+
+
+def ladder(groups, path):
+    """The last validation's top-1 of each group: a dot a seed, the mean and its spread, the paper's figure -> a PNG file."""
+    shared = words.common(groups)
+    figure, (axes,) = _figure(1, 1, (10, 1.3 + 0.55 * len(groups)))
+    axes = axes[0]
+    for place, (group, color) in enumerate(zip(groups, _colors(len(groups)))):
+        values, mean, spread = group.values("top1"), group.mean("top1"), group.spread("top1")
+        axes.plot(values, [place] * len(values), "o", color=color, alpha=0.55, markersize=6)
+        if mean is not None:
+            axes.plot([mean, mean], [place - 0.28, place + 0.28], color=color, linewidth=2.5)
+            axes.annotate("{:.2f}".format(mean), (mean, place - 0.3), ha="center", va="bottom", fontsize=8.5)
+        if spread is not None:
+            axes.plot([mean - spread, mean + spread], [place, place], color=color, linewidth=1.2)
+        rows, differences = words.nearest_rows(group.runs[0]) if group.runs[0].on_imagenet else ([], [])
+        if rows and not differences:
+            axes.plot(rows[0].score.top1, place, "D", color="black", fillstyle="none", markersize=8,
+                      label="" if axes.get_legend_handles_labels()[0] else "paper")  # fmt: skip
+    axes.set_yticks(range(len(groups)))
+    axes.set_yticklabels(["\n".join(textwrap.wrap(words.label(group, shared), 46)[:3]) for group in groups], fontsize=8.5)
+    axes.set_ylim(len(groups) - 0.5, -0.7)
+    axes.margins(x=0.08)
+    axes.set_xlabel("validation top-1 after the last epoch (%): dots are seeds, bars their mean, lines one standard deviation")
+    axes.grid(axis="x", alpha=0.3)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), frameon=False)
+    _save(figure, path)
+
+
+def _figure(rows, columns, size, *runs):
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=size, dpi=DPI, layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(rows, columns, squeeze=False)
+    end = max([run.epoch_of(run.step) for run in runs] or [0])
+    for axes in panels.flat:
+        for side in ("top", "right"):
+            axes.spines[side].set_visible(False)
+        if end:
+            axes.set_xlim(0, end * 1.01)
+            axes.set_xlabel("epoch")
+            axes.grid(alpha=0.3)
+    return figure, panels
+
+
+def _line(axes, run, records, name, **style):
+    points = [(run.epoch_of(record["step"]), record[name]) for record in records if isinstance(record.get(name), (int, float))]
+    if points:
+        x, y = zip(*points)
+        # A line of one point is invisible.
+        axes.plot(x, y, marker="o" if len(points) < 3 else None, markersize=4, **style)
+
+
+def _speeds(axes, run, **style):
+    if run.speeds:
+        steps, speeds = zip(*run.speeds)
+        axes.plot([run.epoch_of(step) for step in steps], speeds, marker="o" if len(steps) < 3 else None, markersize=4, **style)
+        axes.set_ylim(bottom=0)
+
+
+def _scale_loss(axes):
+    """A logarithmic axis where the losses span so much that a linear one would flatten most of them."""
+    losses = [loss for line in axes.lines for loss in line.get_ydata() if 0 < loss < float("inf")]
+    if losses and max(losses) > 30 * min(losses):
+        axes.set_yscale("log")
+        axes.yaxis.set_major_formatter("{x:g}")
+
+
+def _name(axes, title, unit):
+    axes.set_title(title, loc="left", fontsize=10.5)
+    axes.set_ylabel(unit)
+    if not axes.lines:
+        axes.text(0.5, 0.5, "nothing logged", transform=axes.transAxes, ha="center", va="center", color="gray")
+
+
+def _colors(count):
+    import matplotlib
+
+    if count <= 10:
+        return [matplotlib.colormaps["tab10"](i) for i in range(count)]
+    return [matplotlib.colormaps["turbo"]((i + 0.5) / count) for i in range(count)]
+
+
+def _save(figure, path):
+    # Without the version that matplotlib would write, the same runs give the same bytes.
+    figure.savefig(path, metadata={"Software": None})

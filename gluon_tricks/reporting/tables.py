@@ -1,0 +1,111 @@
+"""Runs on the same data, compared: tables of text that the page and the Markdown file both print."""
+
+import math
+
+from . import words
+
+
+def data_title(runs):
+    """What the images of these runs are, in a line."""
+    run = runs[0]
+    if run.flags["synthetic"]:
+        return "{} made-up images (--synthetic)".format(run.flags["synthetic"])
+    training, validation = run.data_counts
+    counts = "{} training images, {}".format(_count(training), "{} validation images".format(_count(validation)) if validation else "no validation file")
+    if run.on_imagenet:
+        return "ImageNet-1k ({})".format(counts)
+    return "{}, {} classes".format(counts, run.flags["classes"])
+
+
+def data_note(runs):
+    """What may be concluded from runs on these images."""
+    if runs[0].on_imagenet:
+        return (
+            "The files hold as many images as ImageNet-1k's, so the paper's figures stand beside the runs'. "
+            "The difference is the run's minus the paper's, in percentage points."
+        )
+    return "These are not ImageNet's images: the paper's figures do not apply, and the runs are compared among themselves alone."
+
+
+def results(groups):
+    """(header, rows) of text: a row a group, with mean and spread where there are several seeds."""
+    runs = [run for group in groups for run in group.runs]
+    imagenet, compared, shared = runs[0].on_imagenet, len(groups) > 1, words.common(groups)
+    header = ["run", "what sets it apart" if compared else "what it was", "seeds", "top-1 %", "top-5 %", "loss", "best top-1 %"]
+    header += ["top-1 against the first row"] if compared else []
+    header += ["paper's row", "paper's top-1 / top-5 %", "difference"] if imagenet else []
+    header += ["images/s", "state"]
+    rows = []
+    for group in groups:
+        what = words.label(group, shared) if compared else ", ".join(words.phrases(group.runs[0]))
+        row = [group.name, what, str(len(group.runs))]
+        row += [measured(group.mean(score), group.spread(score), digits) for score, digits in (("top1", 2), ("top5", 2), ("loss", 4))]
+        row.append(_best(group))
+        row += [_against(group, groups[0])] if compared else []
+        row += _beside_paper(group) if imagenet else []
+        row += [_speed(group), _state(group)]
+        rows.append(row)
+    return header, rows
+
+
+def measured(mean, spread=None, digits=2):
+    """``98.33 ± 0.12``; a dash where nothing was measured."""
+    if mean is None:
+        return "–"
+    return "{:.{d}f}".format(mean, d=digits) + ("" if spread is None else " ± {:.{d}f}".format(spread, d=digits))
+
+
+def _best(group):
+    best = [run.best["top1"] for run in group.counted]
+    return "{:.2f}".format(sum(best) / len(best)) if best else "–"
+
+
+def _against(group, first):
+    """The difference of the means, and its standard error where both have several seeds."""
+    if group is first or group.mean("top1") is None or first.mean("top1") is None:
+        return "–"
+    text = "{:+.2f}".format(group.mean("top1") - first.mean("top1"))
+    if group.spread("top1") is None or first.spread("top1") is None:
+        return text
+    error = math.sqrt(sum(side.spread("top1") ** 2 / len(side.counted) for side in (group, first)))
+    return text + " ± {:.2f}".format(error)
+
+
+def _beside_paper(group):
+    rows, differences = words.nearest_rows(group.runs[0])
+    if not rows:
+        return ["none near", "–", "–"]
+    title = "; ".join(row.title for row in rows)
+    if differences:
+        title += ", but for " + ", ".join(differences)
+    score = rows[0].score
+    published = "{:.2f} / {}".format(score.top1, "–" if score.top5 is None else "{:.2f}".format(score.top5))
+    if group.mean("top1") is None:
+        return [title, published, "–"]
+    both = [group.mean("top1") - score.top1] + ([] if score.top5 is None else [group.mean("top5") - score.top5])
+    return [title, published, " / ".join("{:+.2f}".format(value) for value in both)]
+
+
+def _speed(group):
+    speeds = [run.images_per_second for run in group.runs if run.images_per_second]
+    return "{:,.0f}".format(sum(speeds) / len(speeds)) if speeds else "–"
+
+
+def _state(group):
+    unfinished = [run for run in group.runs if not run.finished]
+    if not unfinished:
+        return "finished"
+    if len(group.runs) == 1:
+        return unfinished[0].status
+    note = "{} of {} finished".format(len(group.runs) - len(unfinished), len(group.runs))
+    return note + (", they alone are counted" if len(unfinished) < len(group.runs) else "")
+
+
+def _count(number):
+    return "?" if number is None else "{:,}".format(number)
+
+
+def markdown(header, rows):
+    """A table in Markdown."""
+    lines = [header, ["---"] * len(header)] + rows
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines) + "\n"

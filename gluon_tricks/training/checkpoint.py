@@ -1,0 +1,202 @@
+"""Checkpoints: all that a run needs to go on, in one folder that is written whole or not at all, and no pickle.
+
+A checkpoint is ``RUN/checkpoints/step-00001234/`` with
+
+- ``net.params``: an ordinary Gluon parameter file, BatchNorm statistics averaged over the devices;
+- ``optimizer.states``: the optimizer's arrays (momentum, float32 master copies), and each device's BatchNorm
+  statistics where there are several;
+- ``state.json``: the step, everything else, and the SHA-256 of the two files.
+
+It is written under a temporary name, flushed to the disk and renamed. ``RUN/best`` is a link to the checkpoint with
+the best validation.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import shutil
+
+import mxnet as mx
+
+from ..errors import UserError
+
+FORMAT = 1
+_NAME = re.compile(r"step-(\d+)$")
+
+
+class CheckpointError(UserError):
+    """A checkpoint that cannot be written, found or read."""
+
+
+def save(run_folder, step, net, trainer, state, keep):
+    """Write the checkpoint of ``step`` updates and return its folder; older ones beyond ``keep`` go, the best stays.
+
+    ``state`` is what else the run needs, for JSON. Where the checkpoint of this step is there already it is left as it is.
+    Raises :class:`CheckpointError` when the disk is full or read-only; earlier checkpoints stay whole.
+    """
+    folder = os.path.join(run_folder, "checkpoints")
+    path = os.path.join(folder, "step-{:08d}".format(step))
+    temporary = os.path.join(folder, ".writing-step-{:08d}".format(step))
+    mx.nd.waitall()
+    try:
+        shutil.rmtree(temporary, ignore_errors=True)
+        os.makedirs(temporary)
+        net.save_parameters(os.path.join(temporary, "net.params"))
+        mx.nd.save(os.path.join(temporary, "optimizer.states"), _arrays(net, trainer))
+        digests = {}
+        for name in ("net.params", "optimizer.states"):
+            mx.nd.load(os.path.join(temporary, name))  # what cannot be read back must not replace what can
+            digests[name] = flush(os.path.join(temporary, name))
+        state = dict(state, format=FORMAT, step=step, num_update=trainer.optimizer.num_update, sha256=digests)
+        with open(os.path.join(temporary, "state.json"), "w") as file:
+            json.dump(state, file, indent=1)
+        flush(os.path.join(temporary, "state.json"))
+        if os.path.isdir(path):  # a damaged one that a resumed run has passed again
+            os.rename(path, path + ".old")
+        os.rename(temporary, path)
+        _flush_folder(folder)
+    except (OSError, mx.MXNetError) as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        reason = error.strerror if isinstance(error, OSError) else str(error).strip().splitlines()[-1]
+        raise CheckpointError(
+            "cannot write the checkpoint of step {} into {}: {}; earlier checkpoints are whole. "
+            "Make room or mend the folder, then go on with --resume auto".format(step, folder, reason)
+        ) from None
+    _remove_old(run_folder, keep)
+    return path
+
+
+def mark_best(run_folder, path):
+    """Let ``RUN/best`` point to the checkpoint ``path``, in one move."""
+    link = os.path.join(run_folder, "best")
+    with contextlib.suppress(OSError):
+        os.remove(link + ".new")
+    os.symlink(os.path.relpath(path, run_folder), link + ".new")
+    os.replace(link + ".new", link)
+
+
+def read_state(path):
+    """The ``state.json`` of a checkpoint, after the checksums of its files were compared."""
+    try:
+        with open(os.path.join(path, "state.json")) as file:
+            state = json.load(file)
+        for name, digest in state["sha256"].items():
+            if _sha256(os.path.join(path, name)) != digest:
+                raise CheckpointError("{} is damaged: {} has another SHA-256 than was written".format(path, name))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError("{} is damaged or no checkpoint: {}: {}".format(path, type(error).__name__, error)) from None
+    if state.get("format") != FORMAT:
+        raise CheckpointError("{} has format {}, this version reads format {}".format(path, state.get("format"), FORMAT))
+    return state
+
+
+def checkpoints(run_folder):
+    """The folders of all checkpoints of a run, the newest first."""
+    folder = os.path.join(run_folder, "checkpoints")
+    names = os.listdir(folder) if os.path.isdir(folder) else []
+    return [os.path.join(folder, name) for name in sorted(filter(_NAME.match, names), reverse=True)]
+
+
+def latest(run_folder, say=print):
+    """(folder, state) of the newest checkpoint that is whole, or None; damaged ones are named through ``say``."""
+    for path in checkpoints(run_folder):
+        try:
+            return path, read_state(path)
+        except CheckpointError as error:
+            say("{}; trying the one before it".format(error))
+    return None
+
+
+def load(path, state, net, trainer, devices):
+    """Put the checkpoint's parameters and optimizer state, on whatever devices there are, into ``net`` and ``trainer``."""
+    net.load_parameters(os.path.join(path, "net.params"), ctx=devices)
+    arrays = mx.nd.load(os.path.join(path, "optimizer.states"))
+    arrays = arrays if isinstance(arrays, dict) else {}  # an empty file loads as a list
+    if not trainer._kv_initialized:
+        trainer._init_kvstore()
+    optimizer = trainer.optimizer
+    optimizer.num_update = state["num_update"]
+    names = {parameter.name: name for name, parameter in net._collect_params_with_prefix().items()}
+    for device, updater in zip(devices, trainer._updaters):
+        for index, parameter in enumerate(trainer._params):
+            if parameter.grad_req == "null":
+                continue
+            optimizer._set_current_context(trainer._contexts.index(device))
+            optimizer._index_update_count[index] = state["num_update"]
+            made = optimizer.create_state_multi_precision(index, parameter.data(device))
+            for key, array in _flatten(made, names[parameter.name]):
+                arrays[key].copyto(array)
+            updater.states[index] = made
+            updater.states_synced[index] = True
+    for name, parameter in net._collect_params_with_prefix().items():
+        for number, device in enumerate(devices):
+            own = arrays.get("statistics/{}/{}of{}".format(name, number, len(devices)))
+            if own is not None:
+                own.copyto(parameter.data(device))
+    mx.nd.waitall()
+
+
+def _arrays(net, trainer):
+    """What ``optimizer.states`` holds: ``state/NAME/PATH`` arrays and ``statistics/NAME/DEVICEofDEVICES``."""
+    arrays = {}
+    by_name = net._collect_params_with_prefix()
+    names = {parameter.name: name for name, parameter in by_name.items()}
+    for index, made in trainer._updaters[0].states.items():
+        arrays.update(_flatten(made, names[trainer._params[index].name]))
+    for name, parameter in by_name.items():
+        copies = parameter.list_data()
+        if parameter.grad_req == "null" and len(copies) > 1:
+            for number, copy in enumerate(copies):
+                arrays["statistics/{}/{}of{}".format(name, number, len(copies))] = copy
+    return arrays
+
+
+def _flatten(made, name, path="state"):
+    """(key, array) of an optimizer's state of one parameter: None, an NDArray, or tuples of them."""
+    if made is None:
+        return []
+    if isinstance(made, (tuple, list)):
+        return [pair for i, part in enumerate(made) for pair in _flatten(part, name, "{}.{}".format(path, i))]
+    return [("{}/{}".format(path, name), made)]
+
+
+def _remove_old(run_folder, keep):
+    best = os.path.realpath(os.path.join(run_folder, "best"))
+    for path in checkpoints(run_folder)[keep:]:
+        if os.path.realpath(path) != best:
+            _discard(path)
+    folder = os.path.join(run_folder, "checkpoints")
+    for name in os.listdir(folder):
+        if name.endswith(".old"):
+            shutil.rmtree(os.path.join(folder, name), ignore_errors=True)
+
+
+def _discard(path):
+    # Renamed first: a half-removed folder must not look like a checkpoint.
+    os.rename(path, path + ".old")
+    shutil.rmtree(path + ".old", ignore_errors=True)
+
+
+def flush(path):
+    """Flush a file to the disk and return its SHA-256."""
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())
+    return _sha256(path)
+
+
+def _flush_folder(path):
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sha256(path):
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        for block in iter(lambda: file.read(1 << 20), b""):
+            digest.update(block)
+    return digest.hexdigest()

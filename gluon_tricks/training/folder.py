@@ -1,0 +1,143 @@
+"""A run's folder: what it was is in it, and a resumed run has to be the same run."""
+
+import datetime
+import json
+import os
+import platform
+import subprocess
+import sys
+
+from .. import __version__
+from .. import config as flags
+from ..config import ConfigError
+from ..data.records import RecordFile
+from ..errors import UserError
+from . import checkpoint
+
+LOGS = ("log.jsonl", "timing.jsonl", "train.log")
+
+
+def prepare(config):
+    """Make or check the folder; the checkpoint to resume from as (folder, state), or None for a fresh start.
+
+    Raises :class:`UserError` where the folder cannot be written, holds another run, or holds no such checkpoint.
+    """
+    path = config.save_dir
+    try:
+        os.makedirs(os.path.join(path, "checkpoints"), exist_ok=True)
+        probe = os.path.join(path, ".writable")
+        with open(probe, "w") as file:
+            file.write("1")
+        os.remove(probe)
+    except OSError as error:
+        raise UserError("--save-dir {} cannot be written: {}".format(path, error.strerror)) from None
+
+    if config.resume and config.resume != "auto":
+        return config.resume.rstrip("/"), checkpoint.read_state(config.resume)
+    if config.resume == "auto":
+        found = checkpoint.latest(path)
+        if found is not None:
+            return found
+        for name in LOGS:  # of a run that was killed before its first checkpoint
+            if os.path.exists(os.path.join(path, name)):
+                os.remove(os.path.join(path, name))
+        return None
+    if os.path.exists(os.path.join(path, "config.json")):
+        raise UserError("--save-dir {} holds a run: go on with --resume auto, or name another folder".format(path))
+    return None
+
+
+def write(run):
+    """Write ``config.json`` and ``environment.json``."""
+    if run.cluster.rank == 0:
+        folder = run.config.save_dir
+        write_json(os.path.join(folder, "config.json"), _config_of(run))
+        write_json(os.path.join(folder, "environment.json"), environment())
+
+
+def compare(run):
+    """Raise :class:`ConfigError` where ``run`` is not the run whose folder it resumes, naming the differences."""
+    path = os.path.join(os.path.dirname(os.path.dirname(os.path.realpath(run.resumed_from))), "config.json")
+    try:
+        with open(path) as file:
+            old = json.load(file)
+        differences = flags.differences(flags.from_dict(old["flags"]), run.config)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError("{} cannot be read: {}".format(path, error)) from None
+    new = _config_of(run)
+    for name, what in (("layout", "the global batch"), ("data", "the data")):
+        old_part, new_part = old[name], new[name]
+        if name == "layout":
+            old_part, new_part = old_part["global_batch"], new_part["global_batch"]
+        if old_part != json.loads(json.dumps(new_part)):
+            differences.append("{}: {} -> {}".format(what, old_part, new_part))
+    if differences:
+        raise ConfigError(
+            "--resume: these would make it another run: {}. Leave them as they were, or start a new run in another "
+            "--save-dir".format("; ".join(differences))
+        )
+
+
+def _config_of(run):
+    layout = run.layout
+    return dict(
+        version=__version__,
+        flags=json.loads(flags.to_json(run.config)),
+        layout=dict(
+            global_batch=layout.global_batch, batch_size=layout.batch_size, devices=layout.devices, accumulate=layout.accumulate,
+            workers=layout.workers, steps_per_epoch=run.steps_per_epoch, total_steps=run.total_steps,
+        ),
+        data=dict(train=_fingerprint(run.config, "rec_train"), validation=_fingerprint(run.config, "rec_val")),
+    )  # fmt: skip
+
+
+def _fingerprint(config, name):
+    """What tells a file from another one of that name; None for synthetic images."""
+    path = getattr(config, name)
+    if config.synthetic or not path:
+        return None
+    records = RecordFile(path, getattr(config, name + "_idx"))
+    try:
+        return records.fingerprint()
+    finally:
+        records.close()
+
+
+def environment():
+    """Command, versions, commit, threads and machine, as a dict."""
+    import cv2
+    import gluoncv
+    import mxnet
+    import numpy
+
+    return dict(
+        command=" ".join(sys.argv), started=datetime.datetime.now().isoformat(timespec="seconds"), gluon_tricks=__version__,
+        commit=commit(), python=platform.python_version(), mxnet=mxnet.__version__, gluoncv=gluoncv.__version__,
+        numpy=numpy.__version__, opencv=cv2.__version__, omp_num_threads=os.environ.get("OMP_NUM_THREADS"),
+        omp_num_threads_set_by_us=bool(os.environ.get("GLUON_TRICKS_SET_THREADS")), cores=os.cpu_count(),
+        machine=platform.platform(), host=platform.node(),
+    )  # fmt: skip
+
+
+def commit():
+    """The commit of the package's checkout, with + where files differ from it; None outside of one."""
+    here = os.path.dirname(os.path.abspath(__file__))
+
+    def git(*words):
+        return subprocess.run(["git", "-C", here] + list(words), capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def write_json(path, value):
+    """Write a JSON file whole or not at all."""
+    temporary = path + ".new"
+    with open(temporary, "w") as file:
+        json.dump(value, file, indent=1)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)

@@ -1,0 +1,122 @@
+"""Builds the networks of a run: the one that is trained, on all devices, and its teacher."""
+
+import json
+import os
+
+import mxnet as mx
+
+from .. import models
+from ..errors import UserError
+from ..tricks.initialization import initializer
+from ..tricks.weight_decay import exempt_biases
+from . import checkpoint
+
+
+def student(config, devices, say=print):
+    """The network to train, initialised on ``devices``, cast to ``config.dtype`` and compiled."""
+    options = options_of(config)
+    net = models.get_model(config.model, classes=config.classes, **options)
+    mx.random.seed(config.seed)
+    net.initialize(initializer(config.init), ctx=devices)
+    know_shapes(net, config.input_size)
+    file = config.use_params or config.resume_params
+    not_loaded = []
+    if config.use_pretrained:
+        not_loaded = models.load_pretrained(net, config.model, **options)
+    elif file:
+        not_loaded = models.load_parameters(net, file, new_head=bool(config.use_params))
+    if not_loaded:
+        say("not in {}, so newly initialised: {}".format(file or "the published file", ", ".join(not_loaded)))
+    if config.no_wd:
+        exempt_biases(net)
+    if config.accumulate > 1:
+        for parameter in net.collect_params().values():
+            if parameter.grad_req != "null":
+                parameter.grad_req = "add"
+    return _compile(net, config)
+
+
+def options_of(config):
+    """The flags that shape the network, for :func:`gluon_tricks.models.get_model`."""
+    return {name: True for name in ("last_gamma", "use_se", "use_gn", "batch_norm") if getattr(config, name)}
+
+
+def teacher(config, devices):
+    """The teacher on ``devices``, or None. ``--teacher`` is a run's folder, a parameter file or a zoo name."""
+    if not config.teacher:
+        return None
+    name, path = teacher_source(config)
+    net = models.get_model(name, classes=config.classes)
+    net.initialize(ctx=devices)
+    know_shapes(net, config.input_size)
+    models.load_parameters(net, path) if path else models.load_pretrained(net, name)
+    net.collect_params().setattr("grad_req", "null")
+    return _compile(net, config)
+
+
+def teacher_source(config):
+    """(network name, parameter file or None for the published one) of ``--teacher``.
+
+    Raises :class:`UserError` where it is none of a run's folder, a file with ``--teacher-model``, and a known name.
+    """
+    path = config.teacher
+    if os.path.isdir(path):
+        flags = read_flags(path)
+        if flags["classes"] != config.classes:
+            raise UserError("--teacher {}: it knows {} classes, the student {}".format(path, flags["classes"], config.classes))
+        best = os.path.join(path, "best")
+        found = best if os.path.exists(best) else (checkpoint.checkpoints(path) or [None])[0]
+        if found is None:
+            raise UserError("--teacher {}: this run has no checkpoint yet".format(path))
+        return config.teacher_model or flags["model"], os.path.join(found, "net.params")
+    if os.path.exists(path):
+        if not config.teacher_model:
+            raise UserError("--teacher {} is a parameter file: name its network with --teacher-model".format(path))
+        return config.teacher_model, path
+    if path in models.names():
+        return path, None
+    raise UserError("--teacher {}: no such folder or file, and no network of that name".format(path))
+
+
+def read_flags(run_folder):
+    """The flags of a run's ``config.json``."""
+    path = os.path.join(run_folder, "config.json")
+    try:
+        with open(path) as file:
+            return json.load(file)["flags"]
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError("{} is not the folder of a run: {}".format(run_folder, error)) from None
+
+
+def know_shapes(net, input_size):
+    """Give deferred parameters their shapes and values without computing anything."""
+    net.infer_shape(mx.nd.zeros((1, 3, input_size, input_size)))
+    for parameter in net.collect_params().values():
+        parameter._finish_deferred_init()
+
+
+def restore_layout(net):
+    """Undo what inference did to the weights of a net that is trained on: has to follow every evaluation.
+
+    On a CPU, MXNet keeps a weight that inference has used in oneDNN's blocked layout, and turns it back when training
+    uses it again, at a moment that depends on the clock: the updates until then differ in their last bits from run to
+    run. An operator that writes a whole array leaves it in the plain layout.
+    """
+    mx.nd.waitall()
+    for parameter in net.collect_params().values():
+        for data in parameter.list_data():
+            if data.context.device_type == "cpu":
+                mx.nd._internal._mul_scalar(data.copy(), scalar=1.0, out=data)
+
+
+def is_stochastic(net):
+    """Whether a forward pass of ``net`` in training draws random numbers, as Dropout does."""
+    nodes = json.loads(net(mx.sym.var("data")).tojson())["nodes"]
+    return any(word in node["op"].lower() for node in nodes for word in ("dropout", "random", "sample"))
+
+
+def _compile(net, config):
+    net.cast(config.dtype)
+    if config.mode == "hybrid":
+        net.hybridize(static_alloc=True, static_shape=True)
+    return net

@@ -1,0 +1,317 @@
+"""``gluon-tricks train``: puts a run together from its flags, trains it, and leaves its folder behind.
+
+A run's folder holds ``config.json`` (the resolved flags, the layout, the data's fingerprints), ``environment.json``
+(command, versions, commit, threads), ``log.jsonl``, ``timing.jsonl``, ``train.log``, ``checkpoints/``, ``best`` and,
+at the end, ``result.json``.
+"""
+
+import contextlib
+import dataclasses
+import math
+import os
+import signal
+import time
+
+import mxnet as mx
+import numpy as np
+
+from .. import config as flags
+from .. import models
+from ..data import augment, loader
+from ..errors import UserError
+from ..models import complexity
+from ..tricks.precision import LossScale
+from ..tricks.schedule import LearningRate, linear_scaling
+from . import checkpoint, folder, network
+from .cluster import Layout, Local
+from .journal import Journal
+from .loop import gradients_are_finite, train
+from .metrics import Tally, evaluate
+from .objective import Objective
+
+add_arguments = flags.add_arguments
+
+
+class Diverged(UserError):
+    """Loss, gradients or parameters are not finite."""
+
+    exit_code = 3
+
+
+class Interrupted(UserError):
+    """A signal asked the run to stop: exit code 128 + the signal's number, as a shell has it."""
+
+    def __init__(self, message, signal_number):
+        super().__init__(message)
+        self.exit_code = 128 + signal_number
+
+
+def main(args):
+    """Train; the exit code is 0, 2 (wrong input), 3 (diverged), 130 (Ctrl-C) or 143 (SIGTERM)."""
+    config = flags.resolve(vars(args))
+    run = Run(config)
+    try:
+        return run.train()
+    finally:
+        run.close()
+
+
+class Run:
+    """All that the loop needs: the parts that the flags ask for, and the state that a checkpoint holds."""
+
+    def __init__(self, config):
+        self.config = config
+        self.stop_signal = None
+        resumed = folder.prepare(config)  # (checkpoint's folder, its state) or None
+        self.resumed_from = resumed and resumed[0]
+        self.cluster = Local(config)
+        devices = self.cluster.devices
+        self.layout = Layout(config.batch_size, len(devices), config.accumulate, self.cluster.world_size, self.cluster.rank)
+
+        self.train_data = loader.train_loader(config, self.layout.global_batch, self.layout.first, self.layout.worker_batch)
+        self.eval_data = None
+        if config.rec_val or config.synthetic:
+            batch = config.batch_size * len(devices)
+            self.eval_data = loader.eval_loader(config, batch, self.cluster.rank, self.cluster.world_size)
+        self.steps_per_epoch = self.train_data.steps_per_epoch
+        self.total_steps = config.num_epochs * self.steps_per_epoch
+        self.schedule = learning_rate(config, self.layout.global_batch, self.steps_per_epoch)
+
+        self.journal = Journal(config.save_dir if self.cluster.rank == 0 else None, config.logging_file, config.tensorboard)
+        self.net = network.student(config, devices, self.journal.say)
+        self.stochastic = network.is_stochastic(self.net)
+        self.trained = [p for p in self.net.collect_params().values() if p.grad_req != "null"]
+        self.averaged = [p for p in self.net.collect_params().values() if p.grad_req == "null"]
+        self.complexity = complexity.count(self.net, config.input_size)
+        self.objective = Objective(config, self.steps_per_epoch, network.teacher(config, devices))
+        settings = dict(learning_rate=self.schedule(0), momentum=config.momentum, wd=config.wd)
+        self.trainer = self.cluster.trainer(self.net, config.optimizer, dict(settings, multi_precision=config.dtype == "float16"))
+        self.loss_scale = LossScale(config.loss_scale if config.dtype == "float16" else 1.0)
+
+        self.step = config.resume_epoch * self.steps_per_epoch
+        self.interval, self.epoch = Tally(), Tally()  # since the log's last line, since the epoch's begin
+        self.best = self.validated = None
+        self._started = time.time()  # moved back by the seconds of earlier sessions of the same run
+        self._check_resume(resumed)
+        self.stop_step = min(self.total_steps, self.step + config.max_steps) if config.max_steps else self.total_steps
+        self.cluster.broadcast(self.net)
+
+    # -- the whole run
+
+    def train(self):
+        """From the first step, or the checkpoint's, to the last; writes the result."""
+        self._say_what_it_is()
+        if self.step >= self.total_steps:
+            self.journal.say("this run has finished: {}".format(os.path.join(self.config.save_dir, "result.json")))
+            return 0
+        with self._signals():
+            train(self)
+        if self.step < self.total_steps:
+            self.journal.say("stopped after step {} of {} as --max-steps asked; --resume auto goes on".format(self.step, self.total_steps))
+        else:
+            self._write_result()
+        self.cluster.close()
+        return 0
+
+    def close(self):
+        """Stop the loader's threads and close the files."""
+        self.train_data.close()
+        if self.eval_data is not None:
+            self.eval_data.close()
+        self.journal.close()
+
+    # -- what the loop asks for
+
+    def seed_devices(self, step):
+        """Dropout and the like draw from MXNet's generator, which has no state to save: seed it by the step."""
+        if self.stochastic:
+            for number, device in enumerate(self.cluster.devices):
+                key = np.random.SeedSequence([self.config.seed, step, self.layout.part(0, number)])
+                mx.random.seed(int(key.generate_state(1)[0] >> 1), ctx=device)
+
+    def to_device(self, batch, micro, number):
+        """(images float32 (n, 3, H, W), labels (n,)) of one part, on its device."""
+        device = self.cluster.devices[number]
+        images, labels = (
+            self.layout.split(array, micro, number).as_in_context(device) for array in (batch.images, batch.labels)
+        )
+        if self.config.device_augment:
+            images = augment.apply_on_device(images, self.layout.split(batch.matrices, micro, number).as_in_context(device))
+        return images, labels
+
+    def receive(self, outcomes, step):
+        """Count the statistics of a step, once they are computed."""
+        for outcome in outcomes:
+            if not math.isfinite(outcome[0]):
+                raise Diverged(self._what_now("the loss is {}".format(outcome[0]), step))
+            self.interval.add(outcome, self.layout.batch_size)
+            self.epoch.add(outcome, self.layout.batch_size)
+
+    def gradients_are_good(self, step):
+        """False where the update has to be skipped, because float16 gradients are not finite."""
+        if self.config.dtype != "float16":
+            return True
+        finite = gradients_are_finite(self.trained)
+        self.loss_scale.update(finite)
+        if self.loss_scale.skipped_in_a_row > self.config.max_skipped:
+            raise Diverged(self._what_now("gradients were not finite {} times in a row".format(self.loss_scale.skipped_in_a_row), step))
+        return finite
+
+    def validate_is_due(self, done):
+        """Whether the epoch that ends with ``done`` steps ends with a validation."""
+        if self.eval_data is None or done % self.steps_per_epoch:
+            return False
+        return done == self.total_steps or (done // self.steps_per_epoch) % self.config.val_frequency == 0
+
+    def validate(self, epoch):
+        """Evaluate on all validation images; whether it is the best top-1 so far."""
+        started = time.time()
+        with self._evaluation():
+            tally = evaluate(
+                self.net, self.eval_data.batches(epoch // self.config.val_frequency), self.cluster, self.objective.plain_losses,
+                self.config.dtype, expected=self.eval_data.images if self.config.val_last_batch == "exact" else None,
+            )  # fmt: skip
+        self.validated = summary = tally.summary()
+        self.journal.validation(self.step, epoch, summary, time.time() - started)
+        if self.best is None or summary["top1"] > self.best["top1"]:
+            self.best = dict(summary, step=self.step, epoch=epoch)
+            return True
+        return False
+
+    def save_is_due(self, done):
+        """Whether a checkpoint is due after ``done`` steps."""
+        config = self.config
+        every = config.save_frequency * self.steps_per_epoch
+        return (
+            done == self.stop_step
+            or self.stop_signal is not None
+            or (every and done % every == 0)
+            or (config.save_interval and done % config.save_interval == 0)
+        )
+
+    def save(self, is_best=False):
+        """Write a checkpoint of this moment (rank 0 alone)."""
+        if self.cluster.rank == 0:
+            for parameter in self.trained:
+                if not np.isfinite(parameter.list_data()[0].sum().asscalar()):
+                    raise Diverged(self._what_now("parameter {} is not finite".format(parameter.name), self.step - 1))
+            state = dict(
+                epoch=self.step // self.steps_per_epoch, global_batch=self.layout.global_batch, log_bytes=self.journal.position(),
+                interval=dataclasses.asdict(self.interval), epoch_so_far=dataclasses.asdict(self.epoch), best=self.best, validated=self.validated,
+                loss_scale=self.loss_scale.state(), bad_records=self.train_data.bad_records,
+                seconds=self.seconds(), training_seconds=self.journal.training_seconds,
+            )  # fmt: skip
+            path = checkpoint.save(self.config.save_dir, self.step, self.net, self.trainer, state, self.config.keep_checkpoints)
+            if is_best:
+                checkpoint.mark_best(self.config.save_dir, path)
+            self.journal.clock("checkpoint", step=self.step)
+
+    def stop_if_asked(self):
+        """Raise :class:`Interrupted` where a signal came; the checkpoint of this step is written."""
+        if self.stop_signal is not None:
+            name = signal.Signals(self.stop_signal).name
+            raise Interrupted(
+                "{} after step {}; its checkpoint is written, --resume auto goes on from it".format(name, self.step), self.stop_signal
+            )
+
+    # -- the pieces
+
+    def _check_resume(self, resumed):
+        if resumed is None:
+            folder.write(self)
+            return
+        path, state = resumed
+        folder.compare(self)
+        checkpoint.load(path, state, self.net, self.trainer, self.cluster.devices)
+        self.step = state["step"]
+        self._started = time.time() - state["seconds"]
+        self.journal.training_seconds = state["training_seconds"]
+        self.best, self.validated = state["best"], state["validated"]
+        self.interval, self.epoch = Tally(**state["interval"]), Tally(**state["epoch_so_far"])
+        self.loss_scale.restore(state["loss_scale"])
+        self.journal.rewind(state["log_bytes"])
+        self.journal.clock("resumed", step=self.step)
+        self.journal.say("resuming from {} at step {} of {}".format(path, self.step, self.total_steps))
+
+    def _say_what_it_is(self):
+        config, say = self.config, self.journal.say
+        say("{}: {:.2f} M parameters, {:.2f} G multiply-adds at {}x{}".format(
+            config.model, self.complexity.parameters / 1e6, self.complexity.multiply_adds / 1e9, config.input_size, config.input_size))  # fmt: skip
+        layout = self.layout
+        say("global batch {} = {} images x {} devices x {} micro-batches x {} workers; {} steps an epoch, {} in all".format(
+            layout.global_batch, layout.batch_size, layout.devices, layout.accumulate, layout.workers, self.steps_per_epoch, self.total_steps))  # fmt: skip
+        say("OMP_NUM_THREADS={}{}; the run's folder is {}".format(
+            os.environ.get("OMP_NUM_THREADS", "unset: MXNet computes on one core"),
+            " (all cores, as it was not set)" if os.environ.get("GLUON_TRICKS_SET_THREADS") else "", config.save_dir))  # fmt: skip
+
+    def _what_now(self, what, step):
+        whole = checkpoint.latest(self.config.save_dir, say=lambda text: None)
+        return "{} at step {} (learning rate {:.6g}); {}. Try a smaller rate, a longer warmup or other data".format(
+            what, step, self.schedule(step),
+            "the last good checkpoint is {}".format(whole[0]) if whole else "there is no checkpoint yet",
+        )  # fmt: skip
+
+    @contextlib.contextmanager
+    def _evaluation(self):
+        """Within, every device has the mean of all devices' and workers' BatchNorm statistics; afterwards its own again.
+
+        What comes after the evaluation is, to the bit, what it would be without.
+        """
+        parts = self.layout.devices * self.layout.workers
+        own = [[copy.copy() for copy in parameter.list_data()] for parameter in self.averaged] if parts > 1 else []
+        for parameter, copies in zip(self.averaged, own):
+            mean = self.cluster.sum(sum(copy.asnumpy() for copy in copies)) / parts
+            parameter.set_data(mx.nd.array(mean))
+        yield
+        for parameter, copies in zip(self.averaged, own):
+            for copy, data in zip(copies, parameter.list_data()):
+                copy.copyto(data)
+        network.restore_layout(self.net)
+
+    @contextlib.contextmanager
+    def _signals(self):
+        """SIGTERM and Ctrl-C stop the run after a whole step and a checkpoint; a second Ctrl-C stops it at once."""
+
+        def note(number, frame):
+            if number == signal.SIGINT and self.stop_signal == signal.SIGINT:
+                raise KeyboardInterrupt
+            self.stop_signal = number
+            self.journal.say("{}: finishing this step and writing a checkpoint".format(signal.Signals(number).name))
+
+        before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def seconds(self):
+        """Seconds that the run has taken so far, over all sessions."""
+        return time.time() - self._started
+
+    def _write_result(self):
+        best = self.best or {}
+        final = self.validated or {}
+        result = dict(
+            {name: final.get(name) for name in ("top1", "top5", "loss", "images")},
+            best=best, epochs=self.config.num_epochs, steps=self.total_steps, global_batch=self.layout.global_batch,
+            parameters=self.complexity.parameters, multiply_adds=self.complexity.multiply_adds,
+            skipped_steps=self.loss_scale.skipped, bad_records=self.train_data.bad_records,
+            images_per_second=self.total_steps * self.layout.global_batch / max(self.journal.training_seconds, 1e-9),
+            seconds=self.seconds(),
+        )  # fmt: skip
+        if self.cluster.rank == 0:
+            folder.write_json(os.path.join(self.config.save_dir, "result.json"), result)
+        if final:
+            self.journal.say("top-1 {:.2f} %, top-5 {:.2f} % on {} images; best top-1 {:.2f} % after epoch {}".format(
+                final["top1"], final["top5"], final["images"], best["top1"], best["epoch"]))  # fmt: skip
+
+
+def learning_rate(config, global_batch, steps_per_epoch, images=0):
+    """The schedule that the flags ask for; ``images`` in an epoch matter to ``--lr-counting updates`` alone."""
+    return LearningRate(
+        peak=linear_scaling(global_batch, config.base_lr) if config.linear_scaling else config.lr,
+        num_epochs=config.num_epochs, steps_per_epoch=steps_per_epoch, mode=config.lr_mode, warmup_epochs=config.warmup_epochs,
+        warmup_start=config.warmup_lr, warmup_from=config.warmup_from, decay=config.lr_decay, decay_epochs=config.lr_decay_epoch,
+        decay_period=config.lr_decay_period, counting=config.lr_counting, images=images, global_batch=global_batch,
+    )  # fmt: skip
