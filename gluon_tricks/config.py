@@ -132,7 +132,7 @@ class Config:
     # optimisation
     num_epochs: int = flag(120, "epochs of training", type=int, section="2.1", group=OPTIMIZER)
     batch_size: int = flag(32, "images per device (and micro-batch)", type=int, section="2.1", group=OPTIMIZER)
-    accumulate: int = flag(1, "micro-batches whose gradients are summed before an update", type=int, section="3.1", group=OPTIMIZER)
+    accumulate: int = flag(1, "micro-batches whose gradients are summed before an update", type=int, free=True, section="3.1", group=OPTIMIZER)
     optimizer: str = flag("nag", "Nesterov's accelerated gradient, or plain momentum", choices=("nag", "sgd"), section="2.1", group=OPTIMIZER)
     momentum: float = flag(0.9, "momentum", type=float, section="2.1", group=OPTIMIZER)
     wd: float = flag(1e-4, "weight decay", type=float, section="2.1", group=OPTIMIZER)
@@ -276,9 +276,8 @@ def resolve(given):
     elif config.lr_mode == "step" and config.lr_decay_period > 0 and "lr_decay_epoch" not in given:
         config.lr_decay_epoch = tuple(range(config.lr_decay_period, config.num_epochs, config.lr_decay_period))
 
-    for name, networks in authors.NEEDLESS.items():
-        if config.model.lower() in networks:
-            setattr(config, name, False)
+    for name in authors.needless(config):
+        setattr(config, name, False)
 
     folder = "" if config.synthetic or (config.rec_train and not config.data_dir) else authors.data_folder(config.data_dir)
     for name, file in (("rec_train", "train.rec"), ("rec_val", "val.rec")):

@@ -114,8 +114,12 @@ def load(path, state, net, trainer, devices):
     net.load_parameters(os.path.join(path, "net.params"), ctx=devices)
     arrays = mx.nd.load(os.path.join(path, "optimizer.states"))
     arrays = arrays if isinstance(arrays, dict) else {}  # an empty file loads as a list
+    # The trainer's first step would give every device the first one's arrays: let it do so before they get their own.
     if not trainer._kv_initialized:
         trainer._init_kvstore()
+    if trainer._params_to_init:
+        trainer._init_params()
+    mx.nd.waitall()
     optimizer = trainer.optimizer
     optimizer.num_update = state["num_update"]
     names = {parameter.name: name for name, parameter in net._collect_params_with_prefix().items()}

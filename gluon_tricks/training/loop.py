@@ -55,6 +55,7 @@ def train_step(run, batch, step):
                 losses.append(loss.sum() * (scale / layout.global_batch))
             outcomes.append(statistics(logits.detach(), targets.argmax(axis=1), loss.detach()))
         autograd.backward(losses)
+        run.finish_micro_batch()
     run.trainer.allreduce_grads()
     if run.gradients_are_good(step):
         run.trainer.update(scale)

@@ -107,6 +107,7 @@ def restore_layout(net):
         for data in parameter.list_data():
             if data.context.device_type == "cpu":
                 mx.nd._internal._mul_scalar(data.copy(), scalar=1.0, out=data)
+    mx.nd.waitall()
 
 
 def is_stochastic(net):
@@ -117,6 +118,7 @@ def is_stochastic(net):
 
 def _compile(net, config):
     net.cast(config.dtype)
+    mx.nd.waitall()  # BatchNorm's backward pass writes its statistics without waiting for their initial values
     if config.mode == "hybrid":
         net.hybridize(static_alloc=True, static_shape=True)
     return net

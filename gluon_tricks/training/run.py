@@ -139,6 +139,15 @@ class Run:
             images = augment.apply_on_device(images, self.layout.split(batch.matrices, micro, number).as_in_context(device))
         return images, labels
 
+    def finish_micro_batch(self):
+        """Where several parts of a step run on CPU contexts, wait for a backward pass before anything else starts.
+
+        On a CPU, BatchNorm's backward pass writes the running statistics without the engine's knowledge, so that without
+        this they would depend on the clock in their last bits. On GPUs the forward pass writes them, and nothing waits.
+        """
+        if self.layout.devices * self.layout.accumulate > 1 and self.cluster.devices[0].device_type == "cpu":
+            mx.nd.waitall()
+
     def receive(self, outcomes, step):
         """Count the statistics of a step, once they are computed."""
         for outcome in outcomes:
@@ -257,6 +266,7 @@ class Run:
 
         What comes after the evaluation is, to the bit, what it would be without.
         """
+        mx.nd.waitall()  # BatchNorm writes its statistics in the backward pass, which copying them does not wait for
         parts = self.layout.devices * self.layout.workers
         own = [[copy.copy() for copy in parameter.list_data()] for parameter in self.averaged] if parts > 1 else []
         for parameter, copies in zip(self.averaged, own):

@@ -1,0 +1,376 @@
+import colorsys
+import io
+import itertools
+
+import cv2
+import mxnet as mx
+import numpy as np
+import pytest
+from PIL import Image
+from scipy import stats
+
+from gluon_tricks import config as configuration
+from gluon_tricks.data import augment
+from gluon_tricks.data.augment import EvalTransform, TrainTransform
+from gluon_tricks.data.records import RecordWriter
+
+MEAN, STD = np.array([123.68, 116.779, 103.939]), np.array([58.393, 57.12, 57.375])
+SAMPLES = 6000
+
+
+def transform(*flags):
+    return TrainTransform.from_config(configuration.parse(list(flags)))
+
+
+def sampled(one, epoch=0, seed=0):
+    return one.sample(seed, epoch, np.arange(SAMPLES))
+
+
+def fits(values, distribution):
+    """Kolmogorov and Smirnov find no difference; the seed is fixed, so this holds for ever or never."""
+    return stats.kstest(values, distribution).pvalue > 1e-3
+
+
+def crops(one, height, width):
+    return np.array(
+        [augment.choose_crop(height, width, numbers, one.area, one.aspect) for numbers in sampled(one).crops]
+    )
+
+
+def png(image):
+    return cv2.imencode(".png", image[..., ::-1] if image.ndim == 3 else image)[1].tobytes()
+
+
+def photo(height=60, width=80, seed=0):
+    noise = np.random.RandomState(seed).randint(0, 256, (height, width, 3)).astype(np.uint8)
+    return cv2.GaussianBlur(noise, (5, 5), 0)
+
+
+# sampling
+
+
+def test_crop_area_is_uniform_where_every_rectangle_fits():
+    one = transform("--crop-area", "0.08,0.5")
+    _, _, height, width = crops(one, 10000, 10000).T
+    assert fits(height * width / 1e8, stats.uniform(0.08, 0.42).cdf)
+
+
+def test_log_aspect_ratio_is_uniform_where_every_rectangle_fits():
+    one = transform("--crop-area", "0.08,0.5")
+    _, _, height, width = crops(one, 10000, 10000).T
+    assert fits(np.log(width / height), stats.uniform(np.log(3 / 4), 2 * np.log(4 / 3)).cdf)
+
+
+def test_crop_position_is_uniform_over_the_image():
+    one = transform("--crop-area", "0.08,0.5")
+    y, x, height, width = crops(one, 10000, 10000).T
+    assert fits(y / (10001 - height), "uniform") and fits(x / (10001 - width), "uniform")
+
+
+@pytest.mark.parametrize("height, width", [(375, 500), (500, 375), (300, 300)])
+def test_crops_are_distributed_as_those_of_plain_rejection_sampling(height, width):
+    """The paper's ranges, drawn anew until the rectangle lies in the image, by another generator."""
+    random, expected = np.random.RandomState(0), []
+    while len(expected) < SAMPLES:
+        area = height * width * random.uniform(0.08, 1)
+        ratio = np.exp(random.uniform(np.log(3 / 4), np.log(4 / 3)))
+        w, h = round(np.sqrt(area * ratio)), round(np.sqrt(area / ratio))
+        if w <= width and h <= height:
+            expected.append((random.randint(height - h + 1), random.randint(width - w + 1), h, w))
+    for ours, theirs in zip(crops(transform(), height, width).T, np.array(expected).T):
+        assert stats.ks_2samp(ours, theirs).pvalue > 1e-3
+
+
+def test_crops_lie_in_the_image_and_keep_their_ranges():
+    for height, width in [(1, 1), (1, 9), (7, 3), (37, 1000), (333, 500)]:
+        y, x, h, w = crops(transform(), height, width).T
+        assert (y >= 0).all() and (x >= 0).all() and (h >= 1).all() and (w >= 1).all()
+        assert (y + h <= height).all() and (x + w <= width).all()
+
+
+def test_an_image_in_which_no_rectangle_fits_gets_the_largest_centred_square():
+    tries = np.full((10, 4), 0.99)
+    assert augment.choose_crop(20, 300, tries, (0.5, 1), (3 / 4, 4 / 3)) == (0, 140, 20, 20)
+    assert augment.choose_crop(300, 20, tries, (0.5, 1), (3 / 4, 4 / 3)) == (140, 0, 20, 20)
+    assert augment.choose_crop(300, 20, tries, (0.5, 1), (2, 3)) == (145, 0, 10, 20)
+
+
+@pytest.mark.slow
+def test_crops_are_distributed_as_those_of_image_record_iter(tmp_path):
+    """Its crops are read off an image whose colours are its coordinates."""
+    y, x = np.mgrid[:200, :240]
+    payload = png(np.stack([x, y, 0 * x], -1).astype(np.uint8))
+    with RecordWriter(tmp_path / "a.rec") as writer:
+        for key in range(3000):
+            writer.write(key, 0, payload)
+    iterator = mx.io.ImageRecordIter(
+        path_imgrec=str(tmp_path / "a.rec"), path_imgidx=str(tmp_path / "a.idx"), batch_size=100,
+        data_shape=(3, 32, 32), preprocess_threads=1, verbose=False, random_resized_crop=True,
+        min_random_area=0.08, max_random_area=1.0, min_aspect_ratio=3 / 4, max_aspect_ratio=4 / 3,
+    )  # fmt: skip
+    colors = np.concatenate([batch.data[0].asnumpy() for batch in iterator])
+    width = (colors[:, 0, 16, 27] - colors[:, 0, 16, 4]) * 32 / 23
+    height = (colors[:, 1, 27, 16] - colors[:, 1, 4, 16]) * 32 / 23
+    ours = crops(transform(), 200, 240)
+    assert stats.ks_2samp(width * height, ours[:, 2] * ours[:, 3]).pvalue > 1e-3
+    # The whole pixels of small crops make the ratios of both sides lumpy, but not in the same way.
+    some = width * height > 4000, ours[:, 2] * ours[:, 3] > 4000
+    assert stats.ks_2samp((width / height)[some[0]], (ours[:, 3] / ours[:, 2])[some[1]]).pvalue > 1e-3
+    centres = colors[:, :2, 15:17, 15:17].mean((2, 3))
+    assert stats.ks_2samp(centres[:, 0], ours[:, 1] + (ours[:, 3] - 1) / 2).pvalue > 1e-3
+    assert stats.ks_2samp(centres[:, 1], ours[:, 0] + (ours[:, 2] - 1) / 2).pvalue > 1e-3
+
+
+def test_half_of_the_images_are_flipped():
+    flips = sampled(transform()).flips
+    assert stats.binomtest(int(flips.sum()), SAMPLES, 0.5).pvalue > 1e-3
+    flips = sampled(transform("--flip", "0.2")).flips
+    assert stats.binomtest(int(flips.sum()), SAMPLES, 0.2).pvalue > 1e-3
+
+
+def coefficients(parameters):
+    """Saturation, brightness and contrast of each image, read back from its matrix."""
+    linear = parameters.matrices[..., :3].astype(np.float64) * STD[:, None]
+    added = (parameters.contrasts * STD)[:, 0]  # brightness x (1 - contrast)
+    both = linear[:, 0].sum(1)  # brightness x contrast: grey stays grey under saturation
+    brightness = both + added
+    saturation = 1 - linear[:, 0, 1] / both / 0.587
+    return saturation, brightness, both / brightness
+
+
+def test_paper_form_scales_hue_saturation_and_brightness_by_0_6_to_1_4():
+    parameters = sampled(transform())
+    saturation, brightness, contrast = coefficients(parameters)
+    for values in (parameters.hues, saturation, brightness):
+        assert fits(values, stats.uniform(0.6, 0.8).cdf)
+    np.testing.assert_allclose(contrast, 1, atol=1e-5)
+    for one, other in itertools.combinations((parameters.hues, saturation, brightness), 2):
+        assert stats.spearmanr(one, other).pvalue > 1e-3
+
+
+def test_gluoncv_form_scales_brightness_contrast_and_saturation_by_0_6_to_1_4():
+    parameters = sampled(transform("--color-form", "gluoncv"))
+    for values in coefficients(parameters):
+        assert fits(values, stats.uniform(0.6, 0.8).cdf)
+    assert (parameters.hues == 1).all()
+
+
+def test_pca_noise_has_independent_normal_coefficients_of_the_given_deviation():
+    for deviation in (0.1, 0.5):
+        offset = (
+            sampled(transform("--pca-noise", str(deviation))).matrices[..., 3].astype(np.float64) * STD + MEAN
+        )
+        noise = np.linalg.solve(augment.PCA_VECTORS, offset.T) / np.array([55.46, 4.794, 1.148])[:, None]
+        for values in noise:
+            assert fits(values, stats.norm(0, deviation).cdf)
+        for one, other in itertools.combinations(noise, 2):
+            assert stats.spearmanr(one, other).pvalue > 1e-3
+
+
+def test_principal_components_are_those_of_mxnets_own_augmenter():
+    random = np.random.RandomState(4)
+    state = np.random.get_state()
+    try:
+        np.random.seed(4)
+        lighting = mx.image.LightingAug(0.1, augment.PCA_VALUES, augment.PCA_VECTORS)
+        theirs = lighting(mx.nd.zeros((1, 1, 3))).asnumpy().ravel()
+    finally:
+        np.random.set_state(state)
+    ours = augment.PCA_VECTORS @ (random.normal(0, 0.1, 3) * augment.PCA_VALUES)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-5)
+    np.testing.assert_allclose(augment.PCA_VECTORS.T @ augment.PCA_VECTORS, np.eye(3), atol=1e-3)
+
+
+def test_parameters_depend_on_seed_epoch_and_key_alone():
+    one = transform()
+    together, alone = one.sample(3, 4, np.array([10, 20, 30])), one.sample(3, 4, np.array([20]))
+    for many, single in zip(together, alone):
+        np.testing.assert_array_equal(many[1:2], single)
+    for other in (one.sample(4, 4, [20]), one.sample(3, 5, [20]), one.sample(3, 4, [21])):
+        assert not np.array_equal(other.crops, alone.crops)
+        assert not np.array_equal(other.matrices, alone.matrices)
+
+
+# applying
+
+
+def grey_of(pixels):
+    return (pixels @ np.array([0.299, 0.587, 0.114]))[..., None]
+
+
+def plainly(image, steps):
+    """The steps one after the other, each as it is defined, in float64."""
+    pixels = image.astype(np.float64)
+    for name, amount in steps:
+        if name == "brightness":
+            pixels = pixels * amount
+        elif name == "saturation":
+            pixels = pixels * amount + grey_of(pixels) * (1 - amount)
+        elif name == "contrast":
+            pixels = pixels * amount + grey_of(pixels).mean() * (1 - amount)
+        elif name == "noise":
+            pixels = pixels + amount
+    return ((pixels - MEAN) / STD).transpose(2, 0, 1)
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(["brightness", "contrast", "saturation"])))
+def test_the_one_matrix_equals_the_authors_steps_in_any_order(order):
+    one = transform(
+        "--color-form",
+        "gluoncv",
+        "--input-size",
+        "60",
+        "--crop-area",
+        "1,1",
+        "--crop-aspect",
+        "1,1",
+        "--flip",
+        "0",
+    )
+    image = photo(60, 60)
+    parameters = one.sample(0, 0, np.arange(5))
+    saturation, brightness, contrast = coefficients(parameters)
+    noise = parameters.matrices[..., 3] * STD + MEAN
+    for i in range(5):
+        amounts = dict(brightness=brightness[i], contrast=contrast[i], saturation=saturation[i])
+        expected = plainly(image, [(name, amounts[name]) for name in order] + [("noise", noise[i])])
+        np.testing.assert_allclose(one.apply(png(image), parameters, i), expected, atol=2e-4)
+
+
+def test_the_papers_colour_step_equals_hue_saturation_brightness_one_after_the_other():
+    one = transform("--input-size", "12", "--crop-area", "1,1", "--crop-aspect", "1,1", "--flip", "0")
+    image = np.random.RandomState(0).randint(0, 256, (12, 12, 3)).astype(np.uint8)
+    parameters = one.sample(0, 0, np.arange(6))
+    saturation, brightness, _ = coefficients(parameters)
+    noise = parameters.matrices[..., 3] * STD + MEAN
+    for i in range(6):
+        turned = np.empty(image.shape)
+        for place in np.ndindex(12, 12):
+            hue, s, v = colorsys.rgb_to_hsv(*(image[place] / 255))
+            turned[place] = 255 * np.array(colorsys.hsv_to_rgb(hue * parameters.hues[i] % 1, s, v))
+        expected = plainly(
+            np.rint(turned),
+            [("saturation", saturation[i]), ("brightness", brightness[i]), ("noise", noise[i])],
+        )
+        difference = np.abs(one.apply(png(image), parameters, i) - expected)
+        # A hue that falls between two 8-bit values may be rounded to the other one.
+        assert difference.max() < 1.5 * 1.4 / 57 and np.mean(difference > 2e-4) < 0.02
+
+
+def test_zero_turns_every_step_off():
+    image = photo(60, 60)
+    flags = [
+        "--flip",
+        "0",
+        "--color-jitter",
+        "0",
+        "--pca-noise",
+        "0",
+        "--crop-area",
+        "1,1",
+        "--crop-aspect",
+        "1,1",
+    ]
+    one = transform("--input-size", "60", *flags)
+    parameters = one.sample(0, 3, np.arange(4))
+    for i in range(4):
+        np.testing.assert_array_equal(one.image(png(image), parameters, i), image)
+        np.testing.assert_allclose(one.apply(png(image), parameters, i), plainly(image, []), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "flags, same",
+    [
+        (["--color-jitter", "0"], ("hues", "contrasts")),
+        (["--flip", "0"], ("flips",)),
+        (["--flip", "1"], ("flips",)),
+    ],
+)
+def test_a_step_that_is_off_is_the_same_for_every_image(flags, same):
+    parameters = sampled(transform(*flags))
+    for name in same:
+        assert len(np.unique(getattr(parameters, name))) == 1
+
+
+def test_geometry_is_crop_then_bilinear_resize_then_flip():
+    one = transform("--input-size", "24", "--color-jitter", "0", "--pca-noise", "0")
+    image = photo(60, 80)
+    parameters = one.sample(0, 0, np.arange(20))
+    assert 0 < parameters.flips.sum() < 20
+    for i in range(20):
+        y, x, height, width = augment.choose_crop(60, 80, parameters.crops[i], one.area, one.aspect)
+        expected = bilinear(image[y : y + height, x : x + width].astype(np.float64), 24, 24)
+        if parameters.flips[i]:
+            expected = expected[:, ::-1]
+        assert np.abs(one.image(png(image), parameters, i) - expected).max() <= 1
+
+
+def bilinear(image, height, width):
+    """Pixel centres at half integers, edges repeated, no smoothing before shrinking."""
+
+    def places(new, old):
+        centre = np.clip((np.arange(new) + 0.5) * old / new - 0.5, 0, old - 1)
+        low = np.minimum(centre.astype(int), max(old - 2, 0))
+        return low, np.minimum(low + 1, old - 1), centre - low
+
+    low, high, share = places(height, image.shape[0])
+    image = image[low] * (1 - share)[:, None, None] + image[high] * share[:, None, None]
+    low, high, share = places(width, image.shape[1])
+    return image[:, low] * (1 - share)[:, None] + image[:, high] * share[:, None]
+
+
+@pytest.mark.parametrize("height, width", [(60, 80), (80, 60), (64, 64), (31, 200), (20, 20), (5, 40)])
+def test_evaluation_resizes_the_shorter_edge_crops_the_centre_and_normalises(height, width):
+    config = configuration.parse(["--input-size", "28"])
+    one = EvalTransform.from_config(config)
+    image = photo(height, width)
+    short = 32  # 28 / 0.875
+    new = (short, width * short // height) if height <= width else (height * short // width, short)
+    y, x = (new[0] - 28) // 2, (new[1] - 28) // 2
+    expected = bilinear(image.astype(np.float64), *new)[y : y + 28, x : x + 28]
+    result = one.apply(png(image), one.sample(0, 0, np.arange(3)), 1)
+    assert result.shape == (3, 28, 28) and result.dtype == np.float32
+    assert np.abs(result - ((expected - MEAN) / STD).transpose(2, 0, 1)).max() <= 1.01 / 57
+
+
+def test_evaluation_at_the_papers_size_resizes_to_256():
+    assert augment.shorter_edge(224, 0.875) == 256 and augment.shorter_edge(299, 0.875) == 342
+    assert augment.resized_shape(375, 500, 256) == (256, 341)
+
+
+ODD = {
+    "1x1": png(photo(1, 1)),
+    "8x8": png(photo(8, 8)),
+    "1x300": png(photo(1, 300)),
+    "300x2": png(photo(300, 2)),
+    "grey": png(photo()[..., 0]),
+    "alpha": cv2.imencode(".png", np.dstack([photo(), photo()[..., 0]]))[1].tobytes(),
+}
+
+
+@pytest.mark.parametrize("name", list(ODD) + ["cmyk"])
+def test_odd_images_are_augmented_and_evaluated(name):
+    payload = ODD.get(name)
+    if payload is None:
+        buffer = io.BytesIO()
+        Image.fromarray(photo()).convert("CMYK").save(buffer, "JPEG")
+        payload = buffer.getvalue()
+    for one in (
+        transform("--input-size", "20"),
+        EvalTransform.from_config(configuration.parse(["--input-size", "20"])),
+    ):
+        result = one.apply(payload, one.sample(0, 0, np.arange(4)), 2)
+        assert result.shape == (3, 20, 20) and np.isfinite(result).all()
+
+
+@pytest.mark.parametrize("form", ["paper", "gluoncv"])
+def test_the_device_makes_the_same_batch_as_the_host(form):
+    one = transform("--input-size", "24", "--color-form", form)
+    parameters = one.sample(0, 0, np.arange(6))
+    payloads = [png(photo(seed=i)) for i in range(6)]
+    images = np.stack([one.image(payload, parameters, i) for i, payload in enumerate(payloads)])
+    matrices = np.stack([one.matrix(image, parameters, i) for i, image in enumerate(images)])
+    batch = augment.apply_on_device(mx.nd.array(images, dtype="uint8"), mx.nd.array(matrices))
+    assert batch.dtype == np.float32 and batch.shape == (6, 3, 24, 24)
+    expected = [one.apply(payload, parameters, i) for i, payload in enumerate(payloads)]
+    np.testing.assert_allclose(batch.asnumpy(), expected, atol=1e-5)

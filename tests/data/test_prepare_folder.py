@@ -1,0 +1,334 @@
+"""``gluon-tricks prepare folder``, and what all kinds of ``prepare`` have in common."""
+
+import collections
+import hashlib
+import json
+import os
+import resource
+
+import cv2
+import numpy as np
+import pytest
+import simplejpeg
+
+from gluon_tricks import cli
+from gluon_tricks.data.prepare import conversion
+from gluon_tricks.data.records import RecordFile
+
+CLASSES = ["apple", "bear", "cat"]
+
+
+def jpeg(seed, size=(16, 20)):
+    image = np.random.RandomState(seed).randint(0, 255, size + (3,)).astype(np.uint8)
+    return simplejpeg.encode_jpeg(image, 90)
+
+
+@pytest.fixture
+def source(tmp_path):
+    """Three classes with 10, 20 and 30 JPEGs."""
+    folder = tmp_path / "source"
+    for label, name in enumerate(CLASSES):
+        (folder / name).mkdir(parents=True)
+        for i in range(10 * (label + 1)):
+            (folder / name / "{}{:02d}.jpg".format(name, i)).write_bytes(jpeg(100 * label + i))
+    return folder
+
+
+def prepare(source, directory, *flags):
+    return cli.main(["prepare", "folder", str(source), str(directory)] + list(flags))
+
+
+def contents(directory):
+    return {name: (directory / name).read_bytes() for name in os.listdir(directory)}
+
+
+def records(directory, name="train"):
+    """[(key, label, payload)] of a split."""
+    with RecordFile(directory / (name + ".rec")) as file:
+        return [(int(key),) + file.read(i) for i, key in enumerate(file.keys)]
+
+
+def test_every_image_comes_once_unchanged_with_the_label_of_its_folder(source, tmp_path):
+    assert prepare(source, tmp_path / "out") == 0
+    found = {payload: label for _, label, payload in records(tmp_path / "out")}
+    expected = {
+        path.read_bytes(): float(label)
+        for label, name in enumerate(CLASSES)
+        for path in (source / name).iterdir()
+    }
+    assert found == expected and len(expected) == 60
+    assert (tmp_path / "out" / "labels.txt").read_text() == "apple\nbear\ncat\n"
+
+
+def test_the_list_says_where_each_record_comes_from(source, tmp_path):
+    prepare(source, tmp_path / "out")
+    lines = [line.split("\t") for line in (tmp_path / "out" / "train.lst").read_text().splitlines()]
+    for (key, label, payload), line in zip(records(tmp_path / "out"), lines):
+        assert (key, label) == (int(line[0]), float(line[1]))
+        assert payload == (source / line[2]).read_bytes()
+    assert len(lines) == 60
+
+
+def test_the_manifest_counts_and_sums_what_is_there(source, tmp_path):
+    prepare(source, tmp_path / "out", "--val-fraction", "0.2")
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    for name, counts in (("train", [8, 16, 24]), ("val", [2, 4, 6])):
+        split, content = manifest["splits"][name], (tmp_path / "out" / (name + ".rec")).read_bytes()
+        assert split["per_class"] == counts and split["records"] == sum(counts)
+        assert split["sha256"] == hashlib.sha256(content).hexdigest() and split["bytes"] == len(content)
+    assert manifest["settings"]["data_set"] == "folder" and manifest["classes"] == 3
+
+
+def test_training_images_are_shuffled_by_the_seed_and_validation_images_are_not(source, tmp_path):
+    for name, seed in (("a", "0"), ("b", "0"), ("c", "1")):
+        prepare(source, tmp_path / name, "--val", str(source), "--seed", seed)
+    a, b, c = (contents(tmp_path / name) for name in "abc")
+    assert a == b and a["train.rec"] != c["train.rec"] and a["val.rec"] == c["val.rec"]
+    labels = [label for _, label, _ in records(tmp_path / "a", "val")]
+    assert labels == sorted(labels)
+    labels = [label for _, label, _ in records(tmp_path / "a")]
+    assert labels != sorted(labels)
+
+
+def test_the_number_of_threads_changes_nothing(source, tmp_path):
+    for name in "14":
+        prepare(source, tmp_path / name, "--resize", "8", "--quality", "80", "--workers", name)
+    assert contents(tmp_path / "1") == contents(tmp_path / "4")
+
+
+def test_resized_images_have_the_short_side(source, tmp_path):
+    prepare(source, tmp_path / "out", "--resize", "8")
+    assert {simplejpeg.decode_jpeg_header(payload)[:2] for _, _, payload in records(tmp_path / "out")} == {
+        (8, 10)
+    }
+
+
+def test_held_out_images_are_in_one_split_only(source, tmp_path):
+    prepare(source, tmp_path / "out", "--val-fraction", "0.25")
+    train = [payload for _, _, payload in records(tmp_path / "out", "train")]
+    val = [payload for _, _, payload in records(tmp_path / "out", "val")]
+    assert not set(train) & set(val) and len(set(train + val)) == 60
+    labels = collections.Counter(label for _, label, _ in records(tmp_path / "out", "val"))
+    assert labels == {0.0: 2, 1.0: 5, 2.0: 7}  # rounded down
+
+
+def test_broken_images_are_all_named_and_nothing_gets_its_name(source, tmp_path, capsys):
+    (source / "bear" / "bear03.jpg").write_bytes(jpeg(1)[:-50])
+    (source / "cat" / "cat07.jpg").write_bytes(b"no image")
+    assert prepare(source, tmp_path / "out") == 2
+    said = capsys.readouterr().err
+    assert "bear/bear03.jpg: " in said and "cat/cat07.jpg: " in said and "2 of 60 images are broken" in said
+    assert not {"train.rec", "train.idx", "manifest.json"} & set(os.listdir(tmp_path / "out"))
+
+
+def test_broken_images_are_left_out_when_asked_for_and_keep_their_keys_free(source, tmp_path):
+    prepare(source, tmp_path / "whole")
+    (source / "bear" / "bear03.jpg").write_bytes(jpeg(1)[:-50])
+    assert prepare(source, tmp_path / "out") == 2
+    assert prepare(source, tmp_path / "out", "--skip-broken") == 0
+    whole, found = records(tmp_path / "whole"), records(tmp_path / "out")
+    assert len(found) == 59 and set(found) < set(whole)
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert manifest["splits"]["train"]["broken"] == ["bear/bear03.jpg"]
+    assert manifest["splits"]["train"]["records"] == 59
+    assert sorted(os.listdir(tmp_path / "out")) == [
+        "labels.txt",
+        "manifest.json",
+        "train.idx",
+        "train.lst",
+        "train.rec",
+    ]
+
+
+def test_after_a_broken_image_is_mended_the_result_is_as_if_it_never_was(source, tmp_path):
+    prepare(source, tmp_path / "whole")
+    sound = (source / "bear" / "bear03.jpg").read_bytes()
+    (source / "bear" / "bear03.jpg").write_bytes(sound[:-50])
+    assert prepare(source, tmp_path / "out") == 2
+    (source / "bear" / "bear03.jpg").write_bytes(sound)
+    assert prepare(source, tmp_path / "out") == 0
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+
+
+def test_a_data_set_that_is_there_is_not_written_again(source, tmp_path, monkeypatch):
+    prepare(source, tmp_path / "out")
+    monkeypatch.setattr(conversion.Work, "write", lambda *_: pytest.fail("written again"))
+    assert prepare(source, tmp_path / "out") == 0
+
+
+def test_images_of_other_sizes_write_it_again(source, tmp_path):
+    prepare(source, tmp_path / "out")
+    (source / "cat" / "cat07.jpg").write_bytes(jpeg(7, (30, 30)))
+    assert prepare(source, tmp_path / "out") == 0
+    assert (source / "cat" / "cat07.jpg").read_bytes() in {
+        payload for _, _, payload in records(tmp_path / "out")
+    }
+
+
+def test_the_result_may_lie_among_the_classes(source, tmp_path):
+    for _ in range(2):
+        assert prepare(source, source / "bin", "--seed", "1") == 0
+    assert (source / "bin" / "labels.txt").read_text() == "apple\nbear\ncat\n"
+
+
+def test_other_settings_write_it_again(source, tmp_path):
+    prepare(source, tmp_path / "out")
+    before = contents(tmp_path / "out")
+    assert prepare(source, tmp_path / "out", "--seed", "3") == 0
+    after = contents(tmp_path / "out")
+    assert before["train.rec"] != after["train.rec"] and set(before) == set(after)
+
+
+class Interrupted(BaseException):
+    """What ends a run at any place, as a signal does."""
+
+
+@pytest.mark.parametrize("after", [1, 59])
+def test_an_interrupted_run_goes_on_where_it_was_and_ends_with_the_same_bytes(
+    source, tmp_path, monkeypatch, after
+):
+    prepare(source, tmp_path / "whole", "--val", str(source))
+    monkeypatch.setattr(conversion, "SYNC_EVERY", 0.0)
+    convert, converted = conversion.Work.convert, []
+
+    def interrupted(work, position):
+        if position == after:
+            raise Interrupted
+        return convert(work, position)
+
+    monkeypatch.setattr(conversion.Work, "convert", interrupted)
+    with pytest.raises(Interrupted):
+        prepare(source, tmp_path / "out", "--val", str(source), "--workers", "1")
+    with open(tmp_path / "out" / "train.rec.part", "ab") as file:
+        file.write(b"what was written after the last sync")
+    monkeypatch.setattr(
+        conversion.Work, "convert", lambda work, i: converted.append((work.name, i)) or convert(work, i)
+    )
+    assert prepare(source, tmp_path / "out", "--val", str(source), "--workers", "1") == 0
+    assert (
+        min(i for name, i in converted if name == "train") >= after - 8
+    )  # those waiting for the writer are lost
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("renamed", [0, 1, 2])
+def test_a_run_interrupted_while_it_gives_the_names_goes_on(source, tmp_path, monkeypatch, renamed):
+    prepare(source, tmp_path / "whole")
+    replace, calls = os.replace, []
+
+    def interrupted(old, new):
+        if old.endswith(".part"):
+            calls.append(old)
+            if len(calls) > renamed:
+                raise Interrupted
+        replace(old, new)
+        if renamed == 2 and len(calls) == 2:
+            raise Interrupted
+
+    monkeypatch.setattr(os, "replace", interrupted)
+    with pytest.raises(Interrupted):
+        prepare(source, tmp_path / "out")
+    monkeypatch.setattr(os, "replace", replace)
+    monkeypatch.setattr(conversion.Work, "convert", lambda *_: pytest.fail("converted again"))
+    assert prepare(source, tmp_path / "out") == 0
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+
+
+def test_an_interrupted_run_with_other_settings_is_refused_by_name(source, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(conversion, "SYNC_EVERY", 0.0)
+    monkeypatch.setattr(conversion.RecordWriter, "finish", lambda *_: (_ for _ in ()).throw(Interrupted()))
+    with pytest.raises(Interrupted):
+        prepare(source, tmp_path / "out")
+    assert prepare(source, tmp_path / "out", "--resize", "8") == 2
+    assert "was begun with other resize" in capsys.readouterr().err
+
+
+def test_a_disc_that_fills_up_is_named_and_the_run_can_go_on(source, tmp_path, monkeypatch, capsys):
+    prepare(source, tmp_path / "whole")
+    monkeypatch.setattr(conversion, "SYNC_EVERY", 0.0)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20000, resource.RLIM_INFINITY))
+    try:
+        assert prepare(source, tmp_path / "out") == 2
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    said = capsys.readouterr().err
+    assert "train.rec: cannot be written: File too large" in said and "Traceback" not in said
+    assert json.loads((tmp_path / "out" / "train.rec.state").read_text())["done"] > 10
+    assert prepare(source, tmp_path / "out") == 0
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+
+
+def test_a_disc_too_small_is_said_first(source, tmp_path, monkeypatch, capsys):
+    usage = collections.namedtuple("usage", "total used free")
+    monkeypatch.setattr(conversion.shutil, "disk_usage", lambda _: usage(10**9, 10**9, 1000))
+    assert prepare(source, tmp_path / "out") == 2
+    assert "free" in capsys.readouterr().err and os.listdir(tmp_path / "out") == []
+
+
+def test_a_folder_of_no_images_ends_early(tmp_path, monkeypatch, capsys):
+    (tmp_path / "source" / "a").mkdir(parents=True)
+    for i in range(30):
+        (tmp_path / "source" / "a" / "{}.jpg".format(i)).write_bytes(b"text")
+    monkeypatch.setattr(conversion, "MAX_BROKEN", 10)
+    assert prepare(tmp_path / "source", tmp_path / "out", "--skip-broken") == 2
+    assert "10 images cannot be decoded; are these images?" in capsys.readouterr().err
+
+
+def test_a_mended_image_and_a_kill_at_once_leave_no_mixture(source, tmp_path, monkeypatch):
+    prepare(source, tmp_path / "whole")
+    sound = (source / "bear" / "bear03.jpg").read_bytes()
+    (source / "bear" / "bear03.jpg").write_bytes(b"broken")
+    assert prepare(source, tmp_path / "out") == 2
+    (source / "bear" / "bear03.jpg").write_bytes(sound)
+    monkeypatch.setattr(conversion.Work, "note", lambda *_: (_ for _ in ()).throw(Interrupted()))
+    with pytest.raises(Interrupted):  # all is written, nothing is noted
+        prepare(source, tmp_path / "out")
+    monkeypatch.undo()
+    assert prepare(source, tmp_path / "out") == 0
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+
+
+def test_files_that_are_no_images_by_name_and_hidden_ones_are_passed_over(source, tmp_path):
+    (source / "cat" / "notes.txt").write_text("text")
+    (source / "cat" / ".hidden.jpg").write_text("text")
+    (source / ".thumbnails").mkdir()
+    (source / "cat" / "deeper").mkdir()
+    (source / "cat" / "deeper" / "one.JPEG").write_bytes(jpeg(999))
+    (source / "cat" / "deeper" / "two.png").write_bytes(
+        cv2.imencode(".png", np.zeros((4, 4, 3), np.uint8))[1].tobytes()
+    )
+    assert prepare(source, tmp_path / "out") == 0
+    assert len(records(tmp_path / "out")) == 62
+
+
+@pytest.mark.parametrize(
+    "change, flags, said",
+    [
+        (lambda s: (s / "dog").mkdir(), [], "dog: the class has no images"),
+        (lambda s: None, ["--val-fraction", "1"], "--val-fraction 1.0"),
+        (lambda s: None, ["--val-fraction", "0.01"], "no class has enough"),
+        (lambda s: None, ["--resize", "-1"], "--resize -1"),
+        (lambda s: None, ["--quality", "0"], "--quality 0"),
+        (lambda s: None, ["--seed", "-1"], "--seed -1"),
+        (lambda s: None, ["--workers", "-1"], "--workers -1"),
+        (lambda s: None, ["--val", "/missing"], "/missing: cannot be read"),
+    ],
+)
+def test_wrong_input_is_named(source, tmp_path, capsys, change, flags, said):
+    change(source)
+    assert prepare(source, tmp_path / "out", *flags) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_wrong_folders_are_named(source, tmp_path, capsys):
+    (tmp_path / "val" / "dog").mkdir(parents=True)
+    for where, flags, said in (
+        (tmp_path / "missing", [], "missing: cannot be read"),
+        (source / "cat", [], "holds no folders"),
+        (source, ["--val", str(tmp_path / "val")], "val/dog: "),
+    ):
+        assert prepare(where, tmp_path / "out", *flags) == 2
+        assert said in capsys.readouterr().err
+    (tmp_path / "file").write_text("")
+    assert prepare(source, tmp_path / "file") == 2
+    assert "file: cannot be made" in capsys.readouterr().err

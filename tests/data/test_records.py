@@ -1,0 +1,373 @@
+"""RecordIO: MXNet's own reader, writer and iterator are the independent source."""
+
+import errno
+import os
+import threading
+import time
+
+import cv2
+import mxnet as mx
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gluon_tricks.data import disc, recordio
+from gluon_tricks.data.records import (
+    RecordError,
+    RecordFile,
+    RecordWriter,
+    index_path_of,
+    read_index,
+)
+from gluon_tricks.errors import UserError
+
+MAGIC = b"\x0a\x23\xd7\xce"
+# A payload follows a header of 24 bytes, so what is aligned in it is aligned in the record.
+PAYLOADS = [
+    b"",
+    b"x",
+    b"four",
+    MAGIC,
+    MAGIC * 3,
+    b"a" + MAGIC,
+    MAGIC[:3],
+    b"abcd" + MAGIC + b"tail",
+    b"abcd" + MAGIC + MAGIC + b"x",
+    b"abc" + MAGIC + b"d" + MAGIC + b"ab",
+    b"ab" + MAGIC + b"abcdef" + MAGIC,
+    bytes(range(256)) * 40,
+]
+
+
+def write(path, records):
+    """Write (key, label, payload) with our writer."""
+    with RecordWriter(str(path)) as writer:
+        for record in records:
+            writer.write(*record)
+    return str(path)
+
+
+def read_all(path):
+    with RecordFile(path) as file:
+        return [(int(key),) + file.read(i) for i, key in enumerate(file.keys)]
+
+
+def png(value, size=(8, 8)):
+    return cv2.imencode(".png", np.full(size + (3,), value, np.uint8))[1].tobytes()
+
+
+def test_what_we_write_mxnet_reads_even_with_the_magic_inside(tmp_path):
+    path = write(tmp_path / "a.rec", [(7 * i, float(i), p) for i, p in enumerate(PAYLOADS)])
+    theirs = mx.recordio.MXIndexedRecordIO(index_path_of(path), path, "r")
+    for i, payload in enumerate(PAYLOADS):
+        header, found = mx.recordio.unpack(theirs.read_idx(7 * i))
+        assert (header.flag, header.label, header.id, found) == (0, float(i), 7 * i, payload)
+    theirs.close()
+
+
+def test_what_mxnet_writes_we_read_even_with_the_magic_inside(tmp_path):
+    path = str(tmp_path / "a.rec")
+    theirs = mx.recordio.MXIndexedRecordIO(index_path_of(path), path, "w")
+    for i, payload in enumerate(PAYLOADS):
+        theirs.write_idx(3 * i, mx.recordio.pack(mx.recordio.IRHeader(0, float(i), 3 * i, 0), payload))
+    theirs.close()
+    assert read_all(path) == [(3 * i, float(i), payload) for i, payload in enumerate(PAYLOADS)]
+
+
+def test_our_files_equal_mxnets_to_the_byte(tmp_path):
+    ours = write(tmp_path / "ours.rec", [(i, float(i), p) for i, p in enumerate(PAYLOADS)])
+    path = str(tmp_path / "theirs.rec")
+    theirs = mx.recordio.MXIndexedRecordIO(index_path_of(path), path, "w")
+    for i, payload in enumerate(PAYLOADS):
+        theirs.write_idx(i, mx.recordio.pack(mx.recordio.IRHeader(0, float(i), i, 0), payload))
+    theirs.close()
+    for name in (str, index_path_of):
+        with open(name(ours), "rb") as a, open(name(path), "rb") as b:
+            assert a.read() == b.read()
+
+
+@given(
+    st.lists(
+        st.lists(st.one_of(st.binary(max_size=9), st.just(MAGIC), st.just(MAGIC[:2])), max_size=6).map(
+            b"".join
+        ),
+        min_size=1,
+        max_size=5,
+    )
+)
+@settings(max_examples=60, deadline=None)
+def test_any_payload_comes_back(tmp_path_factory, payloads):
+    folder = tmp_path_factory.mktemp("any")
+    path = write(folder / "a.rec", [(i, 1.5, payload) for i, payload in enumerate(payloads)])
+    assert read_all(path) == [(i, 1.5, payload) for i, payload in enumerate(payloads)]
+    theirs = mx.recordio.MXRecordIO(path, "r")
+    assert [mx.recordio.unpack(theirs.read())[1] for _ in payloads] == payloads
+    assert theirs.read() is None
+    theirs.close()
+
+
+def test_several_labels_come_back_as_float32_and_as_mxnet_reads_them(tmp_path):
+    labels = np.array([0.25, -3, 1e6], np.float32)
+    path = write(tmp_path / "a.rec", [(0, labels, b"payload"), (1, 2.0, b"other")])
+    with RecordFile(path) as file:
+        label, payload = file.read(0)
+        assert label.dtype == np.float32 and payload == b"payload"
+        np.testing.assert_array_equal(label, labels)
+        np.testing.assert_array_equal(file.read_label(0), labels)
+        assert file.read_label(1) == 2.0
+    theirs = mx.recordio.MXIndexedRecordIO(index_path_of(path), path, "r")
+    header, payload = mx.recordio.unpack(theirs.read_idx(0))
+    np.testing.assert_array_equal(header.label, labels)
+    assert header.flag == 3 and payload == b"payload"
+    theirs.close()
+
+
+def test_image_record_iter_reads_our_file(tmp_path):
+    path = write(tmp_path / "a.rec", [(i, float(i % 3), png(20 * i)) for i in range(8)])
+    batches = mx.io.ImageRecordIter(
+        path_imgrec=path, path_imgidx=index_path_of(path), data_shape=(3, 8, 8), batch_size=8, shuffle=False
+    )
+    batch = batches.next()
+    np.testing.assert_array_equal(batch.label[0].asnumpy(), [i % 3 for i in range(8)])
+    np.testing.assert_array_equal(batch.data[0].asnumpy().mean(axis=(1, 2, 3)), [20 * i for i in range(8)])
+
+
+def test_records_are_in_the_order_of_the_index_whatever_their_place(tmp_path):
+    path = write(tmp_path / "a.rec", [(i, float(i), b"p%d" % i) for i in range(6)])
+    lines = open(index_path_of(path)).readlines()
+    with open(index_path_of(path), "w") as file:
+        file.writelines([lines[4], lines[0], lines[5]])
+    assert read_all(path) == [(4, 4.0, b"p4"), (0, 0.0, b"p0"), (5, 5.0, b"p5")]
+
+
+def test_many_threads_read_the_same_as_one(tmp_path):
+    payloads = [bytes([i]) * (1000 * i) for i in range(50)]
+    path = write(tmp_path / "a.rec", [(i, float(i), p) for i, p in enumerate(payloads)])
+    wrong = []
+    with RecordFile(path) as file:
+
+        def work(seed):
+            for i in np.random.RandomState(seed).randint(0, 50, 300):
+                if file.read(i) != (float(i), payloads[i]):
+                    wrong.append(i)
+
+        threads = [threading.Thread(target=work, args=(seed,)) for seed in range(8)]
+        [thread.start() for thread in threads]
+        [thread.join() for thread in threads]
+    assert not wrong
+
+
+def test_a_record_larger_than_one_read_comes_back(tmp_path):
+    large = np.random.RandomState(0).bytes(3 << 20) + MAGIC + b"abc"
+    path = write(tmp_path / "a.rec", [(0, 1.0, b"small"), (1, 2.0, large), (2, 3.0, b"last")])
+    assert read_all(path) == [(0, 1.0, b"small"), (1, 2.0, large), (2, 3.0, b"last")]
+
+
+def test_an_index_of_imagenets_size_is_read_in_well_under_two_seconds(tmp_path):
+    path = tmp_path / "a.idx"
+    offsets = np.arange(1281167) * 110000
+    path.write_text("".join("%d\t%d\n" % pair for pair in enumerate(offsets.tolist())))
+    begun = time.process_time()
+    keys, found = read_index(path, "a.rec")
+    assert time.process_time() - begun < 2
+    assert len(keys) == 1281167
+    np.testing.assert_array_equal(found, offsets)
+
+
+def test_fingerprint_changes_with_the_index_and_counts_the_records(tmp_path):
+    path = write(tmp_path / "a.rec", [(i, 0.0, b"p") for i in range(3)])
+    with RecordFile(path) as file:
+        first = file.fingerprint()
+    assert first["records"] == 3 and first["bytes"] == os.path.getsize(path)
+    lines = open(index_path_of(path)).readlines()
+    with open(index_path_of(path), "w") as file:
+        file.writelines(lines[::-1])
+    with RecordFile(path) as file:
+        assert file.fingerprint()["index_sha256"] != first["index_sha256"]
+
+
+def test_a_missing_index_says_which_command_makes_it(tmp_path):
+    path = write(tmp_path / "a.rec", [(0, 0.0, b"p")])
+    os.unlink(index_path_of(path))
+    with pytest.raises(UserError, match="gluon-tricks records index .*a.rec"):
+        RecordFile(path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "\n", "0 0\n", "0\t0\t0\n", "a\t0\n", "0\t1.5\n", "0\t\n", "0\t0\n1", "9" * 30 + "\t0\n"],
+)
+def test_a_damaged_index_is_named(tmp_path, content):
+    path = write(tmp_path / "a.rec", [(0, 0.0, b"p")])
+    with open(index_path_of(path), "w") as file:
+        file.write(content)
+    with pytest.raises(RecordError, match="a.idx"):
+        RecordFile(path)
+
+
+@pytest.mark.parametrize("offset", [-4, 2, 400])
+def test_an_index_that_points_outside_is_named_with_its_key(tmp_path, offset):
+    path = write(tmp_path / "a.rec", [(0, 0.0, b"p")])
+    with open(index_path_of(path), "w") as file:
+        file.write("0\t0\n17\t{}\n".format(offset))
+    with pytest.raises(RecordError, match="record 17: ") as caught:
+        RecordFile(path)
+    assert caught.value.key == 17 and caught.value.path == path
+
+
+def test_files_that_are_no_recordio_are_named(tmp_path):
+    for name, content in (("empty.rec", b""), ("short.rec", b"abc"), ("other.rec", b"PK\3\4" + bytes(100))):
+        (tmp_path / name).write_bytes(content)
+        (tmp_path / name).with_suffix(".idx").write_text("0\t0\n")
+        with pytest.raises(UserError, match=name):
+            RecordFile(tmp_path / name)
+    for missing in (tmp_path / "missing.rec", tmp_path):
+        with pytest.raises(UserError, match=str(missing)):
+            RecordFile(missing)
+
+
+def test_a_truncated_file_names_the_record_that_is_cut(tmp_path):
+    path = write(tmp_path / "a.rec", [(10, 0.0, b"p" * 100), (11, 0.0, b"q" * 100)])
+    whole = os.path.getsize(path)
+    for cut in (1, 50, 100, 130):
+        os.truncate(path, whole - cut)
+        with RecordFile(path) as file:
+            assert file.read(0) == (0.0, b"p" * 100)
+            with pytest.raises(RecordError, match="a.rec, record 11: truncated"):
+                file.read(1)
+
+
+def test_a_wrong_magic_names_the_record(tmp_path):
+    path = write(tmp_path / "a.rec", [(10, 0.0, b"p" * 100), (11, 0.0, b"q" * 100)])
+    second = int(open(index_path_of(path)).readlines()[1].split()[1])
+    with open(path, "r+b") as file:
+        file.seek(second)
+        file.write(b"zzzz")
+    with RecordFile(path) as file, pytest.raises(RecordError, match="record 11: no record begins"):
+        file.read(1)
+
+
+def test_a_file_that_shrinks_while_open_is_an_error_with_its_key(tmp_path):
+    path = write(tmp_path / "a.rec", [(10, 0.0, b"p" * 100), (11, 0.0, b"q" * 100)])
+    with RecordFile(path) as file:
+        os.truncate(path, 150)
+        with pytest.raises(RecordError, match="record 11: the file became shorter"):
+            file.read(1)
+
+
+def test_a_disc_error_that_passes_is_retried_and_one_that_stays_is_named(tmp_path, monkeypatch):
+    path = write(tmp_path / "a.rec", [(5, 1.0, b"p")])
+    real, failures = os.pread, [2]
+
+    def pread(*args):
+        if failures[0]:
+            failures[0] -= 1
+            raise OSError(errno.EIO, "Input/output error")
+        return real(*args)
+
+    monkeypatch.setattr(disc, "RETRY_AFTER", (0.0, 0.0, 0.0))
+    with RecordFile(path) as file:
+        monkeypatch.setattr(disc.os, "pread", pread)
+        assert file.read(0) == (1.0, b"p")
+        failures[0] = 100
+        with pytest.raises(
+            RecordError, match="a.rec, record 5: cannot be read at byte 0: Input/output error"
+        ):
+            file.read(0)
+
+
+def test_an_error_while_writing_leaves_nothing_and_the_old_files_whole(tmp_path):
+    path = write(tmp_path / "a.rec", [(0, 0.0, b"old")])
+    with pytest.raises(KeyError), RecordWriter(path) as writer:
+        writer.write(0, 0.0, b"new")
+        raise KeyError
+    assert read_all(path) == [(0, 0.0, b"old")]
+    assert sorted(os.listdir(tmp_path)) == ["a.idx", "a.rec"]
+
+
+def test_nothing_has_its_name_before_the_end(tmp_path):
+    with RecordWriter(str(tmp_path / "a.rec")) as writer:
+        writer.write(0, 0.0, b"p")
+        assert not (tmp_path / "a.rec").exists() and not (tmp_path / "a.idx").exists()
+    assert sorted(os.listdir(tmp_path)) == ["a.idx", "a.rec"]
+
+
+def test_two_writers_of_one_file_are_refused(tmp_path):
+    with RecordWriter(str(tmp_path / "a.rec")):
+        with pytest.raises(UserError, match="another process is writing"):
+            RecordWriter(str(tmp_path / "a.rec"))
+
+
+def test_a_full_disc_is_named():
+    writer = RecordWriter.__new__(RecordWriter)
+    writer.path, writer.index_path, writer.keep_parts = "/dev/full", "/dev/full", True
+    writer._files = [open("/dev/full", "r+b", buffering=0), open("/dev/full", "r+b", buffering=0)]
+    writer._record, writer._index = writer._files
+    with pytest.raises(UserError, match="/dev/full: cannot be written: No space left"):
+        writer.write(0, 0.0, b"p")
+    writer.abandon()
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(UserError, match="cannot be written"):
+        RecordWriter(str(tmp_path / "missing" / "a.rec"))
+
+
+def test_a_record_too_long_for_the_format_is_refused(monkeypatch):
+    monkeypatch.setattr(recordio, "LENGTH_MASK", 1000)
+    with pytest.raises(ValueError, match="512 MiB"):
+        recordio.frame(bytes(1001))
+
+
+@st.composite
+def damaged_files(draw):
+    """The bytes of a small file and its index, with some bytes exchanged, cut out or put in."""
+    payloads = draw(st.lists(st.sampled_from(PAYLOADS[:-1]), min_size=1, max_size=4))
+    frames = [recordio.frame(recordio.pack_image(i, float(i), p)) for i, p in enumerate(payloads)]
+    offsets = np.cumsum([0] + [len(framed) for framed in frames])
+    index = "".join("{}\t{}\n".format(i, offset) for i, offset in enumerate(offsets[:-1])).encode()
+    files = [bytearray(b"".join(frames)), bytearray(index)]
+    for _ in range(draw(st.integers(1, 4))):
+        data = files[draw(st.integers(0, 3)) == 3]
+        place = draw(st.integers(0, max(0, len(data) - 1)))
+        kind = draw(st.integers(0, 2))
+        if kind == 0:
+            data[place : place + 1] = draw(st.binary(min_size=1, max_size=1))
+        elif kind == 1:
+            del data[place : place + draw(st.integers(1, 40))]
+        else:
+            data[place:place] = draw(st.one_of(st.just(MAGIC), st.binary(max_size=12)))
+    return bytes(files[0]), bytes(files[1])
+
+
+@given(damaged_files())
+@settings(max_examples=150, deadline=None)
+def test_a_fuzzed_file_gives_records_or_a_named_error_and_nothing_else(tmp_path_factory, contents):
+    folder = tmp_path_factory.mktemp("fuzz")
+    for name, content in zip(("a.rec", "a.idx"), contents):
+        (folder / name).write_bytes(content)
+    try:
+        with RecordFile(folder / "a.rec") as file:
+            for i in range(len(file)):
+                try:
+                    label, payload = file.read(i)
+                    assert isinstance(payload, bytes)
+                    np.testing.assert_array_equal(file.read_label(i), label)
+                except RecordError as error:
+                    assert error.key == file.keys[i] and "a.rec" in str(error)
+    except UserError as error:
+        assert "a.rec" in str(error) or "a.idx" in str(error)
+
+
+@given(st.binary(max_size=300))
+@settings(max_examples=200, deadline=None)
+def test_scanning_any_bytes_ends_and_covers_them_all(content):
+    def read(start, count):
+        return content[start : start + count]
+
+    place = 0
+    for offset, length, _ in recordio.scan(read, len(content)):
+        assert offset == place and length > 0
+        place += length
+    assert place == len(content)

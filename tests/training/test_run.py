@@ -1,0 +1,211 @@
+import json
+import os
+import re
+
+import mxnet as mx
+import numpy as np
+import pytest
+
+from gluon_tricks.config import ConfigError
+from gluon_tricks.errors import UserError
+from gluon_tricks.training import checkpoint
+from gluon_tricks.training.journal import read
+from gluon_tricks.training.run import Diverged
+
+TRICKS = dict(label_smoothing=0.1, mixup=True, no_wd=True, warmup_epochs=0.5)
+
+
+def parameters(run):
+    return {name: p.list_data()[0].asnumpy() for name, p in run.net._collect_params_with_prefix().items()}
+
+
+def same(first, second):
+    return first.keys() == second.keys() and all(np.array_equal(first[name], second[name]) for name in first)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("where", ["middle of an epoch", "end of an epoch", "two stops"])
+@pytest.mark.parametrize("launch", [dict(), dict(cpu_contexts=2, batch_size=4, accumulate=2)], ids=["one device", "parts"])
+def test_a_resumed_run_has_the_bits_and_the_log_of_one_that_was_never_stopped(train, tmp_path, where, launch):
+    flags = dict(TRICKS, **launch)
+    whole = train(save_dir=str(tmp_path / "whole"), **flags)
+    stops = {"middle of an epoch": [3], "end of an epoch": [8], "two stops": [2, 9]}[where]
+    done = 0
+    for stop in stops:
+        if launch:
+            stop = max(1, stop // 2)
+        train(save_dir=str(tmp_path / "stopped"), max_steps=stop - done, resume="auto", **flags)
+        done = stop
+    resumed = train(save_dir=str(tmp_path / "stopped"), resume="auto", **flags)
+
+    assert same(parameters(whole), parameters(resumed))
+    for name in ("net.params", "optimizer.states"):
+        a, b = (mx.nd.load(str(tmp_path / run / "best" / ".." / checkpoint_name(whole) / name)) for run in ("whole", "stopped"))
+        assert same({k: v.asnumpy() for k, v in a.items()}, {k: v.asnumpy() for k, v in b.items()})
+    assert (tmp_path / "whole" / "log.jsonl").read_bytes() == (tmp_path / "stopped" / "log.jsonl").read_bytes()
+
+
+def checkpoint_name(run):
+    return "step-{:08d}".format(run.total_steps)
+
+
+@pytest.mark.slow
+def test_validation_leaves_training_as_it_would_be_without(train, tmp_path):
+    with_validation = train(save_dir=str(tmp_path / "a"), val_frequency=1)
+    without = train(save_dir=str(tmp_path / "b"), val_frequency=100)
+    trained = [p.name for p in with_validation.trained]
+    a, b = parameters(with_validation), parameters(without)
+    assert len(trained) > 20 and same(a, b)
+
+
+@pytest.mark.slow
+def test_micro_batches_on_one_device_train_like_as_many_devices(train, tmp_path):
+    flags = dict(batch_size=4, label_smoothing=0.1, mixup=True, num_epochs=1)
+    devices = train(save_dir=str(tmp_path / "devices"), cpu_contexts=4, **flags)
+    micro = train(save_dir=str(tmp_path / "micro"), accumulate=4, **flags)
+    assert devices.layout.global_batch == micro.layout.global_batch == 16
+    for p, q in zip(devices.trained, micro.trained):
+        np.testing.assert_allclose(p.list_data()[0].asnumpy(), q.list_data()[0].asnumpy(), atol=2e-6)
+    losses = [[r["loss"] for r in read(os.path.join(run.config.save_dir, "log.jsonl")) if r["event"] == "train"] for run in (devices, micro)]
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_with_other_devices_and_the_same_global_batch(train, tmp_path):
+    flags = dict(batch_size=4, num_epochs=1, mixup=True)
+    whole = train(save_dir=str(tmp_path / "whole"), cpu_contexts=4, **flags)
+    train(save_dir=str(tmp_path / "moved"), cpu_contexts=4, max_steps=2, **flags)
+    moved = train(save_dir=str(tmp_path / "moved"), cpu_contexts=2, accumulate=2, resume="auto", **flags)
+    for p, q in zip(whole.trained, moved.trained):
+        np.testing.assert_allclose(p.list_data()[0].asnumpy(), q.list_data()[0].asnumpy(), atol=2e-6)
+    with pytest.raises(ConfigError, match="global batch: 16 -> 4"):
+        train(save_dir=str(tmp_path / "moved"), resume="auto", **flags)
+
+
+def test_the_folder_says_what_the_run_was(train, tmp_path):
+    run = train()
+    folder = tmp_path / "run"
+    result = json.loads((folder / "result.json").read_text())
+    assert {"top1", "top5", "loss", "images", "epochs", "steps", "parameters", "multiply_adds", "images_per_second", "seconds"} <= set(result)
+    assert result["images"] == 355 and result["steps"] == run.total_steps == 16 and result["epochs"] == 2
+    config = json.loads((folder / "config.json").read_text())
+    assert config["flags"]["batch_size"] == 8 and config["layout"]["global_batch"] == 8 and config["layout"]["steps_per_epoch"] == 8
+    assert config["data"]["validation"]["records"] == 355
+    environment = json.loads((folder / "environment.json").read_text())
+    assert environment["mxnet"] == mx.__version__ and environment["command"]
+    events = [record["event"] for record in read(str(folder / "log.jsonl"))]
+    assert events == ["train"] * 3 + ["epoch", "validation"] + ["train"] * 4 + ["epoch", "validation"]
+    assert (folder / "best" / "net.params").exists() and len(checkpoint.checkpoints(str(folder))) == 2
+    assert [p for p in folder.rglob("*") if p.suffix in (".pkl", ".pickle")] == []
+
+
+@pytest.mark.slow
+def test_the_best_checkpoint_is_that_of_the_best_validation(train, tmp_path):
+    train(num_epochs=4, keep_checkpoints=1, lr=0.1)
+    scores = {r["step"]: r["top1"] for r in read(str(tmp_path / "run" / "log.jsonl")) if r["event"] == "validation"}
+    state = checkpoint.read_state(str(tmp_path / "run" / "best"))
+    assert len(scores) == 4 and scores[state["step"]] == max(scores.values()) == state["best"]["top1"]
+
+
+@pytest.mark.slow
+def test_training_learns_the_digits(train):
+    run = train(num_training_samples=None, num_epochs=2, batch_size=32, last_gamma=None, lr=0.2, warmup_epochs=0.5)
+    assert run.validated["top1"] > 80 and run.validated["images"] == 355
+
+
+@pytest.mark.slow
+def test_flags_that_make_it_another_run_are_refused_by_name_and_harmless_ones_are_not(train, tmp_path):
+    train(max_steps=2)
+    with pytest.raises(ConfigError, match=r"--lr: 0.05 -> 0.2.*--label-smoothing: 0.0 -> 0.1|--label-smoothing.*--lr"):
+        train(resume="auto", lr=0.2, label_smoothing=0.1)
+    with pytest.raises(ConfigError, match="--num-epochs: 2 -> 3"):
+        train(resume="auto", num_epochs=3)
+    run = train(resume="auto", log_interval=1, save_interval=2, num_data_workers=1, keep_checkpoints=5, max_steps=2)
+    assert run.step == 4
+
+
+def test_a_run_does_not_continue_on_other_data(train, tmp_path, digits):
+    train(max_steps=1)
+    with pytest.raises(ConfigError, match="the data"):
+        train(resume="auto", rec_train=str(digits / "val.rec"))
+
+
+def test_a_folder_with_a_run_is_not_overwritten(train, tmp_path):
+    train(max_steps=1)
+    before = (tmp_path / "run" / "log.jsonl").read_bytes()
+    with pytest.raises(UserError, match="holds a run.*--resume auto"):
+        train()
+    assert (tmp_path / "run" / "log.jsonl").read_bytes() == before
+
+
+def test_a_finished_run_says_so_and_stays_as_it_is(train, tmp_path, capsys):
+    train(num_epochs=1)
+    before = (tmp_path / "run" / "result.json").read_bytes()
+    train(num_epochs=1, resume="auto")
+    assert "has finished" in capsys.readouterr().out
+    assert (tmp_path / "run" / "result.json").read_bytes() == before
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_step_rate_and_checkpoint(train, tmp_path):
+    # a warmup so steep that the first two steps are harmless and the third is not
+    flags = dict(lr=1e30, warmup_epochs=1, warmup_lr=1e-30, warmup_from=0, save_interval=1)
+    with pytest.raises(Diverged, match=r"at step \d+ \(learning rate [\d.e+]+\); the last good checkpoint is .*step-00000002") as error:
+        train(**flags)
+    assert error.value.exit_code == 3
+    assert checkpoint.latest(str(tmp_path / "run"))[0].endswith("step-00000002")
+
+
+def test_mixup_takes_an_odd_batch(train):
+    run = train(batch_size=7, mixup=True, num_epochs=1)
+    assert run.steps_per_epoch == 9
+
+
+@pytest.mark.parametrize(
+    "flags, words",
+    [
+        (dict(data_dir="/nowhere"), "/nowhere/train.rec"),
+        (dict(data_dir=None), "--rec-train"),
+        (dict(classes=7), "label [789] is none of --classes 7"),
+        (dict(batch_size=2000, num_training_samples=None), "--batch-size"),
+        (dict(model="resnet50_v1x"), "resnet50_v1"),
+        (dict(save_dir="/dev/null/run"), "--save-dir"),
+        (dict(teacher="/nowhere"), "--teacher /nowhere"),
+        (dict(num_gpus=1), "--num-gpus 1"),
+        (dict(use_params="/nowhere.params"), "/nowhere.params"),
+    ],
+    ids=lambda value: None if isinstance(value, str) else "-".join(value),
+)
+def test_wrong_input_gives_one_clear_message(train, flags, words):
+    with pytest.raises(UserError, match=words) as error:
+        train(**flags)
+    assert "\n" not in str(error.value) and len(str(error.value)) < 600
+
+
+@pytest.mark.parametrize("size", [0, 50, 5000])
+def test_an_empty_or_truncated_file_is_named(train, tmp_path, digits, size):
+    broken = tmp_path / "broken.rec"
+    broken.write_bytes((digits / "train.rec").read_bytes()[:size])
+    (tmp_path / "broken.idx").write_bytes((digits / "train.idx").read_bytes())
+    with pytest.raises(UserError, match=re.escape(str(broken))):
+        train(rec_train=str(broken))
+
+
+@pytest.mark.slow
+def test_a_teacher_can_be_a_run_and_the_soft_loss_is_added(train, tmp_path):
+    train(save_dir=str(tmp_path / "teacher"), num_epochs=1)
+    flags = dict(num_epochs=1, max_steps=1, log_interval=1)
+    plain = train(save_dir=str(tmp_path / "plain"), **flags)
+    taught = train(save_dir=str(tmp_path / "taught"), teacher=str(tmp_path / "teacher"), temperature=2.0, **flags)
+    first = [read(os.path.join(run.config.save_dir, "log.jsonl"))[0]["loss"] for run in (plain, taught)]
+    # T^2 CE is at least T^2 x the teacher's entropy and far from 0 for two networks that know little.
+    assert first[1] > first[0] + 1
+    with pytest.raises(UserError, match="--teacher-model"):
+        train(teacher=str(tmp_path / "teacher" / "best" / "net.params"))
+
+
+@pytest.mark.slow
+def test_validation_counts_every_image_once_on_several_devices(train):
+    one = train(num_epochs=1, max_steps=8)
+    assert one.validated["images"] == 355
+    three = train(save_dir=one.config.save_dir + "3", num_epochs=1, cpu_contexts=3, batch_size=4)
+    assert three.validated["images"] == 355

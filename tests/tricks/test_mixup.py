@@ -1,0 +1,90 @@
+"""Mixup: lambda's distribution, the partners, the arithmetic of the paper and of the authors' code."""
+
+import mxnet as mx
+import numpy as np
+import pytest
+from scipy import stats
+
+from gluon_tricks.tricks.label_smoothing import smooth
+from gluon_tricks.tricks.mixup import draw_lambda, draw_partners, mix
+
+
+@pytest.mark.parametrize("alpha", [0.2, 1.0])
+def test_lambda_of_the_steps_is_beta(alpha):
+    draws = [draw_lambda(alpha, seed=7, step=step) for step in range(1500)]
+    assert stats.kstest(draws, stats.beta(alpha, alpha).cdf).pvalue > 0.01
+
+
+def test_lambda_of_the_seeds_is_beta():
+    draws = [draw_lambda(0.2, seed=seed, step=3) for seed in range(1500)]
+    assert stats.kstest(draws, stats.beta(0.2, 0.2).cdf).pvalue > 0.01
+
+
+def test_neighbouring_steps_and_seeds_have_unrelated_lambdas():
+    by_step = np.array([draw_lambda(0.2, 0, step) for step in range(1000)])
+    by_seed = np.array([draw_lambda(0.2, seed, 0) for seed in range(1000)])
+    for draws in (by_step, by_seed):
+        assert stats.spearmanr(draws[:-1], draws[1:]).pvalue > 0.01
+
+
+def test_lambda_and_partners_depend_on_nothing_but_seed_and_step():
+    first = draw_lambda(0.2, 1, 2), draw_partners(16, 1, 2, 3).tolist()
+    np.random.seed(99)
+    np.random.rand(5)
+    assert (draw_lambda(0.2, 1, 2), draw_partners(16, 1, 2, 3).tolist()) == first
+
+
+def test_random_partners_are_permutations_of_their_part():
+    seen = set()
+    for step in range(50):
+        for part in range(3):
+            partners = draw_partners(8, 0, step, part)
+            assert sorted(partners.tolist()) == list(range(8))
+            seen.add(tuple(partners.tolist()))
+    assert len(seen) > 140  # of 150 draws from 40,320: parts and steps have their own
+
+
+def test_random_partners_are_uniform():
+    counts = np.zeros((6, 6))
+    for step in range(1000):
+        counts[np.arange(6), draw_partners(6, 0, step)] += 1
+    assert stats.chisquare(counts.ravel()).pvalue > 0.01
+
+
+def test_reversed_partners():
+    assert draw_partners(5, 0, 0, form="reverse").tolist() == [4, 3, 2, 1, 0]
+
+
+def test_mix_is_a_weighted_sum_of_pairs():
+    rng = np.random.RandomState(0)
+    images, partners, lam = rng.normal(size=(5, 3, 4, 4)), np.array([2, 0, 4, 1, 3]), 0.3
+    mixed = mix(mx.nd.array(images), mx.nd.array(partners, dtype="int32"), lam)
+    np.testing.assert_allclose(mixed.asnumpy(), 0.3 * images + 0.7 * images[partners], rtol=1e-5, atol=1e-6)
+
+
+def test_mixed_targets_are_distributions():
+    targets = smooth(mx.nd.array([0, 1, 2]), 4, 0.1)
+    mixed = mix(targets, mx.nd.array([1, 2, 0], dtype="int32"), 0.25).asnumpy()
+    np.testing.assert_allclose(mixed.sum(axis=1), 1, atol=1e-6)
+    np.testing.assert_allclose(
+        mixed[0], [0.25 * 0.9 + 0.75 * 0.1 / 3, 0.25 * 0.1 / 3 + 0.75 * 0.9, 0.1 / 3, 0.1 / 3], atol=1e-6
+    )
+
+
+def test_reverse_is_the_authors_arithmetic():
+    rng = np.random.RandomState(0)
+    x, labels, lam, eta, classes = (
+        mx.nd.array(rng.normal(size=(7, 2))),
+        mx.nd.array([0, 3, 2, 1, 3, 3, 0]),
+        0.81,
+        0.1,
+        4,
+    )
+    partners = mx.nd.array(draw_partners(7, 0, 0, form="reverse"), dtype="int32")
+    np.testing.assert_allclose(
+        mix(x, partners, lam).asnumpy(), (lam * x + (1 - lam) * x[::-1]).asnumpy(), rtol=1e-6
+    )
+    share = dict(on_value=1 - eta + eta / classes, off_value=eta / classes)
+    theirs = lam * labels.one_hot(classes, **share) + (1 - lam) * labels[::-1].one_hot(classes, **share)
+    ours = mix(smooth(labels, classes, eta, "gluoncv"), partners, lam)
+    np.testing.assert_allclose(ours.asnumpy(), theirs.asnumpy(), atol=1e-7)
