@@ -1,31 +1,43 @@
-"""Where GluonCV's training scripts, the authors' own code, differ from the paper; docs/fidelity.md has the reasons.
+"""Where GluonCV's training scripts, the authors' own code, differ from the paper.
 
-``--fidelity gluoncv`` selects all of it. The published commands and logs that the facts come from are those of
-dmlc/web-data, gluoncv/logs/classification/imagenet; the scripts are GluonCV's scripts/classification/imagenet/
-train_imagenet.py and train_horovod.py.
+``--fidelity gluoncv`` selects all of it; docs/fidelity.md has the reasons. The facts come from GluonCV's
+train_imagenet.py and train_horovod.py (scripts/classification/imagenet), and from the published commands and
+logs in dmlc/web-data (gluoncv/logs/classification/imagenet).
 """
 
 import os
 
 # Flags whose value in the authors' script is not the one here.
 FORMS = dict(
-    smoothing_form="gluoncv", color_form="gluoncv", init="msra", hard_weight=0.5, mixup_partner="reverse", warmup_from=0,
-    val_last_batch="wrap", lr_decay_epoch=(40, 60), num_epochs=3,
-)  # fmt: skip
+    smoothing_form="gluoncv",
+    color_form="gluoncv",
+    init="msra",
+    hard_weight=0.5,
+    mixup_partner="reverse",
+    warmup_from=0,
+    val_last_batch="wrap",
+    lr_decay_epoch=(40, 60),
+    num_epochs=3,
+)
 
 # Networks whose published logs come from the script of 2019 or later, which counts the schedule by updates.
 COUNTED_BY_UPDATES = ("googlenet", "mobilenetv3_large", "mobilenetv3_small")
 
-# Flags that published commands give to networks which ignore them (mobilenetv3), or have what they ask for in any case.
+# Flags that published commands give to networks which ignore them (mobilenetv3), or have what they ask for
+# in any case.
 NEEDLESS = dict(
-    last_gamma=("mobilenetv3_large", "mobilenetv3_small"), batch_norm=("vgg11_bn", "vgg13_bn", "vgg16_bn", "vgg19_bn"),
-)  # fmt: skip
+    last_gamma=("mobilenetv3_large", "mobilenetv3_small"),
+    batch_norm=("vgg11_bn", "vgg13_bn", "vgg16_bn", "vgg19_bn"),
+)
+
+# Flags that work here and that GluonCV's own network ignores, so that its published run did not have them.
+IGNORED = dict(last_gamma=("resnet18_v1b", "resnet34_v1b"))
 
 # Flags of the authors' scripts that are none here: why, or None where their script ignores them too.
 FOREIGN_FLAGS = {
     "--logging-dir": None,
-    "--auto_aug": "AutoAugment is not among the paper's augmentations (section 2.1) and its code is not part of GluonCV: leave the flag "
-    "out; the published ResNeSt figures cannot be had without it",
+    "--auto_aug": "AutoAugment is not among the paper's augmentations (section 2.1) and its code is not part "
+    "of GluonCV: leave the flag out; the published ResNeSt figures cannot be had without it",
     "--use_sk": "selective kernels are not in GluonCV's zoo: leave it out",
     "--use_avd": "the ResNeSt of GluonCV's zoo has its average pooling built in: leave it out",
     "--dropblock-prob": "DropBlock is none of the paper's tricks: leave it out",
@@ -41,8 +53,18 @@ def forms(model):
     return dict(FORMS, lr_counting="updates") if model in COUNTED_BY_UPDATES else dict(FORMS)
 
 
+def needless(config):
+    """The flags that were given but are to be off in the run of ``config``."""
+    tables = (NEEDLESS, IGNORED) if config.fidelity == "gluoncv" else (NEEDLESS,)
+    return {name for table in tables for name, networks in table.items() if config.model.lower() in networks}
+
+
 def data_folder(folder):
-    """The folder that holds train.rec: ``folder``, its ``rec`` as in GluonCV's data set, or, unnamed, the authors' default."""
+    """The folder that holds train.rec.
+
+    ``folder``, or its ``rec`` as in GluonCV's data set; where none is named, the authors' default if that is
+    there.
+    """
     if not folder:
         default = os.path.expanduser(DATA_FOLDER)
         return default if os.path.exists(os.path.join(default, "train.rec")) else ""

@@ -27,10 +27,17 @@ COMMANDS = {
 }
 
 
+class Parser(argparse.ArgumentParser):
+    """argparse, but a wrong flag is answered with a line and not with the list of all flags."""
+
+    def error(self, message):
+        self.exit(2, "{0}: error: {1}; '{0} --help' says what there is\n".format(self.prog, message))
+
+
 def main(argv=None):
     """Run one sub-command and return its exit code."""
     argv = sys.argv[1:] if argv is None else list(argv)
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="gluon-tricks",
         description="Bag of Tricks for Image Classification with CNNs, reproduced on MXNet and GluonCV.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -40,13 +47,16 @@ def main(argv=None):
     )
     parser.add_argument("--version", action="version", version="gluon_tricks " + __version__)
     parser.add_argument("command", metavar="COMMAND", choices=COMMANDS, help="one of the commands below")
+    if not argv:
+        parser.print_help()
+        return 2
     # Only what stands before the sub-command is parsed here, so that a module is imported when it is asked for.
     arguments = parser.parse_args(argv[:1])
     set_threads()
     if arguments.command in ("train", "bench"):
         drop_noise()
     module = importlib.import_module(COMMANDS[arguments.command][0])
-    command = argparse.ArgumentParser(
+    command = Parser(
         prog="gluon-tricks " + arguments.command,
         description=COMMANDS[arguments.command][1],
         allow_abbrev=False,  # an abbreviation would change its meaning when a flag is added

@@ -101,8 +101,9 @@ def judge_mxnet(facts):
         library = re.search("libgomp|libquadmath", trial["error"])
         repair = "apt-get install libgomp1 libquadmath0" if library else ""
         return [Finding("MXNet", ERROR, "{}; import fails: {}".format(text, trial["error"]), repair)]
-    text += "; has " + ", ".join(label for name, label in FEATURES.items() if name in enabled)
-    text += "; lacks " + ", ".join(label for name, label in FEATURES.items() if name not in enabled)
+    for word, there in (("has", True), ("lacks", False)):
+        labels = [label for name, label in FEATURES.items() if (name in enabled) is there]
+        text += "; {} {}".format(word, ", ".join(labels) or "nothing")
     name, version = builds.popitem()
     if version != MXNET:
         return [Finding("MXNet", ERROR, text, "pip install {}=={}".format(name, MXNET))]

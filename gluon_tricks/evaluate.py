@@ -1,7 +1,8 @@
-"""``gluon-tricks evaluate``: exact top-1, top-5 and loss of a model in any form, on every image of a RecordIO file once.
+"""``gluon-tricks evaluate``: exact top-1, top-5 and loss of a model in any form, every image counted once.
 
-An image counts at top-k when fewer than k classes come before its own: those with a greater logit, and of equal
-logits those with a smaller index. So top-1 is what ``argmax`` gives, and with fewer than five classes top-5 is 100 %.
+An image counts at top-k when fewer than k classes come before its own: those with a greater logit, and of
+equal logits those with a smaller index. So top-1 is what ``argmax`` gives, and with fewer than five classes
+top-5 is 100 %.
 """
 
 import json
@@ -41,22 +42,24 @@ def main(args):
     started = time.time()
     figures = evaluate(model, record, args.rec_val_idx, args.batch_size, args.num_data_workers)
     seconds = time.time() - started
-    print("{} ({}): top-1 {:.2f} %, top-5 {:.2f} %, loss {:.4f} on {} images of {}, {:.1f} images/s".format(
-        args.source, model.kind, figures["top1"], figures["top5"], figures["loss"], figures["images"], record,
-        figures["images"] / seconds))  # fmt: skip
-    if args.json:
-        write_json(
-            args.json,
-            dict(
-                figures,
-                model=model.model,
-                kind=model.kind,
-                source=args.source,
-                rec_val=record,
-                seconds=seconds,
-            ),
+    print(
+        "{} ({}): top-1 {top1:.2f} %, top-5 {top5:.2f} %, loss {loss:.4f} on {images} images of {}; "
+        "{:.1f} images/s on {} threads".format(
+            args.source, model.kind, record, figures["images"] / seconds, threads(), **figures
         )
+    )
+    if args.json:
+        about = dict(model=model.model, kind=model.kind, source=args.source, rec_val=record, seconds=seconds)
+        write_json(args.json, dict(figures, **about))
     return 0
+
+
+def threads():
+    """How many threads MXNet computes on, and who said so."""
+    number = os.environ.get("OMP_NUM_THREADS", "1")
+    return number + (
+        " (all cores, as OMP_NUM_THREADS was not set)" if os.environ.get("GLUON_TRICKS_SET_THREADS") else ""
+    )
 
 
 def write_json(path, value):
@@ -81,8 +84,13 @@ def evaluate(model, record, index="", batch_size=32, threads=4):
         logits = model.predict(batch.images)
         totals += statistics(check_logits(logits, model, batch.keys), batch.labels).sum(axis=1)
         count += len(batch.labels)
+    return summary(totals, count)
+
+
+def summary(totals, images):
+    """The figures of :func:`evaluate` from the sums of :func:`statistics` over ``images`` images."""
     return dict(
-        loss=totals[0] / count, top1=100 * totals[1] / count, top5=100 * totals[2] / count, images=count
+        loss=totals[0] / images, top1=100 * totals[1] / images, top5=100 * totals[2] / images, images=images
     )
 
 
@@ -125,7 +133,7 @@ def check_logits(logits, model, keys):
 
 
 def statistics(logits, labels):
-    """float64 (3, n): loss, right at top-1, right at top-5 of each image, from logits (n, K) and int labels (n,)."""
+    """float64 (3, n): loss, right at top-1, right at top-5 of each image; logits (n, K), int labels (n,)."""
     logits = np.asarray(logits, np.float64)
     rows = np.arange(len(labels))
     own = logits[rows, labels][:, None]

@@ -1,10 +1,8 @@
 """The paper's published figures once, as data, and the recipe that reproduces each row of Tables 2 to 6.
 
-He et al., Bag of Tricks for Image Classification with Convolutional Neural Networks, arXiv 1812.01187. The recipes'
-table, ``report`` and the tests read the figures here. A figure whose ``confirmed`` is False was not seen in the
-paper's own text by whoever wrote it down.
-
-recipes/README.md is made from it by :mod:`gluon_tricks.reporting.recipes`.
+He et al., Bag of Tricks for Image Classification with Convolutional Neural Networks, arXiv 1812.01187.
+``plan``, ``report``, recipes/README.md (:mod:`gluon_tricks.reporting.recipes`) and the tests read the figures
+here. A figure whose ``confirmed`` is False was not seen in the paper's own text by whoever wrote it down.
 """
 
 from dataclasses import dataclass, field
@@ -54,7 +52,9 @@ class Row:
     @property
     def title(self):
         """For example ``Table 6, ResNet-50-D, + cosine``."""
-        return "{}, {}, {}".format("Table {}".format(self.table) if self.table else "Teacher", self.network, self.row)
+        return "{}, {}, {}".format(
+            "Table {}".format(self.table) if self.table else "Teacher", self.network, self.row
+        )
 
 
 # Table 1: multiply-adds in 10^9 and accuracy of networks of this size.
@@ -76,9 +76,18 @@ TABLE2 = {
 
 # Table 3: minutes an epoch on 8 V100 and accuracy, by (global batch, dtype).
 TABLE3 = {
-    "ResNet-50": {(256, "float32"): (13.3, Score(75.87, 92.70)), (1024, "float16"): (4.4, Score(76.21, 92.97))},
-    "Inception-V3": {(256, "float32"): (19.8, Score(77.32, 93.43)), (1024, "float16"): (8.0, Score(77.50, 93.60))},
-    "MobileNet": {(256, "float32"): (6.2, Score(69.03, 88.71)), (1024, "float16"): (3.7, Score(71.90, 90.47))},
+    "ResNet-50": {
+        (256, "float32"): (13.3, Score(75.87, 92.70)),
+        (1024, "float16"): (4.4, Score(76.21, 92.97)),
+    },
+    "Inception-V3": {
+        (256, "float32"): (19.8, Score(77.32, 93.43)),
+        (1024, "float16"): (8.0, Score(77.50, 93.60)),
+    },
+    "MobileNet": {
+        (256, "float32"): (6.2, Score(69.03, 88.71)),
+        (1024, "float16"): (3.7, Score(71.90, 90.47)),
+    },
 }
 
 # Table 4: ResNet-50, each heuristic added to those above it; accuracy by global batch.
@@ -137,14 +146,24 @@ TABLE9 = {
     "+ distillation and mixup": (78.72, 38.40),
 }
 
-# The authors' published training logs (8 GPUs): epochs, best accuracy in the log, median images a second.
-AUTHORS_LOGS = {
-    "resnet50_v1b": (120, Score(77.71, 93.82), 5122),
-    "resnet50_v1c": (120, Score(78.04, 94.06), 4737),
-    "resnet50_v1d": (120, Score(78.52, 94.24), 4993),
-    "resnet50_v1d, mixup": (200, Score(79.09, 94.60), 4950),
-    "resnet101_v1d, mixup": (200, Score(80.50, 95.09), 2882),
-    "resnet152_v1d, mixup": (200, Score(80.62, 95.29), 738),  # float32, 8 x 32, learning rate 0.1
+
+class Log(NamedTuple):
+    """A training log that the authors published, of 8 GPUs: best accuracy, median images a second."""
+
+    epochs: int
+    score: Score
+    images_per_second: int
+    global_batch: int = 1024
+    dtype: str = "float16"
+
+
+AUTHORS_LOGS = {  # by network and whether it was trained with mixup
+    ("resnet50_v1b", False): Log(120, Score(77.71, 93.82), 5122),
+    ("resnet50_v1c", False): Log(120, Score(78.04, 94.06), 4737),
+    ("resnet50_v1d", False): Log(120, Score(78.52, 94.24), 4993),
+    ("resnet50_v1d", True): Log(200, Score(79.09, 94.60), 4950),
+    ("resnet101_v1d", True): Log(200, Score(80.50, 95.09), 2882),
+    ("resnet152_v1d", True): Log(200, Score(80.62, 95.29), 738, 256, "float32"),
 }
 
 MODELS = {
@@ -159,12 +178,28 @@ MODELS = {
 
 # Section 2.1, and what sections 3 and 5 add to it.
 BASELINE = dict(
-    global_batch=256, peak=0.1, dtype="float32", warmup_epochs=0, last_gamma=False, no_wd=False, num_epochs=120, lr_mode="step",
-    lr_decay=0.1, lr_decay_epoch=(30, 60, 90), label_smoothing=0.0, mixup_alpha=0.0, distilled=False, optimizer="nag", momentum=0.9,
-    wd=1e-4, init="xavier", input_size=224,
-)  # fmt: skip
+    global_batch=256,
+    peak=0.1,
+    dtype="float32",
+    warmup_epochs=0,
+    last_gamma=False,
+    no_wd=False,
+    num_epochs=120,
+    lr_mode="step",
+    lr_decay=0.1,
+    lr_decay_epoch=(30, 60, 90),
+    label_smoothing=0.0,
+    mixup_alpha=0.0,
+    distilled=False,
+    optimizer="nag",
+    momentum=0.9,
+    wd=1e-4,
+    init="xavier",
+    input_size=224,
+)
 LARGE_BATCH = dict(global_batch=1024, peak=0.4)
-HEURISTICS = {  # of Table 4, in its order
+HEURISTICS = {  # Table 4 adds them in this order
+    "linear scaling": {},
     "+ warmup": dict(warmup_epochs=5),
     "+ zero gamma": dict(last_gamma=True),
     "+ no bias decay": dict(no_wd=True),
@@ -172,8 +207,16 @@ HEURISTICS = {  # of Table 4, in its order
 }
 COSINE = dict(lr_mode="cosine")
 SMOOTHING = dict(label_smoothing=0.1)
-MIXUP = dict(mixup_alpha=0.2, num_epochs=200)
 DISTILLATION = dict(distilled=True, temperature=20.0, hard_weight=-1.0)
+MIXUP = dict(mixup_alpha=0.2, num_epochs=200)
+REFINEMENTS = {  # Table 6: what is added to the efficient training, and the end of the recipe's name
+    "efficient": ("efficient", ()),
+    "+ cosine": ("cosine", (COSINE,)),
+    "+ label smoothing": ("label_smoothing", (COSINE, SMOOTHING)),
+    "+ distillation, no mixup": ("distill", (COSINE, SMOOTHING, DISTILLATION)),
+    "+ mixup, no distillation": ("mixup", (COSINE, SMOOTHING, MIXUP)),
+    "+ distillation and mixup": ("distill_mixup", (COSINE, SMOOTHING, DISTILLATION, MIXUP)),
+}
 
 
 def _settings(network, *parts):
@@ -192,89 +235,89 @@ def _efficient(network, *parts):
     return _settings(network, LARGE_BATCH, *(tuple(HEURISTICS.values()) + parts))
 
 
-def _minutes(network, settings):
-    """Table 3's speed, where the row's batch, dtype and network are Table 3's."""
-    found = TABLE3.get(network, {}).get((settings["global_batch"], settings["dtype"]))
-    return found and Speed(found[0], "Table 3")
-
-
-def _authors_minutes(name):
-    return Speed(TRAINING_IMAGES / AUTHORS_LOGS[name][2] / 60, "the authors' log")
+def _trainings():
+    """Table, network, row, score, the recipe's name without its table, and settings of each row."""
+    for network, (score, _) in TABLE2.items():
+        yield 2, network, "baseline", score, "baseline", _settings(network)
+    for network, columns in TABLE3.items():
+        for (batch, dtype), (_, score) in columns.items():
+            settings = _efficient(network) if batch == 1024 else _settings(network)
+            short = dtype.replace("float", "FP")
+            yield (
+                3,
+                network,
+                "BS = {}, {}".format(batch, short),
+                score,
+                "bs{}_{}".format(batch, short.lower()),
+                settings,
+            )
+    for batch, start in ((256, {}), (1024, LARGE_BATCH)):
+        parts = (start,)
+        for title, heuristic in HEURISTICS.items():
+            parts += (heuristic,)
+            name = "bs{}_{}".format(batch, title.strip("+ ").lower().replace(" ", "_"))
+            row = "{}, BS = {}".format(title, batch)
+            yield 4, "ResNet-50", row, TABLE4[title][batch], name, _settings("ResNet-50", *parts)
+    for network, (_, _, score) in TABLE5.items():
+        yield 5, network, "efficient", score, "", _efficient(network)
+    for column, network in enumerate(TABLE6_NETWORKS):
+        for title, (name, parts) in REFINEMENTS.items():
+            yield 6, network, title, TABLE6[title][column], name, _efficient(network, *parts)
+    # Section 5.3's teachers. Batch, rate and float32 are those of the authors' log; the paper does not say.
+    parts = tuple(part for title, part in HEURISTICS.items() if title != "+ FP16") + (COSINE, SMOOTHING)
+    for size, students in ((224, "ResNet-50-D and MobileNet"), (299, "Inception-V3")):
+        for mixed in (False, True):
+            settings = dict(_settings("ResNet-152-D", *(parts + (MIXUP,) * mixed)), input_size=size)
+            row = "{}{} px, for {}".format("mixup, " if mixed else "", size, students)
+            yield 0, "ResNet-152-D", row, None, "", settings
 
 
 def _rows():
-    for network in TABLE2:
-        settings = _settings(network)
-        yield Row(2, network, "baseline", TABLE2[network][0], "table2_{}_baseline".format(_slug(network)), settings,
-                  _minutes(network, settings))  # fmt: skip
-    for network, columns in TABLE3.items():
-        for (batch, dtype), (_, score) in columns.items():
-            large = batch == 1024
-            settings = _efficient(network) if large else _settings(network)
-            yield Row(3, network, "BS = {}, {}".format(batch, "FP16" if large else "FP32"), score,
-                      "table3_{}_bs{}_{}".format(_slug(network), batch, "fp16" if large else "fp32"), settings, _minutes(network, settings),
-                      same_run_as="" if large else "table2_{}_baseline".format(_slug(network)))  # fmt: skip
-    for batch in (256, 1024):
-        parts = (LARGE_BATCH,) if batch == 1024 else ()
-        for title, scores in TABLE4.items():
-            parts += (HEURISTICS.get(title, {}),)
-            settings = _settings("ResNet-50", *parts)
-            same = {("linear scaling", 256): "table2_resnet50_v1_baseline", ("+ FP16", 1024): "table3_resnet50_v1_bs1024_fp16"}
-            yield Row(4, "ResNet-50", "{}, BS = {}".format(title, batch), scores[batch],
-                      "table4_resnet50_v1_bs{}_{}".format(batch, title.strip("+ ").lower().replace(" ", "_")), settings,
-                      _minutes("ResNet-50", settings), same_run_as=same.get((title, batch), ""))  # fmt: skip
-    for network, (_, _, score) in TABLE5.items():
-        settings = _efficient(network)
-        plain = network == "ResNet-50"
-        yield Row(5, network, "efficient", score, "table5_{}".format(_slug(network)), settings,
-                  _minutes(network, settings) if plain else _authors_minutes(MODELS[network]),
-                  same_run_as="table3_resnet50_v1_bs1024_fp16" if plain else "")  # fmt: skip
-    for column, network in enumerate(TABLE6_NETWORKS):
-        for title, scores in TABLE6.items():
-            yield _table6_row(network, title, scores[column])
-    for size, student in ((224, "ResNet-50-D and MobileNet"), (299, "Inception-V3")):
-        for mixed in (False, True):
-            yield _teacher_row(size, student, mixed)
+    rows, first = [], {}
+    for table, network, row, score, name, settings in _trainings():
+        if table:
+            slug = MODELS[network].replace("mobilenet1.0", "mobilenet")
+            recipe = "_".join(filter(None, ["table{}".format(table), slug, name]))
+        else:
+            recipe = _teacher(settings)
+        earlier = first.setdefault(repr(sorted(settings.items())), recipe)
+        rows.append(
+            Row(
+                table,
+                network,
+                row,
+                score,
+                recipe,
+                settings,
+                speed=_speed(network, settings),
+                needs=_teacher(settings) if settings["distilled"] else "",
+                same_run_as="" if earlier == recipe else earlier,
+            )
+        )
+    return tuple(rows)
 
 
-def _table6_row(network, title, score):
-    parts = ()
-    if title != "efficient":
-        parts += (COSINE,)
-    if title not in ("efficient", "+ cosine"):
-        parts += (SMOOTHING,)
-    distilled = title in ("+ distillation, no mixup", "+ distillation and mixup")
-    mixed = title in ("+ mixup, no distillation", "+ distillation and mixup")
-    parts += (DISTILLATION,) * distilled + (MIXUP,) * mixed
-    short = {"+ distillation, no mixup": "distill", "+ mixup, no distillation": "mixup", "+ distillation and mixup": "distill_mixup"}
-    settings = _efficient(network, *parts)
-    speed = _minutes(network, settings)
-    if network == "ResNet-50-D":
-        speed = _authors_minutes("resnet50_v1d, mixup" if mixed else "resnet50_v1d")
-    same = {"ResNet-50-D": "table5_resnet50_v1d"}.get(network, "table3_{}_bs1024_fp16".format(_slug(network)))
-    return Row(6, network, title, score, "table6_{}_{}".format(_slug(network), short.get(title, title.strip("+ ").replace(" ", "_"))),
-               settings, None if distilled else speed,  # the teacher's forward pass takes a time that nobody published
-               needs=_teacher_recipe(299 if network == "Inception-V3" else 224, mixed) if distilled else "",
-               same_run_as=same if title == "efficient" else "")  # fmt: skip
-
-
-def _teacher_row(size, student, mixed):
-    """Section 5.3's teacher. Batch, rate and float32 are those of the authors' log of this network; the paper has none."""
-    parts = tuple(part for name, part in HEURISTICS.items() if name != "+ FP16") + (COSINE, SMOOTHING) + (MIXUP,) * mixed
-    settings = dict(_settings("ResNet-152-D", *parts), input_size=size)
-    return Row(0, "ResNet-152-D", "{}{} px, for {}".format("mixup, " if mixed else "", size, student), None,
-               _teacher_recipe(size, mixed), settings, _authors_minutes("resnet152_v1d, mixup") if size == 224 else None)  # fmt: skip
-
-
-def _teacher_recipe(size, mixed):
+def _teacher(settings):
+    """The recipe of the teacher that a student with these settings has, or that has them itself."""
+    size, mixed = settings["input_size"], settings["mixup_alpha"] > 0
     return "teacher_resnet152_v1d" + ("_299" if size == 299 else "") + ("_mixup" if mixed else "")
 
 
-def _slug(network):
-    return MODELS[network].replace("mobilenet1.0", "mobilenet")
+def _speed(network, settings):
+    if settings["distilled"]:
+        return None  # the teacher's forward pass takes a time that nobody published
+    batch_and_dtype = settings["global_batch"], settings["dtype"]
+    if batch_and_dtype in TABLE3.get(network, {}):
+        return Speed(TABLE3[network][batch_and_dtype][0], "Table 3")
+    mixed = settings["mixup_alpha"] > 0
+    # Mixup takes next to no time, so a network's other log does as well.
+    log = AUTHORS_LOGS.get((settings["model"], mixed)) or AUTHORS_LOGS.get((settings["model"], not mixed))
+    if log and (log.global_batch, log.dtype) == batch_and_dtype and settings["input_size"] == 224:
+        return Speed(TRAINING_IMAGES / log.images_per_second / 60, "the authors' log")
+    return None
 
 
-ROWS = tuple(_rows())
+ROWS = _rows()
 
 
 def row_of(recipe):

@@ -1,20 +1,30 @@
-"""``gluon-tricks plan``: what a train command would do, from its flags and the index of its data, without training."""
+"""``gluon-tricks plan``: what a train command would do, from its flags and the index of its data alone."""
 
+import math
 import os
 
 from . import authors, paper
 from . import config as flags
 from .errors import UserError
-from .paper import TRAINING_IMAGES
 
 
 def add_arguments(parser):
     flags.add_arguments(parser)
     group = parser.add_argument_group("plan")
-    group.add_argument("--workers", type=int, default=0, metavar="N", help="plan for a launch of N workers [those of this launch, or 1]")
+    group.add_argument(
+        "--workers", type=int, default=0, metavar="N", help="workers of the launch [those of this one, or 1]"
+    )
     group.add_argument("--plot", metavar="FILE.png", help="also draw the learning rate into this file")
-    group.add_argument("--lr-csv", metavar="FILE", help="also write epoch,batch,lr, the rate that each batch's update uses")
-    group.add_argument("--every", type=int, default=1, metavar="N", help="--lr-csv: only batches 0, N, 2N ... of each epoch [1]")
+    group.add_argument(
+        "--lr-csv", metavar="FILE", help="also write epoch,batch,lr: the rate that each batch's update uses"
+    )
+    group.add_argument(
+        "--every",
+        type=int,
+        default=1,
+        metavar="N",
+        help="--lr-csv: only batches 0, N, 2N ... of each epoch [1]",
+    )
 
 
 def main(args):
@@ -24,21 +34,27 @@ def main(args):
         raise UserError("--every has no effect without --lr-csv: leave one out or add the other")
     plan = Plan(flags.resolve(vars(args)), args.workers)
     print("\n".join(plan.lines()))
-    for flag, path, write in (("--lr-csv", args.lr_csv, lambda path: plan.write_rates(path, args.every)), ("--plot", args.plot, plan.draw)):
-        if path:
-            try:
-                write(path)
-            except (OSError, ValueError) as error:  # matplotlib raises ValueError for a kind of file that it cannot write
-                raise UserError("{} {} cannot be written: {}".format(flag, path, getattr(error, "strerror", None) or error)) from None
-            print("{} is written".format(path))
+    if args.lr_csv:
+        _write("--lr-csv", args.lr_csv, lambda path: plan.write_rates(path, args.every))
+    if args.plot:
+        _write("--plot", args.plot, plan.draw)
     return 0
 
 
-class Plan:
-    """What the run of ``config`` will be, on ``workers`` workers (0: those of the launcher that started this process, or 1).
+def _write(flag, path, write):
+    try:
+        write(path)
+    except (OSError, ValueError) as error:  # matplotlib: ValueError for a kind of file that it does not know
+        reason = getattr(error, "strerror", None) or error
+        raise UserError("{} {} cannot be written: {}".format(flag, path, reason)) from None
+    print("{} is written".format(path))
 
-    Needs neither the GPUs nor the record files that the flags name. Raises UserError for all that can be known to be
-    wrong from the flags and the index.
+
+class Plan:
+    """What the run of ``config`` will be on ``workers`` workers (0: those of this launch, or 1).
+
+    Needs neither the GPUs nor the record files that the flags name. Raises UserError for all that the flags
+    and the index show to be wrong.
     """
 
     def __init__(self, config, workers=0):
@@ -47,8 +63,9 @@ class Plan:
         from .training.run import learning_rate
 
         self.config = config
+        devices = max(1, config.num_gpus, config.cpu_contexts)
         workers = workers or int(os.environ.get("HOROVOD_SIZE", "1"))
-        self.layout = Layout(config.batch_size, max(1, config.num_gpus, config.cpu_contexts), config.accumulate, workers)
+        self.layout = Layout(config.batch_size, devices, config.accumulate, workers)
         self.images, self.images_from = images_of(config)
         self.steps_per_epoch = steps_in(config, self.images, self.layout.global_batch)
         self.total_steps = config.num_epochs * self.steps_per_epoch
@@ -58,8 +75,8 @@ class Plan:
         """The report, as lines of text."""
         config, layout = self.config, self.layout
         cost, groups = network_of(config)
-        yield "network       {}: {:.2f} M parameters, {:.2f} G multiply-adds at {}x{}".format(
-            config.model, cost.parameters / 1e6, cost.multiply_adds / 1e9, config.input_size, config.input_size
+        yield "network       {}: {:.2f} M parameters, {:.2f} G multiply-adds at {size}x{size}".format(
+            config.model, cost.parameters / 1e6, cost.multiply_adds / 1e9, size=config.input_size
         )
         yield "images        {:,} an epoch ({})".format(self.images, self.images_from)
         yield "global batch  {} = {} images x {} devices x {} micro-batches x {} workers".format(
@@ -71,30 +88,25 @@ class Plan:
         yield "weight decay  {:g} on {} tensors, {:,} parameters; none on {} tensors, {:,} parameters".format(
             config.wd, *(groups["decayed"] + groups["not decayed"])
         )
-        yield ""
-        yield "tricks"
-        for name, section, state in tricks(config, layout.global_batch, self.schedule):
+        yield "\ntricks"
+        for name, section, state in tricks(config, self.schedule, layout.global_batch):
             yield "  {:18} {:5} {}".format(name, section, state)
-        yield ""
         found = differences(config, layout.global_batch)
-        yield "other than in the paper" + ("" if found else ": nothing")
-        for flag, here, there, section, what in found:
-            yield "  {} {}, paper: {} ({}){}".format(flag, here, there, section, "; " + what if what else "")
-        yield ""
-        yield "learning rate"
-        for line in curve(self.schedule, config.num_epochs):
+        yield "\nother than in the paper" + ("" if found else ": nothing")
+        for flag, here, there, section in found:
+            yield "  {} {}, paper: {} ({})".format(flag, here, there, section)
+        yield "\nlearning rate"
+        for line in curve(self.schedule):
             yield "  " + line
 
     def write_rates(self, path, every=1):
-        """Write ``epoch,batch,lr`` of batches 0, every, 2 every ... of each epoch; all three are counted from 0."""
+        """Write ``epoch,batch,lr`` of batches 0, every, 2 every ... of each epoch; epochs begin with 0."""
         with open(path, "w") as file:
             file.write("epoch,batch,lr\n")
             for epoch in range(self.config.num_epochs):
-                first = epoch * self.steps_per_epoch
-                file.writelines(
-                    "{},{},{!r}\n".format(epoch, batch, float(self.schedule(first + batch)))
-                    for batch in range(0, self.steps_per_epoch, every)
-                )
+                for batch in range(0, self.steps_per_epoch, every):
+                    rate = self.schedule(epoch * self.steps_per_epoch + batch)
+                    file.write("{},{},{!r}\n".format(epoch, batch, float(rate)))
 
     def draw(self, path):
         """Draw the learning rate over the epochs into an image file."""
@@ -106,7 +118,8 @@ class Plan:
         axes = figure.subplots()
         steps = sorted({round(i * (self.total_steps - 1) / 2000) for i in range(2001)})
         axes.plot([step / self.steps_per_epoch for step in steps], [self.schedule(step) for step in steps])
-        axes.set(xlabel="epoch", ylabel="learning rate", title=self.config.model, xlim=(0, self.config.num_epochs), ylim=(0, None))
+        axes.set(xlabel="epoch", ylabel="learning rate", title=self.config.model)
+        axes.set(xlim=(0, self.config.num_epochs), ylim=(0, None))
         axes.grid(alpha=0.3)
         figure.savefig(path, dpi=120)
 
@@ -116,18 +129,23 @@ def images_of(config):
     from .data.loader import epoch_length
     from .data.records import read_index
 
-    index = config.rec_train_idx
+    index, given = config.rec_train_idx, config.num_training_samples
     if config.synthetic:
         return epoch_length(config, config.synthetic), "--synthetic"
     if index and os.path.exists(index):
-        return epoch_length(config, len(read_index(index, config.rec_train)[0])), "--num-training-samples" if config.num_training_samples else index
-    if config.num_training_samples:
-        return config.num_training_samples, "--num-training-samples"
-    return TRAINING_IMAGES, "ImageNet's; {}".format("{} is not here".format(index) if index else "no --rec-train was given")
+        length = epoch_length(config, len(read_index(index, config.rec_train)[0]))
+        return length, "--num-training-samples" if given else index
+    if given:
+        return given, "--num-training-samples"
+    missing = "{} is not here".format(index) if index else "no --rec-train was given"
+    return paper.TRAINING_IMAGES, "ImageNet's; {}".format(missing)
 
 
 def network_of(config):
-    """(:class:`.models.complexity.Complexity`, {group: (tensors, parameters)}) of the network that the flags ask for."""
+    """What the network of the flags is.
+
+    Returns (:class:`.models.complexity.Complexity`, {"decayed" and "not decayed": (tensors, parameters)}).
+    """
     import mxnet as mx
 
     from . import models
@@ -140,66 +158,94 @@ def network_of(config):
     net.infer_shape(mx.nd.zeros((1, 3, config.input_size, config.input_size)))
     if config.no_wd:
         exempt_biases(net)
-    groups = {"decayed": [0, 0], "not decayed": [0, 0]}
+    sizes = {"decayed": [], "not decayed": []}
     for parameter in net.collect_params().values():
         if parameter.grad_req != "null":
-            group = groups["decayed" if config.wd * parameter.wd_mult else "not decayed"]
-            group[0] += 1
-            size = 1
-            for length in parameter.shape:
-                size *= length
-            group[1] += size
-    return cost, {name: tuple(counts) for name, counts in groups.items()}
+            group = "decayed" if config.wd * parameter.wd_mult else "not decayed"
+            sizes[group].append(math.prod(parameter.shape))
+    return cost, {name: (len(group), sum(group)) for name, group in sizes.items()}
 
 
-def tricks(config, global_batch, schedule):
-    """(name, section, what is on or "off") of each of the paper's tricks."""
-    scaled = paper.BASELINE["peak"] * global_batch / paper.BASELINE["global_batch"]
-    rate = "peak {:g}".format(schedule.peak)
-    off_for = ", not in the last {} epochs".format(config.mixup_off_epoch) if config.mixup_off_epoch else ""
-    return [
-        ("linear scaling", "3.1", "{}{}".format(rate, "" if abs(schedule.peak - scaled) < 1e-9 else " (the paper's would be {:g})".format(scaled))),
-        ("warmup", "3.1", "{:g} epochs, {:,} steps".format(config.warmup_epochs, schedule.warmup_steps) if config.warmup_epochs else "off"),
+def tricks(config, schedule, global_batch):
+    """(name, section, what is on, or "off") of each of the paper's tricks."""
+    scaled = paper_rate(global_batch)
+    states = [
+        ("linear scaling", "3.1", "peak {:g}".format(schedule.peak)),
+        ("warmup", "3.1", "off"),
         ("zero gamma", "3.1", "on" if config.last_gamma else "off"),
         ("no bias decay", "3.1", "on" if config.no_wd else "off"),
-        ("low precision", "3.2", "float16, loss scale {}".format(config.loss_scale) if config.dtype == "float16" else "off"),
+        ("low precision", "3.2", "off"),
         ("cosine decay", "5.1", "on" if config.lr_mode == "cosine" else "off: {}".format(config.lr_mode)),
-        ("label smoothing", "5.2", "{:g}".format(config.label_smoothing) if config.label_smoothing else "off"),
-        ("distillation", "5.3", "from {}, T = {:g}".format(config.teacher, config.temperature) if config.teacher else "off"),
-        ("mixup", "5.4", "alpha {:g}{}".format(config.mixup_alpha, off_for) if config.mixup else "off"),
-    ]  # fmt: skip
+        (
+            "label smoothing",
+            "5.2",
+            "{:g}".format(config.label_smoothing) if config.label_smoothing else "off",
+        ),
+        ("distillation", "5.3", "off"),
+        ("mixup", "5.4", "off"),
+    ]
+    on = {}
+    if not math.isclose(schedule.peak, scaled):
+        on["linear scaling"] = "peak {:g}, the paper's would be {:g}".format(schedule.peak, scaled)
+    if config.warmup_epochs:
+        on["warmup"] = "{:g} epochs, {:,} steps".format(config.warmup_epochs, schedule.warmup_steps)
+    if config.dtype == "float16":
+        on["low precision"] = "float16, loss scale {}".format(config.loss_scale)
+    if config.teacher:
+        on["distillation"] = "from {}, T = {:g}".format(config.teacher, config.temperature)
+    if config.mixup:
+        on["mixup"] = "alpha {:g}".format(config.mixup_alpha)
+        if config.mixup_off_epoch:
+            on["mixup"] += ", not in the last {} epochs".format(config.mixup_off_epoch)
+    return [(name, section, on.get(name, state)) for name, section, state in states]
 
 
-# Flags that tricks() tells of, or that say how the work is spread: no difference from the paper in themselves.
-NO_DIFFERENCE = (
-    "model", "dtype", "batch_size", "accumulate", "lr", "linear_scaling", "base_lr", "lr_mode", "last_gamma", "no_wd", "mixup", "teacher",
-    "teacher_model", "loss_scale", "max_skipped",
-)  # fmt: skip
+# Flags that tricks() tells of, or that say how the work is spread: in themselves no difference from the
+# paper.
+NO_DIFFERENCE = {
+    *(
+        "model",
+        "dtype",
+        "batch_size",
+        "accumulate",
+        "lr",
+        "linear_scaling",
+        "base_lr",
+        "lr_mode",
+        "last_gamma",
+    ),
+    *("no_wd", "mixup", "teacher", "teacher_model", "loss_scale", "max_skipped"),
+}
 
 
 def differences(config, global_batch):
-    """(flag, value here, the paper's value, section, explanation) of what decides the result and is not the paper's."""
+    """(flag, its value here, the paper's, section) of all that decides the result and is not the paper's."""
     useless = {name for name, has_effect, _ in flags.needs(config) if not has_effect}
     papers = paper_values(config)
     found = []
     for name, field in flags.FLAGS.items():
         section = field.metadata["section"] or ("2.1" if name in authors.FORMS else None)
-        value, there = getattr(config, name), papers.get(name, field.default)
-        if section and name not in NO_DIFFERENCE and name not in useless and value != there:
-            what = field.metadata["help"] if field.metadata["choices"] else ""
-            found.append((flags.spelling(name), flags._text(value), flags._text(there), section, what))
-    peak = paper.BASELINE["peak"] * global_batch / paper.BASELINE["global_batch"]
-    here = config.base_lr * global_batch / 256 if config.linear_scaling else config.lr
-    if abs(here - peak) > 1e-9:
-        found.append(("--base-lr" if config.linear_scaling else "--lr", "{:g}".format(here), "{:g} for a batch of {}".format(peak, global_batch), "3.1", ""))
+        here, there = getattr(config, name), papers.get(name, field.default)
+        if section and here != there and name not in NO_DIFFERENCE and name not in useless:
+            found.append((flags.spelling(name), flags._text(here), flags._text(there), section))
+    peak = paper_rate(global_batch, config.base_lr) if config.linear_scaling else config.lr
+    there = paper_rate(global_batch)
+    if not math.isclose(peak, there):
+        flag = "--linear-scaling: a peak of" if config.linear_scaling else "--lr"
+        found.append((flag, "{:g}".format(peak), "{:g} for a batch of {}".format(there, global_batch), "3.1"))
     return found
+
+
+def paper_rate(global_batch, base=paper.BASELINE["peak"]):
+    """Linear scaling from the paper's baseline."""
+    return base * global_batch / paper.BASELINE["global_batch"]
 
 
 def paper_values(config):
     """The paper's values of flags that depend on others, where the default is not the answer."""
     values = dict(
         num_epochs=paper.MIXUP["num_epochs"] if config.mixup else paper.BASELINE["num_epochs"],
-        warmup_epochs=5 if config.warmup_epochs else 0,
+        warmup_epochs=paper.HEURISTICS["+ warmup"]["warmup_epochs"] if config.warmup_epochs else 0,
         label_smoothing=paper.SMOOTHING["label_smoothing"] if config.label_smoothing else 0.0,
         mixup_alpha=paper.MIXUP["mixup_alpha"] if config.mixup else 0.0,
         input_size=299 if config.model.lower() == "inceptionv3" else 224,
@@ -209,15 +255,16 @@ def paper_values(config):
     return values
 
 
-def curve(schedule, num_epochs, width=64, height=10):
+def curve(schedule, width=64, height=10):
     """The learning rate over the run, drawn with characters: a list of lines."""
-    steps = [round(column * (schedule.total_steps - 1) / (width - 1)) for column in range(width)]
-    rates = [schedule(step) for step in steps]
+    rates = [schedule(round(column * (schedule.total_steps - 1) / (width - 1))) for column in range(width)]
     top = max(rates) or 1.0
     rows = [[" "] * width for _ in range(height)]
     for column, rate in enumerate(rates):
         rows[height - 1 - round(rate / top * (height - 1))][column] = "*"
     labels = {0: "{:.4g}".format(top), height - 1: "0"}
-    lines = ["{:>8} |{}".format(labels.get(number, ""), "".join(row).rstrip()) for number, row in enumerate(rows)]
-    last = "epoch {}".format(num_epochs)
+    lines = [
+        "{:>8} |{}".format(labels.get(number, ""), "".join(row).rstrip()) for number, row in enumerate(rows)
+    ]
+    last = "epoch {}".format(schedule.num_epochs)
     return lines + [" " * 9 + "+" + "-" * width, " " * 10 + "0" + " " * (width - 1 - len(last)) + last]

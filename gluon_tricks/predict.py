@@ -1,4 +1,4 @@
-"""``gluon-tricks predict``: what a model in any form sees in images: files, folders of them, or records of a file.
+"""``gluon-tricks predict``: what a model in any form sees in files, folders of them, or records.
 
 The exit code is 0 when every image could be read, 1 when some were broken: those are named and left out.
 """
@@ -21,12 +21,16 @@ def add_arguments(parser):
     """What to load, which images, and how to say what is in them."""
     classifier.add_arguments(parser)
     # With "*" the list would end at the first flag, so that MODEL --top 1 IMAGE would be refused.
-    pictures = parser.add_argument("images", metavar="IMAGE", nargs="+", help="image files, or folders with images")
+    pictures = parser.add_argument(
+        "images", metavar="IMAGE", nargs="+", help="image files, or folders with images"
+    )
     pictures.required = False
     parser.add_argument("--rec", metavar="FILE", help="take records of this RecordIO file instead")
     parser.add_argument("--keys", metavar="K,K", help="with --rec: the keys of the records")
     parser.add_argument("--top", type=int, default=5, metavar="N", help="how many classes to name [5]")
-    parser.add_argument("--json", metavar="FILE", help="write the predictions to this file; - for standard output")
+    parser.add_argument(
+        "--json", metavar="FILE", help="write the predictions to this file; - for standard output"
+    )
     parser.add_argument("--sheet", metavar="PNG", help="draw the images with their labels")
 
 
@@ -80,9 +84,9 @@ def parse_keys(text):
 def predict(model, found, top=5):
     """Name the likeliest classes of images.
 
-    ``found`` yields ``(name, true class or None, float32 (3, size, size) or the error)``. Yields for each a dict: name,
-    true (a class, where known), top (a list of class, label, probability) and input; or name and reason where it is
-    broken. Of equal probabilities the smaller class index comes first.
+    ``found`` yields ``(name, true class or None, float32 (3, size, size) or the error)``. Yields for each a
+    dict: name, true (a class, where known), top (a list of class, label, probability) and input; or name and
+    reason where it is broken. Of equal probabilities the smaller class index comes first.
     """
     waiting = []
     for name, true, image in found:
@@ -108,7 +112,11 @@ def _predict_batch(model, items, top):
         row = next(rows)
         best = np.argsort(-row, kind="stable")[:top]
         likeliest = [dict({"class": int(i)}, label=model.label(i), probability=float(row[i])) for i in best]
-        known = {} if true is None else dict(true=true, true_label=model.label(true) if 0 <= true < model.classes else None)
+        known = (
+            {}
+            if true is None
+            else dict(true=true, true_label=model.label(true) if 0 <= true < model.classes else None)
+        )
         yield dict(name=name, top=likeliest, input=image, **known)
 
 
@@ -129,7 +137,7 @@ def write(path, value):
 
 
 def draw_sheet(items, path):
-    """A PNG of the images as the network sees them, each with its first label; red where that is not the true one."""
+    """A PNG of the images as the network sees them, each with its first label; red where it is wrong."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -145,6 +153,7 @@ def draw_sheet(items, path):
         text = "{}\n{} {:.0f} %".format(
             os.path.basename(str(item["name"]))[:28], guess["label"][:24], 100 * guess["probability"]
         )
+        text += "\ntrue: {}".format(str(item["true_label"] or item["true"])[:24]) if wrong else ""
         # Without parse_math a dollar in a file's name would be read as a formula.
         axes.set_title(text, fontsize=8, color="firebrick" if wrong else "black", parse_math=False)
     figure.tight_layout()

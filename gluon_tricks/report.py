@@ -1,4 +1,4 @@
-"""``gluon-tricks report``: runs as a page with their flags in the paper's words, curves, and figures beside the paper's."""
+"""``gluon-tricks report``: runs as a page: flags in the paper's words, curves, figures beside the paper's."""
 
 import os
 
@@ -7,8 +7,19 @@ from .reporting.runs import find, groups_of
 
 
 def add_arguments(parser):
-    parser.add_argument("runs", nargs="+", metavar="RUN", help="a run's folder, or a folder of runs; the first run is what others are compared with")
-    parser.add_argument("-o", "--output", default="", metavar="DIR", help="where report.html, report.md and the pictures go [RUN/report, or report]")
+    parser.add_argument(
+        "runs",
+        nargs="+",
+        metavar="RUN",
+        help="a run's folder, or a folder of runs; the first run is what others are compared with",
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        default="",
+        metavar="DIR",
+        help="where report.html, report.md and the pictures go [RUN/report, or report]",
+    )
     parser.add_argument("--open", action="store_true", help="print nothing but the path of the page")
 
 
@@ -19,7 +30,10 @@ def main(args):
     path = os.path.abspath(page.write(runs, folder))
     if not args.open:
         for own in page.by_data(runs):
+            groups = groups_of(own)
             print(tables.data_title(own))
-            print(tables.markdown(*tables.results(groups_of(own))))
+            print(tables.markdown(*tables.results(groups)))
+            if own[0].on_imagenet:
+                print(tables.markdown(*tables.beside_paper(groups)))
     print(path if args.open else "report: " + path)
     return 0

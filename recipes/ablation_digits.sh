@@ -37,4 +37,4 @@ distill_mixup-$seed $student $mixup --teacher $RUNS/teachers/mixup
 longer-$seed $student $smoothing --num-epochs 7
 END
 done | train_each_line
-python -m gluon_tricks report "$RUNS" -o "$RUNS/report"
+python -m gluon_tricks report "$RUNS"/{efficient,cosine,smoothing,distill,mixup,distill_mixup,longer}-* -o "$RUNS/report"

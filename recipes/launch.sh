@@ -7,22 +7,31 @@
 #   GPUS=8                GPUs of a machine; 0: the CPU
 #   ACCUMULATE=1          micro-batches a step, where GLOBAL_BATCH / GPUS images do not fit into a GPU
 #   THREADS               decoding threads of a process; default: the cores, shared out among a machine's workers
-#   LAUNCHER=local        one process for the GPUs of this machine; or
+#   LAUNCHER=local        one process for the GPUs of this machine
 #   LAUNCHER=horovod      NP workers, one a GPU, on HOSTS=a:8,b:8 (default: on this machine)
-#   LAUNCHER=print        print the command of LAUNCHER=local and do nothing
+#   LAUNCHER=plan         say what LAUNCHER=local would train, without training
+#   LAUNCHER=print        print the command of LAUNCHER=local, and do nothing
 set -euo pipefail
-recipe=$(basename "$1" .sh)
-launcher=${LAUNCHER:-local} gpus=${GPUS:-8} accumulate=${ACCUMULATE:-1} cores=$(nproc)
+recipe=$(basename "$1" .sh) launcher=${LAUNCHER:-local} gpus=${GPUS:-8} accumulate=${ACCUMULATE:-1}
+cores=$(env -u OMP_NUM_THREADS nproc) # which would count that variable's threads
+start=() command=train
 
-if [ "$launcher" = horovod ]; then
-  parts=$((${NP:?is the number of Horovod workers} * accumulate))
-  flags=(--kvstore horovod --num-gpus $((gpus > 0)) -j "${THREADS:-$((cores > gpus && gpus > 0 ? cores / gpus : 1))}")
-  start=(horovodrun -np "$NP" ${HOSTS:+-H "$HOSTS"})
-else
+case $launcher in
+local | plan | print)
   parts=$(((gpus > 0 ? gpus : 1) * accumulate))
   flags=(--kvstore device --num-gpus "$gpus" -j "${THREADS:-$cores}")
-  start=()
-fi
+  if [ "$launcher" = plan ]; then command=plan; fi
+  ;;
+horovod)
+  parts=$((${NP:?is the number of Horovod workers} * accumulate))
+  flags=(--kvstore horovod --num-gpus $((gpus > 0)) -j "${THREADS:-$((gpus > 0 && cores > gpus ? cores / gpus : 1))}")
+  start=(horovodrun -np "$NP" ${HOSTS:+-H "$HOSTS"})
+  ;;
+*)
+  echo "LAUNCHER=$launcher is none of local, horovod, plan and print" >&2
+  exit 2
+  ;;
+esac
 if ((GLOBAL_BATCH % parts)); then
   echo "$recipe: $GLOBAL_BATCH images a step cannot be shared out evenly among $parts parts (GPUS or NP, times ACCUMULATE)" >&2
   exit 2
@@ -33,14 +42,11 @@ if ((gpus > 0)); then
   # Sums of float16 numbers are made in float32; MXNet's default is to make them in float16.
   export MXNET_SAFE_ACCUMULATION=${MXNET_SAFE_ACCUMULATION:-1}
 fi
-command=("${start[@]}" "${PYTHON:-python}" -m gluon_tricks train --data-dir "${DATA:-data/imagenet}" --save-dir "${RUNS:-runs}/$recipe"
+words=("${start[@]}" "${PYTHON:-python}" -m gluon_tricks $command --data-dir "${DATA:-data/imagenet}" --save-dir "${RUNS:-runs}/$recipe"
   --resume auto --batch-size $((GLOBAL_BATCH / parts)) --accumulate "$accumulate" "${flags[@]}" "${@:2}")
 if [ "$launcher" = print ]; then
-  printf '%q ' "${command[@]}"
+  printf '%q ' "${words[@]}"
   echo
-elif [ "$launcher" = local ] || [ "$launcher" = horovod ]; then
-  exec "${command[@]}"
 else
-  echo "LAUNCHER=$launcher: local, horovod or print" >&2
-  exit 2
+  exec "${words[@]}"
 fi

@@ -1,5 +1,5 @@
-"""``gluon-tricks bench data``: the loader beside decoding alone, ImageRecordIter and GluonCV's DataLoader, in
-one run.
+"""``gluon-tricks bench data``: the loader beside decoding, ImageRecordIter and GluonCV's DataLoader, in one
+run.
 
 All read the same file and, but for ``decode``, do the same augmentation: random crop, flip, brightness,
 contrast and saturation +-0.4, PCA noise, normalisation (the authors' form, the only one that ImageRecordIter
@@ -20,43 +20,31 @@ from .. import config as configuration
 from ..errors import UserError
 
 PIPELINES = ("decode", "loader_float32", "loader_uint8", "image_record_iter", "gluoncv")
+WARM_UP = 6  # batches; as many as a pipeline may have in memory, whose pages are new the first time
 FLAGS = (
-    "rec_train_idx",
-    "input_size",
-    "batch_size",
-    "crop_area",
-    "crop_aspect",
-    "flip",
-    "color_jitter",
-    "color_form",
-    "pca_noise",
-    "seed",
-)
+    "rec_train_idx", "input_size", "batch_size", "crop_area", "crop_aspect", "flip", "color_jitter",
+    "color_form", "pca_noise",
+)  # fmt: skip
 
 
 def add_arguments(parser):
+    """The file, what to measure, and the flags of the augmentation."""
     parser.add_argument("--rec", required=True, metavar="FILE", help="RecordIO file of images")
     parser.add_argument("--threads", default="1,2", metavar="N,N", help="numbers of threads to measure [1,2]")
     parser.add_argument("--images", type=int, default=512, metavar="N", help="images of a measurement [512]")
-    parser.add_argument(
-        "--rounds", type=int, default=5, metavar="N", help="measurements of each, the median counts [5]"
-    )
-    parser.add_argument(
-        "--pipelines", default=",".join(PIPELINES), metavar="A,B", help="which to measure [all]"
-    )
+    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="rounds; the median counts [5]")
+    parser.add_argument("--pipelines", default=",".join(PIPELINES), metavar="A,B", help="which [all]")
     configuration.add_arguments(parser, only=FLAGS)
 
 
 def main(args):
-    threads, pipelines = (
-        parse_list(args.threads, "--threads", int),
-        parse_list(args.pipelines, "--pipelines", str),
-    )
+    """Print the table and the ratios, write the rows to ``--json``; the exit code is 0."""
+    threads = parse_list(args.threads, "--threads", int)
+    pipelines = parse_list(args.pipelines, "--pipelines", str)
     for name in pipelines:
         if name not in PIPELINES:
-            raise UserError(
-                "--pipelines {}: there is no such pipeline; there are {}".format(name, ", ".join(PIPELINES))
-            )
+            text = "--pipelines {}: there is no such pipeline; there are {}"
+            raise UserError(text.format(name, ", ".join(PIPELINES)))
     if min(threads) < 1 or args.rounds < 1 or args.images < 1:
         raise UserError("--threads, --rounds and --images have to be at least 1")
     rows = measure(args, pipelines, threads)
@@ -85,10 +73,8 @@ def parse_list(text, flag, kind):
 def measure(args, pipelines, threads):
     """A row for each pipeline and number of threads, with the figures of every round."""
     given = {name: getattr(args, name) for name in FLAGS if hasattr(args, name)}
-    given = dict(
-        dict(color_form="gluoncv", rec_train=args.rec, rec_val=args.rec, classes=1 << 24, batch_size=64),
-        **given,
-    )
+    defaults = dict(color_form="gluoncv", rec_train=args.rec, classes=1 << 24, batch_size=64)
+    given = dict(defaults, **given)
     if given.get("color_jitter") == 0:
         del given["color_form"]
     rounds = {(name, count): [] for count in threads for name in pipelines}
@@ -100,20 +86,29 @@ def measure(args, pipelines, threads):
         dict(
             pipeline=name,
             threads=count,
-            images_per_second=statistics.median(images / wall for images, wall, _ in figures),
-            cpu_seconds_per_1000=statistics.median(1000 * cpu / images for images, _, cpu in figures),
-            slowest=min(images / wall for images, wall, _ in figures),
-            fastest=max(images / wall for images, wall, _ in figures),
+            images_per_second=statistics.median(speeds(figures)),
+            cpu_seconds_per_1000=statistics.median(costs(figures)),
+            rounds=figures,
         )
         for (name, count), figures in rounds.items()
     ]
 
 
+def speeds(figures):
+    """Images a second of each round."""
+    return [images / wall for images, wall, _ in figures]
+
+
+def costs(figures):
+    """CPU seconds per 1,000 images of each round."""
+    return [1000 * cpu / images for images, _, cpu in figures]
+
+
 def timed(pipeline, config, images):
-    """``(images, wall seconds, CPU seconds)`` of a pipeline over at least ``images`` images, after a warm-up
-    of two batches."""
-    done, start = -2 * config.batch_size, None
-    with contextlib.closing(pipeline(config, images + 2 * config.batch_size)) as batches:
+    """``(images, wall seconds, CPU seconds)`` of at least ``images`` images, once the pipeline is warm."""
+    warm_up = WARM_UP * config.batch_size
+    done, start = -warm_up, None
+    with contextlib.closing(pipeline(config, images + warm_up)) as batches:
         for size in batches:
             done += size
             if start is None and done >= 0:
@@ -184,8 +179,9 @@ def loader_uint8(config, images):
 
 def image_record_iter(config, images):
     """MXNet's ImageRecordIter."""
-    from ..data.native import train_iterator
+    from ..data.native import refuse_what_it_cannot, train_iterator
 
+    refuse_what_it_cannot(config)
     iterator = train_iterator(config, config.batch_size)
     done = 0
     while done < images + config.batch_size:
@@ -224,21 +220,28 @@ def gluoncv(config, images):
 
 
 def print_rows(rows):
-    """A table, and the ratios that matter."""
+    """A table, and the ratios that matter, each the median over the rounds with its range."""
     head = ("pipeline", "threads", "images/s", "slowest to fastest", "CPU s / 1000")
     print("{:18} {:>7} {:>9} {:>19} {:>15}".format(*head))
     for row in rows:
-        spread = "{slowest:.0f} to {fastest:.0f}".format(**row)
+        spread = "{:.0f} to {:.0f}".format(min(speeds(row["rounds"])), max(speeds(row["rounds"])))
         line = "{pipeline:18} {threads:7} {images_per_second:9.0f} {spread:>19} {cpu_seconds_per_1000:15.2f}"
         print(line.format(spread=spread, **row))
-    found = {(row["pipeline"], row["threads"]): row for row in rows}
+    rounds = {(row["pipeline"], row["threads"]): row["rounds"] for row in rows}
     first = rows[0]["threads"]
     for name in ("loader_float32", "loader_uint8"):
         for other in ("image_record_iter", "decode"):
-            if (name, first) in found and (other, first) in found:
-                cost, others = (found[one, first]["cpu_seconds_per_1000"] for one in (name, other))
-                text = "{} does {:.2f}x the images of {} with the same CPU time"
-                print(text.format(name, others / cost, other))
-        if (name, 1) in found and (name, 2) in found:
-            one, two = (found[name, threads]["images_per_second"] for threads in (1, 2))
-            print("{} on 2 threads: {:.2f}x one".format(name, two / one))
+            if (name, first) in rounds and (other, first) in rounds:
+                print_ratio(
+                    "images for the same CPU time, {} : {}".format(name, other),
+                    costs(rounds[other, first]),
+                    costs(rounds[name, first]),
+                )
+        if (name, 1) in rounds and (name, 2) in rounds:
+            text = "images a second, {}, 2 threads : 1".format(name)
+            print_ratio(text, speeds(rounds[name, 2]), speeds(rounds[name, 1]))
+
+
+def print_ratio(text, over, under):
+    ratios = [one / other for one, other in zip(over, under)]
+    print("{:68} {:.2f} ({:.2f} to {:.2f})".format(text, statistics.median(ratios), min(ratios), max(ratios)))

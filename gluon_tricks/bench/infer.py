@@ -1,8 +1,8 @@
-"""Inference side by side: latency and images a second of MXNet plain, hybridized, fused, in INT8, and of onnxruntime.
+"""Inference side by side: MXNet plain, hybridized, fused and in INT8, and onnxruntime.
 
-MXNet reads ``OMP_NUM_THREADS`` once, when it is imported, so each runtime is measured in a process of its own for each
-number of threads. Rounds go over all of them in turn, so that a slow minute of the machine hits all alike. A latency
-is that of one call, from the images in a numpy array to the logits in another.
+MXNet reads ``OMP_NUM_THREADS`` once, when it is imported, so each runtime is measured in a process of its own
+for each number of threads. Rounds go over all of them in turn, so that a slow minute of the machine hits all
+alike. A latency is that of one call, from the images in a numpy array to the logits in another.
 """
 
 import json
@@ -33,13 +33,23 @@ PROCESS_TIMEOUT = 900
 
 def add_arguments(parser):
     """Sizes of the measurement."""
-    parser.add_argument("--model", default="resnet50_v1d", help="network, with made-up parameters [resnet50_v1d]")
+    parser.add_argument(
+        "--model", default="resnet50_v1d", help="network, with made-up parameters [resnet50_v1d]"
+    )
     parser.add_argument("--input-size", type=int, default=224, metavar="N", help="height and width [224]")
-    parser.add_argument("--batch-sizes", type=numbers, default=(1, 8), metavar="N,N", help="images a call [1,8]")
-    parser.add_argument("--threads", type=numbers, default=None, metavar="N,N", help="OMP_NUM_THREADS [1, and all cores]")
-    parser.add_argument("--runtimes", default=",".join(RUNTIMES), metavar="R,R", help="some of " + ", ".join(RUNTIMES))
+    parser.add_argument(
+        "--batch-sizes", type=numbers, default=(1, 8), metavar="N,N", help="images a call [1,8]"
+    )
+    parser.add_argument(
+        "--threads", type=numbers, default=None, metavar="N,N", help="OMP_NUM_THREADS [1, and all cores]"
+    )
+    parser.add_argument(
+        "--runtimes", default=",".join(RUNTIMES), metavar="R,R", help="some of " + ", ".join(RUNTIMES)
+    )
     parser.add_argument("--rounds", type=int, default=3, metavar="N", help="rounds over all of them [3]")
-    parser.add_argument("--seconds", type=float, default=2.0, metavar="S", help="measuring time of one row in a round [2]")
+    parser.add_argument(
+        "--seconds", type=float, default=2.0, metavar="S", help="measuring time of one row in a round [2]"
+    )
 
 
 def numbers(text):
@@ -58,14 +68,18 @@ def main(args):
             raise UserError("--runtimes {}: there are {}".format(name, ", ".join(RUNTIMES)))
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     threads = args.threads or tuple(sorted({1, cores}))
-    print("{} at {}x{}, {} cores; OMP_NUM_THREADS is set for each process (unset, MXNet uses one core)".format(
-        args.model, args.input_size, args.input_size, cores))  # fmt: skip
+    print("{0} at {1}x{1}, {2} cores".format(args.model, args.input_size, cores))
+    print("OMP_NUM_THREADS is set for each process; unset, MXNet would use one core")
     with tempfile.TemporaryDirectory(prefix="gluon-tricks-") as folder:
         prepare(folder, args.model, args.input_size, runtimes)
-        rows = measure(folder, runtimes, args.batch_sizes, threads, args.input_size, args.rounds, args.seconds)
+        rows = measure(
+            folder, runtimes, args.batch_sizes, threads, args.input_size, args.rounds, args.seconds
+        )
     for row in rows:
-        print("{runtime:12} batch {batch:2d}, {threads} threads: {latency_ms_median:8.2f} ms median, {latency_ms_p99:8.2f} ms p99, "
-              "{images_per_second:7.1f} images/s".format(**row))  # fmt: skip
+        print(
+            "{runtime:12} batch {batch:2d}, {threads} threads: median {latency_ms_median:8.2f} ms, "
+            "p99 {latency_ms_p99:8.2f} ms, {images_per_second:7.1f} images/s".format(**row)
+        )
     for line in ratios(rows):
         print(line)
     if args.json:
@@ -76,35 +90,67 @@ def main(args):
 
 def prepare(folder, model, size, runtimes):
     """Write the network, and the forms of it that the runtimes want, into ``folder``."""
-    import mxnet as mx
-
-    from .. import models
     from ..deploy import graph as graphs
     from ..deploy import int8, onnx
     from ..deploy.fold import fold_batch_norm
 
-    mx.random.seed(0)
-    net = models.get_model(model)
-    net.initialize(mx.init.MSRAPrelu())
-    images = [mx.nd.random.normal(shape=(8, 3, size, size)) for _ in range(4)]
-    net(images[0][:1])  # gives the parameters their shapes
+    net, images = made_up_network(model, size)
     with open(os.path.join(folder, "network.json"), "w") as file:
         json.dump(dict(model=model), file)
     net.save_parameters(os.path.join(folder, "net.params"))
     if "onnxruntime" in runtimes:
         onnx.convert(graphs.trace(net), os.path.join(folder, "model.onnx"), (3, size, size))
     if "int8" in runtimes:
-        quantized = int8.quantize(fold_batch_norm(graphs.trace(net))[0], images)
-        graphs.save(quantized, os.path.join(folder, "int8-symbol.json"), os.path.join(folder, "int8-0000.params"))
+        quantized = int8.quantize(fold_batch_norm(graphs.trace(net))[0], [images])
+        graphs.save(
+            quantized, os.path.join(folder, "int8-symbol.json"), os.path.join(folder, "int8-0000.params")
+        )
+
+
+def made_up_network(model, size, count=4):
+    """``(network, images)``: random weights, BatchNorms with the images' statistics and random scales.
+
+    Without the statistics activations would grow or vanish from layer to layer, and INT8 ranges with them.
+    """
+    import mxnet as mx
+
+    from .. import models
+
+    mx.random.seed(0)
+    net = models.get_model(model)
+    net.initialize(mx.init.MSRAPrelu())
+    images = mx.nd.random.normal(shape=(count, 3, size, size))
+    net(images[:1])
+    norms = []
+    net.apply(lambda block: norms.append(block) if isinstance(block, mx.gluon.nn.BatchNorm) else None)
+    momenta = [norm._kwargs["momentum"] for norm in norms]
+    for norm in norms:
+        norm._kwargs["momentum"] = 0  # the running statistics become the batch's in one backward pass
+        norm.gamma.set_data(mx.nd.random.uniform(0.25, 0.75, norm.gamma.shape))
+        norm.beta.set_data(mx.nd.random.normal(0, 0.2, norm.beta.shape))
+    with mx.autograd.record():
+        loss = net(images).sum()
+    loss.backward()
+    mx.nd.waitall()
+    for norm, momentum in zip(norms, momenta):
+        norm._kwargs["momentum"] = momentum
+    return net, images
 
 
 def measure(folder, runtimes, batch_sizes, threads, size, rounds, seconds):
-    """Rows of runtime, batch, threads, latency_ms_median, latency_ms_p99 and images_per_second (from the median)."""
+    """A row for each runtime, batch and number of threads; images_per_second is of the median latency."""
     latencies = {(r, b, t): [] for r in runtimes for b in batch_sizes for t in threads}
     for _ in range(rounds):
         for count in threads:
             for runtime in runtimes:
-                task = dict(folder=folder, runtime=runtime, batch_sizes=batch_sizes, threads=count, size=size, seconds=seconds)
+                task = dict(
+                    folder=folder,
+                    runtime=runtime,
+                    batch_sizes=batch_sizes,
+                    threads=count,
+                    size=size,
+                    seconds=seconds,
+                )
                 for batch, measured in zip(batch_sizes, run_process(task)):
                     latencies[runtime, batch, count] += measured
     return [
@@ -125,11 +171,18 @@ def run_process(task):
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
     try:
         done = subprocess.run(
-            [sys.executable, "-c", "from gluon_tricks.bench import infer; infer.work()"], input=json.dumps(task), env=environment,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, timeout=PROCESS_TIMEOUT,
-        )  # fmt: skip
+            [sys.executable, "-c", "from gluon_tricks.bench import infer; infer.work()"],
+            input=json.dumps(task),
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            universal_newlines=True,
+            timeout=PROCESS_TIMEOUT,
+        )
     except subprocess.TimeoutExpired:
-        raise UserError("{} took over {} s; use a smaller --input-size".format(task["runtime"], PROCESS_TIMEOUT)) from None
+        raise UserError(
+            "{} took over {} s; use a smaller --input-size".format(task["runtime"], PROCESS_TIMEOUT)
+        ) from None
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["exit code {}".format(done.returncode)])[-1]
         raise UserError("{} cannot be measured: {}".format(task["runtime"], last))
@@ -141,7 +194,11 @@ def work():
     task = json.load(sys.stdin)
     result = []
     for batch in task["batch_sizes"]:
-        images = np.random.default_rng(0).standard_normal((batch, 3, task["size"], task["size"])).astype(np.float32)
+        images = (
+            np.random.default_rng(0)
+            .standard_normal((batch, 3, task["size"], task["size"]))
+            .astype(np.float32)
+        )
         predict = open_runtime(task["folder"], task["runtime"], task["threads"], images)
         for _ in range(WARM_UP):
             predict(images)
@@ -168,7 +225,9 @@ def open_runtime(folder, runtime, threads, images):
     from ..deploy import graph as graphs
 
     if runtime == "int8":
-        net = graphs.block(graphs.load(os.path.join(folder, "int8-symbol.json"), os.path.join(folder, "int8-0000.params")))
+        net = graphs.block(
+            graphs.load(os.path.join(folder, "int8-symbol.json"), os.path.join(folder, "int8-0000.params"))
+        )
     else:
         with open(os.path.join(folder, "network.json")) as file:
             net = models.get_model(json.load(file)["model"])
@@ -185,7 +244,11 @@ def ratios(rows):
     """Lines that say what each runtime reaches beside another one, and what it should."""
     speed = {(row["runtime"], row["batch"], row["threads"]): row["images_per_second"] for row in rows}
     for name, other, least in EXPECTED:
-        reached = [speed[name, b, t] / speed[other, b, t] for r, b, t in speed if r == name and (other, b, t) in speed]
+        reached = [
+            speed[name, b, t] / speed[other, b, t]
+            for r, b, t in speed
+            if r == name and (other, b, t) in speed
+        ]
         if reached:
             yield "{} / {}: {:.2f} to {:.2f}, median {:.2f} (expected: at least {:.1f})".format(
                 name, other, min(reached), max(reached), statistics.median(reached), least

@@ -2,23 +2,21 @@
 
 Sampling is vectorised over a batch and a pure function of (seed, epoch, record key). Applying has two stages:
 
-1. geometry and hue give an 8-bit RGB image ``(size, size, 3)``;
-2. everything else (saturation, brightness, contrast, PCA noise, normalisation) is affine in RGB, and so is
-folded
-   into one 3x4 matrix per image.
+1. Geometry and hue give an 8-bit RGB image ``(size, size, 3)``.
+2. Everything else (saturation, brightness, contrast, PCA noise, normalisation) is affine in RGB, and so it
+   is folded into one 3x4 matrix per image. On the host this gives float32 ``(3, size, size)``; on the device
+   it is one operator for the whole batch (:func:`apply_on_device`). Between its steps nothing is rounded, nor
+   cut off at 0 and 255.
 
-The second stage runs on the host, where it gives float32 ``(3, size, size)``, or on the device for the whole
-batch at once (:func:`apply_on_device`). Between its steps nothing is rounded or cut off at 0 and 255.
-
-The two forms of the colour step, with coefficients c uniform in [1 - j, 1 + j] and g = 0.299 R + 0.587 G +
-0.114 B:
+The two forms of the colour step, with coefficients c uniform in [1 - j, 1 + j] and the grey value
+g = 0.299 R + 0.587 G + 0.114 B of each pixel:
 
 - ``paper``: hue x c_h (in HSV, modulo 360 degrees), then c_s x + (1 - c_s) g, then c_b x.
-- ``gluoncv``: brightness and saturation as above and contrast c_c x + (1 - c_c) mean(g), in any order:
-  without cutting off, the three commute. This is what ImageRecordIter does, but that it rounds and cuts to 8
-  bits after each.
+- ``gluoncv``: brightness and saturation as above and contrast c_c x + (1 - c_c) mean(g). Without cutting off,
+  the three commute. ImageRecordIter does the same, but rounds and cuts to 8 bits after each, in random order.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -27,15 +25,13 @@ from . import randomness
 from .decode import Scratch, decode
 
 GREY = np.array([0.299, 0.587, 0.114])
-# Principal components of ImageNet's RGB values on the scale 0..255 (Krizhevsky, Sutskever, Hinton 2012,
-# section 4.1).
+# Principal components of ImageNet's RGB values, 0 to 255 (Krizhevsky, Sutskever, Hinton 2012, section 4.1).
 PCA_VALUES = np.array([55.46, 4.794, 1.148])
 PCA_VECTORS = np.array([[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]])
 
 CROP_TRIES = 10
-# The columns of an image's uniform numbers: the crop's tries with four each, then one a step, then pairs for
-# the noise.
-FLIP, HUE, SATURATION, BRIGHTNESS, CONTRAST, NOISE = np.cumsum([4 * CROP_TRIES, 1, 1, 1, 1, 1])
+# The columns of an image's uniform numbers, after four for each try of the crop; the noise has three pairs.
+FLIP, HUE, SATURATION, BRIGHTNESS, CONTRAST, NOISE = range(4 * CROP_TRIES, 4 * CROP_TRIES + 6)
 NUMBERS = NOISE + 6
 
 
@@ -81,11 +77,11 @@ class TrainTransform(NamedTuple):
         noise = self.noise * randomness.normals(numbers[:, NOISE:].reshape(-1, 3, 2))
         matrices, contrasts = self._fold(saturation, brightness, contrast, noise)
         return Parameters(
-            numbers[:, :FLIP].reshape(-1, CROP_TRIES, 4),
-            numbers[:, FLIP] < self.flip,
-            hue,
-            matrices,
-            contrasts,
+            crops=numbers[:, :FLIP].reshape(-1, CROP_TRIES, 4),
+            flips=numbers[:, FLIP] < self.flip,
+            hues=hue,
+            matrices=matrices,
+            contrasts=contrasts,
         )
 
     def _fold(self, saturation, brightness, contrast, noise):
@@ -129,8 +125,7 @@ class TrainTransform(NamedTuple):
 
 
 class EvalTransform(NamedTuple):
-    """Shorter edge to ``round(size / ratio)``, centre crop, normalisation; nothing is random (section
-    2.1)."""
+    """Shorter edge to ``size / ratio`` (256), centre crop, normalisation (section 2.1); nothing is random."""
 
     size: int
     ratio: float
@@ -154,9 +149,7 @@ class EvalTransform(NamedTuple):
         scratch = scratch or Scratch()
         out = np.empty((self.size, self.size, 3), np.uint8) if out is None else out
         picture = decode(payload, scratch)
-        height, width = resized_shape(
-            picture.shape[0], picture.shape[1], max(self.size, round(self.size / self.ratio))
-        )
+        height, width = resized_shape(picture.shape[0], picture.shape[1], shorter_edge(self.size, self.ratio))
         resized = cv2.resize(picture, (width, height), dst=scratch.array("resized", (height, width, 3)))
         y, x = (height - self.size) // 2, (width - self.size) // 2
         np.copyto(out, resized[y : y + self.size, x : x + self.size])
@@ -188,6 +181,11 @@ def choose_crop(height, width, numbers, area, aspect):
     return (height - h) // 2, (width - w) // 2, h, w
 
 
+def shorter_edge(size, ratio):
+    """The shorter edge before evaluation's centre crop, rounded up as in the authors' code."""
+    return math.ceil(size / ratio)
+
+
 def resized_shape(height, width, short):
     """The shape with its shorter edge ``short`` and its longer one in proportion, rounded down."""
     if height <= width:
@@ -209,8 +207,7 @@ def resize(picture, out, flip, scratch):
 def scale_hue(image, coefficient, scratch):
     """Multiply the hue (0 to 360 degrees) of an 8-bit RGB image in place; saturation and value of HSV stay.
 
-    Not affine in RGB, so it cannot be in the matrix. In float32, because 8-bit HSV knows just 180 or 256
-    hues.
+    Not affine in RGB, so it cannot be in the matrix. In float32: 8-bit HSV knows just 180 or 256 hues.
     """
     import cv2
 
@@ -231,8 +228,10 @@ def mean_grey(image):
 
 
 def apply_on_host(image, matrix, out=None, scratch=None):
-    """uint8 ``(height, width, 3)`` and a matrix ``(3, 4)`` -> float32 ``(3, height, width)``, into ``out``
-    where given."""
+    """Second stage: uint8 ``(height, width, 3)`` and a matrix ``(3, 4)`` -> float32 ``(3, height, width)``.
+
+    Written into ``out`` where given.
+    """
     import cv2
 
     scratch = scratch or Scratch()

@@ -7,6 +7,8 @@ from the step alone. Threads only decide when the rows of a batch are filled. A 
 that one worker would see. How a batch is made: :mod:`gluon_tricks.data.batches`.
 """
 
+import dataclasses
+
 import numpy as np
 
 from ..errors import UserError
@@ -17,6 +19,8 @@ from .records import RecordFile
 from .synthetic import SyntheticImages
 
 __all__ = ["Batch", "eval_loader", "train_loader"]
+
+MOST_SYNTHETIC = 256  # made-up images in an evaluation; --synthetic is for measuring the training step
 
 
 def train_loader(config, global_batch, first=0, count=None):
@@ -37,9 +41,9 @@ def train_loader(config, global_batch, first=0, count=None):
 def eval_loader(config, batch_size, rank=0, world_size=1):
     """The validation images of ``config`` that fall to this rank, each exactly once in a pass (an iteration).
 
-    Has ``images`` (in the whole file), ``close()``. The last batch is filled up to ``batch_size`` and its
-    ``valid`` says how many count. With ``--val-last-batch wrap`` the batches are those of ImageRecordIter;
-    see :func:`wrapped_pass`.
+    Has ``images`` (in the whole file), ``close()``. The images are float32, also with ``--device-augment``.
+    The last batch is filled up to ``batch_size`` and its ``valid`` says how many count. With
+    ``--val-last-batch wrap`` the batches are those of ImageRecordIter; see :func:`wrapped_pass`.
     """
     if config.data_backend == "native" and not config.synthetic:
         from .native import NativeEvalLoader
@@ -96,7 +100,8 @@ class EvalLoader:
                 "--val-last-batch wrap counts images as ImageRecordIter does on one worker; "
                 "with {} workers use exact".format(world_size)
             )
-        self._records = open_records(config, "rec_val", min(config.synthetic, 256))
+        config = dataclasses.replace(config, device_augment=False)
+        self._records = open_records(config, "rec_val", min(config.synthetic, MOST_SYNTHETIC))
         self.images = len(self._records)
         self._filler = make_filler(config, self._records, EvalTransform.from_config(config), None)
         self._passes = 0

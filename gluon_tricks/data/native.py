@@ -15,6 +15,7 @@ import contextlib
 import numpy as np
 
 from ..errors import UserError
+from .augment import shorter_edge
 from .batches import Batch, wrong_label
 from .loader import epoch_length, steps_in
 from .records import RecordFile
@@ -61,8 +62,9 @@ class NativeTrainLoader:
         if index:
             raise UserError(
                 "--data-backend native cannot start at step {} of epoch {}: ImageRecordIter has no position "
-                "to go to. Resume from a checkpoint at an epoch's end, or use --data-backend threads."
-                .format(index, epoch)
+                "to go to. Resume from a checkpoint at an epoch's end, or use --data-backend threads.".format(
+                    index, epoch
+                )
             )
         seed = (self._config.seed * 1000003 + epoch) % 2**31
         self._iterator = train_iterator(self._config, self._count, seed, self._part, self._parts)
@@ -173,7 +175,7 @@ def eval_iterator(config, batch_size, part=0, parts=1):
 
     return mx.io.ImageRecordIter(
         path_imgrec=config.rec_val, path_imgidx=config.rec_val_idx, shuffle=False,
-        resize=max(config.input_size, round(config.input_size / config.crop_ratio)),
+        resize=shorter_edge(config.input_size, config.crop_ratio),
         **common_settings(config, batch_size, part, parts),
     )  # fmt: skip
 

@@ -1,1 +1,1 @@
-"""A trained network outside of the training room: opened from any form, folded, converted, quantised, compared."""
+"""A trained network outside of the training room: opened, folded, converted, quantised, compared."""

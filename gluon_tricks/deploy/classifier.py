@@ -1,7 +1,7 @@
 """What to load: a trained classifier from any form it is kept in, behind one interface.
 
-A run's folder, a checkpoint, a parameter file, an exported folder, an ONNX file and an INT8 model all become a
-:class:`Classifier`, whose ``predict`` takes normalised images and gives logits.
+A run's folder, a checkpoint, a parameter file, an exported folder, an ONNX file and an INT8 model all become
+a :class:`Classifier`, whose ``predict`` takes normalised images and gives logits.
 """
 
 import dataclasses
@@ -9,11 +9,10 @@ import json
 import os
 from typing import Callable, Optional
 
-import numpy as np
-
 from .. import config as flags
 from ..errors import UserError
 from . import manifest as manifests
+from .predictors import block_predictor, session_predictor
 
 PREPROCESSING = ("input_size", "crop_ratio", "rgb_mean", "rgb_std")
 NETWORK = ("model", "classes", "use_se", "use_gn", "batch_norm")
@@ -24,8 +23,8 @@ PARAMETERS = "net.params"
 class Classifier:
     """A classifier ready to run.
 
-    ``predict`` maps float32 (N, 3, input_size, input_size), normalised with ``rgb_mean`` and ``rgb_std``, to float32
-    logits (N, classes).
+    ``predict`` maps float32 (N, 3, input_size, input_size), normalised with ``rgb_mean`` and ``rgb_std``, to
+    float32 logits (N, classes).
     """
 
     path: str
@@ -45,7 +44,7 @@ class Classifier:
     config: Optional[flags.Config] = None  # of the run, where it is one
 
     def data_config(self, **fields):
-        """A :class:`gluon_tricks.config.Config` whose evaluation images are made the way this classifier wants them."""
+        """A :class:`gluon_tricks.config.Config` whose evaluation images are as this classifier wants them."""
         own = {name: getattr(self, name) for name in PREPROCESSING}
         return flags.Config(classes=self.classes, **own, **fields)
 
@@ -55,7 +54,7 @@ class Classifier:
 
 
 def add_arguments(parser, forms=True):
-    """The flags that say what to load; :func:`from_arguments` reads them. ``forms``: exported folders are welcome."""
+    """The flags that say what to load, for :func:`from_arguments`; ``forms``: exported folders are fine."""
     parser.add_argument(
         "source",
         metavar="MODEL",
@@ -115,8 +114,8 @@ def open_classifier(path, params="best", format=None, labels=None, **given):
     labels : str
         A file of class names instead of the one that is found.
     given : fields of :class:`gluon_tricks.config.Config`
-        model, classes and the input's, for a file whose folder does not say them. Where it does, a different value is
-        an error.
+        model, classes and the input's, for a file whose folder does not say them. Where it does, a different
+        value is an error.
 
     Raises UserError where there is nothing, something else, or it is damaged.
     """
@@ -193,7 +192,7 @@ def _open_parameters(path, given):
         missing = [name for name in ("model", "classes") if name not in given]
         if missing:
             raise UserError(
-                "{}: a parameter file does not say what network it is of, and there is no config.json beside or above it: give {}"
+                "{}: of which network? There is no config.json beside or above it that says so: give {}"
                 .format(path, " and ".join(flags.spelling(name) for name in missing))
             )  # fmt: skip
         given.setdefault("input_size", models.input_size(given["model"]))
@@ -207,17 +206,22 @@ def _open_parameters(path, given):
     net.hybridize(static_alloc=True, static_shape=True)
     own = {name: getattr(config, name) for name in PREPROCESSING}
     return Classifier(
-        path, "gluon", config.model, config.classes, predict=block_predictor(net, path), labels=_labels_of(config), net=net,
-        params_path=path, config=config, **own,
-    )  # fmt: skip
+        path,
+        "gluon",
+        config.model,
+        config.classes,
+        predict=block_predictor(net, path),
+        labels=_labels_of(config),
+        net=net,
+        params_path=path,
+        config=config,
+        **own,
+    )
 
 
 def _open_export(folder, format, given):
     manifest = manifests.read(folder, [format] if format else None)
-    formats = [name for name in manifests.FILES if name in manifest["formats"]]
-    format = format or formats[0]
-    if format not in formats:
-        raise UserError("{}: has no form {}, but {}".format(folder, format, ", ".join(formats)))
+    format = format or next(name for name in manifests.FILES if name in manifest["formats"])
     _refuse_other(given, manifest, folder)
     own = {name: manifest[name] for name in PREPROCESSING}
     files = [os.path.join(folder, name) for name in manifests.FILES[format]]
@@ -229,10 +233,17 @@ def _open_export(folder, format, given):
 
         predict = block_predictor(graph.block(graph.load(*files)), files[0], pixels)
     labels = os.path.join(folder, manifests.LABELS)
+    classes = manifest["classes"]
     return Classifier(
-        folder, format, manifest["model"], manifest["classes"], predict=predict, measured=manifest.get("measured"),
-        labels=manifests.read_labels(labels, manifest["classes"]) if os.path.isfile(labels) else None, **own,
-    )  # fmt: skip
+        folder,
+        format,
+        manifest["model"],
+        classes,
+        predict=predict,
+        measured=manifest["measured"],
+        labels=manifests.read_labels(labels, classes) if os.path.isfile(labels) else None,
+        **own,
+    )
 
 
 def _open_onnx(path, given):
@@ -259,69 +270,8 @@ def _open_onnx(path, given):
     )
 
 
-def block_predictor(net, path, pixels=None):
-    """``predict`` of a Gluon block; ``pixels`` is (mean, std) where the block does the normalisation itself."""
-    import mxnet as mx
-
-    from .images import pixels_of
-
-    def predict(images):
-        images = _checked(images, path)
-        inputs = (
-            mx.nd.array(images, dtype="float32")
-            if pixels is None
-            else mx.nd.array(pixels_of(images, *pixels), dtype="uint8")
-        )
-        try:
-            outputs = net(inputs)
-            return (outputs[0] if isinstance(outputs, (list, tuple)) else outputs).asnumpy()
-        except (mx.MXNetError, ValueError) as error:
-            raise UserError(
-                "{}: cannot compute images of shape {}: {}".format(path, images.shape, _reason(error))
-            ) from error
-
-    return predict
-
-
-def session_predictor(path, pixels=None, session=None):
-    """``predict`` of an ONNX file in onnxruntime."""
-    from . import onnx
-    from .images import pixels_of
-
-    session = session or onnx.session(path)
-    name = session.get_inputs()[0].name
-
-    def predict(images):
-        images = _checked(images, path)
-        inputs = np.ascontiguousarray(images, np.float32) if pixels is None else pixels_of(images, *pixels)
-        try:
-            return session.run(None, {name: inputs})[0]
-        except Exception as error:  # onnxruntime's exceptions have no common base of their own
-            raise UserError(
-                "{}: cannot compute images of shape {}: {}".format(path, images.shape, _reason(error))
-            ) from error
-
-    return predict
-
-
-def _checked(images, path):
-    images = np.asarray(images)
-    if images.ndim != 4 or images.shape[1] != 3 or images.dtype != np.float32:
-        raise UserError(
-            "{}: takes float32 images (N, 3, H, W), not {} {}".format(
-                path, images.dtype, "x".join(map(str, images.shape))
-            )
-        )
-    return images
-
-
-def _reason(error):
-    lines = [line for line in str(error).strip().splitlines() if "rror" in line] or [str(error)]
-    return lines[-1].strip()[:300]
-
-
 def run_config(path):
-    """The :class:`gluon_tricks.config.Config` in the ``config.json`` beside or above a file of a run, or None."""
+    """The :class:`gluon_tricks.config.Config` in the ``config.json`` beside or above a file, or None."""
     folder = os.path.dirname(os.path.abspath(path))
     for _ in range(3):  # RUN/checkpoints/step-N/net.params
         file = os.path.join(folder, "config.json")

@@ -1,4 +1,4 @@
-"""Is what was written what was trained? Every form is run in a fresh process and compared with the network here."""
+"""Is what was written what was trained? Every form runs in a fresh process, beside the network here."""
 
 import json
 import os
@@ -55,45 +55,41 @@ def replay(folder, format, inputs):
 
 
 def difference(outputs, references):
-    """``(largest difference, as a share of the largest reference)`` over a list of arrays; shapes must be equal.
+    """The largest difference of two lists of arrays, and the largest as a share of its array's largest value.
 
-    A NaN anywhere makes both infinite.
+    A value that is not finite makes both infinite. Raises ExportError where numbers or shapes differ.
     """
-    largest, scale = 0.0, 0.0
+    if len(outputs) != len(references):
+        raise ExportError("there are {} outputs instead of {}".format(len(outputs), len(references)))
+    largest = share = 0.0
     for output, reference in zip(outputs, references):
         if output.shape != reference.shape:
-            raise ExportError("shapes differ: {} for {}".format(output.shape, reference.shape))
+            raise ExportError("an output has shape {} instead of {}".format(output.shape, reference.shape))
         if not (np.isfinite(output).all() and np.isfinite(reference).all()):
             return float("inf"), float("inf")
-        if output.size:
-            largest = max(largest, float(np.abs(output.astype(np.float64) - reference).max()))
-            scale = max(scale, float(np.abs(reference).max()))
-    return largest, largest / scale if scale else largest
+        scale = float(np.abs(reference).max()) or 1.0
+        distance = float(np.abs(output.astype(np.float64) - reference).max())
+        largest, share = max(largest, distance), max(share, distance / scale)
+    return largest, share
 
 
-def compare(folder, format, inputs, references, tolerance=None):
-    """The fresh process's outputs against ``references`` (lists of arrays for each input), for the manifest.
+def compare(folder, format, inputs, references):
+    """The fresh process's outputs against ``references`` (a list of arrays for each input), for the manifest.
 
     Raises ExportError where they differ by more than the format's tolerance.
     """
-    tolerance = TOLERANCES[format] if tolerance is None else tolerance
     outputs = replay(folder, format, inputs)
-    worst = worst_share = 0.0
-    for mine, theirs in zip(outputs, references):
-        if len(mine) != len(theirs):
-            raise ExportError(
-                "the {} form has {} outputs instead of {}".format(format, len(mine), len(theirs))
-            )
-        for output, reference in zip(mine, theirs):
-            absolute, share = difference([output], [reference])
-            worst, worst_share = max(worst, absolute), max(worst_share, share)
-    if not worst_share <= tolerance:
+    largest, share = difference(sum(outputs, []), sum(references, []))
+    if not share <= TOLERANCES[format]:
         raise ExportError(
-            "the {} form differs from the network by {:.3g}, {:.3g} of the largest output, and {:.3g} is allowed".format(
-                format, worst, worst_share, tolerance
-            )
+            "the {} form differs from the network by {:.3g}, which is {:.3g} of the largest output, "
+            "and {:.3g} is allowed".format(format, largest, share, TOLERANCES[format])
         )
     return dict(
-        images=sum(len(array) for array in inputs), batches=[len(array) for array in inputs], largest_difference=worst,
-        relative_difference=worst_share, tolerance=tolerance, equal_to_the_bit=worst == 0,
-    )  # fmt: skip
+        images=sum(len(array) for array in inputs),
+        batches=[len(array) for array in inputs],
+        largest_difference=largest,
+        relative_difference=share,
+        tolerance=TOLERANCES[format],
+        equal_to_the_bit=largest == 0,
+    )

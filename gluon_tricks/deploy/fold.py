@@ -1,9 +1,10 @@
 """BatchNorm folded into the convolution before it: the same function in fewer operators, for inference only.
 
-In inference BatchNorm is a fixed affine map of each channel. After a convolution with weight W and bias b (0 where it
-has none)::
+In inference BatchNorm is a fixed affine map of each channel. After a convolution with weight W and bias b (0
+where it has none)::
 
-    gamma (W x + b - mean) / sqrt(var + eps) + beta  =  (s W) x + (b - mean) s + beta,    s = gamma / sqrt(var + eps)
+    gamma (W x + b - mean) / sqrt(var + eps) + beta  =  (s W) x + (b - mean) s + beta,    s = gamma / sqrt(var
+    + eps)
 
 so that the convolution can do it itself. Computed in float64 and rounded once. A BatchNorm whose input is no
 convolution, or a convolution that others read as well (pre-activation networks, DenseNet), stays as it is.
@@ -58,7 +59,7 @@ def _can_fold(node, nodes, readers):
 
 
 def _fold(convolution, norm, names, values):
-    """Change the convolution's values and attributes; ``names``: its data, weight, (bias), then gamma to variance."""
+    """Change the convolution's values and attributes; ``names``: data, weight, (bias), gamma to variance."""
     gamma, beta, mean, variance = (values[name].asnumpy().astype(np.float64) for name in names[-4:])
     attributes = norm.get("attrs", {})
     if attributes.get("fix_gamma", "True") in ("True", "1", "true"):

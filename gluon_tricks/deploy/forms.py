@@ -8,13 +8,14 @@ import numpy as np
 
 from . import graph as graphs
 from . import images, int8, onnx
-from .classifier import block_predictor
 from .compare import ExportError, compare, difference
 from .fold import fold_batch_norm
 from .manifest import FILES
+from .predictors import block_predictor
 
 FOLD_TOLERANCE = 1e-4  # of the largest output, as for ONNX: folding changes the order of the roundings alone
 REAL_IMAGES = 8  # compared beside the random ones, where there is a file of images
+CALIBRATION_BATCH = 32
 
 
 class Options(NamedTuple):
@@ -24,14 +25,33 @@ class Options(NamedTuple):
     softmax: bool = False
     fold_bn: bool = False
 
+    def describe_input(self, size):
+        """The graph's input for the manifest; None in its shape is the batch."""
+        if self.preprocess:
+            return dict(name=graphs.INPUT, dtype="uint8", layout="NHWC", shape=[None, size, size, 3])
+        return dict(name=graphs.INPUT, dtype="float32", layout="NCHW", shape=[None, 3, size, size])
+
+
+class Calibration(NamedTuple):
+    """From what INT8 learns the ranges of activations: that many images of a RecordIO file."""
+
+    record: str
+    mode: str = "naive"  # or "entropy"
+    images: int = 256
+
 
 class Forms:
-    """The network of a classifier, the inputs that its forms are compared on, and what it makes of them."""
+    """The network of a classifier, the inputs that its forms are compared on, and what it makes of them.
+
+    ``real`` is a RecordIO file for images beside the random ones.
+    """
 
     def __init__(self, model, folder, options, real=""):
         self.model, self.folder, self.options = model, folder, options
-        self.graph = graphs.trace(model.net)
-        self.folding = None
+        graph = graphs.trace(model.net)
+        self.folded, folded, stayed = fold_batch_norm(graph)
+        self.graph = self.folded if options.fold_bn else graph
+        self.batch_norm = dict(folded=folded, stayed=stayed) if options.fold_bn else None
         pixels = [images.random_pixels(count, model.input_size, seed=count) for count in (3, 1)]
         if real:
             held = images.sample(model, real, REAL_IMAGES)
@@ -39,58 +59,48 @@ class Forms:
         normalised = [normalise(p, model.rgb_mean, model.rgb_std) for p in pixels]
         self.inputs = pixels if options.preprocess else [array.asnumpy() for array in normalised]
         self.references = [self._dressed_outputs(model.net(array)) for array in normalised]
-        if options.fold_bn:
-            self.graph = self.folded()
 
-    def folded(self):
-        """The graph without the BatchNorms that follow a convolution."""
-        if self.folding is None:
-            folded, count, stayed = fold_batch_norm(self.graph)
-            self.folding = dict(folded=count, stayed=stayed)
-            return folded
-        return self.graph
+    def write(self, format, *calibration):
+        """Write one form and return its entry in the manifest.
 
-    def write(self, format, **calibration):
-        """Write one form and return its entry in the manifest; ExportError where it computes something else."""
-        return getattr(self, "_write_" + format)(**calibration)
+        Raises ExportError where what was written computes something else than the network.
+        """
+        entry = getattr(self, "_write_" + format)(*calibration)
+        return dict(files=FILES[format], **entry)
 
     def _write_symbol(self):
         graph = self._dressed(self.graph)
         here = self._run(graph)
-        change = difference([a for row in here for a in row], [a for row in self.references for a in row])
-        if change[1] > (FOLD_TOLERANCE if self.options.fold_bn else 0):
+        _, share = difference(sum(here, []), sum(self.references, []))
+        if share > (FOLD_TOLERANCE if self.options.fold_bn else 0):
             raise ExportError(
-                "the graph differs from the network by {:.3g} of the largest output".format(change[1])
+                "the graph differs from the network by {:.3g} of the largest output".format(share)
             )
         graphs.save(graph, *self._paths("symbol"))
-        return dict(
-            files=FILES["symbol"], comparison=compare(self.folder, "symbol", self.inputs, here),
-            difference_to_network=change[1], batch_norm=self.folding,
-        )  # fmt: skip
+        comparison = compare(self.folder, "symbol", self.inputs, here)
+        return dict(comparison=comparison, difference_to_network=share, batch_norm=self.batch_norm)
 
     def _write_onnx(self):
         path = self._paths("onnx")[0]
         onnx.convert(self._dressed(self.graph), path, self.inputs[0].shape[1:], self.inputs[0].dtype)
+        comparison = compare(self.folder, "onnx", self.inputs, self.references)
         return dict(
-            files=FILES["onnx"], opset=onnx.OPSET, ir_version=onnx.IR_VERSION, batch_norm=self.folding,
-            comparison=compare(self.folder, "onnx", self.inputs, self.references),
-        )  # fmt: skip
+            comparison=comparison, opset=onnx.OPSET, ir_version=onnx.IR_VERSION, batch_norm=self.batch_norm
+        )
 
-    def _write_int8(self, record, mode, count):
-        held = images.sample(self.model, record, count)
-        size = min(32, len(held))
+    def _write_int8(self, calibration):
+        held = images.sample(self.model, calibration.record, calibration.images)
+        size = min(CALIBRATION_BATCH, len(held))
         held = held[: len(held) // size * size]
         batches = [mx.nd.array(held[place : place + size]) for place in range(0, len(held), size)]
-        self.quantized = int8.quantize(self.folded(), batches, mode)
+        self.quantized = int8.quantize(self.folded, batches, calibration.mode)
         graph = self._dressed(self.quantized)
         graphs.save(graph, *self._paths("int8"))
-        operators = graphs.operators(self.quantized.symbol)
+        comparison = compare(self.folder, "int8", self.inputs, self._run(graph))
+        about = dict(mode=calibration.mode, images=len(held), file=os.path.basename(calibration.record))
         return dict(
-            files=FILES["int8"], comparison=compare(self.folder, "int8", self.inputs, self._run(graph)),
-            calibration=dict(mode=mode, images=len(held), file=os.path.basename(record)),
-            int8_operators=sum(n for name, n in operators.items() if name.startswith(("_sg_mkldnn", "_contrib_quantized"))),
-            float_operators=sorted(name for name in operators if not name.startswith(("_sg_mkldnn", "_contrib_"))),
-        )  # fmt: skip
+            comparison=comparison, calibration=about, operators=graphs.operators(self.quantized.symbol)
+        )
 
     def int8_predictor(self):
         """``predict`` of the INT8 network, for measuring it."""

@@ -1,8 +1,9 @@
 """A trained network as a symbol and its parameters: what is written for others, and how it runs here.
 
-The graph's input is called ``data``. Without ``preprocess`` it is what the network was trained on, normalised float32
-(N, 3, H, W); with it, uint8 (N, H, W, 3) pixels in RGB, so that a user has to resize and crop, but not to know mean
-and standard deviation. The first output is the logits (N, classes), the second, where asked for, their softmax.
+The graph's input is called ``data``. Without ``preprocess`` it is what the network was trained on, normalised
+float32 (N, 3, H, W); with it, uint8 (N, H, W, 3) pixels in RGB, so that a user has to resize and crop, but
+not to know mean and standard deviation. The first output is the logits (N, classes), the second, where asked
+for, their softmax.
 """
 
 import json
@@ -17,14 +18,14 @@ INPUT = "data"
 
 
 class Graph(NamedTuple):
-    """``symbol``, and ``params``: NDArrays by ``arg:name`` or ``aux:name``, as MXNet's parameter files name them."""
+    """``symbol``, and ``params``: NDArrays by ``arg:name`` or ``aux:name``, as in MXNet's parameter files."""
 
     symbol: mx.sym.Symbol
     params: dict
 
 
 def trace(net):
-    """The inference :class:`Graph` of a Gluon network whose parameters have values; all of them float32 on the CPU."""
+    """The inference :class:`Graph` of a Gluon network that has values, float32 and on the CPU."""
     symbol = net(mx.sym.var(INPUT, dtype=np.float32))  # without a dtype, importing it warns
     if isinstance(symbol, (list, tuple)):
         raise UserError("this network has {} outputs; a classifier with one is needed".format(len(symbol)))
@@ -39,7 +40,7 @@ def trace(net):
 
 
 def with_preprocessing(graph, mean, std):
-    """The graph behind ``(x - mean) / std`` of uint8 (N, H, W, 3); ``mean`` and ``std`` are of R, G, B in 0..255."""
+    """The graph behind ``(x - mean) / std`` of uint8 (N, H, W, 3); both are of R, G, B in 0..255."""
     pixels = mx.sym.var(INPUT, dtype=np.uint8)
     mean_var, std_var = mx.sym.var("preprocess_mean"), mx.sym.var("preprocess_std")
     planes = mx.sym.transpose(mx.sym.cast(pixels, dtype="float32"), axes=(0, 3, 1, 2))
@@ -76,12 +77,16 @@ def block(graph):
 
 def save(graph, symbol_path, params_path):
     """Write the two files that ``SymbolBlock.imports`` and ``MXPredCreate`` read."""
-    graph.symbol.save(symbol_path)
-    mx.nd.save(params_path, graph.params)
+    with open(symbol_path, "w") as file:  # Symbol.save says nothing when it could not write all
+        file.write(graph.symbol.tojson())
+    try:
+        mx.nd.save(params_path, graph.params)
+    except mx.MXNetError as error:
+        raise UserError("{}: cannot be written: {}".format(params_path, _last_line(error))) from None
 
 
 def load(symbol_path, params_path):
-    """The :class:`Graph` of such files; UserError names a file that is missing, damaged, or not the other's."""
+    """The :class:`Graph` of such files; UserError names one that is missing, damaged, or not the other's."""
     params = load_arrays(params_path)
     try:
         symbol = mx.sym.load(symbol_path)

@@ -53,7 +53,7 @@ def records(model, record, keys, index=None):
 
 
 def sample(model, record, count):
-    """float32 (n, 3, size, size): ``count`` images spread over a RecordIO file. A broken one is a RecordError."""
+    """float32 (n, 3, size, size): images spread over a RecordIO file; RecordError for a broken one."""
     images = []
     for _, _, image in records(model, record, spread(record, count)):
         if isinstance(image, Exception):
@@ -81,7 +81,7 @@ def files(model, paths):
 
 
 def files_in(paths):
-    """The files that ``paths`` name; of a folder all images in it and below, by name. UserError where it has none."""
+    """The files that ``paths`` name; of a folder all images in it and below. UserError where it has none."""
     found = []
     for path in paths:
         if not os.path.isdir(path):
@@ -96,7 +96,7 @@ def files_in(paths):
 
 
 def pixels_of(images, mean, std):
-    """uint8 (N, H, W, 3) whose normalisation gave ``images``, float32 (N, 3, H, W): what a preprocessing graph wants.
+    """uint8 (N, H, W, 3) whose normalisation gave ``images``, float32 (N, 3, H, W).
 
     Exact where the images came from uint8 pixels.
     """

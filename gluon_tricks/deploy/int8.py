@@ -1,8 +1,10 @@
-"""INT8 through MXNet's quantisation (oneDNN on the CPU): convolutions and dense layers compute on 8-bit integers.
+"""INT8 through MXNet's quantisation: on the CPU, convolutions and dense layers compute on 8-bit integers.
 
-The thresholds that map activations to integers come from real images: ``naive`` takes the range that was seen,
-``entropy`` the threshold whose histogram loses least information (Kullback-Leibler divergence).
+The thresholds that map activations to integers come from real images: ``naive`` takes the range that was
+seen, ``entropy`` the threshold whose histogram loses least information (Kullback-Leibler divergence).
 """
+
+import os
 
 import mxnet as mx
 
@@ -27,6 +29,7 @@ def quantize(graph, batches, mode="naive"):
 
     if mode not in MODES:
         raise UserError("--calibration-mode {}: it is naive or entropy".format(mode))
+    os.environ.setdefault("MXNET_SUBGRAPH_VERBOSE", "0")  # else it says that it does what it was asked to
     arguments = {k[4:]: v for k, v in graph.params.items() if k.startswith("arg:")}
     auxiliary = {k[4:]: v for k, v in graph.params.items() if k.startswith("aux:")}
     symbol, arguments, auxiliary = quantization.quantize_model_mkldnn(

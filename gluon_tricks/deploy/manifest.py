@@ -1,4 +1,4 @@
-"""``manifest.json`` of an exported folder: what the model is, how its input is made, and the checksums of its files."""
+"""``manifest.json`` of an exported folder: what the model is, how its input is made, its files' checksums."""
 
 import hashlib
 import json
@@ -54,6 +54,11 @@ def read(folder, formats=None):
             manifest = json.load(file)
         if manifest["kind"] != KIND or manifest["version"] != VERSION:
             raise UserError("{}: kind or version is not of this release of gluon_tricks".format(path))
+        absent = [name for name in formats or () if name not in manifest["formats"]]
+        if absent:
+            raise UserError(
+                "{}: has no form {}, but {}".format(folder, absent[0], ", ".join(manifest["formats"]))
+            )
         wanted = [name for f in formats or manifest["formats"] for name in FILES[f]]
         listed = manifest["files"]
         wanted = wanted + [LABELS] if LABELS in listed else wanted
@@ -87,7 +92,7 @@ def sha256(path):
 
 
 def read_labels(path, classes=None):
-    """The names in a file with one a line, the line's number from 0 being the class; UserError where it has others."""
+    """The names in a file, one a line in the classes' order; UserError where they are not ``classes``."""
     try:
         with open(path, encoding="utf-8") as file:
             labels = [line.rstrip("\r\n") for line in file]

@@ -1,8 +1,8 @@
 """ONNX from a graph, through MXNet's converter, in the form that onnxruntime runs fast and checkers accept.
 
-The converter lists the parameters among the graph's inputs, where a runtime must expect them to change and folds
-nothing, and stamps the newest opset and IR version that the installed onnx package knows, while its operators are
-those of opset 13. Both are put right here.
+The converter lists the parameters among the graph's inputs, where a runtime must expect them to change and
+folds nothing, and stamps the newest opset and IR version that the installed onnx package knows, while its
+operators are those of opset 13. Both are put right here.
 """
 
 import os
@@ -10,7 +10,6 @@ import os
 import numpy as np
 
 from ..errors import UserError
-from .graph import INPUT
 
 OPSET = 13
 IR_VERSION = 8
@@ -41,7 +40,7 @@ def convert(graph, path, input_shape, input_dtype="float32"):
 
 
 def clean(model):
-    """Put an MXNet-made ONNX model right, in place: inputs, the logits' name, opset and IR version, batch dimension."""
+    """Put an MXNet-made ONNX model right, in place: inputs, names, opset and IR version, open batch."""
     parameters = {tensor.name for tensor in model.graph.initializer}
     inputs = [value for value in model.graph.input if value.name not in parameters]
     del model.graph.input[:]

@@ -1,7 +1,7 @@
 """Runs an exported model as its users do, in a process of its own that has never heard of this package.
 
-:mod:`.compare` hands the text of this file to ``python -c``, with what to run as JSON on standard input. So nothing
-here may import from gluon_tricks; the end makes sure that nothing did.
+:mod:`.compare` hands the text of this file to ``python -c``, with what to run as JSON on standard input. So
+nothing here may import from gluon_tricks; the end makes sure that nothing did.
 """
 
 import json

@@ -1,28 +1,54 @@
-"""Writes the report: ``report.html`` with everything inside it, ``report.md``, and the pictures beside them."""
+"""Writes the report: ``report.html`` with everything inside it, ``report.md``, the pictures beside them."""
 
 import base64
 import html
 import os
 import re
 
+from ..config import spelling
 from ..errors import UserError
 from . import plots, tables, words
 from .runs import groups_of
 
 STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; color: #222; background: #fff; max-width: 1180px; margin: 2em auto; padding: 0 1em }
-h1 { font-size: 1.6em } h2 { font-size: 1.25em; margin-top: 2em; border-bottom: 1px solid #ccc } h3 { font-size: 1.05em }
-.scroll { overflow-x: auto } table { border-collapse: collapse; margin: 1em 0; font-size: 0.92em }
-th, td { border: 1px solid #ddd; padding: 0.3em 0.6em; text-align: left; vertical-align: top } th { background: #f4f4f4 }
-td { min-width: 4em } img { max-width: 100%; height: auto } code, pre { background: #f6f6f6; font-size: 0.9em }
-pre { padding: 0.6em; white-space: pre-wrap; overflow-wrap: anywhere } .note { color: #555 } summary { cursor: pointer; font-weight: 600 }
+body { font: 15px/1.5 system-ui, sans-serif; color: #222; background: #fff }
+body { max-width: 1180px; margin: 2em auto; padding: 0 1em }
+h1 { font-size: 1.6em }
+h2 { font-size: 1.25em; margin-top: 2em; border-bottom: 1px solid #ccc }
+h3 { font-size: 1.05em }
+.scroll { overflow-x: auto }
+table { border-collapse: collapse; margin: 1em 0; font-size: 0.92em }
+th, td { border: 1px solid #ddd; padding: 0.3em 0.6em; text-align: left; vertical-align: top }
+th { background: #f4f4f4 }
+td { overflow-wrap: anywhere }
+td:nth-child(2) { min-width: 14em }
+td:nth-child(n+3) { white-space: nowrap }
+td:last-child { white-space: normal; min-width: 5em }
+img { max-width: 100%; height: auto }
+pre { background: #f6f6f6; font-size: 0.9em; padding: 0.6em; white-space: pre-wrap; overflow-wrap: anywhere }
+.note { color: #555 }
 details { margin: 0.8em 0 }
+summary { cursor: pointer; font-weight: 600 }
+"""
+PAGE = """<!DOCTYPE html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>{title}</title>
+<style>{style}</style>
+{body}</html>
+"""
+DETAILS = """<details{open}><summary>{name}</summary>
+<p>{said}.</p>
+{picture}
+{facts}<details><summary>all flags</summary><pre>{flags}</pre></details></details>
 """
 ABOUT_FIGURES = (
-    "Top-1, top-5 and loss are the last validation's; the best top-1 is the best of all validations. ± is the standard deviation over "
-    "seeds; behind a difference it is that difference's standard error. The training loss is what was minimised (label smoothing, "
-    "mixup and distillation add to it), validation's is the plain cross entropy; under mixup the training top-1 asks for the class with "
-    "the larger share."
+    "Top-1, top-5 and loss are the last validation's; the best top-1 is the best of all validations. "
+    "± is the standard deviation over seeds; behind a difference it is that difference's standard error. "
+    "The training loss is what was minimised (label smoothing, mixup and distillation add to it), "
+    "validation's is the plain cross entropy; under mixup the training top-1 asks for the class with the "
+    "larger share."
 )
 
 
@@ -38,12 +64,10 @@ def write(runs, folder):
             file.write(markdown)
         page = os.path.join(folder, "report.html")
         with open(page, "w") as file:
-            file.write(
-                '<!DOCTYPE html>\n<html lang="en">\n<meta charset="utf-8">\n<meta name="viewport" content="width=device-width">\n'
-                "<title>{}</title>\n<style>{}</style>\n{}</html>\n".format(_title(runs), STYLE, body)
-            )
+            file.write(PAGE.format(title=_title(runs), style=STYLE, body=body))
     except OSError as error:
-        raise UserError("the report cannot be written into {}: {}".format(folder, error.strerror or error)) from None
+        reason = error.strerror or error
+        raise UserError("the report cannot be written into {}: {}".format(folder, reason)) from None
     return page
 
 
@@ -71,8 +95,17 @@ def _contents(runs, folder):
         picture = names[run.path] + ".png"
         plots.run_curves(run, os.path.join(folder, picture))
         said = ", ".join(words.phrases(run))
-        markdown.append("**{}** ({}): {}.\n\n![curves of {}]({})\n".format(run.name, run.status, said, run.name, picture))
-        body.append(_details(run, said, _image(os.path.join(folder, picture), "curves of " + run.name), is_open=len(runs) <= 3))
+        markdown.append(
+            "**{}** ({}): {}.\n\n![curves of {}]({})\n".format(run.name, run.status, said, run.name, picture)
+        )
+        body.append(
+            _details(
+                run,
+                said,
+                _image(os.path.join(folder, picture), "curves of " + run.name),
+                is_open=len(runs) <= 3,
+            )
+        )
     return "\n".join(markdown), "".join(body)
 
 
@@ -89,6 +122,9 @@ def _compare(runs, folder, suffix, markdown, body):
         body.append("<p>{}</p>\n".format(html.escape(shared)))
     markdown += [tables.markdown(header, rows), ABOUT_FIGURES + "\n"]
     body += [_table(header, rows), '<p class="note">{}</p>\n'.format(html.escape(ABOUT_FIGURES))]
+    if runs[0].on_imagenet:
+        markdown += ["### Beside the paper\n", tables.markdown(*tables.beside_paper(groups))]
+        body += ["<h3>Beside the paper</h3>\n", _table(*tables.beside_paper(groups))]
     pictures = []
     if len(groups) > 1 and any(run.validations for run in runs):
         pictures.append(("ladder", plots.ladder, "top-1 of all runs"))
@@ -102,26 +138,45 @@ def _compare(runs, folder, suffix, markdown, body):
 
 
 def _details(run, said, picture, is_open):
-    result = run.result
+    """A run by itself: its words, curves, figures, origin and flags."""
     facts = [("state", run.status)]
     if run.last:
-        facts.append(("last validation", "top-1 {top1:.2f} %, top-5 {top5:.2f} %, loss {loss:.4f} on {images:,} images".format(**run.last)))
-    if result:
-        facts.append(("network", "{:,} parameters, {:,} multiply-adds".format(result.get("parameters") or 0, result.get("multiply_adds") or 0)))
-        facts.append(("time", "{:,.0f} s".format(result.get("seconds") or 0)))
+        figures = "top-1 {top1:.2f} %, top-5 {top5:.2f} %, loss {loss:.4f} on {images:,} images"
+        facts.append(("last validation", figures.format(**run.last)))
+    if run.result:
+        size = "{:,} parameters, {:,} multiply-adds"
+        facts.append(
+            ("network", size.format(run.result.get("parameters") or 0, run.result.get("multiply_adds") or 0))
+        )
+        facts.append(("time", "{:,.0f} s".format(run.result.get("seconds") or 0)))
     if run.images_per_second:
         facts.append(("speed", "{:,.1f} images/s (median)".format(run.images_per_second)))
-    facts += [(name, str(run.environment[name])) for name in ("command", "commit", "started", "machine", "cores", "mxnet") if run.environment.get(name)]
-    flags = "\n".join("--{} {}".format(name.replace("_", "-"), value) for name, value in run.flags.items() if value not in ("", [], ()))
-    return "<details{}><summary>{}</summary>\n<p>{}.</p>\n{}\n{}<details><summary>all flags</summary><pre>{}</pre></details></details>\n".format(
-        " open" if is_open else "", html.escape(run.name), html.escape(said), picture, _table(None, [list(fact) for fact in facts]),
-        html.escape(flags))  # fmt: skip
+    for name in ("command", "commit", "started", "machine", "cores", "mxnet"):
+        if run.environment.get(name):
+            facts.append((name, str(run.environment[name])))
+    flags = [
+        "{} {}".format(spelling(name), value)
+        for name, value in run.flags.items()
+        if value not in ("", [], ())
+    ]
+    return DETAILS.format(
+        open=" open" if is_open else "",
+        name=html.escape(run.name),
+        said=html.escape(said),
+        picture=picture,
+        facts=_table(None, facts),
+        flags=html.escape("\n".join(flags)),
+    )
 
 
 def _table(header, rows):
-    lines = ["<tr>{}</tr>".format("".join("<th>{}</th>".format(html.escape(cell)) for cell in header))] if header else []
-    lines += ["<tr>{}</tr>".format("".join("<td>{}</td>".format(html.escape(cell)) for cell in row)) for row in rows]
+    lines = [_line("th", header)] if header else []
+    lines += [_line("td", row) for row in rows]
     return '<div class="scroll"><table>\n{}\n</table></div>\n'.format("\n".join(lines))
+
+
+def _line(tag, cells):
+    return "<tr>{}</tr>".format("".join("<{0}>{1}</{0}>".format(tag, html.escape(cell)) for cell in cells))
 
 
 def _image(path, about):

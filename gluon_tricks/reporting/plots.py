@@ -1,4 +1,4 @@
-"""The report's pictures: a run's curves, all runs' curves together, and the runs' accuracies side by side."""
+"""The report's pictures: a run's curves, all runs' curves together, the runs' accuracies side by side."""
 
 import textwrap
 
@@ -9,7 +9,7 @@ DPI = 110
 
 
 def run_curves(run, path):
-    """One run: loss and top-1 of both sets, learning rate and images a second over the epochs -> a PNG file."""
+    """One run: loss and top-1 of both sets, learning rate, images a second -> a PNG file."""
     figure, ((loss, top1), (rate, speed)) = _figure(2, 2, (10.5, 6.4), run)
     for axes, name in ((loss, "loss"), (top1, "top1")):
         _line(axes, run, run.training, name, color=TRAINING, alpha=0.35, linewidth=0.9)
@@ -21,7 +21,9 @@ def run_curves(run, path):
     for axes in (loss, top1):
         if axes.get_legend_handles_labels()[0]:
             # Beside the title, above the curves.
-            axes.legend(loc="lower right", bbox_to_anchor=(1.01, 0.99), ncol=2, frameon=False, borderaxespad=0.2)
+            axes.legend(
+                loc="lower right", bbox_to_anchor=(1.01, 0.99), ncol=2, frameon=False, borderaxespad=0.2
+            )
     _line(rate, run, run.training, "learning_rate", color=OTHER)
     _name(rate, "learning rate", "learning rate")
     _speeds(speed, run, color=OTHER)
@@ -64,7 +66,7 @@ def all_curves(groups, path):
 
 
 def ladder(groups, path):
-    """The last validation's top-1 of each group: a dot a seed, the mean and its spread, the paper's figure -> a PNG file."""
+    """The last validation's top-1: a group's seeds, mean and spread, the paper's figure -> a PNG file."""
     shared = words.common(groups)
     figure, (axes,) = _figure(1, 1, (10, 1.3 + 0.55 * len(groups)))
     axes = axes[0]
@@ -78,13 +80,19 @@ def ladder(groups, path):
             axes.plot([mean - spread, mean + spread], [place, place], color=color, linewidth=1.2)
         rows, differences = words.nearest_rows(group.runs[0]) if group.runs[0].on_imagenet else ([], [])
         if rows and not differences:
-            axes.plot(rows[0].score.top1, place, "D", color="black", fillstyle="none", markersize=8,
-                      label="" if axes.get_legend_handles_labels()[0] else "paper")  # fmt: skip
+            known = "" if axes.get_legend_handles_labels()[0] else "paper"
+            axes.plot(
+                rows[0].score.top1, place, "D", color="black", fillstyle="none", markersize=8, label=known
+            )
     axes.set_yticks(range(len(groups)))
-    axes.set_yticklabels(["\n".join(textwrap.wrap(words.label(group, shared), 46)[:3]) for group in groups], fontsize=8.5)
+    axes.set_yticklabels(
+        ["\n".join(textwrap.wrap(words.label(group, shared), 46)[:3]) for group in groups], fontsize=8.5
+    )
     axes.set_ylim(len(groups) - 0.5, -0.7)
     axes.margins(x=0.08)
-    axes.set_xlabel("validation top-1 after the last epoch (%): dots are seeds, bars their mean, lines one standard deviation")
+    axes.set_xlabel("validation top-1 after the last epoch (%)")
+    about = "dots: seeds; upright bars: their mean; lines: one standard deviation"
+    axes.set_title(about, loc="left", fontsize=8.5, color="#555555")
     axes.grid(axis="x", alpha=0.3)
     if axes.get_legend_handles_labels()[0]:
         axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), frameon=False)
@@ -110,7 +118,11 @@ def _figure(rows, columns, size, *runs):
 
 
 def _line(axes, run, records, name, **style):
-    points = [(run.epoch_of(record["step"]), record[name]) for record in records if isinstance(record.get(name), (int, float))]
+    points = [
+        (run.epoch_of(record["step"]), record[name])
+        for record in records
+        if isinstance(record.get(name), (int, float))
+    ]
     if points:
         x, y = zip(*points)
         # A line of one point is invisible.
@@ -120,8 +132,14 @@ def _line(axes, run, records, name, **style):
 def _speeds(axes, run, **style):
     if run.speeds:
         steps, speeds = zip(*run.speeds)
-        axes.plot([run.epoch_of(step) for step in steps], speeds, marker="o" if len(steps) < 3 else None, markersize=4, **style)
-        axes.set_ylim(bottom=0)
+        axes.plot(
+            [run.epoch_of(step) for step in steps],
+            speeds,
+            marker="o" if len(steps) < 3 else None,
+            markersize=4,
+            **style,
+        )
+        axes.set_ylim(0, 1.08 * max(max(line.get_ydata()) for line in axes.lines))
 
 
 def _scale_loss(axes):
@@ -136,7 +154,9 @@ def _name(axes, title, unit):
     axes.set_title(title, loc="left", fontsize=10.5)
     axes.set_ylabel(unit)
     if not axes.lines:
-        axes.text(0.5, 0.5, "nothing logged", transform=axes.transAxes, ha="center", va="center", color="gray")
+        axes.text(
+            0.5, 0.5, "nothing logged", transform=axes.transAxes, ha="center", va="center", color="gray"
+        )
 
 
 def _colors(count):

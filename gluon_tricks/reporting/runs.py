@@ -61,7 +61,9 @@ class Run:
             return "finished"
         steps, per_epoch = self.layout.get("total_steps", 0), self.layout.get("steps_per_epoch", 0)
         epochs = self.step / per_epoch if per_epoch else 0
-        return "unfinished: step {:,} of {:,} (epoch {:.3g} of {})".format(self.step, steps, epochs, self.flags["num_epochs"])
+        return "unfinished: step {:,} of {:,} (epoch {:.3g} of {})".format(
+            self.step, steps, epochs, self.flags["num_epochs"]
+        )
 
     def epoch_of(self, step):
         """A step as a number of epochs, for the plots' axes."""
@@ -71,7 +73,10 @@ class Run:
     def data_key(self):
         """Equal for runs on the same images."""
         prints = [self.data.get(name) or {} for name in ("train", "validation")]
-        return tuple(part.get("index_sha256") for part in prints) + (self.flags["synthetic"], self.flags["classes"])
+        return tuple(part.get("index_sha256") for part in prints) + (
+            self.flags["synthetic"],
+            self.flags["classes"],
+        )
 
     @property
     def data_counts(self):
@@ -93,7 +98,9 @@ class Group:
     @property
     def counted(self):
         """The runs whose figures are averaged: the finished ones, or all while none is."""
-        return [run for run in self.runs if run.finished and run.last] or [run for run in self.runs if run.last]
+        return [run for run in self.runs if run.finished and run.last] or [
+            run for run in self.runs if run.last
+        ]
 
     def values(self, score):
         """The last validation's ``top1``, ``top5`` or ``loss`` of each run that counts."""
@@ -120,7 +127,11 @@ def groups_of(runs):
     """Runs on the same data -> list of :class:`Group`, in the order of their first runs."""
     groups = {}
     for run in runs:
-        flags = {name: run.flags[name] for name, known in FLAGS.items() if not known.metadata["free"] and name != "seed"}
+        flags = {
+            name: run.flags[name]
+            for name, known in FLAGS.items()
+            if not known.metadata["free"] and name != "seed"
+        }
         key = json.dumps([flags, run.layout.get("global_batch")], sort_keys=True)
         groups.setdefault(key, Group([])).runs.append(run)
     return list(groups.values())
@@ -129,13 +140,15 @@ def groups_of(runs):
 def find(paths):
     """The runs in ``paths``, each a run's folder or a folder of such folders, in that order, none twice.
 
-    The runs in a folder come in the order in which they were started. Raises :class:`UserError` for a path without runs.
+    The runs in a folder come in the order in which they were started. Raises :class:`UserError` for a path
+    without runs.
     """
     folders = []
     for path in paths:
         found = [path] if os.path.exists(os.path.join(path, "config.json")) else _runs_in(path)
         if not found:
-            raise UserError("{}: no run here; a run's folder holds the config.json that 'gluon-tricks train' writes".format(path))
+            what = "no run here; a run's folder holds the config.json that 'gluon-tricks train' writes"
+            raise UserError("{}: {}".format(path, what))
         folders += [os.path.realpath(folder) for folder in found]
     folders = list(dict.fromkeys(folders))
     parent = os.path.commonpath([os.path.dirname(folder) for folder in folders])
@@ -161,11 +174,16 @@ def read(path, name=None):
     run = Run(path, name or os.path.basename(path), flags, config["layout"], config.get("data") or {},
               _json(path, "environment.json"), _json(path, "result.json"))  # fmt: skip
     for record in _lines(path, "log.jsonl", ("step", "loss", "top1")):
-        kind = {"train": run.training, "epoch": run.epochs, "validation": run.validations}.get(record.get("event"))
+        kind = {"train": run.training, "epoch": run.epochs, "validation": run.validations}.get(
+            record.get("event")
+        )
         if kind is not None:
             kind.append(record)
     # A resumed run passes some steps again, and the clock's log keeps both times: the later counts.
-    speeds = {record["step"]: record["images_per_second"] for record in _lines(path, "timing.jsonl", ("step", "images_per_second"))}
+    speeds = {
+        record["step"]: record["images_per_second"]
+        for record in _lines(path, "timing.jsonl", ("step", "images_per_second"))
+    }
     run.speeds = sorted(speeds.items())
     return run
 

@@ -11,7 +11,8 @@ def data_title(runs):
     if run.flags["synthetic"]:
         return "{} made-up images (--synthetic)".format(run.flags["synthetic"])
     training, validation = run.data_counts
-    counts = "{} training images, {}".format(_count(training), "{} validation images".format(_count(validation)) if validation else "no validation file")
+    counts = "{} training images, ".format(_count(training))
+    counts += "{} validation images".format(_count(validation)) if validation else "no validation file"
     if run.on_imagenet:
         return "ImageNet-1k ({})".format(counts)
     return "{}, {} classes".format(counts, run.flags["classes"])
@@ -24,35 +25,46 @@ def data_note(runs):
             "The files hold as many images as ImageNet-1k's, so the paper's figures stand beside the runs'. "
             "The difference is the run's minus the paper's, in percentage points."
         )
-    return "These are not ImageNet's images: the paper's figures do not apply, and the runs are compared among themselves alone."
+    return (
+        "These are not ImageNet's images: the paper's figures do not apply, "
+        "and the runs are compared among themselves alone."
+    )
 
 
 def results(groups):
     """(header, rows) of text: a row a group, with mean and spread where there are several seeds."""
-    runs = [run for group in groups for run in group.runs]
-    imagenet, compared, shared = runs[0].on_imagenet, len(groups) > 1, words.common(groups)
-    header = ["run", "what sets it apart" if compared else "what it was", "seeds", "top-1 %", "top-5 %", "loss", "best top-1 %"]
-    header += ["top-1 against the first row"] if compared else []
-    header += ["paper's row", "paper's top-1 / top-5 %", "difference"] if imagenet else []
-    header += ["images/s", "state"]
+    compared, shared = len(groups) > 1, words.common(groups)
+    header = ["run", "what sets it apart" if compared else "what it was", "seeds", "top-1 %"]
+    header += ["against the first row"] if compared else []
+    header += ["top-5 %", "loss", "best top-1 %", "images/s", "state"]
     rows = []
     for group in groups:
         what = words.label(group, shared) if compared else ", ".join(words.phrases(group.runs[0]))
-        row = [group.name, what, str(len(group.runs))]
-        row += [measured(group.mean(score), group.spread(score), digits) for score, digits in (("top1", 2), ("top5", 2), ("loss", 4))]
-        row.append(_best(group))
+        row = [group.name, what, str(len(group.runs)), _measured(group, "top1")]
         row += [_against(group, groups[0])] if compared else []
-        row += _beside_paper(group) if imagenet else []
-        row += [_speed(group), _state(group)]
-        rows.append(row)
+        row += [_measured(group, "top5"), _measured(group, "loss", digits=4)]
+        rows.append(row + [_best(group), _speed(group), _state(group)])
     return header, rows
 
 
-def measured(mean, spread=None, digits=2):
+def beside_paper(groups):
+    """(header, rows) of text: each group of runs on ImageNet and the paper's row that its flags stand for."""
+    header = ["run", "paper's row", "top-1 / top-5 %", "paper's top-1 / top-5 %", "difference"]
+    rows = []
+    for group in groups:
+        title, published, difference = _published(group)
+        ours = "{} / {}".format(_measured(group, "top1"), _measured(group, "top5"))
+        rows.append([group.name, title, ours, published, difference])
+    return header, rows
+
+
+def _measured(group, score, digits=2):
     """``98.33 ± 0.12``; a dash where nothing was measured."""
+    mean, spread = group.mean(score), group.spread(score)
     if mean is None:
         return "–"
-    return "{:.{d}f}".format(mean, d=digits) + ("" if spread is None else " ± {:.{d}f}".format(spread, d=digits))
+    text = "{:.{}f}".format(mean, digits)
+    return text if spread is None else text + " ± {:.{}f}".format(spread, digits)
 
 
 def _best(group):
@@ -71,7 +83,8 @@ def _against(group, first):
     return text + " ± {:.2f}".format(error)
 
 
-def _beside_paper(group):
+def _published(group):
+    """The nearest row's title and figures, and the difference from them."""
     rows, differences = words.nearest_rows(group.runs[0])
     if not rows:
         return ["none near", "–", "–"]
@@ -82,7 +95,8 @@ def _beside_paper(group):
     published = "{:.2f} / {}".format(score.top1, "–" if score.top5 is None else "{:.2f}".format(score.top5))
     if group.mean("top1") is None:
         return [title, published, "–"]
-    both = [group.mean("top1") - score.top1] + ([] if score.top5 is None else [group.mean("top5") - score.top5])
+    both = [group.mean("top1") - score.top1]
+    both += [] if score.top5 is None else [group.mean("top5") - score.top5]
     return [title, published, " / ".join("{:+.2f}".format(value) for value in both)]
 
 
@@ -108,4 +122,4 @@ def _count(number):
 def markdown(header, rows):
     """A table in Markdown."""
     lines = [header, ["---"] * len(header)] + rows
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines) + "\n"
+    return "".join("| {} |\n".format(" | ".join(cell.replace("|", "\\|") for cell in line)) for line in lines)

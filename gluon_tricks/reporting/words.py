@@ -2,22 +2,24 @@
 
 import re
 
-from .. import paper
-from ..config import FLAGS, spelling
+from .. import authors, paper
+from ..config import FLAGS, Config, needs, spelling
 from ..tricks.schedule import linear_scaling
 
 # Flags that `phrases` puts into words; any other one that is not at its default is spelled with its value.
-_WORDED = {
-    "model", "dtype", "num_epochs", "batch_size", "accumulate", "lr", "linear_scaling", "base_lr", "warmup_epochs", "warmup_lr",
-    "lr_mode", "lr_decay", "lr_decay_epoch", "lr_decay_period", "last_gamma", "no_wd", "label_smoothing", "smoothing_form",
-    "mixup", "mixup_alpha", "mixup_off_epoch", "mixup_partner", "teacher", "teacher_model", "temperature", "hard_weight",
-    "input_size", "fidelity", "seed", "classes", "synthetic",
-}  # fmt: skip
+_WORDED = set(
+    "model dtype input_size classes synthetic seed fidelity batch_size accumulate lr linear_scaling base_lr "
+    "num_epochs warmup_epochs lr_mode lr_decay lr_decay_epoch lr_decay_period last_gamma no_wd "
+    "label_smoothing smoothing_form mixup mixup_alpha mixup_off_epoch mixup_partner "
+    "teacher teacher_model temperature hard_weight".split()
+)
 # Flags that say no more than what a row's settings say in another way.
-_DERIVED = {
-    "batch_size", "accumulate", "lr", "linear_scaling", "base_lr", "lr_decay_period", "mixup", "teacher", "teacher_model", "fidelity",
-    "seed", "temperature", "hard_weight",
-}  # fmt: skip
+_DERIVED = set(
+    "seed fidelity batch_size accumulate lr linear_scaling base_lr lr_decay_period mixup teacher "
+    "teacher_model temperature hard_weight".split()
+)
+# Of the authors' values, those that are no form of a trick.
+_SCHEDULE = ("num_epochs", "lr_decay_epoch")
 _NETWORKS = {name: words for words, name in paper.MODELS.items()}
 
 
@@ -31,33 +33,48 @@ def network(model):
 
 def peak(run):
     """The learning rate after the warmup."""
-    flags = run.flags
-    return linear_scaling(run.layout.get("global_batch", 0), flags["base_lr"]) if flags["linear_scaling"] else flags["lr"]
+    if run.flags["linear_scaling"]:
+        return linear_scaling(run.layout.get("global_batch", 0), run.flags["base_lr"])
+    return run.flags["lr"]
 
 
 def phrases(run):
     """What a run was, as a list of phrases in the paper's words and order (sections 2.1, 3, 4, 5)."""
-    flags, batch = run.flags, run.layout.get("global_batch")
-    said = [network(flags["model"]), "{} x {} pixels".format(flags["input_size"], flags["input_size"]), "BS = {}".format(batch)]
-    said.append("learning rate {:g}{}".format(peak(run), " (linear scaling)" if flags["linear_scaling"] else ""))
+    flags = run.flags
+    said = [network(flags["model"]), "{0} x {0} pixels".format(flags["input_size"])]
+    said.append("BS = {}".format(run.layout.get("global_batch")))
+    scaled = " (linear scaling)" if flags["linear_scaling"] else ""
+    said.append("learning rate {:g}{}".format(peak(run), scaled))
     if flags["warmup_epochs"]:
         said.append("warmup of {:g} epochs".format(flags["warmup_epochs"]))
-    said += [words for name, words in (("last_gamma", "zero gamma"), ("no_wd", "no bias decay")) if flags[name]]
+    said += ["zero gamma"] if flags["last_gamma"] else []
+    said += ["no bias decay"] if flags["no_wd"] else []
     said += ["FP16"] if flags["dtype"] == "float16" else []
     said.append(_decay(flags))
     if flags["label_smoothing"]:
         said.append("label smoothing {:g}{}".format(flags["label_smoothing"], _form(flags["smoothing_form"])))
     if flags["teacher"]:
-        weight = "" if flags["hard_weight"] == -1 else ", hard weight {:g}".format(flags["hard_weight"])
-        said.append("distillation from {} (T = {:g}{})".format(flags["teacher"], flags["temperature"], weight))
+        how = "T = {:g}".format(flags["temperature"])
+        how += "" if flags["hard_weight"] == -1 else ", hard weight {:g}".format(flags["hard_weight"])
+        said.append("distillation from {} ({})".format(flags["teacher"], how))
     if flags["mixup_alpha"]:
-        off = ", off in the last {} epochs".format(flags["mixup_off_epoch"]) if flags["mixup_off_epoch"] else ""
-        said.append("mixup {:g}{}{}".format(flags["mixup_alpha"], off, _form(flags["mixup_partner"], "reverse")))
-    said.append("{} epochs".format(flags["num_epochs"]))
+        off = flags["mixup_off_epoch"]
+        how = ", off in the last {} epochs".format(off) if off else ""
+        said.append(
+            "mixup {:g}{}{}".format(flags["mixup_alpha"], how, _form(flags["mixup_partner"], "reverse"))
+        )
+    said.append("{} epoch{}".format(flags["num_epochs"], "" if flags["num_epochs"] == 1 else "s"))
+    return said + ["{} {}".format(spelling(name), _text(flags[name])) for name in _changed(flags, _WORDED)]
+
+
+def _changed(flags, known_otherwise):
+    """The flags that make a run another one, have an effect in it, and are not at their default."""
+    config = Config(**{name: flags[name] for name in FLAGS})
+    without_effect = {name for name, has_effect, _ in needs(config) if not has_effect}
     for name, known in FLAGS.items():
-        if name not in _WORDED and not known.metadata["free"] and not _same(flags[name], known.default):
-            said.append("{} {}".format(spelling(name), _text(flags[name])))
-    return said
+        if name not in known_otherwise and name not in without_effect and not known.metadata["free"]:
+            if not _same(flags[name], known.default):
+                yield name
 
 
 def _decay(flags):
@@ -74,11 +91,17 @@ def _form(value, authors="gluoncv"):
 
 
 def _text(value):
-    return ", ".join("{:g}".format(part) for part in value) if isinstance(value, (list, tuple)) else str(value)
+    if isinstance(value, (list, tuple)):
+        return ", ".join("{:g}".format(part) for part in value)
+    return str(value)
 
 
 def _same(one, other):
-    return list(one) == list(other) if isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)) else one == other
+    if isinstance(one, (list, tuple)):  # JSON knows no tuples
+        return list(one) == list(other)
+    if isinstance(one, float) or isinstance(other, float):
+        return abs(one - other) < 1e-9
+    return one == other
 
 
 def common(groups):
@@ -96,13 +119,11 @@ def label(group, shared):
 def nearest_rows(run, most=3):
     """The paper's rows nearest to a run: ``(rows, differences)``.
 
-    ``rows`` are rows of one and the same training (a run may stand in several tables); ``differences`` is a list of lines
-    ``flag: the run's instead of the paper's``, empty where the run is that row. ``([], [])`` where more than ``most`` differ.
+    ``rows`` are rows of one and the same training, which may stand in several tables; ``differences`` says
+    what is otherwise than in them, and is empty where the run is that row. ``([], [])`` where it is more than
+    ``most``.
     """
-    found = []
-    for row in paper.ROWS:
-        if row.score is not None:
-            found.append((_differences(run, row.settings), row))
+    found = [(_differences(run, row.settings), row) for row in paper.ROWS if row.score]
     least = min((differences for differences, _ in found), key=len)
     if len(least) > most:
         return [], []
@@ -110,22 +131,19 @@ def nearest_rows(run, most=3):
 
 
 def _differences(run, settings):
-    ours = dict(run.flags, global_batch=run.layout.get("global_batch"), peak=peak(run), distilled=bool(run.flags["teacher"]))
-    lines = []
+    flags, batch = run.flags, run.layout.get("global_batch")
+    ours = dict(flags, global_batch=batch, peak=peak(run), distilled=bool(flags["teacher"]))
+    forms, lines = {}, []
+    if flags["fidelity"] == "gluoncv":  # counts as one difference
+        forms = {name: form for name, form in authors.forms(flags["model"]).items() if name not in _SCHEDULE}
+        lines.append("the authors' forms (--fidelity gluoncv)")
     for name, theirs in settings.items():
-        if name.startswith("lr_decay") and run.flags["lr_mode"] != "step":
-            continue
-        if not _close(ours[name], theirs):
-            lines.append("{} {} instead of {}".format(name.replace("_", " "), _text(ours[name]), _text(theirs)))
-    for name, known in FLAGS.items():
-        if name in settings or known.metadata["free"] or name in _DERIVED:
-            continue
-        if not _same(run.flags[name], known.default) and run.flags[name] != paper.TRAINING_IMAGES:
-            lines.append("{} {}".format(spelling(name), _text(run.flags[name])))
+        idle = name.startswith("lr_decay") and flags["lr_mode"] != "step"
+        if not _same(ours[name], theirs) and not idle and forms.get(name) != ours[name]:
+            lines.append(
+                "{} {} instead of {}".format(name.replace("_", " "), _text(ours[name]), _text(theirs))
+            )
+    for name in _changed(flags, _DERIVED | set(settings)):
+        if forms.get(name) != flags[name] and flags[name] != paper.TRAINING_IMAGES:
+            lines.append("{} {}".format(spelling(name), _text(flags[name])))
     return lines
-
-
-def _close(one, other):
-    if isinstance(one, float) or isinstance(other, float):
-        return abs(one - other) < 1e-9
-    return _same(one, other)

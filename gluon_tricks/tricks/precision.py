@@ -6,7 +6,7 @@ and casts them to float16. BatchNorm's parameters and statistics stay float32, a
 
 import mxnet as mx
 
-MOST_ARRAYS = 100  # MXNet's multi_all_finite writes beyond its memory, and crashes, at more than 200
+MOST_ARRAYS = 100  # with more than 200, MXNet's multi_all_finite writes beyond its memory
 
 
 class LossScale:

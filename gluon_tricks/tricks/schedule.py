@@ -23,9 +23,9 @@ class LearningRate:
     - ``poly``: eta (1 - t / T)^2, as the authors' code;
     - ``constant``: eta.
 
-    ``counting="updates"`` is the authors' later code (from 2019): the n-th update, n from 1, takes the place of i and
-    of the batch, a stage of N updates falls over N - 1, and an epoch begins where ImageRecordIter's does, after
-    ceil(epoch x ``images`` / ``global_batch``) updates.
+    ``counting="updates"`` is the authors' later code (from 2019): the n-th update, n from 1, takes the place
+    of i and of the batch, a stage of N updates falls over N - 1, and an epoch begins where ImageRecordIter's
+    does, after ceil(epoch x ``images`` / ``global_batch``) updates.
     """
 
     peak: float

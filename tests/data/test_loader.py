@@ -1,3 +1,4 @@
+import dataclasses
 import gc
 import logging
 import os
@@ -209,6 +210,14 @@ def test_evaluation_images_are_those_of_the_transform_and_every_pass_is_the_same
                 np.testing.assert_array_equal(
                     batch[0][row], transform.apply(data, transform.sample(0, 0, [0]))
                 )
+
+
+@pytest.mark.parametrize("flags", [[], ["--synthetic", "20"]])
+def test_evaluation_images_are_float32_also_with_device_augment(records, flags):
+    config = config_of(records) if not flags else configuration.parse(flags + ["--input-size", str(SIZE)])
+    plain = [batch for batch, _ in evaluate(config, 8)[0]]
+    config = dataclasses.replace(config, device_augment=True)
+    assert_same([batch for batch, _ in evaluate(config, 8)[0]], plain)
 
 
 def test_eval_loader_knows_the_files_number_of_images(records):

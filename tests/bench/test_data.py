@@ -1,0 +1,83 @@
+import argparse
+import json
+import time
+
+import cv2
+import numpy as np
+import pytest
+
+from gluon_tricks import cli
+from gluon_tricks.bench import data
+from gluon_tricks.data.records import RecordWriter
+
+
+@pytest.fixture(scope="module")
+def records(tmp_path_factory):
+    path = str(tmp_path_factory.mktemp("records") / "some.rec")
+    with RecordWriter(path) as writer:
+        for key in range(40):
+            image = np.random.RandomState(key).randint(0, 256, (30, 40, 3)).astype(np.uint8)
+            writer.write(key, key, cv2.imencode(".jpg", image)[1].tobytes())
+    return path
+
+
+def bench(records, *arguments):
+    small = ["--images", "24", "--batch-size", "8", "--input-size", "16", "--rounds", "1"]
+    return cli.main(["bench", "data", "--rec", records] + small + list(arguments))
+
+
+@pytest.mark.slow
+def test_a_row_for_every_pipeline_and_number_of_threads(records, tmp_path, capfd):
+    path = tmp_path / "rows.json"
+    assert bench(records, "--json", str(path)) == 0
+    with open(path) as file:
+        rows = json.load(file)
+    pairs = [(row["pipeline"], row["threads"]) for row in rows]
+    assert sorted(pairs) == sorted((name, threads) for name in data.PIPELINES for threads in (1, 2))
+    for row in rows:
+        assert set(row) == {"pipeline", "threads", "images_per_second", "cpu_seconds_per_1000"}
+        assert row["images_per_second"] > 0
+    printed = capfd.readouterr().out
+    for text in ("loader_float32 : image_record_iter", "loader_uint8 : decode", "2 threads : 1"):
+        assert text in printed
+
+
+def test_only_the_pipelines_asked_for_are_measured(records, tmp_path):
+    path = tmp_path / "rows.json"
+    assert bench(records, "--threads", "2", "--pipelines", "decode,loader_uint8", "--json", str(path)) == 0
+    with open(path) as file:
+        rows = json.load(file)
+    assert [(row["pipeline"], row["threads"]) for row in rows] == [("decode", 2), ("loader_uint8", 2)]
+
+
+def test_a_measurement_counts_images_wall_and_cpu_time():
+    def pipeline(config, images):
+        while True:
+            end = time.process_time() + 0.01
+            while time.process_time() < end:
+                pass
+            yield 4
+
+    images, wall, cpu = data.timed(pipeline, argparse.Namespace(batch_size=4), 20)
+    assert images == 20
+    assert 0.045 < cpu < 0.1 and wall >= cpu * 0.8
+
+
+@pytest.mark.parametrize(
+    "arguments, named",
+    [
+        (["--threads", "x"], "--threads 'x'"),
+        (["--threads", "0"], "--threads"),
+        (["--pipelines", "fastest"], "--pipelines fastest"),
+        (["--color-form", "paper", "--pipelines", "image_record_iter"], "--color-form"),
+    ],
+)
+def test_wrong_input_is_one_line_that_names_it(records, capfd, arguments, named):
+    assert bench(records, *arguments) == 2
+    error = capfd.readouterr().err
+    assert named in error and error.count("\n") == 1
+
+
+def test_a_missing_file_is_named(capfd):
+    assert bench("/nowhere/a.rec", "--pipelines", "decode", "--threads", "1") == 2
+    assert "/nowhere/a.rec" in capfd.readouterr().err

@@ -1,0 +1,203 @@
+"""What to load: every form gives the same answers, and what is none of them gets one clear message."""
+
+import json
+import os
+import shutil
+
+import mxnet as mx
+import numpy as np
+import pytest
+
+from gluon_tricks import config as flags
+from gluon_tricks.deploy import manifest as manifests
+from gluon_tricks.deploy.classifier import open_classifier
+from gluon_tricks.errors import UserError
+from gluon_tricks.export import export
+
+FORMS = ("symbol", "onnx", "int8")
+
+
+@pytest.fixture(scope="module")
+def params(network, tmp_path_factory):
+    path = str(tmp_path_factory.mktemp("params") / "net.params")
+    network("cifar_resnet20_v1").save_parameters(path)
+    return path
+
+
+def opened(params, **given):
+    return open_classifier(params, model="cifar_resnet20_v1", classes=5, **given)
+
+
+@pytest.fixture(scope="module")
+def run_folder(params, tmp_path_factory):
+    """A run's folder as training leaves it, with two checkpoints of which the older one is the best."""
+    import hashlib
+
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    config = flags.Config(model="cifar_resnet20_v1", classes=5, input_size=32, crop_ratio=1.0, synthetic=8)
+    for step in (3, 6):
+        checkpoint = folder / "checkpoints" / "step-{:08d}".format(step)
+        checkpoint.mkdir(parents=True)
+        arrays = mx.nd.load(params)
+        mx.nd.save(
+            str(checkpoint / "net.params"),
+            {name: array * (1 if step == 3 else 0.5) for name, array in arrays.items()},
+        )
+        digest = hashlib.sha256((checkpoint / "net.params").read_bytes()).hexdigest()
+        best = dict(step=3, epoch=0, top1=90.0, top5=100.0, loss=0.5, images=8)
+        (checkpoint / "state.json").write_text(
+            json.dumps(dict(format=1, step=step, best=best, sha256={"net.params": digest}))
+        )
+    (folder / "best").symlink_to("checkpoints/step-00000003")
+    (folder / "config.json").write_text(
+        json.dumps(dict(version="0", flags=json.loads(flags.to_json(config))))
+    )
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def folder(params, tmp_path_factory):
+    """An export whose forms were written, but not run by other processes as test_export does."""
+    from gluon_tricks.deploy import graph as graphs
+    from gluon_tricks.deploy import onnx
+
+    path = tmp_path_factory.mktemp("export")
+    model = opened(params)
+    graph = graphs.with_softmax(graphs.trace(model.net))
+    graphs.save(graph, *(str(path / name) for name in manifests.FILES["symbol"]))
+    onnx.convert(graph, str(path / "model.onnx"), (3, 32, 32))
+    (path / "labels.txt").write_text("".join("name {}\n".format(i) for i in range(5)))
+    manifests.write(str(path), dict(
+        model=model.model, classes=5, input_size=32, crop_ratio=0.875, rgb_mean=[1, 2, 3], rgb_std=[4, 5, 6],
+        options=dict(preprocess=False, softmax=True, fold_bn=False), measured=None,
+        formats=dict(symbol={}, onnx={}),
+    ))  # fmt: skip
+    return str(path)
+
+
+def test_a_parameter_file_gives_the_networks_logits(params, network, images):
+    model = opened(params, rgb_mean=(1.0, 2.0, 3.0))
+    np.testing.assert_array_equal(
+        model.predict(images), network("cifar_resnet20_v1")(mx.nd.array(images)).asnumpy()
+    )
+    assert (model.kind, model.classes, model.rgb_mean, model.label(2)) == ("gluon", 5, (1.0, 2.0, 3.0), "2")
+    assert model.input_size == 32  # what networks for CIFAR are made for
+
+
+def test_a_run_gives_its_best_or_its_last_parameters(run_folder, params, images):
+    best = open_classifier(run_folder)
+    np.testing.assert_array_equal(best.predict(images), opened(params).predict(images))
+    assert (best.step, best.input_size, best.crop_ratio, best.measured["top1"]) == (3, 32, 1.0, 90.0)
+    last = open_classifier(run_folder, params="last")
+    assert last.step == 6 and last.measured is None
+    assert not np.array_equal(last.predict(images), best.predict(images))
+
+
+def test_a_checkpoint_and_its_parameter_file_know_their_run(run_folder, images):
+    expected = open_classifier(run_folder).predict(images)
+    for path in (
+        "checkpoints/step-00000003",
+        "best",
+        "best/net.params",
+        "checkpoints/step-00000003/net.params",
+    ):
+        np.testing.assert_array_equal(
+            open_classifier(os.path.join(run_folder, path)).predict(images), expected
+        )
+
+
+@pytest.mark.parametrize("path", ["", "model-0000.params", "model-symbol.json"])
+def test_an_export_gives_the_logits_and_its_labels(folder, params, images, path):
+    model = open_classifier(os.path.join(folder, path))
+    np.testing.assert_array_equal(model.predict(images), opened(params).predict(images))
+    assert (model.kind, model.label(2), model.rgb_std) == ("symbol", "name 2", [4, 5, 6])
+
+
+@pytest.mark.parametrize("path, format", [("", "onnx"), ("model.onnx", None)])
+def test_an_onnx_form_gives_the_logits(folder, params, images, path, format):
+    model = open_classifier(os.path.join(folder, path), format=format)
+    expected = opened(params).predict(images)
+    np.testing.assert_allclose(model.predict(images), expected, atol=1e-4 * np.abs(expected).max())
+    assert model.kind == "onnx"
+
+
+def test_an_onnx_file_alone_says_its_classes_and_size(folder, tmp_path, images):
+    shutil.copy(os.path.join(folder, "model.onnx"), tmp_path / "alone.onnx")
+    model = open_classifier(str(tmp_path / "alone.onnx"), crop_ratio=0.5)
+    assert (model.classes, model.input_size, model.crop_ratio, model.predict(images).shape) == (
+        5,
+        32,
+        0.5,
+        (4, 5),
+    )
+    with pytest.raises(UserError, match="--classes 7: but .*alone.onnx says 5"):
+        open_classifier(str(tmp_path / "alone.onnx"), classes=7)
+
+
+def test_labels_of_another_number_are_refused(params, tmp_path):
+    (tmp_path / "names.txt").write_text("a\nb\n")
+    with pytest.raises(UserError, match="names.txt: has 2 labels, but the model has 5 classes"):
+        opened(params, labels=str(tmp_path / "names.txt"))
+
+
+def test_images_of_a_wrong_shape_or_type_are_refused(params, folder, images):
+    for model in (opened(params), open_classifier(folder), open_classifier(folder, format="onnx")):
+        for wrong in (images[0], images[:, :1], images.astype(np.float64), images.transpose(0, 2, 3, 1)):
+            with pytest.raises(UserError, match="takes float32 images"):
+                model.predict(wrong)
+    with pytest.raises(UserError, match=r"cannot compute images of shape \(4, 3, 16, 16\)"):
+        open_classifier(folder, format="onnx").predict(images[:, :, ::2, ::2])
+
+
+def test_what_cannot_be_loaded_gets_one_clear_message(params, run_folder, folder, tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "picture.png").write_bytes(b"\x89PNG")
+    (tmp_path / "text.onnx").write_text("hello")
+    (tmp_path / "damaged.params").write_bytes(open(params, "rb").read()[:1000])
+    for path, given, message in [
+        (tmp_path / "nowhere", {}, "there is no such model"),
+        (tmp_path / "empty", {}, "holds no run"),
+        (tmp_path / "picture.png", {}, "is neither a .params nor an .onnx file"),
+        (tmp_path / "text.onnx", {}, "text.onnx: onnxruntime cannot run it"),
+        (tmp_path / "damaged.params", dict(model="cifar_resnet20_v1", classes=5), "damaged"),
+        (params, {}, "of which network.* give --model and --classes"),
+        (params, dict(model="cifar_resnet20_v1"), "give --classes"),
+        (params, dict(model="cifar_resnet20_v1", classes=6), "is for 5 classes, not 6"),
+        (params, dict(model="mobilenet0.25", classes=5), "does not fit"),
+        (run_folder, dict(model="mobilenet0.25"), "--model mobilenet0.25: but .* says cifar_resnet20_v1"),
+        (folder, dict(input_size=64), "--input-size 64: but .* says 32"),
+        (folder, dict(format="int8"), "has no form int8, but symbol, onnx"),
+        (run_folder, dict(format="onnx"), "--format onnx asks for a form of an exported folder"),
+    ]:
+        with pytest.raises(UserError, match=message):
+            open_classifier(str(path), **given)
+
+
+def test_damaged_folders_are_refused_naming_the_file(run_folder, folder, tmp_path):
+    run = shutil.copytree(run_folder, str(tmp_path / "run"), symlinks=True)
+    with open(os.path.join(run, "best", "net.params"), "r+b") as file:
+        file.seek(5000)
+        file.write(b"other")
+    with pytest.raises(UserError, match="best is damaged: net.params"):
+        open_classifier(run)
+    with open(os.path.join(run, "config.json"), "w") as file:
+        file.write("{")
+    with pytest.raises(UserError, match="config.json: damaged"):
+        open_classifier(os.path.join(run, "checkpoints", "step-00000006"))
+    export_copy = shutil.copytree(folder, str(tmp_path / "export"))
+    with open(os.path.join(export_copy, "model-0000.params"), "ab") as file:
+        file.write(b"!")
+    with pytest.raises(UserError, match="model-0000.params: damaged"):
+        open_classifier(export_copy)
+
+
+def test_a_run_without_a_checkpoint_says_so(run_folder, tmp_path):
+    (tmp_path / "run").mkdir()
+    shutil.copy(os.path.join(run_folder, "config.json"), tmp_path / "run")
+    with pytest.raises(UserError, match="has no whole checkpoint yet"):
+        open_classifier(str(tmp_path / "run"))
+
+
+def test_an_export_is_not_exported_again(folder, tmp_path):
+    with pytest.raises(UserError, match="is exported already"):
+        export(open_classifier(folder), str(tmp_path / "out"))

@@ -1,0 +1,242 @@
+"""Each recipe is its row: its flags are the row's settings, and it trains, here two steps on small images."""
+
+import json
+import os
+import shlex
+import stat
+import subprocess
+import sys
+
+import pytest
+
+from gluon_tricks import config as flags
+from gluon_tricks import paper
+from gluon_tricks.tricks.schedule import linear_scaling
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+RECIPES = os.path.join(ROOT, "recipes")
+NAMES = [row.recipe for row in paper.ROWS]
+OWN = [row.recipe for row in paper.ROWS if not row.same_run_as]
+SHARED = {"launch", "demo_digits", "ablation_digits"}
+# What makes a recipe small enough for a test; the last of a flag wins.
+SMALL = (
+    "--num-gpus 0 --cpu-contexts 1 --batch-size 2 --dtype float32 --max-steps 2 --classes 4 --input-size 33 "
+    "-j 1 --log-interval 1".split()
+)
+VARIABLES = ("GPUS", "NP", "HOSTS", "LAUNCHER", "ACCUMULATE", "RUNS", "DATA", "THREADS")
+
+
+def script(name):
+    return os.path.join(RECIPES, name + ".sh")
+
+
+def run(name, *more, **variables):
+    environment = {key: value for key, value in os.environ.items() if key not in VARIABLES}
+    environment = dict(environment, PYTHON=sys.executable, **variables)
+    command = [script(name)] + list(more)
+    return subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=300)
+
+
+def before_path(folder):
+    """The search path with a folder of stand-ins at its head."""
+    return "{}:{}".format(folder, os.environ["PATH"])
+
+
+def arguments(name, *more, **variables):
+    """What the recipe gives to `gluon-tricks train`."""
+    words = shlex.split(run(name, *more, LAUNCHER="print", **variables).stdout)
+    assert words[:4] == [sys.executable, "-m", "gluon_tricks", "train"]
+    return words[4:]
+
+
+def test_every_row_has_a_script_and_every_script_a_row():
+    scripts = {name[:-3] for name in os.listdir(RECIPES) if name.endswith(".sh")}
+    assert scripts - SHARED == set(NAMES)
+    for name in scripts:
+        assert os.stat(script(name)).st_mode & stat.S_IXUSR, name
+
+
+def test_a_recipe_is_short_and_says_first_what_it_is():
+    for row in paper.ROWS:
+        with open(script(row.recipe)) as file:
+            lines = file.read().splitlines()
+        assert len(lines) <= 15 and lines[0] == "#!/usr/bin/env bash"
+        assert lines[1].startswith("# " + row.title)
+        if row.score:
+            assert "top-1 {:.2f} %, top-5 {:.2f} %".format(*row.score[:2]) in lines[1]
+        assert "8 V100, {} images a step".format(row.settings["global_batch"]) in lines[2]
+        assert ("{:.1f} hours".format(row.hours) if row.hours else "hours not published") in lines[2]
+        assert not row.needs or "# First: recipes/{}.sh".format(row.needs) in lines
+        assert lines[-1].endswith('"$@"')
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_recipes_flags_are_its_rows_settings(name):
+    row = paper.row_of(name)
+    given = arguments(name, DATA="/data", RUNS="/runs")
+    config = flags.parse(given)
+    batch = config.batch_size * config.num_gpus * config.accumulate
+    peak = linear_scaling(batch, config.base_lr) if config.linear_scaling else config.lr
+    found = dict(vars(config), global_batch=batch, peak=peak, distilled=bool(config.teacher))
+    assert {key: found[key] for key in row.settings} == row.settings
+    # Whatever the row does not speak of is at its default, the paper's, or says where and how to run.
+    derived = {"batch_size", "lr", "linear_scaling", "mixup", "teacher"}
+    for key in set(flags.FLAGS) - set(row.settings) - derived:
+        assert flags.FLAGS[key].metadata["free"] or found[key] == flags.FLAGS[key].default
+    assert (config.num_gpus, config.kvstore, config.resume) == (8, "device", "auto")
+    assert config.rec_train == "/data/train.rec"
+    assert config.save_dir == "/runs/" + (row.same_run_as or name)
+    assert config.teacher == ("/runs/" + row.needs if row.needs else "")
+
+
+def test_the_batch_stays_the_rows_on_other_machines():
+    one_gpu = flags.parse(arguments("table6_resnet50_v1d_mixup", GPUS="1", ACCUMULATE="16"))
+    assert (one_gpu.num_gpus, one_gpu.accumulate, one_gpu.batch_size) == (1, 16, 64)
+    cpu = flags.parse(arguments("table2_mobilenet_baseline", GPUS="0"))
+    assert (cpu.num_gpus, cpu.batch_size) == (0, 256)
+    refused = run("table2_mobilenet_baseline", GPUS="3")
+    assert refused.returncode == 2
+    assert "256 images a step cannot be shared out evenly among 3 parts" in refused.stderr
+
+
+def test_horovod_starts_a_worker_a_gpu_with_its_share_of_the_batch(tmp_path):
+    stub = tmp_path / "horovodrun"
+    stub.write_text('#!/bin/sh\nprintf "%s\\n" "$OMP_NUM_THREADS" "$MXNET_SAFE_ACCUMULATION" "$@"\n')
+    stub.chmod(0o755)
+    variables = dict(LAUNCHER="horovod", NP="32", HOSTS="a:8,b:8,c:8,d:8", THREADS="4")
+    variables.update(OMP_NUM_THREADS="", MXNET_SAFE_ACCUMULATION="", PATH=before_path(tmp_path))
+    out = run("table6_resnet50_v1d_mixup", "--seed", "3", **variables)
+    words = out.stdout.splitlines()
+    assert words[:6] == ["1", "1", "-np", "32", "-H", "a:8,b:8,c:8,d:8"], out.stderr
+    assert words[6:10] == [sys.executable, "-m", "gluon_tricks", "train"]
+    given = dict(zip(words, words[1:]))
+    for name, value in {"--kvstore": "horovod", "--num-gpus": "1", "--batch-size": "32", "-j": "4"}.items():
+        assert given[name] == value
+    assert words[-2:] == ["--seed", "3"]
+
+
+def test_an_unknown_launcher_is_named():
+    refused = run("table2_mobilenet_baseline", LAUNCHER="slurm")
+    assert refused.returncode == 2 and "LAUNCHER=slurm is none of" in refused.stderr
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Two small RecordIO files of noise."""
+    import cv2
+    import numpy as np
+
+    from gluon_tricks.data.records import RecordWriter
+
+    folder = tmp_path_factory.mktemp("data")
+    random = np.random.RandomState(0)
+    for name, count in (("train", 8), ("val", 2)):
+        with RecordWriter(str(folder / (name + ".rec"))) as writer:
+            for key in range(count):
+                image = random.randint(0, 256, (40, 40, 3)).astype(np.uint8)
+                writer.write(key, key % 4, cv2.imencode(".png", image)[1].tobytes())
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def teacher(data, tmp_path_factory):
+    """A trained run of a small network: the recipes' own teachers are tested as recipes."""
+    folder = str(tmp_path_factory.mktemp("runs") / "teacher")
+    return train(["--model", "mobilenet0.25", "--data-dir", data, "--save-dir", folder] + SMALL)
+
+
+def train(given):
+    from gluon_tricks.training.run import Run
+
+    run = Run(flags.parse(given))
+    try:
+        assert run.train() == 0
+    finally:
+        run.close()
+    return run.config.save_dir
+
+
+@pytest.fixture
+def inception_for_small_images(monkeypatch):
+    """Its last pooling takes 8 x 8, which 299 x 299 images give; the mean over all places is the same."""
+    from mxnet.gluon import nn
+
+    from gluon_tricks import models
+
+    build = models.get_model
+
+    def get_model(name, **options):
+        net = build(name, **options)
+        if name == "inceptionv3":
+            children = net.features._children
+            key = [key for key, child in children.items() if isinstance(child, nn.AvgPool2D)][-1]
+            children[key] = nn.GlobalAvgPool2D()
+        return net
+
+    monkeypatch.setattr(models, "get_model", get_model)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", OWN)
+def test_a_recipe_trains(name, data, teacher, tmp_path, monkeypatch, inception_for_small_images):
+    from gluon_tricks.training import checkpoint
+
+    # Hundreds of megabytes a recipe; checkpoints have their own tests.
+    monkeypatch.setattr(checkpoint, "save", lambda *arguments: None)
+    row = paper.row_of(name)
+    small = SMALL + ["--data-dir", data]
+    small += ["--input-size", "75"] if row.network == "Inception-V3" else []
+    small += ["--teacher", teacher] if row.needs else []
+    folder = train(arguments(name, *small, RUNS=str(tmp_path)))
+    with open(os.path.join(folder, "log.jsonl")) as file:
+        logged = [json.loads(line) for line in file]
+    assert [record["step"] for record in logged if record["event"] == "train"] == [1, 2]
+    assert all(0 < record["loss"] < float("inf") for record in logged)
+
+
+@pytest.mark.slow
+def test_a_recipe_typed_again_goes_on(data, tmp_path):
+    small = SMALL + ["--data-dir", data, "--model", "mobilenet0.25"]
+    for steps in (2, 4):
+        out = run("table6_mobilenet_mixup", *small, RUNS=str(tmp_path))
+        assert out.returncode == 0, out.stderr
+        assert "stopped after step {} of".format(steps) in out.stdout
+
+
+def test_the_ablation_is_table_6_with_three_seeds_a_rung(tmp_path):
+    """With a stand-in for Python that writes down what it is asked for; docs/ablation.md has a real run."""
+    stub = tmp_path / "python"
+    # A run's folder has to be there for the report's pattern to find it.
+    make_folder = 'while (($# > 1)); do if [ "$1" = --save-dir ]; then mkdir -p "$2"; fi; shift; done\n'
+    stub.write_text('#!/bin/bash\necho "$*" >> "$ASKED"\n' + make_folder)
+    stub.chmod(0o755)
+    asked, runs = tmp_path / "asked", str(tmp_path / "runs")
+    variables = dict(RUNS=runs, ASKED=str(asked), JOBS="1", PATH=before_path(tmp_path))
+    out = run("ablation_digits", "--wd", "0", **variables)
+    assert out.returncode == 0, out.stderr
+    commands = [line.split()[2:] for line in asked.read_text().splitlines()]  # without -m gluon_tricks
+    assert commands[0] == ["prepare", "digits", runs + "/data"]
+    rungs = ["efficient", "cosine", "smoothing", "distill", "mixup", "distill_mixup", "longer"]
+    folders = ["{}/{}-{}".format(runs, rung, seed) for rung in rungs for seed in range(3)]
+    assert commands[-1] == ["report"] + folders + ["-o", runs + "/report"]
+
+    configs = {config.save_dir: config for config in (flags.parse(words[1:]) for words in commands[1:-1])}
+    teachers = [runs + "/teachers/smoothing", runs + "/teachers/mixup"]
+    assert list(configs)[:2] == teachers and set(configs) == set(teachers + folders)
+    assert all(config.wd == 0 for config in configs.values())
+    of_seed_1 = [configs["{}/{}-1".format(runs, rung)] for rung in rungs]
+    efficient, cosine, smoothing, distill, mixup, both, longer = of_seed_1
+    quarters = "--lr-decay-epoch: 1,2,3 -> 30,60,90"
+    assert flags.differences(efficient, cosine) == ["--lr-mode: step -> cosine", quarters]
+    assert flags.differences(cosine, smoothing) == ["--label-smoothing: 0.0 -> 0.1"]
+    assert flags.differences(smoothing, distill) == ["--teacher:  -> " + teachers[0]]
+    assert flags.differences(smoothing, mixup)[:1] == ["--num-epochs: 4 -> 7"]
+    assert flags.differences(smoothing, mixup)[1:] == ["--mixup: False -> True", "--mixup-alpha: 0.0 -> 0.2"]
+    assert flags.differences(mixup, both) == ["--teacher:  -> " + teachers[1]]
+    assert flags.differences(smoothing, longer) == ["--num-epochs: 4 -> 7"]
+    for teacher, student in zip(teachers, (smoothing, mixup)):
+        model, seed = flags.differences(configs[teacher], student)
+        assert (model, seed) == ("--model: resnet34_v1d -> resnet18_v1d", "--seed: 0 -> 1")
+    first, second, third = [configs["{}/mixup-{}".format(runs, seed)] for seed in range(3)]
+    assert flags.differences(first, second) == ["--seed: 0 -> 1"]
+    assert flags.differences(first, third) == ["--seed: 0 -> 2"]
