@@ -14,7 +14,8 @@ SHELL := /bin/bash
 
 # What a user may set: make PYTHON=python3.10 demo, make ARGS="-k mixup" test-fast, make WHEELS=DIR test
 PYTHON ?=
-THREADS ?= 2
+THREADS ?= 1
+JOBS ?= 2
 ROUNDS ?= 50
 ARGS ?=
 WHEELS ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/gluon_tricks
@@ -22,7 +23,7 @@ WHEELS ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/gluon_tricks
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip -qq --no-input --disable-pip-version-check
-PYTEST := PATH="$(CURDIR)/$(BIN):$$PATH" OMP_NUM_THREADS=$(THREADS) $(BIN)/python -m pytest
+PYTEST := PATH="$(CURDIR)/$(BIN):$$PATH" OMP_NUM_THREADS=$(THREADS) $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 HOROVOD := horovod==0.28.1
 HOROVOD_WHEELS := $(WHEELS)/horovod-0.28.1-mxnet-1.9.1-gloo
 
@@ -40,7 +41,7 @@ help:
 	make clean       remove .venv and what Python and its tools left behind; runs stay
 	Settings, before any of them:
 	make PYTHON=python3.11 ...    the Python to use: 3.8, 3.9, 3.10 or 3.11
-	make THREADS=4 ...            threads of MXNet in the tests (2)
+	make JOBS=4 ...               test processes at a time (2), each with THREADS=1 threads of MXNet
 	make ARGS="-k mixup" ...      more arguments for pytest, or for the demo's recipe
 	END
 

@@ -68,6 +68,15 @@ def _backend(text):
     return "native" if text == "mxnet" else text  # GluonCV's name for it
 
 
+def _kvstore(text):
+    if text == "dist_async":
+        raise argparse.ArgumentTypeError(
+            "dist_async updates the parameters on the servers, out of step, without the learning rate's schedule and with an optimizer "
+            "that travels as a pickle: use dist_sync"
+        )
+    return text
+
+
 def _loss_scale(text):
     if text == "dynamic":
         return text
@@ -176,9 +185,14 @@ class Config:
                               section="5.3", group=TRICKS)  # fmt: skip
 
     # devices and workers
-    num_gpus: int = flag(0, "GPUs of this process; 0: CPU", type=int, free=True, group=DEVICES)
+    num_gpus: int = flag(0, "GPUs of this process; 0: CPU. A Horovod worker takes one, that of its number on its host", type=int, free=True,
+                         group=DEVICES)  # fmt: skip
     cpu_contexts: int = flag(0, "train on this many CPU contexts as if they were GPUs", type=int, free=True, group=DEVICES)
-    kvstore: str = flag("device", "how gradients travel", choices=("local", "device"), free=True, group=DEVICES)
+    kvstore: str = flag("device", "how gradients travel: within this process (local, device), over MXNet's parameter server (dist_sync, "
+                        "dist_device_sync), or between Horovod's workers", type=_kvstore,
+                        choices=("local", "device", "dist_sync", "dist_device_sync", "horovod"), free=True, group=DEVICES)  # fmt: skip
+    gradient_compression: str = flag("none", "Horovod: fp16 sends gradients as float16", choices=("none", "fp16"), group=DEVICES)
+    stall_timeout: int = flag(120, "seconds that a worker waits for the others before it gives up", type=int, free=True, group=DEVICES)
 
     # run
     fidelity: str = flag("paper", "gluoncv selects the authors' form wherever it differs from the paper's", choices=("paper", "gluoncv"))
@@ -303,7 +317,7 @@ def _check_ranges(config):
             raise ConfigError("{} is {}, but has to be finite".format(spelling(name), _text(value)))
     at_least = dict(
         classes=1, input_size=1, num_epochs=1, batch_size=1, accumulate=1, num_data_workers=1, keep_checkpoints=1, val_frequency=1,
-        log_interval=1, max_skipped=1, synthetic=0, num_training_samples=0, max_bad_records=0, num_gpus=0, cpu_contexts=0,
+        stall_timeout=1, log_interval=1, max_skipped=1, synthetic=0, num_training_samples=0, max_bad_records=0, num_gpus=0, cpu_contexts=0,
         save_frequency=0, save_interval=0, max_steps=0, resume_epoch=0, mixup_off_epoch=0, lr_decay_period=0, warmup_epochs=0,
         warmup_lr=0, wd=0, mixup_alpha=0, pca_noise=0, seed=0,
     )  # fmt: skip
@@ -379,6 +393,8 @@ def needs(config):
         ("loss_scale", config.dtype == "float16", "--dtype float16"),
         ("max_skipped", config.dtype == "float16", "--dtype float16"),
         ("resume_epoch", config.resume_params, "--resume-params"),
+        ("gradient_compression", config.kvstore == "horovod" or config.gradient_compression == "none", "--kvstore horovod"),
+        ("stall_timeout", config.kvstore == "horovod" or config.kvstore.startswith("dist"), "--kvstore horovod or dist_sync"),
     ]
 
 

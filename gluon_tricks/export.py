@@ -150,7 +150,7 @@ def _write(model, folder, formats, options, rec_val, calibration):
             classes=model.classes,
             input_size=model.input_size,
             crop_ratio=model.crop_ratio,
-            resize_shorter_edge=round(model.input_size / model.crop_ratio),
+            resize_shorter_edge=max(model.input_size, round(model.input_size / model.crop_ratio)),
             rgb_mean=list(model.rgb_mean),
             rgb_std=list(model.rgb_std),
             options=options._asdict(),

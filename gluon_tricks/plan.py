@@ -7,6 +7,9 @@ from . import authors, paper
 from . import config as flags
 from .errors import UserError
 
+# Where launchers tell a process how many workers there are.
+LAUNCHERS = ("HOROVOD_SIZE", "OMPI_COMM_WORLD_SIZE", "DMLC_NUM_WORKER")
+
 
 def add_arguments(parser):
     flags.add_arguments(parser)
@@ -63,9 +66,7 @@ class Plan:
         from .training.run import learning_rate
 
         self.config = config
-        devices = max(1, config.num_gpus, config.cpu_contexts)
-        workers = workers or int(os.environ.get("HOROVOD_SIZE", "1"))
-        self.layout = Layout(config.batch_size, devices, config.accumulate, workers)
+        self.layout = Layout(config.batch_size, accumulate=config.accumulate, **spread(config, workers))
         self.images, self.images_from = images_of(config)
         self.steps_per_epoch = steps_in(config, self.images, self.layout.global_batch)
         self.total_steps = config.num_epochs * self.steps_per_epoch
@@ -122,6 +123,19 @@ class Plan:
         axes.set(xlim=(0, self.config.num_epochs), ylim=(0, None))
         axes.grid(alpha=0.3)
         figure.savefig(path, dpi=120)
+
+
+def spread(config, workers=0):
+    """{devices of a worker, workers} of a launch; a Horovod worker has one device, however many --num-gpus."""
+    devices = max(1, config.num_gpus, config.cpu_contexts)
+    if config.kvstore in ("local", "device"):
+        if workers > 1:
+            raise UserError("--workers {} needs --kvstore horovod or dist_sync".format(workers))
+        return dict(devices=devices, workers=1)
+    launched = [os.environ[name] for name in LAUNCHERS if name in os.environ]
+    return dict(
+        devices=1 if config.kvstore == "horovod" else devices, workers=workers or int((launched or [1])[0])
+    )
 
 
 def images_of(config):

@@ -9,9 +9,23 @@ import argparse
 import pytest
 
 # The digits as they are, without what would spoil them (mirroring) or do nothing (colour), and a small fast network.
-SMALL = dict(model="cifar_resnet20_v1", classes=10, input_size=32, crop_ratio=1.0, crop_area=(0.6, 1.0), flip=0.0, color_jitter=0.0,
-             pca_noise=0.0, batch_size=8, num_epochs=2, num_training_samples=64, num_data_workers=2, log_interval=3, lr=0.05,
-             lr_mode="cosine")  # fmt: skip
+SMALL = dict(
+    model="cifar_resnet20_v1",
+    classes=10,
+    input_size=32,
+    crop_ratio=1.0,
+    crop_area=(0.6, 1.0),
+    flip=0.0,
+    color_jitter=0.0,
+    pca_noise=0.0,
+    batch_size=8,
+    num_epochs=2,
+    num_training_samples=64,
+    num_data_workers=2,
+    log_interval=3,
+    lr=0.05,
+    lr_mode="cosine",
+)
 
 
 @pytest.fixture(scope="session")

@@ -352,13 +352,20 @@ def test_a_damaged_index_is_named(tmp_path):
 
 
 def test_gpus_and_workers_need_not_be_here(monkeypatch):
-    monkeypatch.delenv("HOROVOD_SIZE", raising=False)
+    for name in plan.LAUNCHERS:
+        monkeypatch.delenv(name, raising=False)
     command = "--num-training-samples 100000 --batch-size 16 --num-gpus 8 --accumulate 2 --linear-scaling"
     assert planned(command).layout.global_batch == 256
-    assert planned(command, workers=4).layout.global_batch == 1024
-    assert planned(command, workers=4).schedule.peak == pytest.approx(0.4)
+    servers = command + " --kvstore dist_sync"
+    assert planned(servers, workers=4).layout.global_batch == 1024
+    assert planned(servers, workers=4).schedule.peak == pytest.approx(0.4)
+    horovod = command + " --kvstore horovod"  # one device a worker
+    assert planned(horovod, workers=32).layout.global_batch == 1024
     monkeypatch.setenv("HOROVOD_SIZE", "2")
-    assert planned(command).layout.global_batch == 512
+    assert planned(horovod).layout.global_batch == 64
+    assert planned(command).layout.global_batch == 256
+    with pytest.raises(UserError, match="--workers 4 needs --kvstore"):
+        planned(command, workers=4)
 
 
 def test_synthetic_images_are_counted():

@@ -17,16 +17,27 @@ def test_the_tricks_in_your_own_loop_train():
     random = np.random.RandomState(0)
     labels = [mx.nd.array(random.permutation(8)) for _ in range(3)]
     # images that say their class: one row is bright
-    images = [mx.nd.array(np.eye(32)[y.asnumpy().astype(int) * 4][:, None, :, None] * np.ones((8, 3, 32, 32))) for y in labels]
+    images = [
+        mx.nd.array(np.eye(32)[y.asnumpy().astype(int) * 4][:, None, :, None] * np.ones((8, 3, 32, 32)))
+        for y in labels
+    ]
     names = dict(batches=list(zip(images, labels)))
     exec(code, names)
     assert names["step"] == 5 and np.isfinite(names["loss"].asnumpy()).all()
     assert names["trainer"].learning_rate == names["rate"](5) < names["rate"](3)
-    gammas = {p.wd_mult for name, p in names["net"].collect_params(".*gamma|.*weight").items() if name.endswith("gamma")}
+    gammas = {
+        p.wd_mult
+        for name, p in names["net"].collect_params(".*gamma|.*weight").items()
+        if name.endswith("gamma")
+    }
     assert gammas == {0.0}
 
 
-@pytest.mark.parametrize("text", sorted([README] + [p.read_text() for p in (ROOT / "docs").glob("*.md")], key=len), ids=lambda t: t[2:30])
+@pytest.mark.parametrize(
+    "text",
+    sorted([README] + [p.read_text() for p in (ROOT / "docs").glob("*.md")], key=len),
+    ids=lambda t: t[2:30],
+)
 def test_links_to_files_lead_somewhere(text):
     folder = ROOT if text == README else ROOT / "docs"
     for link in re.findall(r"\]\(([^)#]+)[^)]*\)", text):
@@ -49,12 +60,26 @@ def test_the_demo_trains_evaluates_exports_and_reports(tmp_path):
     program = tmp_path / "gluon-tricks"
     program.write_text('#!/bin/sh\nexec "{}" -m gluon_tricks "$@"\n'.format(sys.executable))
     program.chmod(0o755)
-    environment = dict(os.environ, PATH="{}:{}".format(tmp_path, os.environ["PATH"]), OUT=str(tmp_path / "demo"))
+    environment = dict(
+        os.environ, PATH="{}:{}".format(tmp_path, os.environ["PATH"]), OUT=str(tmp_path / "demo")
+    )
     environment.update(TEACHER="resnet18_v1d", STUDENT="cifar_resnet20_v1")
     small = "--num-training-samples 64 --num-epochs 1 --warmup-epochs 0 --last-gamma 0".split()
-    done = subprocess.run(["bash", str(ROOT / "recipes" / "demo_digits.sh")] + small, env=environment, capture_output=True, text=True, timeout=500)
+    done = subprocess.run(
+        ["bash", str(ROOT / "recipes" / "demo_digits.sh")] + small,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=500,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
-    for path in ("data/train.rec", "teacher/result.json", "student/result.json", "distilled/best/net.params", "report/report.html"):
+    for path in (
+        "data/train.rec",
+        "teacher/result.json",
+        "student/result.json",
+        "distilled/best/net.params",
+        "report/report.html",
+    ):
         assert (tmp_path / "demo" / path).exists(), path
         if path.startswith(("distilled", "report")):
             assert path in done.stdout.replace("\\", "/"), path

@@ -109,10 +109,9 @@ def test_horovod_starts_a_worker_a_gpu_with_its_share_of_the_batch(tmp_path):
     words = out.stdout.splitlines()
     assert words[:6] == ["1", "1", "-np", "32", "-H", "a:8,b:8,c:8,d:8"], out.stderr
     assert words[6:10] == [sys.executable, "-m", "gluon_tricks", "train"]
-    given = dict(zip(words, words[1:]))
-    for name, value in {"--kvstore": "horovod", "--num-gpus": "1", "--batch-size": "32", "-j": "4"}.items():
-        assert given[name] == value
-    assert words[-2:] == ["--seed", "3"]
+    config = flags.parse(words[10:])
+    assert (config.kvstore, config.num_gpus, config.batch_size, config.num_data_workers) == ("horovod", 1, 32, 4)
+    assert config.seed == 3 and config.mixup_alpha == 0.2
 
 
 def test_an_unknown_launcher_is_named():

@@ -84,7 +84,7 @@ def test_the_page_needs_no_other_file_and_no_network(tmp_path):
     write_run(tmp_path / "a")
     write_run(tmp_path / "b", "--mixup-alpha 0.2")
     assert report(str(tmp_path / "a"), str(tmp_path / "b"), output=tmp_path / "out") == 0
-    text = (tmp_path / "out" / "report.html").read_text()
+    text = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert len(re.findall(r'src="data:image/png;base64,', text)) == len(re.findall("<img", text)) == 4
     assert not re.findall(r'(?:src|href)="(?!data:)', text) and "<script" not in text and "://" not in text
     assert "gluon-tricks train &lt;&amp;&gt;" in text
@@ -96,7 +96,7 @@ def test_the_markdown_names_pictures_that_are_there(tmp_path):
     write_run(tmp_path / "a b")
     write_run(tmp_path / "a-b", "--no-wd")
     report(str(tmp_path / "a b"), str(tmp_path / "a-b"), output=tmp_path / "out")
-    named = re.findall(r"!\[[^]]*\]\(([^)]*)\)", (tmp_path / "out" / "report.md").read_text())
+    named = re.findall(r"!\[[^]]*\]\(([^)]*)\)", (tmp_path / "out" / "report.md").read_text(encoding="utf-8"))
     assert sorted(named) == sorted(pictures_in(tmp_path / "out")) and len(named) == len(set(named))
 
 
@@ -257,11 +257,23 @@ def test_flags_are_said_in_the_papers_words_and_order(tmp_path):
         "FP16",
         "cosine decay",
         "label smoothing 0.1",
-        "distillation from runs/big (T = 20)",
+        "distillation from big (T = 20)",
         "mixup 0.2",
         "120 epochs",
         "--flip 0.0",
     ]
+
+
+def test_a_teacher_is_called_by_its_network_where_that_is_known(tmp_path):
+    teacher = write_run(tmp_path / "big", "--model resnet34_v1d")
+    file = "runs/x.params --teacher-model resnet152_v1d --temperature 4 --hard-weight 0.5"
+    for name, given, said in (
+        ("a", teacher, "distillation from ResNet-34-D (big; T = 20)"),
+        ("b", file, "distillation from ResNet-152-D (x.params; T = 4, hard weight 0.5)"),
+        ("c", "resnet152_v1d", "distillation from ResNet-152-D (T = 20)"),
+    ):
+        write_run(tmp_path / name, "--teacher " + given)
+        assert said in words.phrases(read(str(tmp_path / name)))
 
 
 @pytest.mark.parametrize(
@@ -351,7 +363,7 @@ def test_runs_on_other_images_are_compared_among_themselves_alone(tmp_path, caps
     report(str(tmp_path / "digits"), str(tmp_path / "imagenet"), output=tmp_path / "out")
     digits, imagenet = page.by_data(find([str(tmp_path / "digits"), str(tmp_path / "imagenet")]))
     assert [run.name for run in digits + imagenet] == ["digits", "imagenet"]
-    text = (tmp_path / "out" / "report.md").read_text()
+    text = (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
     assert text.count("Beside the paper") == 1 and text.index("ImageNet-1k") < text.index("Beside the paper")
     assert "## 1,442 training images, 355 validation images, 1000 classes\n\nThese are not ImageNet's" in text
     assert "## ImageNet-1k (1,281,167 training images, 50,000 validation images)" in text

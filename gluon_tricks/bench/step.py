@@ -25,7 +25,11 @@ def main(args):
     """Print images a second of both and the median of their ratio over the rounds; the exit code is 0."""
     with tempfile.TemporaryDirectory() as folder:
         result = measure(args, folder)
-    print("loop {loop:.1f} images/s, bare {bare:.1f} images/s, ratio {ratio:.3f} (rounds: {low:.3f} to {high:.3f})".format(**result))
+    print(
+        "loop {loop:.1f} images/s, bare {bare:.1f} images/s, ratio {ratio:.3f} (rounds: {low:.3f} to {high:.3f})".format(
+            **result
+        )
+    )
     if args.json:
         with open(args.json, "w") as file:
             json.dump({name: result[name] for name in ("loop", "bare", "ratio")}, file)
@@ -37,10 +41,11 @@ def measure(args, folder):
     from ..training.run import Run
 
     images = args.batch_size * args.steps
-    config = flags.resolve(dict(
-        model=args.model, classes=1000, batch_size=args.batch_size, input_size=args.input_size, synthetic=images, num_epochs=10**6,
-        num_gpus=args.num_gpus, save_dir=os.path.join(folder, "run"), log_interval=args.steps, save_frequency=0, val_frequency=10**6,
-    ))  # fmt: skip
+    size = dict(model=args.model, batch_size=args.batch_size, input_size=args.input_size, num_gpus=args.num_gpus)
+    never = dict(num_epochs=10**6, save_frequency=0, val_frequency=10**6)
+    config = flags.resolve(
+        dict(size, synthetic=images, log_interval=args.steps, save_dir=os.path.join(folder, "run"), **never)
+    )
     run = Run(config)
     try:
         bare = BareLoop(run)

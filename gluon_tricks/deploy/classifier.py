@@ -78,7 +78,7 @@ def add_arguments(parser, forms=True):
         metavar="FILE",
         help="names of the classes, one a line [labels.txt of the export or the data]",
     )
-    group = parser.add_argument_group("for a bare .params or .onnx file, whose folder does not say")
+    group = parser.add_argument_group("what a bare .params or .onnx file does not say")
     flags.add_arguments(_Flat(group), only=NETWORK + PREPROCESSING)
 
 
@@ -115,7 +115,8 @@ def open_classifier(path, params="best", format=None, labels=None, **given):
         A file of class names instead of the one that is found.
     given : fields of :class:`gluon_tricks.config.Config`
         model, classes and the input's, for a file whose folder does not say them. Where it does, a different
-        value is an error.
+        value is an error; only the images of a network that is not exported may be made otherwise than in
+        training.
 
     Raises UserError where there is nothing, something else, or it is damaged.
     """
@@ -198,7 +199,8 @@ def _open_parameters(path, given):
         given.setdefault("input_size", models.input_size(given["model"]))
         config = flags.Config(**given)
     else:
-        _refuse_other(given, {name: getattr(config, name) for name in given}, path)
+        _refuse_other(given, {name: getattr(config, name) for name in NETWORK}, path)
+        config = dataclasses.replace(config, **given)
     options = {name: True for name in ("use_se", "use_gn", "batch_norm") if getattr(config, name)}
     net = models.get_model(config.model, classes=config.classes, **options)
     models.load_parameters(net, path, ctx=mx.cpu())

@@ -33,9 +33,11 @@ def convert(graph, path, input_shape, input_dtype="float32"):
         raise UserError(
             "this network has no ONNX form: {}".format(str(error).strip().splitlines()[0])
         ) from error
-    model = onnx.load(path)
-    clean(model)
-    onnx.checker.check_model(model, full_check=True)
+    model = clean(onnx.load(path))
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except Exception as error:  # the checker's and those of shape inference have no common base
+        raise UserError("this network has no valid ONNX form: {}".format(str(error).strip())) from error
     onnx.save(model, path)
 
 

@@ -60,10 +60,10 @@ def write(runs, folder):
     try:
         os.makedirs(folder, exist_ok=True)
         markdown, body = _contents(runs, folder)
-        with open(os.path.join(folder, "report.md"), "w") as file:
+        with open(os.path.join(folder, "report.md"), "w", encoding="utf-8") as file:
             file.write(markdown)
         page = os.path.join(folder, "report.html")
-        with open(page, "w") as file:
+        with open(page, "w", encoding="utf-8") as file:
             file.write(PAGE.format(title=_title(runs), style=STYLE, body=body))
     except OSError as error:
         reason = error.strerror or error

@@ -53,8 +53,8 @@ def all_curves(groups, path):
     _scale_loss(val_loss)
     _name(train_loss, "training loss (smoothing, mixup and distillation add to it)", "loss")
     _name(val_loss, "validation loss (cross entropy)", "loss")
-    _name(train_top1, "training top-1", "top-1 (%)")
-    _name(val_top1, "validation top-1", "top-1 (%)")
+    for axes, name in ((train_top1, "training top-1"), (val_top1, "validation top-1")):
+        _name(axes, name + _cut_beginning(axes), "top-1 (%)")
     _name(rate, "learning rate", "learning rate")
     _name(speed, "speed", "images/s")
     # Below the panels, in a strip of its own.
@@ -148,6 +148,20 @@ def _scale_loss(axes):
     if losses and max(losses) > 30 * min(losses):
         axes.set_yscale("log")
         axes.yaxis.set_major_formatter("{x:g}")
+
+
+def _cut_beginning(axes):
+    """Show accuracies from where the runs' second halves begin, where the first would take most of the room.
+
+    Returns what the panel's title has to say of it.
+    """
+    lines = [line.get_ydata() for line in axes.lines]
+    late = [value for line in lines for value in line[len(line) // 2 :]]
+    if not late or min(late) - min(map(min, lines)) < 2 * (max(late) - min(late)):
+        return ""
+    room = max(max(late) - min(late), 0.5)
+    axes.set_ylim(min(late) - 0.4 * room, max(map(max, lines)) + 0.1 * room)
+    return ", without its beginning"
 
 
 def _name(axes, title, unit):

@@ -160,19 +160,19 @@ def _runs_in(path):
         return []
     inside = [os.path.join(path, name) for name in sorted(os.listdir(path))]
     found = [folder for folder in inside if os.path.exists(os.path.join(folder, "config.json"))]
-    return sorted(found, key=lambda folder: _json(folder, "environment.json").get("started", ""))
+    return sorted(found, key=lambda folder: read_json(folder, "environment.json").get("started", ""))
 
 
 def read(path, name=None):
     """The :class:`Run` in a folder. Raises :class:`UserError` where its ``config.json`` cannot be read."""
-    config = _json(path, "config.json")
+    config = read_json(path, "config.json")
     flags = config.get("flags")
     if not isinstance(flags, dict) or not isinstance(config.get("layout"), dict):
         raise UserError("{}/config.json is damaged, or not of a run".format(path))
     # A run of another version may lack a flag: it then had the default's behaviour.
     flags = dict({name: known.default for name, known in FLAGS.items()}, **flags)
     run = Run(path, name or os.path.basename(path), flags, config["layout"], config.get("data") or {},
-              _json(path, "environment.json"), _json(path, "result.json"))  # fmt: skip
+              read_json(path, "environment.json"), read_json(path, "result.json"))  # fmt: skip
     for record in _lines(path, "log.jsonl", ("step", "loss", "top1")):
         kind = {"train": run.training, "epoch": run.epochs, "validation": run.validations}.get(
             record.get("event")
@@ -188,7 +188,7 @@ def read(path, name=None):
     return run
 
 
-def _json(path, name):
+def read_json(path, name):
     """The dict in a JSON file; empty where it is missing or damaged."""
     try:
         with open(os.path.join(path, name)) as file:

@@ -1,10 +1,12 @@
 """A run's flags in the paper's words, and the paper's row that they stand for."""
 
+import os
 import re
 
 from .. import authors, paper
 from ..config import FLAGS, Config, needs, spelling
 from ..tricks.schedule import linear_scaling
+from .runs import read_json
 
 # Flags that `phrases` puts into words; any other one that is not at its default is spelled with its value.
 _WORDED = set(
@@ -54,9 +56,7 @@ def phrases(run):
     if flags["label_smoothing"]:
         said.append("label smoothing {:g}{}".format(flags["label_smoothing"], _form(flags["smoothing_form"])))
     if flags["teacher"]:
-        how = "T = {:g}".format(flags["temperature"])
-        how += "" if flags["hard_weight"] == -1 else ", hard weight {:g}".format(flags["hard_weight"])
-        said.append("distillation from {} ({})".format(flags["teacher"], how))
+        said.append(_distillation(flags))
     if flags["mixup_alpha"]:
         off = flags["mixup_off_epoch"]
         how = ", off in the last {} epochs".format(off) if off else ""
@@ -65,6 +65,17 @@ def phrases(run):
         )
     said.append("{} epoch{}".format(flags["num_epochs"], "" if flags["num_epochs"] == 1 else "s"))
     return said + ["{} {}".format(spelling(name), _text(flags[name])) for name in _changed(flags, _WORDED)]
+
+
+def _distillation(flags):
+    """``distillation from ResNet-152-D (its folder or file; T = 20)``, the network where it is known."""
+    how = "T = {:g}".format(flags["temperature"])
+    how += "" if flags["hard_weight"] == -1 else ", hard weight {:g}".format(flags["hard_weight"])
+    name = os.path.basename(flags["teacher"].rstrip("/"))
+    model = flags["teacher_model"] or read_json(flags["teacher"], "config.json").get("flags", {}).get("model")
+    if model:
+        return "distillation from {} ({}; {})".format(network(model), name, how)
+    return "distillation from {} ({})".format(network(name), how)
 
 
 def _changed(flags, known_otherwise):

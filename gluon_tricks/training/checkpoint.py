@@ -2,8 +2,8 @@
 
 A checkpoint is ``RUN/checkpoints/step-00001234/`` with
 
-- ``net.params``: an ordinary Gluon parameter file, BatchNorm statistics averaged over the devices;
-- ``optimizer.states``: the optimizer's arrays (momentum, float32 master copies), and each device's BatchNorm
+- ``net.params``: an ordinary Gluon parameter file, BatchNorm statistics averaged over the devices of all workers;
+- ``optimizer.states``: the optimizer's arrays (momentum, float32 master copies), and each device's own BatchNorm
   statistics where there are several;
 - ``state.json``: the step, everything else, and the SHA-256 of the two files.
 
@@ -19,10 +19,11 @@ import re
 import shutil
 
 import mxnet as mx
+import numpy as np
 
 from ..errors import UserError
 
-FORMAT = 1
+FORMAT = 2
 _NAME = re.compile(r"step-(\d+)$")
 
 
@@ -30,10 +31,11 @@ class CheckpointError(UserError):
     """A checkpoint that cannot be written, found or read."""
 
 
-def save(run_folder, step, net, trainer, state, keep):
+def save(run_folder, step, net, trainer, state, keep, statistics=()):
     """Write the checkpoint of ``step`` updates and return its folder; older ones beyond ``keep`` go, the best stays.
 
-    ``state`` is what else the run needs, for JSON. Where the checkpoint of this step is there already it is left as it is.
+    ``state`` is what else the run needs, for JSON; ``statistics`` (devices of all workers, n) are the devices' own BatchNorm
+    statistics, where there are several. Where the checkpoint of this step is there already it is left as it is.
     Raises :class:`CheckpointError` when the disk is full or read-only; earlier checkpoints stay whole.
     """
     folder = os.path.join(run_folder, "checkpoints")
@@ -44,7 +46,7 @@ def save(run_folder, step, net, trainer, state, keep):
         shutil.rmtree(temporary, ignore_errors=True)
         os.makedirs(temporary)
         net.save_parameters(os.path.join(temporary, "net.params"))
-        mx.nd.save(os.path.join(temporary, "optimizer.states"), _arrays(net, trainer))
+        mx.nd.save(os.path.join(temporary, "optimizer.states"), _arrays(net, trainer, statistics))
         digests = {}
         for name in ("net.params", "optimizer.states"):
             mx.nd.load(os.path.join(temporary, name))  # what cannot be read back must not replace what can
@@ -84,11 +86,17 @@ def read_state(path):
             state = json.load(file)
         for name, digest in state["sha256"].items():
             if _sha256(os.path.join(path, name)) != digest:
-                raise CheckpointError("{} is damaged: {} has another SHA-256 than was written".format(path, name))
+                raise CheckpointError(
+                    "{} is damaged: {} has another SHA-256 than was written".format(path, name)
+                )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CheckpointError("{} is damaged or no checkpoint: {}: {}".format(path, type(error).__name__, error)) from None
+        raise CheckpointError(
+            "{} is damaged or no checkpoint: {}: {}".format(path, type(error).__name__, error)
+        ) from None
     if state.get("format") != FORMAT:
-        raise CheckpointError("{} has format {}, this version reads format {}".format(path, state.get("format"), FORMAT))
+        raise CheckpointError(
+            "{} has format {}, this version reads format {}".format(path, state.get("format"), FORMAT)
+        )
     return state
 
 
@@ -109,8 +117,11 @@ def latest(run_folder, say=print):
     return None
 
 
-def load(path, state, net, trainer, devices):
-    """Put the checkpoint's parameters and optimizer state, on whatever devices there are, into ``net`` and ``trainer``."""
+def load(path, state, net, trainer, devices, first=0, of=0):
+    """Put the checkpoint's parameters and optimizer state, on whatever devices there are, into ``net`` and ``trainer``.
+
+    ``first`` is the number of ``devices[0]`` among the ``of`` devices of all workers (0: there is one worker).
+    """
     net.load_parameters(os.path.join(path, "net.params"), ctx=devices)
     arrays = mx.nd.load(os.path.join(path, "optimizer.states"))
     arrays = arrays if isinstance(arrays, dict) else {}  # an empty file loads as a list
@@ -134,26 +145,42 @@ def load(path, state, net, trainer, devices):
                 arrays[key].copyto(array)
             updater.states[index] = made
             updater.states_synced[index] = True
-    for name, parameter in net._collect_params_with_prefix().items():
-        for number, device in enumerate(devices):
-            own = arrays.get("statistics/{}/{}of{}".format(name, number, len(devices)))
-            if own is not None:
-                own.copyto(parameter.data(device))
+    for number, device in enumerate(devices, first):
+        own = arrays.get("statistics/{}of{}".format(number, of or len(devices)))
+        if own is not None:
+            put_statistics(net, device, own.asnumpy())
     mx.nd.waitall()
 
 
-def _arrays(net, trainer):
-    """What ``optimizer.states`` holds: ``state/NAME/PATH`` arrays and ``statistics/NAME/DEVICEofDEVICES``."""
+def statistics_of(net, device):
+    """All that training changes without a gradient, BatchNorm's statistics, on one device: numpy float32 (n,)."""
+    parts = [parameter.data(device).asnumpy().ravel() for _, parameter in _averaged(net)]
+    return np.concatenate(parts or [np.zeros(0)]).astype("float32")
+
+
+def put_statistics(net, device, values):
+    """The reverse of :func:`statistics_of`."""
+    start = 0
+    for _, parameter in _averaged(net):
+        data = parameter.data(device)
+        data[:] = values[start : start + data.size].reshape(data.shape)
+        start += data.size
+
+
+def _averaged(net):
+    return sorted((name, p) for name, p in net._collect_params_with_prefix().items() if p.grad_req == "null")
+
+
+def _arrays(net, trainer, statistics):
+    """What ``optimizer.states`` holds: ``state/NAME/PATH`` arrays and ``statistics/DEVICEofDEVICES``."""
     arrays = {}
     by_name = net._collect_params_with_prefix()
     names = {parameter.name: name for name, parameter in by_name.items()}
     for index, made in trainer._updaters[0].states.items():
         arrays.update(_flatten(made, names[trainer._params[index].name]))
-    for name, parameter in by_name.items():
-        copies = parameter.list_data()
-        if parameter.grad_req == "null" and len(copies) > 1:
-            for number, copy in enumerate(copies):
-                arrays["statistics/{}/{}of{}".format(name, number, len(copies))] = copy
+    for number, own in enumerate(statistics):
+        if own.size:
+            arrays["statistics/{}of{}".format(number, len(statistics))] = mx.nd.array(own)
     return arrays
 
 

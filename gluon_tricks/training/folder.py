@@ -13,15 +13,54 @@ from ..config import ConfigError
 from ..data.records import RecordFile
 from ..errors import UserError
 from . import checkpoint
+from .cluster import gather_json
 
 LOGS = ("log.jsonl", "timing.jsonl", "train.log")
 
 
-def prepare(config):
+# What may differ between the workers of a run: where things are on a host, and what the host has.
+OWN = (
+    "data_dir",
+    "use_rec",
+    "rec_train",
+    "rec_train_idx",
+    "rec_val",
+    "rec_val_idx",
+    "save_dir",
+    "logging_file",
+    "num_data_workers",
+)
+
+
+def prepare(config, cluster):
     """Make or check the folder; the checkpoint to resume from as (folder, state), or None for a fresh start.
 
-    Raises :class:`UserError` where the folder cannot be written, holds another run, or holds no such checkpoint.
+    Rank 0 decides for all workers. Raises :class:`UserError` on all of them where the folder cannot be written, holds
+    another run, or holds no such checkpoint.
     """
+    found = error = None
+    if cluster.rank == 0:
+        try:
+            found = _prepare(config)
+        except UserError as raised:
+            if cluster.world_size == 1:
+                raise
+            error = str(raised)
+    path, error = gather_json(cluster, (found and found[0], error))[0]
+    if error:
+        raise UserError(error)
+    if path and cluster.rank:
+        if not os.path.isdir(path):
+            raise UserError(
+                "worker {} on {} cannot see the checkpoint {}: --save-dir has to be a folder that all hosts share".format(
+                    cluster.rank, platform.node(), path
+                )
+            )
+        return path, checkpoint.read_state(path)
+    return found
+
+
+def _prepare(config):
     path = config.save_dir
     try:
         os.makedirs(os.path.join(path, "checkpoints"), exist_ok=True)
@@ -43,8 +82,41 @@ def prepare(config):
                 os.remove(os.path.join(path, name))
         return None
     if os.path.exists(os.path.join(path, "config.json")):
-        raise UserError("--save-dir {} holds a run: go on with --resume auto, or name another folder".format(path))
+        raise UserError(
+            "--save-dir {} holds a run: go on with --resume auto, or name another folder".format(path)
+        )
     return None
+
+
+def agree(run):
+    """Raise :class:`ConfigError` on every worker where one has other flags, other data or another version than rank 0."""
+    mine = dict(_config_of(run), host=platform.node())
+    first, *others = gather_json(run.cluster, mine)
+    differences = []
+    for rank, other in enumerate(others, 1):
+        fields = [name for name in flags.FLAGS if name not in OWN]
+        found = (
+            ["gluon_tricks {} -> {}".format(first["version"], other["version"])]
+            if first["version"] != other["version"]
+            else []
+        )
+        if not found:
+            found = flags.differences(
+                flags.from_dict(first["flags"]), flags.from_dict(other["flags"]), fields
+            )
+            found += [
+                "{}: {} -> {}".format(name, first[name], other[name])
+                for name in ("layout", "data")
+                if first[name] != other[name]
+            ]
+        if found:
+            differences.append("worker {} on {}: {}".format(rank, other["host"], "; ".join(found)))
+    if differences:
+        raise ConfigError(
+            "the workers are not of one run. Beside worker 0 on {}, {}".format(
+                first["host"], "; ".join(differences)
+            )
+        )
 
 
 def write(run):
@@ -124,7 +196,9 @@ def commit():
     here = os.path.dirname(os.path.abspath(__file__))
 
     def git(*words):
-        return subprocess.run(["git", "-C", here] + list(words), capture_output=True, text=True, check=True).stdout.strip()
+        return subprocess.run(
+            ["git", "-C", here] + list(words), capture_output=True, text=True, check=True
+        ).stdout.strip()
 
     try:
         return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain") else "")

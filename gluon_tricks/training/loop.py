@@ -16,21 +16,26 @@ def train(run):
         learning_rate = run.schedule(step)
         run.trainer.set_learning_rate(learning_rate)
         run.seed_devices(step)
-        pending.push(train_step(run, batch, step), step)
+        with run.cluster.waiting():
+            pending.push(run.tell_all(train_step(run, batch, step)), step)
         run.step = done = step + 1
         journal.progress(done, epoch, learning_rate)
 
         epoch_ends = done % run.steps_per_epoch == 0
         if epoch_ends or done % config.log_interval == 0:
-            pending.drain()
-            journal.train(done, epoch, learning_rate, run.interval.total(run.cluster).summary(), layout.global_batch)
+            with run.cluster.waiting():
+                pending.drain()
+            journal.train(
+                done, epoch, learning_rate, run.interval.total(run.cluster).summary(), layout.global_batch
+            )
             run.interval = Tally()
         if epoch_ends:
             journal.epoch(done, epoch, run.epoch.total(run.cluster).summary())
             run.epoch = Tally()
         better = run.validate_is_due(done) and run.validate(epoch)
         if better or run.save_is_due(done):
-            pending.drain()
+            with run.cluster.waiting():
+                pending.drain()
             run.save(better)
         run.stop_if_asked()
 

@@ -4,6 +4,7 @@ import json
 import os
 
 import mxnet as mx
+import numpy as np
 
 from .. import models
 from ..errors import UserError
@@ -16,7 +17,8 @@ def student(config, devices, say=print):
     """The network to train, initialised on ``devices``, cast to ``config.dtype`` and compiled."""
     options = options_of(config)
     net = models.get_model(config.model, classes=config.classes, **options)
-    mx.random.seed(config.seed)
+    # MXNet's generator gives seeds that are neighbours mostly the same numbers.
+    mx.random.seed(int(np.random.SeedSequence([config.seed]).generate_state(1)[0] >> 1))
     net.initialize(initializer(config.init), ctx=devices)
     know_shapes(net, config.input_size)
     file = config.use_params or config.resume_params

@@ -16,20 +16,22 @@ import mxnet as mx
 import numpy as np
 
 from .. import config as flags
-from .. import models
 from ..data import augment, loader
 from ..errors import UserError
 from ..models import complexity
 from ..tricks.precision import LossScale
 from ..tricks.schedule import LearningRate, linear_scaling
 from . import checkpoint, folder, network
-from .cluster import Layout, Local
+from .cluster import Layout, gather, gather_json, join
 from .journal import Journal
 from .loop import gradients_are_finite, train
 from .metrics import Tally, evaluate
 from .objective import Objective
 
 add_arguments = flags.add_arguments
+
+
+STOPS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Diverged(UserError):
@@ -49,26 +51,36 @@ class Interrupted(UserError):
 def main(args):
     """Train; the exit code is 0, 2 (wrong input), 3 (diverged), 130 (Ctrl-C) or 143 (SIGTERM)."""
     config = flags.resolve(vars(args))
-    run = Run(config)
+    cluster = join(config)
     try:
-        return run.train()
-    finally:
-        run.close()
+        run = Run(config, cluster)
+        try:
+            return run.train()
+        finally:
+            run.close()
+    except Exception as error:
+        cluster.leave(error)
+        raise
 
 
 class Run:
     """All that the loop needs: the parts that the flags ask for, and the state that a checkpoint holds."""
 
-    def __init__(self, config):
+    def __init__(self, config, cluster=None):
         self.config = config
         self.stop_signal = None
-        resumed = folder.prepare(config)  # (checkpoint's folder, its state) or None
+        self.cluster = cluster or join(config)
+        self._asked = None  # the signal that this process has got; stop_signal is what all workers know of
+        resumed = folder.prepare(config, self.cluster)  # (checkpoint's folder, its state) or None
         self.resumed_from = resumed and resumed[0]
-        self.cluster = Local(config)
         devices = self.cluster.devices
-        self.layout = Layout(config.batch_size, len(devices), config.accumulate, self.cluster.world_size, self.cluster.rank)
+        self.layout = Layout(
+            config.batch_size, len(devices), config.accumulate, self.cluster.world_size, self.cluster.rank
+        )
 
-        self.train_data = loader.train_loader(config, self.layout.global_batch, self.layout.first, self.layout.worker_batch)
+        self.train_data = loader.train_loader(
+            config, self.layout.global_batch, self.layout.first, self.layout.worker_batch
+        )
         self.eval_data = None
         if config.rec_val or config.synthetic:
             batch = config.batch_size * len(devices)
@@ -77,24 +89,30 @@ class Run:
         self.total_steps = config.num_epochs * self.steps_per_epoch
         self.schedule = learning_rate(config, self.layout.global_batch, self.steps_per_epoch)
 
-        self.journal = Journal(config.save_dir if self.cluster.rank == 0 else None, config.logging_file, config.tensorboard)
+        self.journal = Journal(
+            config.save_dir if self.cluster.rank == 0 else None, config.logging_file, config.tensorboard
+        )
         self.net = network.student(config, devices, self.journal.say)
         self.stochastic = network.is_stochastic(self.net)
         self.trained = [p for p in self.net.collect_params().values() if p.grad_req != "null"]
-        self.averaged = [p for p in self.net.collect_params().values() if p.grad_req == "null"]
         self.complexity = complexity.count(self.net, config.input_size)
         self.objective = Objective(config, self.steps_per_epoch, network.teacher(config, devices))
         settings = dict(learning_rate=self.schedule(0), momentum=config.momentum, wd=config.wd)
-        self.trainer = self.cluster.trainer(self.net, config.optimizer, dict(settings, multi_precision=config.dtype == "float16"))
+        self.trainer = self.cluster.trainer(
+            self.net, config.optimizer, dict(settings, multi_precision=config.dtype == "float16")
+        )
         self.loss_scale = LossScale(config.loss_scale if config.dtype == "float16" else 1.0)
 
         self.step = config.resume_epoch * self.steps_per_epoch
         self.interval, self.epoch = Tally(), Tally()  # since the log's last line, since the epoch's begin
         self.best = self.validated = None
         self._started = time.time()  # moved back by the seconds of earlier sessions of the same run
+        folder.agree(self)
+        self.cluster.broadcast(self.net, self.trainer)  # before a checkpoint gives each its own statistics
         self._check_resume(resumed)
-        self.stop_step = min(self.total_steps, self.step + config.max_steps) if config.max_steps else self.total_steps
-        self.cluster.broadcast(self.net)
+        self.stop_step = (
+            min(self.total_steps, self.step + config.max_steps) if config.max_steps else self.total_steps
+        )
 
     # -- the whole run
 
@@ -102,12 +120,19 @@ class Run:
         """From the first step, or the checkpoint's, to the last; writes the result."""
         self._say_what_it_is()
         if self.step >= self.total_steps:
-            self.journal.say("this run has finished: {}".format(os.path.join(self.config.save_dir, "result.json")))
+            self.journal.say(
+                "this run has finished: {}".format(os.path.join(self.config.save_dir, "result.json"))
+            )
+            self.cluster.close()
             return 0
         with self._signals():
             train(self)
         if self.step < self.total_steps:
-            self.journal.say("stopped after step {} of {} as --max-steps asked; --resume auto goes on".format(self.step, self.total_steps))
+            self.journal.say(
+                "stopped after step {} of {} as --max-steps asked; --resume auto goes on".format(
+                    self.step, self.total_steps
+                )
+            )
         else:
             self._write_result()
         self.cluster.close()
@@ -133,10 +158,13 @@ class Run:
         """(images float32 (n, 3, H, W), labels (n,)) of one part, on its device."""
         device = self.cluster.devices[number]
         images, labels = (
-            self.layout.split(array, micro, number).as_in_context(device) for array in (batch.images, batch.labels)
+            self.layout.split(array, micro, number).as_in_context(device)
+            for array in (batch.images, batch.labels)
         )
         if self.config.device_augment:
-            images = augment.apply_on_device(images, self.layout.split(batch.matrices, micro, number).as_in_context(device))
+            images = augment.apply_on_device(
+                images, self.layout.split(batch.matrices, micro, number).as_in_context(device)
+            )
         return images, labels
 
     def finish_micro_batch(self):
@@ -148,8 +176,29 @@ class Run:
         if self.layout.devices * self.layout.accumulate > 1 and self.cluster.devices[0].device_type == "cpu":
             mx.nd.waitall()
 
+    def tell_all(self, outcomes):
+        """Where there are several workers, add to the statistics of a step what all of them have to hear of it.
+
+        That is the loss of all and the signals that any has got: so they stop after the same step, and nobody waits for
+        one who has left. It arrives with the statistics, some steps later.
+        """
+        if self.layout.workers == 1:
+            self.stop_signal = self._asked
+            return outcomes
+        device = self.cluster.devices[0]
+        losses = [outcome[:1].as_in_context(device) for outcome in outcomes]
+        asked = mx.nd.array([self._asked == number for number in STOPS], ctx=device)
+        return outcomes + [self.cluster.sum_later(mx.nd.concat(mx.nd.add_n(*losses), asked, dim=0))]
+
     def receive(self, outcomes, step):
         """Count the statistics of a step, once they are computed."""
+        if self.layout.workers > 1:
+            *outcomes, (loss, *asked) = outcomes
+            if not math.isfinite(loss):
+                raise Diverged(self._what_now("the loss is {}".format(loss), step))
+            self.stop_signal = self.stop_signal or next(
+                (number for number, count in zip(STOPS, asked) if count), None
+            )
         for outcome in outcomes:
             if not math.isfinite(outcome[0]):
                 raise Diverged(self._what_now("the loss is {}".format(outcome[0]), step))
@@ -163,7 +212,12 @@ class Run:
         finite = gradients_are_finite(self.trained)
         self.loss_scale.update(finite)
         if self.loss_scale.skipped_in_a_row > self.config.max_skipped:
-            raise Diverged(self._what_now("gradients were not finite {} times in a row".format(self.loss_scale.skipped_in_a_row), step))
+            raise Diverged(
+                self._what_now(
+                    "gradients were not finite {} times in a row".format(self.loss_scale.skipped_in_a_row),
+                    step,
+                )
+            )
         return finite
 
     def validate_is_due(self, done):
@@ -199,18 +253,40 @@ class Run:
         )
 
     def save(self, is_best=False):
-        """Write a checkpoint of this moment (rank 0 alone)."""
+        """Write a checkpoint of this moment: all workers give their part, and rank 0 writes."""
+        parts = self.layout.devices * self.layout.workers
+        tallies = gather_json(
+            self.cluster,
+            (dataclasses.asdict(self.interval), dataclasses.asdict(self.epoch), self.train_data.bad_records),
+        )
+        intervals, epochs, bad_records = zip(*tallies)
+        with self._averaged_statistics() as statistics:
+            self._write_checkpoint(
+                is_best, intervals, epochs, sum(bad_records), statistics if parts > 1 else ()
+            )
+
+    def _write_checkpoint(self, is_best, intervals, epochs, bad_records, statistics):
         if self.cluster.rank == 0:
             for parameter in self.trained:
                 if not np.isfinite(parameter.list_data()[0].sum().asscalar()):
-                    raise Diverged(self._what_now("parameter {} is not finite".format(parameter.name), self.step - 1))
+                    raise Diverged(
+                        self._what_now("parameter {} is not finite".format(parameter.name), self.step - 1)
+                    )
             state = dict(
                 epoch=self.step // self.steps_per_epoch, global_batch=self.layout.global_batch, log_bytes=self.journal.position(),
-                interval=dataclasses.asdict(self.interval), epoch_so_far=dataclasses.asdict(self.epoch), best=self.best, validated=self.validated,
-                loss_scale=self.loss_scale.state(), bad_records=self.train_data.bad_records,
+                intervals=intervals, epochs_so_far=epochs, best=self.best, validated=self.validated,
+                loss_scale=self.loss_scale.state(), bad_records=bad_records,
                 seconds=self.seconds(), training_seconds=self.journal.training_seconds,
             )  # fmt: skip
-            path = checkpoint.save(self.config.save_dir, self.step, self.net, self.trainer, state, self.config.keep_checkpoints)
+            path = checkpoint.save(
+                self.config.save_dir,
+                self.step,
+                self.net,
+                self.trainer,
+                state,
+                self.config.keep_checkpoints,
+                statistics,
+            )
             if is_best:
                 checkpoint.mark_best(self.config.save_dir, path)
             self.journal.clock("checkpoint", step=self.step)
@@ -218,9 +294,13 @@ class Run:
     def stop_if_asked(self):
         """Raise :class:`Interrupted` where a signal came; the checkpoint of this step is written."""
         if self.stop_signal is not None:
+            self.cluster.close()  # the first one who leaves may take the others along
             name = signal.Signals(self.stop_signal).name
             raise Interrupted(
-                "{} after step {}; its checkpoint is written, --resume auto goes on from it".format(name, self.step), self.stop_signal
+                "{} after step {}; its checkpoint is written, --resume auto goes on from it".format(
+                    name, self.step
+                ),
+                self.stop_signal,
             )
 
     # -- the pieces
@@ -231,12 +311,23 @@ class Run:
             return
         path, state = resumed
         folder.compare(self)
-        checkpoint.load(path, state, self.net, self.trainer, self.cluster.devices)
+        layout = self.layout
+        checkpoint.load(
+            path,
+            state,
+            self.net,
+            self.trainer,
+            self.cluster.devices,
+            layout.rank * layout.devices,
+            layout.workers * layout.devices,
+        )
         self.step = state["step"]
         self._started = time.time() - state["seconds"]
         self.journal.training_seconds = state["training_seconds"]
         self.best, self.validated = state["best"], state["validated"]
-        self.interval, self.epoch = Tally(**state["interval"]), Tally(**state["epoch_so_far"])
+        self.interval, self.epoch = (
+            own_tally(state[name], layout) for name in ("intervals", "epochs_so_far")
+        )
         self.loss_scale.restore(state["loss_scale"])
         self.journal.rewind(state["log_bytes"])
         self.journal.clock("resumed", step=self.step)
@@ -245,13 +336,17 @@ class Run:
     def _say_what_it_is(self):
         config, say = self.config, self.journal.say
         say("{}: {:.2f} M parameters, {:.2f} G multiply-adds at {}x{}".format(
-            config.model, self.complexity.parameters / 1e6, self.complexity.multiply_adds / 1e9, config.input_size, config.input_size))  # fmt: skip
+            config.model, self.complexity.parameters / 1e6, self.complexity.multiply_adds / 1e9,
+            config.input_size, config.input_size))  # fmt: skip
         layout = self.layout
-        say("global batch {} = {} images x {} devices x {} micro-batches x {} workers; {} steps an epoch, {} in all".format(
-            layout.global_batch, layout.batch_size, layout.devices, layout.accumulate, layout.workers, self.steps_per_epoch, self.total_steps))  # fmt: skip
+        words = "global batch {} = {} images x {} devices x {} micro-batches x {} workers; {} steps an epoch, {} in all"
+        say(words.format(
+            layout.global_batch, layout.batch_size, layout.devices, layout.accumulate, layout.workers,
+            self.steps_per_epoch, self.total_steps))  # fmt: skip
         say("OMP_NUM_THREADS={}{}; the run's folder is {}".format(
             os.environ.get("OMP_NUM_THREADS", "unset: MXNet computes on one core"),
-            " (all cores, as it was not set)" if os.environ.get("GLUON_TRICKS_SET_THREADS") else "", config.save_dir))  # fmt: skip
+            " (all cores, as it was not set)" if os.environ.get("GLUON_TRICKS_SET_THREADS") else "",
+            config.save_dir))  # fmt: skip
 
     def _what_now(self, what, step):
         whole = checkpoint.latest(self.config.save_dir, say=lambda text: None)
@@ -266,29 +361,40 @@ class Run:
 
         What comes after the evaluation is, to the bit, what it would be without.
         """
-        mx.nd.waitall()  # BatchNorm writes its statistics in the backward pass, which copying them does not wait for
-        parts = self.layout.devices * self.layout.workers
-        own = [[copy.copy() for copy in parameter.list_data()] for parameter in self.averaged] if parts > 1 else []
-        for parameter, copies in zip(self.averaged, own):
-            mean = self.cluster.sum(sum(copy.asnumpy() for copy in copies)) / parts
-            parameter.set_data(mx.nd.array(mean))
-        yield
-        for parameter, copies in zip(self.averaged, own):
-            for copy, data in zip(copies, parameter.list_data()):
-                copy.copyto(data)
+        with self._averaged_statistics():
+            yield
         network.restore_layout(self.net)
+
+    @contextlib.contextmanager
+    def _averaged_statistics(self):
+        """Within, every device has the mean of the statistics of all; gives (devices of all workers, n), each one's own."""
+        with self.cluster.waiting():
+            mx.nd.waitall()  # BatchNorm writes its statistics in the backward pass, which copying them does not wait for
+        devices = self.cluster.devices
+        own = [checkpoint.statistics_of(self.net, device) for device in devices]
+        every = gather(self.cluster, np.concatenate(own)).reshape((self.layout.workers * len(devices), -1))
+        if len(every) > 1:
+            for device in devices:
+                checkpoint.put_statistics(self.net, device, every.sum(axis=0) / len(every))
+        yield every
+        if len(every) > 1:
+            for device, values in zip(devices, own):
+                checkpoint.put_statistics(self.net, device, values)
+        mx.nd.waitall()
 
     @contextlib.contextmanager
     def _signals(self):
         """SIGTERM and Ctrl-C stop the run after a whole step and a checkpoint; a second Ctrl-C stops it at once."""
 
         def note(number, frame):
-            if number == signal.SIGINT and self.stop_signal == signal.SIGINT:
+            if number == signal.SIGINT and self._asked == signal.SIGINT:
                 raise KeyboardInterrupt
-            self.stop_signal = number
-            self.journal.say("{}: finishing this step and writing a checkpoint".format(signal.Signals(number).name))
+            self._asked = number
+            self.journal.say(
+                "{}: finishing this step and writing a checkpoint".format(signal.Signals(number).name)
+            )
 
-        before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+        before = {number: signal.signal(number, note) for number in STOPS}
         try:
             yield
         finally:
@@ -306,7 +412,7 @@ class Run:
             {name: final.get(name) for name in ("top1", "top5", "loss", "images")},
             best=best, epochs=self.config.num_epochs, steps=self.total_steps, global_batch=self.layout.global_batch,
             parameters=self.complexity.parameters, multiply_adds=self.complexity.multiply_adds,
-            skipped_steps=self.loss_scale.skipped, bad_records=self.train_data.bad_records,
+            skipped_steps=self.loss_scale.skipped, bad_records=sum(gather_json(self.cluster, self.train_data.bad_records)),
             images_per_second=self.total_steps * self.layout.global_batch / max(self.journal.training_seconds, 1e-9),
             seconds=self.seconds(),
         )  # fmt: skip
@@ -315,6 +421,18 @@ class Run:
         if final:
             self.journal.say("top-1 {:.2f} %, top-5 {:.2f} % on {} images; best top-1 {:.2f} % after epoch {}".format(
                 final["top1"], final["top5"], final["images"], best["top1"], best["epoch"]))  # fmt: skip
+
+
+def own_tally(tallies, layout):
+    """A worker's share of the tallies of a checkpoint, which has one for each worker that there was."""
+    if len(tallies) == layout.workers:
+        return Tally(**tallies[layout.rank])
+    total = Tally()
+    for tally in tallies if layout.rank == 0 else ():
+        total = Tally(
+            *(a + b for a, b in zip(dataclasses.astuple(total), dataclasses.astuple(Tally(**tally))))
+        )
+    return total
 
 
 def learning_rate(config, global_batch, steps_per_epoch, images=0):

@@ -88,6 +88,10 @@ def test_a_run_gives_its_best_or_its_last_parameters(run_folder, params, images)
     best = open_classifier(run_folder)
     np.testing.assert_array_equal(best.predict(images), opened(params).predict(images))
     assert (best.step, best.input_size, best.crop_ratio, best.measured["top1"]) == (3, 32, 1.0, 90.0)
+    larger = open_classifier(
+        run_folder, input_size=40, crop_ratio=0.5
+    )  # test at another size than in training
+    assert (larger.input_size, larger.crop_ratio) == (40, 0.5)
     last = open_classifier(run_folder, params="last")
     assert last.step == 6 and last.measured is None
     assert not np.array_equal(last.predict(images), best.predict(images))

@@ -22,9 +22,15 @@ def trained():
         mx.random.seed(1)
         net = gluon.nn.HybridSequential(prefix="net_")
         with net.name_scope():
-            net.add(gluon.nn.Dense(4, in_units=3), gluon.nn.BatchNorm(in_channels=4), gluon.nn.Dense(2, in_units=4))
+            net.add(
+                gluon.nn.Dense(4, in_units=3),
+                gluon.nn.BatchNorm(in_channels=4),
+                gluon.nn.Dense(2, in_units=4),
+            )
         net.initialize(mx.init.Xavier())
-        trainer = gluon.Trainer(net.collect_params(), optimizer, dict(learning_rate=0.1, momentum=0.9), update_on_kvstore=False)
+        trainer = gluon.Trainer(
+            net.collect_params(), optimizer, dict(learning_rate=0.1, momentum=0.9), update_on_kvstore=False
+        )
         for number in range(steps):
             step(net, trainer, number)
         return net, trainer
@@ -90,7 +96,9 @@ def test_float16_weights_keep_their_float32_master_copies(tmp_path):
     path = checkpoint.save(str(tmp_path), 3, net, trainer, {}, keep=1)
     other, its_trainer = make()
     checkpoint.load(path, checkpoint.read_state(path), other, its_trainer, [mx.cpu()])
-    assert any(array.dtype == np.float32 for array in mx.nd.load(os.path.join(path, "optimizer.states")).values())
+    assert any(
+        array.dtype == np.float32 for array in mx.nd.load(os.path.join(path, "optimizer.states")).values()
+    )
     for number in range(3, 6):
         go(net, trainer, number)
         go(other, its_trainer, number)
@@ -140,7 +148,9 @@ def test_old_checkpoints_go_and_the_best_stays(trained, tmp_path):
         path = checkpoint.save(str(tmp_path), number, net, trainer, {}, keep=2)
         if number == 2:
             checkpoint.mark_best(str(tmp_path), path)
-    assert [os.path.basename(p) for p in checkpoint.checkpoints(str(tmp_path))] == ["step-0000000{}".format(i) for i in (5, 4, 2)]
+    assert [os.path.basename(p) for p in checkpoint.checkpoints(str(tmp_path))] == [
+        "step-0000000{}".format(i) for i in (5, 4, 2)
+    ]
     assert checkpoint.read_state(str(tmp_path / "best"))["step"] == 2
 
 
@@ -171,9 +181,17 @@ except checkpoint.CheckpointError as error:
 def test_a_full_disc_is_an_error_and_earlier_checkpoints_stay_whole(tmp_path, room):
     """A limit on the size of files stands in for the disc; MXNet's C++ and Python both meet it."""
     assert resource.RLIM_INFINITY in resource.getrlimit(resource.RLIMIT_FSIZE)
-    done = subprocess.run([sys.executable, "-c", FULL_DISC, str(tmp_path), str(room)], capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_DISC, str(tmp_path), str(room)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     assert done.returncode == 7, done.stderr
-    assert "cannot write the checkpoint of step 2" in done.stdout and "earlier checkpoints are whole" in done.stdout
+    assert (
+        "cannot write the checkpoint of step 2" in done.stdout
+        and "earlier checkpoints are whole" in done.stdout
+    )
     assert checkpoint.latest(str(tmp_path))[1]["step"] == 1
     assert os.listdir(str(tmp_path / "checkpoints")) == ["step-00000001"]
 

@@ -13,14 +13,26 @@ from gluon_tricks.training.journal import read
 
 # Small enough for many rounds: 24 steps with a checkpoint after every second one.
 FLAGS = (
-    "--model cifar_resnet20_v1 --classes 10 --input-size 32 --flip 0 --color-jitter 0 --pca-noise 0 --batch-size 4 --num-epochs 3 "
-    "--num-training-samples 32 --save-interval 2 --log-interval 3 --lr 0.02 --mixup --label-smoothing -j 1 --val-frequency 3"
+    "--model cifar_resnet20_v1 --classes 10 --input-size 32 --flip 0 --color-jitter 0 --pca-noise 0 -j 1 "
+    "--batch-size 4 --num-epochs 3 --num-training-samples 32 --lr 0.02 --mixup --label-smoothing "
+    "--save-interval 2 --log-interval 3 --val-frequency 3"
 ).split()
 ROUNDS = int(os.environ.get("GLUON_TRICKS_STRESS", 2))
 
 
 def command(digits, folder):
-    return [sys.executable, "-m", "gluon_tricks", "train", "--data-dir", str(digits), "--save-dir", str(folder), "--resume", "auto"] + FLAGS
+    return [
+        sys.executable,
+        "-m",
+        "gluon_tricks",
+        "train",
+        "--data-dir",
+        str(digits),
+        "--save-dir",
+        str(folder),
+        "--resume",
+        "auto",
+    ] + FLAGS
 
 
 def finish(digits, folder):
@@ -30,7 +42,10 @@ def finish(digits, folder):
 
 
 def last(folder):
-    return [(folder / "checkpoints" / "step-00000024" / name).read_bytes() for name in ("net.params", "optimizer.states")]
+    return [
+        (folder / "checkpoints" / "step-00000024" / name).read_bytes()
+        for name in ("net.params", "optimizer.states")
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -48,10 +63,16 @@ def wait_for(condition, seconds=120):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number, code", [(signal.SIGTERM, 143), (signal.SIGINT, 130)], ids=["SIGTERM", "Ctrl-C"])
-def test_a_signal_ends_the_run_after_a_whole_step_with_a_checkpoint(digits, undisturbed, tmp_path, number, code):
+@pytest.mark.parametrize(
+    "number, code", [(signal.SIGTERM, 143), (signal.SIGINT, 130)], ids=["SIGTERM", "Ctrl-C"]
+)
+def test_a_signal_ends_the_run_after_a_whole_step_with_a_checkpoint(
+    digits, undisturbed, tmp_path, number, code
+):
     folder = tmp_path / "run"
-    process = subprocess.Popen(command(digits, folder), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command(digits, folder), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     try:
         wait_for(lambda: (folder / "log.jsonl").exists() and (folder / "log.jsonl").stat().st_size > 0)
         process.send_signal(number)
@@ -71,8 +92,16 @@ def test_a_signal_ends_the_run_after_a_whole_step_with_a_checkpoint(digits, undi
 def test_a_run_that_is_killed_at_a_random_moment_loses_nothing(digits, undisturbed, tmp_path, seed):
     folder, moments, steps = tmp_path / "run", random.Random(seed), [0]
     for _ in range(2):
-        process = subprocess.Popen(command(digits, folder), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        wait_for(lambda: process.poll() is not None or (folder / "timing.jsonl").exists() and len(read(str(folder / "timing.jsonl"))) > 1)
+        process = subprocess.Popen(
+            command(digits, folder), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        wait_for(
+            lambda: (
+                process.poll() is not None
+                or (folder / "timing.jsonl").exists()
+                and len(read(str(folder / "timing.jsonl"))) > 1
+            )
+        )
         time.sleep(moments.uniform(0, 1.5))
         process.kill()
         process.wait()

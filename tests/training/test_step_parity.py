@@ -216,8 +216,9 @@ PAPER = {
     ),
     "all but distillation": (
         OURS,
-        "--linear-scaling --warmup-epochs 1 --lr-mode cosine --last-gamma --no-wd --label-smoothing --mixup",
-        dict(scaling=0.1, warmup=1, cosine=True, no_wd=True, smoothing=0.1, mixup=True),
+        "--linear-scaling --base-lr 0.002 --warmup-epochs 1 --lr-mode cosine --last-gamma --no-wd --mixup"
+        " --label-smoothing",
+        dict(scaling=0.002, warmup=1, cosine=True, no_wd=True, smoothing=0.1, mixup=True),
     ),
     "all": (OURS,) + ALL,
 }

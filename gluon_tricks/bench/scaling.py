@@ -1,0 +1,114 @@
+"""Images a second of 1 to N workers of this machine, one thread each, with Horovod and with the parameter server.
+
+A worker's rate is compared with that of one process alone, so the efficiency also holds what workers on one machine
+take from each other: caches, memory bandwidth, the clock of the cores.
+"""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+
+from ..errors import UserError
+
+
+def add_arguments(parser):
+    """What is trained, and how long."""
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=len(os.sched_getaffinity(0)),
+        metavar="N",
+        help="most workers [the cores]",
+    )
+    parser.add_argument(
+        "--launches", default="horovod,dist_sync", help="which launches to measure [horovod,dist_sync]"
+    )
+    parser.add_argument("--model", default="resnet50_v1d", help="network [resnet50_v1d]")
+    parser.add_argument("--batch-size", type=int, default=32, help="images a step and worker [32]")
+    parser.add_argument("--input-size", type=int, default=64, help="height and width [64]")
+    parser.add_argument("--steps", type=int, default=5, help="steps a round [5]")
+    parser.add_argument("--rounds", type=int, default=4, help="rounds, of which the first does not count [4]")
+
+
+def main(args):
+    """Print a row a launch and number of workers; the exit code is 0."""
+    launches = args.launches.split(",")
+    unknown = sorted(set(launches) - {"horovod", "dist_sync", "dist_device_sync"})
+    if unknown or args.workers < 1 or args.rounds < 2 or args.steps < 1:
+        raise UserError(
+            "bench scaling: --launches are of horovod, dist_sync, dist_device_sync; "
+            "--workers and --steps at least 1, --rounds at least 2"
+        )
+    rows = [dict(launch="local", workers=1, images_per_second=measure(args, "local", 1), efficiency=1.0)]
+    show(rows[0])
+    for launch in launches:
+        for workers in range(1, args.workers + 1):
+            speed = measure(args, launch, workers)
+            rows.append(dict(
+                launch=launch, workers=workers, images_per_second=speed,
+                efficiency=speed / workers / rows[0]["images_per_second"],
+            ))  # fmt: skip
+            show(rows[-1])
+    if args.json:
+        with open(args.json, "w") as file:
+            json.dump(rows, file, indent=1)
+    return 0
+
+
+def show(row):
+    """Print a row."""
+    print(
+        "{launch:16} {workers:3} workers {images_per_second:8.1f} images/s, efficiency {efficiency:.3f}".format(
+            **row
+        ),
+        flush=True,
+    )
+
+
+def command(launch, workers, words):
+    """The command line of so many workers that train with ``words``."""
+    package = [sys.executable, "-m", "gluon_tricks"]
+    if launch == "local":
+        return package + ["train"] + words
+    if launch == "horovod":
+        horovodrun = os.path.join(os.path.dirname(sys.executable), "horovodrun")
+        return [horovodrun, "-np", str(workers)] + package + ["train", "--kvstore", "horovod"] + words
+    return package + ["launch", "--kvstore", launch, "-n", str(workers), "-s", "1", "--", "train"] + words
+
+
+def measure(args, launch, workers):
+    """Images a second of all workers together: the median of the rounds but the first."""
+    from ..training.journal import read
+
+    steps = args.steps * args.rounds
+    with tempfile.TemporaryDirectory() as folder:
+        run = os.path.join(folder, "run")
+        words = [
+            "--model", args.model, "--batch-size", str(args.batch_size), "--input-size", str(args.input_size), "-j", "1",
+            "--synthetic", str(args.batch_size * workers * steps), "--num-epochs", "2", "--max-steps", str(steps),
+            "--val-frequency", "2",
+            "--save-frequency", "0", "--log-interval", str(args.steps), "--save-dir", run,
+        ]  # fmt: skip
+        # The last step's checkpoint and validation stand outside of the rounds that are timed.
+        done = subprocess.run(
+            command(launch, workers, words),
+            env=dict(os.environ, OMP_NUM_THREADS="1"),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        if done.returncode:
+            raise UserError(
+                "{} with {} workers ended with {}:\n{}".format(
+                    launch, workers, done.returncode, done.stdout[-2000:]
+                )
+            )
+        speeds = [
+            row["images_per_second"]
+            for row in read(os.path.join(run, "timing.jsonl"))
+            if row["event"] == "train"
+        ]
+    return statistics.median(speeds[1:])

@@ -1,0 +1,271 @@
+"""``gluon-tricks launch``: starts the scheduler, servers and workers of MXNet's parameter server, and ends them together.
+
+The parameter server (ps-lite) comes with MXNet: a process that imports MXNet with ``DMLC_ROLE`` set to ``scheduler`` or
+``server`` becomes one. It notices no death among its processes, so that one death has to end all of them here.
+"""
+
+import argparse
+import ctypes
+import os
+import re
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+from .errors import UserError
+
+GRACE = 10  # seconds between asking a process to end and killing it
+RANK = re.compile(
+    r"parameter server: worker (\d+) of \d+"
+)  # said by each worker, since the scheduler gives out the ranks
+
+
+def add_arguments(parser):
+    """The flags of the launch, then ``--`` and the words of ``train``."""
+    parser.add_argument(
+        "--kvstore",
+        choices=("dist_sync", "dist_device_sync"),
+        default="dist_sync",
+        help="how gradients travel [dist_sync]",
+    )
+    parser.add_argument("-n", "--workers", type=int, required=True, metavar="N", help="workers")
+    parser.add_argument("-s", "--servers", type=int, metavar="N", help="servers [as many as workers]")
+    parser.add_argument(
+        "--hosts",
+        metavar="FILE",
+        help="one host a line; workers and servers go round them, by ssh. Without: this machine",
+    )
+    parser.add_argument(
+        "--address",
+        help="address of this machine that the hosts reach; the scheduler listens there [127.0.0.1]",
+    )
+    parser.add_argument(
+        "--interface",
+        help="network interface, of the same name on all hosts, to listen on [lo; with --hosts: the first]",
+    )
+    parser.add_argument("--port", type=int, default=0, help="the scheduler's port [a free one]")
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="print environment and commands, for other schedulers, and start nothing",
+    )
+    parser.add_argument(
+        "words", nargs=argparse.REMAINDER, metavar="-- train ...", help="the command of every worker"
+    )
+
+
+def main(args):
+    """Run until all workers are through; the exit code is that of the first process that failed, or 0."""
+    processes = plan(args)
+    if args.dry_run:
+        for process in processes:
+            print(
+                "# {}{}\n{}".format(
+                    process.label, " on " + process.host if process.host else "", process.line()
+                )
+            )
+        return 0
+    return Group(processes).run()
+
+
+class Process:
+    """One process: its role and number, its host (empty: here), its environment and its command."""
+
+    def __init__(self, role, number, host, environment, command):
+        self.role, self.host, self.environment, self.command = role, host, environment, command
+        self.label = role if role == "scheduler" else "{} {}".format(role, number)
+        self.popen = None
+
+    def line(self):
+        """The command with its environment, for a shell."""
+        words = ["{}={}".format(name, shlex.quote(value)) for name, value in sorted(self.environment.items())]
+        return " ".join(["env"] + words + [shlex.quote(word) for word in self.command])
+
+    def start(self):
+        """Start it in a process group of its own, to be killed by the kernel when this process dies."""
+        command, environment = self.command, dict(os.environ, **self.environment)
+        if self.host:
+            # With a terminal (-tt), what runs over there ends with the connection.
+            line = "cd {} && exec {}".format(shlex.quote(os.getcwd()), self.line())
+            command = ["ssh", "-tt", "-o", "BatchMode=yes", self.host, line]
+        self.popen = subprocess.Popen(
+            command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            start_new_session=True, preexec_fn=_die_with_parent,
+        )  # fmt: skip
+
+    def signal(self, number):
+        """Send a signal to its whole group, if that is still there."""
+        try:
+            os.killpg(self.popen.pid, number)
+        except ProcessLookupError:
+            pass
+
+
+_LIBC = ctypes.CDLL(None)
+
+
+def _die_with_parent():
+    if sys.platform == "linux":
+        _LIBC.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
+def plan(args):
+    """The :class:`Process` list that the arguments ask for: scheduler, servers, workers.
+
+    Raises :class:`UserError` for numbers, hosts or words that cannot be.
+    """
+    servers = args.workers if args.servers is None else args.servers
+    if args.workers < 1 or servers < 1:
+        raise UserError(
+            "-n {} -s {}: there has to be at least one worker and one server".format(args.workers, servers)
+        )
+    words = args.words[1:] if args.words[:1] == ["--"] else args.words
+    if words[:1] != ["train"]:
+        raise UserError(
+            "gluon-tricks launch -n N -s N -- train FLAGS: the words after -- have to begin with train"
+        )
+    if any(word.split("=")[0] == "--kvstore" for word in words):
+        raise UserError("--kvstore belongs before the --, to launch; the workers get it from there")
+    hosts = read_hosts(args.hosts) if args.hosts else []
+    if hosts and not args.address:
+        raise UserError("--hosts needs --address, the address of this machine that the hosts reach")
+    common = dict(
+        DMLC_PS_ROOT_URI=args.address or "127.0.0.1", DMLC_PS_ROOT_PORT=str(args.port or free_port()),
+        DMLC_NUM_WORKER=str(args.workers), DMLC_NUM_SERVER=str(servers),
+    )  # fmt: skip
+    if args.interface or not hosts:
+        common["DMLC_INTERFACE"] = args.interface or "lo"
+    if not hosts and not args.interface:
+        common["DMLC_NODE_HOST"] = "127.0.0.1"
+    if hosts:  # what ssh does not take along
+        common.update(
+            {
+                name: value
+                for name, value in os.environ.items()
+                if re.match("(MXNET|PS|OMP)_|PYTHONPATH$|PATH$", name)
+            }
+        )
+    elif not os.environ.get("OMP_NUM_THREADS") or os.environ.get("GLUON_TRICKS_SET_THREADS"):
+        common["OMP_NUM_THREADS"] = str(max(1, len(os.sched_getaffinity(0)) // args.workers))
+    idle = [sys.executable, "-c", "import mxnet"]
+    work = [sys.executable, "-m", "gluon_tricks"] + words + ["--kvstore", args.kvstore]
+    where = hosts or [""]
+    found = [Process("scheduler", 0, "", dict(common, DMLC_ROLE="scheduler"), idle)]
+    for role, count, command in (("server", servers, idle), ("worker", args.workers, work)):
+        for number in range(count):
+            found.append(
+                Process(role, number, where[number % len(where)], dict(common, DMLC_ROLE=role), command)
+            )
+    return found
+
+
+def read_hosts(path):
+    """The hosts of a file: one a line, # begins a comment."""
+    try:
+        with open(path) as file:
+            hosts = [line.split("#")[0].strip() for line in file]
+    except OSError as error:
+        raise UserError("--hosts {}: {}".format(path, error.strerror)) from None
+    hosts = [host for host in hosts if host]
+    if not hosts:
+        raise UserError("--hosts {}: names no host".format(path))
+    for host in hosts:
+        if not re.match(r"[\w.@:][\w.@:-]*$", host):  # an option of ssh, for instance
+            raise UserError("--hosts {}: {!r} is no host's name".format(path, host))
+    return hosts
+
+
+def free_port():
+    """A port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Group:
+    """Processes that run and end together."""
+
+    def __init__(self, processes):
+        self._processes = processes
+        self._lock = threading.Lock()
+        self._readers = []
+        self._signal = None
+
+    def run(self):
+        """Start all, wait for the workers, end the rest; the exit code."""
+        before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            for process in self._processes:
+                process.start()
+                reader = threading.Thread(target=self._copy, args=(process,), daemon=True)
+                reader.start()
+                self._readers.append(reader)
+            return self._wait()
+        finally:
+            self._end()
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _note(self, number, frame):
+        if self._signal is not None:
+            raise KeyboardInterrupt
+        self._signal = number
+        for process in self._processes:
+            if process.role == "worker" and process.popen is not None:
+                process.signal(number)
+
+    def _wait(self):
+        """Until the workers have ended well, or one process has not."""
+        while True:
+            codes = {process: process.popen.poll() for process in self._processes}
+            failed = [process for process, code in codes.items() if code]
+            if failed:
+                first, code = failed[0], codes[failed[0]]
+                with self._lock:
+                    how = (
+                        "was killed by {}".format(signal.Signals(-code).name)
+                        if code < 0
+                        else "ended with {}".format(code)
+                    )
+                    print(
+                        "gluon-tricks launch: {} {}; ending the others".format(first.label, how),
+                        file=sys.stderr,
+                        flush=True,
+                    )
+                return 128 - code if code < 0 else code
+            if all(code == 0 for process, code in codes.items() if process.role == "worker"):
+                return 0
+            time.sleep(0.05)
+
+    def _end(self):
+        """Ask all that are left to end, then kill; nothing of any group stays."""
+        started = [process for process in self._processes if process.popen is not None]
+        for process in started:
+            if process.popen.poll() is None:
+                process.signal(signal.SIGTERM)
+                process.signal(signal.SIGCONT)  # a stopped process ends only when it goes on
+        # A worker that was told to stop writes a checkpoint; the others have nothing to write.
+        deadline = time.monotonic() + (GRACE if self._signal is not None else 2)
+        while time.monotonic() < deadline and any(process.popen.poll() is None for process in started):
+            time.sleep(0.05)
+        for process in started:
+            process.signal(signal.SIGKILL)
+            process.popen.wait()
+        for reader in self._readers:
+            reader.join(2)
+
+    def _copy(self, process):
+        """Print what a process says, each line behind its role and rank."""
+        with process.popen.stdout as lines:
+            for line in lines:
+                text = line.decode(errors="replace").rstrip("\r\n")
+                rank = RANK.search(text)
+                with self._lock:
+                    if rank:
+                        process.label = "worker " + rank.group(1)
+                        continue
+                    print("[{}] {}".format(process.label, text), flush=True)

@@ -1,0 +1,163 @@
+"""Launching: what is started where, with which environment, and that all end together."""
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from gluon_tricks import launch
+from gluon_tricks.errors import UserError
+
+
+def parse(text):
+    parser = argparse.ArgumentParser()
+    launch.add_arguments(parser)
+    return parser.parse_args(text.split())
+
+
+def test_scheduler_servers_and_workers_are_planned_with_their_environment():
+    processes = launch.plan(parse("-n 3 -s 2 --port 9091 -- train --lr 0.1"))
+    assert [p.label for p in processes] == [
+        "scheduler",
+        "server 0",
+        "server 1",
+        "worker 0",
+        "worker 1",
+        "worker 2",
+    ]
+    for process in processes:
+        assert process.environment["DMLC_ROLE"] == process.role
+        assert (
+            process.environment["DMLC_PS_ROOT_PORT"] == "9091"
+            and process.environment["DMLC_PS_ROOT_URI"] == "127.0.0.1"
+        )
+        assert (process.environment["DMLC_NUM_WORKER"], process.environment["DMLC_NUM_SERVER"]) == ("3", "2")
+        assert process.environment["DMLC_INTERFACE"] == "lo" and process.host == ""
+    assert processes[-1].command[1:] == [
+        "-m",
+        "gluon_tricks",
+        "train",
+        "--lr",
+        "0.1",
+        "--kvstore",
+        "dist_sync",
+    ]
+
+
+def test_there_are_as_many_servers_as_workers_where_nothing_is_said():
+    assert [p.role for p in launch.plan(parse("-n 2 -- train"))] == ["scheduler"] + ["server"] * 2 + [
+        "worker"
+    ] * 2
+
+
+def test_workers_and_servers_go_round_the_hosts_and_the_scheduler_stays_here(tmp_path):
+    (tmp_path / "hosts").write_text("# two\na\nb  # the second\n\n")
+    args = parse(
+        "-n 3 -s 2 --hosts {} --address 10.0.0.1 --interface eth0 -- train".format(tmp_path / "hosts")
+    )
+    assert [p.host for p in launch.plan(args)] == ["", "a", "b", "a", "b", "a"]
+    assert {p.environment["DMLC_PS_ROOT_URI"] for p in launch.plan(args)} == {"10.0.0.1"}
+    assert {p.environment["DMLC_INTERFACE"] for p in launch.plan(args)} == {"eth0"}
+
+
+def test_a_dry_run_prints_commands_that_a_shell_understands_and_starts_nothing(capsys):
+    assert launch.main(parse("-n 1 -s 1 --dry-run -- train --logging-file a;b")) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[::2] == ["# scheduler", "# server 0", "# worker 0"]
+    assert all(line.startswith("env DMLC_") for line in lines[1::2]) and "'a;b'" in lines[5]
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ("-n 0 -- train", "-n 0"),
+        ("-n 1 -s 0 -- train", "-s 0"),
+        ("-n 1", "train"),
+        ("-n 1 -- plan", "train"),
+        ("-n 1 -- train --kvstore local", "--kvstore"),
+        ("-n 1 -- train --kvstore=local", "--kvstore"),
+        ("-n 1 --hosts /nowhere --address 10.0.0.1 -- train", "/nowhere"),
+    ],
+)
+def test_what_cannot_be_launched_is_refused_by_name(text, words):
+    with pytest.raises(UserError, match=words):
+        launch.plan(parse(text))
+
+
+@pytest.mark.parametrize(
+    "content, words", [("", "no host"), ("-oProxyCommand=x\n", "no host's name"), ("a b\n", "no host's name")]
+)
+def test_a_file_without_good_hosts_is_refused(tmp_path, content, words):
+    (tmp_path / "hosts").write_text(content)
+    with pytest.raises(UserError, match=words):
+        launch.plan(parse("-n 1 --hosts {} --address 10.0.0.1 -- train".format(tmp_path / "hosts")))
+
+
+def process(role, number, code):
+    return launch.Process(role, number, "", {}, [sys.executable, "-c", code])
+
+
+def test_the_first_failure_ends_all_and_its_code_comes_back(capfd, tmp_path):
+    mark = str(tmp_path / "mark")
+    sleeper = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import time; time.sleep(60)', {!r}])".format(
+        mark
+    )
+    began = time.time()
+    failing = "import sys, time; print('hello'); time.sleep(0.5); sys.exit(7)"
+    group = launch.Group(
+        [process("scheduler", 0, sleeper), process("worker", 0, sleeper), process("worker", 1, failing)]
+    )
+    assert group.run() == 7 and time.time() - began < 20
+    out, err = capfd.readouterr()
+    assert "[worker 1] hello" in out and "worker 1 ended with 7" in err
+    assert not left(mark)
+
+
+def test_when_all_workers_are_through_the_servers_are_ended():
+    group = launch.Group([process("server", 0, "import time; time.sleep(60)"), process("worker", 0, "")])
+    assert group.run() == 0
+
+
+def test_output_is_behind_the_rank_that_the_worker_was_given(capfd):
+    code = "print('before'); print('parameter server: worker 1 of 2'); print('after')"
+    assert launch.Group([process("worker", 0, code)]).run() == 0
+    assert capfd.readouterr().out.splitlines() == ["[worker 0] before", "[worker 1] after"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [15, 9])
+def test_nothing_stays_when_the_launcher_itself_is_ended(tmp_path, number):
+    mark = str(tmp_path / "mark")
+    code = (
+        "import sys; from gluon_tricks import launch\n"
+        "sleep = [sys.executable, '-c', 'import sys, time; open(sys.argv[1], \"w\"); time.sleep(60)', {!r}]\n"
+        "sys.exit(launch.Group([launch.Process('worker', 0, '', dict(), sleep)]).run())"
+    ).format(mark)
+    launcher = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
+    try:
+        end = time.time() + 60
+        while not os.path.exists(mark) and time.time() < end:
+            time.sleep(0.05)
+        launcher.send_signal(number)
+        assert launcher.wait(timeout=30) == (143 if number == 15 else -9)
+    finally:
+        launcher.kill()
+    end = time.time() + 10
+    while left(mark) and time.time() < end:
+        time.sleep(0.05)
+    assert not left(mark)
+
+
+def left(mark):
+    found = []
+    for number in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            words = open("/proc/{}/cmdline".format(number)).read().split("\0")
+        except OSError:
+            continue
+        if mark in words:
+            found.append(number)
+    return found

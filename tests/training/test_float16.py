@@ -1,0 +1,82 @@
+"""Low precision (section 3.2) through the whole loop, with a network of operators that have float16 on a CPU."""
+
+import mxnet as mx
+import numpy as np
+import pytest
+from mxnet import gluon
+
+from gluon_tricks.training import network
+from gluon_tricks.training.run import Diverged
+
+
+class Linear(gluon.HybridBlock):
+    """BatchNorm, the mean over the pixels of each of 4 x 4 tiles, and a dense layer written as a sum of products."""
+
+    def __init__(self, classes):
+        super().__init__(prefix="linear_")
+        with self.name_scope():
+            self.bn = gluon.nn.BatchNorm(in_channels=3)
+            self.pool = gluon.nn.AvgPool2D(8)
+            self.weight = self.params.get("weight", shape=(classes, 48), init=mx.init.Uniform(0.1))
+
+    def hybrid_forward(self, F, x, weight):
+        x = self.pool(self.bn(x)).reshape((0, 1, -1))
+        return F.sum(F.broadcast_mul(x, weight.expand_dims(0)), axis=2)
+
+
+@pytest.fixture
+def linear(monkeypatch):
+    monkeypatch.setattr(network.models, "get_model", lambda name, classes, **options: Linear(classes))
+
+
+@pytest.mark.parametrize("scale", ["dynamic", 128.0])
+def test_float16_trains_like_float32_with_float32_master_weights(train, tmp_path, linear, scale):
+    half = train(
+        save_dir=str(tmp_path / "half"), dtype="float16", loss_scale=scale, no_wd=True, label_smoothing=0.1
+    )
+    single = train(save_dir=str(tmp_path / "single"), no_wd=True, label_smoothing=0.1)
+    assert half.net.bn.gamma.data().dtype == np.float32
+    assert half.loss_scale.skipped == 0
+    (momentum_and_master,) = [
+        made for made in half.trainer._updaters[0].states.values() if isinstance(made, tuple)
+    ]
+    assert [array.dtype for array in momentum_and_master] == [np.float32, np.float32]
+    np.testing.assert_allclose(
+        half.net.weight.data().asnumpy().astype("float32"), single.net.weight.data().asnumpy(), atol=4e-3
+    )
+    assert abs(half.validated["loss"] - single.validated["loss"]) < 0.02
+
+
+def test_steps_whose_gradients_overflow_are_skipped_and_the_scale_is_halved(
+    train, tmp_path, linear, monkeypatch
+):
+    begin = train(save_dir=str(tmp_path / "begin"), dtype="float16", loss_scale=1.0, lr=1e-30, max_steps=1)
+    from gluon_tricks.training import run as module
+
+    class Steep(module.LossScale):
+        def __init__(self, *given):
+            super().__init__(*given)
+            self.scale = 2.0**24
+
+    monkeypatch.setattr(module, "LossScale", Steep)
+    run = train(save_dir=str(tmp_path / "steep"), dtype="float16", max_steps=3)
+    assert run.loss_scale.skipped == 3 and run.loss_scale.scale == 2.0**21
+    np.testing.assert_array_equal(run.net.weight.data().asnumpy(), begin.net.weight.data().asnumpy())
+
+
+def test_too_many_skipped_steps_in_a_row_end_the_run(train, linear):
+    with pytest.raises(Diverged, match=r"not finite 3 times in a row at step 2") as error:
+        train(dtype="float16", loss_scale=1e9, max_skipped=2)
+    assert error.value.exit_code == 3
+
+
+def test_float16_resumes_with_the_same_bits(train, tmp_path, linear):
+    flags = dict(dtype="float16", mixup=True)
+    whole = train(save_dir=str(tmp_path / "whole"), **flags)
+    train(save_dir=str(tmp_path / "stopped"), max_steps=5, **flags)
+    resumed = train(save_dir=str(tmp_path / "stopped"), resume="auto", **flags)
+    np.testing.assert_array_equal(whole.net.weight.data().asnumpy(), resumed.net.weight.data().asnumpy())
+    assert whole.loss_scale.state() == resumed.loss_scale.state()
+    assert (tmp_path / "whole" / "log.jsonl").read_bytes() == (
+        tmp_path / "stopped" / "log.jsonl"
+    ).read_bytes()
