@@ -59,7 +59,8 @@ class TrainLoader:
         self._config = config
         self._global_batch, self._first, self._count = global_batch, first, count
         self._records = open_records(config, "rec_train", config.synthetic)
-        self.steps_per_epoch = steps_in(config, epoch_length(config, len(self._records)), global_batch)
+        self.images = epoch_length(config, len(self._records))  # in an epoch
+        self.steps_per_epoch = steps_in(config, self.images, global_batch)
         transform = TrainTransform.from_config(config)
         self._filler = make_filler(config, self._records, transform, BadRecords(config.max_bad_records))
         self._order = None, None

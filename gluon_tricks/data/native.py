@@ -37,7 +37,8 @@ class NativeTrainLoader:
         self._config, self._count = config, count
         self._part, self._parts = first // count, global_batch // count
         images = count_records(config.rec_train, config.rec_train_idx, "--rec-train")
-        self.steps_per_epoch = steps_in(config, epoch_length(config, images), global_batch)
+        self.images = epoch_length(config, images)  # in an epoch
+        self.steps_per_epoch = steps_in(config, self.images, global_batch)
         self._iterator, self._next_step = None, None
 
     def batches(self, start_step, stop_step):

@@ -87,7 +87,9 @@ class Run:
             self.eval_data = loader.eval_loader(config, batch, self.cluster.rank, self.cluster.world_size)
         self.steps_per_epoch = self.train_data.steps_per_epoch
         self.total_steps = config.num_epochs * self.steps_per_epoch
-        self.schedule = learning_rate(config, self.layout.global_batch, self.steps_per_epoch)
+        self.schedule = learning_rate(
+            config, self.layout.global_batch, self.steps_per_epoch, self.train_data.images
+        )
 
         self.journal = Journal(
             config.save_dir if self.cluster.rank == 0 else None, config.logging_file, config.tensorboard
