@@ -44,7 +44,7 @@ def main(args):
     seconds = time.time() - started
     print(
         "{} ({}): top-1 {top1:.2f} %, top-5 {top5:.2f} %, loss {loss:.4f} on {images} images of {}; "
-        "{:.1f} images/s on {} threads".format(
+        "{:.1f} images/s, OMP_NUM_THREADS={}".format(
             args.source, model.kind, record, figures["images"] / seconds, threads(), **figures
         )
     )
@@ -58,7 +58,7 @@ def threads():
     """How many threads MXNet computes on, and who said so."""
     number = os.environ.get("OMP_NUM_THREADS", "1")
     return number + (
-        " (all cores, as OMP_NUM_THREADS was not set)" if os.environ.get("GLUON_TRICKS_SET_THREADS") else ""
+        " (all cores, as it was not set)" if os.environ.get("GLUON_TRICKS_SET_THREADS") else ""
     )
 
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import mxnet as mx
 import numpy as np
 
+from ..errors import UserError
 from . import graph as graphs
 from . import images, int8, onnx
 from .compare import ExportError, compare, difference
@@ -93,10 +94,15 @@ class Forms:
         size = min(CALIBRATION_BATCH, len(held))
         held = held[: len(held) // size * size]
         batches = [mx.nd.array(held[place : place + size]) for place in range(0, len(held), size)]
-        self.quantized = int8.quantize(self.folded, batches, calibration.mode)
-        graph = self._dressed(self.quantized)
+        try:
+            self.quantized = int8.quantize(self.folded, batches, calibration.mode)
+            graph = self._dressed(self.quantized)
+            here = self._run(graph)
+        except mx.MXNetError as error:
+            reason = str(error).strip().splitlines()[-1]
+            raise UserError("MXNet cannot run this network in INT8: {}".format(reason)) from error
         graphs.save(graph, *self._paths("int8"))
-        comparison = compare(self.folder, "int8", self.inputs, self._run(graph))
+        comparison = compare(self.folder, "int8", self.inputs, here)
         about = dict(mode=calibration.mode, images=len(held), file=os.path.basename(calibration.record))
         return dict(
             comparison=comparison, calibration=about, operators=graphs.operators(self.quantized.symbol)
