@@ -53,14 +53,14 @@ def test_only_the_pipelines_asked_for_are_measured(records, tmp_path):
 def test_a_measurement_counts_images_wall_and_cpu_time():
     def pipeline(config, images):
         while True:
-            end = time.process_time() + 0.01
+            end = time.process_time() + 0.05  # long beside what other threads of this process use
             while time.process_time() < end:
                 pass
             yield 4
 
     images, wall, cpu = data.timed(pipeline, argparse.Namespace(batch_size=4), 20)
     assert images == 20
-    assert 0.045 < cpu < 1 and wall >= cpu * 0.8
+    assert 0.225 < cpu < 0.5 and wall >= cpu * 0.8
 
 
 @pytest.mark.parametrize(
