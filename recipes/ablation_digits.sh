@@ -2,7 +2,7 @@
 # Table 6 in miniature, on scikit-learn's handwritten digits: ResNet-18-D, teacher ResNet-34-D, six rungs, SEEDS a rung,
 # and a seventh that trains as long as mixup without it.
 # 4 epochs stand for the paper's 120 and 7 for its 200, and the step decay is at the same quarters of the run.
-# 10 to 15 minutes on two idle cores: JOBS runs side by side, a thread each. Killed, it goes on when it is typed again.
+# About 11 minutes on two idle cores: JOBS runs side by side, a thread each. Killed, it goes on when it is typed again.
 # What came out here is in docs/ablation.md. RUNS, the folder of the runs, must not have blanks in its name.
 set -euo pipefail
 export RUNS=${RUNS:-runs/ablation_digits} OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} FLAGS="$*"
