@@ -23,7 +23,7 @@ WHEELS ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/gluon_tricks
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip -qq --no-input --disable-pip-version-check
-PYTEST := PATH="$(CURDIR)/$(BIN):$$PATH" OMP_NUM_THREADS=$(THREADS) $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+PYTEST := PATH="$(CURDIR)/$(BIN):$$PATH" OMP_NUM_THREADS=$(THREADS) $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 HOROVOD := horovod==0.28.1
 HOROVOD_WHEELS := $(WHEELS)/horovod-0.28.1-mxnet-1.9.1-gloo
 

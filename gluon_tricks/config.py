@@ -68,15 +68,6 @@ def _backend(text):
     return "native" if text == "mxnet" else text  # GluonCV's name for it
 
 
-def _kvstore(text):
-    if text == "dist_async":
-        raise argparse.ArgumentTypeError(
-            "dist_async updates the parameters on the servers, out of step, without the learning rate's schedule and with an optimizer "
-            "that travels as a pickle: use dist_sync"
-        )
-    return text
-
-
 def _loss_scale(text):
     if text == "dynamic":
         return text
@@ -189,8 +180,12 @@ class Config:
                          group=DEVICES)  # fmt: skip
     cpu_contexts: int = flag(0, "train on this many CPU contexts as if they were GPUs", type=int, free=True, group=DEVICES)
     kvstore: str = flag("device", "how gradients travel: within this process (local, device), over MXNet's parameter server (dist_sync, "
-                        "dist_device_sync), or between Horovod's workers", type=_kvstore,
-                        choices=("local", "device", "dist_sync", "dist_device_sync", "horovod"), free=True, group=DEVICES)  # fmt: skip
+                        "dist_device_sync, and dist_async out of step), or between Horovod's workers",
+                        choices=("local", "device", "dist_sync", "dist_device_sync", "dist_async", "horovod"), free=True,
+                        group=DEVICES)  # fmt: skip
+    elastic: str = flag("none", "a run that is resumed by more or fewer workers keeps its global batch (keep-batch), or lets it follow, and "
+                        "the learning rate with it (scale-lr)", choices=("none", "keep-batch", "scale-lr"), free=True,
+                        group=DEVICES)  # fmt: skip
     gradient_compression: str = flag("none", "Horovod: fp16 sends gradients as float16", choices=("none", "fp16"), group=DEVICES)
     stall_timeout: int = flag(120, "seconds that a worker waits for the others before it gives up", type=int, free=True, group=DEVICES)
 
@@ -361,6 +356,8 @@ def _check_effects(config, given):
         raise ConfigError("--lr is the rate itself and --linear-scaling computes it from --base-lr: give one of the two")
     if config.num_gpus and config.cpu_contexts:
         raise ConfigError("--num-gpus and --cpu-contexts contradict each other: give one of the two")
+    if config.kvstore == "dist_async" and config.dtype == "float16":
+        raise ConfigError("--kvstore dist_async: the servers add up small changes of the parameters, which needs --dtype float32")
     if config.use_pretrained and config.use_params:
         raise ConfigError("--use-pretrained and --use-params contradict each other: give one of the two")
     if config.synthetic and (given.get("rec_train") or given.get("data_dir")):
@@ -394,6 +391,7 @@ def needs(config):
         ("max_skipped", config.dtype == "float16", "--dtype float16"),
         ("resume_epoch", config.resume_params, "--resume-params"),
         ("gradient_compression", config.kvstore == "horovod" or config.gradient_compression == "none", "--kvstore horovod"),
+        ("elastic", config.resume or config.elastic == "none", "--resume auto"),
         ("stall_timeout", config.kvstore == "horovod" or config.kvstore.startswith("dist"), "--kvstore horovod or dist_sync"),
     ]
 

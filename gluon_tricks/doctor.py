@@ -4,12 +4,11 @@ Each ``judge_`` function looks at the facts of :mod:`gluon_tricks.stack` alone, 
 returns its lines of the table.
 """
 
-import json
 import re
 from typing import NamedTuple
 
 from . import stack
-from .errors import UserError
+from .files import write_json
 
 OK, MISSING, ERROR = "ok", "missing", "error"
 
@@ -248,9 +247,5 @@ def main(args):
     print(table(findings))
     if args.json:
         answer = {"ok": not broken, "findings": [finding._asdict() for finding in findings], "facts": facts}
-        try:
-            with open(args.json, "w") as stream:
-                json.dump(answer, stream, indent=1)
-        except OSError as error:
-            raise UserError("--json {}: cannot be written: {}".format(args.json, error.strerror))
+        write_json(args.json, answer)
     return 1 if broken else 0

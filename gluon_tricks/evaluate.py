@@ -5,7 +5,6 @@ equal logits those with a smaller index. So top-1 is what ``argmax`` gives, and 
 top-5 is 100 %.
 """
 
-import json
 import os
 import time
 
@@ -13,6 +12,7 @@ import numpy as np
 
 from .deploy import classifier
 from .errors import UserError
+from .files import write_json
 
 
 def add_arguments(parser):
@@ -60,17 +60,6 @@ def threads():
     return number + (
         " (all cores, as it was not set)" if os.environ.get("GLUON_TRICKS_SET_THREADS") else ""
     )
-
-
-def write_json(path, value):
-    """Write a JSON file; UserError where that is not possible."""
-    try:
-        with open(path + ".new", "w") as file:
-            json.dump(value, file, indent=1)
-            file.write("\n")
-        os.replace(path + ".new", path)
-    except OSError as error:
-        raise UserError("{}: cannot be written: {}".format(path, error.strerror)) from None
 
 
 def evaluate(model, record, index="", batch_size=32, threads=4):

@@ -17,6 +17,7 @@ from .deploy import classifier
 from .deploy import manifest as manifests
 from .deploy.forms import Calibration, Forms, Options
 from .errors import UserError
+from .files import sha256
 
 
 def add_arguments(parser):
@@ -158,7 +159,7 @@ def _write(model, folder, formats, options, rec_val, calibration):
             outputs=["logits", "probabilities"][: 1 + options.softmax],
             measured=measured,
             formats=written,
-            source=dict(step=model.step, params_sha256=manifests.sha256(model.params_path)),
+            source=dict(step=model.step, params_sha256=sha256(model.params_path)),
             versions=versions(formats),
         ),
     )

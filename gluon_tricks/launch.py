@@ -1,7 +1,8 @@
-"""``gluon-tricks launch``: starts the scheduler, servers and workers of MXNet's parameter server, and ends them together.
+"""``gluon-tricks launch``: starts the processes of a run on many machines, ends them together, and starts them again.
 
-The parameter server (ps-lite) comes with MXNet: a process that imports MXNet with ``DMLC_ROLE`` set to ``scheduler`` or
-``server`` becomes one. It notices no death among its processes, so that one death has to end all of them here.
+The parameter server (ps-lite) comes with MXNet: :mod:`gluon_tricks.training.server` is its scheduler and its servers. It
+notices no death among its processes, so that one death has to end all of them here. Horovod's workers are started by
+``horovodrun``, which is one process to this launcher.
 """
 
 import argparse
@@ -18,6 +19,7 @@ import time
 
 from .errors import UserError
 
+WORK = ("worker", "horovodrun")  # the roles that end when the run does
 GRACE = 10  # seconds between asking a process to end and killing it
 RANK = re.compile(
     r"parameter server: worker (\d+) of \d+"
@@ -28,20 +30,30 @@ def add_arguments(parser):
     """The flags of the launch, then ``--`` and the words of ``train``."""
     parser.add_argument(
         "--kvstore",
-        choices=("dist_sync", "dist_device_sync"),
+        choices=("dist_sync", "dist_device_sync", "dist_async", "horovod"),
         default="dist_sync",
         help="how gradients travel [dist_sync]",
     )
     parser.add_argument("-n", "--workers", type=int, required=True, metavar="N", help="workers")
-    parser.add_argument("-s", "--servers", type=int, metavar="N", help="servers [as many as workers]")
+    parser.add_argument(
+        "-s", "--servers", type=int, metavar="N", help="servers [as many as workers]; Horovod has none"
+    )
     parser.add_argument(
         "--hosts",
-        metavar="FILE",
-        help="one host a line; workers and servers go round them, by ssh. Without: this machine",
+        metavar="HOSTS",
+        help="a:8,b:8 or a file with one of them a line; workers and servers go round them, by ssh. Without: this machine",
     )
     parser.add_argument(
         "--address",
         help="address of this machine that the hosts reach; the scheduler listens there [127.0.0.1]",
+    )
+    parser.add_argument(
+        "--restarts",
+        type=int,
+        default=0,
+        metavar="N",
+        help="when a process fails, start all again up to N times with --resume auto, on the hosts that answer; with fewer "
+        "hosts there are fewer workers, which needs train's --elastic [0]",
     )
     parser.add_argument(
         "--interface",
@@ -60,16 +72,42 @@ def add_arguments(parser):
 
 def main(args):
     """Run until all workers are through; the exit code is that of the first process that failed, or 0."""
-    processes = plan(args)
+    hosts = read_hosts(args.hosts) if args.hosts else {}
+    processes = plan(args, hosts)
     if args.dry_run:
         for process in processes:
-            print(
-                "# {}{}\n{}".format(
-                    process.label, " on " + process.host if process.host else "", process.line()
-                )
-            )
+            print("# {}{}\n{}".format(process.label, " on " + process.host if process.host else "", process.line()))
         return 0
-    return Group(processes).run()
+    slots = sum(hosts.values())
+    for left in range(args.restarts, -1, -1):
+        code = Group(processes).run()
+        if code in FINAL or not left:
+            return code
+        hosts = answering(hosts)
+        if slots and not hosts:
+            say("none of the hosts answers")
+            return code
+        say("starting again from the last checkpoint, on {}; {} more restarts".format(
+            ", ".join(hosts) or "this machine", left - 1))  # fmt: skip
+        workers = max(1, args.workers * sum(hosts.values()) // slots) if slots else args.workers
+        processes = plan(args, hosts, workers, again=True)
+    raise AssertionError("the last round returns")
+
+
+FINAL = (0, 2, 3, 130, 143)  # exit codes after which starting again does not help or is not wanted
+
+
+def say(text):
+    """A line of the launcher's own."""
+    print("gluon-tricks launch: " + text, file=sys.stderr, flush=True)
+
+
+def answering(hosts):
+    """Those of the hosts that can be reached."""
+    ask = ["ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10"]
+    silent = dict(stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    checks = [subprocess.Popen(ask + [host, "true"], **silent) for host in hosts]
+    return {host: slots for (host, slots), check in zip(hosts.items(), checks) if check.wait() == 0}
 
 
 class Process:
@@ -77,7 +115,7 @@ class Process:
 
     def __init__(self, role, number, host, environment, command):
         self.role, self.host, self.environment, self.command = role, host, environment, command
-        self.label = role if role == "scheduler" else "{} {}".format(role, number)
+        self.label = role if role in ("scheduler", "horovodrun") else "{} {}".format(role, number)
         self.popen = None
 
     def line(self):
@@ -113,16 +151,20 @@ def _die_with_parent():
         _LIBC.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
-def plan(args):
-    """The :class:`Process` list that the arguments ask for: scheduler, servers, workers.
+def plan(args, hosts, workers=None, again=False):
+    """The :class:`Process` list that the arguments ask for: scheduler, servers, workers; or ``horovodrun``.
 
-    Raises :class:`UserError` for numbers, hosts or words that cannot be.
+    ``hosts`` is {name: slots}, empty for this machine; ``again`` says that the run goes on from its last checkpoint.
+    Raises :class:`UserError` for numbers or words that cannot be.
     """
-    servers = args.workers if args.servers is None else args.servers
-    if args.workers < 1 or servers < 1:
+    workers = args.workers if workers is None else workers
+    servers = args.servers or workers
+    if args.workers < 1 or (args.servers is not None and args.servers < 1):
         raise UserError(
-            "-n {} -s {}: there has to be at least one worker and one server".format(args.workers, servers)
+            "-n {} -s {}: there has to be at least one worker and one server".format(args.workers, args.servers)
         )
+    if args.restarts < 0:
+        raise UserError("--restarts {}: has to be at least 0".format(args.restarts))
     words = args.words[1:] if args.words[:1] == ["--"] else args.words
     if words[:1] != ["train"]:
         raise UserError(
@@ -130,12 +172,35 @@ def plan(args):
         )
     if any(word.split("=")[0] == "--kvstore" for word in words):
         raise UserError("--kvstore belongs before the --, to launch; the workers get it from there")
-    hosts = read_hosts(args.hosts) if args.hosts else []
+    work = [sys.executable, "-m", "gluon_tricks"] + words + ["--kvstore", args.kvstore]
+    if again:
+        work += ["--resume", "auto"]
+    common = {}
+    if not hosts and (not os.environ.get("OMP_NUM_THREADS") or os.environ.get("GLUON_TRICKS_SET_THREADS")):
+        common["OMP_NUM_THREADS"] = str(max(1, len(os.sched_getaffinity(0)) // workers))
+    if args.kvstore == "horovod":
+        return [Process("horovodrun", 0, "", common, horovodrun(args, hosts, workers) + work)]
+    return parameter_server(args, hosts, workers, servers, work, common)
+
+
+def horovodrun(args, hosts, workers):
+    """The words that start so many of Horovod's workers."""
+    if args.servers or args.address or args.port:
+        raise UserError("--servers, --address and --port are the parameter server's: Horovod has none of them")
+    beside = os.path.join(os.path.dirname(sys.executable), "horovodrun")
+    words = [beside if os.path.exists(beside) else "horovodrun", "-np", str(workers)]
+    if hosts:
+        words += ["-H", ",".join("{}:{}".format(*host) for host in hosts.items())]
+    return words + (["--network-interfaces", args.interface] if args.interface else [])
+
+
+def parameter_server(args, hosts, workers, servers, work, common):
+    """Scheduler, servers and workers of MXNet's parameter server."""
     if hosts and not args.address:
         raise UserError("--hosts needs --address, the address of this machine that the hosts reach")
     common = dict(
-        DMLC_PS_ROOT_URI=args.address or "127.0.0.1", DMLC_PS_ROOT_PORT=str(args.port or free_port()),
-        DMLC_NUM_WORKER=str(args.workers), DMLC_NUM_SERVER=str(servers),
+        common, DMLC_PS_ROOT_URI=args.address or "127.0.0.1", DMLC_PS_ROOT_PORT=str(args.port or free_port()),
+        DMLC_NUM_WORKER=str(workers), DMLC_NUM_SERVER=str(servers),
     )  # fmt: skip
     if args.interface or not hosts:
         common["DMLC_INTERFACE"] = args.interface or "lo"
@@ -149,13 +214,10 @@ def plan(args):
                 if re.match("(MXNET|PS|OMP)_|PYTHONPATH$|PATH$", name)
             }
         )
-    elif not os.environ.get("OMP_NUM_THREADS") or os.environ.get("GLUON_TRICKS_SET_THREADS"):
-        common["OMP_NUM_THREADS"] = str(max(1, len(os.sched_getaffinity(0)) // args.workers))
-    idle = [sys.executable, "-c", "import mxnet"]
-    work = [sys.executable, "-m", "gluon_tricks"] + words + ["--kvstore", args.kvstore]
-    where = hosts or [""]
-    found = [Process("scheduler", 0, "", dict(common, DMLC_ROLE="scheduler"), idle)]
-    for role, count, command in (("server", servers, idle), ("worker", args.workers, work)):
+    serve = [sys.executable, "-m", "gluon_tricks.training.server"]
+    where = list(hosts) or [""]
+    found = [Process("scheduler", 0, "", dict(common, DMLC_ROLE="scheduler"), serve)]
+    for role, count, command in (("server", servers, serve), ("worker", workers, work)):
         for number in range(count):
             found.append(
                 Process(role, number, where[number % len(where)], dict(common, DMLC_ROLE=role), command)
@@ -163,19 +225,23 @@ def plan(args):
     return found
 
 
-def read_hosts(path):
-    """The hosts of a file: one a line, # begins a comment."""
-    try:
-        with open(path) as file:
-            hosts = [line.split("#")[0].strip() for line in file]
-    except OSError as error:
-        raise UserError("--hosts {}: {}".format(path, error.strerror)) from None
-    hosts = [host for host in hosts if host]
+def read_hosts(text):
+    """{host: slots} of ``a:8,b`` (a host alone has one slot), or of a file with one of them a line, where # begins a comment."""
+    words = text.split(",")
+    if os.path.isfile(text) or os.sep in text:
+        try:
+            with open(text) as file:
+                words = [line.split("#")[0].strip() for line in file]
+        except OSError as error:
+            raise UserError("--hosts {}: {}".format(text, error.strerror)) from None
+    hosts = {}
+    for word in filter(None, words):
+        found = re.match(r"([\w.@][\w.@-]*)(?::([1-9]\d*))?$", word)  # no option of ssh, for instance
+        if not found:
+            raise UserError("--hosts {}: {!r} is neither a host's name nor name:slots".format(text, word))
+        hosts[found.group(1)] = int(found.group(2) or 1)
     if not hosts:
-        raise UserError("--hosts {}: names no host".format(path))
-    for host in hosts:
-        if not re.match(r"[\w.@:][\w.@:-]*$", host):  # an option of ssh, for instance
-            raise UserError("--hosts {}: {!r} is no host's name".format(path, host))
+        raise UserError("--hosts {}: names no host".format(text))
     return hosts
 
 
@@ -196,7 +262,7 @@ class Group:
         self._signal = None
 
     def run(self):
-        """Start all, wait for the workers, end the rest; the exit code."""
+        """Start all, wait for the workers, end the rest; the exit code, 128 + the signal's number where one ended them."""
         before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             for process in self._processes:
@@ -204,7 +270,9 @@ class Group:
                 reader = threading.Thread(target=self._copy, args=(process,), daemon=True)
                 reader.start()
                 self._readers.append(reader)
-            return self._wait()
+            code = self._wait()
+            # horovodrun says 1 whatever ended it, and what was told to stop must not be started again.
+            return 128 + self._signal if code and self._signal is not None else code
         finally:
             self._end()
             for number, handler in before.items():
@@ -215,7 +283,7 @@ class Group:
             raise KeyboardInterrupt
         self._signal = number
         for process in self._processes:
-            if process.role == "worker" and process.popen is not None:
+            if process.role in WORK and process.popen is not None:
                 process.signal(number)
 
     def _wait(self):
@@ -231,13 +299,9 @@ class Group:
                         if code < 0
                         else "ended with {}".format(code)
                     )
-                    print(
-                        "gluon-tricks launch: {} {}; ending the others".format(first.label, how),
-                        file=sys.stderr,
-                        flush=True,
-                    )
+                    say("{} {}{}".format(first.label, how, "; ending the others" if len(codes) > 1 else ""))
                 return 128 - code if code < 0 else code
-            if all(code == 0 for process, code in codes.items() if process.role == "worker"):
+            if all(code == 0 for process, code in codes.items() if process.role in WORK):
                 return 0
             time.sleep(0.05)
 

@@ -62,11 +62,12 @@ class Plan:
 
     def __init__(self, config, workers=0):
         from .data.loader import steps_in
+        from .training.clock import learning_rate
         from .training.cluster import Layout
-        from .training.run import learning_rate
 
         self.config = config
-        self.layout = Layout(config.batch_size, accumulate=config.accumulate, **spread(config, workers))
+        devices, workers = spread(config, workers)
+        self.layout = Layout(config.batch_size, devices * workers * config.accumulate, devices, workers)
         self.images, self.images_from = images_of(config)
         self.steps_per_epoch = steps_in(config, self.images, self.layout.global_batch)
         self.total_steps = config.num_epochs * self.steps_per_epoch
@@ -80,9 +81,7 @@ class Plan:
             config.model, cost.parameters / 1e6, cost.multiply_adds / 1e9, size=config.input_size
         )
         yield "images        {:,} an epoch ({})".format(self.images, self.images_from)
-        yield "global batch  {} = {} images x {} devices x {} micro-batches x {} workers".format(
-            layout.global_batch, layout.batch_size, layout.devices, layout.accumulate, layout.workers
-        )
+        yield "global batch  " + layout.in_words()
         yield "steps         {:,} an epoch ({} images left over each), {} epochs, {:,} in all".format(
             self.steps_per_epoch, self.images % layout.global_batch, config.num_epochs, self.total_steps
         )
@@ -126,16 +125,14 @@ class Plan:
 
 
 def spread(config, workers=0):
-    """{devices of a worker, workers} of a launch; a Horovod worker has one device, however many --num-gpus."""
+    """(devices of a worker, workers) of a launch; a Horovod worker has one device, however many --num-gpus."""
     devices = max(1, config.num_gpus, config.cpu_contexts)
     if config.kvstore in ("local", "device"):
         if workers > 1:
             raise UserError("--workers {} needs --kvstore horovod or dist_sync".format(workers))
-        return dict(devices=devices, workers=1)
+        return devices, 1
     launched = [os.environ[name] for name in LAUNCHERS if name in os.environ]
-    return dict(
-        devices=1 if config.kvstore == "horovod" else devices, workers=workers or int((launched or [1])[0])
-    )
+    return 1 if config.kvstore == "horovod" else devices, workers or int((launched or [1])[0])
 
 
 def images_of(config):
@@ -167,7 +164,9 @@ def network_of(config):
     from .training import network
     from .tricks.weight_decay import exempt_biases
 
-    net = models.get_model(config.model, classes=config.classes, **network.options_of(config))
+    net = models.get_model(
+        config.model, classes=config.classes, input_size=config.input_size, **network.options_of(config)
+    )
     cost = complexity.count(net, config.input_size)
     net.infer_shape(mx.nd.zeros((1, 3, config.input_size, config.input_size)))
     if config.no_wd:

@@ -12,6 +12,7 @@ import numpy as np
 from . import evaluate
 from .deploy import classifier, images
 from .errors import UserError
+from .files import write_json
 
 BATCH = 32
 MOST_ON_SHEET = 100
@@ -133,7 +134,7 @@ def write(path, value):
     if path == "-":
         print(json.dumps(value, indent=1))
     else:
-        evaluate.write_json(path, value)
+        write_json(path, value)
 
 
 def draw_sheet(items, path):

@@ -9,23 +9,29 @@
 #   THREADS               decoding threads of a process; default: the cores, shared out among a machine's workers
 #   LAUNCHER=local        one process for the GPUs of this machine
 #   LAUNCHER=horovod      NP workers, one a GPU, on HOSTS=a:8,b:8 (default: on this machine)
+#   RESTARTS=0            with LAUNCHER=horovod: start again so often after a failure, on the hosts that still answer
 #   LAUNCHER=plan         say what LAUNCHER=local would train, without training
 #   LAUNCHER=print        print the command of LAUNCHER=local, and do nothing
 set -euo pipefail
 recipe=$(basename "$1" .sh) launcher=${LAUNCHER:-local} gpus=${GPUS:-8} accumulate=${ACCUMULATE:-1}
 cores=$(env -u OMP_NUM_THREADS nproc) # which would count that variable's threads
-start=() command=train
+package=("${PYTHON:-python}" -m gluon_tricks)
 
 case $launcher in
 local | plan | print)
   parts=$(((gpus > 0 ? gpus : 1) * accumulate))
   flags=(--kvstore device --num-gpus "$gpus" -j "${THREADS:-$cores}")
-  if [ "$launcher" = plan ]; then command=plan; fi
+  if [ "$launcher" = plan ]; then start=("${package[@]}" plan); else start=("${package[@]}" train); fi
   ;;
 horovod)
   parts=$((${NP:?is the number of Horovod workers} * accumulate))
-  flags=(--kvstore horovod --num-gpus $((gpus > 0)) -j "${THREADS:-$((gpus > 0 && cores > gpus ? cores / gpus : 1))}")
-  start=(horovodrun -np "$NP" ${HOSTS:+-H "$HOSTS"})
+  flags=(--num-gpus $((gpus > 0)) -j "${THREADS:-$((gpus > 0 && cores > gpus ? cores / gpus : 1))}")
+  if ((${RESTARTS:-0})); then
+    start=("${package[@]}" launch --kvstore horovod -n "$NP" ${HOSTS:+--hosts "$HOSTS"} --restarts "$RESTARTS" -- train)
+    flags+=(--elastic keep-batch)
+  else
+    start=(horovodrun -np "$NP" ${HOSTS:+-H "$HOSTS"} "${package[@]}" train --kvstore horovod)
+  fi
   ;;
 *)
   echo "LAUNCHER=$launcher is none of local, horovod, plan and print" >&2
@@ -42,7 +48,7 @@ if ((gpus > 0)); then
   # Sums of float16 numbers are made in float32; MXNet's default is to make them in float16.
   export MXNET_SAFE_ACCUMULATION=${MXNET_SAFE_ACCUMULATION:-1}
 fi
-words=("${start[@]}" "${PYTHON:-python}" -m gluon_tricks $command --data-dir "${DATA:-data/imagenet}" --save-dir "${RUNS:-runs}/$recipe"
+words=("${start[@]}" --data-dir "${DATA:-data/imagenet}" --save-dir "${RUNS:-runs}/$recipe"
   --resume auto --batch-size $((GLOBAL_BATCH / parts)) --accumulate "$accumulate" "${flags[@]}" "${@:2}")
 if [ "$launcher" = print ]; then
   printf '%q ' "${words[@]}"

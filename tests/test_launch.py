@@ -4,6 +4,7 @@ import argparse
 import os
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -18,8 +19,13 @@ def parse(text):
     return parser.parse_args(text.split())
 
 
+def plan(text, **keywords):
+    args = parse(text)
+    return launch.plan(args, launch.read_hosts(args.hosts) if args.hosts else {}, **keywords)
+
+
 def test_scheduler_servers_and_workers_are_planned_with_their_environment():
-    processes = launch.plan(parse("-n 3 -s 2 --port 9091 -- train --lr 0.1"))
+    processes = plan("-n 3 -s 2 --port 9091 -- train --lr 0.1")
     assert [p.label for p in processes] == [
         "scheduler",
         "server 0",
@@ -48,19 +54,71 @@ def test_scheduler_servers_and_workers_are_planned_with_their_environment():
 
 
 def test_there_are_as_many_servers_as_workers_where_nothing_is_said():
-    assert [p.role for p in launch.plan(parse("-n 2 -- train"))] == ["scheduler"] + ["server"] * 2 + [
+    assert [p.role for p in plan("-n 2 -- train")] == ["scheduler"] + ["server"] * 2 + [
         "worker"
     ] * 2
 
 
 def test_workers_and_servers_go_round_the_hosts_and_the_scheduler_stays_here(tmp_path):
     (tmp_path / "hosts").write_text("# two\na\nb  # the second\n\n")
-    args = parse(
+    processes = plan(
         "-n 3 -s 2 --hosts {} --address 10.0.0.1 --interface eth0 -- train".format(tmp_path / "hosts")
     )
-    assert [p.host for p in launch.plan(args)] == ["", "a", "b", "a", "b", "a"]
-    assert {p.environment["DMLC_PS_ROOT_URI"] for p in launch.plan(args)} == {"10.0.0.1"}
-    assert {p.environment["DMLC_INTERFACE"] for p in launch.plan(args)} == {"eth0"}
+    assert [p.host for p in processes] == ["", "a", "b", "a", "b", "a"]
+    assert {p.environment["DMLC_PS_ROOT_URI"] for p in processes} == {"10.0.0.1"}
+    assert {p.environment["DMLC_INTERFACE"] for p in processes} == {"eth0"}
+
+
+def test_horovod_is_started_by_horovodrun_on_the_hosts():
+    (process,) = plan("--kvstore horovod -n 4 --interface eth0 --hosts a:2,b:2 -- train --lr 1")
+    words = process.command
+    assert os.path.basename(words[0]) == "horovodrun"
+    assert words[1:7] == ["-np", "4", "-H", "a:2,b:2", "--network-interfaces", "eth0"]
+    assert words[8:] == ["-m", "gluon_tricks", "train", "--lr", "1", "--kvstore", "horovod"]
+
+
+def test_again_means_from_the_last_checkpoint_with_the_workers_that_are_left():
+    processes = plan("-n 4 -s 2 -- train --elastic keep-batch", workers=3, again=True)
+    workers = [p for p in processes if p.role == "worker"]
+    assert len(workers) == 3 and workers[0].environment["DMLC_NUM_WORKER"] == "3"
+    assert workers[0].command[-2:] == ["--resume", "auto"]
+
+
+@pytest.mark.parametrize("codes, code", [([7, 7, 0], 0), ([137, 2], 2), ([7, 7, 7], 7), ([143], 143)])
+def test_it_starts_again_after_a_failure_and_only_then(monkeypatch, codes, code):
+    """Two restarts, for what starting again can mend: no wrong flags, no divergence, no wish to stop."""
+    left, commands = list(codes), []
+
+    class Group:
+        def __init__(self, processes):
+            commands.append(processes[-1].command)
+
+        def run(self):
+            return left.pop(0)
+
+    monkeypatch.setattr(launch, "Group", Group)
+    assert launch.main(parse("-n 2 --restarts 2 -- train")) == code and not left
+    assert ["--resume" in words for words in commands] == [False] + [True] * (len(codes) - 1)
+
+
+def test_hosts_that_do_not_answer_are_left_out_and_their_workers_too(monkeypatch, tmp_path):
+    planned, codes = [], [1, 0]
+    ssh = tmp_path / "ssh"
+    ssh.write_text("#!/bin/sh\nfor word; do test $word = b && exit 255; done; exit 0\n")
+    ssh.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path) + os.pathsep + os.environ["PATH"])
+
+    class Group:
+        def __init__(self, processes):
+            planned.append([p.host for p in processes if p.role == "worker"])
+
+        def run(self):
+            return codes.pop(0)
+
+    monkeypatch.setattr(launch, "Group", Group)
+    text = "-n 4 --restarts 1 --hosts a:1,b:2,c:1 --address 10.0.0.1 -- train --elastic keep-batch"
+    assert launch.main(parse(text)) == 0
+    assert planned == [["a", "b", "c", "a"], ["a", "c"]]
 
 
 def test_a_dry_run_prints_commands_that_a_shell_understands_and_starts_nothing(capsys):
@@ -79,21 +137,23 @@ def test_a_dry_run_prints_commands_that_a_shell_understands_and_starts_nothing(c
         ("-n 1 -- plan", "train"),
         ("-n 1 -- train --kvstore local", "--kvstore"),
         ("-n 1 -- train --kvstore=local", "--kvstore"),
+        ("-n 1 --restarts -1 -- train", "--restarts"),
+        ("-n 1 --kvstore horovod -s 1 -- train", "--servers"),
         ("-n 1 --hosts /nowhere --address 10.0.0.1 -- train", "/nowhere"),
     ],
 )
 def test_what_cannot_be_launched_is_refused_by_name(text, words):
     with pytest.raises(UserError, match=words):
-        launch.plan(parse(text))
+        plan(text)
 
 
 @pytest.mark.parametrize(
-    "content, words", [("", "no host"), ("-oProxyCommand=x\n", "no host's name"), ("a b\n", "no host's name")]
+    "content, words", [("", "no host"), ("-oProxyCommand=x\n", "host's name"), ("a b\n", "host's name"), ("a:0\n", "name:slots")]
 )
 def test_a_file_without_good_hosts_is_refused(tmp_path, content, words):
     (tmp_path / "hosts").write_text(content)
     with pytest.raises(UserError, match=words):
-        launch.plan(parse("-n 1 --hosts {} --address 10.0.0.1 -- train".format(tmp_path / "hosts")))
+        plan("-n 1 --hosts {} --address 10.0.0.1 -- train".format(tmp_path / "hosts"))
 
 
 def process(role, number, code):
@@ -125,6 +185,21 @@ def test_output_is_behind_the_rank_that_the_worker_was_given(capfd):
     code = "print('before'); print('parameter server: worker 1 of 2'); print('after')"
     assert launch.Group([process("worker", 0, code)]).run() == 0
     assert capfd.readouterr().out.splitlines() == ["[worker 0] before", "[worker 1] after"]
+
+
+def test_what_was_told_to_stop_says_so_whatever_its_own_exit_code(tmp_path):
+    """horovodrun ends with 1 on SIGTERM too; 143 is final, so that --restarts does not start it again."""
+    ready = tmp_path / "ready"
+    code = "import signal, sys, time; signal.signal(15, lambda *_: sys.exit(1)); open({!r}, 'w'); time.sleep(60)"
+
+    def stop():
+        while not ready.exists():
+            time.sleep(0.02)
+        os.kill(os.getpid(), 15)
+
+    threading.Thread(target=stop, daemon=True).start()
+    found = launch.Group([process("horovodrun", 0, code.format(str(ready)))]).run()
+    assert found == 143 and found in launch.FINAL
 
 
 @pytest.mark.slow

@@ -263,7 +263,7 @@ def test_the_report_says_what_the_run_will_be(capsys):
         capsys,
     )
     assert "1,000 an epoch (--num-training-samples)" in text
-    assert "global batch  16 = 8 images x 2 devices x 1 micro-batches x 1 workers" in text
+    assert "global batch  16 = 8 images x 2 parts; 1 workers with 2 devices each" in text
     assert "62 an epoch (8 images left over each), 4 epochs, 248 in all" in text
     lines = {line.split("  ")[1].strip(): line for line in text.splitlines() if line.startswith("  ")}
     assert lines["linear scaling"].endswith("peak 0.00625")

@@ -1,5 +1,6 @@
 """Each recipe is its row: its flags are the row's settings, and it trains, here two steps on small images."""
 
+import argparse
 import json
 import os
 import shlex
@@ -10,7 +11,7 @@ import sys
 import pytest
 
 from gluon_tricks import config as flags
-from gluon_tricks import paper
+from gluon_tricks import launch, paper
 from gluon_tricks.tricks.schedule import linear_scaling
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -23,7 +24,7 @@ SMALL = (
     "--num-gpus 0 --cpu-contexts 1 --batch-size 2 --dtype float32 --max-steps 2 --classes 4 --input-size 33 "
     "-j 1 --log-interval 1".split()
 )
-VARIABLES = ("GPUS", "NP", "HOSTS", "LAUNCHER", "ACCUMULATE", "RUNS", "DATA", "THREADS")
+VARIABLES = ("GPUS", "NP", "HOSTS", "LAUNCHER", "ACCUMULATE", "RUNS", "DATA", "THREADS", "RESTARTS")
 
 
 def script(name):
@@ -32,7 +33,7 @@ def script(name):
 
 def run(name, *more, **variables):
     environment = {key: value for key, value in os.environ.items() if key not in VARIABLES}
-    environment = dict(environment, PYTHON=sys.executable, **variables)
+    environment = {**environment, "PYTHON": sys.executable, **variables}
     command = [script(name)] + list(more)
     return subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=300)
 
@@ -112,6 +113,22 @@ def test_horovod_starts_a_worker_a_gpu_with_its_share_of_the_batch(tmp_path):
     config = flags.parse(words[10:])
     assert (config.kvstore, config.num_gpus, config.batch_size, config.num_data_workers) == ("horovod", 1, 32, 4)
     assert config.seed == 3 and config.mixup_alpha == 0.2
+
+
+def test_horovod_is_started_again_by_the_launcher_where_asked_to(tmp_path):
+    stub = tmp_path / "python"
+    stub.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    stub.chmod(0o755)
+    variables = dict(LAUNCHER="horovod", NP="16", HOSTS="a:8,b:8", RESTARTS="3", PYTHON=str(stub))
+    words = run("table6_resnet50_v1d_mixup", **variables).stdout.splitlines()
+    assert words[:3] == ["-m", "gluon_tricks", "launch"]
+    parser = argparse.ArgumentParser()
+    launch.add_arguments(parser)
+    args = parser.parse_args(words[3:])
+    assert (args.kvstore, args.workers, args.hosts, args.restarts) == ("horovod", 16, "a:8,b:8", 3)
+    (process,) = launch.plan(args, launch.read_hosts(args.hosts))
+    config = flags.parse(process.command[process.command.index("train") + 1 :])
+    assert (config.kvstore, config.num_gpus, config.batch_size, config.elastic) == ("horovod", 1, 64, "keep-batch")
 
 
 def test_an_unknown_launcher_is_named():

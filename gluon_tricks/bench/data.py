@@ -10,7 +10,6 @@ core does even where threads differ.
 
 import concurrent.futures
 import contextlib
-import json
 import os
 import statistics
 import threading
@@ -18,6 +17,7 @@ import time
 
 from .. import config as configuration
 from ..errors import UserError
+from ..files import write_json
 
 PIPELINES = ("decode", "loader_float32", "loader_uint8", "image_record_iter", "gluoncv")
 WARM_UP = 6  # batches; as many as a pipeline may have in memory, whose pages are new the first time
@@ -51,12 +51,7 @@ def main(args):
     print_rows(rows)
     if args.json:
         keys = ("pipeline", "threads", "images_per_second", "cpu_seconds_per_1000")
-        try:
-            with open(args.json, "w") as file:
-                json.dump([{key: row[key] for key in keys} for row in rows], file, indent=1)
-                file.write("\n")
-        except OSError as error:
-            raise UserError("--json {}: {}".format(args.json, error.strerror)) from error
+        write_json(args.json, [{key: row[key] for key in keys} for row in rows])
     return 0
 
 

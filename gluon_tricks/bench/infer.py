@@ -16,6 +16,7 @@ import time
 import numpy as np
 
 from ..errors import UserError
+from ..files import write_json
 
 RUNTIMES = {
     "plain": "MXNet, operator by operator",
@@ -83,8 +84,7 @@ def main(args):
     for line in ratios(rows):
         print(line)
     if args.json:
-        with open(args.json, "w") as file:
-            json.dump(rows, file, indent=1)
+        write_json(args.json, rows)
     return 0
 
 
@@ -95,8 +95,7 @@ def prepare(folder, model, size, runtimes):
     from ..deploy.fold import fold_batch_norm
 
     net, images = made_up_network(model, size)
-    with open(os.path.join(folder, "network.json"), "w") as file:
-        json.dump(dict(model=model), file)
+    write_json(os.path.join(folder, "network.json"), dict(model=model))
     net.save_parameters(os.path.join(folder, "net.params"))
     if "onnxruntime" in runtimes:
         onnx.convert(graphs.trace(net), os.path.join(folder, "model.onnx"), (3, size, size))

@@ -4,7 +4,6 @@ A worker's rate is compared with that of one process alone, so the efficiency al
 take from each other: caches, memory bandwidth, the clock of the cores.
 """
 
-import json
 import os
 import statistics
 import subprocess
@@ -12,6 +11,7 @@ import sys
 import tempfile
 
 from ..errors import UserError
+from ..files import write_json
 
 
 def add_arguments(parser):
@@ -27,45 +27,42 @@ def add_arguments(parser):
         "--launches", default="horovod,dist_sync", help="which launches to measure [horovod,dist_sync]"
     )
     parser.add_argument("--model", default="resnet50_v1d", help="network [resnet50_v1d]")
-    parser.add_argument("--batch-size", type=int, default=32, help="images a step and worker [32]")
+    parser.add_argument("--batch-size", type=int, default=128, help="images a step and worker [128, a V100's in the paper]")
     parser.add_argument("--input-size", type=int, default=64, help="height and width [64]")
-    parser.add_argument("--steps", type=int, default=5, help="steps a round [5]")
-    parser.add_argument("--rounds", type=int, default=4, help="rounds, of which the first does not count [4]")
+    parser.add_argument("--steps", type=int, default=2, help="steps a round [2]")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds, of which the first does not count [3]")
+    parser.add_argument("--repeats", type=int, default=3, help="how often all is measured, one after the other [3]")
 
 
 def main(args):
     """Print a row a launch and number of workers; the exit code is 0."""
     launches = args.launches.split(",")
-    unknown = sorted(set(launches) - {"horovod", "dist_sync", "dist_device_sync"})
-    if unknown or args.workers < 1 or args.rounds < 2 or args.steps < 1:
+    unknown = sorted(set(launches) - {"horovod", "dist_sync", "dist_device_sync", "dist_async"})
+    if unknown or args.workers < 1 or args.rounds < 2 or args.steps < 1 or args.repeats < 1:
         raise UserError(
-            "bench scaling: --launches are of horovod, dist_sync, dist_device_sync; "
-            "--workers and --steps at least 1, --rounds at least 2"
+            "bench scaling: --launches are of horovod, dist_sync, dist_device_sync, dist_async; "
+            "--workers, --steps and --repeats at least 1, --rounds at least 2"
         )
-    rows = [dict(launch="local", workers=1, images_per_second=measure(args, "local", 1), efficiency=1.0)]
-    show(rows[0])
-    for launch in launches:
-        for workers in range(1, args.workers + 1):
-            speed = measure(args, launch, workers)
-            rows.append(dict(
-                launch=launch, workers=workers, images_per_second=speed,
-                efficiency=speed / workers / rows[0]["images_per_second"],
-            ))  # fmt: skip
-            show(rows[-1])
+    cases = [("local", 1)] + [(launch, count) for launch in launches for count in range(1, args.workers + 1)]
+    # All cases in turn, so that each repeat compares what was measured within minutes: machines change their pace.
+    repeats = [{case: measure(args, *case) for case in cases} for _ in range(args.repeats)]
+    rows = [row(case, repeats) for case in cases]
+    for found in rows:
+        print("{launch:16} {workers:3} workers {images_per_second:8.1f} images/s, efficiency {efficiency:.3f} "
+              "({efficiency_worst:.3f} to {efficiency_best:.3f})".format(**found), flush=True)  # fmt: skip
     if args.json:
-        with open(args.json, "w") as file:
-            json.dump(rows, file, indent=1)
+        write_json(args.json, rows)
     return 0
 
 
-def show(row):
-    """Print a row."""
-    print(
-        "{launch:16} {workers:3} workers {images_per_second:8.1f} images/s, efficiency {efficiency:.3f}".format(
-            **row
-        ),
-        flush=True,
-    )
+def row(case, repeats):
+    """Medians over the repeats, each of which is {case: images a second}; efficiency is within a repeat."""
+    launch, workers = case
+    efficiencies = [speeds[case] / workers / speeds["local", 1] for speeds in repeats]
+    return dict(
+        launch=launch, workers=workers, images_per_second=statistics.median(speeds[case] for speeds in repeats),
+        efficiency=statistics.median(efficiencies), efficiency_worst=min(efficiencies), efficiency_best=max(efficiencies),
+    )  # fmt: skip
 
 
 def command(launch, workers, words):
@@ -73,10 +70,8 @@ def command(launch, workers, words):
     package = [sys.executable, "-m", "gluon_tricks"]
     if launch == "local":
         return package + ["train"] + words
-    if launch == "horovod":
-        horovodrun = os.path.join(os.path.dirname(sys.executable), "horovodrun")
-        return [horovodrun, "-np", str(workers)] + package + ["train", "--kvstore", "horovod"] + words
-    return package + ["launch", "--kvstore", launch, "-n", str(workers), "-s", "1", "--", "train"] + words
+    servers = [] if launch == "horovod" else ["-s", "1"]
+    return package + ["launch", "--kvstore", launch, "-n", str(workers)] + servers + ["--", "train"] + words
 
 
 def measure(args, launch, workers):

@@ -1,12 +1,12 @@
 """What our loop costs: its images a second beside those of a bare record / backward / update loop, in one process."""
 
-import json
 import os
 import statistics
 import tempfile
 import time
 
 from .. import config as flags
+from ..files import write_json
 from ..training.loop import train_step
 from ..training.metrics import Pending
 
@@ -31,8 +31,7 @@ def main(args):
         )
     )
     if args.json:
-        with open(args.json, "w") as file:
-            json.dump({name: result[name] for name in ("loop", "bare", "ratio")}, file)
+        write_json(args.json, {name: result[name] for name in ("loop", "bare", "ratio")})
     return 0
 
 

@@ -101,6 +101,7 @@ class Filler:
                 if not waiting:
                     return
                 job, tasks = waiting[0]
+                concurrent.futures.wait(tasks, return_when=concurrent.futures.FIRST_EXCEPTION)  # wakes up once
                 for task in tasks:
                     task.result()
                 waiting.popleft()
@@ -146,8 +147,8 @@ class Job:
         import mxnet as mx
 
         images, self.images = buffers.as_ndarray(self.images), None
-        matrices = None if self.matrices is None else mx.nd.array(self.matrices, dtype="float32")
-        return Batch(images, mx.nd.array(self.labels, dtype="float32"), self.keys, self.plan.valid, matrices)
+        matrices = None if self.matrices is None else mx.nd.from_numpy(self.matrices)
+        return Batch(images, mx.nd.from_numpy(self.labels), self.keys, self.plan.valid, matrices)
 
 
 class SyntheticFiller(Filler):

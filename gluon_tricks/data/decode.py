@@ -1,8 +1,9 @@
 """Encoded image -> RGB bytes, or ValueError: never a picture that is only half there.
 
 JPEGs go through libjpeg-turbo, whose warnings (a file that ends early, a broken Huffman code) are errors
-here: OpenCV fills the missing part with grey and says nothing. Other formats go through OpenCV; what it would
-let pass of a damaged PNG is found by the checksums inside.
+here: OpenCV fills the missing part with grey and says nothing. JPEGs whose colours are sampled in a way that
+TurboJPEG's interface does not know, and other formats, go through OpenCV; what it would let pass is found by
+the JPEG's end mark, and by the checksums inside a PNG.
 """
 
 import math
@@ -16,6 +17,7 @@ import numpy as np
 MOST_PIXELS = 1 << 28
 
 JPEG = b"\xff\xd8\xff"
+JPEG_END, JPEG_SCAN = b"\xff\xd9", b"\xff\xda"
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -43,8 +45,8 @@ def decode(payload, scratch=None):
     """RGB ``(height, width, 3)`` uint8 of an encoded image of any kind; ValueError when it is damaged.
 
     Grey becomes RGB, CMYK (Adobe's inverted form, as in ImageNet) is converted, alpha is dropped, 16 bits
-    become 8. EXIF's orientation is not applied, as in MXNet's own readers. With ``scratch`` the result is in
-    its memory.
+    become 8. EXIF's orientation is not applied, as in mx.image.imdecode; ImageRecordIter applies it. With
+    ``scratch`` the result is in its memory.
     """
     scratch = scratch or Scratch()
     if payload[:3] == JPEG:
@@ -55,12 +57,55 @@ def decode(payload, scratch=None):
 def _decode_jpeg(payload, scratch):
     import simplejpeg
 
-    height, width, colorspace, _ = simplejpeg.decode_jpeg_header(payload)
+    height, width, colorspace = jpeg_header(payload)
     _check_size(height, width)
+    if colorspace is None:
+        return _decode_unknown_sampling(payload)
     if colorspace in ("CMYK", "YCCK"):
         inks = simplejpeg.decode_jpeg(payload, "CMYK").astype(np.uint16)
         return ((inks[..., :3] * inks[..., 3:] + 127) // 255).astype(np.uint8)
     return simplejpeg.decode_jpeg(payload, "RGB", buffer=scratch.array("decoded", (height, width, 3)))
+
+
+def jpeg_header(payload):
+    """``(height, width, colour space)`` of a JPEG; ValueError when its header is damaged.
+
+    The colour space is None where simplejpeg does not know how the colours are sampled: 4:1:0 and 4:4:1, luma
+    2x2 with chroma of unequal factors, chroma finer than luma, and the like.
+    """
+    import simplejpeg
+
+    try:
+        return simplejpeg.decode_jpeg_header(payload)[:3]
+    except KeyError:  # 4:4:1, which TurboJPEG knows by now, and simplejpeg has no name for
+        pass
+    except ValueError as error:
+        if "subsampling level" not in str(error):
+            raise
+    for marker, start, end in jpeg_segments(payload):
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC) and end - start >= 5:  # a frame's header
+            return (*struct.unpack_from(">xHH", payload, start), None)
+    raise ValueError("damaged JPEG: no frame")
+
+
+def jpeg_segments(payload):
+    """Yields ``(marker, start, end)`` of each whole segment before a JPEG's image data, up to a damaged one."""
+    place = 2
+    while place + 4 <= len(payload) and payload[place] == 0xFF and payload[place + 1] != JPEG_SCAN[1]:
+        marker, length = struct.unpack_from(">xBH", payload, place)
+        start, place = place + 4, place + 2 + length
+        if place <= len(payload):
+            yield marker, start, place
+
+
+def _decode_unknown_sampling(payload):
+    """OpenCV decodes these, also where a part is missing. So their end mark has to be there.
+
+    In the data of a scan the mark's two bytes cannot occur; before them they may, in EXIF's small picture.
+    """
+    if payload.rfind(JPEG_END) < payload.rfind(JPEG_SCAN):
+        raise ValueError("truncated JPEG (and its colours are sampled in an uncommon way)")
+    return _decode_other(payload)
 
 
 def _decode_other(payload):

@@ -4,7 +4,7 @@ import collections
 
 import numpy as np
 
-from .decode import JPEG, PNG, decode
+from .decode import JPEG, PNG, decode, jpeg_header
 from .ordered import Progress, in_order
 from .records import RecordFile
 
@@ -54,9 +54,7 @@ def look(file, position):
     kind = "JPEG" if payload[:3] == JPEG else "PNG" if payload[:8] == PNG else "other"
     try:
         if kind == "JPEG":
-            import simplejpeg
-
-            height, width = simplejpeg.decode_jpeg_header(payload)[:2]
+            height, width = jpeg_header(payload)[:2]
         else:
             height, width = decode(payload).shape[:2]
     except ValueError:

@@ -1,4 +1,4 @@
-"""Read and write files so that an error of the disc names its file, and no file is ever there by half."""
+"""Read files so that an error of the disc names its file."""
 
 import json
 import os
@@ -53,25 +53,3 @@ def read_json(path):
         return found if isinstance(found, dict) else {}
     except (OSError, ValueError):
         return {}
-
-
-def write_text(path, text):
-    """Write a small file whole or not at all."""
-    try:
-        with open(path + ".new", "w", encoding="utf-8", errors="surrogateescape") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(path + ".new", path)
-        sync_folder(path)
-    except OSError as error:
-        raise UserError("{}: cannot be written: {}".format(path, error.strerror)) from error
-
-
-def sync_folder(path):
-    """Make a rename in this path's folder outlive a power cut."""
-    descriptor = os.open(os.path.dirname(os.path.abspath(path)), os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -13,8 +13,9 @@ import warnings
 import numpy as np
 
 from ..errors import UserError
+from ..files import sync_folder
 from . import recordio
-from .disc import open_for_reading, read_bytes, sync_folder
+from .disc import open_for_reading, read_bytes
 from .recordio import RecordError
 
 READ_AT_ONCE = 1 << 20  # bytes; an index may list few of a file's records, so the gap to the next can be huge

@@ -4,8 +4,8 @@ import json
 import os
 
 from ..errors import UserError
+from ..files import write_text
 from .describe import describe, in_words
-from .disc import write_text
 from .ordered import add_workers, threads
 from .records import index_path_of
 from .verify import rebuild_index, verify

@@ -1,10 +1,10 @@
 """``manifest.json`` of an exported folder: what the model is, how its input is made, its files' checksums."""
 
-import hashlib
 import json
 import os
 
 from ..errors import UserError
+from ..files import sha256, write_json
 
 NAME = "manifest.json"
 KIND = "gluon_tricks export"  # tells it from other programs' manifests
@@ -37,9 +37,7 @@ def write(folder, manifest):
             path = os.path.join(folder, name)
             files[name] = dict(bytes=os.path.getsize(path), sha256=sha256(path))
     manifest = dict(dict(kind=KIND, version=VERSION), **manifest, files=files)
-    with open(os.path.join(folder, NAME), "w") as file:
-        json.dump(manifest, file, indent=1)
-        file.write("\n")
+    write_json(os.path.join(folder, NAME), manifest)
     return manifest
 
 
@@ -80,15 +78,6 @@ def read(folder, formats=None):
                 "{}: damaged, its SHA-256 is not the one in {}; copy it or export again".format(file, NAME)
             )
     return manifest
-
-
-def sha256(path):
-    """The hexadecimal SHA-256 of a file."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        for block in iter(lambda: file.read(1 << 20), b""):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def read_labels(path, classes=None):

@@ -49,11 +49,13 @@ def input_size(name):
     return 331 if name == "nasnet_6_4032" else 224
 
 
-def get_model(name, classes=1000, pretrained=False, **options):
+def get_model(name, classes=1000, pretrained=False, input_size=None, **options):
     """The network called ``name`` (:func:`names`): a HybridBlock from images (N, 3, H, W) to (N, classes).
 
     pretrained: with GluonCV's published parameters, on the CPU. If they are for another number of classes the
         last layer is new: ``net.not_loaded`` names its parameters. Without it nothing is initialised.
+    input_size: height and width of the images to train on, where they are not those that the network is made
+        for (:func:`input_size`): ResNeSt's DropBlock has to know. Outside of training it makes no difference.
     options: of our ResNets those of :class:`.resnet.ResNet`, and of these and the zoo's where they apply
 
         last_gamma  gamma = 0 in the last BatchNorm of every residual block (section 3.1)
@@ -67,7 +69,7 @@ def get_model(name, classes=1000, pretrained=False, **options):
     if classes < 1:
         raise UserError("a network of {} classes".format(classes))
     name, options = _resolve(name, options)
-    net = _build(name, classes, options)
+    net = _build(name, classes, input_size, options)
     if pretrained:
         net.initialize(mx.init.Xavier())  # for what the file does not have; it is the paper's (section 2.1)
         net.not_loaded = load_pretrained(net, name, **options)
@@ -133,12 +135,12 @@ def _resolve(name, options):
     return name, options
 
 
-def _build(name, classes, options):
+def _build(name, classes, pixels, options):
     if name in resnet.NAMES:
         return _ours(name, classes, dict(options))
     zoo = _zoo()
     if name in zoo:
-        return _theirs(zoo[name], name, classes, options)
+        return _theirs(zoo[name], name, classes, pixels or input_size(name), options)
     from gluoncv.model_zoo import get_model_list
 
     if name in get_model_list():
@@ -162,12 +164,14 @@ def _ours(name, classes, options):
     return resnet.resnet(name, classes=classes, **options)
 
 
-def _theirs(build, name, classes, options):
+def _theirs(build, name, classes, pixels, options):
     """A network of the zoo, each option of which is seen to change it.
 
     Many of the zoo's constructors take any keyword and drop those that they do not know.
     """
     keywords = {"pretrained": False, ("num_classes" if name.startswith("hrnet") else "classes"): classes}
+    if name.startswith("resnest"):
+        keywords["input_size"] = pixels
     if name.startswith("nasnet"):
         keywords["use_aux"] = False  # GluonCV's default makes it return a pair
     # GluonCV's ResNeXt has it the wrong way round: gamma is 0 without last_gamma, and 1 with it.
@@ -197,7 +201,21 @@ def _theirs(build, name, classes, options):
         if same or (option == "last_gamma" and not _zero_gammas(net)):
             raise _refusal(option, name)
         keywords, plain = changed, net
+    if name.startswith("resnest"):
+        from . import drop_block
+
+        drop_block.repair(plain, name)
+    if name.startswith(("densenet", "googlenet", "inceptionv3", "squeezenet")):
+        _pool_globally(plain)
     return plain
+
+
+def _pool_globally(net):
+    """Average over all of the last features, whose size these networks have fixed: 7x7 for 224x224 pixels, say."""
+    for part in (net, *net._children.values()):
+        for layer in part._children.values():
+            if type(layer) is mx.gluon.nn.AvgPool2D:
+                layer._kwargs["global_pool"] = True
 
 
 def _zero_gammas(net):

@@ -1,9 +1,9 @@
 """``gluon-tricks models``: which networks there are and what one image costs each (the paper's Table 5)."""
 
 import fnmatch
-import json
 
 from ..errors import UserError
+from ..files import write_json
 
 
 def add_arguments(parser):
@@ -50,12 +50,7 @@ def main(args):
         rows.append(row)
         print("{:{}}  {:>6}  {}".format(name, width, row["input_size"], _counts(row)), flush=True)
     if args.json:
-        try:
-            with open(args.json, "w") as file:
-                json.dump(rows, file, indent=1)
-                file.write("\n")
-        except OSError as error:
-            raise UserError("--json {} cannot be written: {}".format(args.json, error.strerror)) from error
+        write_json(args.json, rows)
     return int(any("error" in row for row in rows))
 
 

@@ -22,6 +22,7 @@ typed again. [docs/reproduce.md](../docs/reproduce.md) leads from an empty host 
 | `ACCUMULATE` | micro-batches a step, where a GPU has too little memory for its share of the batch (1) |
 | `THREADS` | threads that decode images, a process (the machine's cores) |
 | `LAUNCHER=horovod NP=32 HOSTS=a:8,b:8,c:8,d:8` | 32 Horovod workers, one a GPU, instead of one process |
+| `RESTARTS=3` | with Horovod: start again so often after a failure, on the hosts that still answer |
 | `LAUNCHER=plan` | say what would be trained, without training: steps, learning rate, tricks |
 | `LAUNCHER=print` | print the command, and do nothing |
 

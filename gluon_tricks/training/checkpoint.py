@@ -12,7 +12,6 @@ the best validation.
 """
 
 import contextlib
-import hashlib
 import json
 import os
 import re
@@ -22,9 +21,11 @@ import mxnet as mx
 import numpy as np
 
 from ..errors import UserError
+from ..files import sha256, sync_folder
 
-FORMAT = 2
+FORMAT = 3
 _NAME = re.compile(r"step-(\d+)$")
+_ASIDE = ".aside"
 
 
 class CheckpointError(UserError):
@@ -58,7 +59,7 @@ def save(run_folder, step, net, trainer, state, keep, statistics=()):
         if os.path.isdir(path):  # a damaged one that a resumed run has passed again
             os.rename(path, path + ".old")
         os.rename(temporary, path)
-        _flush_folder(folder)
+        sync_folder(path)
     except (OSError, mx.MXNetError) as error:
         shutil.rmtree(temporary, ignore_errors=True)
         reason = error.strerror if isinstance(error, OSError) else str(error).strip().splitlines()[-1]
@@ -85,7 +86,7 @@ def read_state(path):
         with open(os.path.join(path, "state.json")) as file:
             state = json.load(file)
         for name, digest in state["sha256"].items():
-            if _sha256(os.path.join(path, name)) != digest:
+            if sha256(os.path.join(path, name)) != digest:
                 raise CheckpointError(
                     "{} is damaged: {} has another SHA-256 than was written".format(path, name)
                 )
@@ -200,8 +201,23 @@ def _remove_old(run_folder, keep):
             _discard(path)
     folder = os.path.join(run_folder, "checkpoints")
     for name in os.listdir(folder):
-        if name.endswith(".old"):
-            shutil.rmtree(os.path.join(folder, name), ignore_errors=True)
+        path = os.path.join(folder, name)
+        if name.endswith(".old") or (name.endswith(_ASIDE) and os.path.realpath(path) != best):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def set_aside(run_folder, step):
+    """Let no checkpoint of more than ``step`` updates be the newest: the steps of the run have other numbers now.
+
+    The best one stays, under another name.
+    """
+    best = os.path.realpath(os.path.join(run_folder, "best"))
+    for path in checkpoints(run_folder):
+        if int(_NAME.search(path).group(1)) > step:
+            if os.path.realpath(path) == best:
+                shutil.copytree(path, path + _ASIDE, copy_function=os.link)
+                mark_best(run_folder, path + _ASIDE)
+            _discard(path)
 
 
 def _discard(path):
@@ -214,20 +230,4 @@ def flush(path):
     """Flush a file to the disk and return its SHA-256."""
     with open(path, "rb") as file:
         os.fsync(file.fileno())
-    return _sha256(path)
-
-
-def _flush_folder(path):
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _sha256(path):
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        for block in iter(lambda: file.read(1 << 20), b""):
-            digest.update(block)
-    return digest.hexdigest()
+    return sha256(path)

@@ -12,6 +12,7 @@ from .. import config as flags
 from ..config import ConfigError
 from ..data.records import RecordFile
 from ..errors import UserError
+from ..files import write_json
 from . import checkpoint
 from .cluster import gather_json
 
@@ -29,6 +30,7 @@ OWN = (
     "save_dir",
     "logging_file",
     "num_data_workers",
+    "resume",
 )
 
 
@@ -127,27 +129,53 @@ def write(run):
         write_json(os.path.join(folder, "environment.json"), environment())
 
 
+def began_with(config, cluster, resumed_from=None):
+    """The global batch with which the run began that ``--resume`` goes on with, or None where it begins now.
+
+    Rank 0 reads it, for all. With ``--elastic``, a run of the same flags that had no checkpoint yet has begun too.
+    """
+    found = None
+    if cluster.rank == 0:
+        if resumed_from:
+            found = _read(_run_of(resumed_from))["layout"]["began_with"]
+        elif config.elastic != "none" and os.path.exists(os.path.join(config.save_dir, "config.json")):
+            old = _read(config.save_dir)
+            if not flags.differences(flags.from_dict(old["flags"]), config):
+                found = old["layout"]["began_with"]
+    return gather_json(cluster, found)[0]
+
+
 def compare(run):
     """Raise :class:`ConfigError` where ``run`` is not the run whose folder it resumes, naming the differences."""
-    path = os.path.join(os.path.dirname(os.path.dirname(os.path.realpath(run.resumed_from))), "config.json")
-    try:
-        with open(path) as file:
-            old = json.load(file)
-        differences = flags.differences(flags.from_dict(old["flags"]), run.config)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError("{} cannot be read: {}".format(path, error)) from None
-    new = _config_of(run)
-    for name, what in (("layout", "the global batch"), ("data", "the data")):
-        old_part, new_part = old[name], new[name]
-        if name == "layout":
-            old_part, new_part = old_part["global_batch"], new_part["global_batch"]
-        if old_part != json.loads(json.dumps(new_part)):
-            differences.append("{}: {} -> {}".format(what, old_part, new_part))
+    old, new = _read(_run_of(run.resumed_from)), json.loads(json.dumps(_config_of(run)))
+    differences = flags.differences(flags.from_dict(old["flags"]), run.config)
+    before, now = old["layout"]["began_with"], new["layout"]["global_batch"]
+    if before != now and run.config.elastic != "scale-lr":
+        differences.append("the global batch: {} -> {} (or say --elastic)".format(before, now))
+    if old["data"] != new["data"]:
+        differences.append("the data: {} -> {}".format(old["data"], new["data"]))
     if differences:
         raise ConfigError(
             "--resume: these would make it another run: {}. Leave them as they were, or start a new run in another "
             "--save-dir".format("; ".join(differences))
         )
+
+
+def _run_of(checkpoint_folder):
+    """The folder of the run that a checkpoint belongs to."""
+    return os.path.dirname(os.path.dirname(os.path.realpath(checkpoint_folder)))
+
+
+def _read(run_folder):
+    """The ``config.json`` of a run."""
+    path = os.path.join(run_folder, "config.json")
+    try:
+        with open(path) as file:
+            found = json.load(file)
+        found["data"], found["flags"].items(), found["layout"]["began_with"]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError("{} cannot be read: {}: {}".format(path, type(error).__name__, error)) from None
+    return found
 
 
 def _config_of(run):
@@ -156,8 +184,9 @@ def _config_of(run):
         version=__version__,
         flags=json.loads(flags.to_json(run.config)),
         layout=dict(
-            global_batch=layout.global_batch, batch_size=layout.batch_size, devices=layout.devices, accumulate=layout.accumulate,
-            workers=layout.workers, steps_per_epoch=run.steps_per_epoch, total_steps=run.total_steps,
+            global_batch=layout.global_batch, batch_size=layout.batch_size, parts=layout.parts, devices=layout.devices,
+            workers=layout.workers, began_with=run.began_with or layout.global_batch,
+            steps_per_epoch=run.steps_per_epoch, total_steps=run.total_steps,
         ),
         data=dict(train=_fingerprint(run.config, "rec_train"), validation=_fingerprint(run.config, "rec_val")),
     )  # fmt: skip
@@ -204,14 +233,3 @@ def commit():
         return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain") else "")
     except (OSError, subprocess.CalledProcessError):
         return None
-
-
-def write_json(path, value):
-    """Write a JSON file whole or not at all."""
-    temporary = path + ".new"
-    with open(temporary, "w") as file:
-        json.dump(value, file, indent=1)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)

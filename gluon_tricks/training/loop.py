@@ -8,7 +8,7 @@ from .metrics import Pending, Tally, statistics
 
 def train(run):
     """Train ``run`` (:class:`gluon_tricks.training.run.Run`) from ``run.step`` to ``run.stop_step``."""
-    config, layout, journal = run.config, run.layout, run.journal
+    layout, journal = run.layout, run.journal
     pending = Pending(run.receive)
     journal.start(run.step, run.total_steps)
     for batch in run.train_data.batches(run.step, run.stop_step):
@@ -17,12 +17,12 @@ def train(run):
         run.trainer.set_learning_rate(learning_rate)
         run.seed_devices(step)
         with run.cluster.waiting():
-            pending.push(run.tell_all(train_step(run, batch, step)), step)
+            pending.push(run.tell_all(train_step(run, batch, step), step), step)
         run.step = done = step + 1
         journal.progress(done, epoch, learning_rate)
 
         epoch_ends = done % run.steps_per_epoch == 0
-        if epoch_ends or done % config.log_interval == 0:
+        if run.log_is_due(done):
             with run.cluster.waiting():
                 pending.drain()
             journal.train(
@@ -49,9 +49,9 @@ def train_step(run, batch, step):
     outcomes = []
     for micro in range(layout.accumulate):
         losses = []
-        for number, device in enumerate(run.cluster.devices):
-            images, labels = run.to_device(batch, micro, number)
-            inputs, targets = objective.prepare(images, labels, step, layout.part(micro, number))
+        for number, part in layout.micro_batch(micro):
+            images, labels = run.to_device(batch, part, run.cluster.devices[number])
+            inputs, targets = objective.prepare(images, labels, step, part)
             taught = objective.teach(inputs)
             with autograd.record():
                 logits = run.net(inputs)

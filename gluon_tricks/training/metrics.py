@@ -47,6 +47,18 @@ class Tally:
     top5: int = 0
     images: int = 0
 
+    @classmethod
+    def of_worker(cls, tallies, layout):
+        """A worker's share of the tallies of a checkpoint, dicts of which there is one for each worker that there was.
+
+        Where there are more or fewer workers now, all is rank 0's.
+        """
+        if len(tallies) == layout.workers:
+            return cls(**tallies[layout.rank])
+        if layout.rank:
+            return cls()
+        return cls(**{name: sum(tally[name] for tally in tallies) for name in tallies[0]})
+
     def add(self, statistics, images):
         """Add a numpy array of :func:`statistics` over ``images`` images."""
         self.loss += float(statistics[0])

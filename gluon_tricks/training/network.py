@@ -5,6 +5,7 @@ import os
 
 import mxnet as mx
 import numpy as np
+from mxnet import autograd
 
 from .. import models
 from ..errors import UserError
@@ -12,11 +13,22 @@ from ..tricks.initialization import initializer
 from ..tricks.weight_decay import exempt_biases
 from . import checkpoint
 
+# Their backward pass fails in oneDNN ("could not construct a sub-memory"); without oneDNN they train.
+WITHOUT_ONEDNN = ("nasnet_4_1056", "nasnet_6_4032", "nasnet_7_1920")
 
-def student(config, devices, say=print):
-    """The network to train, initialised on ``devices``, cast to ``config.dtype`` and compiled."""
+
+def student(config, devices, say=print, accumulate=1):
+    """The network to train, initialised on ``devices``, cast to ``config.dtype`` and compiled.
+
+    With ``accumulate`` above 1, the gradients of that many backward passes add up.
+    """
+    on_cpu, onednn = devices[0].device_type == "cpu", os.environ.get("MXNET_MKLDNN_ENABLED") != "0"
+    if config.model.lower() in WITHOUT_ONEDNN and on_cpu and onednn:
+        raise UserError(
+            "--model {}: oneDNN cannot train it on a CPU; set MXNET_MKLDNN_ENABLED=0 in the environment".format(config.model)
+        )
     options = options_of(config)
-    net = models.get_model(config.model, classes=config.classes, **options)
+    net = models.get_model(config.model, classes=config.classes, input_size=config.input_size, **options)
     # MXNet's generator gives seeds that are neighbours mostly the same numbers.
     mx.random.seed(int(np.random.SeedSequence([config.seed]).generate_state(1)[0] >> 1))
     net.initialize(initializer(config.init), ctx=devices)
@@ -31,11 +43,15 @@ def student(config, devices, say=print):
         say("not in {}, so newly initialised: {}".format(file or "the published file", ", ".join(not_loaded)))
     if config.no_wd:
         exempt_biases(net)
-    if config.accumulate > 1:
+    if accumulate > 1:
         for parameter in net.collect_params().values():
             if parameter.grad_req != "null":
                 parameter.grad_req = "add"
-    return _compile(net, config)
+    _compile(net, config)
+    if config.mode == "hybrid":  # the graph is made once: now, as ResNeSt's DropBlock is only in one of training
+        with autograd.train_mode():
+            net.infer_shape(mx.nd.zeros((1, 3, config.input_size, config.input_size)))
+    return net
 
 
 def options_of(config):
@@ -114,7 +130,8 @@ def restore_layout(net):
 
 def is_stochastic(net):
     """Whether a forward pass of ``net`` in training draws random numbers, as Dropout does."""
-    nodes = json.loads(net(mx.sym.var("data")).tojson())["nodes"]
+    with autograd.train_mode():
+        nodes = json.loads(net(mx.sym.var("data")).tojson())["nodes"]
     return any(word in node["op"].lower() for node in nodes for word in ("dropout", "random", "sample"))
 
 

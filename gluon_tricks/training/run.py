@@ -9,7 +9,6 @@ import contextlib
 import dataclasses
 import math
 import os
-import signal
 import time
 
 import mxnet as mx
@@ -18,20 +17,19 @@ import numpy as np
 from .. import config as flags
 from ..data import augment, loader
 from ..errors import UserError
+from ..files import write_json
 from ..models import complexity
 from ..tricks.precision import LossScale
-from ..tricks.schedule import LearningRate, linear_scaling
-from . import checkpoint, folder, network
-from .cluster import Layout, gather, gather_json, join
+from . import checkpoint, elastic, folder, network
+from .clock import learning_rate, same_place
+from .cluster import gather, gather_json, join, layout_of
 from .journal import Journal
 from .loop import gradients_are_finite, train
 from .metrics import Tally, evaluate
 from .objective import Objective
+from .stopping import Stop
 
 add_arguments = flags.add_arguments
-
-
-STOPS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Diverged(UserError):
@@ -40,43 +38,41 @@ class Diverged(UserError):
     exit_code = 3
 
 
-class Interrupted(UserError):
-    """A signal asked the run to stop: exit code 128 + the signal's number, as a shell has it."""
-
-    def __init__(self, message, signal_number):
-        super().__init__(message)
-        self.exit_code = 128 + signal_number
-
-
 def main(args):
-    """Train; the exit code is 0, 2 (wrong input), 3 (diverged), 130 (Ctrl-C) or 143 (SIGTERM)."""
+    """Train; the exit code is 0, 2 (wrong input), 3 (diverged), 4 (the other workers are lost), 130 (Ctrl-C) or 143 (SIGTERM)."""
     config = flags.resolve(vars(args))
+    if config.kvstore == "horovod" and elastic.is_driven():
+        return elastic.train(config, session)
     cluster = join(config)
     try:
-        run = Run(config, cluster)
-        try:
-            return run.train()
-        finally:
-            run.close()
+        return session(config, cluster, Stop())
     except Exception as error:
         cluster.leave(error)
         raise
 
 
+def session(config, cluster, stop):
+    """Train with these workers, to the end of the run or until ``stop`` says so; the exit code is 0."""
+    run = Run(config, cluster, stop)
+    try:
+        return run.train()
+    finally:
+        run.close()
+
+
 class Run:
     """All that the loop needs: the parts that the flags ask for, and the state that a checkpoint holds."""
 
-    def __init__(self, config, cluster=None):
+    def __init__(self, config, cluster=None, stop=None):
         self.config = config
-        self.stop_signal = None
         self.cluster = cluster or join(config)
-        self._asked = None  # the signal that this process has got; stop_signal is what all workers know of
+        self.stop = stop or Stop()
         resumed = folder.prepare(config, self.cluster)  # (checkpoint's folder, its state) or None
         self.resumed_from = resumed and resumed[0]
+        self.cluster.watch(os.path.join(config.save_dir, "workers"))
         devices = self.cluster.devices
-        self.layout = Layout(
-            config.batch_size, len(devices), config.accumulate, self.cluster.world_size, self.cluster.rank
-        )
+        self.began_with = folder.began_with(config, self.cluster, self.resumed_from)
+        self.layout = layout_of(config, self.cluster, self.began_with)
 
         self.train_data = loader.train_loader(
             config, self.layout.global_batch, self.layout.first, self.layout.worker_batch
@@ -88,13 +84,13 @@ class Run:
         self.steps_per_epoch = self.train_data.steps_per_epoch
         self.total_steps = config.num_epochs * self.steps_per_epoch
         self.schedule = learning_rate(
-            config, self.layout.global_batch, self.steps_per_epoch, self.train_data.images
+            config, self.layout.global_batch, self.steps_per_epoch, self.train_data.images, self.began_with
         )
 
         self.journal = Journal(
             config.save_dir if self.cluster.rank == 0 else None, config.logging_file, config.tensorboard
         )
-        self.net = network.student(config, devices, self.journal.say)
+        self.net = network.student(config, devices, self.journal.say, accumulate=self.layout.accumulate)
         self.stochastic = network.is_stochastic(self.net)
         self.trained = [p for p in self.net.collect_params().values() if p.grad_req != "null"]
         self.complexity = complexity.count(self.net, config.input_size)
@@ -112,6 +108,11 @@ class Run:
         folder.agree(self)
         self.cluster.broadcast(self.net, self.trainer)  # before a checkpoint gives each its own statistics
         self._check_resume(resumed)
+        self.cluster.publish(self.trainer)
+        if resumed and resumed[1]["step"] != self.step:
+            self.save()
+            if self.cluster.rank == 0:
+                checkpoint.set_aside(config.save_dir, self.step)
         self.stop_step = (
             min(self.total_steps, self.step + config.max_steps) if config.max_steps else self.total_steps
         )
@@ -127,7 +128,7 @@ class Run:
             )
             self.cluster.close()
             return 0
-        with self._signals():
+        with self.stop.listening(self.journal.say):
             train(self)
         if self.step < self.total_steps:
             self.journal.say(
@@ -153,20 +154,15 @@ class Run:
         """Dropout and the like draw from MXNet's generator, which has no state to save: seed it by the step."""
         if self.stochastic:
             for number, device in enumerate(self.cluster.devices):
-                key = np.random.SeedSequence([self.config.seed, step, self.layout.part(0, number)])
+                key = np.random.SeedSequence([self.config.seed, step, self.layout.own_parts[number]])
                 mx.random.seed(int(key.generate_state(1)[0] >> 1), ctx=device)
 
-    def to_device(self, batch, micro, number):
+    def to_device(self, batch, part, device):
         """(images float32 (n, 3, H, W), labels (n,)) of one part, on its device."""
-        device = self.cluster.devices[number]
-        images, labels = (
-            self.layout.split(array, micro, number).as_in_context(device)
-            for array in (batch.images, batch.labels)
-        )
+        split = self.layout.split
+        images, labels = (split(array, part).as_in_context(device) for array in (batch.images, batch.labels))
         if self.config.device_augment:
-            images = augment.apply_on_device(
-                images, self.layout.split(batch.matrices, micro, number).as_in_context(device)
-            )
+            images = augment.apply_on_device(images, split(batch.matrices, part).as_in_context(device))
         return images, labels
 
     def finish_micro_batch(self):
@@ -175,37 +171,37 @@ class Run:
         On a CPU, BatchNorm's backward pass writes the running statistics without the engine's knowledge, so that without
         this they would depend on the clock in their last bits. On GPUs the forward pass writes them, and nothing waits.
         """
-        if self.layout.devices * self.layout.accumulate > 1 and self.cluster.devices[0].device_type == "cpu":
+        if len(self.layout.own_parts) > 1 and self.cluster.devices[0].device_type == "cpu":
             mx.nd.waitall()
 
-    def tell_all(self, outcomes):
+    def tell_all(self, outcomes, step):
         """Where there are several workers, add to the statistics of a step what all of them have to hear of it.
 
-        That is the loss of all and the signals that any has got: so they stop after the same step, and nobody waits for
-        one who has left. It arrives with the statistics, some steps later.
+        That is the loss of all and what any was asked: so they stop after the same step, and nobody waits for one who has
+        left. It arrives with the statistics, some steps later. Workers who are not in step tell each other where they
+        meet, for a line of the log.
         """
         if self.layout.workers == 1:
-            self.stop_signal = self._asked
+            self.stop.agreed = self.stop.asked
+            return outcomes
+        if not self.cluster.in_step and not self.log_is_due(step + 1):
             return outcomes
         device = self.cluster.devices[0]
         losses = [outcome[:1].as_in_context(device) for outcome in outcomes]
-        asked = mx.nd.array([self._asked == number for number in STOPS], ctx=device)
-        return outcomes + [self.cluster.sum_later(mx.nd.concat(mx.nd.add_n(*losses), asked, dim=0))]
+        votes = mx.nd.array(self.stop.votes(), ctx=device)
+        return outcomes + [self.cluster.sum_later(mx.nd.concat(mx.nd.add_n(*losses), votes, dim=0))]
 
     def receive(self, outcomes, step):
         """Count the statistics of a step, once they are computed."""
-        if self.layout.workers > 1:
-            *outcomes, (loss, *asked) = outcomes
+        parts = len(self.layout.own_parts)
+        for loss, *_ in outcomes:
             if not math.isfinite(loss):
                 raise Diverged(self._what_now("the loss is {}".format(loss), step))
-            self.stop_signal = self.stop_signal or next(
-                (number for number, count in zip(STOPS, asked) if count), None
-            )
-        for outcome in outcomes:
-            if not math.isfinite(outcome[0]):
-                raise Diverged(self._what_now("the loss is {}".format(outcome[0]), step))
+        for outcome in outcomes[:parts]:
             self.interval.add(outcome, self.layout.batch_size)
             self.epoch.add(outcome, self.layout.batch_size)
+        for _, *votes in outcomes[parts:]:
+            self.stop.count(votes)
 
     def gradients_are_good(self, step):
         """False where the update has to be skipped, because float16 gradients are not finite."""
@@ -221,6 +217,10 @@ class Run:
                 )
             )
         return finite
+
+    def log_is_due(self, done):
+        """Whether a line of the log is due after ``done`` steps: all workers meet for it."""
+        return done % self.config.log_interval == 0 or done % self.steps_per_epoch == 0
 
     def validate_is_due(self, done):
         """Whether the epoch that ends with ``done`` steps ends with a validation."""
@@ -249,14 +249,13 @@ class Run:
         every = config.save_frequency * self.steps_per_epoch
         return (
             done == self.stop_step
-            or self.stop_signal is not None
+            or self.stop.agreed is not None
             or (every and done % every == 0)
             or (config.save_interval and done % config.save_interval == 0)
         )
 
     def save(self, is_best=False):
         """Write a checkpoint of this moment: all workers give their part, and rank 0 writes."""
-        parts = self.layout.devices * self.layout.workers
         tallies = gather_json(
             self.cluster,
             (dataclasses.asdict(self.interval), dataclasses.asdict(self.epoch), self.train_data.bad_records),
@@ -264,7 +263,7 @@ class Run:
         intervals, epochs, bad_records = zip(*tallies)
         with self._averaged_statistics() as statistics:
             self._write_checkpoint(
-                is_best, intervals, epochs, sum(bad_records), statistics if parts > 1 else ()
+                is_best, intervals, epochs, sum(bad_records), statistics if len(statistics) > 1 else ()
             )
 
     def _write_checkpoint(self, is_best, intervals, epochs, bad_records, statistics):
@@ -275,7 +274,8 @@ class Run:
                         self._what_now("parameter {} is not finite".format(parameter.name), self.step - 1)
                     )
             state = dict(
-                epoch=self.step // self.steps_per_epoch, global_batch=self.layout.global_batch, log_bytes=self.journal.position(),
+                epoch=self.step // self.steps_per_epoch, steps_per_epoch=self.steps_per_epoch,
+                global_batch=self.layout.global_batch, log_bytes=self.journal.position(),
                 intervals=intervals, epochs_so_far=epochs, best=self.best, validated=self.validated,
                 loss_scale=self.loss_scale.state(), bad_records=bad_records,
                 seconds=self.seconds(), training_seconds=self.journal.training_seconds,
@@ -294,16 +294,10 @@ class Run:
             self.journal.clock("checkpoint", step=self.step)
 
     def stop_if_asked(self):
-        """Raise :class:`Interrupted` where a signal came; the checkpoint of this step is written."""
-        if self.stop_signal is not None:
+        """Raise what ends the run where it was asked to stop; the checkpoint of this step is written."""
+        if self.stop.agreed is not None:
             self.cluster.close()  # the first one who leaves may take the others along
-            name = signal.Signals(self.stop_signal).name
-            raise Interrupted(
-                "{} after step {}; its checkpoint is written, --resume auto goes on from it".format(
-                    name, self.step
-                ),
-                self.stop_signal,
-            )
+            self.stop.raise_after(self.step)
 
     # -- the pieces
 
@@ -323,12 +317,12 @@ class Run:
             layout.rank * layout.devices,
             layout.workers * layout.devices,
         )
-        self.step = state["step"]
+        self.step = same_place(state, self.layout.global_batch, self.steps_per_epoch)
         self._started = time.time() - state["seconds"]
         self.journal.training_seconds = state["training_seconds"]
         self.best, self.validated = state["best"], state["validated"]
         self.interval, self.epoch = (
-            own_tally(state[name], layout) for name in ("intervals", "epochs_so_far")
+            Tally.of_worker(state[name], layout) for name in ("intervals", "epochs_so_far")
         )
         self.loss_scale.restore(state["loss_scale"])
         self.journal.rewind(state["log_bytes"])
@@ -341,10 +335,7 @@ class Run:
             config.model, self.complexity.parameters / 1e6, self.complexity.multiply_adds / 1e9,
             config.input_size, config.input_size))  # fmt: skip
         layout = self.layout
-        words = "global batch {} = {} images x {} devices x {} micro-batches x {} workers; {} steps an epoch, {} in all"
-        say(words.format(
-            layout.global_batch, layout.batch_size, layout.devices, layout.accumulate, layout.workers,
-            self.steps_per_epoch, self.total_steps))  # fmt: skip
+        say("global batch {}; {} steps an epoch, {} in all".format(layout.in_words(), self.steps_per_epoch, self.total_steps))
         say("OMP_NUM_THREADS={}{}; the run's folder is {}".format(
             os.environ.get("OMP_NUM_THREADS", "unset: MXNet computes on one core"),
             " (all cores, as it was not set)" if os.environ.get("GLUON_TRICKS_SET_THREADS") else "",
@@ -370,8 +361,8 @@ class Run:
     @contextlib.contextmanager
     def _averaged_statistics(self):
         """Within, every device has the mean of the statistics of all; gives (devices of all workers, n), each one's own."""
-        with self.cluster.waiting():
-            mx.nd.waitall()  # BatchNorm writes its statistics in the backward pass, which copying them does not wait for
+        # BatchNorm writes its statistics in the backward pass, which copying them does not wait for.
+        self.cluster.settle(self.trainer)
         devices = self.cluster.devices
         own = [checkpoint.statistics_of(self.net, device) for device in devices]
         every = gather(self.cluster, np.concatenate(own)).reshape((self.layout.workers * len(devices), -1))
@@ -383,25 +374,6 @@ class Run:
             for device, values in zip(devices, own):
                 checkpoint.put_statistics(self.net, device, values)
         mx.nd.waitall()
-
-    @contextlib.contextmanager
-    def _signals(self):
-        """SIGTERM and Ctrl-C stop the run after a whole step and a checkpoint; a second Ctrl-C stops it at once."""
-
-        def note(number, frame):
-            if number == signal.SIGINT and self._asked == signal.SIGINT:
-                raise KeyboardInterrupt
-            self._asked = number
-            self.journal.say(
-                "{}: finishing this step and writing a checkpoint".format(signal.Signals(number).name)
-            )
-
-        before = {number: signal.signal(number, note) for number in STOPS}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
     def seconds(self):
         """Seconds that the run has taken so far, over all sessions."""
@@ -419,29 +391,7 @@ class Run:
             seconds=self.seconds(),
         )  # fmt: skip
         if self.cluster.rank == 0:
-            folder.write_json(os.path.join(self.config.save_dir, "result.json"), result)
+            write_json(os.path.join(self.config.save_dir, "result.json"), result)
         if final:
             self.journal.say("top-1 {:.2f} %, top-5 {:.2f} % on {} images; best top-1 {:.2f} % after epoch {}".format(
                 final["top1"], final["top5"], final["images"], best["top1"], best["epoch"]))  # fmt: skip
-
-
-def own_tally(tallies, layout):
-    """A worker's share of the tallies of a checkpoint, which has one for each worker that there was."""
-    if len(tallies) == layout.workers:
-        return Tally(**tallies[layout.rank])
-    total = Tally()
-    for tally in tallies if layout.rank == 0 else ():
-        total = Tally(
-            *(a + b for a, b in zip(dataclasses.astuple(total), dataclasses.astuple(Tally(**tally))))
-        )
-    return total
-
-
-def learning_rate(config, global_batch, steps_per_epoch, images=0):
-    """The schedule that the flags ask for; ``images`` in an epoch matter to ``--lr-counting updates`` alone."""
-    return LearningRate(
-        peak=linear_scaling(global_batch, config.base_lr) if config.linear_scaling else config.lr,
-        num_epochs=config.num_epochs, steps_per_epoch=steps_per_epoch, mode=config.lr_mode, warmup_epochs=config.warmup_epochs,
-        warmup_start=config.warmup_lr, warmup_from=config.warmup_from, decay=config.lr_decay, decay_epochs=config.lr_decay_epoch,
-        decay_period=config.lr_decay_period, counting=config.lr_counting, images=images, global_batch=global_batch,
-    )  # fmt: skip

@@ -11,7 +11,7 @@ from gluoncv.model_zoo import model_store
 
 from gluon_tricks.errors import UserError
 from gluon_tricks.models import get_model, input_size, load_pretrained, names
-from gluon_tricks.models.complexity import count
+from gluon_tricks.models.complexity import count, trace
 from gluon_tricks.models.resnet import NAMES, ResNet
 
 
@@ -126,6 +126,29 @@ def test_a_network_of_fixed_classes_refuses_others():
         get_model("resnet18_v1b_0.89", classes=10)
     with pytest.raises(UserError, match="0 classes"):
         get_model("resnet18_v1", classes=0)
+
+
+@pytest.mark.parametrize("name", ["squeezenet1.1", "googlenet", "densenet121", "inceptionv3"])
+@pytest.mark.slow
+def test_networks_with_a_fixed_last_pooling_take_other_sizes_and_are_gluoncvs_at_their_own(name, tmp_path):
+    theirs, ours = gluoncv.model_zoo.get_model(name, classes=5), get_model(name, classes=5)
+    theirs.initialize(mx.init.Xavier())
+    images = mx.nd.array(np.random.RandomState(0).normal(size=(1, 3, input_size(name), input_size(name))))
+    expected = theirs(images).asnumpy()
+    theirs.save_parameters(str(tmp_path / "net.params"))
+    ours.load_parameters(str(tmp_path / "net.params"))
+    np.testing.assert_array_equal(ours(images).asnumpy(), expected)
+    for size in (96, 256):
+        assert ours(mx.nd.zeros((1, 3, size, size))).shape == (1, 5)
+
+
+def test_the_image_size_given_to_resnest_changes_training_alone():
+    plain, sized = get_model("resnest26", classes=5), get_model("resnest26", classes=5, input_size=96)
+    assert trace(plain).tojson() == trace(sized).tojson()
+    with mx.autograd.train_mode():
+        assert trace(plain).tojson() != trace(sized).tojson()
+    with pytest.raises(UserError, match="--input-size is too small"):
+        get_model("resnest26", input_size=64)
 
 
 @pytest.mark.slow

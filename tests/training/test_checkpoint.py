@@ -154,8 +154,8 @@ def test_old_checkpoints_go_and_the_best_stays(trained, tmp_path):
     assert checkpoint.read_state(str(tmp_path / "best"))["step"] == 2
 
 
-FULL_DISC = """
-import resource, sys
+SECOND_SAVE = """
+import os, resource, sys
 import mxnet as mx
 from mxnet import gluon
 from gluon_tricks.training import checkpoint
@@ -167,7 +167,12 @@ with mx.autograd.record():
 loss.backward()
 trainer.step(1)
 checkpoint.save(sys.argv[1], 1, net, trainer, {}, keep=2)
-resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), int(sys.argv[2])))
+if sys.argv[2] == "read-only":
+    os.chmod(os.path.join(sys.argv[1], "checkpoints"), 0o555)
+    if not os.getuid():
+        os.setuid(65534)  # root may write everywhere
+else:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), int(sys.argv[2])))
 try:
     checkpoint.save(sys.argv[1], 2, net, trainer, {}, keep=2)
 except checkpoint.CheckpointError as error:
@@ -177,12 +182,12 @@ except checkpoint.CheckpointError as error:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("room", [100, 1000000, 4001000])
-def test_a_full_disc_is_an_error_and_earlier_checkpoints_stay_whole(tmp_path, room):
-    """A limit on the size of files stands in for the disc; MXNet's C++ and Python both meet it."""
+@pytest.mark.parametrize("room", ["100", "1000000", "4001000", "read-only"])
+def test_a_full_or_read_only_disc_is_an_error_and_earlier_checkpoints_stay_whole(tmp_path, room):
+    """A limit on the size of files stands in for the full disc; MXNet's C++ and Python both meet it."""
     assert resource.RLIM_INFINITY in resource.getrlimit(resource.RLIMIT_FSIZE)
     done = subprocess.run(
-        [sys.executable, "-c", FULL_DISC, str(tmp_path), str(room)],
+        [sys.executable, "-c", SECOND_SAVE, str(tmp_path), room],
         capture_output=True,
         text=True,
         timeout=120,
@@ -192,6 +197,7 @@ def test_a_full_disc_is_an_error_and_earlier_checkpoints_stay_whole(tmp_path, ro
         "cannot write the checkpoint of step 2" in done.stdout
         and "earlier checkpoints are whole" in done.stdout
     )
+    (tmp_path / "checkpoints").chmod(0o755)
     assert checkpoint.latest(str(tmp_path))[1]["step"] == 1
     assert os.listdir(str(tmp_path / "checkpoints")) == ["step-00000001"]
 

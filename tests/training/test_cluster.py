@@ -1,5 +1,7 @@
 """The layout's arithmetic, one worker alone, and what is refused before anything starts."""
 
+import time
+
 import mxnet as mx
 import numpy as np
 import pytest
@@ -7,9 +9,10 @@ import pytest
 from gluon_tricks.config import ConfigError, parse
 from gluon_tricks.errors import UserError
 from gluon_tricks.training import cluster
-from gluon_tricks.training.cluster import Layout
+from gluon_tricks.training.clock import learning_rate, same_place
+from gluon_tricks.training.cluster import Layout, layout_of, patience
 from gluon_tricks.training.metrics import Tally
-from gluon_tricks.training.run import own_tally
+from gluon_tricks.training.server import FIRST_SUM, adder
 
 
 class Workers:
@@ -26,19 +29,55 @@ class Workers:
         return found
 
 
-@pytest.mark.parametrize("workers, accumulate, devices", [(1, 1, 1), (2, 1, 1), (1, 2, 3), (3, 2, 2)])
-def test_workers_micro_batches_and_devices_share_the_global_batch_out_in_order(workers, accumulate, devices):
-    images, parts = [], []
+@pytest.mark.parametrize(
+    "workers, parts, devices", [(1, 1, 1), (2, 2, 1), (1, 6, 3), (3, 12, 2), (3, 4, 1), (2, 7, 2), (3, 8, 1)]
+)
+def test_workers_micro_batches_and_devices_share_the_global_batch_out_in_order(workers, parts, devices):
+    """Each part once and in order, on devices that are there; nobody has two parts more than another."""
+    images, found, shares = [], [], []
     for rank in range(workers):
-        layout = Layout(4, devices, accumulate, workers, rank)
+        layout = Layout(4, parts, devices, workers, rank)
         own = np.arange(layout.global_batch)[layout.first : layout.first + layout.worker_batch]
-        for micro in range(accumulate):
-            for device in range(devices):
-                images += layout.split(own, micro, device).tolist()
-                parts.append(layout.part(micro, device))
-    assert images == list(range(4 * workers * accumulate * devices)) and parts == list(
-        range(workers * accumulate * devices)
+        for micro in range(layout.accumulate):
+            for device, part in layout.micro_batch(micro):
+                assert device < devices
+                images += layout.split(own, part).tolist()
+                found.append(part)
+        shares.append(len(layout.own_parts))
+    assert images == list(range(4 * parts)) and found == list(range(parts))
+    assert max(shares) - min(shares) <= 1
+
+
+def test_more_devices_than_parts_are_refused():
+    with pytest.raises(UserError, match="too few for 3 workers"):
+        Layout(4, 2, 1, 3)
+
+
+def test_a_run_keeps_its_global_batch_or_scales_with_its_workers():
+    class Three:
+        world_size, rank, devices = 3, 1, [mx.cpu()]
+
+    keep, scale, plain = (
+        parse("--batch-size 8 --lr 0.1 --resume auto --elastic {}".format(how).split())
+        for how in ("keep-batch", "scale-lr", "none")
     )
+    assert layout_of(keep, Three, 32) == Layout(8, 4, 1, 3, 1)
+    assert layout_of(scale, Three, 32) == layout_of(plain, Three, 32) == Layout(8, 3, 1, 3, 1)
+    assert layout_of(keep, Three) == Layout(8, 3, 1, 3, 1)  # where the run begins
+    with pytest.raises(UserError, match="no multiple of --batch-size 8"):
+        layout_of(keep, Three, 36)
+    peaks = [learning_rate(config, 24, 10, began_with=32)(0) for config in (keep, scale)]
+    assert peaks == [0.1, pytest.approx(0.1 * 24 / 32)]
+
+
+@pytest.mark.parametrize("step, place", [(0, 0), (10, 13), (13, 17), (25, 33), (49, 65), (50, 66)])
+def test_with_another_global_batch_a_run_goes_on_at_the_same_image_or_just_before(step, place):
+    """100 images an epoch: 25 steps of 4, or 33 of 3."""
+    state = dict(step=step, steps_per_epoch=25, global_batch=4)
+    found = same_place(state, 3, 33)
+    assert found == place
+    assert step // 25 == found // 33  # the same epoch
+    assert 0 <= step % 25 * 4 - found % 33 * 3 <= 3 + 1  # an epoch of 33 x 3 leaves one image out
 
 
 def test_a_gathered_array_is_the_sum_of_rows_with_zeros_elsewhere():
@@ -68,10 +107,15 @@ def test_every_device_has_the_first_ones_parameters_before_the_first_step():
 
 
 @pytest.mark.parametrize(
-    "flags, words", [("--kvstore horovod", "horovodrun -np"), ("--kvstore dist_sync", "gluon-tricks launch")]
+    "flags, words",
+    [
+        ("--kvstore horovod", "horovodrun -np"),
+        ("--kvstore dist_sync", "gluon-tricks launch"),
+        ("--kvstore dist_async", "gluon-tricks launch"),
+    ],
 )
 def test_a_worker_that_nobody_launched_says_how_to(monkeypatch, flags, words):
-    for name in ("HOROVOD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_PROCID", "DMLC_ROLE"):
+    for name in ("HOROVOD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_PROCID", "HOROVOD_ELASTIC", "DMLC_ROLE"):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(UserError, match=words):
         cluster.join(parse(flags.split()))
@@ -86,16 +130,81 @@ def test_flags_of_workers_are_refused_without_workers(flags):
         parse(flags.split())
 
 
-def test_a_wait_within_the_patience_is_let_be(monkeypatch):
-    monkeypatch.setattr(cluster.os, "_exit", lambda code: pytest.fail("ended"))
-    with cluster.Patience(60, 0):
-        pass
+class TestPatience:
+    """Hearts of three workers in one process, and a folder that they share."""
+
+    @pytest.fixture
+    def ended(self, monkeypatch):
+        ended = []
+        monkeypatch.setattr(patience, "end", lambda why, code: ended.append((why, code)))
+        return ended
+
+    @pytest.fixture
+    def workers(self, ended, tmp_path):
+        workers = [patience.Patience(1) for _ in range(3)]
+        for rank, worker in enumerate(workers):
+            worker.watch(str(tmp_path / "workers"), rank, 3)
+        while len(list((tmp_path / "workers").iterdir())) < 3:
+            time.sleep(0.02)
+        yield workers
+        for worker in workers:
+            worker.close()
+
+    def wait(self, ended):
+        end = time.time() + 20
+        while not ended and time.time() < end:
+            time.sleep(0.02)
+        return ended[0]
+
+    def test_a_short_wait_is_let_be(self, workers, ended):
+        with workers[0]:
+            time.sleep(0.3)
+        time.sleep(1.2)
+        assert not ended
+
+    def test_a_worker_whose_heart_stands_still_is_named(self, workers, ended, tmp_path):
+        workers[2]._closed = True  # its file stays, as when it is killed or stopped
+        with workers[0]:
+            why, code = self.wait(ended)
+        assert code == patience.LOST and why.startswith("worker 0 heard nothing")
+        assert "worker 2 on " in why and "worker 1" not in why and "gone" in why
+
+    def test_a_worker_that_lives_but_does_something_else_is_named(self, workers, ended):
+        with workers[0], workers[1]:
+            why, _ = self.wait(ended)
+        assert "worker 2 on " in why and "busy" in why
+
+    def test_where_all_wait_the_network_is_cut(self, workers, ended):
+        with workers[0], workers[1], workers[2]:
+            why, _ = self.wait(ended)
+        assert "network" in why
+
+    def test_nothing_stays_behind(self, ended, tmp_path):
+        worker = patience.Patience(1)
+        worker.watch(str(tmp_path / "workers"), 0, 2)
+        while not (tmp_path / "workers" / "0").exists():
+            time.sleep(0.02)
+        worker.close()
+        time.sleep(0.3)
+        assert not (tmp_path / "workers").exists()
+
+
+def test_the_servers_add_changes_at_once_and_sums_of_all_workers_round_by_round():
+    update, parameter, total = adder(2), mx.nd.array([1, 2]), mx.nd.zeros(1)
+    for change in (0.5, 0.25):
+        update(3, mx.nd.full(2, change), parameter)
+    assert parameter.asnumpy().tolist() == [1.75, 2.75]
+    sums = []
+    for value in (1, 2, 10, 20):
+        update(FIRST_SUM, mx.nd.full(1, value), total)
+        sums.append(total.asscalar())
+    assert sums[1::2] == [3, 30]
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3])
 def test_tallies_of_a_checkpoint_are_a_workers_own_or_all_on_rank_0(workers):
     tallies = [dict(loss=1.5, top1=1, top5=2, images=4), dict(loss=2.0, top1=3, top5=4, images=4)]
-    found = [own_tally(tallies, Layout(1, 1, 1, workers, rank)) for rank in range(workers)]
+    found = [Tally.of_worker(tallies, Layout(1, workers, 1, workers, rank)) for rank in range(workers)]
     if workers == 2:
         assert found == [Tally(**tally) for tally in tallies]
     else:

@@ -246,3 +246,32 @@ def test_validation_counts_every_image_once_on_several_devices(train):
     assert one.validated["images"] == 355
     three = train(save_dir=one.config.save_dir + "3", num_epochs=1, cpu_contexts=3, batch_size=4)
     assert three.validated["images"] == 355
+
+
+def test_steps_get_other_numbers_where_the_global_batch_follows_the_devices(train, tmp_path):
+    """8 steps of 8 images an epoch, then 4 of 16: the newest checkpoint has a smaller number, and the best is still there."""
+    flags = dict(resume="auto", elastic="scale-lr", keep_checkpoints=1)
+    before = train(max_steps=11, **flags)
+    assert before.best["step"] == 8
+    folder = tmp_path / "run"
+    best = os.path.realpath(folder / "best")
+    after = train(cpu_contexts=2, max_steps=1, **flags)
+    assert (after.step, after.total_steps) == (4 + 1 + 1, 8)  # step 3 of 8 in the second epoch is step 1 of 4
+    assert after.schedule(0) == 2 * before.schedule(0)
+    step, state = checkpoint.latest(str(folder))
+    assert state["step"] == 6 and state["global_batch"] == 16
+    assert os.path.realpath(folder / "best") == best + ".aside"
+    checkpoint.read_state(str(folder / "best"))
+    again = train(cpu_contexts=2, **flags)
+    assert again.step == 8 and again.resumed_from == step
+
+
+def test_a_run_that_was_killed_before_its_first_checkpoint_keeps_its_global_batch_too(train, tmp_path, monkeypatch):
+    flags = dict(resume="auto", elastic="keep-batch")
+    with monkeypatch.context() as patched:
+        patched.setattr(checkpoint, "save", lambda *given, **named: pytest.fail("killed"))
+        with pytest.raises(pytest.fail.Exception):
+            train(accumulate=2, max_steps=1, **flags)
+    assert train(max_steps=1, **flags).layout.parts == 2
+    other = train(save_dir=str(tmp_path / "other"), max_steps=1, **flags)
+    assert other.layout.parts == 1

@@ -35,11 +35,10 @@ QUICK = (
     "shufflenet_v2",
     "alexnet",
 )
-# The smallest images that a network can take, where 32 pixels are too few for sizes that are fixed inside.
-SMALLEST = dict(alexnet=64, googlenet=224, inceptionv3=299)
-FROM_224 = ("densenet", "residualattentionnet", "squeezenet", "resnest")
-# oneDNN fails in their backward pass (MXNetError: could not construct a sub-memory); without it they train.
-WITHOUT_ONEDNN = ("nasnet_4_1056", "nasnet_6_4032", "nasnet_7_1920")
+# The smallest images that a network can take, where 32 pixels are too few.
+SMALLEST = dict(alexnet=64, inceptionv3=75)
+SMALLEST.update(("resnest{}".format(layers), 65) for layers in (26, 50, 101, 200, 269))  # DropBlock
+FROM_224 = ("residualattentionnet",)  # sizes that are fixed inside
 
 
 class Cpu:
@@ -93,9 +92,16 @@ def test_a_network_trains_and_is_evaluated(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in models.names() if name not in QUICK + WITHOUT_ONEDNN])
+@pytest.mark.parametrize("name", [name for name in models.names() if name not in QUICK + network.WITHOUT_ONEDNN])
 def test_every_network_trains_and_is_evaluated(name):
     check(name)
+
+
+def test_networks_that_onednn_cannot_train_say_how_they_can(monkeypatch):
+    monkeypatch.delenv("MXNET_MKLDNN_ENABLED", raising=False)
+    config = parse("--model nasnet_4_1056 --classes 10 --input-size 32".split())
+    with pytest.raises(UserError, match="nasnet_4_1056: .*MXNET_MKLDNN_ENABLED=0"):
+        network.student(config, Cpu.devices)
 
 
 @pytest.mark.slow
@@ -105,7 +111,7 @@ def test_networks_that_onednn_cannot_train_do_so_without_it():
         spec = importlib.util.spec_from_file_location("zoo", {!r})
         zoo = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(zoo)
-        for name in zoo.WITHOUT_ONEDNN:
+        for name in zoo.network.WITHOUT_ONEDNN:
             zoo.check(name)
     """.format(os.path.abspath(__file__))
     root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -146,6 +152,29 @@ def test_a_network_with_the_flags_that_apply_to_it(name, flags):
 def test_a_flag_that_cannot_apply_is_refused_by_name(name, flag, capsys):
     assert main(["plan", "--model", name, flag]) == 2
     assert "{} does not apply to {}".format(flag.replace("_", "-"), name) in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("mode", ["hybrid", "imperative"])
+def test_resnests_dropblock_works_at_other_sizes_and_in_training_alone(mode):
+    words = "--model resnest26 --classes 5 --input-size 96 --mode {}".format(mode)
+    net = network.student(parse(words.split()), Cpu.devices)
+    assert network.is_stochastic(net)
+    images = mx.nd.array(np.random.RandomState(0).normal(size=(2, 3, 96, 96)))
+    first = net(images).asnumpy()
+    mx.random.seed(1)
+    with autograd.record(train_mode=True):
+        outputs = [net(images) for _ in range(2)]
+    mx.autograd.backward(outputs)
+    assert abs(outputs[0] - outputs[1]).max().asscalar() > 0
+    # In training BatchNorm's running statistics move on, so what follows is compared with itself.
+    later = [net(images).asnumpy() for _ in range(2)]
+    assert np.isfinite(first).all() and np.isfinite(later).all()
+    np.testing.assert_array_equal(*later)
+
+
+def test_images_that_dropblock_cannot_take_are_refused():
+    with pytest.raises(UserError, match="--input-size is too small for the DropBlock of resnest26"):
+        network.student(parse("--model resnest26 --input-size 64".split()), Cpu.devices)
 
 
 def test_a_pruned_networks_classes_are_fixed():

@@ -17,7 +17,8 @@ import time
 import numpy as np
 
 from ...errors import UserError
-from ..disc import read_json, write_text
+from ...files import write_text
+from ..disc import read_json
 from ..ordered import Progress, in_order
 from ..recordio import frame, pack_image
 from ..records import RecordWriter, index_path_of

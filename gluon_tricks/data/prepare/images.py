@@ -11,10 +11,9 @@ import struct
 
 import numpy as np
 
-from ..decode import JPEG, PNG, decode
+from ..decode import JPEG, JPEG_END, PNG, decode, jpeg_header, jpeg_segments
 
 DEFAULT_QUALITY = 95
-JPEG_END = b"\xff\xd9"
 AS_BYTES = ("kept", "ended", "cleaned")  # the forms in which no pixel is coded anew
 ORIENTATION = 0x0112  # EXIF's tag
 
@@ -88,35 +87,20 @@ def normal_form(data, short_side=0, quality=DEFAULT_QUALITY, keep_png=True):
 
 
 def _repaired_jpeg(data):
-    import simplejpeg
-
     done = "kept"
     try:
         image = decode(data)
     except ValueError as error:
         if "Premature end of JPEG file" in str(error):  # it may be whole, but for its last two bytes
             image, data, done = decode(data + JPEG_END), data + JPEG_END, "ended"
-        elif "subsampling level" in str(error):
-            return data, turn(_decode_by_opencv(data), exif_orientation(data)), "resampled"
         else:
             image, data = _without_stray_bytes(data, error)
             done = "cleaned"
-    if simplejpeg.decode_jpeg_header(data)[2] in ("CMYK", "YCCK"):
-        done = "cmyk"
+    done = {"CMYK": "cmyk", "YCCK": "cmyk", None: "resampled"}.get(jpeg_header(data)[2], done)
     orientation = exif_orientation(data)
-    return (data, image, done) if orientation == 1 else (data, turn(image, orientation), "turned")
-
-
-def _decode_by_opencv(data):
-    import cv2
-
-    try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    except cv2.error:  # it announces too many pixels
-        image = None
-    if image is None:
-        raise ValueError("is no whole JPEG")
-    return image[:, :, ::-1]
+    if orientation == 1:
+        return data, image, done
+    return data, turn(image, orientation), "resampled" if done == "resampled" else "turned"
 
 
 def _without_stray_bytes(data, error):
@@ -157,15 +141,10 @@ def shrink(image, short_side):
 
 def exif_orientation(data):
     """EXIF's orientation of a JPEG, 1 (upright) to 8; 1 where it says none or makes no sense."""
-    place = 2
-    try:
-        while data[place] == 0xFF and data[place + 1] not in (0xD9, 0xDA):  # until the image's data begin
-            length = struct.unpack_from(">H", data, place + 2)[0]
-            if data[place + 1] == 0xE1 and data[place + 4 : place + 10] == b"Exif\0\0":
-                return _tiff_orientation(data[place + 10 : place + 2 + length])
-            place += 2 + length
-    except (IndexError, struct.error):
-        pass
+    with contextlib.suppress(IndexError, struct.error):
+        for marker, start, end in jpeg_segments(data):
+            if marker == 0xE1 and data[start : start + 6] == b"Exif\0\0":
+                return _tiff_orientation(data[start + 6 : end])
     return 1
 
 

@@ -1,0 +1,47 @@
+"""Small files that are written whole or not at all, and checksums of large ones."""
+
+import hashlib
+import json
+import os
+
+from .errors import UserError
+
+
+def write_text(path, text):
+    """Write a text file, so that a power cut leaves the old one or the new one; UserError where that is not possible."""
+    try:
+        if os.path.exists(path) and not os.path.isfile(path):  # /dev/stdout, for instance
+            with open(path, "w") as file:
+                file.write(text)
+            return
+        with open(path + ".new", "w", encoding="utf-8", errors="surrogateescape") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(path + ".new", path)
+        sync_folder(path)
+    except OSError as error:
+        raise UserError("{}: cannot be written: {}".format(path, error.strerror)) from error
+
+
+def write_json(path, value):
+    """Write a value as a JSON file, as :func:`write_text`."""
+    write_text(path, json.dumps(value, indent=1) + "\n")
+
+
+def sync_folder(path):
+    """Make a rename in this path's folder outlive a power cut."""
+    descriptor = os.open(os.path.dirname(os.path.abspath(path)), os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sha256(path):
+    """The hexadecimal SHA-256 of a file."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        for block in iter(lambda: file.read(1 << 20), b""):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,112 @@
+"""Workers that ``horovodrun`` or ``mpirun`` started, with one device each."""
+
+import contextlib
+import os
+
+import mxnet as mx
+import numpy as np
+from mxnet import gluon
+
+from ...errors import UserError
+from . import Local, gpu
+from .patience import LOST, Patience, end
+
+STARTED_BY = ("HOROVOD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_PROCID", "HOROVOD_ELASTIC")
+
+
+class Horovod(Local):
+    """One of several processes with one device each, whose gradients Horovod sums."""
+
+    def __init__(self, config):
+        # Horovod reads these when it starts. The transport's own patience has to last as long as ours.
+        seconds = config.stall_timeout
+        os.environ.setdefault("HOROVOD_GLOO_TIMEOUT_SECONDS", str(seconds))
+        os.environ.setdefault("HOROVOD_STALL_CHECK_TIME_SECONDS", str(max(1, seconds // 2)))
+        os.environ.setdefault("HOROVOD_STALL_SHUTDOWN_TIME_SECONDS", str(seconds))
+        if not config.num_gpus:
+            # Milliseconds between two rounds of talk among the workers. Horovod's 1 takes the cores from those who compute.
+            os.environ.setdefault("HOROVOD_CYCLE_TIME", "25")
+        try:
+            import horovod.mxnet as hvd
+        except ImportError as error:
+            raise UserError(
+                "--kvstore horovod: Horovod cannot be imported ({}); docs/install.md says how to build it".format(error)
+            ) from None
+        if not any(name in os.environ for name in STARTED_BY):
+            raise UserError(
+                "--kvstore horovod: start the workers with 'horovodrun -np N gluon-tricks train ...', see docs/distributed.md"
+            )
+        if config.cpu_contexts > 1:
+            raise UserError("--kvstore horovod: a worker has one device, so start more workers instead of --cpu-contexts")
+        self._waiting = Patience(seconds)
+        # An elastic launch waits for hosts as long as horovodrun --elastic-timeout says.
+        with contextlib.nullcontext() if os.environ.get("HOROVOD_ELASTIC") else self.waiting():
+            hvd.init()
+        self._hvd = hvd
+        self.rank, self.world_size = hvd.rank(), hvd.size()
+        self.devices = [gpu(hvd.local_rank(), config) if config.num_gpus else mx.cpu()]
+        self._compression = config.gradient_compression
+        self._later = 0
+
+    def trainer(self, net, optimizer, settings):
+        return HorovodTrainer(self._hvd, self._compression, net.collect_params(), optimizer, settings)
+
+    def sum(self, array):
+        name = "sum.{}.{}".format(array.dtype, array.size)
+        with self.waiting():
+            return self._hvd.allreduce(mx.nd.array(array, dtype=array.dtype), op=self._hvd.Sum, name=name).asnumpy()
+
+    def sum_later(self, array):
+        # Few names, which Horovod remembers and so negotiates faster, but no name twice at once.
+        self._later += 1
+        return self._hvd.allreduce(array, op=self._hvd.Sum, name="later.{}".format(self._later % 8))
+
+    def broadcast(self, net, trainer):
+        with self.waiting():
+            self._hvd.broadcast_parameters(net.collect_params(), root_rank=0)
+            mx.nd.waitall()
+
+    def waiting(self):
+        return self._waiting
+
+    def close(self):
+        with self.waiting():
+            mx.nd.waitall()
+        self.sum(np.zeros(1, "int64"))
+        self._waiting.close()
+
+    def reset(self):
+        """Give up the connections that are left, so that :func:`gluon_tricks.training.cluster.join` can make new ones."""
+        with self.waiting(), contextlib.suppress(mx.MXNetError):
+            mx.nd.waitall()
+        self._waiting.close()
+        self._hvd.shutdown()
+
+    def leave(self, error):
+        if isinstance(error, mx.MXNetError):
+            with self.waiting():  # so that the others' word for this worker is not that it is busy
+                missing = self._waiting.who_is_missing()
+            reason = str(error).strip().splitlines()[-1]
+            end("the other workers are lost, or one of them has an error: {}; {}".format(missing, reason), LOST)
+
+
+class HorovodTrainer(gluon.Trainer):
+    """A Gluon trainer of one device whose gradients Horovod sums."""
+
+    def __init__(self, hvd, compression, parameters, optimizer, settings):
+        super().__init__(parameters, optimizer, settings, kvstore=None, update_on_kvstore=False)
+        self._hvd, self._compression = hvd, compression
+
+    def _allreduce_grads(self):
+        hvd = self._hvd
+        for index, parameter in enumerate(self._params):
+            if parameter.grad_req == "null":
+                continue
+            gradient = parameter.list_grad()[0]
+            about = dict(op=hvd.Sum, name="gradient.{}".format(index), priority=-index)
+            if self._compression == "fp16" and gradient.dtype == np.float32:
+                # Of the size of a worker's own mean gradient, so that dividing by the global batch costs no precision.
+                small = hvd.allreduce((gradient * hvd.size()).astype("float16"), **about)
+                gradient[:] = small.astype("float32") / hvd.size()
+            else:
+                hvd.allreduce_(gradient, **about)

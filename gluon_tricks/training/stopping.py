@@ -1,0 +1,67 @@
+"""Why a run stops before its end, after a whole step and a checkpoint: a signal, or workers that come or go."""
+
+import contextlib
+import signal
+
+from ..errors import UserError
+
+HOSTS_CHANGED = 0  # beside the signals' numbers, which start at 1
+REASONS = (signal.SIGINT, signal.SIGTERM, HOSTS_CHANGED)
+
+
+class Interrupted(UserError):
+    """A signal asked the run to stop: exit code 128 + the signal's number, as a shell has it."""
+
+    def __init__(self, message, signal_number):
+        super().__init__(message)
+        self.exit_code = 128 + signal_number
+
+
+class HostsChanged(Exception):
+    """Workers are to come or go, and the run is to go on with those that are there then."""
+
+
+class Stop:
+    """What this process was asked (``asked``), and what all workers know of (``agreed``): one of ``REASONS``, or None."""
+
+    def __init__(self):
+        self.asked = None
+        self.agreed = None
+
+    @contextlib.contextmanager
+    def listening(self, say):
+        """Within, SIGTERM and Ctrl-C ask for a stop; a second Ctrl-C stops at once."""
+
+        def note(number, frame):
+            if number == signal.SIGINT and self.asked == signal.SIGINT:
+                raise KeyboardInterrupt
+            self.asked = number
+            say("{}: finishing this step and writing a checkpoint".format(signal.Signals(number).name))
+
+        before = {number: signal.signal(number, note) for number in REASONS if number != HOSTS_CHANGED}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def votes(self):
+        """For each of ``REASONS``, 1 where this process was asked for it."""
+        return [int(self.asked == reason) for reason in REASONS]
+
+    def count(self, votes):
+        """Agree on the first of ``REASONS`` that has a vote."""
+        for reason, count in zip(REASONS, votes):
+            if count and self.agreed is None:
+                self.agreed = reason
+
+    def raise_after(self, step):
+        """Raise what ends a run that has stopped after ``step`` with a checkpoint."""
+        if self.agreed == HOSTS_CHANGED:
+            raise HostsChanged
+        raise Interrupted(
+            "{} after step {}; its checkpoint is written, --resume auto goes on from it".format(
+                signal.Signals(self.agreed).name, step
+            ),
+            self.agreed,
+        )

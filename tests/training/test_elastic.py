@@ -1,0 +1,107 @@
+"""Workers that come and go: Horovod's elastic mode, and the launcher that starts a run again."""
+
+import math
+import os
+import signal
+
+import pytest
+from processes import alive, compare, process_of, wait_for_steps
+
+pytestmark = pytest.mark.slow
+
+FLAGS = "--batch-size 4 --mixup --elastic keep-batch --save-interval 2".split()
+
+
+@pytest.fixture
+def elastic(tmp_path):
+    """``elastic(*hosts)`` says which hosts there are, from now on; it gives horovodrun's options."""
+
+    def elastic(*hosts):
+        (tmp_path / "hosts.new").write_text("".join(host + "\n" for host in hosts))
+        os.replace(str(tmp_path / "hosts.new"), str(tmp_path / "hosts"))
+        script = tmp_path / "discover"
+        script.write_text("#!/bin/sh\ncat '{}'\n".format(tmp_path / "hosts"))
+        script.chmod(0o755)
+        count = str(len(hosts))
+        return ["--gloo", "-np", count, "--min-np", "1", "--max-np", "2", "--network-interfaces", "lo",
+                "--host-discovery-script", str(script)]  # fmt: skip
+
+    return elastic
+
+
+WHOLE = []
+
+
+@pytest.fixture
+def whole(finish):
+    """The run that nothing happens to, trained once."""
+    if not WHOLE:
+        WHOLE.append(finish("local", "whole", "--accumulate", "2", *FLAGS))
+    return WHOLE[0]
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_horovods_run_goes_on_without_a_worker_that_is_killed(start, finish, whole, tmp_path, elastic, rank):
+    # A host whose worker fails is not used again, so each has a name of its own.
+    process = start("horovod", "run", *FLAGS, options=elastic("localhost:1", "127.0.0.1:1"), SLOW="0.2")
+    wait_for_steps(tmp_path, "run", 5)
+    os.kill(process_of(tmp_path, "run", rank), signal.SIGKILL)
+    output, _ = process.communicate(timeout=90)
+    assert "going on with those that are there" in output and "resuming from" in output
+    check(whole, finish)
+    assert not alive(tmp_path / "run")
+
+
+def test_horovods_run_goes_on_with_a_worker_that_joins_and_loses_no_step(start, finish, whole, tmp_path, elastic):
+    options = elastic("localhost:1")
+    process = start("horovod", "run", "--accumulate", "2", *FLAGS, options=options, SLOW="0.4")
+    wait_for_steps(tmp_path, "run", 3, ranks=(0,))
+    elastic("localhost:1", "127.0.0.1:1")
+    output, _ = process.communicate(timeout=90)
+    assert process.returncode == 0 and "workers are to come or go" in output, output
+    _, notes, _ = check(whole, finish)
+    assert {row["workers"] for row in notes[0]} == {1, 2}
+    assert [row["step"] for row in notes[0]] == list(range(20))
+
+
+def test_an_elastic_launch_has_to_say_what_becomes_of_the_batch(start, elastic):
+    process = start("horovod", "run", "--batch-size", "4", options=elastic("localhost:1"))
+    output, _ = process.communicate(timeout=90)
+    assert process.returncode != 0 and "--elastic keep-batch or scale-lr" in output
+
+
+def check(whole, finish):
+    """The run has come to its end with the parameters of one that nothing happened to."""
+    run = finish("local", "run", "--accumulate", "2", *FLAGS)  # only says that it has finished
+    compare(whole[0], run[0])
+    for mine, other in zip(whole[2], run[2]):
+        assert (mine["step"], mine["images"], mine["top1"]) == (other["step"], other["images"], other["top1"])
+    assert len(whole[2]) == len(run[2])
+    return run
+
+
+def test_the_launcher_starts_a_run_again_that_has_lost_a_worker(start, finish, whole, tmp_path):
+    options = ["-n", "2", "-s", "1", "--restarts", "1"]
+    process = start("dist_sync", "run", *FLAGS, options=options, SLOW="0.2")
+    wait_for_steps(tmp_path, "run", 5)
+    os.kill(process_of(tmp_path, "run", 1), signal.SIGKILL)
+    output, _ = process.communicate(timeout=90)
+    assert process.returncode == 0, output
+    assert "starting again from the last checkpoint" in output and "resuming from" in output
+    check(whole, finish)
+
+
+def test_the_global_batch_and_the_rate_follow_the_workers_where_asked_to(finish, tmp_path):
+    """From 8 images a step to 4: twice the steps of half the rate, at the same place of the data and the schedule."""
+    flags = ["--batch-size", "4", "--elastic", "scale-lr", "--warmup-epochs", "0"]
+    finish("horovod", "run", *flags, "--max-steps", "13")
+    _, notes, log = finish("local", "run", *flags)
+    first, last = notes[0][13], notes[0][-1]
+    # Ten steps an epoch before, twenty now: step 13 is step 26.
+    assert (first["step"], last["step"]) == (26, 39)
+    assert len(first["keys"]) == 4 and first["workers"] == 1
+    assert first["rate"] == pytest.approx(0.01 / 2 * 0.5 * (1 + math.cos(math.pi * 26 / 40)))
+    validation = [row for row in log if row["event"] == "validation"]
+    assert [row["epoch"] for row in validation] == [0, 1]
+    names = sorted(path.name for path in (tmp_path / "run" / "checkpoints").iterdir())
+    assert "step-00000040" in names and "step-00000013" not in names
