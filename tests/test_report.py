@@ -144,7 +144,7 @@ def test_killed_unfinished_and_empty_runs_are_reported(tmp_path):
     # plain has no validation file, so it is a data set of its own.
     by_name = {row["run"]: row for row in cells(find([str(tmp_path / name) for name in names]))}
     assert by_name["killed"]["top-1 %"] == "90.00"
-    assert by_name["killed"]["state"] == "unfinished: step 60 of 2,400 (epoch 3 of 120)"
+    assert by_name["killed"]["state"] == "unfinished: 3 of 120 epochs"
     assert by_name["started"]["top-1 %"] == "–" and by_name["plain"]["top-1 %"] == "–"
     assert by_name["binary"]["top-1 %"] == "90.00" and by_name["binary"]["images/s"] == "–"
 
@@ -182,7 +182,23 @@ def test_a_resumed_runs_later_speed_counts(tmp_path):
     with open(str(tmp_path / "a" / "timing.jsonl"), "a") as file:
         file.write('{"event": "resumed", "time": 3.0, "step": 10}\n')
         file.write('{"event": "train", "time": 9.0, "step": 20, "images_per_second": 7.0}\n')
-    assert read(str(tmp_path / "a")).speeds == [(10, 110.0), (20, 7.0)]
+    assert read(str(tmp_path / "a")).speeds == [(0.5, 110.0), (1.0, 7.0)]
+
+
+def test_a_run_whose_steps_were_counted_anew_is_drawn_at_its_epochs(tmp_path):
+    """As ``--elastic scale-lr`` leaves it: twenty steps an epoch before step 20, ten after."""
+    folder = write_run(tmp_path / "a", scores=(50.0,), finished=False)
+    later = dict(event="train", step=15, epoch=1, passes=1.5, loss=1.0, top1=50.0, learning_rate=0.1)
+    timing = dict(event="train", time=9.0, step=15, passes=1.5, images_per_second=7.0)
+    validation = dict(event="validation", step=20, epoch=1, loss=1.0, top1=50.0, top5=60.0, images=355)
+    for name, lines in (("log.jsonl", (later, validation)), ("timing.jsonl", (timing,))):
+        with open(os.path.join(folder, name), "a") as file:
+            file.writelines(json.dumps(line) + "\n" for line in lines)
+    run = read(folder)
+    assert [record["passes"] for record in run.training] == [0.5, 1.0, 1.5]
+    assert [record["passes"] for record in run.validations] == [1, 2]
+    assert run.speeds == [(0.5, 110.0), (1.0, 120.0), (1.5, 7.0)]
+    assert run.status == "unfinished: 2 of 120 epochs"
 
 
 def test_a_run_of_another_version_is_read(tmp_path):

@@ -126,17 +126,19 @@ def cpu_seconds():
 
 
 def decode(config, images):
-    """Yields batch sizes: full decoding by libjpeg-turbo and nothing else."""
+    """Yields batch sizes: full decoding by libjpeg-turbo of the images that our loader reads, and nothing else."""
     import simplejpeg
 
+    from ..data import randomness
     from ..data.records import RecordFile
 
     slots = threading.Semaphore(8 * config.num_data_workers)
     with RecordFile(config.rec_train, config.rec_train_idx) as records:
+        order = randomness.permutation(len(records), config.seed, epoch=0)
 
         def decode_one(position):
             try:
-                simplejpeg.decode_jpeg(records.read(position % len(records))[1])
+                simplejpeg.decode_jpeg(records.read(order[position % len(records)])[1])
             finally:
                 slots.release()
 

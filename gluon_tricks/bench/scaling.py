@@ -30,7 +30,7 @@ def add_arguments(parser):
     parser.add_argument("--batch-size", type=int, default=128, help="images a step and worker [128, a V100's in the paper]")
     parser.add_argument("--input-size", type=int, default=64, help="height and width [64]")
     parser.add_argument("--steps", type=int, default=2, help="steps a round [2]")
-    parser.add_argument("--rounds", type=int, default=3, help="rounds, of which the first does not count [3]")
+    parser.add_argument("--rounds", type=int, default=6, help="rounds, of which the first does not count [6]")
     parser.add_argument("--repeats", type=int, default=3, help="how often all is measured, one after the other [3]")
 
 

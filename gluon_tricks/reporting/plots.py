@@ -12,9 +12,9 @@ def run_curves(run, path):
     """One run: loss and top-1 of both sets, learning rate, images a second -> a PNG file."""
     figure, ((loss, top1), (rate, speed)) = _figure(2, 2, (10.5, 6.4), run)
     for axes, name in ((loss, "loss"), (top1, "top1")):
-        _line(axes, run, run.training, name, color=TRAINING, alpha=0.35, linewidth=0.9)
-        _line(axes, run, run.epochs, name, color=TRAINING, label="training")
-        _line(axes, run, run.validations, name, color=VALIDATION, label="validation")
+        _line(axes, run.training, name, color=TRAINING, alpha=0.35, linewidth=0.9)
+        _line(axes, run.epochs, name, color=TRAINING, label="training")
+        _line(axes, run.validations, name, color=VALIDATION, label="validation")
     _scale_loss(loss)
     _name(loss, "loss", "loss (cross entropy)")
     _name(top1, "top-1", "top-1 (%)")
@@ -24,7 +24,7 @@ def run_curves(run, path):
             axes.legend(
                 loc="lower right", bbox_to_anchor=(1.01, 0.99), ncol=2, frameon=False, borderaxespad=0.2
             )
-    _line(rate, run, run.training, "learning_rate", color=OTHER)
+    _line(rate, run.training, "learning_rate", color=OTHER)
     _name(rate, "learning rate", "learning rate")
     _speeds(speed, run, color=OTHER)
     _name(speed, "speed", "images/s")
@@ -41,11 +41,11 @@ def all_curves(groups, path):
         style = dict(color=color, linewidth=1.3, alpha=1 if len(group.runs) == 1 else 0.7)
         for run in group.runs:
             records = run.epochs or run.training
-            _line(train_loss, run, records, "loss", **style)
-            _line(train_top1, run, records, "top1", **style)
-            _line(val_loss, run, run.validations, "loss", **style)
-            _line(val_top1, run, run.validations, "top1", **style)
-            _line(rate, run, run.training, "learning_rate", **style)
+            _line(train_loss, records, "loss", **style)
+            _line(train_top1, records, "top1", **style)
+            _line(val_loss, run.validations, "loss", **style)
+            _line(val_top1, run.validations, "top1", **style)
+            _line(rate, run.training, "learning_rate", **style)
             _speeds(speed, run, **style)
         handles.append(rate.plot([], [], color=color, linewidth=2.5)[0])
         labels.append(textwrap.shorten(words.label(group, shared), 110, placeholder=" ..."))
@@ -106,7 +106,7 @@ def _figure(rows, columns, size, *runs):
     figure = Figure(figsize=size, dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
     panels = figure.subplots(rows, columns, squeeze=False)
-    end = max([run.epoch_of(run.step) for run in runs] or [0])
+    end = max([run.passes for run in runs] or [0])
     for axes in panels.flat:
         for side in ("top", "right"):
             axes.spines[side].set_visible(False)
@@ -117,9 +117,9 @@ def _figure(rows, columns, size, *runs):
     return figure, panels
 
 
-def _line(axes, run, records, name, **style):
+def _line(axes, records, name, **style):
     points = [
-        (run.epoch_of(record["step"]), record[name])
+        (record["passes"], record[name])
         for record in records
         if isinstance(record.get(name), (int, float))
     ]
@@ -131,14 +131,8 @@ def _line(axes, run, records, name, **style):
 
 def _speeds(axes, run, **style):
     if run.speeds:
-        steps, speeds = zip(*run.speeds)
-        axes.plot(
-            [run.epoch_of(step) for step in steps],
-            speeds,
-            marker="o" if len(steps) < 3 else None,
-            markersize=4,
-            **style,
-        )
+        passes, speeds = zip(*run.speeds)
+        axes.plot(passes, speeds, marker="o" if len(passes) < 3 else None, markersize=4, **style)
         axes.set_ylim(0, 1.08 * max(max(line.get_ydata()) for line in axes.lines))
 
 

@@ -27,7 +27,7 @@ class Run:
     training: list = field(default_factory=list)  # the log's lines on some steps
     epochs: list = field(default_factory=list)  # on whole epochs of the training set
     validations: list = field(default_factory=list)
-    speeds: list = field(default_factory=list)  # (step, images a second)
+    speeds: list = field(default_factory=list)  # (passes over the training set so far, images a second)
 
     @property
     def finished(self):
@@ -35,9 +35,9 @@ class Run:
         return bool(self.result)
 
     @property
-    def step(self):
-        """The last step that the log knows."""
-        return max([record["step"] for record in self.training + self.epochs + self.validations] or [0])
+    def passes(self):
+        """How many times it has been through the training set, as far as the log knows."""
+        return max([record["passes"] for record in self.training + self.epochs + self.validations] or [0])
 
     @property
     def last(self):
@@ -59,15 +59,7 @@ class Run:
         """``finished``, or how far it came."""
         if self.finished:
             return "finished"
-        steps, per_epoch = self.layout.get("total_steps", 0), self.layout.get("steps_per_epoch", 0)
-        epochs = self.step / per_epoch if per_epoch else 0
-        return "unfinished: step {:,} of {:,} (epoch {:.3g} of {})".format(
-            self.step, steps, epochs, self.flags["num_epochs"]
-        )
-
-    def epoch_of(self, step):
-        """A step as a number of epochs, for the plots' axes."""
-        return step / max(1, self.layout.get("steps_per_epoch", 1))
+        return "unfinished: {:.4g} of {} epochs".format(self.passes, self.flags["num_epochs"])
 
     @property
     def data_key(self):
@@ -178,14 +170,22 @@ def read(path, name=None):
             record.get("event")
         )
         if kind is not None:
-            kind.append(record)
+            kind.append(dict(record, passes=_passes(record, run.layout)))
     # A resumed run passes some steps again, and the clock's log keeps both times: the later counts.
     speeds = {
-        record["step"]: record["images_per_second"]
+        _passes(record, run.layout): record["images_per_second"]
         for record in _lines(path, "timing.jsonl", ("step", "images_per_second"))
     }
     run.speeds = sorted(speeds.items())
     return run
+
+
+def _passes(record, layout):
+    """The place of a log's line in epochs, for the plots' axes; whole ones where it stands at the end of one."""
+    if record.get("event") in ("epoch", "validation") and isinstance(record.get("epoch"), int):
+        return record["epoch"] + 1
+    passes = record.get("passes")  # which older versions did not write
+    return passes if isinstance(passes, (int, float)) else record["step"] / max(1, layout.get("steps_per_epoch", 1))
 
 
 def read_json(path, name):

@@ -27,7 +27,7 @@ class Journal:
 
             self._board = SummaryWriter(os.path.join(folder, "tensorboard"))
         self._clock = time.time()
-        self._clock_step = None
+        self._clock_step = self._steps_per_epoch = None
         self.training_seconds = 0.0  # without validation and checkpoints
 
     def _open(self, name):
@@ -55,9 +55,10 @@ class Journal:
             self._log.truncate(position)
             self._log.seek(0, os.SEEK_END)
 
-    def start(self, step, total):
+    def start(self, step, steps_per_epoch, total):
         """The loop begins at ``step`` of ``total``; opens the progress bar where somebody looks at a terminal."""
-        self._clock, self._clock_step = time.time(), step
+        self._steps_per_epoch = steps_per_epoch
+        self.restart_clock(step)
         if self.folder is not None and sys.stderr.isatty():
             self._bar = tqdm(total=total, initial=step, unit="step", dynamic_ncols=True, smoothing=0.05)
 
@@ -74,14 +75,18 @@ class Journal:
         self._bar.set_postfix(shown, refresh=False)
 
     def train(self, step, epoch, learning_rate, summary, images_per_step):
-        """A line on the steps since the last one: means of loss and top-1, and the speed."""
+        """A line on the steps since the last one: means of loss and top-1, and the speed.
+
+        It gives the place in epochs too, because ``--elastic scale-lr`` counts the steps anew where their size changes.
+        """
         elapsed, steps = time.time() - self._clock, step - self._clock_step
         self.training_seconds += elapsed
         speed = images_per_step * steps / max(elapsed, 1e-9)
-        self._clock, self._clock_step = time.time(), step
-        self._record("train", step=step, epoch=epoch, learning_rate=learning_rate,
+        self.restart_clock(step)
+        passes = round(step / self._steps_per_epoch, 6)
+        self._record("train", step=step, epoch=epoch, passes=passes, learning_rate=learning_rate,
                      loss=summary["loss"], top1=summary["top1"], images=summary["images"])  # fmt: skip
-        self.clock("train", step=step, images_per_second=speed)
+        self.clock("train", step=step, passes=passes, images_per_second=speed)
         if self._bar is not None:
             self._postfix(loss="{:.4f}".format(summary["loss"]), img_s="{:.0f}".format(speed))
         self.say("epoch {} step {}: loss {:.4f} top-1 {:.2f} % lr {:.6f} {:.0f} images/s".format(
@@ -125,7 +130,7 @@ class Journal:
         self._log.write(json.dumps(dict(event=event, step=step, **values)) + "\n")
         if self._board is not None:
             for name, value in values.items():
-                if name not in ("epoch", "images"):
+                if name not in ("epoch", "passes", "images"):
                     self._board.add_scalar("{}/{}".format(event, name), value, step)
 
     def close(self):

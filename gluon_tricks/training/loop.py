@@ -10,7 +10,7 @@ def train(run):
     """Train ``run`` (:class:`gluon_tricks.training.run.Run`) from ``run.step`` to ``run.stop_step``."""
     layout, journal = run.layout, run.journal
     pending = Pending(run.receive)
-    journal.start(run.step, run.total_steps)
+    journal.start(run.step, run.steps_per_epoch, run.total_steps)
     for batch in run.train_data.batches(run.step, run.stop_step):
         step, epoch = run.step, run.step // run.steps_per_epoch
         learning_rate = run.schedule(step)

@@ -103,5 +103,7 @@ def test_the_global_batch_and_the_rate_follow_the_workers_where_asked_to(finish,
     assert first["rate"] == pytest.approx(0.01 / 2 * 0.5 * (1 + math.cos(math.pi * 26 / 40)))
     validation = [row for row in log if row["event"] == "validation"]
     assert [row["epoch"] for row in validation] == [0, 1]
+    passes = [row["passes"] for row in log if row["event"] == "train"]
+    assert passes == sorted(passes) and passes[-1] == 2  # where `report` draws them
     names = sorted(path.name for path in (tmp_path / "run" / "checkpoints").iterdir())
     assert "step-00000040" in names and "step-00000013" not in names
