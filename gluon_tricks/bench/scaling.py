@@ -27,10 +27,10 @@ def add_arguments(parser):
         "--launches", default="horovod,dist_sync", help="which launches to measure [horovod,dist_sync]"
     )
     parser.add_argument("--model", default="resnet50_v1d", help="network [resnet50_v1d]")
-    parser.add_argument("--batch-size", type=int, default=128, help="images a step and worker [128, a V100's in the paper]")
+    parser.add_argument("--batch-size", type=int, default=256, help="images a step and worker [256]")
     parser.add_argument("--input-size", type=int, default=64, help="height and width [64]")
     parser.add_argument("--steps", type=int, default=2, help="steps a round [2]")
-    parser.add_argument("--rounds", type=int, default=6, help="rounds, of which the first does not count [6]")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds, of which the first does not count [5]")
     parser.add_argument("--repeats", type=int, default=3, help="how often all is measured, one after the other [3]")
 
 
@@ -45,7 +45,12 @@ def main(args):
         )
     cases = [("local", 1)] + [(launch, count) for launch in launches for count in range(1, args.workers + 1)]
     # All cases in turn, so that each repeat compares what was measured within minutes: machines change their pace.
-    repeats = [{case: measure(args, *case) for case in cases} for _ in range(args.repeats)]
+    repeats = []
+    for number in range(1, args.repeats + 1):
+        repeats.append({})
+        for launch, count in cases:
+            print("turn {} of {}: {}, workers: {}".format(number, args.repeats, launch, count), file=sys.stderr, flush=True)
+            repeats[-1][launch, count] = measure(args, launch, count)
     rows = [row(case, repeats) for case in cases]
     for found in rows:
         print("{launch:16} {workers:3} workers {images_per_second:8.1f} images/s, efficiency {efficiency:.3f} "
