@@ -1,10 +1,12 @@
 """ONNX from a graph, through MXNet's converter, in the form that onnxruntime runs fast and checkers accept.
 
 The converter lists the parameters among the graph's inputs, where a runtime must expect them to change and
-folds nothing, and stamps the newest opset and IR version that the installed onnx package knows, while its
-operators are those of opset 13. Both are put right here.
+folds nothing, stamps the newest opset and IR version that the installed onnx package knows, while its
+operators are those of opset 13, and knows only some of the codes in a reshape's shape. All is put right here.
 """
 
+import ast
+import json
 import os
 
 import numpy as np
@@ -25,8 +27,9 @@ def convert(graph, path, input_shape, input_dtype="float32"):
 
     params = {key.split(":", 1)[1]: array for key, array in graph.params.items()}
     try:
+        symbol = with_plain_reshapes(graph.symbol, params, input_shape)
         mx.onnx.export_model(
-            graph.symbol, params, [(1,) + tuple(input_shape)], [np.dtype(input_dtype).type], path,
+            symbol, params, [(1,) + tuple(input_shape)], [np.dtype(input_dtype).type], path,
             dynamic=True, dynamic_input_shapes=[(None,) + tuple(input_shape)],
         )  # fmt: skip
     except (AttributeError, NotImplementedError, ValueError, KeyError, IndexError, mx.MXNetError) as error:
@@ -39,6 +42,26 @@ def convert(graph, path, input_shape, input_dtype="float32"):
     except Exception as error:  # the checker's and those of shape inference have no common base
         raise UserError("this network has no valid ONNX form: {}".format(str(error).strip())) from error
     onnx.save(model, path)
+
+
+def with_plain_reshapes(symbol, params, input_shape):
+    """The symbol with numbers for what its reshapes split or merge (codes -2 to -4, in ShuffleNet).
+
+    The batch stays open: only reshapes that keep the first dimension are written anew.
+    """
+    import mxnet as mx
+
+    internals = symbol.get_internals()
+    known = {name: params[name].shape for name in symbol.list_arguments() if name in params}
+    outputs = internals.infer_shape(data=(1,) + tuple(input_shape), **known)[1]
+    shapes = dict(zip(internals.list_outputs(), outputs))
+    described = json.loads(symbol.tojson())
+    for node in described["nodes"]:
+        if node["op"] == "Reshape":
+            codes = ast.literal_eval(node["attrs"]["shape"])
+            if codes[0] == 0 and min(codes) < -1:
+                node["attrs"]["shape"] = str((0,) + shapes[node["name"] + "_output"][1:])
+    return mx.sym.load_json(json.dumps(described))
 
 
 def clean(model):

@@ -5,6 +5,7 @@ import numpy as np
 import onnx as onnx_package
 import pytest
 
+from gluon_tricks import models
 from gluon_tricks.deploy import graph as graphs
 from gluon_tricks.deploy import onnx
 from gluon_tricks.errors import UserError
@@ -52,6 +53,18 @@ def test_preprocessing_softmax_and_folding_convert_too(network, tmp_path):
     expected = [output.asnumpy() for output in graphs.block(graph)(mx.nd.array(pixels, dtype="uint8"))]
     for mine, theirs in zip(session.run(None, {"data": pixels}), expected):
         np.testing.assert_allclose(mine, theirs, atol=1e-4 * np.abs(theirs).max())
+
+
+def test_reshapes_that_split_and_merge_channels_convert_too(tmp_path):
+    """ShuffleNet's: MXNet's converter does not know their codes."""
+    net = models.get_model("shufflenet_v2", classes=5)
+    net.initialize(mx.init.MSRAPrelu())
+    images = np.random.default_rng(0).standard_normal((3, 3, 32, 32)).astype(np.float32)
+    expected = net(mx.nd.array(images)).asnumpy()
+    path = str(tmp_path / "model.onnx")
+    onnx.convert(graphs.trace(net), path, (3, 32, 32))
+    (outputs,) = onnx.session(path).run(None, {"data": images})
+    np.testing.assert_allclose(outputs, expected, atol=1e-4 * np.abs(expected).max())
 
 
 def test_an_operator_without_an_onnx_form_is_a_clear_error(tmp_path):
