@@ -46,16 +46,22 @@ def test_workers_out_of_step_see_the_same_images_and_end_with_the_same_parameter
     one = finish("local", "one", *flags)
     alone = finish("dist_async", "alone", *flags, options=["-n", "1", "-s", "2"])
     compare(one[0], alone[0], atol=1e-5)
+    first = finish("local", "first", "--cpu-contexts", "2", *flags, "--max-steps", "1")
     in_step = finish("local", "in-step", "--cpu-contexts", "2", *flags)
     parameters, notes, log = finish("dist_async", "two", *flags)
     assert keys_by_step(notes) == keys_by_step(in_step[1])
     for name in ("step", "rate", "lam"):
         assert [row[name] for row in notes[0]] == [row[name] for row in in_step[1][0]]
     assert [row["images"] for row in log] == [row["images"] for row in in_step[2]]
-    losses, in_step_losses = ([row["loss"] for row in rows if row["event"] == "validation"] for rows in (log, in_step[2]))
-    # Older gradients and a momentum for each worker make it another run, but it learns as much.
-    np.testing.assert_allclose(losses, in_step_losses, rtol=0.2)
-    assert any(np.abs(parameters[name] - in_step[0][name]).max() > 1e-5 for name in parameters)
+    # Older gradients and a momentum for each worker make it another run, but it goes the same way (a cosine of 0.87 to 0.95
+    # in ten runs) and as far (1.03 to 1.13 times): no worker's changes are lost, and none are added twice.
+    way, same_way = (
+        np.concatenate([(end[name] - first[0][name]).ravel() for name in end if "running" not in name])
+        for end in (parameters, in_step[0])
+    )
+    far, as_far = np.linalg.norm(way), np.linalg.norm(same_way)
+    assert way @ same_way / (far * as_far) > 0.6 and 0.75 < far / as_far < 1.4
+    assert np.abs(way - same_way).max() > 1e-5
 
 
 def test_one_big_context_is_the_same_run_without_mixup(finish):
