@@ -8,7 +8,7 @@ from ..files import write_text
 from .describe import describe, in_words
 from .ordered import add_workers, threads
 from .records import index_path_of
-from .verify import rebuild_index, verify
+from .verify import prepared_sha256, rebuild_index, verify
 
 SHOWN = 50  # problems printed for a file; --json has them all
 
@@ -55,11 +55,13 @@ def main_verify(args):
             print("{}: {}".format(path, problem))
         if len(problems) > SHOWN:
             print("{}: and {} more problems".format(path, len(problems) - SHOWN))
-        print(
-            "{}: {} records, {}".format(
-                path, records, "{} problems".format(len(problems)) if problems else "all sound"
-            )
-        )
+        if problems:
+            result = "{} problem{}".format(len(problems), "s" * (len(problems) > 1))
+        elif prepared_sha256(path):
+            result = "all sound; the file is as it was prepared (SHA-256)"
+        else:
+            result = "all sound, as far as decoding shows: no manifest.json has the file's checksum"
+        print("{}: {} records, {}".format(path, records, result))
         reports.append(
             {"path": path, "records": records, "problems": [problem._asdict() for problem in problems]}
         )

@@ -1,5 +1,6 @@
 """Read a RecordIO file to its end: what is wrong with it, and what index belongs to it."""
 
+import hashlib
 import os
 import struct
 from typing import NamedTuple, Optional
@@ -8,10 +9,16 @@ import numpy as np
 
 from ..errors import UserError
 from .decode import decode
-from .disc import open_for_reading, read_bytes
+from .disc import open_for_reading, read_bytes, read_json
 from .ordered import Progress, in_order
 from .recordio import FRAME, IMAGE_HEADER, LENGTH_BITS, WHOLE, RecordError, read_frame, scan, unpack_image
 from .records import index_path_of, read_index
+
+BLOCK = 1 << 20
+NOT_AS_PREPARED = (
+    "its bytes are not those that 'gluon-tricks prepare' wrote (SHA-256 in manifest.json); images in it may be "
+    "wrong though they decode: copy or prepare it again"
+)
 
 
 class Problem(NamedTuple):
@@ -31,7 +38,8 @@ class Problem(NamedTuple):
 def verify(path, classes=None, workers=1):
     """``(number of whole records, [Problem])``; every record's label is checked and its image decoded.
 
-    UserError only where the file cannot be opened or is empty.
+    Where :func:`prepared_sha256` knows the file's checksum, that is compared too: most flipped bits in a JPEG
+    leave a picture that decodes. UserError only where the file cannot be opened or is empty.
     """
     descriptor, size = open_for_reading(path)
     try:
@@ -53,6 +61,7 @@ def verify(path, classes=None, workers=1):
 
         listed, problems = index_of(path)
         has_index, records = bool(listed), 0
+        expected, digest = prepared_sha256(path), hashlib.sha256()
         with Progress("verify", size) as progress:
             for (offset, length, damage), problem in in_order(examine, scan(read, size), workers):
                 key = listed.pop(offset, None)
@@ -61,7 +70,11 @@ def verify(path, classes=None, workers=1):
                     problems.append(Problem(key, offset, problem))
                 if has_index and key is None and damage is None:
                     problems.append(Problem(None, offset, "the index does not list this record"))
+                if expected and not add_to(digest, read, offset, offset + length):
+                    expected = None  # the disc's error is among the problems
                 progress.show(offset + length)
+        if expected and digest.hexdigest() != expected:
+            problems.append(Problem(None, None, NOT_AS_PREPARED))
         problems += [
             Problem(key, offset, "the index points there, and no record begins there")
             for offset, key in sorted(listed.items())
@@ -69,6 +82,27 @@ def verify(path, classes=None, workers=1):
     finally:
         os.close(descriptor)
     return records, problems
+
+
+def add_to(digest, read, start, stop):
+    """Add a stretch of the file, read a moment ago and so still in memory; False where it cannot be read."""
+    try:
+        for place in range(start, stop, BLOCK):
+            digest.update(read(place, min(BLOCK, stop - place)))
+    except RecordError:
+        return False
+    return True
+
+
+def prepared_sha256(path):
+    """The SHA-256 that the manifest beside a file written by ``gluon-tricks prepare`` gives for it, or None."""
+    folder, name = os.path.split(os.path.abspath(path))
+    split, extension = os.path.splitext(name)
+    try:
+        found = read_json(os.path.join(folder, "manifest.json"))["splits"][split]["sha256"]
+    except (KeyError, TypeError):
+        return None
+    return found if extension == ".rec" else None
 
 
 def index_of(path):

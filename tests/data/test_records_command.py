@@ -1,5 +1,7 @@
 """``gluon-tricks records``: every kind of damage is found and named; nothing ends in a traceback."""
 
+import errno
+import hashlib
 import json
 import os
 import struct
@@ -12,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gluon_tricks import cli
+from gluon_tricks.data import disc
 from gluon_tricks.data.records import RecordFile, RecordWriter, index_path_of
 from gluon_tricks.data.verify import verify
 
@@ -43,6 +46,86 @@ def test_a_sound_file_has_no_problem(tmp_path, capsys):
     path = write(tmp_path / "a.rec", [jpeg(0), png(1), jpeg(2)])
     assert cli.main(["records", "verify", path, "--classes", "1"]) == 0
     assert "3 records, all sound" in capsys.readouterr().out
+
+
+def write_manifest(path):
+    """What ``gluon-tricks prepare`` writes of a file's checksum."""
+    with open(path, "rb") as file:
+        digest = hashlib.sha256(file.read()).hexdigest()
+    split = os.path.splitext(os.path.basename(path))[0]
+    with open(os.path.join(os.path.dirname(path), "manifest.json"), "w") as file:
+        json.dump({"splits": {split: {"sha256": digest}}}, file)
+
+
+def flipped(payload):
+    """A JPEG with one bit flipped that decodes without a word, to another picture."""
+    sound = simplejpeg.decode_jpeg(payload)
+    for place in range(len(payload) - 3, 0, -1):
+        damaged = payload[:place] + bytes([payload[place] ^ 1]) + payload[place + 1 :]
+        try:
+            if not np.array_equal(simplejpeg.decode_jpeg(damaged), sound):
+                return damaged
+        except ValueError:
+            pass
+    raise AssertionError("no such bit")
+
+
+def test_a_wrong_picture_that_decodes_shows_in_the_checksum_of_the_prepared_file(tmp_path, capsys):
+    path = write(tmp_path / "a.rec", [jpeg(0), jpeg(1, (64, 64)), jpeg(2)])
+    write_manifest(path)
+    assert cli.main(["records", "verify", path]) == 0
+    assert "all sound; the file is as it was prepared (SHA-256)" in capsys.readouterr().out
+    with open(path, "rb") as file:
+        content = file.read()
+    with open(path, "wb") as file:
+        file.write(content.replace(jpeg(1, (64, 64)), flipped(jpeg(1, (64, 64)))))
+    assert cli.main(["records", "verify", path]) == 1
+    printed = capsys.readouterr().out
+    assert "its bytes are not those that 'gluon-tricks prepare' wrote" in printed and "1 problem" in printed
+    # Without the checksum nothing shows it, and the command says so.
+    os.unlink(str(tmp_path / "manifest.json"))
+    assert cli.main(["records", "verify", path]) == 0
+    assert "no manifest.json has the file's checksum" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("damage", ["no record", "cut", "longer"])
+def test_the_checksum_is_of_the_whole_file_also_where_it_is_damaged(tmp_path, damage):
+    path = write(tmp_path / "a.rec", [jpeg(i) for i in range(4)])
+    with open(path, "r+b") as file:
+        if damage == "no record":
+            file.seek(offsets_of(path)[1])
+            file.write(b"\0\0\0\0")
+        elif damage == "cut":
+            file.truncate(offsets_of(path)[3] + 6)
+        else:
+            file.seek(0, os.SEEK_END)
+            file.write(b"more than there was")
+    write_manifest(path)  # of the damaged file: its checksum fits, and the other problems are all there are
+    _, problems = verify(path, workers=2)
+    assert problems and not [p for p in problems if "SHA-256" in p.problem]
+
+
+def test_a_stretch_that_the_disc_cannot_read_is_named_and_the_rest_is_examined(tmp_path, monkeypatch):
+    path = write(tmp_path / "a.rec", [jpeg(0), jpeg(1), b"no image"])
+    write_manifest(path)
+    bad, pread = offsets_of(path)[1] + 100, os.pread
+
+    def read(descriptor, count, offset):
+        if offset <= bad < offset + count:
+            raise OSError(errno.EIO, "Input/output error")
+        return pread(descriptor, count, offset)
+
+    monkeypatch.setattr(disc, "RETRY_AFTER", ())
+    monkeypatch.setattr(os, "pread", read)
+    _, problems = verify(path)
+    assert [problem.key for problem in problems] == [101, 102]
+    assert "Input/output error" in problems[0].problem
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"splits": []}', '{"splits": {"a": null}}'])
+def test_a_manifest_of_another_kind_is_none(tmp_path, text):
+    (tmp_path / "manifest.json").write_text(text)
+    assert verify(write(tmp_path / "a.rec", [jpeg(0)])) == (1, [])
 
 
 @pytest.mark.parametrize("workers", [1, 4])
