@@ -5,11 +5,12 @@
  * IMAGES holds float32 values, (N, 3, SIZE, SIZE), normalised with the mean and standard deviation of EXPORT/manifest.json.
  * Prints the outputs of each image on a line. docs/export.md says how to compile it.
  */
-#include <stdbool.h> /* MXNet's header needs it, and stdint.h, and includes neither */
+#include <stdbool.h> /* MXNet's headers need it, and stdint.h, and include neither */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include <mxnet/c_api.h>
 #include <mxnet/c_predict_api.h>
 
 static void *read_file(const char *path, size_t *size) {
@@ -71,6 +72,8 @@ int main(int argc, char **argv) {
     for (uint32_t c = 0; c < classes; c++) printf("%.9g%c", logits[i * classes + c], c + 1 < classes ? ' ' : '\n');
 
   check(MXPredFree(predictor));
+  /* MXNet's threads still release memory; a process that ends meanwhile crashes now and then. */
+  check(MXNDArrayWaitAll());
   free(logits);
   free(images);
   free(params);
