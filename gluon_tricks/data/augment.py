@@ -22,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 
 from . import randomness
-from .decode import Scratch, decode
+from .decode import Scratch, decode, decode_crop
 
 GREY = np.array([0.299, 0.587, 0.114])
 # Principal components of ImageNet's RGB values, 0 to 255 (Krizhevsky, Sutskever, Hinton 2012, section 4.1).
@@ -101,11 +101,12 @@ class TrainTransform(NamedTuple):
         """
         scratch = scratch or Scratch()
         out = np.empty((self.size, self.size, 3), np.uint8) if out is None else out
-        picture = decode(payload, scratch)
-        y, x, height, width = choose_crop(
-            picture.shape[0], picture.shape[1], parameters.crops[i], self.area, self.aspect
+        crop = decode_crop(
+            payload,
+            lambda height, width: choose_crop(height, width, parameters.crops[i], self.area, self.aspect),
+            scratch,
         )
-        resize(picture[y : y + height, x : x + width], out, parameters.flips[i], scratch)
+        resize(crop, out, parameters.flips[i], scratch)
         if parameters.hues[i] != 1:
             scale_hue(out, parameters.hues[i], scratch)
         return out

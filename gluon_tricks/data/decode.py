@@ -7,6 +7,7 @@ the JPEG's end mark, and by the checksums inside a PNG.
 """
 
 import math
+import re
 import struct
 import zlib
 
@@ -18,6 +19,11 @@ MOST_PIXELS = 1 << 28
 
 JPEG = b"\xff\xd8\xff"
 JPEG_END, JPEG_SCAN = b"\xff\xd9", b"\xff\xda"
+SEQUENTIAL_FRAMES, RESTART_INTERVAL = (0xC0, 0xC1), 0xDD  # markers of segments
+BLOCK_ROWS = 16  # the most rows that a JPEG codes as one unit
+# What libjpeg-turbo says of a JPEG that goes on below the height in its header and is sound so far: of several
+# warnings it keeps the first, and of a file that is truncated it first says so.
+GOES_ON = re.compile(r"Corrupt JPEG data: \d+ extraneous bytes before marker 0xd9")
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -52,6 +58,66 @@ def decode(payload, scratch=None):
     if payload[:3] == JPEG:
         return _decode_jpeg(payload, scratch)
     return _decode_other(payload)
+
+
+def decode_crop(payload, choose, scratch=None):
+    """The part of :func:`decode`'s image that ``choose(height, width) -> (y, x, height, width)`` names.
+
+    The same pixels. A JPEG whose data are in one scan is decoded no further down than the part reaches:
+    damage below goes unseen, but a missing end does not.
+    """
+    scratch = scratch or Scratch()
+    picture = None
+    if payload[:3] == JPEG:
+        header = jpeg_header(payload)
+        part = choose(*header[:2])
+        picture = _decode_upper_rows(payload, header, part[0] + part[2], scratch)
+    if picture is None:
+        picture = decode(payload, scratch)
+        part = choose(*picture.shape[:2])
+    y, x, height, width = part
+    return picture[y : y + height, x : x + width]
+
+
+def _decode_upper_rows(payload, header, rows, scratch):
+    """At least so many rows of a JPEG, or None where only :func:`decode` can tell them or what is wrong.
+
+    With a smaller height in its header libjpeg-turbo stops there, and warns that the data go on. An eighth of
+    an image's rows lie below a random crop.
+    """
+    import simplejpeg
+
+    height, width, colorspace = header
+    _check_size(height, width)
+    # The chroma of the last row is smoothed with the row below, so that one has to be there.
+    rows = -(-(rows + 1) // BLOCK_ROWS) * BLOCK_ROWS
+    if rows >= height or colorspace not in ("YCbCr", "Gray", "RGB"):
+        return None
+    place = _place_of_height(payload)
+    if place is None:
+        return None
+    shortened = payload[:place] + struct.pack(">H", rows) + payload[place + 2 :]
+    picture = scratch.array("decoded", (rows, width, 3))
+    try:
+        simplejpeg.decode_jpeg(shortened, "RGB", buffer=picture)
+    except ValueError as error:
+        if not GOES_ON.fullmatch(str(error)):
+            return None
+    return picture
+
+
+def _place_of_height(payload):
+    """Where a JPEG's header says its height, or None unless its data is one scan without restart marks."""
+    place = end = None
+    for marker, start, end in jpeg_segments(payload):
+        if marker in SEQUENTIAL_FRAMES:
+            place = start + 1
+        elif marker == RESTART_INTERVAL:
+            return None
+    if place is None or payload[end : end + 2] != JPEG_SCAN:
+        return None
+    in_image, in_scan = payload[place + 4 : place + 5], payload[end + 4 : end + 5]  # components
+    return place if in_image == in_scan else None
 
 
 def _decode_jpeg(payload, scratch):

@@ -1,11 +1,14 @@
 import io
+import random
 import struct
 
+import cv2
 import numpy as np
 import pytest
+import simplejpeg
 from PIL import Image
 
-from gluon_tricks.data.decode import Scratch, decode, jpeg_header
+from gluon_tricks.data.decode import Scratch, decode, decode_crop, jpeg_header
 
 
 def picture(height=40, width=60):
@@ -24,39 +27,45 @@ def encoded(kind, mode="RGB", **options):
     return buffer.getvalue()
 
 
-def sampled(*factors):
+def sampled(*factors, scans=None, rows=2):
     """A JPEG whose components have the (horizontal, vertical) ``factors``, and the RGB that it means.
 
-    Every block of 8 x 8 has one value. Pillow and OpenCV write the common samplings only.
+    Every block of 8 x 8 has one value. ``scans`` are the components of each scan, all in one by default.
+    Pillow and OpenCV write the common samplings only, and all in one scan.
     """
     wide, high = np.max(factors, axis=0)
-    random = np.random.RandomState(0)
-    blocks = [random.randint(108, 148, (2 * v, 3 * h)) for h, v in factors]
-    bits, last = "", [0] * len(factors)
-    for row, column in np.ndindex(2, 3):
-        for i, (h, v) in enumerate(factors):
-            for level in blocks[i][row * v : row * v + v, column * h : column * h + h].ravel():
-                # level - 128 = DC / 8 with a quantisation of 8; the difference to the last one in 6 bits
-                difference, last[i] = int(level) - 128 - last[i], int(level) - 128
-                size = abs(difference).bit_length()
-                coded = difference if difference > 0 else difference + (1 << size) - 1
-                bits += format(size, "03b") + (format(coded, "0{}b".format(size)) if size else "") + "0"
-    bits += "1" * (-len(bits) % 8)
+    numbers = np.random.RandomState(0)
+    blocks = [numbers.randint(108, 148, (rows * v, 3 * h)) for h, v in factors]
 
     def segment(marker, data):
         return b"\xff" + bytes([marker]) + struct.pack(">H", len(data) + 2) + data
 
+    def scan(components):
+        """In the order of the image's units, each with a unit's blocks of every component in turn."""
+        bits, last = "", [0] * len(factors)
+        for row, column in np.ndindex(rows, 3):
+            for i in components:
+                h, v = factors[i]
+                for level in blocks[i][row * v : row * v + v, column * h : column * h + h].ravel():
+                    # level - 128 = DC / 8 with a quantisation of 8; the difference to the last one in 6 bits
+                    difference, last[i] = int(level) - 128 - last[i], int(level) - 128
+                    size = abs(difference).bit_length()
+                    coded = difference if difference > 0 else difference + (1 << size) - 1
+                    bits += format(size, "03b") + (format(coded, "0{}b".format(size)) if size else "") + "0"
+        bits += "1" * (-len(bits) % 8)
+        data = int(bits, 2).to_bytes(len(bits) // 8, "big").replace(b"\xff", b"\xff\0")
+        names = b"".join(bytes([i + 1, 0]) for i in components)
+        return segment(0xDA, bytes([len(components)]) + names + b"\0\x3f\0") + data
+
     frame = b"".join(bytes([i, h << 4 | v, 0]) for i, (h, v) in enumerate(factors, 1))
-    scan = b"".join(bytes([i, 0]) for i in range(1, len(factors) + 1))
     payload = b"".join(
         [
             b"\xff\xd8",
             segment(0xDB, b"\0" + b"\x08" * 64),
-            segment(0xC0, struct.pack(">BHHB", 8, 16 * high, 24 * wide, len(factors)) + frame),
+            segment(0xC0, struct.pack(">BHHB", 8, 8 * rows * high, 24 * wide, len(factors)) + frame),
             segment(0xC4, b"\x00" + bytes([0, 0, 7] + [0] * 13) + bytes(range(7))),  # DC: sizes 0 to 6 in 3 bits
             segment(0xC4, b"\x10" + bytes([1] + [0] * 15) + b"\0"),  # AC: nothing but the block's end
-            segment(0xDA, bytes([len(factors)]) + scan + b"\0\x3f\0"),
-            int(bits, 2).to_bytes(len(bits) // 8, "big").replace(b"\xff", b"\xff\0"),
+            *map(scan, scans or [range(len(factors))]),
             b"\xff\xd9",
         ]
     )
@@ -181,3 +190,132 @@ def test_memory_used_again_does_not_change_the_result():
     scratch = Scratch()
     for form in ("jpeg", "grey jpeg", "png", "cmyk jpeg", "jpeg"):
         np.testing.assert_array_equal(decode(FORMS[form], scratch), decode(FORMS[form]))
+
+
+def photograph(height, width, seed=0):
+    """RGB with detail at every scale, so that each row and column counts."""
+    numbers = np.random.RandomState(seed)
+    scales = (numbers.randint(0, 256, (height // k + 2, width // k + 2, 3)) for k in (2, 9, 40))
+    layers = [cv2.resize(s.astype(np.uint8), (width, height)).astype(np.float32) for s in scales]
+    return (0.2 * layers[0] + 0.3 * layers[1] + 0.5 * layers[2]).astype(np.uint8)
+
+
+def by_opencv(image, *options):
+    return cv2.imencode(".jpg", image[:, :, ::-1], list(options))[1].tobytes()
+
+
+# How many rows a picture of 150 rows is decoded to for a crop that ends in row 70.
+CROPPED = {
+    "420": (simplejpeg.encode_jpeg(photograph(150, 90), 80, "RGB", "420"), 80),
+    "422": (simplejpeg.encode_jpeg(photograph(150, 91), 80, "RGB", "422"), 80),
+    "444": (simplejpeg.encode_jpeg(photograph(150, 92), 80, "RGB", "444"), 80),
+    "440": (simplejpeg.encode_jpeg(photograph(150, 93), 80, "RGB", "440"), 80),
+    "411": (simplejpeg.encode_jpeg(photograph(150, 94), 80, "RGB", "411"), 80),
+    "grey": (simplejpeg.encode_jpeg(photograph(150, 95)[:, :, :1].copy(), 80, "GRAY", "Gray"), 80),
+    "optimised": (by_opencv(photograph(150, 96), cv2.IMWRITE_JPEG_OPTIMIZE, 1), 80),
+    "restart marks": (by_opencv(photograph(150, 97), cv2.IMWRITE_JPEG_RST_INTERVAL, 3), 150),
+    "progressive": (by_opencv(photograph(150, 98), cv2.IMWRITE_JPEG_PROGRESSIVE, 1), 150),
+    "three scans": (sampled((1, 1), (1, 1), (1, 1), scans=[[0], [1], [2]], rows=20)[0], 160),
+    "two scans": (sampled((2, 2), (1, 1), (1, 1), scans=[[0, 1], [2]], rows=10)[0], 160),
+    "one scan": (sampled((1, 1), (1, 1), (1, 1), rows=20)[0], 80),
+    "cmyk": (simplejpeg.encode_jpeg(np.dstack([photograph(150, 90)] * 2)[:, :, :4].copy(), 80, "CMYK", "444"), None),
+    "4:1:0": (sampled(*UNCOMMON["4:1:0"], rows=10)[0], None),
+    "png": (cv2.imencode(".png", photograph(150, 90))[1].tobytes(), None),
+}
+
+
+@pytest.mark.parametrize("kind", CROPPED)
+def test_a_crop_has_the_pixels_of_the_whole_image(kind):
+    payload, _ = CROPPED[kind]
+    whole, scratch, numbers = decode(payload), Scratch(), random.Random(kind)
+    for _ in range(100):
+        height, width = (numbers.randint(1, side) for side in whole.shape[:2])
+        y, x = numbers.randint(0, whole.shape[0] - height), numbers.randint(0, whole.shape[1] - width)
+        asked = []
+        crop = decode_crop(payload, lambda *shape: asked.append(shape) or (y, x, height, width), scratch)
+        np.testing.assert_array_equal(crop, whole[y : y + height, x : x + width])
+        assert set(asked) == {whole.shape[:2]}
+
+
+@pytest.mark.parametrize("kind", CROPPED)
+def test_what_lies_below_a_crop_is_not_decoded(kind, monkeypatch):
+    payload, rows = CROPPED[kind]
+    decoded, decode_jpeg = [], simplejpeg.decode_jpeg
+
+    def spy(*args, **options):
+        decoded.append(len(options.get("buffer", ())))
+        return decode_jpeg(*args, **options)
+
+    monkeypatch.setattr(simplejpeg, "decode_jpeg", spy)
+    decode_crop(payload, lambda height, width: (10, 5, 60, 40))
+    assert rows is None or decoded == [rows]
+
+
+@pytest.mark.parametrize("kind", CROPPED)
+@pytest.mark.parametrize("share", [0.5, 0.9, 0.99])
+def test_a_truncated_image_is_an_error_wherever_the_crop_is(kind, share):
+    payload, _ = CROPPED[kind]
+    with pytest.raises(ValueError):
+        decode_crop(payload[: int(len(payload) * share)], lambda height, width: (0, 0, 8, 8))
+
+
+def test_damage_counts_where_it_reaches_the_crop():
+    payload, _ = CROPPED["420"]
+    sound, unseen = decode(payload), 0
+    for place in range(len(payload) // 2, len(payload) - 4):
+        bad = payload[:place] + b"\xff\0" + payload[place + 2 :]  # a byte of ones, as the coded data has it
+        try:
+            decode(bad)
+        except ValueError as error:
+            np.testing.assert_array_equal(decode_crop(bad, lambda *_: (0, 0, 40, 90)), sound[:40])
+            with pytest.raises(ValueError, match=str(error)):
+                decode_crop(bad, lambda *_: (100, 0, 50, 90))
+            unseen += 1
+    assert unseen > 100
+
+
+def damaged(payload, numbers):
+    """A JPEG with damage of some kind."""
+    place, data = numbers.randrange(2, len(payload)), bytearray(payload)
+    kind = numbers.randrange(6)
+    if kind == 0:
+        del data[place:]
+    elif kind == 1:
+        data[place] ^= 1 << numbers.randrange(8)
+    elif kind == 2:
+        data[place : place + 40] = bytes(40)
+    elif kind == 3:
+        del data[place : place + numbers.randint(1, 40)]
+    elif kind == 4:
+        data[place : place + 2] = bytes([0xFF, numbers.choice([0xC0, 0xD0, 0xD9, 0xDA, 0xFE])])
+    else:
+        data[numbers.randrange(2, min(640, len(data)))] = numbers.randrange(256)  # in the header
+    return bytes(data)
+
+
+@pytest.mark.parametrize("kind", ["420", "444", "grey", "restart marks", "progressive", "three scans"])
+def test_damage_never_makes_a_crop_that_the_whole_image_has_not(kind):
+    payload, numbers, outcomes = CROPPED[kind][0], random.Random(kind), {"crop": 0, "error": 0}
+    for _ in range(300):
+        bad = damaged(payload, numbers)
+        u = [numbers.random() for _ in range(4)]
+
+        def choose(height, width):
+            h, w = 1 + int(u[0] * (height - 1)), 1 + int(u[1] * (width - 1))
+            return int(u[2] * (height - h)), int(u[3] * (width - w)), h, w
+
+        try:
+            crop = decode_crop(bad, choose).copy()
+        except ValueError:
+            outcomes["error"] += 1
+            with pytest.raises(ValueError):  # what can be decoded is not given up
+                decode(bad)
+        else:
+            outcomes["crop"] += 1
+            try:
+                whole = decode(bad)
+            except ValueError:
+                whole = simplejpeg.decode_jpeg(bad, strict=False)  # as far as it goes
+            y, x, height, width = choose(*whole.shape[:2])
+            np.testing.assert_array_equal(crop, whole[y : y + height, x : x + width])
+    assert min(outcomes.values()) > 50
