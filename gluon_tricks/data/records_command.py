@@ -19,7 +19,8 @@ def add_arguments(parser):
     for name, text in (
         (
             "verify",
-            "read and decode every record, compare with the index; exit code 1 where anything is wrong",
+            "read and decode every record, compare with the index and with the checksum in manifest.json; "
+            "exit code 1 where anything is wrong",
         ),
         ("index", "make the .idx of a file that has lost it"),
         ("info", "counts, sizes, classes"),
