@@ -11,7 +11,17 @@ from ..errors import UserError
 from .decode import decode
 from .disc import open_for_reading, read_bytes, read_json
 from .ordered import Progress, in_order
-from .recordio import FRAME, IMAGE_HEADER, LENGTH_BITS, WHOLE, RecordError, read_frame, scan, unpack_image
+from .recordio import (
+    FRAME,
+    IMAGE_HEADER,
+    LENGTH_BITS,
+    WHOLE,
+    RecordError,
+    checksum_of,
+    read_frame,
+    scan,
+    unpack_image,
+)
 from .records import index_path_of, read_index
 
 BLOCK = 1 << 20
@@ -36,10 +46,11 @@ class Problem(NamedTuple):
 
 
 def verify(path, classes=None, workers=1):
-    """``(number of whole records, [Problem])``; every record's label is checked and its image decoded.
+    """``(number of whole records, how many of them tell no checksum, [Problem])``.
 
-    Where :func:`prepared_sha256` knows the file's checksum, that is compared too: most flipped bits in a JPEG
-    leave a picture that decodes. UserError only where the file cannot be opened or is empty.
+    Every record's label is checked and its image decoded. Most flipped bits in a JPEG leave a picture that
+    decodes, so the records' own checksums are compared, and the file's where :func:`prepared_sha256` knows it.
+    UserError only where the file cannot be opened or is empty.
     """
     descriptor, size = open_for_reading(path)
     try:
@@ -48,24 +59,26 @@ def verify(path, classes=None, workers=1):
             return read_bytes(descriptor, count, start, path)
 
         def examine(found):
-            offset, _, problem = found
+            (offset, _, problem), unchecked = found, False
             if problem is None:
                 try:
                     body, _ = read_frame(lambda start, count: read(offset + start, count), size - offset)
                     problem = examine_image(body, classes)
+                    unchecked = checksum_of(body) is None
                 except (ValueError, MemoryError) as error:
                     problem = str(error) or "too large for the memory"
                 except RecordError as error:
                     problem = error.problem
-            return found, problem
+            return found, problem, unchecked
 
         listed, problems = index_of(path)
-        has_index, records = bool(listed), 0
+        has_index, records, without = bool(listed), 0, 0
         expected, digest = prepared_sha256(path), hashlib.sha256()
         with Progress("verify", size) as progress:
-            for (offset, length, damage), problem in in_order(examine, scan(read, size), workers):
+            for (offset, length, damage), problem, unchecked in in_order(examine, scan(read, size), workers):
                 key = listed.pop(offset, None)
                 records += damage is None
+                without += unchecked
                 if problem is not None:
                     problems.append(Problem(key, offset, problem))
                 if has_index and key is None and damage is None:
@@ -81,7 +94,7 @@ def verify(path, classes=None, workers=1):
         ]
     finally:
         os.close(descriptor)
-    return records, problems
+    return records, without, problems
 
 
 def add_to(digest, read, start, stop):

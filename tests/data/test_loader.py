@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from gluon_tricks import config as configuration
-from gluon_tricks.data import augment, batches, loader, randomness
+from gluon_tricks.data import augment, batches, decode, loader, randomness
 from gluon_tricks.data.records import RecordError, RecordFile, RecordWriter
 from gluon_tricks.errors import UserError
 
@@ -329,6 +329,23 @@ def test_a_damaged_record_counts_as_broken(tmp_path):
     (batch,) = data.batches(0, 1)
     assert data.bad_records == 1 and 1009 not in batch.keys
     data.close()
+
+
+def test_a_flipped_bit_of_an_image_that_decodes_all_the_same_counts_as_broken(tmp_path):
+    path = write(tmp_path / "flipped.rec")
+    sound = payload(9)
+    flipped = sound[:-20] + bytes([sound[-20] ^ 1]) + sound[-19:]
+    assert not np.array_equal(decode.decode(flipped), decode.decode(sound))
+    with open(path, "rb") as file:
+        content = file.read()
+    with open(path, "wb") as file:
+        file.write(content.replace(sound, flipped))
+    data = loader.train_loader(config_of(path), 53)
+    (batch,) = data.batches(0, 1)
+    assert data.bad_records == 1 and 1009 not in batch.keys
+    data.close()
+    with pytest.raises(RecordError, match="record 1009: its bytes are not those that were written"):
+        evaluate(config_of(path), 8)
 
 
 @pytest.mark.parametrize("label", [10, -1, 2.5, [1.0, 2.0]])

@@ -2,8 +2,10 @@
 
 import errno
 import os
+import struct
 import threading
 import time
+import zlib
 
 import cv2
 import mxnet as mx
@@ -75,16 +77,46 @@ def test_what_mxnet_writes_we_read_even_with_the_magic_inside(tmp_path):
     assert read_all(path) == [(3 * i, float(i), payload) for i, payload in enumerate(PAYLOADS)]
 
 
-def test_our_files_equal_mxnets_to_the_byte(tmp_path):
+def test_our_files_equal_mxnets_to_the_byte_given_the_checksum_as_id2(tmp_path):
     ours = write(tmp_path / "ours.rec", [(i, float(i), p) for i, p in enumerate(PAYLOADS)])
     path = str(tmp_path / "theirs.rec")
     theirs = mx.recordio.MXIndexedRecordIO(index_path_of(path), path, "w")
     for i, payload in enumerate(PAYLOADS):
-        theirs.write_idx(i, mx.recordio.pack(mx.recordio.IRHeader(0, float(i), i, 0), payload))
+        crc = zlib.crc32(struct.pack("<IfQ", 0, float(i), i) + payload)
+        header = mx.recordio.IRHeader(0, float(i), i, int.from_bytes(b"=crc", "little") << 32 | crc)
+        theirs.write_idx(i, mx.recordio.pack(header, payload))
     theirs.close()
     for name in (str, index_path_of):
         with open(name(ours), "rb") as a, open(name(path), "rb") as b:
             assert a.read() == b.read()
+
+
+@pytest.mark.parametrize("label", [3.0, [1.0, 2.0]])
+def test_no_changed_byte_of_a_file_goes_unseen(tmp_path, label):
+    records = [(i, label, payload) for i, payload in enumerate([b"some payload", MAGIC, b"abcd" + MAGIC + b"x"])]
+    path = write(tmp_path / "a.rec", records)
+    with open(path, "rb") as file:
+        sound, content = read_all(path), file.read()
+    seen = 0
+    for place in range(len(content)):
+        for change in (1, 0x80, content[place] or 0xFF):  # flip the lowest bit, the highest, or make it 0
+            with open(path, "wb") as file:
+                file.write(content[:place] + bytes([content[place] ^ change]) + content[place + 1 :])
+            try:
+                np.testing.assert_equal(read_all(path), sound)  # a byte of padding, or of the checksum's mark
+            except UserError as error:
+                assert path in str(error)
+                seen += 1
+    assert seen > 0.8 * 3 * len(content)
+
+
+def test_an_id2_of_another_meaning_is_no_checksum(tmp_path):
+    path = str(tmp_path / "a.rec")
+    theirs = mx.recordio.MXIndexedRecordIO(index_path_of(path), path, "w")
+    for i, id2 in enumerate((0, 1, 2**64 - 1)):
+        theirs.write_idx(i, mx.recordio.pack(mx.recordio.IRHeader(0, 1.0, i, id2), b"payload"))
+    theirs.close()
+    assert read_all(path) == [(i, 1.0, b"payload") for i in range(3)]
 
 
 @given(

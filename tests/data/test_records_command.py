@@ -7,6 +7,7 @@ import os
 import struct
 
 import cv2
+import mxnet as mx
 import numpy as np
 import pytest
 import simplejpeg
@@ -70,22 +71,42 @@ def flipped(payload):
     raise AssertionError("no such bit")
 
 
-def test_a_wrong_picture_that_decodes_shows_in_the_checksum_of_the_prepared_file(tmp_path, capsys):
+def exchange(path, old, new):
+    with open(path, "rb") as file:
+        content = file.read()
+    assert content.count(old) == 1
+    with open(path, "wb") as file:
+        file.write(content.replace(old, new))
+
+
+def test_a_wrong_picture_that_decodes_is_named_by_its_key(tmp_path, capsys):
     path = write(tmp_path / "a.rec", [jpeg(0), jpeg(1, (64, 64)), jpeg(2)])
+    assert cli.main(["records", "verify", path]) == 0
+    assert "3 records, all sound; each is as it was written (CRC-32)" in capsys.readouterr().out
+    exchange(path, jpeg(1, (64, 64)), flipped(jpeg(1, (64, 64))))
+    assert cli.main(["records", "verify", path]) == 1
+    printed = capsys.readouterr().out
+    assert "record 101 (byte {}): its bytes are not those that were written".format(offsets_of(path)[1]) in printed
+    assert "1 problem" in printed
+
+
+def test_a_file_of_mxnets_tools_is_compared_with_the_checksum_of_the_manifest(tmp_path, capsys):
+    path = str(tmp_path / "a.rec")
+    theirs = mx.recordio.MXIndexedRecordIO(index_path_of(path), path, "w")
+    for i in range(3):
+        theirs.write_idx(i, mx.recordio.pack(mx.recordio.IRHeader(0, 0.0, i, 0), jpeg(i, (64, 64))))
+    theirs.close()
     write_manifest(path)
     assert cli.main(["records", "verify", path]) == 0
     assert "all sound; the file is as it was prepared (SHA-256)" in capsys.readouterr().out
-    with open(path, "rb") as file:
-        content = file.read()
-    with open(path, "wb") as file:
-        file.write(content.replace(jpeg(1, (64, 64)), flipped(jpeg(1, (64, 64)))))
+    exchange(path, jpeg(1, (64, 64)), flipped(jpeg(1, (64, 64))))
     assert cli.main(["records", "verify", path]) == 1
     printed = capsys.readouterr().out
     assert "its bytes are not those that 'gluon-tricks prepare' wrote" in printed and "1 problem" in printed
     # Without the checksum nothing shows it, and the command says so.
     os.unlink(str(tmp_path / "manifest.json"))
     assert cli.main(["records", "verify", path]) == 0
-    assert "no manifest.json has the file's checksum" in capsys.readouterr().out
+    assert "as far as decoding shows: 3 tell no checksum" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("damage", ["no record", "cut", "longer"])
@@ -101,7 +122,7 @@ def test_the_checksum_is_of_the_whole_file_also_where_it_is_damaged(tmp_path, da
             file.seek(0, os.SEEK_END)
             file.write(b"more than there was")
     write_manifest(path)  # of the damaged file: its checksum fits, and the other problems are all there are
-    _, problems = verify(path, workers=2)
+    _, _, problems = verify(path, workers=2)
     assert problems and not [p for p in problems if "SHA-256" in p.problem]
 
 
@@ -117,7 +138,7 @@ def test_a_stretch_that_the_disc_cannot_read_is_named_and_the_rest_is_examined(t
 
     monkeypatch.setattr(disc, "RETRY_AFTER", ())
     monkeypatch.setattr(os, "pread", read)
-    _, problems = verify(path)
+    _, _, problems = verify(path)
     assert [problem.key for problem in problems] == [101, 102]
     assert "Input/output error" in problems[0].problem
 
@@ -125,7 +146,7 @@ def test_a_stretch_that_the_disc_cannot_read_is_named_and_the_rest_is_examined(t
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"splits": []}', '{"splits": {"a": null}}'])
 def test_a_manifest_of_another_kind_is_none(tmp_path, text):
     (tmp_path / "manifest.json").write_text(text)
-    assert verify(write(tmp_path / "a.rec", [jpeg(0)])) == (1, [])
+    assert verify(write(tmp_path / "a.rec", [jpeg(0)])) == (1, 0, [])
 
 
 @pytest.mark.parametrize("workers", [1, 4])
@@ -148,7 +169,7 @@ def test_the_end_of_a_truncated_file_is_found(tmp_path):
     path = write(tmp_path / "a.rec", [jpeg(i) for i in range(4)])
     third = offsets_of(path)[2]
     os.truncate(path, third + 40)
-    records, problems = verify(path)
+    records, _, problems = verify(path)
     assert records == 2
     assert [problem.key for problem in problems] == [102, 103]
     assert "truncated" in problems[0].problem and problems[0].offset == third
@@ -161,7 +182,7 @@ def test_damage_in_the_middle_does_not_hide_what_follows(tmp_path):
         file.write(b"\0\0\0\0")
         file.seek(offsets_of(path)[3] + 4)
         file.write(struct.pack("<I", 5 << 29 | 17))
-    records, problems = verify(path, workers=2)
+    records, _, problems = verify(path, workers=2)
     assert records == 3
     assert [problem.key for problem in problems] == [101, 103]
 
@@ -171,7 +192,7 @@ def test_disagreement_of_index_and_file_is_found(tmp_path):
     offsets = offsets_of(path)
     with open(index_path_of(path), "w") as file:
         file.write("7\t{}\n7\t{}\n8\t{}\n9\t{}\n".format(offsets[0], offsets[1], offsets[1], offsets[3] + 4))
-    _, problems = verify(path)
+    _, _, problems = verify(path)
     said = [(problem.key, problem.offset, problem.problem) for problem in problems]
     assert (7, offsets[1], "the index has this key before") in said
     assert (8, offsets[1], "the index has this place before") in said
