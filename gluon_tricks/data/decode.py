@@ -56,7 +56,7 @@ def decode(payload, scratch=None):
     """
     scratch = scratch or Scratch()
     if payload[:3] == JPEG:
-        return _decode_jpeg(payload, scratch)
+        return _decode_jpeg(payload, jpeg_header(payload), scratch)
     return _decode_other(payload)
 
 
@@ -67,20 +67,20 @@ def decode_crop(payload, choose, scratch=None):
     damage below goes unseen, but a missing end does not.
     """
     scratch = scratch or Scratch()
-    picture = None
     if payload[:3] == JPEG:
         header = jpeg_header(payload)
-        part = choose(*header[:2])
-        picture = _decode_upper_rows(payload, header, part[0] + part[2], scratch)
-    if picture is None:
-        picture = decode(payload, scratch)
-        part = choose(*picture.shape[:2])
-    y, x, height, width = part
+        y, x, height, width = choose(*header[:2])
+        picture = _decode_upper_rows(payload, header, y + height, scratch)
+        if picture is None:
+            picture = _decode_jpeg(payload, header, scratch)
+    else:
+        picture = _decode_other(payload)
+        y, x, height, width = choose(*picture.shape[:2])
     return picture[y : y + height, x : x + width]
 
 
 def _decode_upper_rows(payload, header, rows, scratch):
-    """At least so many rows of a JPEG, or None where only :func:`decode` can tell them or what is wrong.
+    """At least so many rows of a JPEG, or None where only the whole can tell them or what is wrong.
 
     With a smaller height in its header libjpeg-turbo stops there, and warns that the data go on. An eighth of
     an image's rows lie below a random crop.
@@ -120,10 +120,10 @@ def _place_of_height(payload):
     return place if in_image == in_scan else None
 
 
-def _decode_jpeg(payload, scratch):
+def _decode_jpeg(payload, header, scratch):
     import simplejpeg
 
-    height, width, colorspace = jpeg_header(payload)
+    height, width, colorspace = header
     _check_size(height, width)
     if colorspace is None:
         return _decode_unknown_sampling(payload)
