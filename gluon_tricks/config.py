@@ -111,7 +111,7 @@ class Config:
     num_data_workers: int = flag(4, "threads that decode and augment", type=int, free=True, names=("-j", "--data-nthreads"), group=DATA)
     data_backend: str = flag("threads", "threads: our loader; native (or mxnet): MXNet's ImageRecordIter", type=_backend,
                              choices=("threads", "native"), group=DATA)  # fmt: skip
-    max_bad_records: int = flag(10, "stop after this many training images that cannot be decoded", type=int, free=True, group=DATA)
+    max_bad_records: int = flag(10, "stop after this many training images that are broken", type=int, free=True, group=DATA)
     val_last_batch: str = flag("exact", "exact counts every image once; wrap fills the last batch from the file's start, as the authors' code",
                                choices=("exact", "wrap"), free=True, group=DATA)  # fmt: skip
 

@@ -66,7 +66,7 @@ def evaluate(model, record, index="", batch_size=32, threads=4):
     """Figures of a :class:`gluon_tricks.deploy.classifier.Classifier` on all images of a RecordIO file.
 
     Returns a dict: top1 and top5 in percent, loss (mean cross entropy in nats), images.
-    Raises UserError naming the record whose label is none of the model's classes, or that cannot be decoded.
+    Raises UserError naming the record whose label is none of the model's classes, or that is broken.
     """
     totals, count = np.zeros(3), 0
     for batch in batches(model, record, index, batch_size, threads):

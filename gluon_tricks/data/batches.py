@@ -46,7 +46,7 @@ class Plan(NamedTuple):
 
 
 class BadRecords:
-    """The records that could not be decoded, and the end of the run when there are too many."""
+    """The records that are broken, and the end of the run when there are too many."""
 
     def __init__(self, most):
         self.most = most
