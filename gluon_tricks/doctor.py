@@ -57,7 +57,7 @@ def judge(facts):
     findings = judge_python(facts) + judge_numpy(facts) + judge_mxnet(facts)
     for module in PACKAGES:
         findings += judge_package(facts, module)
-    findings += judge_horovod(facts) + judge_gpus(facts) + judge_cuda_libraries(facts)
+    findings += judge_jpegtran(facts) + judge_horovod(facts) + judge_gpus(facts) + judge_cuda_libraries(facts)
     return findings + judge_threads(facts) + judge_processor(facts) + judge_disk(facts)
 
 
@@ -121,6 +121,13 @@ def judge_package(facts, module):
     if not trial["ok"]:
         return [Finding(names[0], ERROR, "{}; import fails: {}".format(text, trial["error"]), repair)]
     return [Finding(names[0], OK, text)]
+
+
+def judge_jpegtran(facts):
+    if facts["jpegtran"]:
+        return [Finding("jpegtran", OK, facts["jpegtran"])]
+    repair = "apt-get install libjpeg-turbo-progs"
+    return [Finding("jpegtran", MISSING, "for gluon-tricks prepare --restart-marks", repair)]
 
 
 def judge_horovod(facts):

@@ -63,6 +63,7 @@ def gather():
         "executable": sys.executable,
         "distributions": distributions(),
         "trials": trials,
+        "jpegtran": shutil.which("jpegtran"),
         "gpus": gpus(),
         "cuda_libraries": loadable([*CUDA_LIBRARIES, DRIVER_LIBRARY]),
         "cuda_wheels": cuda_wheels(),

@@ -31,6 +31,7 @@ CPU_HOST = {
         "mxnet": {"ok": True, "value": {"features": ["MKLDNN", "DIST_KVSTORE"], "gpus": 0}, "error": ""},
         "horovod": {"ok": True, "value": {"backends": ["Gloo"]}, "error": ""},
     },
+    "jpegtran": "/usr/bin/jpegtran",
     "gpus": [],
     "cuda_libraries": dict.fromkeys([*stack.CUDA_LIBRARIES, stack.DRIVER_LIBRARY], False),
     "cuda_wheels": {},
@@ -69,6 +70,13 @@ def finding(facts, name):
 
 def failure(error):
     return {"ok": False, "value": None, "error": error}
+
+
+def test_a_missing_jpegtran_is_no_error_and_says_what_it_is_for(cpu_host):
+    cpu_host["jpegtran"] = None
+    found = finding(cpu_host, "jpegtran")
+    assert found.status == doctor.MISSING and "--restart-marks" in found.text
+    assert found.repair == "apt-get install libjpeg-turbo-progs"
 
 
 def test_a_whole_cpu_host_has_no_error_and_misses_only_a_gpu(cpu_host):

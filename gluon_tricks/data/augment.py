@@ -41,8 +41,9 @@ class Parameters(NamedTuple):
     crops: np.ndarray  # float64 (n, CROP_TRIES, 4): uniform numbers for area, aspect, y, x; see choose_crop
     flips: np.ndarray  # bool (n,)
     hues: np.ndarray  # float64 (n,): the coefficient; 1 leaves the hue alone
-    matrices: np.ndarray  # float32 (n, 3, 4): the affine part, without contrast's offset
-    contrasts: np.ndarray  # float32 (n, 3): times the image's mean grey, the offset that contrast adds
+    # float32 (n, 3, 4): the affine part. (n, 3, 5) where contrast is scaled: a last column that is multiplied by
+    # the image's mean grey and added to the offset
+    matrices: np.ndarray
 
 
 class TrainTransform(NamedTuple):
@@ -75,24 +76,23 @@ class TrainTransform(NamedTuple):
         else:
             hue = np.ones_like(hue)
         noise = self.noise * randomness.normals(numbers[:, NOISE:].reshape(-1, 3, 2))
-        matrices, contrasts = self._fold(saturation, brightness, contrast, noise)
         return Parameters(
             crops=numbers[:, :FLIP].reshape(-1, CROP_TRIES, 4),
             flips=numbers[:, FLIP] < self.flip,
             hues=hue,
-            matrices=matrices,
-            contrasts=contrasts,
+            matrices=self._fold(saturation, brightness, contrast, noise),
         )
 
     def _fold(self, saturation, brightness, contrast, noise):
-        """All affine steps of ``n`` images: matrices ``(n, 3, 4)``, factors of the mean grey ``(n, 3)``."""
+        """All affine steps of ``n`` images: :attr:`Parameters.matrices`."""
         scale = 1 / np.asarray(self.std)
         linear = saturation[:, None, None] * np.eye(3) + (1 - saturation)[:, None, None] * GREY
         linear = (brightness * contrast)[:, None, None] * linear
         offset = noise * PCA_VALUES @ PCA_VECTORS.T - np.asarray(self.mean)
-        matrices = np.concatenate([linear, offset[:, :, None]], axis=2) * scale[:, None]
-        contrasts = (brightness * (1 - contrast))[:, None] * scale
-        return matrices.astype(np.float32), contrasts.astype(np.float32)
+        columns = [linear, offset[:, :, None]]
+        if self.jitter and self.form == "gluoncv":
+            columns.append(np.broadcast_to((brightness * (1 - contrast))[:, None, None], (len(contrast), 3, 1)))
+        return (np.concatenate(columns, axis=2) * scale[:, None]).astype(np.float32)
 
     def image(self, payload, parameters, i, out=None, scratch=None):
         """First stage: crop, resize, flip and hue of an encoded image; uint8 RGB ``(size, size, 3)``.
@@ -111,18 +111,13 @@ class TrainTransform(NamedTuple):
             scale_hue(out, parameters.hues[i], scratch)
         return out
 
-    def matrix(self, image, parameters, i):
-        """The second stage's float32 matrix ``(3, 4)`` for an image of the first."""
-        if self.form == "paper" or not self.jitter:
-            return parameters.matrices[i]
-        matrix = parameters.matrices[i].copy()
-        matrix[:, 3] += parameters.contrasts[i] * np.float32(mean_grey(image))
-        return matrix
+    def matrices(self, parameters):
+        """Of the second stage; see :attr:`Parameters.matrices`."""
+        return parameters.matrices
 
     def apply(self, payload, parameters, i=0):
         """Both stages: float32 ``(3, size, size)`` of the ``i``-th image."""
-        image = self.image(payload, parameters, i)
-        return apply_on_host(image, self.matrix(image, parameters, i))
+        return apply_on_host(self.image(payload, parameters, i), self.matrices(parameters)[i])
 
 
 class EvalTransform(NamedTuple):
@@ -156,9 +151,9 @@ class EvalTransform(NamedTuple):
         np.copyto(out, resized[y : y + self.size, x : x + self.size])
         return out
 
-    def matrix(self, image, parameters, i):
-        """As :meth:`TrainTransform.matrix`."""
-        return parameters[i]
+    def matrices(self, parameters):
+        """As :meth:`TrainTransform.matrices`."""
+        return parameters
 
     apply = TrainTransform.apply
 
@@ -230,13 +225,16 @@ def mean_grey(image):
 
 
 def apply_on_host(image, matrix, out=None, scratch=None):
-    """Second stage: uint8 ``(height, width, 3)`` and a matrix ``(3, 4)`` -> float32 ``(3, height, width)``.
+    """Second stage: uint8 ``(height, width, 3)`` and a matrix -> float32 ``(3, height, width)``.
 
-    Written into ``out`` where given.
+    ``matrix``: float32 ``(3, 4)`` or ``(3, 5)``, of :attr:`Parameters.matrices`. Written into ``out`` where given.
     """
     import cv2
 
     scratch = scratch or Scratch()
+    if matrix.shape[1] == 5:
+        matrix, contrast = matrix[:, :4].copy(), matrix[:, 4]
+        matrix[:, 3] += contrast * np.float32(mean_grey(image))
     out = np.empty((3,) + image.shape[:2], np.float32) if out is None else out
     color = scratch.array("color", image.shape, np.float32)
     np.copyto(color, image)
@@ -247,8 +245,8 @@ def apply_on_host(image, matrix, out=None, scratch=None):
 def apply_on_device(images, matrices):
     """The second stage of a batch in one go, on the device of ``images``.
 
-    ``images``: NDArray uint8 (n, height, width, 3); ``matrices``: NDArray float32 (n, 3, 4) on the same
-    device. Returns NDArray float32 (n, 3, height, width).
+    ``images``: NDArray uint8 (n, height, width, 3); ``matrices``: NDArray float32 (n, 3, 4) or (n, 3, 5) on the
+    same device, of :attr:`Parameters.matrices`. Returns NDArray float32 (n, 3, height, width).
     """
     import mxnet as mx
 
@@ -256,5 +254,8 @@ def apply_on_device(images, matrices):
     pixels = images.astype("float32").reshape((n, height * width, 3))
     linear = mx.nd.slice_axis(matrices, axis=2, begin=0, end=3)
     offset = mx.nd.slice_axis(matrices, axis=2, begin=3, end=4)
+    if matrices.shape[2] == 5:
+        greys = mx.nd.dot(pixels.mean(axis=1), mx.nd.array(GREY, ctx=images.context)).reshape((n, 1, 1))
+        offset = offset + greys * mx.nd.slice_axis(matrices, axis=2, begin=4, end=5)
     colored = mx.nd.batch_dot(linear, pixels, transpose_b=True)
     return mx.nd.broadcast_add(colored, offset).reshape((n, 3, height, width))

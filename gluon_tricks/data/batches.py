@@ -31,7 +31,7 @@ class Batch(NamedTuple):
     labels: object  # NDArray on cpu: float32 (n,)
     keys: np.ndarray  # int64 (n,): the records' keys, -1 in rows that are not valid
     valid: int
-    matrices: Optional[object] = None  # NDArray on cpu: float32 (n, 3, 4), or None
+    matrices: Optional[object] = None  # NDArray on cpu: float32 (n, 3, 4 or 5), or None
 
 
 class Plan(NamedTuple):
@@ -139,7 +139,7 @@ class Job:
         self.images[plan.valid :] = 0
         self.labels = np.zeros(plan.size, np.float32)
         self.keys = np.full(plan.size, -1, np.int64)
-        self.matrices = np.zeros((plan.size, 3, 4), np.float32) if raw else None
+        self.matrices = None
         self.positions = plan.order.take(np.arange(plan.start, plan.start + plan.valid), mode="wrap")
         self.parameters = None
 
@@ -156,8 +156,8 @@ class SyntheticFiller(Filler):
 
     def prepare(self, job):
         job.keys[: job.plan.valid] = job.positions
-        if job.matrices is not None:
-            job.matrices[:] = self._records.matrix
+        if self._raw:
+            job.matrices = np.tile(self._records.matrix, (job.plan.size, 1, 1))
 
     def fill_rows(self, job, start, stop):
         self._records.fill(job.positions[start:stop], job.images[start:stop], job.labels[start:stop])
@@ -174,6 +174,9 @@ class RecordFiller(Filler):
 
     def prepare(self, job):
         job.parameters = self._sample(job, job.positions)
+        if self._raw:
+            matrices = self._transform.matrices(job.parameters)
+            job.matrices = np.zeros((job.plan.size, *matrices.shape[1:]), np.float32)
 
     def _sample(self, job, positions):
         return self._transform.sample(self._seed, job.plan.epoch, self._records.keys[positions])
@@ -204,13 +207,14 @@ class RecordFiller(Filler):
         key = job.keys[row] = self._records.keys[position]
         job.labels[row] = checked_label(label, self._classes, self._records.path, key)
         try:
-            if job.matrices is not None:
-                image = self._transform.image(payload, parameters, i, job.images[row], scratch)
-                job.matrices[row] = self._transform.matrix(image, parameters, i)
+            matrix = self._transform.matrices(parameters)[i]
+            if self._raw:
+                self._transform.image(payload, parameters, i, job.images[row], scratch)
+                job.matrices[row] = matrix
             else:
                 image = scratch.array("image", (self._size, self._size, 3))
                 self._transform.image(payload, parameters, i, image, scratch)
-                apply_on_host(image, self._transform.matrix(image, parameters, i), job.images[row], scratch)
+                apply_on_host(image, matrix, job.images[row], scratch)
         except ValueError as error:
             raise RecordError(self._records.path, int(key), "cannot be decoded: {}".format(error)) from None
 

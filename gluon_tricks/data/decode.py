@@ -13,14 +13,12 @@ import zlib
 
 import numpy as np
 
+from . import jpeg
+
 # A damaged header can announce 65,535 x 65,535 pixels, 12 GB of memory. ImageNet's largest image has 61
 # million.
 MOST_PIXELS = 1 << 28
 
-JPEG = b"\xff\xd8\xff"
-JPEG_END, JPEG_SCAN = b"\xff\xd9", b"\xff\xda"
-SEQUENTIAL_FRAMES, RESTART_INTERVAL = (0xC0, 0xC1), 0xDD  # markers of segments
-BLOCK_ROWS = 16  # the most rows that a JPEG codes as one unit
 # What libjpeg-turbo says of a JPEG that goes on below the height in its header and is sound so far: of several
 # warnings it keeps the first, and of a file that is truncated it first says so.
 GOES_ON = re.compile(r"Corrupt JPEG data: \d+ extraneous bytes before marker 0xd9")
@@ -55,7 +53,7 @@ def decode(payload, scratch=None):
     ``scratch`` the result is in its memory.
     """
     scratch = scratch or Scratch()
-    if payload[:3] == JPEG:
+    if payload[:3] == jpeg.BEGIN:
         return _decode_jpeg(payload, jpeg_header(payload), scratch)
     return _decode_other(payload)
 
@@ -63,61 +61,43 @@ def decode(payload, scratch=None):
 def decode_crop(payload, choose, scratch=None):
     """The part of :func:`decode`'s image that ``choose(height, width) -> (y, x, height, width)`` names.
 
-    The same pixels. A JPEG whose data are in one scan is decoded no further down than the part reaches:
-    damage below goes unseen, but a missing end does not.
+    The same pixels. Of a JPEG whose data are in one scan, only the pieces between restart marks that the part
+    touches are decoded or, where it has no marks, the rows down to the part's last: damage elsewhere goes
+    unseen, but a missing end does not.
     """
     scratch = scratch or Scratch()
-    if payload[:3] == JPEG:
+    if payload[:3] == jpeg.BEGIN:
         header = jpeg_header(payload)
-        y, x, height, width = choose(*header[:2])
-        picture = _decode_upper_rows(payload, header, y + height, scratch)
-        if picture is None:
-            picture = _decode_jpeg(payload, header, scratch)
+        crop = choose(*header[:2])
+        part = _decode_window(payload, header, crop, scratch)
+        picture, top, left = part or (_decode_jpeg(payload, header, scratch), 0, 0)
     else:
-        picture = _decode_other(payload)
-        y, x, height, width = choose(*picture.shape[:2])
-    return picture[y : y + height, x : x + width]
+        picture, top, left = _decode_other(payload), 0, 0
+        crop = choose(*picture.shape[:2])
+    y, x, height, width = crop
+    return picture[y - top : y - top + height, x - left : x - left + width]
 
 
-def _decode_upper_rows(payload, header, rows, scratch):
-    """At least so many rows of a JPEG, or None where only the whole can tell them or what is wrong.
+def _decode_window(payload, header, crop, scratch):
+    """``(picture, top, left)``: a part of a JPEG that holds the crop, and where the part begins.
 
-    With a smaller height in its header libjpeg-turbo stops there, and warns that the data go on. An eighth of
-    an image's rows lie below a random crop.
+    None where only the whole can tell the crop, or what is wrong.
     """
     import simplejpeg
 
     height, width, colorspace = header
     _check_size(height, width)
-    # The chroma of the last row is smoothed with the row below, so that one has to be there.
-    rows = -(-(rows + 1) // BLOCK_ROWS) * BLOCK_ROWS
-    if rows >= height or colorspace not in ("YCbCr", "Gray", "RGB"):
+    scan = jpeg.one_scan(payload) if colorspace in ("YCbCr", "Gray", "RGB") else None
+    window = scan and jpeg.window(payload, scan, *crop)
+    if not window:
         return None
-    place = _place_of_height(payload)
-    if place is None:
-        return None
-    shortened = payload[:place] + struct.pack(">H", rows) + payload[place + 2 :]
-    picture = scratch.array("decoded", (rows, width, 3))
+    picture = scratch.array("decoded", (window.height, window.width, 3))
     try:
-        simplejpeg.decode_jpeg(shortened, "RGB", buffer=picture)
+        simplejpeg.decode_jpeg(window.payload, "RGB", buffer=picture)
     except ValueError as error:
-        if not GOES_ON.fullmatch(str(error)):
+        if scan.interval or not GOES_ON.fullmatch(str(error)):
             return None
-    return picture
-
-
-def _place_of_height(payload):
-    """Where a JPEG's header says its height, or None unless its data is one scan without restart marks."""
-    place = end = None
-    for marker, start, end in jpeg_segments(payload):
-        if marker in SEQUENTIAL_FRAMES:
-            place = start + 1
-        elif marker == RESTART_INTERVAL:
-            return None
-    if place is None or payload[end : end + 2] != JPEG_SCAN:
-        return None
-    in_image, in_scan = payload[place + 4 : place + 5], payload[end + 4 : end + 5]  # components
-    return place if in_image == in_scan else None
+    return picture, window.top, window.left
 
 
 def _decode_jpeg(payload, header, scratch):
@@ -148,20 +128,10 @@ def jpeg_header(payload):
     except ValueError as error:
         if "subsampling level" not in str(error):
             raise
-    for marker, start, end in jpeg_segments(payload):
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC) and end - start >= 5:  # a frame's header
+    for marker, start, end in jpeg.segments(payload):
+        if marker in jpeg.FRAMES and end - start >= 5:
             return (*struct.unpack_from(">xHH", payload, start), None)
     raise ValueError("damaged JPEG: no frame")
-
-
-def jpeg_segments(payload):
-    """Yields ``(marker, start, end)`` of each whole segment before a JPEG's image data, up to a damaged one."""
-    place = 2
-    while place + 4 <= len(payload) and payload[place] == 0xFF and payload[place + 1] != JPEG_SCAN[1]:
-        marker, length = struct.unpack_from(">xBH", payload, place)
-        start, place = place + 4, place + 2 + length
-        if place <= len(payload):
-            yield marker, start, place
 
 
 def _decode_unknown_sampling(payload):
@@ -169,7 +139,7 @@ def _decode_unknown_sampling(payload):
 
     In the data of a scan the mark's two bytes cannot occur; before them they may, in EXIF's small picture.
     """
-    if payload.rfind(JPEG_END) < payload.rfind(JPEG_SCAN):
+    if payload.rfind(jpeg.END) < payload.rfind(jpeg.SCAN):
         raise ValueError("truncated JPEG (and its colours are sampled in an uncommon way)")
     return _decode_other(payload)
 

@@ -4,7 +4,8 @@ import collections
 
 import numpy as np
 
-from .decode import JPEG, PNG, decode, jpeg_header
+from . import jpeg
+from .decode import PNG, decode, jpeg_header
 from .ordered import Progress, in_order
 from .records import RecordFile
 
@@ -51,10 +52,12 @@ def describe(path, workers=1):
 def look(file, position):
     """``(format, height, width, bytes)`` of an image; heights of what cannot be decoded are None."""
     payload = file.read(position)[1]
-    kind = "JPEG" if payload[:3] == JPEG else "PNG" if payload[:8] == PNG else "other"
+    kind = "JPEG" if payload[:3] == jpeg.BEGIN else "PNG" if payload[:8] == PNG else "other"
     try:
         if kind == "JPEG":
             height, width = jpeg_header(payload)[:2]
+            scan = jpeg.one_scan(payload)
+            kind = "JPEG with restart marks" if scan and scan.interval else kind
         else:
             height, width = decode(payload).shape[:2]
     except ValueError:

@@ -5,7 +5,7 @@ import os
 
 from ...errors import UserError
 from ..ordered import add_workers, threads
-from . import digits, folder, idx, imagenet
+from . import digits, folder, idx, imagenet, marks
 from .conversion import write_data_set
 from .images import DEFAULT_QUALITY
 
@@ -53,6 +53,8 @@ def check(args):
         raise UserError("--quality {}: is not within 1 and 100".format(args.quality))
     if not 0 <= getattr(args, "seed", 0) < 2**32:
         raise UserError("--seed {}: is not within 0 and 4294967295".format(args.seed))
+    if getattr(args, "restart_marks", False):
+        marks.check_tool()
 
 
 def limit_opencv():

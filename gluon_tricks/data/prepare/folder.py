@@ -52,7 +52,7 @@ def read(args):
                 "--val-fraction {}: no class has enough images to hold one out".format(args.val_fraction)
             )
     splits["train"] = splits["train"].shuffled(args.seed)
-    settings = {"data_set": "folder", "seed": args.seed, "resize": args.resize, "quality": args.quality}
+    settings = dict(images.settings(args), data_set="folder", seed=args.seed)
     return splits, classes, settings
 
 
@@ -93,7 +93,7 @@ def read_split(source, classes, args):
                 data = file.read()
         except OSError as error:
             raise ValueError("cannot be read: {}".format(error.strerror)) from error
-        return images.normal_form(data, args.resize, args.quality)
+        return images.stored_form(data, args)
 
     return Split(names, labels, load, images.size_after(size, len(names), args.resize))
 

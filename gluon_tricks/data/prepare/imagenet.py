@@ -82,7 +82,7 @@ def read(args):
                 )
             )
         splits[name] = split.shuffled(args.seed) if name == "train" else split
-    settings = {"data_set": "imagenet", "seed": args.seed, "resize": args.resize, "quality": args.quality}
+    settings = dict(images.settings(args), data_set="imagenet", seed=args.seed)
     return splits, devkit.names, settings
 
 
@@ -230,7 +230,7 @@ def split_of(path, descriptor, names, labels, offsets, sizes, args):
 
     def load(position):
         data = read_bytes(descriptor, int(sizes[position]), int(offsets[position]), path)
-        return images.normal_form(data, args.resize, args.quality, keep_png=False)
+        return images.stored_form(data, args, keep_png=False)
 
     return Split(names, labels, load, images.size_after(int(np.sum(sizes)), len(names), args.resize))
 

@@ -11,7 +11,9 @@ import struct
 
 import numpy as np
 
-from ..decode import JPEG, JPEG_END, PNG, decode, jpeg_header, jpeg_segments
+from .. import jpeg
+from ..decode import PNG, decode, jpeg_header
+from . import marks
 
 DEFAULT_QUALITY = 95
 AS_BYTES = ("kept", "ended", "cleaned")  # the forms in which no pixel is coded anew
@@ -35,10 +37,22 @@ def add_arguments(parser):
         help="of the JPEGs that have to be coded anew, 1 to 100 (default {})".format(DEFAULT_QUALITY),
     )
     parser.add_argument(
+        "--restart-marks",
+        action="store_true",
+        help="code JPEGs anew, without loss, in pieces of which the loader decodes those that a crop touches "
+        "(needs jpegtran)",
+    )
+    parser.add_argument(
         "--skip-broken",
         action="store_true",
         help="leave out images that cannot be decoded, instead of an error at the end",
     )
+
+
+def settings(args):
+    """What the flags of :func:`add_arguments` make the bytes depend on; JSON-able."""
+    found = {"resize": args.resize, "quality": args.quality}
+    return dict(found, restart_marks=True) if args.restart_marks else found  # unset: as before there was the flag
 
 
 def size_after(size, count, short_side):
@@ -64,6 +78,16 @@ def encode_png(image):
     return data.tobytes()
 
 
+def stored_form(data, args, keep_png=True):
+    """:func:`normal_form` as the flags of :func:`add_arguments` want it, with restart marks where they do.
+
+    What is "kept" but for its marks is "marked".
+    """
+    data, done = normal_form(data, args.resize, args.quality, keep_png)
+    marked = marks.with_marks(data) if args.restart_marks and data[:3] == jpeg.BEGIN else None
+    return (marked, "marked" if done == "kept" else done) if marked else (data, done)
+
+
 def normal_form(data, short_side=0, quality=DEFAULT_QUALITY, keep_png=True):
     """``(data, what was done to it)``: the image as bytes that every reader decodes to the same pixels.
 
@@ -75,7 +99,7 @@ def normal_form(data, short_side=0, quality=DEFAULT_QUALITY, keep_png=True):
     them ("cleaned"). ValueError where the image is damaged: truncated, or not decodable.
     """
     done = "kept"
-    if data[:3] == JPEG:
+    if data[:3] == jpeg.BEGIN:
         data, image, done = _repaired_jpeg(data)
     else:
         image = decode(data)
@@ -92,7 +116,7 @@ def _repaired_jpeg(data):
         image = decode(data)
     except ValueError as error:
         if "Premature end of JPEG file" in str(error):  # it may be whole, but for its last two bytes
-            image, data, done = decode(data + JPEG_END), data + JPEG_END, "ended"
+            image, data, done = decode(data + jpeg.END), data + jpeg.END, "ended"
         else:
             image, data = _without_stray_bytes(data, error)
             done = "cleaned"
@@ -142,7 +166,7 @@ def shrink(image, short_side):
 def exif_orientation(data):
     """EXIF's orientation of a JPEG, 1 (upright) to 8; 1 where it says none or makes no sense."""
     with contextlib.suppress(IndexError, struct.error):
-        for marker, start, end in jpeg_segments(data):
+        for marker, start, end in jpeg.segments(data):
             if marker == 0xE1 and data[start : start + 6] == b"Exif\0\0":
                 return _tiff_orientation(data[start + 6 : end])
     return 1

@@ -1,0 +1,187 @@
+"""A JPEG's parts, and a smaller JPEG that holds what a crop needs: cut out of the file, not decoded and coded
+anew.
+
+Where in a JPEG's coded data a pixel's bits are is known only once all before them are decoded, but for restart
+marks: two bytes behind every so many units (of 8 x 8 to 32 x 32 pixels), after which decoding begins anew. From a
+file that has them in every row, the pieces under a crop are taken and joined to a JPEG of their own. From one
+without, only what lies below the crop can be left out, by a smaller height in the header.
+
+A segment of our own in the header (:func:`with_table`) says how long the pieces are, so that nobody has to look
+for the marks; other readers pass it over.
+"""
+
+import functools
+import struct
+from typing import NamedTuple
+
+import numpy as np
+
+BEGIN, END, SCAN = b"\xff\xd8\xff", b"\xff\xd9", b"\xff\xda"
+FRAMES = tuple(marker for marker in range(0xC0, 0xD0) if marker not in (0xC4, 0xC8, 0xCC))
+SEQUENTIAL_FRAMES, RESTART_INTERVAL, APPLICATION = (0xC0, 0xC1), 0xDD, 0xEB
+BLOCK = 8  # pixels, of either side
+TABLE = b"gluon_tricks pieces\0"  # what our segment begins with; then uint16 each, big-endian
+
+
+class Scan(NamedTuple):
+    """A sequential JPEG whose components are all in one scan."""
+
+    height: int
+    width: int
+    size_at: int  # where the header says height and width, two bytes each
+    unit: tuple  # (height, width) of what is coded together, in pixels
+    interval: int  # units from one restart mark to the next; 0 where there are none
+    start: int  # where the coded data begin
+    table: tuple  # where our table of pieces begins and ends, or None
+
+
+class Window(NamedTuple):
+    """A JPEG of ``height`` x ``width`` pixels, which begin at (``top``, ``left``) of the one it was cut from."""
+
+    payload: bytes
+    top: int
+    left: int
+    height: int
+    width: int
+
+
+def segments(payload):
+    """Yields ``(marker, start, end)`` of each whole segment before a JPEG's image data, up to a damaged one."""
+    place = 2
+    while place + 4 <= len(payload) and payload[place] == 0xFF and payload[place + 1] != SCAN[1]:
+        marker, length = struct.unpack_from(">xBH", payload, place)
+        start, place = place + 4, place + 2 + length
+        if place <= len(payload):
+            yield marker, start, place
+
+
+def one_scan(payload):
+    """The :class:`Scan` of a JPEG; None where it is progressive, has several scans or a damaged header."""
+    frame, end, interval, table = b"", 2, 0, None
+    for marker, start, end in segments(payload):
+        if marker in SEQUENTIAL_FRAMES:
+            frame, size_at = payload[start:end], start + 1
+        elif marker == RESTART_INTERVAL and end - start == 2:
+            (interval,) = struct.unpack_from(">H", payload, start)
+        elif marker == APPLICATION and payload.startswith(TABLE, start, end):
+            table = start + len(TABLE), end
+    # A scan's header: the marker, its length, the number of components, and what does not matter here.
+    if len(frame) < 6 or payload[end : end + 2] != SCAN or payload[end + 4 : end + 5] != frame[5:6]:
+        return None
+    unit = _unit(frame[7::3])
+    start = end + 2 + struct.unpack_from(">H", payload, end + 2)[0]
+    return Scan(*struct.unpack_from(">HH", frame, 1), size_at, unit, interval, start, table) if unit else None
+
+
+def with_table(payload):
+    """The JPEG with the lengths of its pieces in its header, where it has restart marks and they are right."""
+    scan = one_scan(payload)
+    if scan is None or not scan.interval or scan.table:
+        return payload
+    units = _ceil(scan.height, scan.unit[0]) * _ceil(scan.width, scan.unit[1])
+    bounds = _bounds(payload, scan, _ceil(units, scan.interval))
+    if bounds is None:
+        return payload
+    lengths = np.diff(bounds)
+    data = TABLE + lengths.astype(">u2").tobytes()
+    if max(len(data) + 2, *lengths) >= 1 << 16:  # the format's limit, and ours
+        return payload
+    segment = struct.pack(">BBH", 0xFF, APPLICATION, len(data) + 2) + data
+    place = scan.size_at - 5  # where the frame's segment begins
+    return payload[:place] + segment + payload[place:]
+
+
+def _unit(factors):
+    """The size of a unit, from each component's sampling factors (horizontal << 4 | vertical)."""
+    if len(factors) == 1:  # coded block by block, whatever its factors are
+        return BLOCK, BLOCK
+    high, wide = max(factor & 15 for factor in factors), max(factor >> 4 for factor in factors)
+    return (BLOCK * high, BLOCK * wide) if high and wide else None
+
+
+def window(payload, scan, y, x, height, width):
+    """The smallest :class:`Window` of a JPEG in which the pixels of this crop are those of the whole image.
+
+    None where it would be the whole, and where the restart marks are not those that the header announces or
+    do not enclose rectangles. In a window of a JPEG without marks the data go on below its last row.
+    """
+    # Chroma is smoothed with what is beside it, so a pixel more has to be there on each side.
+    top, left, bottom, right = max(0, y - 1), max(0, x - 1), y + height + 1, x + width + 1
+    return _pieces(payload, scan, top, left, bottom, right) if scan.interval else _upper_rows(payload, scan, bottom)
+
+
+def _upper_rows(payload, scan, bottom):
+    height = _ceil(bottom, scan.unit[0]) * scan.unit[0]
+    if height >= scan.height:
+        return None
+    return Window(_header(payload, scan, height, scan.width) + payload[scan.start :], 0, 0, height, scan.width)
+
+
+def _pieces(payload, scan, top, left, bottom, right):
+    across = _ceil(scan.width, scan.unit[1])
+    if across % scan.interval and scan.interval % across:
+        return None
+    piece_height = scan.unit[0] * max(1, scan.interval // across)
+    piece_width = scan.unit[1] * min(across, scan.interval)
+    rows, columns = _ceil(scan.height, piece_height), _ceil(scan.width, piece_width)
+    top, bottom = top // piece_height, min(rows, _ceil(bottom, piece_height))
+    left, right = left // piece_width, min(columns, _ceil(right, piece_width))
+    if (bottom - top) * (right - left) == rows * columns:
+        return None
+    bounds = _bounds(payload, scan, rows * columns)
+    if bounds is None:
+        return None
+    starts = bounds[:-1].reshape(rows, columns)[top:bottom, left]
+    ends = bounds[1:].reshape(rows, columns)[top:bottom, left:right]
+    height = min(scan.height, bottom * piece_height) - top * piece_height
+    width = min(scan.width, right * piece_width) - left * piece_width
+    cut = _joined(_header(payload, scan, height, width), payload, starts, ends)
+    return Window(cut, top * piece_height, left * piece_width, height, width)
+
+
+def _joined(header, payload, starts, ends):
+    """A JPEG of rows of pieces: where each row begins ``(rows,)`` and each piece ends ``(rows, columns)``."""
+    stops = ends[:, -1]
+    kept = [payload[start:stop] for start, stop in zip(starts.tolist(), stops.tolist())]
+    cut = bytearray(b"".join([header] + kept))
+    moved = len(header) + np.cumsum(stops - starts) - stops  # of each row, by how much
+    codes = np.frombuffer(_mark_codes(ends.size), np.uint8)
+    np.frombuffer(cut, np.uint8)[(ends + moved[:, None]).ravel() - 1] = codes
+    return cut
+
+
+def _header(payload, scan, height, width):
+    """All before the coded data, with another size."""
+    size = struct.pack(">HH", height, width)
+    return payload[: scan.size_at] + size + payload[scan.size_at + len(size) : scan.start]
+
+
+def _bounds(payload, scan, count):
+    """Where the ``count`` pieces begin, and where the last one's mark ends (int64); None where marks are wrong."""
+    if 2 * count > len(payload) - scan.start:  # there is no room for so many marks; a damaged header
+        return None
+    data, codes = np.frombuffer(payload, np.uint8), _mark_codes(count)
+    bounds = np.empty(count + 1, np.int64)
+    bounds[0] = scan.start
+    if scan.table and scan.table[1] - scan.table[0] == 2 * count:
+        bounds[1:] = np.frombuffer(payload, ">u2", count, scan.table[0])
+        ends = np.add.accumulate(bounds, out=bounds)[1:]
+        if bounds[-1] <= len(data) and data.take(ends - 2).tobytes() == b"\xff" * count:
+            if data.take(ends - 1).tobytes() == codes:
+                return bounds
+    after_ones = np.flatnonzero(data[scan.start : -1] == 0xFF) + (scan.start + 1)
+    found = after_ones[data[after_ones] != 0][:count]  # a zero follows where the ones are coded data
+    if data[found].tobytes() != codes:
+        return None
+    bounds[0], bounds[1:] = scan.start, found + 1
+    return bounds
+
+
+@functools.lru_cache(maxsize=1024)
+def _mark_codes(count):
+    """The second bytes of the marks behind ``count`` pieces: 0xD0 to 0xD7 in turn, at last the image's end."""
+    return bytes(0xD0 + i % 8 for i in range(count - 1)) + END[1:]
+
+
+def _ceil(count, size):
+    return -(-count // size)
