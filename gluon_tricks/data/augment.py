@@ -216,14 +216,6 @@ def scale_hue(image, coefficient, scratch):
     cv2.convertScaleAbs(changed, dst=image)  # rounds
 
 
-def mean_grey(image):
-    """The mean of 0.299 R + 0.587 G + 0.114 B of an 8-bit image."""
-    import cv2
-
-    # The means of single planes are vectorised: half the time of the mean of all three.
-    return float(np.dot(GREY, [cv2.mean(plane)[0] for plane in cv2.split(image)]))
-
-
 def apply_on_host(image, matrix, out=None, scratch=None):
     """Second stage: uint8 ``(height, width, 3)`` and a matrix -> float32 ``(3, height, width)``.
 
@@ -232,13 +224,15 @@ def apply_on_host(image, matrix, out=None, scratch=None):
     import cv2
 
     scratch = scratch or Scratch()
-    if matrix.shape[1] == 5:
-        matrix, contrast = matrix[:, :4].copy(), matrix[:, 4]
-        matrix[:, 3] += contrast * np.float32(mean_grey(image))
     out = np.empty((3,) + image.shape[:2], np.float32) if out is None else out
     color = scratch.array("color", image.shape, np.float32)
     np.copyto(color, image)
-    cv2.split(cv2.transform(color, matrix, dst=scratch.array("changed", image.shape, np.float32)), list(out))
+    if matrix.shape[1] == 5:
+        grey = cv2.transform(color, GREY[None], dst=out[0])  # which is written again below
+        matrix, contrast = matrix[:, :4].copy(), matrix[:, 4]
+        matrix[:, 3] += contrast * np.float32(cv2.mean(grey)[0])
+    for weights, plane in zip(matrix, out):  # by planes, so that no second image of all three is needed
+        cv2.transform(color, weights[None], dst=plane)
     return out
 
 
@@ -255,7 +249,8 @@ def apply_on_device(images, matrices):
     linear = mx.nd.slice_axis(matrices, axis=2, begin=0, end=3)
     offset = mx.nd.slice_axis(matrices, axis=2, begin=3, end=4)
     if matrices.shape[2] == 5:
-        greys = mx.nd.dot(pixels.mean(axis=1), mx.nd.array(GREY, ctx=images.context)).reshape((n, 1, 1))
-        offset = offset + greys * mx.nd.slice_axis(matrices, axis=2, begin=4, end=5)
+        means = mx.nd.split(pixels.mean(axis=1), num_outputs=3, axis=1)  # of each colour, (n, 1)
+        grey = sum(mean * weight for mean, weight in zip(means, GREY.tolist())).reshape((n, 1, 1))
+        offset = offset + grey * mx.nd.slice_axis(matrices, axis=2, begin=4, end=5)
     colored = mx.nd.batch_dot(linear, pixels, transpose_b=True)
     return mx.nd.broadcast_add(colored, offset).reshape((n, 3, height, width))

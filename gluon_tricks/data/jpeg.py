@@ -114,7 +114,8 @@ def _upper_rows(payload, scan, bottom):
     height = _ceil(bottom, scan.unit[0]) * scan.unit[0]
     if height >= scan.height:
         return None
-    return Window(_header(payload, scan, height, scan.width) + payload[scan.start :], 0, 0, height, scan.width)
+    upper = b"".join([_header(payload, scan, height, scan.width), memoryview(payload)[scan.start :]])
+    return Window(upper, 0, 0, height, scan.width)
 
 
 def _pieces(payload, scan, top, left, bottom, right):
@@ -131,22 +132,20 @@ def _pieces(payload, scan, top, left, bottom, right):
     bounds = _bounds(payload, scan, rows * columns)
     if bounds is None:
         return None
-    starts = bounds[:-1].reshape(rows, columns)[top:bottom, left]
-    ends = bounds[1:].reshape(rows, columns)[top:bottom, left:right]
+    begins, ends = (at.reshape(rows, columns)[top:bottom, left:right] for at in (bounds[:-1], bounds[1:]))
     height = min(scan.height, bottom * piece_height) - top * piece_height
     width = min(scan.width, right * piece_width) - left * piece_width
-    cut = _joined(_header(payload, scan, height, width), payload, starts, ends)
+    cut = _joined(_header(payload, scan, height, width), payload, begins, ends)
     return Window(cut, top * piece_height, left * piece_width, height, width)
 
 
-def _joined(header, payload, starts, ends):
-    """A JPEG of rows of pieces: where each row begins ``(rows,)`` and each piece ends ``(rows, columns)``."""
-    stops = ends[:, -1]
-    kept = [payload[start:stop] for start, stop in zip(starts.tolist(), stops.tolist())]
-    cut = bytearray(b"".join([header] + kept))
-    moved = len(header) + np.cumsum(stops - starts) - stops  # of each row, by how much
-    codes = np.frombuffer(_mark_codes(ends.size), np.uint8)
-    np.frombuffer(cut, np.uint8)[(ends + moved[:, None]).ravel() - 1] = codes
+def _joined(header, payload, begins, ends):
+    """A JPEG of those pieces of a payload that begin and end there, both int64 (rows, columns)."""
+    whole = memoryview(payload)  # whose slices are no copies
+    kept = [whole[begin:end] for begin, end in zip(begins[:, 0].tolist(), ends[:, -1].tolist())]
+    cut = bytearray().join([header] + kept)
+    codes_at = np.cumsum(ends - begins) + (len(header) - 1)
+    np.frombuffer(cut, np.uint8)[codes_at] = np.frombuffer(_mark_codes(ends.size), np.uint8)
     return cut
 
 
@@ -166,9 +165,8 @@ def _bounds(payload, scan, count):
     if scan.table and scan.table[1] - scan.table[0] == 2 * count:
         bounds[1:] = np.frombuffer(payload, ">u2", count, scan.table[0])
         ends = np.add.accumulate(bounds, out=bounds)[1:]
-        if bounds[-1] <= len(data) and data.take(ends - 2).tobytes() == b"\xff" * count:
-            if data.take(ends - 1).tobytes() == codes:
-                return bounds
+        if bounds[-1] <= len(data) and data.take(ends - 1).tobytes() == codes:
+            return bounds
     after_ones = np.flatnonzero(data[scan.start : -1] == 0xFF) + (scan.start + 1)
     found = after_ones[data[after_ones] != 0][:count]  # a zero follows where the ones are coded data
     if data[found].tobytes() != codes:

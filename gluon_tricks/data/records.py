@@ -106,7 +106,7 @@ class RecordFile:
             _, label, payload = recordio.unpack_image(self.read_body(position))
         except ValueError as error:
             raise RecordError(self.path, key, str(error)) from None
-        return label, payload
+        return label, bytes(payload)
 
     def read_label(self, position):
         """The label alone, which costs a small read."""
@@ -122,10 +122,10 @@ class RecordFile:
         return self.read(position)[0]
 
     def read_body(self, position):
-        """All bytes of the record at ``position`` of the index."""
+        """All bytes of the record at ``position`` of the index; bytes, or a memoryview."""
         key, offset = int(self.keys[position]), int(self.offsets[position])
         head = min(int(self._extents[position]), READ_AT_ONCE, self.size - offset)
-        data = read_bytes(self._descriptor, head, offset, self.path, key)
+        data = memoryview(read_bytes(self._descriptor, head, offset, self.path, key))  # a slice is no copy
 
         def read(start, count):
             if start + count <= head:
