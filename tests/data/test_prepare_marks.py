@@ -174,9 +174,10 @@ def test_an_image_that_jpegtran_refuses_is_kept(source, tmp_path, monkeypatch):
     assert manifest["splits"]["train"]["forms"] == {"kept": 10}
 
 
-def test_other_pixels_from_jpegtran_are_not_taken(monkeypatch):
-    other = marks.with_marks(JPEGS["444"])
-    monkeypatch.setattr(marks, "jpegtran", lambda data, *options: other)
+@pytest.mark.parametrize("other, length", [("444", None), ("420", -50)])
+def test_other_pixels_from_jpegtran_are_not_taken(other, length, monkeypatch):
+    made = marks.with_marks(JPEGS[other])[:length]
+    monkeypatch.setattr(marks, "jpegtran", lambda data, *options: made)
     assert marks.with_marks(JPEGS["420"]) is None
 
 
