@@ -4,6 +4,7 @@ import collections
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import simplejpeg
 
 from gluon_tricks import cli
 from gluon_tricks.data.decode import decode
+from gluon_tricks.data.jpeg import one_scan
 from gluon_tricks.data.prepare import imagenet, tar
 from gluon_tricks.data.records import RecordFile
 from gluon_tricks.errors import UserError
@@ -184,6 +186,20 @@ def test_the_odd_images_become_jpegs_that_decode(source, tmp_path):
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
     assert manifest["splits"]["train"]["forms"] == {"kept": 28, "png": 1, "cmyk": 1}
     assert manifest["splits"]["train"]["per_class"] == PER_CLASS
+
+
+@pytest.mark.skipif(shutil.which("jpegtran") is None, reason="needs jpegtran: apt-get install libjpeg-turbo-progs")
+def test_every_image_can_have_restart_marks(source, tmp_path):
+    assert prepare(source, tmp_path / "plain") == 0
+    assert prepare(source, tmp_path / "marked", "--restart-marks") == 0
+    for name, form in (("train", {"marked": 28, "png": 1, "cmyk": 1}), ("val", {"marked": 10})):
+        plain, marked = records(tmp_path / "plain", name), records(tmp_path / "marked", name)
+        assert list(plain) == list(marked)
+        for (label, payload), (same_label, same) in zip(plain.values(), marked.values()):
+            assert label == same_label and one_scan(same).interval and not one_scan(payload).interval
+            np.testing.assert_array_equal(decode(same), decode(payload))
+        manifest = json.loads((tmp_path / "marked" / "manifest.json").read_text())
+        assert manifest["splits"][name]["forms"] == form
 
 
 def test_only_the_result_is_left(source, tmp_path):
