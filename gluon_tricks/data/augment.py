@@ -17,7 +17,7 @@ g = 0.299 R + 0.587 G + 0.114 B of each pixel:
 """
 
 import math
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
 import numpy as np
 
@@ -38,12 +38,13 @@ NUMBERS = NOISE + 6
 class Parameters(NamedTuple):
     """What happens to each of ``n`` images."""
 
-    crops: np.ndarray  # float64 (n, CROP_TRIES, 4): uniform numbers for area, aspect, y, x; see choose_crop
-    flips: np.ndarray  # bool (n,)
-    hues: np.ndarray  # float64 (n,): the coefficient; 1 leaves the hue alone
     # float32 (n, 3, 4): the affine part. (n, 3, 5) where contrast is scaled: a last column that is multiplied by
     # the image's mean grey and added to the offset
     matrices: np.ndarray
+    # in training alone
+    crops: Optional[np.ndarray] = None  # float64 (n, CROP_TRIES, 4): uniform; area, aspect, y, x; see choose_crop
+    flips: Optional[np.ndarray] = None  # bool (n,)
+    hues: Optional[np.ndarray] = None  # float64 (n,): the coefficient; 1 leaves the hue alone
 
 
 class TrainTransform(NamedTuple):
@@ -77,10 +78,10 @@ class TrainTransform(NamedTuple):
             hue = np.ones_like(hue)
         noise = self.noise * randomness.normals(numbers[:, NOISE:].reshape(-1, 3, 2))
         return Parameters(
+            matrices=self._fold(saturation, brightness, contrast, noise),
             crops=numbers[:, :FLIP].reshape(-1, CROP_TRIES, 4),
             flips=numbers[:, FLIP] < self.flip,
             hues=hue,
-            matrices=self._fold(saturation, brightness, contrast, noise),
         )
 
     def _fold(self, saturation, brightness, contrast, noise):
@@ -111,13 +112,9 @@ class TrainTransform(NamedTuple):
             scale_hue(out, parameters.hues[i], scratch)
         return out
 
-    def matrices(self, parameters):
-        """Of the second stage; see :attr:`Parameters.matrices`."""
-        return parameters.matrices
-
     def apply(self, payload, parameters, i=0):
         """Both stages: float32 ``(3, size, size)`` of the ``i``-th image."""
-        return apply_on_host(self.image(payload, parameters, i), self.matrices(parameters)[i])
+        return apply_on_host(self.image(payload, parameters, i), parameters.matrices[i])
 
 
 class EvalTransform(NamedTuple):
@@ -133,10 +130,10 @@ class EvalTransform(NamedTuple):
         return cls(config.input_size, config.crop_ratio, config.rgb_mean, config.rgb_std)
 
     def sample(self, seed, epoch, keys):
-        """The same matrix for every image."""
+        """The :class:`Parameters`: the same matrix for every image."""
         scale = 1 / np.asarray(self.std)
         matrix = np.column_stack([np.diag(scale), -np.asarray(self.mean) * scale]).astype(np.float32)
-        return np.broadcast_to(matrix, (len(keys), 3, 4))
+        return Parameters(np.broadcast_to(matrix, (len(keys), 3, 4)))
 
     def image(self, payload, parameters, i, out=None, scratch=None):
         """As :meth:`TrainTransform.image`."""
@@ -150,10 +147,6 @@ class EvalTransform(NamedTuple):
         y, x = (height - self.size) // 2, (width - self.size) // 2
         np.copyto(out, resized[y : y + self.size, x : x + self.size])
         return out
-
-    def matrices(self, parameters):
-        """As :meth:`TrainTransform.matrices`."""
-        return parameters
 
     apply = TrainTransform.apply
 

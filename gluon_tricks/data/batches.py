@@ -175,8 +175,7 @@ class RecordFiller(Filler):
     def prepare(self, job):
         job.parameters = self._sample(job, job.positions)
         if self._raw:
-            matrices = self._transform.matrices(job.parameters)
-            job.matrices = np.zeros((job.plan.size, *matrices.shape[1:]), np.float32)
+            job.matrices = np.zeros((job.plan.size, *job.parameters.matrices.shape[1:]), np.float32)
 
     def _sample(self, job, positions):
         return self._transform.sample(self._seed, job.plan.epoch, self._records.keys[positions])
@@ -207,7 +206,7 @@ class RecordFiller(Filler):
         key = job.keys[row] = self._records.keys[position]
         job.labels[row] = checked_label(label, self._classes, self._records.path, key)
         try:
-            matrix = self._transform.matrices(parameters)[i]
+            matrix = parameters.matrices[i]
             if self._raw:
                 self._transform.image(payload, parameters, i, job.images[row], scratch)
                 job.matrices[row] = matrix

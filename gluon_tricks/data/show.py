@@ -89,7 +89,7 @@ def pictures(records, position, config, epochs):
     for epoch in range(epochs):
         parameters = train.sample(config.seed, epoch, [key])
         image = train.image(payload, parameters, 0)
-        images.append(apply_on_host(image, train.matrices(parameters)[0]))
+        images.append(apply_on_host(image, parameters.matrices[0]))
         y, x, h, w = choose_crop(height, width, parameters.crops[0], train.area, train.aspect)
         flipped = ", flipped" if parameters.flips[0] else ""
         title = "epoch {}{}\n{} x {} at {}, {} ({:.0f} %)"

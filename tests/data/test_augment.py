@@ -370,7 +370,7 @@ def test_the_device_makes_the_same_batch_as_the_host(form):
     parameters = one.sample(0, 0, np.arange(6))
     payloads = [png(photo(seed=i)) for i in range(6)]
     images = np.stack([one.image(payload, parameters, i) for i, payload in enumerate(payloads)])
-    batch = augment.apply_on_device(mx.nd.array(images, dtype="uint8"), mx.nd.array(one.matrices(parameters)))
+    batch = augment.apply_on_device(mx.nd.array(images, dtype="uint8"), mx.nd.array(parameters.matrices))
     assert batch.dtype == np.float32 and batch.shape == (6, 3, 24, 24)
     expected = [one.apply(payload, parameters, i) for i, payload in enumerate(payloads)]
     np.testing.assert_allclose(batch.asnumpy(), expected, atol=1e-5)

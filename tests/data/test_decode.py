@@ -293,7 +293,7 @@ def test_damage_counts_where_it_reaches_the_crop():
 
 
 @pytest.mark.parametrize("kind", MARKED)
-def test_a_mark_that_is_lost_or_wrong_is_an_error_wherever_the_crop_is(kind):
+def test_a_wrong_mark_is_an_error_wherever_the_crop_is(kind):
     payload, _ = CROPPED[kind]
     start = jpeg.one_scan(payload).start
     for place in range(start, len(payload) - 2):
