@@ -1,0 +1,131 @@
+"""One writer for a folder: a lock that names its owner and outlives no crash, also on file systems that hosts share.
+
+The kernel's lock (``flock``) decides wherever it reaches all hosts, as it does on local disks and NFS, and it is gone
+when its owner dies. Some shared file systems keep it on each host alone. So the lock file also names its owner, and
+while it is held a counter in it goes up: an owner on another host is believed dead only when the counter stands still.
+"""
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import platform
+import threading
+import time
+
+from .errors import UserError
+from .text import printable
+
+PERIOD = 3.0  # seconds between two changes of the counter
+PATIENCE = 4 * PERIOD  # how long the counter of an owner on another host has to stand still
+
+
+class Locked(UserError):
+    """Another process writes this folder."""
+
+
+class Lock:
+    """Holds the lock file ``path`` until :meth:`release` or the end of a ``with`` block.
+
+    ``path`` is a file that need not be there yet, in a folder that is; ``what`` says for the message what is locked, for
+    example ``--save-dir runs/mine``. Raises :class:`Locked` naming the owner, and UserError if the file cannot be made.
+    """
+
+    def __init__(self, path, what):
+        self._path, self._what = os.fspath(path), what
+        self._file = self._open()
+        try:
+            self._wait_for_other_host()
+            self._stop = threading.Event()
+            self._beat(0)
+        except BaseException:
+            self._file.close()
+            raise
+        self._thread = threading.Thread(target=self._live, daemon=True)
+        self._thread.start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.release()
+
+    def release(self):
+        """Give the lock back and remove its file; a second call does nothing."""
+        if self._file.closed:
+            return
+        self._stop.set()
+        self._thread.join()
+        with contextlib.suppress(OSError):
+            if self._is_ours():
+                os.remove(self._path)
+        self._file.close()
+
+    def _open(self):
+        """The lock file, open and locked by the kernel if its file system can."""
+        while True:
+            try:
+                file = open(self._path, "r+b", buffering=0, opener=lambda path, flags: os.open(path, flags | os.O_CREAT, 0o666))
+            except OSError as error:
+                raise UserError(f"{printable(self._path)}: cannot be written: {error.strerror}") from None
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL):
+                    owner = _read(file)
+                    file.close()
+                    raise self._refusal(owner) from None
+            self._file = file
+            if self._is_ours():  # else its last owner has removed it since it was opened
+                return file
+            file.close()
+
+    def _is_ours(self):
+        with contextlib.suppress(OSError):
+            return os.path.samestat(os.fstat(self._file.fileno()), os.stat(self._path))
+        return False
+
+    def _wait_for_other_host(self):
+        """Let an owner that another host's kernel knows of show that it is alive."""
+        before = _read(self._file)
+        if not before or before.get("boot") == _boot():
+            return
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            time.sleep(PERIOD / 4)
+            with contextlib.suppress(FileNotFoundError), open(self._path, "rb") as file:  # not what this host has cached
+                now = _read(file)
+                if now and now != before:
+                    raise self._refusal(now)
+
+    def _refusal(self, owner):
+        who = f"process {owner.get('pid')} on {printable(owner.get('host'))}" if owner else "another process"
+        return Locked(f"{self._what}: {who} is writing it; wait for its end, stop it, or name another folder")
+
+    def _beat(self, count):
+        text = json.dumps(dict(host=platform.node(), pid=os.getpid(), boot=_boot(), beat=count))
+        # Of the same length every time, so that no reader sees half of an older text.
+        os.pwrite(self._file.fileno(), text.ljust(400).encode(), 0)
+
+    def _live(self):
+        count = 0
+        while not self._stop.wait(PERIOD):
+            count += 1
+            with contextlib.suppress(OSError):  # a full disk is found by who writes to it
+                self._beat(count)
+
+
+def _read(file):
+    """What an owner wrote, or {} if there is none or half of it."""
+    with contextlib.suppress(OSError, ValueError):
+        found = json.loads(os.pread(file.fileno(), 4096, 0))
+        return found if isinstance(found, dict) else {}
+    return {}
+
+
+def _boot():
+    """What tells this host, since it was started, from every other."""
+    with contextlib.suppress(OSError), open("/proc/sys/kernel/random/boot_id") as file:
+        return file.read().strip()
+    return platform.node()

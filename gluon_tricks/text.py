@@ -1,0 +1,16 @@
+"""Text from outside, such as names of files and classes, made safe to show: one line, and no control characters."""
+
+
+def printable(text):
+    r"""``text`` with all that a terminal would act on written as an escape: ``\x1b`` for ESC, ``\n`` for a line break.
+
+    Letters of every script stay. Bytes that are no UTF-8, which Python keeps in names of files as lone surrogates,
+    become ``\xfc`` and the like, so that the result can always be encoded.
+    """
+    return "".join(character if character.isprintable() else _escape(character) for character in str(text))
+
+
+def _escape(character):
+    if "\udc80" <= character <= "\udcff":  # surrogateescape: a byte of its own
+        return f"\\x{ord(character) - 0xdc00:02x}"
+    return ascii(character)[1:-1]

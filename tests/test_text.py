@@ -1,0 +1,28 @@
+"""Names from outside cannot act on a terminal, and those of every script stay readable."""
+
+import os
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gluon_tricks.text import printable
+
+
+def test_control_characters_are_shown_as_escapes():
+    assert printable("x\x1b[31mred\x1b]0;title\x07.png") == r"x\x1b[31mred\x1b]0;title\x07.png"
+    assert printable("two\nlines\tand a tab\r") == r"two\nlines\tand a tab\r"
+    assert printable("\x9b31m \u202efdp.exe \u2028") == r"\x9b31m \u202efdp.exe \u2028"
+
+
+def test_letters_of_every_script_stay():
+    assert printable("Küche 台所 кухня 🍳.jpg") == "Küche 台所 кухня 🍳.jpg"
+
+
+def test_bytes_of_a_name_that_are_no_utf8_are_shown_as_bytes():
+    assert printable(os.fsdecode(b"k\xfcche")) == r"k\xfcche"
+
+
+@given(st.text(st.characters()) | st.binary().map(os.fsdecode))
+def test_the_result_is_one_printable_line_that_can_be_encoded(text):
+    assert printable(text).isprintable()
+    printable(text).encode("utf-8")
