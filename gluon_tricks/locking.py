@@ -18,7 +18,7 @@ from .errors import UserError
 from .text import printable
 
 PERIOD = 3.0  # seconds between two changes of the counter
-PATIENCE = 4 * PERIOD  # how long the counter of an owner on another host has to stand still
+STALE_AFTER = 4 * PERIOD  # how long the counter of an owner on another host has to stand still
 
 
 class Locked(UserError):
@@ -91,7 +91,7 @@ class Lock:
         before = _read(self._file)
         if not before or before.get("boot") == _boot():
             return
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + STALE_AFTER
         while time.monotonic() < deadline:
             time.sleep(PERIOD / 4)
             with contextlib.suppress(FileNotFoundError), open(self._path, "rb") as file:  # not what this host has cached

@@ -56,7 +56,7 @@ def test_the_second_owner_in_one_process_is_refused_too(tmp_path):
 def test_an_owner_on_another_host_is_alive_as_long_as_its_counter_goes_up(tmp_path, monkeypatch, alive):
     """A file system whose locks end at the host: the kernel's lock is free, the counter alone tells."""
     monkeypatch.setattr(locking, "PERIOD", 0.2)
-    monkeypatch.setattr(locking, "PATIENCE", 0.8)
+    monkeypatch.setattr(locking, "STALE_AFTER", 0.8)
     path = tmp_path / "lock"
 
     def write(beat):
