@@ -6,6 +6,7 @@ notices no death among its processes, so that one death has to end all of them h
 """
 
 import argparse
+import contextlib
 import ctypes
 import os
 import re
@@ -18,9 +19,11 @@ import threading
 import time
 
 from .errors import UserError
+from .training import guardian
 
 WORK = ("worker", "horovodrun")  # the roles that end when the run does
 GRACE = 10  # seconds between asking a process to end and killing it
+ANSWER = 30  # seconds that a host has to answer
 RANK = re.compile(
     r"parameter server: worker (\d+) of \d+"
 )  # said by each worker, since the scheduler gives out the ranks
@@ -107,7 +110,15 @@ def answering(hosts):
     ask = ["ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10"]
     silent = dict(stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     checks = [subprocess.Popen(ask + [host, "true"], **silent) for host in hosts]
-    return {host: slots for (host, slots), check in zip(hosts.items(), checks) if check.wait() == 0}
+    deadline = time.monotonic() + ANSWER
+    found = {}
+    for (host, slots), check in zip(hosts.items(), checks):
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            if check.wait(max(0, deadline - time.monotonic())) == 0:
+                found[host] = slots
+        check.kill()
+        check.wait()
+    return found
 
 
 class Process:
@@ -134,6 +145,12 @@ class Process:
             command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             start_new_session=True, preexec_fn=_die_with_parent,
         )  # fmt: skip
+
+    def is_stopped(self):
+        """Whether it was stopped by a signal (SIGSTOP), and runs here."""
+        with contextlib.suppress(OSError):
+            return guardian.is_stopped(self.popen.pid)
+        return False
 
     def signal(self, number):
         """Send a signal to its whole group, if that is still there."""
@@ -187,11 +204,13 @@ def horovodrun(args, hosts, workers):
     """The words that start so many of Horovod's workers."""
     if args.servers or args.address or args.port:
         raise UserError("--servers, --address and --port are the parameter server's: Horovod has none of them")
-    beside = os.path.join(os.path.dirname(sys.executable), "horovodrun")
-    words = [beside if os.path.exists(beside) else "horovodrun", "-np", str(workers)]
+    if not hosts and args.interface not in (None, "lo"):
+        raise UserError(f"--interface {args.interface}: on one machine Horovod's workers use lo alone")
+    words = [sys.executable, "-m", "gluon_tricks.training.horovodrun", "-np", str(workers)]
     if hosts:
         words += ["-H", ",".join("{}:{}".format(*host) for host in hosts.items())]
-    return words + (["--network-interfaces", args.interface] if args.interface else [])
+    interface = args.interface or (None if hosts else "lo")
+    return words + (["--network-interfaces", interface] if interface else [])
 
 
 def parameter_server(args, hosts, workers, servers, work, common):
@@ -299,6 +318,9 @@ class Group:
                         if code < 0
                         else "ended with {}".format(code)
                     )
+                    for process in self._processes:
+                        if process.is_stopped():
+                            say(f"{process.label} is stopped (process {process.popen.pid}): the others waited for it")
                     say("{} {}{}".format(first.label, how, "; ending the others" if len(codes) > 1 else ""))
                 return 128 - code if code < 0 else code
             if all(code == 0 for process, code in codes.items() if process.role in WORK):

@@ -1,13 +1,17 @@
 """A server, or the scheduler, of MXNet's parameter server: ``python -m gluon_tricks.training.server``, with ``DMLC_ROLE`` set.
 
 A server that ``import mxnet`` makes would unpickle the optimizer that a worker sends, and pickle can run any code. This one
-only adds, and knows one command.
+only adds, and knows three commands.
 """
 
 import ctypes
+import json
 import os
 
-ADD = "add"  # the command of dist_async, before anything is sent: add what comes to what is there, at once
+# Commands, each a JSON list of its name and what it needs.
+ADD = "add"  # of dist_async, before anything is sent: add what comes to what is there, at once
+BEAT = "beat"  # (folder, period): have a heartbeat in the folder of the workers'
+STILL = "still"  # have none any more
 # The parameters' keys are their numbers; those of sums over the workers start here. ps-lite chooses a key's server by its
 # product with 9973, in 32 bits: a product that does not fit crashes the worker.
 FIRST_SUM = 1 << 16
@@ -20,11 +24,21 @@ def main():
     from mxnet.base import _LIB, check_call
 
     os.environ["DMLC_ROLE"] = role
+    from .cluster.watchdog import Heartbeat
+
     store = mx.kv.create("dist")
+    heartbeats = []
 
     def obey(number, body, _):
-        if number == 0 and body == ADD.encode():
+        name, *about = json.loads(body)
+        if name == ADD:
             store._set_updater(adder(int(os.environ["DMLC_NUM_WORKER"])))
+        elif name == BEAT:
+            folder, period = about
+            heartbeats.append(Heartbeat(folder, "server-{}".format(store.rank), period))
+        elif name == STILL:
+            while heartbeats:
+                heartbeats.pop().stop()
 
     controller = ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)(obey)
     check_call(_LIB.MXKVStoreRunServer(store.handle, controller, None))

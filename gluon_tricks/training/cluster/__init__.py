@@ -107,8 +107,11 @@ class Local:
 
     def watch(self, folder):
         """Let the workers know of each other's life through files in ``folder``, which all of them share."""
-        if self.world_size > 1:
-            self.waiting().watch(folder, self.rank, self.world_size)
+
+    def _watch(self, folder, servers=()):
+        workers = ["worker-{}".format(rank) for rank in range(self.world_size)]
+        own = workers.pop(self.rank)
+        self.waiting().watch(folder, own, workers + list(servers))
 
     def close(self):
         """Wait until all workers come to their end, so that nobody loses another one who is still at work."""
@@ -128,7 +131,7 @@ def gather(cluster, array):
 
 def gather_json(cluster, value):
     """Every worker's ``value``, anything that JSON can hold, as a list on every worker."""
-    text = np.frombuffer(json.dumps(value).encode(), "uint8").astype("int64")
+    text = np.frombuffer(json.dumps(value).encode(), "uint8").astype("float32")
     lengths = gather(cluster, np.array([text.size], "int64")).ravel()
     rows = gather(cluster, np.pad(text, (0, int(lengths.max()) - text.size)))
     return [json.loads(bytes(row[:length].astype("uint8"))) for row, length in zip(rows, lengths)]

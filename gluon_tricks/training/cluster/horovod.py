@@ -9,8 +9,9 @@ from mxnet import gluon
 
 from ...errors import UserError
 from . import Local, gpu
-from .patience import LOST, Patience, end
+from .watchdog import LOST, Watchdog, end
 
+ELASTIC_TIMEOUT = 600  # horovodrun's, in seconds
 STARTED_BY = ("HOROVOD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_PROCID", "HOROVOD_ELASTIC")
 
 
@@ -18,7 +19,7 @@ class Horovod(Local):
     """One of several processes with one device each, whose gradients Horovod sums."""
 
     def __init__(self, config):
-        # Horovod reads these when it starts. The transport's own patience has to last as long as ours.
+        # Horovod reads these when it starts. The transport has to wait as long as we do.
         seconds = config.stall_timeout
         os.environ.setdefault("HOROVOD_GLOO_TIMEOUT_SECONDS", str(seconds))
         os.environ.setdefault("HOROVOD_STALL_CHECK_TIME_SECONDS", str(max(1, seconds // 2)))
@@ -38,10 +39,19 @@ class Horovod(Local):
             )
         if config.cpu_contexts > 1:
             raise UserError("--kvstore horovod: a worker has one device, so start more workers instead of --cpu-contexts")
-        self._waiting = Patience(seconds)
-        # An elastic launch waits for hosts as long as horovodrun --elastic-timeout says.
-        with contextlib.nullcontext() if os.environ.get("HOROVOD_ELASTIC") else self.waiting():
+        self._watchdog = Watchdog(seconds)
+        if os.environ.get("HOROVOD_ELASTIC"):  # horovodrun may have to wait for hosts first
+            limit = "HOROVOD_ELASTIC_TIMEOUT"
+            start = Watchdog(int(os.environ.get(limit, ELASTIC_TIMEOUT)) + seconds, limit=limit + " and --stall-timeout")
+        else:
+            start = self._watchdog
+            if "HOROVOD_RANK" in os.environ:  # so that whoever is stopped before all are there has a name
+                self.rank, self.world_size = int(os.environ["HOROVOD_RANK"]), int(os.environ["HOROVOD_SIZE"])
+                self.watch(os.path.join(config.save_dir, "workers"))
+        with start:
             hvd.init()
+        if start is not self._watchdog:
+            start.close()
         self._hvd = hvd
         self.rank, self.world_size = hvd.rank(), hvd.size()
         self.devices = [gpu(hvd.local_rank(), config) if config.num_gpus else mx.cpu()]
@@ -67,27 +77,39 @@ class Horovod(Local):
             mx.nd.waitall()
 
     def waiting(self):
-        return self._waiting
+        return self._watchdog
+
+    def watch(self, folder):
+        if self.world_size > 1:
+            self._watch(folder)
 
     def close(self):
         with self.waiting():
             mx.nd.waitall()
-        self.sum(np.zeros(1, "int64"))
-        self._waiting.close()
+            self.sum(np.zeros(1, "int64"))
+            self._hvd.shutdown()
+        self._watchdog.close()
 
     def reset(self):
         """Give up the connections that are left, so that :func:`gluon_tricks.training.cluster.join` can make new ones."""
-        with self.waiting(), contextlib.suppress(mx.MXNetError):
-            mx.nd.waitall()
-        self._waiting.close()
-        self._hvd.shutdown()
+        with self.waiting():
+            with contextlib.suppress(mx.MXNetError):
+                mx.nd.waitall()
+            self._hvd.shutdown()
+        self._watchdog.close()
+
+    def who_is_lost(self):
+        """In words, if an error came so late that the heartbeats show it, else None."""
+        before = self._watchdog.halfway
+        return before and self._watchdog.who_is_missing(before)
 
     def leave(self, error):
         if isinstance(error, mx.MXNetError):
             with self.waiting():  # so that the others' word for this worker is not that it is busy
-                missing = self._waiting.who_is_missing()
+                missing = self._watchdog.who_is_missing()
             reason = str(error).strip().splitlines()[-1]
             end("the other workers are lost, or one of them has an error: {}; {}".format(missing, reason), LOST)
+        self._watchdog.close()
 
 
 class HorovodTrainer(gluon.Trainer):

@@ -1,16 +1,22 @@
 """Workers of MXNet's parameter server (ps-lite), as ``gluon-tricks launch`` starts them."""
 
+import ctypes
+import json
 import os
 import traceback
 
 import mxnet as mx
 import numpy as np
 from mxnet import gluon
+from mxnet.base import _LIB, KVStoreHandle, check_call
 
 from ...errors import UserError
-from ..server import ADD, FIRST_SUM
-from . import Local
-from .patience import Patience, end
+from ..server import ADD, BEAT, FIRST_SUM, STILL
+from . import Local, gather
+from .watchdog import Watchdog, end
+
+CONTROLLER, SET_MULTI_PRECISION = 0, 1  # kinds of commands that MXNet's servers know
+SCHEDULER = 1  # its number among ps-lite's nodes
 
 
 class ParameterServer(Local):
@@ -23,18 +29,25 @@ class ParameterServer(Local):
                 "see docs/distributed.md".format(config.kvstore)
             )
         super().__init__(config)
-        self._waiting = Patience(config.stall_timeout)
+        # Seconds between two signs of life that ps-lite's nodes and the scheduler give each other; it gives none if unset.
+        os.environ.setdefault("PS_HEARTBEAT_INTERVAL", "1")
+        self._watchdog = Watchdog(config.stall_timeout, self._lost)
         with self.waiting():
             self._kvstore = mx.kv.create(config.kvstore)
         self.rank, self.world_size = self._kvstore.rank, self._kvstore.num_workers
         print("parameter server: worker {} of {}".format(self.rank, self.world_size), flush=True)
         self._keys = {}  # of a sum: its key
+        # MXNet's servers add float16 in float32 or not as a variable says that they do not initialise. Now it says yes.
+        self._command(SET_MULTI_PRECISION)
 
     def sum(self, array):
-        # The servers add floating point numbers alone; float64 holds integers up to 2^53 exactly.
-        with self.waiting():
-            values = mx.nd.array(array, dtype="float32" if array.dtype == np.float32 else "float64")
-            return self.sum_later(values).asnumpy().astype(array.dtype)
+        if array.dtype == np.float32:
+            with self.waiting():
+                return self.sum_later(mx.nd.array(array)).asnumpy()
+        # The servers know no integers and round float64. So the bytes of every worker travel, two by two as a float32 that
+        # holds them exactly, and are added here, in the order of the ranks.
+        pairs = np.ascontiguousarray(array).view(np.uint16).astype(np.float32)
+        return gather(self, pairs).astype(np.uint16).view(array.dtype).sum(axis=0)
 
     def sum_later(self, array):
         return self._push_and_pull(array, (np.dtype(array.dtype).name, array.size))
@@ -51,7 +64,26 @@ class ParameterServer(Local):
         return total
 
     def waiting(self):
-        return self._waiting
+        return self._watchdog
+
+    def watch(self, folder):
+        self._watch(folder, ["server-{}".format(number) for number in range(int(os.environ["DMLC_NUM_SERVER"]))])
+        self._command(CONTROLLER, BEAT, os.path.abspath(folder), self._watchdog.period)
+
+    def _command(self, kind, *words):
+        """Give all servers a command, as rank 0, and wait until they have obeyed it."""
+        if self.rank == 0:
+            with self.waiting():
+                self._kvstore._send_command_to_servers(kind, json.dumps(words))
+
+    def _lost(self):
+        """The scheduler, in a list, if this worker has not heard of it for a while."""
+        if isinstance(self._kvstore, str):  # it is still being made
+            return []
+        scheduler = "the scheduler at {DMLC_PS_ROOT_URI}:{DMLC_PS_ROOT_PORT}".format_map(os.environ)
+        silent, seconds = ctypes.c_int(), max(3, int(self._watchdog.seconds / 2))
+        check_call(_LIB.MXKVStoreGetNumDeadNode(self._kvstore.handle, SCHEDULER, ctypes.byref(silent), seconds))
+        return [scheduler] if silent.value else []
 
     def meet(self):
         """Wait until all workers have come here, with nothing left that they have sent."""
@@ -61,10 +93,16 @@ class ParameterServer(Local):
 
     def close(self):
         self.meet()
-        self._waiting.close()
+        self._command(CONTROLLER, STILL)
+        with self.waiting():  # the store's destructor waits for all workers
+            store, nothing = self._kvstore, KVStoreHandle()
+            check_call(_LIB.MXKVStoreFree(store.handle))
+            store.handle = nothing
+        self._watchdog.close()
 
     def leave(self, error):
         # The store's destructor waits for all workers, who may never come: leave without it.
+        self._watchdog.close()
         if not isinstance(error, UserError):
             traceback.print_exc()
         end(error, error.exit_code if isinstance(error, UserError) else 1)
@@ -83,8 +121,7 @@ class AsynchronousParameterServer(ParameterServer):
     def __init__(self, config):
         super().__init__(config)
         self._sums = {}  # how many there were of each kind
-        if self.rank == 0:
-            self._kvstore._send_command_to_servers(0, ADD)
+        self._command(CONTROLLER, ADD)
         self.meet()
 
     def trainer(self, net, optimizer, settings):
