@@ -6,14 +6,10 @@ one dies, the steps since the last checkpoint (``--save-interval``) are done aga
 """
 
 import os
-import platform
-import subprocess
-import sys
 
 import mxnet as mx
 
 from ..errors import UserError
-from . import guardian
 from .cluster import join
 from .horovodrun import listen_on
 from .stopping import HOSTS_CHANGED, HostsChanged, Stop
@@ -31,11 +27,10 @@ def train(config, session):
     from horovod.common.elastic import notification_manager
     from horovod.common.exceptions import HorovodInternalError
 
-    hosts, guard = Hosts(), start_guardian(config.stall_timeout)
+    hosts = Hosts()
     listen_on(os.environ["HOROVOD_GLOO_IFACE"])
     while True:
         cluster = join(config)
-        print(f"worker {cluster.rank} on {platform.node()}", file=guard.stdin, flush=True)
         hosts.stop = Stop()
         notification_manager.init()
         notification_manager.register_listener(hosts)
@@ -44,21 +39,10 @@ def train(config, session):
         except HostsChanged:
             what = "workers are to come or go"
         except (mx.MXNetError, HorovodInternalError) as error:
-            what = cluster.who_is_lost() or "a worker is lost"
-            what += " ({})".format(str(error).strip().splitlines()[-1])
+            lost, reason = cluster.who_is_lost() or "a worker is lost", str(error).strip().splitlines()[-1]
+            what = f"{lost} ({reason})"
         print("gluon-tricks train: {}; going on with those that are there, from the last checkpoint".format(what), flush=True)
         cluster.reset()
-
-
-def start_guardian(seconds):
-    """A process that kills this one if it is stopped for so long; what is written to it is this one's name."""
-    return subprocess.Popen(
-        [sys.executable, "-IS", guardian.__file__, str(seconds)],
-        stdin=subprocess.PIPE,
-        stderr=sys.stderr,
-        text=True,
-        start_new_session=True,  # so that what stops the worker and its group does not stop its guardian
-    )
 
 
 class Hosts:

@@ -1,15 +1,29 @@
 """Kills a worker that is stopped for too long: ``python guardian.py SECONDS``, started by the worker with a pipe as stdin.
 
-A worker that is stopped (SIGSTOP) holds up elastic Horovod for ever: ``horovodrun`` lets the others go on only when it has
-ended. So each worker of an elastic launch has a guardian, to whom it writes its name. This file imports nothing of the
-package: it starts at once.
+Who starts the workers waits until each has ended, for ever if one is stopped (SIGSTOP), and elastic Horovod lets the others
+go on no sooner. So each worker has a guardian, to whom it writes its name. As a script of its own this file imports nothing
+of the package, and starts at once.
 """
 
+import contextlib
 import os
 import select
 import signal
+import subprocess
 import sys
 import time
+
+
+def start(seconds):
+    """A guardian of this process, which kills it if it is stopped for so long: a function that takes this process's name."""
+    guardian = subprocess.Popen(
+        [sys.executable, "-IS", os.path.abspath(__file__), str(seconds)],
+        stdin=subprocess.PIPE,
+        stderr=sys.stderr,
+        text=True,
+        start_new_session=True,  # what stops the worker with its group does not stop its guardian
+    )
+    return lambda name: print(name, file=guardian.stdin, flush=True)
 
 
 def is_stopped(pid):
@@ -20,7 +34,8 @@ def is_stopped(pid):
 
 def main(seconds):
     """Guard the parent until it ends."""
-    worker, name, stopped_since = os.getppid(), "a worker", None
+    worker, stopped_since = os.getppid(), None
+    name = f"process {worker}"
     while os.getppid() == worker:
         if select.select([0], [], [], min(1.0, seconds / 10))[0]:
             text = os.read(0, 4096).decode(errors="replace")
@@ -30,14 +45,14 @@ def main(seconds):
         now = time.monotonic()
         stopped_since = (stopped_since or now) if is_stopped(worker) else None
         if stopped_since and now - stopped_since >= seconds:
-            print(
-                f"gluon-tricks train: error: {name} was stopped for --stall-timeout {seconds:g} seconds and is ended, "
-                "since the others cannot go on before",
-                file=sys.stderr,
-                flush=True,
-            )
-            os.killpg(os.getpgid(worker), signal.SIGKILL)  # horovodrun gives each worker a group of its own
+            print(f"gluon-tricks train: error: {name} was stopped for {seconds:g} seconds, so it is killed", file=sys.stderr)
+            if "HOROVOD_GLOO_RENDEZVOUS_ADDR" in os.environ:  # horovodrun gave it a group of its own
+                os.killpg(os.getpgid(worker), signal.SIGKILL)
+            else:
+                os.kill(worker, signal.SIGKILL)
+            return
 
 
 if __name__ == "__main__":
-    main(float(sys.argv[1]))
+    with contextlib.suppress(OSError):  # it has just ended, or the system has no /proc
+        main(float(sys.argv[1]))

@@ -2,12 +2,14 @@
 
 import contextlib
 import os
+import platform
 
 import mxnet as mx
 import numpy as np
 from mxnet import gluon
 
 from ...errors import UserError
+from .. import guardian
 from . import Local, gpu
 from .watchdog import LOST, Watchdog, end
 
@@ -19,11 +21,11 @@ class Horovod(Local):
     """One of several processes with one device each, whose gradients Horovod sums."""
 
     def __init__(self, config):
-        # Horovod reads these when it starts. The transport has to wait as long as we do.
+        # Horovod reads these when it starts. It has to wait longer than we do: its own way out may crash ("double free").
         seconds = config.stall_timeout
-        os.environ.setdefault("HOROVOD_GLOO_TIMEOUT_SECONDS", str(seconds))
-        os.environ.setdefault("HOROVOD_STALL_CHECK_TIME_SECONDS", str(max(1, seconds // 2)))
-        os.environ.setdefault("HOROVOD_STALL_SHUTDOWN_TIME_SECONDS", str(seconds))
+        os.environ.setdefault("HOROVOD_GLOO_TIMEOUT_SECONDS", str(2 * seconds))
+        os.environ.setdefault("HOROVOD_STALL_CHECK_TIME_SECONDS", str(seconds))
+        os.environ.setdefault("HOROVOD_STALL_SHUTDOWN_TIME_SECONDS", str(2 * seconds))
         if not config.num_gpus:
             # Milliseconds between two rounds of talk among the workers. Horovod's 1 takes the cores from those who compute.
             os.environ.setdefault("HOROVOD_CYCLE_TIME", "25")
@@ -39,12 +41,16 @@ class Horovod(Local):
             )
         if config.cpu_contexts > 1:
             raise UserError("--kvstore horovod: a worker has one device, so start more workers instead of --cpu-contexts")
-        self._watchdog = Watchdog(seconds)
-        if os.environ.get("HOROVOD_ELASTIC"):  # horovodrun may have to wait for hosts first
+        if os.environ.get("HOROVOD_ELASTIC"):
+            # A stopped worker is killed, one that is cut off ends Horovod's waiting, and the others go on.
+            self._guardian = guardian.start(seconds)
+            self._watchdog = Watchdog(3 * seconds, limit="three times --stall-timeout,")
+            # horovodrun may have to wait for hosts first.
             limit = "HOROVOD_ELASTIC_TIMEOUT"
-            start = Watchdog(int(os.environ.get(limit, ELASTIC_TIMEOUT)) + seconds, limit=limit + " and --stall-timeout")
+            start = Watchdog(int(os.environ.get(limit, ELASTIC_TIMEOUT)) + seconds, limit=limit + " and --stall-timeout,")
         else:
-            start = self._watchdog
+            self._guardian = guardian.start(2 * seconds)  # the others say its name first
+            self._watchdog = start = Watchdog(seconds)
             if "HOROVOD_RANK" in os.environ:  # so that whoever is stopped before all are there has a name
                 self.rank, self.world_size = int(os.environ["HOROVOD_RANK"]), int(os.environ["HOROVOD_SIZE"])
                 self.watch(os.path.join(config.save_dir, "workers"))
@@ -54,6 +60,7 @@ class Horovod(Local):
             start.close()
         self._hvd = hvd
         self.rank, self.world_size = hvd.rank(), hvd.size()
+        self._guardian("worker {} on {}".format(self.rank, platform.node()))
         self.devices = [gpu(hvd.local_rank(), config) if config.num_gpus else mx.cpu()]
         self._compression = config.gradient_compression
         self._later = 0

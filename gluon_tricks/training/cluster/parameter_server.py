@@ -3,6 +3,7 @@
 import ctypes
 import json
 import os
+import platform
 import traceback
 
 import mxnet as mx
@@ -11,6 +12,7 @@ from mxnet import gluon
 from mxnet.base import _LIB, KVStoreHandle, check_call
 
 from ...errors import UserError
+from .. import guardian
 from ..server import ADD, BEAT, FIRST_SUM, STILL
 from . import Local, gather
 from .watchdog import Watchdog, end
@@ -32,10 +34,12 @@ class ParameterServer(Local):
         # Seconds between two signs of life that ps-lite's nodes and the scheduler give each other; it gives none if unset.
         os.environ.setdefault("PS_HEARTBEAT_INTERVAL", "1")
         self._watchdog = Watchdog(config.stall_timeout, self._lost)
+        self._guardian = guardian.start(2 * config.stall_timeout)  # the others say its name first
         with self.waiting():
             self._kvstore = mx.kv.create(config.kvstore)
         self.rank, self.world_size = self._kvstore.rank, self._kvstore.num_workers
         print("parameter server: worker {} of {}".format(self.rank, self.world_size), flush=True)
+        self._guardian("worker {} on {}".format(self.rank, platform.node()))
         self._keys = {}  # of a sum: its key
         # MXNet's servers add float16 in float32 or not as a variable says that they do not initialise. Now it says yes.
         self._command(SET_MULTI_PRECISION)
