@@ -72,9 +72,17 @@ def test_workers_and_servers_go_round_the_hosts_and_the_scheduler_stays_here(tmp
 def test_horovod_is_started_by_horovodrun_on_the_hosts():
     (process,) = plan("--kvstore horovod -n 4 --interface eth0 --hosts a:2,b:2 -- train --lr 1")
     words = process.command
-    assert os.path.basename(words[0]) == "horovodrun"
-    assert words[1:7] == ["-np", "4", "-H", "a:2,b:2", "--network-interfaces", "eth0"]
-    assert words[8:] == ["-m", "gluon_tricks", "train", "--lr", "1", "--kvstore", "horovod"]
+    assert words[:3] == [sys.executable, "-m", "gluon_tricks.training.horovodrun"]  # which listens on that interface alone
+    assert words[3:9] == ["-np", "4", "-H", "a:2,b:2", "--network-interfaces", "eth0"]
+    assert words[10:] == ["-m", "gluon_tricks", "train", "--lr", "1", "--kvstore", "horovod"]
+
+
+def test_on_one_machine_horovod_uses_the_loopback_interface():
+    for text in ("--kvstore horovod -n 2 -- train", "--kvstore horovod -n 2 --interface lo -- train"):
+        (process,) = plan(text)
+        assert process.command[3:7] == ["-np", "2", "--network-interfaces", "lo"]
+    (process,) = plan("--kvstore horovod -n 2 --hosts a,b -- train")
+    assert "--network-interfaces" not in process.command
 
 
 def test_again_means_from_the_last_checkpoint_with_the_workers_that_are_left():
@@ -139,6 +147,7 @@ def test_a_dry_run_prints_commands_that_a_shell_understands_and_starts_nothing(c
         ("-n 1 -- train --kvstore=local", "--kvstore"),
         ("-n 1 --restarts -1 -- train", "--restarts"),
         ("-n 1 --kvstore horovod -s 1 -- train", "--servers"),
+        ("-n 1 --kvstore horovod --interface eth0 -- train", "--interface eth0"),
         ("-n 1 --hosts /nowhere --address 10.0.0.1 -- train", "/nowhere"),
     ],
 )
@@ -174,6 +183,22 @@ def test_the_first_failure_ends_all_and_its_code_comes_back(capfd, tmp_path):
     out, err = capfd.readouterr()
     assert "[worker 1] hello" in out and "worker 1 ended with 7" in err
     assert not left(mark)
+
+
+def test_a_process_that_is_stopped_is_named_when_another_one_has_waited_for_it_in_vain(capfd):
+    stopped = process("worker", 0, "import os, signal; os.kill(os.getpid(), signal.SIGSTOP)")
+    tired = process("worker", 1, "import sys, time; time.sleep(0.5); sys.exit(4)")
+    assert launch.Group([stopped, tired]).run() == 4
+    assert f"worker 0 is stopped (process {stopped.popen.pid})" in capfd.readouterr().err
+
+
+def test_a_host_that_takes_a_connection_and_says_nothing_does_not_answer(monkeypatch, tmp_path):
+    ssh = tmp_path / "ssh"
+    ssh.write_text("#!/bin/sh\nfor word; do test $word = b && exec sleep 60; done; exit 0\n")
+    ssh.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path) + os.pathsep + os.environ["PATH"])
+    monkeypatch.setattr(launch, "ANSWER", 0.5)
+    assert launch.answering(dict(b=1, a=2)) == dict(a=2)
 
 
 def test_when_all_workers_are_through_the_servers_are_ended():

@@ -1,5 +1,10 @@
 """The layout's arithmetic, one worker alone, and what is refused before anything starts."""
 
+import re
+import signal
+import socketserver
+import subprocess
+import sys
 import time
 
 import mxnet as mx
@@ -10,7 +15,7 @@ from gluon_tricks.config import ConfigError, parse
 from gluon_tricks.errors import UserError
 from gluon_tricks.training import cluster
 from gluon_tricks.training.clock import learning_rate, same_place
-from gluon_tricks.training.cluster import Layout, layout_of, patience
+from gluon_tricks.training.cluster import Layout, layout_of, watchdog
 from gluon_tricks.training.metrics import Tally
 from gluon_tricks.training.server import FIRST_SUM, adder
 
@@ -130,20 +135,33 @@ def test_flags_of_workers_are_refused_without_workers(flags):
         parse(flags.split())
 
 
-class TestPatience:
-    """Hearts of three workers in one process, and a folder that they share."""
+class TestWatchdog:
+    """Heartbeats of three workers and two servers in one process, and a folder that they share."""
 
     @pytest.fixture
     def ended(self, monkeypatch):
         ended = []
-        monkeypatch.setattr(patience, "end", lambda why, code: ended.append((why, code)))
+        monkeypatch.setattr(watchdog, "end", lambda why, code: ended.append((why, code)))
         return ended
 
     @pytest.fixture
-    def workers(self, ended, tmp_path):
-        workers = [patience.Patience(1) for _ in range(3)]
-        for rank, worker in enumerate(workers):
-            worker.watch(str(tmp_path / "workers"), rank, 3)
+    def lost(self):
+        return []
+
+    @pytest.fixture
+    def servers(self, tmp_path):
+        (tmp_path / "workers").mkdir(exist_ok=True)
+        servers = [watchdog.Heartbeat(str(tmp_path / "workers"), f"server-{number}", 0.1) for number in range(2)]
+        yield servers
+        for server in servers:
+            server.stop()
+
+    @pytest.fixture
+    def workers(self, ended, lost, tmp_path):
+        workers = [watchdog.Watchdog(1, lambda: lost) for _ in range(3)]
+        names = ["worker-0", "worker-1", "worker-2"]
+        for name, worker in zip(names, workers):
+            worker.watch(str(tmp_path / "workers"), name, [other for other in names if other != name] + ["server-0", "server-1"])
         while len(list((tmp_path / "workers").iterdir())) < 3:
             time.sleep(0.02)
         yield workers
@@ -156,37 +174,106 @@ class TestPatience:
             time.sleep(0.02)
         return ended[0]
 
+    def stop(self, heartbeat):
+        """It stops as when its process is killed or stopped: the file stays."""
+        heartbeat._stopped.set()
+
     def test_a_short_wait_is_let_be(self, workers, ended):
         with workers[0]:
             time.sleep(0.3)
         time.sleep(1.2)
         assert not ended
 
-    def test_a_worker_whose_heart_stands_still_is_named(self, workers, ended, tmp_path):
-        workers[2]._closed = True  # its file stays, as when it is killed or stopped
+    def test_a_wait_within_a_wait_does_not_end_it(self, workers, ended):
+        with workers[0]:
+            with workers[0]:
+                pass
+            self.wait(ended)
+
+    def test_a_worker_whose_heartbeat_has_stopped_is_named(self, workers, ended):
+        self.stop(workers[2]._heartbeat)
         with workers[0]:
             why, code = self.wait(ended)
-        assert code == patience.LOST and why.startswith("worker 0 heard nothing")
+        assert code == watchdog.LOST and why.startswith("worker 0 heard nothing")
         assert "worker 2 on " in why and "worker 1" not in why and "gone" in why
 
-    def test_a_worker_that_lives_but_does_something_else_is_named(self, workers, ended):
+    def test_a_server_whose_heartbeat_has_stopped_is_named(self, workers, servers, ended):
+        self.wait_for_servers(workers)
+        self.stop(servers[1])
+        with workers[0], workers[1], workers[2]:
+            why, _ = self.wait(ended)
+        assert re.search(r"seconds: server 1 on \S+ is stopped, gone or cut off$", why)
+
+    def wait_for_servers(self, workers):
+        while not {"server-0", "server-1"} <= set(workers[0]._beats()):
+            time.sleep(0.02)
+
+    def test_a_worker_that_lives_but_does_something_else_is_named(self, workers, servers, ended):
         with workers[0], workers[1]:
             why, _ = self.wait(ended)
         assert "worker 2 on " in why and "busy" in why
 
-    def test_where_all_wait_the_network_is_cut(self, workers, ended):
+    def test_where_all_wait_the_network_is_cut(self, workers, servers, ended):
+        self.wait_for_servers(workers)
         with workers[0], workers[1], workers[2]:
             why, _ = self.wait(ended)
-        assert "network" in why
+        assert "network" in why and "server" not in why
+
+    def test_who_is_lost_without_a_heartbeat_is_named_and_who_never_had_one(self, workers, ended, lost):
+        lost.append("the scheduler")
+        with workers[0], workers[1], workers[2]:
+            why, _ = self.wait(ended)
+        assert "the scheduler, server 0 and server 1 are stopped, gone" in why and "waiting too" in why
 
     def test_nothing_stays_behind(self, ended, tmp_path):
-        worker = patience.Patience(1)
-        worker.watch(str(tmp_path / "workers"), 0, 2)
-        while not (tmp_path / "workers" / "0").exists():
+        worker = watchdog.Watchdog(1)
+        worker.watch(str(tmp_path / "workers"), "worker-0", ["worker-1"])
+        while not (tmp_path / "workers" / "worker-0").exists():
             time.sleep(0.02)
         worker.close()
         time.sleep(0.3)
         assert not (tmp_path / "workers").exists()
+
+    def test_what_an_earlier_launch_left_is_removed(self, ended, tmp_path):
+        (tmp_path / "workers").mkdir(exist_ok=True)
+        (tmp_path / "workers" / "server-7").write_text("{}")
+        worker = watchdog.Watchdog(1)
+        worker.watch(str(tmp_path / "workers"), "worker-0", [])
+        worker.close()
+        assert not (tmp_path / "workers").exists()
+
+
+def test_a_guardian_kills_a_worker_that_is_stopped_and_says_which():
+    code = (
+        "import os, signal, time; from gluon_tricks.training import guardian\n"
+        "guardian.start(0.5)('worker 3 on here'); time.sleep(0.5)\n"
+        "os.kill(os.getpid(), signal.SIGSTOP); time.sleep(60)"
+    )
+    stopped = subprocess.run([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True, timeout=30)
+    assert stopped.returncode == -signal.SIGKILL
+    assert "worker 3 on here was stopped for 0.5 seconds" in stopped.stderr
+
+
+def test_a_guardian_ends_with_its_worker_and_before_that_does_nothing():
+    code = "import time; from gluon_tricks.training import guardian; guardian.start(0.5)('worker 3'); time.sleep(1)"
+    # Standard error is open until both have ended.
+    ended = subprocess.run([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True, timeout=30)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_horovods_servers_listen_on_one_interface(monkeypatch):
+    http_server = pytest.importorskip("horovod.runner.http.http_server")
+    from gluon_tricks.training.horovodrun import listen_on
+
+    monkeypatch.setattr(socketserver.TCPServer, "server_bind", socketserver.TCPServer.server_bind)
+    listen_on("lo")
+    server = http_server.RendezvousServer()
+    port = server.start()
+    try:
+        assert server._httpd.socket.getsockname() == ("127.0.0.1", port)
+    finally:
+        server.stop()
+        server._httpd.server_close()
 
 
 def test_the_servers_add_changes_at_once_and_sums_of_all_workers_round_by_round():

@@ -5,6 +5,7 @@ Real processes on loopback, bounded in time; what a test starts is in process gr
 
 import json
 import os
+import re
 import signal
 import time
 
@@ -23,6 +24,7 @@ def test_every_launch_is_the_same_run(finish):
     """20 steps of 8 images with mixup in parts of 4; without it, one big part is the same too."""
     one = finish("local", "contexts", "--cpu-contexts", "2", "--batch-size", "4", "--mixup")
     assert len(one[1][0]) == 20
+    logs = []
     for launch, options in (("horovod", None), ("dist_sync", ["-n", "2", "-s", "2"])):
         parameters, notes, log = finish(launch, launch, "--batch-size", "4", "--mixup", options=options)
         compare(one[0], parameters)
@@ -38,6 +40,8 @@ def test_every_launch_is_the_same_run(finish):
             assert (mine["images"], mine["top1"]) == (other["images"], other["top1"])
             assert mine["loss"] == pytest.approx(other["loss"], abs=1e-5)
         assert [row["images"] for row in log if row["event"] == "validation"] == [355, 355]
+        logs.append(log)
+    assert logs[0] == logs[1]  # to the last digit of a loss, which two workers add in float64
 
 
 def test_workers_out_of_step_see_the_same_images_and_end_with_the_same_parameters(finish):
@@ -143,6 +147,27 @@ def test_when_a_worker_is_gone_all_end_and_nothing_is_left(start, tmp_path, laun
         assert "worker 1 was killed by SIGKILL" in output
     if number == signal.SIGSTOP:
         assert "worker 1 on " in output and "stopped, gone or cut off" in output
+
+
+@pytest.mark.parametrize("launch, role", [("dist_sync", "server"), ("dist_async", "scheduler")])
+def test_a_server_or_scheduler_that_is_stopped_is_named_by_the_workers(start, tmp_path, launch, role):
+    process = start(launch, "run", "--batch-size", "4", "--num-epochs", "50", "--stall-timeout", "4", SLOW="0.1")
+    wait_for_steps(tmp_path, "run", 3)
+    os.kill(child_with(process, "DMLC_ROLE=" + role), signal.SIGSTOP)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 4, output
+    name = r"server 0 on \S+" if role == "server" else r"the scheduler at 127.0.0.1:\d+"
+    assert re.search(rf"error: worker \d heard nothing .*: {name} is stopped, gone or cut off", output), output
+    assert not alive(tmp_path / "run")
+
+
+def child_with(process, variable):
+    """The number of a process's child that has this variable in its environment."""
+    with open(f"/proc/{process.pid}/task/{process.pid}/children") as file:
+        for number in file.read().split():
+            with open(f"/proc/{number}/environ") as environment:
+                if variable in environment.read().split("\0"):
+                    return int(number)
 
 
 @pytest.mark.parametrize("launch", ["horovod", "dist_sync", "dist_async"])

@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 import signal
 
 import pytest
@@ -48,6 +49,17 @@ def test_horovods_run_goes_on_without_a_worker_that_is_killed(start, finish, who
     os.kill(process_of(tmp_path, "run", rank), signal.SIGKILL)
     output, _ = process.communicate(timeout=90)
     assert "going on with those that are there" in output and "resuming from" in output
+    check(whole, finish)
+    assert not alive(tmp_path / "run")
+
+
+def test_horovods_run_goes_on_without_a_worker_that_is_stopped(start, finish, whole, tmp_path, elastic):
+    flags = FLAGS + ["--stall-timeout", "3"]
+    process = start("horovod", "run", *flags, options=elastic("localhost:1", "127.0.0.1:1"), SLOW="0.2")
+    wait_for_steps(tmp_path, "run", 5)
+    os.killpg(os.getpgid(process_of(tmp_path, "run", 1)), signal.SIGSTOP)
+    output, _ = process.communicate(timeout=90)
+    assert process.returncode == 0 and re.search(r"worker 1 on \S+ was stopped for 3 seconds", output), output
     check(whole, finish)
     assert not alive(tmp_path / "run")
 
