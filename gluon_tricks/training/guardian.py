@@ -45,7 +45,8 @@ def main(seconds):
         now = time.monotonic()
         stopped_since = (stopped_since or now) if is_stopped(worker) else None
         if stopped_since and now - stopped_since >= seconds:
-            print(f"gluon-tricks train: error: {name} was stopped for {seconds:g} seconds, so it is killed", file=sys.stderr)
+            with contextlib.suppress(OSError):  # nobody listens
+                print(f"gluon-tricks train: error: {name} was stopped for {seconds:g} seconds, so it is killed", file=sys.stderr)
             if "HOROVOD_GLOO_RENDEZVOUS_ADDR" in os.environ:  # horovodrun gave it a group of its own
                 os.killpg(os.getpgid(worker), signal.SIGKILL)
             else:

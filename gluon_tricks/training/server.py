@@ -10,7 +10,7 @@ import os
 
 # Commands, each a JSON list of its name and what it needs.
 ADD = "add"  # of dist_async, before anything is sent: add what comes to what is there, at once
-BEAT = "beat"  # (folder, period): have a heartbeat in the folder of the workers'
+BEAT = "beat"  # (folder, period): have a heartbeat in this folder
 STILL = "still"  # have none any more
 # The parameters' keys are their numbers; those of sums over the workers start here. ps-lite chooses a key's server by its
 # product with 9973, in 32 bits: a product that does not fit crashes the worker.

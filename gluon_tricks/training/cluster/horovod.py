@@ -42,7 +42,7 @@ class Horovod(Local):
         if config.cpu_contexts > 1:
             raise UserError("--kvstore horovod: a worker has one device, so start more workers instead of --cpu-contexts")
         if os.environ.get("HOROVOD_ELASTIC"):
-            # A stopped worker is killed, one that is cut off ends Horovod's waiting, and the others go on.
+            # Others than a stopped worker go on when it is killed, or when Horovod has waited in vain for one that is cut off.
             self._guardian = guardian.start(seconds)
             self._watchdog = Watchdog(3 * seconds, limit="three times --stall-timeout,")
             # horovodrun may have to wait for hosts first.

@@ -9,13 +9,14 @@ import contextlib
 import json
 import os
 import platform
-import shutil
+import re
 import sys
 import threading
 import time
 
 from ...text import printable
 
+HEARTBEAT = re.compile(r"(worker|server)-\d+(\.new)?")  # its file's name
 LOST = 4  # exit code of a worker that has waited for the others in vain
 
 
@@ -86,10 +87,10 @@ class Watchdog:
         """
         if self._heartbeat:
             return
-        if name == "worker-0":
-            shutil.rmtree(folder, ignore_errors=True)
         with contextlib.suppress(OSError):
             os.makedirs(folder, exist_ok=True)
+            for old in filter(HEARTBEAT.fullmatch, os.listdir(folder) if name == "worker-0" else ()):
+                os.remove(os.path.join(folder, old))
         self._name, self._others, self._folder = name, others, folder
         self._heartbeat = Heartbeat(folder, name, self.period, lambda: dict(waits=self._since is not None))
 
@@ -140,7 +141,7 @@ class Watchdog:
         return f"{waiting}: the network between the hosts is cut"
 
     def _beats(self):
-        """{name: what its file says} of the others; {} for those without a file, or with one that is not a heartbeat."""
+        """{name: what its file says}, of the others that have one."""
         found = {}
         for name in self._others:
             with contextlib.suppress(OSError, ValueError, AttributeError):
