@@ -1,15 +1,13 @@
 # The environment, the demo and the tests. `make help` says what there is.
 #
-# Everything is installed into .venv by the scripts in tools/. A file in it says that a part is complete:
-# .venv/.python (an environment of a Python that fits, in this very folder), .package (the package and MXNet),
-# .extras (what the tests need) and .horovod. So a second `make demo` installs nothing, and a changed setup.cfg
-# is installed anew.
+# The scripts in tools/ install everything into .venv. A file in it says that a part is complete: .venv/.python (an
+# environment of a Python that fits, in this very folder), .package (the package and MXNet), .extras (what the tests
+# need), .horovod and .docs. So a second `make demo` installs nothing, and a changed setup.cfg is installed anew.
 
 SHELL := /bin/bash
-.SHELLFLAGS := -euo pipefail -c
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast stress lint environment test-environment compiler clean FORCE
+.PHONY: help demo test test-fast stress lint docs environment test-environment compiler clean FORCE
 
 # What a user may set: make PYTHON=python3.10 demo, make ARGS="-k mixup" test-fast, make WHEELS=DIR test
 PYTHON ?=
@@ -21,67 +19,59 @@ WHEELS ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/gluon_tricks
 
 VENV := .venv
 BIN := $(VENV)/bin
-ON_PATH := PATH="$(CURDIR)/$(BIN):$$PATH"
-PYTEST := $(ON_PATH) OMP_NUM_THREADS=$(THREADS) $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
-unexport PYTHONPATH PYTHONHOME # a user's would be found before .venv
+PYTEST := PATH="$(CURDIR)/$(BIN):$$PATH" OMP_NUM_THREADS=$(THREADS) $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
+unexport PYTHONPATH PYTHONHOME # Python would find what a user has there before what is in .venv
 
 define HELP
 make demo        install into .venv, then train, evaluate and export a ResNet-D on handwritten digits
 make test        install the rest too (Horovod is built once, about 2 minutes), then run every test
 make test-fast   the same without the slow tests
 make stress      the tests that kill and resume, ROUNDS=50 times each
-make lint        ruff
+make lint        ruff, mypy and shellcheck
+make docs        the documentation as a site: site/index.html
 make clean       remove .venv and what Python and its tools left behind; runs stay
 Settings, before any of them:
 make PYTHON=python3.11 ...    the Python to use: 3.8, 3.9, 3.10 or 3.11
 make JOBS=4 ...               test processes at a time (2), each with THREADS=1 threads of MXNet
 make ARGS="-k mixup" ...      more arguments for pytest, or for the demo's recipe
 endef
-
 help:
 	@: $(info $(HELP))
 
 demo: $(VENV)/.package
-	@$(ON_PATH) bash recipes/demo_digits.sh $(ARGS)
-
+	@PATH="$(CURDIR)/$(BIN):$$PATH" bash recipes/demo_digits.sh $(ARGS)
 test: test-environment
 	@$(PYTEST) $(ARGS)
-
 test-fast: test-environment
 	@$(PYTEST) -m "not slow" $(ARGS)
-
 stress: test-environment
 	@GLUON_TRICKS_STRESS=$(ROUNDS) $(PYTEST) -m stress -o timeout=0 $(ARGS)
-
 lint: $(VENV)/.extras
-	@$(BIN)/ruff check --output-format concise .
+	@bash tools/lint.sh $(VENV)
+docs: $(VENV)/.docs
+	@bash tools/build_docs.sh $(VENV) site
 
 environment: $(VENV)/.package
-
 test-environment: $(VENV)/.python compiler $(VENV)/.horovod
 
 # Runs every time, and changes its file only if it makes an environment.
 $(VENV)/.python: FORCE
 	@bash tools/make_environment.sh $(VENV) "$(PYTHON)"
-
 $(VENV)/.package: $(VENV)/.python setup.cfg pyproject.toml
 	@echo "Installing MXNet, GluonCV and the package (about 900 MB, 1 to 3 minutes) ..." >&2
-	@bash tools/install_package.sh $(VENV) cpu,data
-	@touch $@
-
+	@bash tools/install_package.sh $(VENV) cpu,data && touch $@
 $(VENV)/.extras: $(VENV)/.package
 	@echo "Installing what the tests need (ONNX Runtime, pytest and others, about a minute) ..." >&2
-	@bash tools/install_package.sh $(VENV) cpu,data,onnx,tensorboard,horovod,test
-	@touch $@
-
+	@bash tools/install_package.sh $(VENV) cpu,data,onnx,tensorboard,horovod,test && touch $@
+$(VENV)/.docs: $(VENV)/.package
+	@echo "Installing what the documentation's site needs (Sphinx and others, half a minute) ..." >&2
+	@bash tools/install_package.sh $(VENV) cpu,data,docs && touch $@
 compiler: $(VENV)/.python
 	@bash tools/check_compiler.sh $(VENV) "$(WHEELS)"
-
 $(VENV)/.horovod: $(VENV)/.extras
-	@bash tools/build_horovod.sh $(VENV) "$(WHEELS)"
-	@touch $@
+	@bash tools/build_horovod.sh $(VENV) "$(WHEELS)" && touch $@
 
 clean:
 	@if [ -e $(VENV)/.made-by-make ]; then rm -rf $(VENV); fi
-	@rm -rf build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
-	@find gluon_tricks tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	@rm -rf build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@find gluon_tricks tests docs -name __pycache__ -type d -prune -exec rm -rf {} +

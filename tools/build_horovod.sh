@@ -8,7 +8,7 @@
 set -euo pipefail
 # shellcheck source=tools/common.sh
 source "$(dirname "$0")/common.sh"
-venv=$1 wheels=$(wheels_of_horovod "$2")
+venv=${1:?is missing: VENV} wheels=$(wheels_of_horovod "${2:?is missing: WHEELS}")
 
 # Believed only after an import.
 install_wheel() {

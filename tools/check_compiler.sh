@@ -7,7 +7,7 @@
 set -euo pipefail
 # shellcheck source=tools/common.sh
 source "$(dirname "$0")/common.sh"
-venv=$1 wheels=$2
+venv=${1:?is missing: VENV} wheels=${2:?is missing: WHEELS}
 
 if [ -e "$venv/.horovod" ] || has_wheel "$venv" "$wheels"; then
     exit 0

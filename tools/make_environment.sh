@@ -9,7 +9,7 @@
 set -euo pipefail
 # shellcheck source=tools/common.sh
 source "$(dirname "$0")/common.sh"
-venv=$1 named=${2:-}
+venv=${1:?is missing: VENV} named=${2:-}
 candidates=(python3.11 python3.10 python3.9 python3.8 python3 python)
 
 # The version of an interpreter, or nothing where it does not run: a name on the PATH may be a shim of a version
