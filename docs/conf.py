@@ -18,6 +18,7 @@ myst_heading_anchors = 4
 autoapi_dirs = [str(ROOT / "gluon_tricks")]
 autoapi_generate_api_docs = False  # but for what docs/api.rst names
 autodoc_default_options = {"members": True, "member-order": "bysource"}
+add_module_names = toc_object_entries = False  # the headings name the modules
 suppress_warnings = ["autoapi.python_import_resolution"]
 
 html_theme = "furo"
