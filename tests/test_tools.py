@@ -11,7 +11,9 @@ import pytest
 import gluon_tricks
 
 ROOT = Path(__file__).resolve().parents[1]
-SCRIPTS = sorted([*ROOT.glob("tools/*.sh"), *ROOT.glob("recipes/*.sh"), ROOT / ".ci" / "run"])
+COMMON = ROOT / "tools" / "common.sh"  # the others of tools/ source it
+TOOLS = sorted(set(ROOT.glob("tools/*.sh")) - {COMMON})
+SCRIPTS = [COMMON, *TOOLS, *sorted(ROOT.glob("recipes/*.sh")), ROOT / ".ci" / "run"]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("recipes/*.md")])
 
 
@@ -22,27 +24,28 @@ def name_of(path):
 def test_the_makefile_is_short_and_leaves_the_work_to_scripts():
     lines = (ROOT / "Makefile").read_text().splitlines()
     assert len(lines) <= 85 and max(map(len, lines)) <= 130
-    named = set(re.findall(r"tools/\w+\.sh", "\n".join(lines)))
-    assert named == {name_of(path) for path in ROOT.glob("tools/*.sh")} - {"tools/common.sh"}
+    assert set(re.findall(r"tools/\w+\.sh", "\n".join(lines))) == set(map(name_of, TOOLS))
 
 
 @pytest.mark.skipif(not shutil.which("shellcheck"), reason="shellcheck is not installed")
 def test_shellcheck_finds_nothing_in_the_scripts():
-    found = subprocess.run(["shellcheck", "-x", *map(str, SCRIPTS)], cwd=str(ROOT), stdout=subprocess.PIPE)
+    found = subprocess.run(
+        ["shellcheck", "-x", *map(str, SCRIPTS)], cwd=str(ROOT), stdout=subprocess.PIPE
+    )
     assert found.returncode == 0, found.stdout.decode()
 
 
-@pytest.mark.parametrize("script", sorted(ROOT.glob("tools/*.sh")), ids=name_of)
+@pytest.mark.parametrize("script", TOOLS, ids=name_of)
 def test_a_script_says_how_it_is_called_and_stops_at_a_failure(script):
-    if script.name == "common.sh":
-        return  # it is sourced
     text = script.read_text()
     assert os.access(str(script), os.X_OK) and text.startswith("#!/usr/bin/env bash\n")
     usage = re.search(rf"^#     {name_of(script)} (VENV\b.*)$", text, re.M).group(1)
     assert re.search(r"^set -E?euo pipefail\b", text, re.M)
     *given, last = usage.split(" [")[0].split()
-    called = subprocess.run([str(script), *(["/nowhere"] * len(given))], stderr=subprocess.PIPE, timeout=60)
-    assert called.returncode and f"is missing: {last.split(',')[0]}" in called.stderr.decode()
+    called = subprocess.run(
+        [str(script), *(["/nowhere"] * len(given))], stderr=subprocess.PIPE, timeout=60
+    )
+    assert called.returncode and f"is missing: {last}" in called.stderr.decode()
 
 
 def test_the_citation_is_of_this_version():
@@ -62,11 +65,12 @@ def without_code(text):
 
 def anchors(path):
     """What can follow # in a link to the page, as GitHub makes it from the headings."""
-    found = []
+    slugs, found = [], []
     for heading in re.findall(r"^#+ (.*?)\s*$", without_code(path.read_text()), re.M):
         text = re.sub(r"\[(.*?)\]\(.*?\)", r"\1", heading).lower()
         slug = re.sub(r"[^\w\- ]", "", text).replace(" ", "-")
-        found.append(slug + (f"-{found.count(slug)}" if slug in found else ""))
+        found.append(f"{slug}-{slugs.count(slug)}" if slug in slugs else slug)
+        slugs.append(slug)
     return found
 
 
@@ -91,9 +95,17 @@ def test_every_link_leads_somewhere(page):
 
 def test_a_broken_link_is_found(tmp_path):
     page, other = tmp_path / "page.md", tmp_path / "other.md"
-    other.write_text("# A `title`: of two (parts)\n\n```\n# none\n```\n\n## Again\n\n## Again\n")
-    right = ["other.md", "other.md#a-title-of-two-parts", "other.md#again-1", "https://x.y/z", "#here"]
-    wrong = ["missing.md", "other.md#none", "other.md#again-2", "#there", "."]
+    other.write_text(
+        "# A `title`: of two (parts)\n\n```\n# none\n```\n\n## Again\n" + 2 * "\n## Again\n"
+    )
+    right = [
+        "other.md",
+        "other.md#a-title-of-two-parts",
+        "other.md#again-2",
+        "https://x.y/z",
+        "#here",
+    ]
+    wrong = ["missing.md", "other.md#none", "other.md#again-3", "#there", "."]
     page.write_text("# Here\n" + "\n".join(f"[text]({target})" for target in right + wrong))
     assert broken_links(page) == wrong
 
