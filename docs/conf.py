@@ -32,7 +32,9 @@ def add_contents(app, name, source):
     if name == root_doc:
         index = (ROOT / "docs" / "README.md").read_text()
         pages = ["README.md"] + re.findall(r"^- \[.*?\]\((.*?)\)", index, re.M)
-        source[0] += "\n".join(["\n```{toctree}\n:hidden:", *(f"/docs/{page}" for page in pages), "```\n"])
+        source[0] += "\n".join(
+            ["\n```{toctree}\n:hidden:", *(f"/docs/{page}" for page in pages), "```\n"]
+        )
 
 
 def skip_member(app, what, name, member, skip, options):

@@ -10,6 +10,7 @@ source "$(dirname "$0")/common.sh"
 bin=${1:?is missing: VENV}/bin status=0
 
 "$bin/ruff" check --quiet --output-format concise . || status=1
+"$bin/ruff" format --quiet --check --output-format concise . || status=1
 "$bin/mypy" --no-error-summary || status=1
 if command -v shellcheck > /dev/null; then
     shellcheck -x tools/*.sh recipes/*.sh .ci/run || status=1
