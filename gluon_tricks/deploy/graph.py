@@ -13,6 +13,8 @@ import mxnet as mx
 import numpy as np
 
 from ..errors import UserError
+from ..models.parameters import check_finite
+from ..models.parameters import read as read_parameters
 
 INPUT = "data"
 
@@ -106,15 +108,9 @@ def load(symbol_path, params_path):
 
 
 def load_arrays(path):
-    """The NDArrays of an MXNet parameter file, by name; UserError where it is none."""
-    try:
-        arrays = mx.nd.load(path)
-    except (mx.MXNetError, OSError, ValueError) as error:
-        raise UserError(
-            "{}: no MXNet parameter file, or damaged: {}".format(path, _last_line(error))
-        ) from None
-    if not isinstance(arrays, dict) or not arrays:
-        raise UserError("{}: holds no named parameters".format(path))
+    """The NDArrays of an MXNet parameter file, by name, all finite; UserError if it is none."""
+    arrays = read_parameters(path)
+    check_finite(arrays, path)
     return arrays
 
 

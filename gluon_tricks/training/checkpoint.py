@@ -22,6 +22,7 @@ import numpy as np
 
 from ..errors import UserError
 from ..files import sha256, sync_folder
+from ..models.parameters import read_arrays
 
 FORMAT = 3
 _NAME = re.compile(r"step-(\d+)$")
@@ -124,8 +125,7 @@ def load(path, state, net, trainer, devices, first=0, of=0):
     ``first`` is the number of ``devices[0]`` among the ``of`` devices of all workers (0: there is one worker).
     """
     net.load_parameters(os.path.join(path, "net.params"), ctx=devices)
-    arrays = mx.nd.load(os.path.join(path, "optimizer.states"))
-    arrays = arrays if isinstance(arrays, dict) else {}  # an empty file loads as a list
+    arrays = read_arrays(os.path.join(path, "optimizer.states"))
     # The trainer's first step would give every device the first one's arrays: let it do so before they get their own.
     if not trainer._kv_initialized:
         trainer._init_kvstore()
