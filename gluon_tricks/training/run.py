@@ -94,7 +94,7 @@ class Run:
         self.stochastic = network.is_stochastic(self.net)
         self.trained = [p for p in self.net.collect_params().values() if p.grad_req != "null"]
         self.complexity = complexity.count(self.net, config.input_size)
-        self.objective = Objective(config, self.steps_per_epoch, network.teacher(config, devices))
+        self.objective = Objective(config, self.steps_per_epoch, network.teacher(config, devices, self.journal.say))
         settings = dict(learning_rate=self.schedule(0), momentum=config.momentum, wd=config.wd)
         self.trainer = self.cluster.trainer(
             self.net, config.optimizer, dict(settings, multi_precision=config.dtype == "float16")
@@ -105,6 +105,7 @@ class Run:
         self.interval, self.epoch = Tally(), Tally()  # since the log's last line, since the epoch's begin
         self.best = self.validated = None
         self._started = time.time()  # moved back by the seconds of earlier sessions of the same run
+        self.about = folder.about(self)
         folder.agree(self)
         self.cluster.broadcast(self.net, self.trainer)  # before a checkpoint gives each its own statistics
         self._check_resume(resumed)
