@@ -14,7 +14,7 @@ import numpy as np
 
 from ..errors import UserError
 from ..models.parameters import check_finite
-from ..models.parameters import read as read_parameters
+from ..models.parameters import read as load_arrays
 
 INPUT = "data"
 
@@ -90,6 +90,7 @@ def save(graph, symbol_path, params_path):
 def load(symbol_path, params_path):
     """The :class:`Graph` of such files; UserError names one that is missing, damaged, or not the other's."""
     params = load_arrays(params_path)
+    check_finite(params, params_path)
     try:
         symbol = mx.sym.load(symbol_path)
     except (mx.MXNetError, OSError, UnicodeDecodeError) as error:
@@ -105,13 +106,6 @@ def load(symbol_path, params_path):
             )
         )
     return Graph(symbol, params)
-
-
-def load_arrays(path):
-    """The NDArrays of an MXNet parameter file, by name, all finite; UserError if it is none."""
-    arrays = read_parameters(path)
-    check_finite(arrays, path)
-    return arrays
 
 
 def _last_line(error):

@@ -51,7 +51,14 @@ def run_folder(params, tmp_path_factory):
         )
     (folder / "best").symlink_to("checkpoints/step-00000003")
     (folder / "config.json").write_text(
-        json.dumps(dict(version="0", flags=json.loads(flags.to_json(config))))
+        json.dumps(
+            dict(
+                version="0",
+                flags=json.loads(flags.to_json(config)),
+                layout=dict(began_with=8),
+                data=dict(train=None, validation=None),
+            )
+        )
     )
     return str(folder)
 
