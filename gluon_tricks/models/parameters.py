@@ -7,6 +7,7 @@ A file holds arrays under names. ``save_parameters`` writes the path to a parame
 import os
 
 import mxnet as mx
+import numpy as np
 
 from ..errors import UserError
 from .resnet import NAMES, resnet
@@ -46,6 +47,16 @@ def read(path):
     if not isinstance(arrays, dict) or not arrays:
         raise ParameterError("{} holds no named parameters".format(path))
     return arrays
+
+
+def check_finite(arrays, source):
+    """Raise ParameterError naming the first array of the dict that holds a NaN or an infinity.
+
+    Outputs do not show them all: MXNet's relu makes 0 of a NaN.
+    """
+    for name, array in arrays.items():
+        if not np.isfinite(array.asnumpy()).all():
+            raise ParameterError(f"{source}: {name} holds values that are not finite (NaN or infinity)")
 
 
 def assign(net, arrays, source, new_head=False, ctx=None):
