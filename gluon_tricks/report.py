@@ -1,9 +1,11 @@
 """``gluon-tricks report``: runs as a page: flags in the paper's words, curves, figures beside the paper's."""
 
 import os
+import sys
 
 from .reporting import page, tables
 from .reporting.runs import find, groups_of
+from .text import printable
 
 
 def add_arguments(parser):
@@ -26,6 +28,9 @@ def add_arguments(parser):
 def main(args):
     """Write the report and print its table and the page's path."""
     runs = find(args.runs)
+    for run in runs:
+        for text in run.damage:
+            print(f"{run.name}: {text}", file=sys.stderr)
     folder = args.output or (os.path.join(args.runs[0], "report") if len(args.runs) == 1 else "report")
     path = os.path.abspath(page.write(runs, folder))
     if not args.open:
@@ -35,5 +40,5 @@ def main(args):
             print(tables.markdown(*tables.results(groups)))
             if own[0].on_imagenet:
                 print(tables.markdown(*tables.beside_paper(groups)))
-    print(path if args.open else "report: " + path)
+    print(printable(path) if args.open else "report: " + printable(path))
     return 0
