@@ -25,12 +25,16 @@ def add_arguments(parser):
     parser.add_argument("--open", action="store_true", help="print nothing but the path of the page")
 
 
+def _warn(text):
+    print(text, file=sys.stderr)
+
+
 def main(args):
     """Write the report and print its table and the page's path."""
-    runs = find(args.runs)
+    runs = find(args.runs, say=_warn)
     for run in runs:
         for text in run.damage:
-            print(f"{run.name}: {text}", file=sys.stderr)
+            _warn(f"{run.name}: {text}")
     folder = args.output or (os.path.join(args.runs[0], "report") if len(args.runs) == 1 else "report")
     path = os.path.abspath(page.write(runs, folder))
     if not args.open:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from .. import paper
 from ..config import FLAGS, ConfigError, from_dict
 from ..errors import UserError
+from ..files import sha256_of
 from ..text import printable
 
 # What `report` compares: the last validation, as the networks would be used, not the luckiest one.
@@ -141,11 +142,11 @@ def groups_of(runs):
     return list(groups.values())
 
 
-def find(paths):
+def find(paths, say=print):
     """The runs in ``paths``, each a run's folder or a folder of such folders, in that order, none twice.
 
-    The runs in a folder come in the order in which they were started. Raises :class:`UserError` for a path
-    without runs.
+    The runs in a folder come in the order in which they were started. One whose ``config.json`` is damaged is named through
+    ``say`` and left out. Raises :class:`UserError` for a path without runs, and if no run is left.
     """
     folders = []
     for path in paths:
@@ -156,7 +157,17 @@ def find(paths):
         folders += [os.path.realpath(folder) for folder in found]
     folders = list(dict.fromkeys(folders))
     parent = os.path.commonpath([os.path.dirname(folder) for folder in folders])
-    return [read(folder, os.path.relpath(folder, parent)) for folder in folders]
+    runs, damaged = [], []
+    for folder in folders:
+        try:
+            runs.append(read(folder, os.path.relpath(folder, parent)))
+        except UserError as error:
+            damaged.append(error)
+    if not runs:
+        raise damaged[0]
+    for error in damaged:
+        say(f"{error}; this run is left out")
+    return runs
 
 
 def _runs_in(path):
@@ -199,7 +210,8 @@ def read(path, name=None):
 
 def _flags(path, config):
     flags = config.get("flags")
-    if not isinstance(flags, dict):
+    changed = "sha256" in config and config["sha256"] != sha256_of({k: v for k, v in config.items() if k != "sha256"})
+    if changed or not isinstance(flags, dict):
         raise UserError(f"{printable(path)}/config.json is damaged, or not of a run")
     # A run of another version may have other flags, or lack one: it then had the default's behaviour.
     try:

@@ -24,7 +24,8 @@ import mxnet as mx
 import numpy as np
 
 from ..errors import UserError
-from ..files import sha256, sync_folder
+from ..files import sha256, sha256_of, sync_folder
+from ..models.parameters import read_arrays
 from ..text import printable
 
 FORMAT = 4
@@ -118,8 +119,7 @@ def _write_state(folder, state):
 def seal(state):
     """The state with the checksum of all that stands in it, the files' own checksums included."""
     bare = {name: value for name, value in state.items() if name != "checksum"}
-    text = json.dumps(bare, sort_keys=True, separators=(",", ":"))
-    return dict(bare, checksum=hashlib.sha256(text.encode()).hexdigest())
+    return dict(bare, checksum=sha256_of(bare))
 
 
 def parameters_of(net):
@@ -349,8 +349,7 @@ def load(path, state, net, trainer, devices, first=0, of=0):
     except (AssertionError, ValueError, mx.MXNetError) as error:
         reason = str(error).strip().splitlines()[0]
         raise CheckpointError(f"{printable(path)}: net.params does not fit the network: {reason}") from None
-    arrays = mx.nd.load(os.path.join(path, "optimizer.states"))
-    arrays = arrays if isinstance(arrays, dict) else {}  # an empty file loads as a list
+    arrays = read_arrays(os.path.join(path, "optimizer.states"))
     # The trainer's first step would give every device the first one's arrays: let it do so before they get their own.
     if not trainer._kv_initialized:
         trainer._init_kvstore()

@@ -11,16 +11,19 @@ import sys
 from .. import __version__
 from .. import config as flags
 from ..config import ConfigError
-from ..data.records import RecordFile
+from ..data.recordio import RecordError
+from ..data.records import RecordFile, spread
+from ..deploy.manifest import LABELS
 from ..errors import UserError
-from ..files import write_json
+from ..files import sha256, write_json, write_text
 from ..locking import Lock
 from ..text import printable
-from . import checkpoint
+from . import checkpoint, network, run_folder
 from .cluster import gather_json
 
 LOGS = ("log.jsonl", "timing.jsonl", "train.log")
-
+SPLITS = {"train": "rec_train", "validation": "rec_val"}
+PARAMETER_FLAGS = ("teacher", "use_params")  # flags that name a parameter file
 
 # What may differ between the workers of a run: where things are on a host, and what the host has.
 OWN = (
@@ -109,7 +112,7 @@ def _prepare(config):
         return None
     if config.resume != "auto":
         source = config.resume.rstrip("/")
-        if _holds_run(path) and not is_same(run_of(source), path):
+        if _holds_run(path) and not is_same(run_of(source).path, path):
             raise UserError(
                 f"--save-dir {printable(path)} holds another run than --resume {printable(source)}: name another folder"
             )
@@ -151,43 +154,115 @@ def _has_saved(path):
     return False
 
 
+def about(run):
+    """What ``config.json`` says of a run, as a dict: version, flags, layout, and what its data and parameters are made of."""
+    config, layout = run.config, run.layout
+    return dict(
+        version=__version__,
+        flags=json.loads(flags.to_json(config)),
+        layout=dict(
+            global_batch=layout.global_batch, batch_size=layout.batch_size, parts=layout.parts, devices=layout.devices,
+            workers=layout.workers, began_with=run.began_with or layout.global_batch,
+            steps_per_epoch=run.steps_per_epoch, total_steps=run.total_steps,
+        ),
+        data={split: _fingerprint(config, field) for split, field in SPLITS.items()},
+        parameters={name: _parameters_digest(config, name) for name in PARAMETER_FLAGS},
+    )  # fmt: skip
+
+
+def _fingerprint(config, field):
+    """What tells a file from another one of that name; None for synthetic images."""
+    path = getattr(config, field)
+    return None if config.synthetic or not path else run_folder.fingerprint(path, getattr(config, field + "_idx"))
+
+
+def _parameters_digest(config, name):
+    """The SHA-256 of the parameter file that a flag names; None if there is none, or GluonCV's."""
+    path = getattr(config, name) and (network.teacher_source(config).path if name == "teacher" else getattr(config, name))
+    return sha256(path) if path else None
+
+
 def agree(run):
-    """Raise :class:`ConfigError` on every worker where one has other flags, other data or another version than rank 0."""
-    mine = dict(_config_of(run), host=platform.node())
-    first, *others = gather_json(run.cluster, mine)
-    differences = []
+    """Raise :class:`ConfigError` on every worker if one has other flags, other data or another version than rank 0."""
+    first, *others = gather_json(run.cluster, dict(run.about, host=platform.node()))
+    differing = []
     for rank, other in enumerate(others, 1):
-        fields = [name for name in flags.FLAGS if name not in OWN]
-        found = (
-            ["gluon_tricks {} -> {}".format(first["version"], other["version"])]
-            if first["version"] != other["version"]
-            else []
-        )
-        if not found:
-            found = flags.differences(
-                flags.from_dict(first["flags"]), flags.from_dict(other["flags"]), fields
-            )
-            found += [
-                "{}: {} -> {}".format(name, first[name], other[name])
-                for name in ("layout", "data")
-                if first[name] != other[name]
-            ]
+        found = _differences_of_workers(first, other)
         if found:
-            differences.append("worker {} on {}: {}".format(rank, other["host"], "; ".join(found)))
-    if differences:
+            differing.append("worker {} on {}: {}".format(rank, other["host"], "; ".join(found)))
+    if differing:
         raise ConfigError(
             "the workers are not of one run. Beside worker 0 on {}, {}".format(
-                first["host"], "; ".join(differences)
+                first["host"], "; ".join(differing)
             )
         )
+
+
+def _differences_of_workers(first, other):
+    if first["version"] != other["version"]:
+        return ["gluon_tricks {} -> {}".format(first["version"], other["version"])]
+    fields = [name for name in flags.FLAGS if name not in OWN]
+    found = _differences_of_flags(flags.from_dict(first["flags"]), flags.from_dict(other["flags"]), first, other, fields)
+    if first["layout"] != other["layout"]:
+        found.append("layout: {} -> {}".format(first["layout"], other["layout"]))
+    return found + _differences_of_data(first["data"], other["data"])
+
+
+def _differences_of_flags(old, new, about_old, about_new, fields):
+    """Differences of two Configs in ``fields``; of parameter files the contents count, where known, and not the paths."""
+    before, now = about_old["parameters"], about_new["parameters"]
+    known = [name for name in fields if name in PARAMETER_FLAGS and before.get(name) and now.get(name)]
+    return flags.differences(old, new, [name for name in fields if name not in known]) + [
+        "{}: its parameters are others (SHA-256 {} -> {})".format(flags.spelling(name), before[name][:12], now[name][:12])
+        for name in known
+        if before[name] != now[name]
+    ]
+
+
+def _differences_of_data(old, new):
+    return [
+        "the data of {}: {}".format(split, found)
+        for split, found in ((split, run_folder.differences(old[split], new[split])) for split in SPLITS)
+        if found
+    ]
 
 
 def write(run):
-    """Write ``config.json`` and ``environment.json``."""
+    """Write ``config.json``, ``environment.json``, and the names of the classes, if the data have them."""
     if run.cluster.rank == 0:
         folder = run.config.save_dir
-        write_json(os.path.join(folder, "config.json"), _config_of(run))
+        run_folder.write(folder, run.about, run.config)
         write_json(os.path.join(folder, "environment.json"), environment())
+        _keep_labels(run)
+
+
+def _keep_labels(run):
+    """Keep the names of the classes with the run, and say so if the data have another number of classes than the network."""
+    config = run.config
+    found = [os.path.join(os.path.dirname(path), LABELS) for path in (config.rec_train, config.rec_val) if path]
+    labels = next(filter(os.path.isfile, found), None)
+    if config.synthetic:
+        return
+    if labels is None:
+        count, source = _classes_seen(config), f"the labels in {config.rec_train} seem to be of"
+    else:
+        with open(labels, encoding="utf-8", errors="surrogateescape") as file:
+            names = file.readlines()
+        count, source = len(names), f"{labels} names"
+        if count == config.classes:
+            write_text(os.path.join(config.save_dir, LABELS), "".join(names))
+    if count not in (None, config.classes):
+        run.journal.say(f"--classes is {config.classes}, but {printable(source)} {count} classes: is this meant?")
+
+
+def _classes_seen(config):
+    """The number of classes by the labels of some records, if they leave no doubt that it is below ``--classes``; or None."""
+    with RecordFile(config.rec_train, config.rec_train_idx or None) as records:
+        labels = []
+        for position in spread(len(records)):
+            with contextlib.suppress(RecordError, TypeError, ValueError, OverflowError):  # broken, several labels, no number
+                labels.append(int(records.read_label(position)))
+    return max(labels) + 1 if len(labels) >= 20 and 2 * (max(labels) + 1) <= config.classes else None
 
 
 def write_again(run):
@@ -207,34 +282,30 @@ def began_with(config, cluster, resumed_from=None):
     found = None
     if cluster.rank == 0:
         if resumed_from:
-            found = _read(run_of(resumed_from))["layout"]["began_with"]
-        elif config.elastic != "none" and os.path.exists(os.path.join(config.save_dir, "config.json")):
-            old = _read(config.save_dir)
-            if not flags.differences(flags.from_dict(old["flags"]), config):
-                found = old["layout"]["began_with"]
+            found = run_of(resumed_from).layout["began_with"]
+        elif config.elastic != "none" and os.path.exists(os.path.join(config.save_dir, run_folder.CONFIG)):
+            old = run_folder.RunFolder(config.save_dir)
+            if not flags.differences(old.config, run_folder.absolute(config)):
+                found = old.layout["began_with"]
     return gather_json(cluster, found)[0]
 
 
 def compare(run):
     """Raise :class:`ConfigError` where ``run`` is not the run whose folder it resumes, naming the differences."""
-    old, new = _read(run_of(run.resumed_from)), json.loads(json.dumps(_config_of(run)))
-    differences = flags.differences(flags.from_dict(old["flags"]), run.config)
-    before, now = old["layout"]["began_with"], new["layout"]["global_batch"]
+    old, new = run_of(run.resumed_from), run.about
+    fields = [name for name, field in flags.FLAGS.items() if not field.metadata["free"]]
+    differing = _differences_of_flags(
+        old.config, run_folder.absolute(run.config), dict(parameters=old.parameters), new, fields
+    )
+    before, now = old.layout["began_with"], new["layout"]["global_batch"]
     if before != now and run.config.elastic != "scale-lr":
-        differences.append("the global batch: {} -> {} (or say --elastic)".format(before, now))
-    if old["data"] != new["data"]:
-        differences.append("the data: {} -> {}".format(old["data"], new["data"]))
-    if differences:
+        differing.append("the global batch: {} -> {} (or say --elastic)".format(before, now))
+    differing += _differences_of_data(old.data, new["data"])
+    if differing:
         raise ConfigError(
             "--resume: these would make it another run: {}. Leave them as they were, or start a new run in another "
-            "--save-dir".format("; ".join(differences))
+            "--save-dir".format("; ".join(differing))
         )
-
-
-def run_of(checkpoint_folder):
-    """The folder of the run that a checkpoint belongs to: RUN/checkpoints/step-N, or RUN/best, a folder if it was copied."""
-    above = os.path.dirname(os.path.realpath(checkpoint_folder))
-    return above if os.path.exists(os.path.join(above, "config.json")) else os.path.dirname(above)
 
 
 def is_same(one, other):
@@ -244,42 +315,12 @@ def is_same(one, other):
     return False
 
 
-def _read(run_folder):
-    """The ``config.json`` of a run."""
-    path = os.path.join(run_folder, "config.json")
-    try:
-        with open(path) as file:
-            found = json.load(file)
-        found["data"], found["flags"].items(), found["layout"]["began_with"]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError("{} cannot be read: {}: {}".format(path, type(error).__name__, error)) from None
+def run_of(checkpoint_folder):
+    """The run that a checkpoint belongs to."""
+    found = run_folder.run_of(os.path.realpath(checkpoint_folder))
+    if found is None:
+        raise UserError(f"{checkpoint_folder} is in no run's folder: there is no config.json above it")
     return found
-
-
-def _config_of(run):
-    layout = run.layout
-    return dict(
-        version=__version__,
-        flags=json.loads(flags.to_json(run.config)),
-        layout=dict(
-            global_batch=layout.global_batch, batch_size=layout.batch_size, parts=layout.parts, devices=layout.devices,
-            workers=layout.workers, began_with=run.began_with or layout.global_batch,
-            steps_per_epoch=run.steps_per_epoch, total_steps=run.total_steps,
-        ),
-        data=dict(train=_fingerprint(run.config, "rec_train"), validation=_fingerprint(run.config, "rec_val")),
-    )  # fmt: skip
-
-
-def _fingerprint(config, name):
-    """What tells a file from another one of that name; None for synthetic images."""
-    path = getattr(config, name)
-    if config.synthetic or not path:
-        return None
-    records = RecordFile(path, getattr(config, name + "_idx"))
-    try:
-        return records.fingerprint()
-    finally:
-        records.close()
 
 
 def environment():

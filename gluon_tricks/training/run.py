@@ -98,7 +98,7 @@ class Run:
         self.stochastic = network.is_stochastic(self.net)
         self.trained = [p for p in self.net.collect_params().values() if p.grad_req != "null"]
         self.complexity = complexity.count(self.net, config.input_size)
-        self.objective = Objective(config, self.steps_per_epoch, network.teacher(config, devices))
+        self.objective = Objective(config, self.steps_per_epoch, network.teacher(config, devices, self.journal.say))
         settings = dict(learning_rate=self.schedule(0), momentum=config.momentum, wd=config.wd)
         self.trainer = self.cluster.trainer(
             self.net, config.optimizer, dict(settings, multi_precision=config.dtype == "float16")
@@ -110,6 +110,7 @@ class Run:
         self.best = self.validated = None
         self.awaits_validation = False  # whether the epoch that has just ended is still to be validated
         self._started = time.time()  # moved back by the seconds of earlier sessions of the same run
+        self.about = folder.about(self)
         folder.agree(self)
         self.cluster.broadcast(self.net, self.trainer)  # before a checkpoint gives each its own statistics
         self._check_resume(resumed)
@@ -356,7 +357,7 @@ class Run:
             self.save()
         if first and renumbered:
             checkpoint.set_aside(config.save_dir, self.step)
-        if first and self.best and not checkpoint.find_best(config.save_dir, self.best, folder.run_of(path)):
+        if first and self.best and not checkpoint.find_best(config.save_dir, self.best, folder.run_of(path).path):
             self.journal.say(f"the checkpoint of the best validation (step {self.best['step']}) is not there any more")
 
     def _say_what_it_is(self):
