@@ -16,6 +16,7 @@ from ..data.records import RecordFile, spread
 from ..deploy.manifest import LABELS
 from ..errors import UserError
 from ..files import sha256, write_json, write_text
+from ..locking import Lock
 from ..text import printable
 from . import checkpoint, network, run_folder
 from .cluster import gather_json
@@ -39,23 +40,30 @@ OWN = (
 )
 
 
+@contextlib.contextmanager
+def locked(config, cluster):
+    """Within, no other run can have the folder: rank 0 holds its lock. UserError on all workers if another run has it."""
+    lock = _by_rank_0(cluster, lambda: _lock(config.save_dir))
+    try:
+        yield
+    finally:
+        if lock is not None:
+            lock.release()
+
+
+def _lock(path):
+    _make(path)
+    return Lock(os.path.join(path, ".lock"), f"--save-dir {printable(path)}")
+
+
 def prepare(config, cluster):
     """Make or check the folder; the checkpoint to resume from as (folder, state), or None for a fresh start.
 
     Rank 0 decides for all workers. Raises :class:`UserError` on all of them where the folder cannot be written, holds
     another run, or holds no such checkpoint.
     """
-    found = error = None
-    if cluster.rank == 0:
-        try:
-            found = _prepare(config)
-        except UserError as raised:
-            if cluster.world_size == 1:
-                raise
-            error = str(raised)
-    path, error = gather_json(cluster, (found and found[0], error))[0]
-    if error:
-        raise UserError(error)
+    found = _by_rank_0(cluster, lambda: _prepare(config))
+    path = gather_json(cluster, found and found[0])[0]
     if path and cluster.rank:
         if not os.path.isdir(path):
             raise UserError(
@@ -67,8 +75,23 @@ def prepare(config, cluster):
     return found
 
 
-def _prepare(config):
-    path = config.save_dir
+def _by_rank_0(cluster, act):
+    """What ``act()`` gives on rank 0, and None on the others; a UserError of rank 0 is raised on all workers."""
+    found = error = None
+    if cluster.rank == 0:
+        try:
+            found = act()
+        except UserError as raised:
+            if cluster.world_size == 1:
+                raise
+            error = str(raised)
+    error = gather_json(cluster, error)[0]
+    if error:
+        raise UserError(error)
+    return found
+
+
+def _make(path):
     try:
         os.makedirs(os.path.join(path, "checkpoints"), exist_ok=True)
         probe = os.path.join(path, ".writable")
@@ -76,23 +99,59 @@ def _prepare(config):
             file.write("1")
         os.remove(probe)
     except OSError as error:
-        raise UserError("--save-dir {} cannot be written: {}".format(path, error.strerror)) from None
+        raise UserError(f"--save-dir {printable(path)} cannot be written: {error.strerror}") from None
 
-    if config.resume and config.resume != "auto":
-        return config.resume.rstrip("/"), checkpoint.read_state(config.resume)
-    if config.resume == "auto":
-        found = checkpoint.latest(path)
-        if found is not None:
-            return found
-        for name in LOGS:  # of a run that was killed before its first checkpoint
-            if os.path.exists(os.path.join(path, name)):
-                os.remove(os.path.join(path, name))
+
+def _prepare(config):
+    path = config.save_dir
+    _make(path)
+    checkpoint.remove_half_written(path)
+    if not config.resume:
+        if _holds_run(path):
+            raise UserError(f"--save-dir {printable(path)} holds a run: go on with --resume auto, or name another folder")
         return None
-    if os.path.exists(os.path.join(path, "config.json")):
-        raise UserError(
-            "--save-dir {} holds a run: go on with --resume auto, or name another folder".format(path)
-        )
-    return None
+    if config.resume != "auto":
+        source = config.resume.rstrip("/")
+        if _holds_run(path) and not is_same(run_of(source).path, path):
+            raise UserError(
+                f"--save-dir {printable(path)} holds another run than --resume {printable(source)}: name another folder"
+            )
+        return source, checkpoint.read_state(source)
+    damaged = []
+    found = checkpoint.latest(path, damaged.append)
+    for text in damaged if found else ():
+        print(text, flush=True)
+    if found is None and _holds_run(path):
+        _start_over(path, damaged)
+    return found
+
+
+def _holds_run(path):
+    """Whether a run has left something in the folder that would be lost."""
+    files = [os.path.join(path, name) for name in ("config.json", "result.json", *LOGS)]
+    return bool(checkpoint.checkpoints(path)) or any(os.path.exists(file) and os.path.getsize(file) for file in files)
+
+
+def _start_over(path, damaged):
+    """Make room for a run that was killed before its first checkpoint; UserError if there was one, so that nothing is lost."""
+    shown = printable(path)
+    over = "Nothing was changed. To start from the beginning, name another --save-dir, or move this folder away"
+    if damaged:
+        said = "; ".join(text.rsplit("; trying", 1)[0] for text in damaged)
+        raise UserError(f"--resume auto: no checkpoint in {shown} is whole: {said}. {over}")
+    if os.path.exists(os.path.join(path, "result.json")) or _has_saved(path):
+        raise UserError(f"--resume auto: the checkpoints of the run in {shown} are gone. {over}")
+    for name in LOGS:
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(os.path.join(path, name))
+    print(f"--resume auto: the run in {shown} has no checkpoint yet and starts from the beginning", flush=True)
+
+
+def _has_saved(path):
+    """Whether the run has written a checkpoint, as its clock's log has it."""
+    with contextlib.suppress(OSError), open(os.path.join(path, "timing.jsonl"), "rb") as file:
+        return b'"event": "checkpoint"' in file.read()
+    return False
 
 
 def about(run):
@@ -205,6 +264,15 @@ def _classes_seen(config):
     return max(labels) + 1 if len(labels) >= 20 and 2 * (max(labels) + 1) <= config.classes else None
 
 
+def write_again(run):
+    """Write ``config.json`` and ``environment.json`` if something has removed them while the run trained."""
+    names = ("config.json", "environment.json")
+    gone = [name for name in names if not os.path.exists(os.path.join(run.config.save_dir, name))]
+    if run.cluster.rank == 0 and gone:
+        write(run)
+        run.journal.say(f"{' and '.join(gone)} was removed while the run trained; it is written again")
+
+
 def began_with(config, cluster, resumed_from=None):
     """The global batch with which the run began that ``--resume`` goes on with, or None where it begins now.
 
@@ -213,7 +281,7 @@ def began_with(config, cluster, resumed_from=None):
     found = None
     if cluster.rank == 0:
         if resumed_from:
-            found = _resumed(resumed_from).layout["began_with"]
+            found = run_of(resumed_from).layout["began_with"]
         elif config.elastic != "none" and os.path.exists(os.path.join(config.save_dir, run_folder.CONFIG)):
             old = run_folder.RunFolder(config.save_dir)
             if not flags.differences(old.config, run_folder.absolute(config)):
@@ -223,7 +291,7 @@ def began_with(config, cluster, resumed_from=None):
 
 def compare(run):
     """Raise :class:`ConfigError` where ``run`` is not the run whose folder it resumes, naming the differences."""
-    old, new = _resumed(run.resumed_from), run.about
+    old, new = run_of(run.resumed_from), run.about
     fields = [name for name, field in flags.FLAGS.items() if not field.metadata["free"]]
     differing = _differences_of_flags(
         old.config, run_folder.absolute(run.config), dict(parameters=old.parameters), new, fields
@@ -239,7 +307,14 @@ def compare(run):
         )
 
 
-def _resumed(checkpoint_folder):
+def is_same(one, other):
+    """Whether two paths lead to one file or folder."""
+    with contextlib.suppress(OSError):
+        return os.path.samefile(one, other)
+    return False
+
+
+def run_of(checkpoint_folder):
     """The run that a checkpoint belongs to."""
     found = run_folder.run_of(os.path.realpath(checkpoint_folder))
     if found is None:

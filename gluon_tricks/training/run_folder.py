@@ -4,7 +4,6 @@ Teachers, ``evaluate``, ``predict``, ``export`` and a run that is resumed all le
 """
 
 import dataclasses
-import hashlib
 import json
 import os
 
@@ -13,7 +12,7 @@ from .. import models
 from ..data.records import RecordFile
 from ..deploy import manifest as manifests
 from ..errors import UserError
-from ..files import write_json
+from ..files import sha256_of, write_json
 from ..text import printable
 from . import checkpoint
 
@@ -55,8 +54,8 @@ class RunFolder:
         A damaged last one is named through ``say``, and the one before it taken. There is only one best: it is an error if
         that is damaged. A run without validation has no best one and gives its last.
         """
-        best = os.path.join(self.path, "best")
-        if params == "best" and os.path.isdir(best):
+        best = checkpoint.best(self.path)
+        if params == "best" and best:
             return best, checkpoint.read_state(best)
         found = checkpoint.latest(self.path, say)
         if found is None:
@@ -133,8 +132,7 @@ def _check(found):
 
 
 def _digest(contents):
-    rest = {name: value for name, value in contents.items() if name != "sha256"}
-    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
+    return sha256_of({name: value for name, value in contents.items() if name != "sha256"})
 
 
 def run_of(path):
