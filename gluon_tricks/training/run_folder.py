@@ -62,9 +62,9 @@ class RunFolder:
             raise UserError(f"{self.path}: this run has no whole checkpoint yet")
         noted = found[1].get("best")
         if params == "best" and noted and noted["step"] != found[1]["step"]:  # a copy without links
-            for path in checkpoint.checkpoints(self.path):
-                if os.path.basename(path) == f"step-{noted['step']:08d}":
-                    return path, checkpoint.read_state(path)
+            path = checkpoint.path_of(self.path, noted["step"])
+            if os.path.isdir(path):
+                return path, checkpoint.read_state(path)
             say(f"{self.path}: its best checkpoint, of step {noted['step']}, is not there; taking the last, {found[0]}")
         return found
 

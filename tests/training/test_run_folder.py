@@ -13,6 +13,7 @@ from gluon_tricks import config as flags
 from gluon_tricks import evaluate
 from gluon_tricks.data.records import RecordWriter
 from gluon_tricks.errors import UserError
+from gluon_tricks.files import sha256_of
 from gluon_tricks.training import run_folder
 from gluon_tricks.training.run import Run
 from gluon_tricks.training.run_folder import RunFolder, run_of
@@ -64,7 +65,7 @@ def write(folder, contents, sealed=True):
     """Write config.json; an older version's has no checksum."""
     contents = {name: value for name, value in contents.items() if name != "sha256"}
     if sealed:
-        contents["sha256"] = run_folder._digest(contents)
+        contents["sha256"] = sha256_of(contents)
     (folder / "config.json").write_text(json.dumps(contents))
 
 
