@@ -104,8 +104,8 @@ class RunFolder:
         different = differences(self.data["validation"], fingerprint(path, index))
         if different:
             raise UserError(
-                f"{shown} is not the file on which {run} was validated ({printable(different)}): give --rec-val FILE to measure on "
-                "another one"
+                f"{shown} is not the file on which {run} was validated ({printable(different)}): "
+                "give --rec-val FILE to measure on another one"
             )
         return path, index
 
