@@ -10,6 +10,7 @@ authors' forms at once.
 """
 
 import argparse
+import contextlib
 import dataclasses
 import json
 import math
@@ -18,6 +19,7 @@ from dataclasses import dataclass
 
 from . import authors
 from .errors import UserError
+from .text import printable
 
 
 class ConfigError(UserError):
@@ -300,12 +302,16 @@ def resolve(given):
             setattr(config, name + "_idx", (path[:-4] if path.endswith(".rec") else path) + ".idx")
     config.save_dir = config.save_dir or "runs/" + config.model
 
-    _check_ranges(config)
+    check_ranges(config)
     _check_effects(config, given)
     return config
 
 
-def _check_ranges(config):
+def check_ranges(config):
+    """Raise :class:`ConfigError` naming the first flag whose value is out of its range.
+
+    For every command that takes some of the flags: the others have their defaults, which are in range.
+    """
     for name in FLAGS:
         value = getattr(config, name)
         if any(isinstance(part, float) and not math.isfinite(part) for part in (value if isinstance(value, tuple) else (value,))):
@@ -402,11 +408,39 @@ def to_json(config):
 
 
 def from_dict(flags):
-    """The :class:`Config` that :func:`to_json` wrote; flags this version does not have are an error."""
+    """The :class:`Config` that :func:`to_json` wrote, checked; flags that are missing have their defaults.
+
+    Raises :class:`ConfigError` for flags that this version does not have, and values of a wrong type or out of range.
+    """
     unknown = sorted(set(flags) - set(FLAGS))
     if unknown:
-        raise ConfigError("flags of another version of gluon_tricks: {}".format(", ".join(unknown)))
-    return Config(**{name: tuple(value) if isinstance(value, list) else value for name, value in flags.items()})
+        raise ConfigError("flags of another version of gluon_tricks: {}".format(printable(", ".join(unknown))))
+    for name, value in flags.items():
+        if not _has_type_of(FLAGS[name], value):
+            raise ConfigError(f"{spelling(name)} is {printable(repr(value))[:80]}, which it cannot be")
+    config = Config(**{name: tuple(value) if isinstance(value, list) else value for name, value in flags.items()})
+    check_ranges(config)
+    return config
+
+
+def _has_type_of(field, value):
+    """Whether a value from JSON is one that the flag can have; its range is checked elsewhere."""
+    meta, default = field.metadata, field.default
+    if meta["choices"]:
+        return value in meta["choices"]
+    if isinstance(default, tuple):
+        with contextlib.suppress(argparse.ArgumentTypeError):
+            return isinstance(value, list) and meta["type"](",".join(map(repr, value))) is not None
+        return False
+    if field.name == "loss_scale":
+        return value == "dynamic" or _is_number(value, float)
+    if isinstance(default, (bool, str)):
+        return isinstance(value, type(default))
+    return _is_number(value, meta["type"])
+
+
+def _is_number(value, kind):
+    return isinstance(value, (int, float) if kind is float else int) and not isinstance(value, bool)
 
 
 def differences(old, new, fields=None):

@@ -36,11 +36,13 @@ def main(args):
     if args.batch_size < 1:
         raise UserError("--batch-size {}: at least 1 is needed".format(args.batch_size))
     model = classifier.from_arguments(args)
-    record = args.rec_val or (model.config.rec_val if model.config else "")
+    record, index = args.rec_val, args.rec_val_idx
+    if not record and model.run:
+        record, index = model.run.validation_file(index)
     if not record:
         raise UserError("--rec-val FILE.rec is needed: {} names no validation file".format(args.source))
     started = time.time()
-    figures = evaluate(model, record, args.rec_val_idx, args.batch_size, args.num_data_workers)
+    figures = evaluate(model, record, index, args.batch_size, args.num_data_workers)
     seconds = time.time() - started
     print(
         "{} ({}): top-1 {top1:.2f} %, top-5 {top5:.2f} %, loss {loss:.4f} on {images} images of {}; "

@@ -38,6 +38,11 @@ def sync_folder(path):
         os.close(descriptor)
 
 
+def sha256_of(value):
+    """The hexadecimal SHA-256 of a value that JSON can hold, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
 def sha256(path):
     """The hexadecimal SHA-256 of a file."""
     digest = hashlib.sha256()

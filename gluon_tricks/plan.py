@@ -161,11 +161,10 @@ def network_of(config):
 
     from . import models
     from .models import complexity
-    from .training import network
     from .tricks.weight_decay import exempt_biases
 
     net = models.get_model(
-        config.model, classes=config.classes, input_size=config.input_size, **network.options_of(config)
+        config.model, classes=config.classes, input_size=config.input_size, **models.options_of(config)
     )
     cost = complexity.count(net, config.input_size)
     net.infer_shape(mx.nd.zeros((1, 3, config.input_size, config.input_size)))

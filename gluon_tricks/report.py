@@ -1,9 +1,11 @@
 """``gluon-tricks report``: runs as a page: flags in the paper's words, curves, figures beside the paper's."""
 
 import os
+import sys
 
 from .reporting import page, tables
 from .reporting.runs import find, groups_of
+from .text import printable
 
 
 def add_arguments(parser):
@@ -23,9 +25,16 @@ def add_arguments(parser):
     parser.add_argument("--open", action="store_true", help="print nothing but the path of the page")
 
 
+def _warn(text):
+    print(text, file=sys.stderr)
+
+
 def main(args):
     """Write the report and print its table and the page's path."""
-    runs = find(args.runs)
+    runs = find(args.runs, say=_warn)
+    for run in runs:
+        for text in run.damage:
+            _warn(f"{run.name}: {text}")
     folder = args.output or (os.path.join(args.runs[0], "report") if len(args.runs) == 1 else "report")
     path = os.path.abspath(page.write(runs, folder))
     if not args.open:
@@ -35,5 +44,5 @@ def main(args):
             print(tables.markdown(*tables.results(groups)))
             if own[0].on_imagenet:
                 print(tables.markdown(*tables.beside_paper(groups)))
-    print(path if args.open else "report: " + path)
+    print(printable(path) if args.open else "report: " + printable(path))
     return 0

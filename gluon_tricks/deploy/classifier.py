@@ -5,12 +5,12 @@ a :class:`Classifier`, whose ``predict`` takes normalised images and gives logit
 """
 
 import dataclasses
-import json
 import os
 from typing import Callable, Optional
 
 from .. import config as flags
 from ..errors import UserError
+from ..training import checkpoint, run_folder
 from . import manifest as manifests
 from .predictors import block_predictor, session_predictor
 
@@ -41,7 +41,8 @@ class Classifier:
     params_path: Optional[str] = None
     measured: Optional[dict] = None  # top1, top5, images, as training or export measured them
     step: Optional[int] = None
-    config: Optional[flags.Config] = None  # of the run, where it is one
+    config: Optional[flags.Config] = None  # of the run, or of the flags that a bare parameter file needs
+    run: Optional[object] = None  # the gluon_tricks.training.run_folder.RunFolder, where it is one
 
     def data_config(self, **fields):
         """A :class:`gluon_tricks.config.Config` whose evaluation images are as this classifier wants them."""
@@ -131,13 +132,13 @@ def open_classifier(path, params="best", format=None, labels=None, **given):
         elif name.endswith(".onnx"):
             found = _open_onnx(path, given)
         elif name.endswith(".params"):
-            found = _open_parameters(path, given)
+            found = _open_parameters(run_folder.checked(path), given)
         else:
             raise UserError("{}: is neither a .params nor an .onnx file, nor a folder".format(path))
     elif manifests.is_export(path):
         found = _open_export(path, format, given)
     elif os.path.isfile(os.path.join(path, PARAMETERS)):
-        found = _open_checkpoint(path, given)
+        found = _open_checkpoint(path, checkpoint.read_state(path), given)
     elif os.path.isfile(os.path.join(path, "config.json")):
         found = _open_run(path, params, given)
     else:
@@ -159,22 +160,10 @@ def open_classifier(path, params="best", format=None, labels=None, **given):
 
 
 def _open_run(folder, params, given):
-    from ..training import checkpoint
-
-    best = os.path.join(folder, "best")
-    chosen = best if params == "best" and os.path.exists(best) else None
-    if chosen is None:
-        whole = checkpoint.latest(folder)
-        if whole is None:
-            raise UserError("{}: this run has no whole checkpoint yet".format(folder))
-        chosen = whole[0]
-    return _open_checkpoint(chosen, given)
+    return _open_checkpoint(*run_folder.RunFolder(folder).checkpoint(params), given)
 
 
-def _open_checkpoint(folder, given):
-    from ..training import checkpoint
-
-    state = checkpoint.read_state(folder)
+def _open_checkpoint(folder, state, given):
     found = _open_parameters(os.path.join(folder, PARAMETERS), given)
     found.step = state["step"]
     best = state.get("best")
@@ -188,8 +177,8 @@ def _open_parameters(path, given):
 
     from .. import models
 
-    config = run_config(path)
-    if config is None:
+    run = run_folder.run_of(path)
+    if run is None:
         missing = [name for name in ("model", "classes") if name not in given]
         if missing:
             raise UserError(
@@ -199,10 +188,9 @@ def _open_parameters(path, given):
         given.setdefault("input_size", models.input_size(given["model"]))
         config = flags.Config(**given)
     else:
-        _refuse_other(given, {name: getattr(config, name) for name in NETWORK}, path)
-        config = dataclasses.replace(config, **given)
-    options = {name: True for name in ("use_se", "use_gn", "batch_norm") if getattr(config, name)}
-    net = models.get_model(config.model, classes=config.classes, **options)
+        _refuse_other(given, {name: getattr(run.config, name) for name in NETWORK}, path)
+        config = dataclasses.replace(run.config, **given)
+    net = models.get_model(config.model, classes=config.classes, **models.options_of(config))
     models.load_parameters(net, path, ctx=mx.cpu())
     net.cast("float32")
     net.hybridize(static_alloc=True, static_shape=True)
@@ -213,10 +201,11 @@ def _open_parameters(path, given):
         config.model,
         config.classes,
         predict=block_predictor(net, path),
-        labels=_labels_of(config),
+        labels=run and run.labels(),
         net=net,
         params_path=path,
         config=config,
+        run=run,
         **own,
     )
 
@@ -272,23 +261,6 @@ def _open_onnx(path, given):
     )
 
 
-def run_config(path):
-    """The :class:`gluon_tricks.config.Config` in the ``config.json`` beside or above a file, or None."""
-    folder = os.path.dirname(os.path.abspath(path))
-    for _ in range(3):  # RUN/checkpoints/step-N/net.params
-        file = os.path.join(folder, "config.json")
-        if os.path.isfile(file):
-            try:
-                with open(file) as opened:
-                    return flags.from_dict(json.load(opened)["flags"])
-            except (OSError, ValueError, KeyError, TypeError) as error:
-                raise UserError(
-                    "{}: damaged or not a run's: {}: {}".format(file, type(error).__name__, error)
-                ) from None
-        folder = os.path.dirname(folder)
-    return None
-
-
 def _refuse_other(given, known, path):
     for name, value in given.items():
         if name in known and value != (tuple(known[name]) if isinstance(known[name], list) else known[name]):
@@ -297,13 +269,3 @@ def _refuse_other(given, known, path):
                     flags.spelling(name), value, path, known[name]
                 )
             )
-
-
-def _labels_of(config):
-    """The labels.txt beside the run's records, where it fits the number of classes."""
-    for record in (config.rec_val, config.rec_train):
-        path = os.path.join(os.path.dirname(record), manifests.LABELS) if record else ""
-        if path and os.path.isfile(path):
-            labels = manifests.read_labels(path)
-            return labels if len(labels) == config.classes else None
-    return None

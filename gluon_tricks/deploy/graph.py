@@ -13,6 +13,8 @@ import mxnet as mx
 import numpy as np
 
 from ..errors import UserError
+from ..models.parameters import check_finite
+from ..models.parameters import read as load_arrays
 
 INPUT = "data"
 
@@ -88,6 +90,7 @@ def save(graph, symbol_path, params_path):
 def load(symbol_path, params_path):
     """The :class:`Graph` of such files; UserError names one that is missing, damaged, or not the other's."""
     params = load_arrays(params_path)
+    check_finite(params, params_path)
     try:
         symbol = mx.sym.load(symbol_path)
     except (mx.MXNetError, OSError, UnicodeDecodeError) as error:
@@ -103,19 +106,6 @@ def load(symbol_path, params_path):
             )
         )
     return Graph(symbol, params)
-
-
-def load_arrays(path):
-    """The NDArrays of an MXNet parameter file, by name; UserError where it is none."""
-    try:
-        arrays = mx.nd.load(path)
-    except (mx.MXNetError, OSError, ValueError) as error:
-        raise UserError(
-            "{}: no MXNet parameter file, or damaged: {}".format(path, _last_line(error))
-        ) from None
-    if not isinstance(arrays, dict) or not arrays:
-        raise UserError("{}: holds no named parameters".format(path))
-    return arrays
 
 
 def _last_line(error):

@@ -49,6 +49,11 @@ def input_size(name):
     return 331 if name == "nasnet_6_4032" else 224
 
 
+def options_of(config):
+    """The flags of a :class:`gluon_tricks.config.Config` that shape the network, for :func:`get_model`."""
+    return {name: True for name in ("last_gamma", "use_se", "use_gn", "batch_norm") if getattr(config, name)}
+
+
 def get_model(name, classes=1000, pretrained=False, input_size=None, **options):
     """The network called ``name`` (:func:`names`): a HybridBlock from images (N, 3, H, W) to (N, classes).
 

@@ -1,6 +1,7 @@
 """RecordIO: MXNet's own reader, writer and iterator are the independent source."""
 
 import errno
+import json
 import os
 import struct
 import threading
@@ -517,3 +518,53 @@ def test_the_places_of_a_large_file_take_little_memory():
         places.add(place)
     assert 8 in places and 4 not in places and 1 << 22 not in places
     assert sum(bits.__sizeof__() for bits in places._pages.values()) < (1 << 22) // 16
+
+
+def relabel(path):
+    """Other labels, with the checksums that belong to them; index and sizes stay."""
+    with RecordFile(path) as file:
+        records = [(int(key), (file.read(i)[0] + 1) % 10, file.read(i)[1]) for i, key in enumerate(file.keys)]
+    write(path, records)
+
+
+def test_a_fingerprint_tells_records_of_the_same_sizes_apart(tmp_path):
+    path = write(tmp_path / "a.rec", [(i, float(i % 10), bytes([i]) * 9) for i in range(30)])
+    with RecordFile(path) as file:
+        first = file.fingerprint()
+    relabel(path)
+    with RecordFile(path) as file:
+        second = file.fingerprint()
+    assert {name for name in first if first[name] != second[name]} == {"sample_sha256"}
+
+
+def test_of_a_large_file_evenly_spread_records_are_read(tmp_path, monkeypatch):
+    from gluon_tricks.data import records
+
+    assert list(records.spread(3)) == [0, 1, 2] and list(records.spread(9, 5)) == [0, 2, 4, 6, 8]
+    chosen = records.spread(1281167)
+    assert len(chosen) == 1024 and chosen[0] == 0 and chosen[-1] == 1281166
+    assert set(np.diff(chosen)) == {1252, 1253}
+
+    path = write(tmp_path / "a.rec", [(i, 0.0, bytes(20)) for i in range(2000)])
+    monkeypatch.setattr(records, "HASHED_WHOLE", 0)
+    with RecordFile(path) as file:
+        first, offset = file.fingerprint(), int(file.offsets[records.spread(2000)[7]])
+    for place, seen in ((offset + 12, True), (offset - 4, False)):
+        data = bytearray(open(path, "rb").read())
+        data[place] ^= 1
+        (tmp_path / "b.rec").write_bytes(data)
+        with RecordFile(tmp_path / "b.rec", index_path_of(path)) as file:
+            assert (file.fingerprint() != first) == seen
+
+
+def test_a_fingerprint_has_the_manifests_digest_if_it_is_of_a_file_of_this_size(tmp_path):
+    path = write(tmp_path / "a.rec", [(i, 0.0, b"p") for i in range(3)])
+    for entry, expected in (
+        ({"bytes": os.path.getsize(path), "sha256": "abc"}, "abc"),
+        ({"bytes": 3, "sha256": "abc"}, None),
+        ({"bytes": os.path.getsize(path), "sha256": 3}, None),
+        ([], None),
+    ):
+        (tmp_path / "manifest.json").write_text(json.dumps({"splits": {"a": entry}}))
+        with RecordFile(path) as file:
+            assert file.fingerprint().get("sha256") == expected

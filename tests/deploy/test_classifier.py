@@ -13,7 +13,7 @@ from gluon_tricks.deploy import manifest as manifests
 from gluon_tricks.deploy.classifier import open_classifier
 from gluon_tricks.errors import UserError
 from gluon_tricks.export import export
-from gluon_tricks.training.checkpoint import FORMAT
+from gluon_tricks.training.checkpoint import FORMAT, seal
 
 FORMS = ("symbol", "onnx", "int8")
 
@@ -47,11 +47,18 @@ def run_folder(params, tmp_path_factory):
         digest = hashlib.sha256((checkpoint / "net.params").read_bytes()).hexdigest()
         best = dict(step=3, epoch=0, top1=90.0, top5=100.0, loss=0.5, images=8)
         (checkpoint / "state.json").write_text(
-            json.dumps(dict(format=FORMAT, step=step, best=best, sha256={"net.params": digest}))
+            json.dumps(seal(dict(format=FORMAT, step=step, num_update=step, best=best, sha256={"net.params": digest})))
         )
     (folder / "best").symlink_to("checkpoints/step-00000003")
     (folder / "config.json").write_text(
-        json.dumps(dict(version="0", flags=json.loads(flags.to_json(config))))
+        json.dumps(
+            dict(
+                version="0",
+                flags=json.loads(flags.to_json(config)),
+                layout=dict(began_with=8),
+                data=dict(train=None, validation=None),
+            )
+        )
     )
     return str(folder)
 
