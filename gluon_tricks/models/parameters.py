@@ -7,8 +7,10 @@ A file holds arrays under names. ``save_parameters`` writes the path to a parame
 import os
 
 import mxnet as mx
+import numpy as np
 
 from ..errors import UserError
+from ..text import printable
 from .resnet import NAMES, resnet
 
 
@@ -48,6 +50,17 @@ def read(path):
     return arrays
 
 
+def check_finite(arrays, source):
+    """Raise ParameterError naming the first of the arrays (a dict) that has NaN or infinity in it."""
+    for name, array in arrays.items():
+        values = array.asnumpy()
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
+            raise ParameterError(
+                f"{printable(source)}: {printable(name)} has values that are NaN or infinite; take an earlier checkpoint or "
+                "train again"
+            )
+
+
 def assign(net, arrays, source, new_head=False, ctx=None):
     """:func:`load_parameters` for arrays that are read already; ``source`` is what errors call them."""
     parameters = net._collect_params_with_prefix()
@@ -74,6 +87,15 @@ def assign(net, arrays, source, new_head=False, ctx=None):
         if name not in wrong:
             parameter._load_init(arrays[name], ctx, cast_dtype=True)
     return wrong
+
+
+def classes_of(net, path):
+    """The number of classes that a parameter file is for, if it is for ``net`` with any number of them; else None."""
+    arrays, parameters = read(path), net._collect_params_with_prefix()
+    if not any("." in name for name in arrays):
+        arrays = _by_layer(net, parameters, arrays, path)
+    wrong = [name for name in parameters if name in arrays and not _fits(parameters[name], arrays[name])]
+    return arrays[wrong[0]].shape[0] if _is_head(parameters, arrays, wrong) else None
 
 
 def _fits(parameter, array):
