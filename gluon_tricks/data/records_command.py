@@ -1,10 +1,9 @@
 """``gluon-tricks records``: say whether a RecordIO file is sound, make its index anew, describe it."""
 
-import json
 import os
 
 from ..errors import UserError
-from ..files import write_text
+from ..files import write_json, write_text
 from ..text import printable
 from .describe import describe, in_words
 from .ordered import add_workers, threads
@@ -34,7 +33,7 @@ def add_arguments(parser):
                 "--salvage", action="store_true", help="leave damaged records out, instead of an error"
             )
         else:
-            action.add_argument("--json", metavar="FILE", help="write what was found there too")
+            action.add_argument("--json", metavar="FILE", help="write what was found there too; - for standard output")
             add_workers(action)
         if name == "verify":
             action.add_argument(
@@ -72,7 +71,7 @@ def main_verify(args):
             {"path": path, "records": records, "problems": [problem._asdict() for problem in problems]}
         )
         wrong += len(problems)
-    write_json(args, reports)
+    write_report(args, reports)
     return 1 if wrong else 0
 
 
@@ -111,10 +110,10 @@ def main_info(args):
         report = describe(path, threads(args))
         reports.append(report)
         print(in_words(report))
-    write_json(args, reports)
+    write_report(args, reports)
     return 0
 
 
-def write_json(args, reports):
+def write_report(args, reports):
     if args.json:
-        write_text(args.json, json.dumps(reports, indent=1) + "\n")
+        write_json(args.json, reports)

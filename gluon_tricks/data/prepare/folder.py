@@ -10,7 +10,14 @@ import sys
 
 from ...errors import UserError
 from ...text import printable
-from ..image_files import EXTENSIONS, Found, extension_of, images_below, read_image, refuse_dead_link
+from ..image_files import (
+    EXTENSIONS,
+    Found,
+    extension_of,
+    images_below,
+    read_image,
+    refuse_dead_link,
+)
 from . import images
 from .conversion import Split
 
