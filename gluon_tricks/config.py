@@ -300,12 +300,16 @@ def resolve(given):
             setattr(config, name + "_idx", (path[:-4] if path.endswith(".rec") else path) + ".idx")
     config.save_dir = config.save_dir or "runs/" + config.model
 
-    _check_ranges(config)
+    check_ranges(config)
     _check_effects(config, given)
     return config
 
 
-def _check_ranges(config):
+def check_ranges(config):
+    """Raise :class:`ConfigError` naming the first flag whose value is out of its range.
+
+    For every command that takes some of the flags: the others have their defaults, which are in range.
+    """
     for name in FLAGS:
         value = getattr(config, name)
         if any(isinstance(part, float) and not math.isfinite(part) for part in (value if isinstance(value, tuple) else (value,))):
