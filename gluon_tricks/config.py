@@ -47,6 +47,11 @@ def _on_or_off(text):
     raise argparse.ArgumentTypeError("{!r} is neither 1 nor 0".format(text))
 
 
+def user_path(text):
+    """A path as a user types it: ``~`` is the home folder, also in ``--flag=~/x``, where no shell sees to it."""
+    return os.path.expanduser(text)
+
+
 def _numbers(count, kind=float):
     def parse_numbers(text):
         try:
@@ -90,7 +95,7 @@ class Config:
     model: str = flag("resnet50_v1d", "name of the network; 'gluon-tricks models --all' lists them", section="4", group=MODEL)
     classes: int = flag(1000, "number of classes of the network's head", type=int, group=MODEL)
     use_pretrained: bool = switch("start from GluonCV's published parameters", group=MODEL)
-    use_params: str = flag("", "start from this parameter file, with a new head where the classes differ", group=MODEL)
+    use_params: str = flag("", "start from this parameter file, with a new head where the classes differ", type=user_path, group=MODEL)
     use_se: bool = switch("squeeze-and-excitation blocks (networks that have the option)", names=("--use_se",), group=MODEL)
     use_gn: bool = switch("GroupNorm instead of BatchNorm (networks that have the option)", group=MODEL)
     batch_norm: bool = switch("BatchNorm in VGG", group=MODEL)
@@ -100,12 +105,12 @@ class Config:
                       section="3.2", group=MODEL)  # fmt: skip
 
     # data
-    data_dir: str = flag("", "folder with train.rec, train.idx, val.rec and val.idx", free=True, group=DATA)
+    data_dir: str = flag("", "folder with train.rec, train.idx, val.rec and val.idx", type=user_path, free=True, group=DATA)
     use_rec: bool = switch("read RecordIO, as GluonCV's flag says; always so here", free=True, group=DATA)
-    rec_train: str = flag("", "RecordIO file of the training images", free=True, group=DATA)
-    rec_train_idx: str = flag("", "its index; default: the same name with .idx", free=True, group=DATA)
-    rec_val: str = flag("", "RecordIO file of the validation images", free=True, group=DATA)
-    rec_val_idx: str = flag("", "its index; default: the same name with .idx", free=True, group=DATA)
+    rec_train: str = flag("", "RecordIO file of the training images", type=user_path, free=True, group=DATA)
+    rec_train_idx: str = flag("", "its index; default: the same name with .idx", type=user_path, free=True, group=DATA)
+    rec_val: str = flag("", "RecordIO file of the validation images", type=user_path, free=True, group=DATA)
+    rec_val_idx: str = flag("", "its index; default: the same name with .idx", type=user_path, free=True, group=DATA)
     num_training_samples: int = flag(0, "images in an epoch; 0: all in the file (1,281,167 in ImageNet)", type=int, group=DATA)
     synthetic: int = flag(0, "train on this many made-up images; a bare --synthetic is 1024", type=int, bare=1024, group=DATA)
     num_data_workers: int = flag(4, "threads that decode and augment", type=int, free=True, names=("-j", "--data-nthreads"), group=DATA)
@@ -168,7 +173,7 @@ class Config:
     mixup_off_epoch: int = flag(0, "no mixup in this many last epochs", type=int, section="5.4", group=TRICKS)
     mixup_partner: str = flag("random", "random: a random permutation of the batch; reverse: the batch reversed, as the authors' code",
                               choices=("random", "reverse"), section="5.4", group=TRICKS)  # fmt: skip
-    teacher: str = flag("", "distil from this network: a run's folder, a parameter file, or a name (published parameters)",
+    teacher: str = flag("", "distil from this network: a run's folder, a parameter file, or a name (published parameters)", type=user_path,
                         section="5.3", group=TRICKS)  # fmt: skip
     teacher_model: str = flag("", "the teacher's network, where --teacher is a bare parameter file", section="5.3", group=TRICKS)
     temperature: float = flag(20.0, "softens the outputs of teacher and student", type=float, section="5.3", group=TRICKS)
@@ -192,19 +197,19 @@ class Config:
     # run
     fidelity: str = flag("paper", "gluoncv selects the authors' form wherever it differs from the paper's", choices=("paper", "gluoncv"))
     seed: int = flag(0, "everything random follows from it and the step", type=int)
-    save_dir: str = flag("", "the run's folder; default: runs/MODEL", free=True)
+    save_dir: str = flag("", "the run's folder; default: runs/MODEL", type=user_path, free=True)
     save_frequency: int = flag(1, "epochs between checkpoints; 0: only at the end", type=int, free=True)
     save_interval: int = flag(0, "also a checkpoint every so many steps; 0: none", type=int, free=True)
     keep_checkpoints: int = flag(2, "how many checkpoints stay, beside the best and the last", type=int, free=True)
     val_frequency: int = flag(1, "epochs between validations", type=int, free=True, names=("--eval-frequency",))
     log_interval: int = flag(50, "steps between two lines of the log", type=int, free=True)
-    logging_file: str = flag("", "also write the plain log lines to this file", free=True)
+    logging_file: str = flag("", "also write the plain log lines to this file (a relative path starts at the run's folder)", type=user_path, free=True)
     tensorboard: bool = switch("also write TensorBoard events (extra: tensorboard)", free=True)
     max_steps: int = flag(0, "stop after this many steps of the run, with a checkpoint; 0: run to the end", type=int, free=True)
-    resume: str = flag("", "auto: go on from the last whole checkpoint in --save-dir, if any; or a checkpoint's folder", free=True)
+    resume: str = flag("", "auto: go on from the last whole checkpoint in --save-dir, if any; or a checkpoint's folder", type=user_path, free=True)
     resume_epoch: int = flag(0, "GluonCV's: the epoch to start from, with --resume-params", type=int)
-    resume_params: str = flag("", "GluonCV's: parameters to start from at --resume-epoch, with fresh momentum", free=True)
-    resume_states: str = flag("", "GluonCV's pickled optimizer states: refused", free=True)
+    resume_params: str = flag("", "GluonCV's: parameters to start from at --resume-epoch, with fresh momentum", type=user_path, free=True)
+    resume_states: str = flag("", "GluonCV's pickled optimizer states: refused", type=user_path, free=True)
 
 
 FLAGS = {field.name: field for field in dataclasses.fields(Config)}
@@ -238,7 +243,7 @@ def add_arguments(parser, only=None):
 def _metavar(name, meta):
     if meta["bare"] is True:
         return "0|1"
-    return {int: "N", float: "X", str: "S"}.get(meta["type"], "X,X" if name != "loss_scale" else "X|dynamic")
+    return {int: "N", float: "X", str: "S", user_path: "PATH"}.get(meta["type"], "X,X" if name != "loss_scale" else "X|dynamic")
 
 
 class _Foreign(argparse.Action):
@@ -293,8 +298,6 @@ def resolve(given):
         if folder and not getattr(config, name):
             setattr(config, name, os.path.join(folder, file))
     for name in ("rec_train", "rec_val"):
-        for name_of_file in (name, name + "_idx"):
-            setattr(config, name_of_file, os.path.expanduser(getattr(config, name_of_file)))
         path = getattr(config, name)
         if path and not getattr(config, name + "_idx"):
             setattr(config, name + "_idx", (path[:-4] if path.endswith(".rec") else path) + ".idx")

@@ -8,6 +8,7 @@ import re
 from typing import NamedTuple
 
 from . import stack
+from .config import user_path
 from .files import write_json
 
 OK, MISSING, ERROR = "ok", "missing", "error"
@@ -237,7 +238,7 @@ def table(findings):
 
 
 def add_arguments(parser):
-    parser.add_argument("--json", metavar="FILE", help="also write the findings and the facts to FILE")
+    parser.add_argument("--json", type=user_path, metavar="FILE", help="also write the findings and the facts to FILE")
     parser.add_argument(
         "--library-path", action="store_true", help="only print the folders of the nvidia-*-cu11 wheels"
     )

@@ -10,6 +10,7 @@ import time
 
 import numpy as np
 
+from .config import user_path
 from .deploy import classifier
 from .errors import UserError
 from .files import write_json
@@ -19,16 +20,16 @@ def add_arguments(parser):
     """What to load, on what, and where the figures go."""
     classifier.add_arguments(parser)
     parser.add_argument(
-        "--rec-val", metavar="FILE", help="RecordIO file of the images; default: that of the run"
+        "--rec-val", type=user_path, metavar="FILE", help="RecordIO file of the images; default: that of the run"
     )
     parser.add_argument(
-        "--rec-val-idx", metavar="FILE", default="", help="its index [the same name with .idx]"
+        "--rec-val-idx", type=user_path, metavar="FILE", default="", help="its index [the same name with .idx]"
     )
     parser.add_argument("--batch-size", type=int, default=32, metavar="N", help="images at once [32]")
     parser.add_argument(
         "--num-data-workers", "-j", type=int, default=4, metavar="N", help="threads that decode [4]"
     )
-    parser.add_argument("--json", metavar="FILE", help="also write the figures to this file")
+    parser.add_argument("--json", type=user_path, metavar="FILE", help="also write the figures to this file")
 
 
 def main(args):

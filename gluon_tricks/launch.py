@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 
+from .config import user_path
 from .errors import UserError
 
 WORK = ("worker", "horovodrun")  # the roles that end when the run does
@@ -40,6 +41,7 @@ def add_arguments(parser):
     )
     parser.add_argument(
         "--hosts",
+        type=user_path,
         metavar="HOSTS",
         help="a:8,b:8 or a file with one of them a line; workers and servers go round them, by ssh. Without: this machine",
     )

@@ -2,6 +2,7 @@
 
 import os
 
+from .config import user_path
 from .reporting import page, tables
 from .reporting.runs import find, groups_of
 
@@ -10,6 +11,7 @@ def add_arguments(parser):
     parser.add_argument(
         "runs",
         nargs="+",
+        type=user_path,
         metavar="RUN",
         help="a run's folder, or a folder of runs; the first run is what others are compared with",
     )
@@ -17,6 +19,7 @@ def add_arguments(parser):
         "-o",
         "--output",
         default="",
+        type=user_path,
         metavar="DIR",
         help="where report.html, report.md and the pictures go [RUN/report, or report]",
     )

@@ -4,6 +4,7 @@ resumed run may change.
 
 import argparse
 import dataclasses
+import importlib
 import json
 import os
 import subprocess
@@ -11,7 +12,7 @@ import sys
 
 import pytest
 
-from gluon_tricks import authors
+from gluon_tricks import authors, cli
 from gluon_tricks.config import (
     FLAGS,
     Config,
@@ -23,6 +24,7 @@ from gluon_tricks.config import (
     parse,
     resolve,
     to_json,
+    user_path,
 )
 
 
@@ -332,6 +334,34 @@ def test_without_a_file_the_authors_folder_is_used_if_it_is_there(tmp_path, monk
     assert parse(["--synthetic"]).rec_train == ""
     assert parse(["--rec-train", "~/a.rec"]).rec_train == str(tmp_path / "a.rec")
     assert parse(["--rec-train", "~/a.rec"]).rec_train_idx == str(tmp_path / "a.idx")
+
+
+def test_a_path_may_begin_at_the_home_folder(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    names = "use-params resume-params teacher save-dir logging-file resume rec-train rec-train-idx rec-val rec-val-idx".split()
+    config = vars(parse([f"--{name}=~/{name}" for name in names]))
+    assert {name: config[name.replace("-", "_")] for name in names} == {name: "/home/me/" + name for name in names}
+    assert parse(["--data-dir=~/data"]).rec_val == "/home/me/data/val.rec"
+    assert parse(["--resume", "auto"]).resume == "auto"
+
+
+def arguments_of(parser):
+    """All arguments of a parser and of its sub-parsers."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for sub in action.choices.values():
+                yield from arguments_of(sub)
+        else:
+            yield action
+
+
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_every_path_of_every_command_may_begin_at_the_home_folder(command):
+    parser = cli.Parser()
+    importlib.import_module(cli.COMMANDS[command][0]).add_arguments(parser)
+    for action in arguments_of(parser):
+        named_so = str(action.metavar).split(".")[0] in "FILE FOLDER DIR PATH PNG SOURCE MODEL RUN IMAGE HOSTS".split()
+        assert named_so == (action.type is user_path), action
 
 
 def test_resolved_flags_survive_json():

@@ -2,6 +2,8 @@
 
 import importlib
 
+from ..config import user_path
+
 BENCHES = {
     "step": "our training loop beside a bare record / backward / update loop of the same network",
     "data": "our loader beside decoding alone, ImageRecordIter and GluonCV's DataLoader",
@@ -16,7 +18,7 @@ def add_arguments(parser):
     for name, help in BENCHES.items():
         command = commands.add_parser(name, help=help, description=help, allow_abbrev=False)
         importlib.import_module(__name__ + "." + name).add_arguments(command)
-        command.add_argument("--json", metavar="FILE", help="also write the figures as JSON")
+        command.add_argument("--json", type=user_path, metavar="FILE", help="also write the figures as JSON")
 
 
 def main(args):

@@ -16,6 +16,7 @@ import threading
 import time
 
 from .. import config as configuration
+from ..config import user_path
 from ..errors import UserError
 from ..files import write_json
 
@@ -29,7 +30,7 @@ FLAGS = (
 
 def add_arguments(parser):
     """The file, what to measure, and the flags of the augmentation."""
-    parser.add_argument("--rec", required=True, metavar="FILE", help="RecordIO file of images")
+    parser.add_argument("--rec", type=user_path, required=True, metavar="FILE", help="RecordIO file of images")
     parser.add_argument("--threads", default="1,2", metavar="N,N", help="numbers of threads to measure [1,2]")
     parser.add_argument("--images", type=int, default=512, metavar="N", help="images of a measurement [512]")
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="rounds; the median counts [5]")

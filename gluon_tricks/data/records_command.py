@@ -3,6 +3,7 @@
 import json
 import os
 
+from ..config import user_path
 from ..errors import UserError
 from ..files import write_text
 from .describe import describe, in_words
@@ -26,14 +27,14 @@ def add_arguments(parser):
         ("info", "counts, sizes, classes"),
     ):
         action = actions.add_parser(name, help=text, description=text)
-        action.add_argument("files", nargs="+", metavar="FILE", help="a RecordIO file (.rec)")
+        action.add_argument("files", type=user_path, nargs="+", metavar="FILE", help="a RecordIO file (.rec)")
         if name == "index":
             action.add_argument("--force", action="store_true", help="replace an index that is there")
             action.add_argument(
                 "--salvage", action="store_true", help="leave damaged records out, instead of an error"
             )
         else:
-            action.add_argument("--json", metavar="FILE", help="write what was found there too")
+            action.add_argument("--json", type=user_path, metavar="FILE", help="write what was found there too")
             add_workers(action)
         if name == "verify":
             action.add_argument(

@@ -8,6 +8,7 @@ under each.
 import numpy as np
 
 from .. import config as configuration
+from ..config import user_path
 from ..errors import UserError
 from ..tricks import mixup
 from . import randomness
@@ -27,8 +28,8 @@ def add_arguments(parser):
     commands = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     help = "write a contact sheet of originals and what the augmentation makes of them"
     show = commands.add_parser("show", help=help, description=help, allow_abbrev=False)
-    show.add_argument("--rec", metavar="FILE", help="RecordIO file of images; the same as --rec-train")
-    show.add_argument("-o", "--output", required=True, metavar="FILE.png", help="where the sheet goes")
+    show.add_argument("--rec", type=user_path, metavar="FILE", help="RecordIO file of images; the same as --rec-train")
+    show.add_argument("-o", "--output", type=user_path, required=True, metavar="FILE.png", help="where the sheet goes")
     show.add_argument("--images", type=int, default=6, metavar="N", help="how many images [6]")
     show.add_argument("--epochs", type=int, default=5, metavar="N", help="how many epochs of each [5]")
     show.add_argument(

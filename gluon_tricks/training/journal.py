@@ -11,6 +11,10 @@ import time
 
 from tqdm import tqdm
 
+from ..errors import UserError
+
+OWN_FILES = ("log.jsonl", "timing.jsonl", "config.json", "environment.json", "result.json")
+
 
 class Journal:
     """Writes a run's records. With ``folder=None`` (every rank but 0) it writes nothing."""
@@ -19,13 +23,11 @@ class Journal:
         self.folder = folder
         self._log = self._open("log.jsonl")
         self._timing = self._open("timing.jsonl")
-        self._plain = [file for file in (self._open("train.log"), self._open(log_file)) if file]
+        self._plain = [file for file in (self._open("train.log"), self._open_for_user(log_file)) if file]
         self._bar = None
         self._board = None
         if tensorboard and folder:
-            from tensorboardX import SummaryWriter  # an extra
-
-            self._board = SummaryWriter(os.path.join(folder, "tensorboard"))
+            self._board = _summary_writer(os.path.join(folder, "tensorboard"))
         self._clock = time.time()
         self._clock_step = self._steps_per_epoch = None
         self.training_seconds = 0.0  # without validation and checkpoints
@@ -40,6 +42,25 @@ class Journal:
                 text = file.read()
                 file.truncate(text.rfind(b"\n") + 1)
         return open(path, "a", buffering=1)
+
+    def _open_for_user(self, name):
+        """The file of ``--logging-file``, which may be a device; what stands in it stays. None if there is none to open."""
+        if self.folder is None or not name:
+            return None
+        path = os.path.join(self.folder, name)
+        inside = os.path.relpath(os.path.realpath(path), os.path.realpath(self.folder))
+        if inside == "train.log":  # has the same lines
+            return None
+        if inside in OWN_FILES:
+            raise UserError(f"--logging-file {name}: a run writes a file of its own with this name; give another one")
+        try:
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            file = open(path, "a", buffering=1, encoding="utf-8", errors="backslashreplace")
+            if os.path.isfile(path) and not _ends_a_line(path):
+                file.write("\n")
+            return file
+        except OSError as error:
+            raise UserError(f"--logging-file {path} cannot be written: {error.strerror}") from None
 
     def position(self):
         """Bytes of ``log.jsonl`` so far, on the disk: what a checkpoint notes for :meth:`rewind`."""
@@ -143,6 +164,21 @@ class Journal:
         for file in [self._log, self._timing] + self._plain:
             if file is not None and not file.closed:
                 file.close()
+
+
+def _ends_a_line(path):
+    with open(path, "rb") as file:
+        file.seek(max(0, os.path.getsize(path) - 1))
+        return file.read(1) in (b"", b"\n")
+
+
+def _summary_writer(folder):
+    """Writes TensorBoard's events into ``folder``."""
+    try:
+        from tensorboardX import SummaryWriter
+    except Exception as error:  # a version that does not fit protobuf's raises TypeError
+        raise UserError(f"--tensorboard needs tensorboardX ({error}): pip install 'tensorboardX>=2.6,<3'") from None
+    return SummaryWriter(folder)
 
 
 def read(path):

@@ -6,6 +6,7 @@ deeper inside. Files that do not have the name of an image are passed over.
 
 import os
 
+from ...config import user_path
 from ...errors import UserError
 from . import images
 from .conversion import Split
@@ -14,9 +15,9 @@ EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm",
 
 
 def add_arguments(parser):
-    parser.add_argument("source", metavar="SOURCE", help="the folder with the classes' folders")
+    parser.add_argument("source", type=user_path, metavar="SOURCE", help="the folder with the classes' folders")
     held_out = parser.add_mutually_exclusive_group()
-    held_out.add_argument("--val", metavar="FOLDER", help="another such folder with the validation images")
+    held_out.add_argument("--val", type=user_path, metavar="FOLDER", help="another such folder with the validation images")
     held_out.add_argument(
         "--val-fraction",
         type=float,

@@ -13,6 +13,7 @@ import zlib
 
 import numpy as np
 
+from ...config import user_path
 from ...errors import UserError
 from .conversion import Split
 from .images import encode_png
@@ -23,10 +24,11 @@ MOST_BYTES = 1 << 34  # a few hundred times the largest of these data sets
 
 
 def add_arguments(parser):
-    parser.add_argument("source", metavar="SOURCE", help="the folder with the idx files")
+    parser.add_argument("source", type=user_path, metavar="SOURCE", help="the folder with the idx files")
     parser.add_argument("--seed", type=int, default=0, help="of the order of the training images (default 0)")
     parser.add_argument(
-        "--class-names", metavar="FILE", help="one name a line, for labels.txt (default: 0, 1, ...)"
+        "--class-names", type=user_path, metavar="FILE",
+        help="one name a line, for labels.txt (default: 0, 1, ...)"
     )
 
 
