@@ -247,10 +247,10 @@ def _metavar(name, meta):
 
 
 class _Foreign(argparse.Action):
-    """A flag of the authors' scripts that does nothing here: refused with the reason, unless it does nothing there either."""
+    """A flag of the authors' scripts that does nothing here: refused with the reason, unless it is off or does nothing there either."""
 
     def __call__(self, parser, namespace, values, option_string=None):
-        if authors.FOREIGN_FLAGS[option_string]:
+        if authors.FOREIGN_FLAGS[option_string] and values not in ("0", "0.0"):
             raise ConfigError("{}: {}".format(option_string, authors.FOREIGN_FLAGS[option_string]))
 
 
@@ -275,11 +275,12 @@ def resolve(given):
     values = authors.forms(given.get("model", Config.model).lower()) if given.get("fidelity") == "gluoncv" else {}
     values.update(given)
     config = Config(**values)
+    asked = authors.without_defaults(given)
 
-    if "mixup_alpha" in given and "mixup" not in given:
+    if "mixup_alpha" in asked and "mixup" not in asked:
         config.mixup = config.mixup_alpha != 0
     if not config.mixup:
-        if given.get("mixup") is False and given.get("mixup_alpha", 0) > 0:
+        if asked.get("mixup") is False and asked.get("mixup_alpha", 0) > 0:
             raise ConfigError("--mixup 0 and --mixup-alpha {} contradict each other".format(config.mixup_alpha))
         config.mixup_alpha = 0.0
     config.mixup = config.mixup_alpha != 0
@@ -287,11 +288,13 @@ def resolve(given):
     if config.lr_mode == "exp":
         config.lr_decay = given.get("lr_decay", 0.94)
         config.lr_decay_period = given.get("lr_decay_period", 2)
-    elif config.lr_mode == "step" and config.lr_decay_period > 0 and "lr_decay_epoch" not in given:
+    elif config.lr_mode == "step" and config.lr_decay_period > 0:
         config.lr_decay_epoch = tuple(range(config.lr_decay_period, config.num_epochs, config.lr_decay_period))
 
     for name in authors.needless(config):
         setattr(config, name, False)
+    if config.fidelity == "gluoncv" and config.val_frequency == 0:  # train_horovod.py: at the end alone
+        config.val_frequency = config.num_epochs
 
     folder = "" if config.synthetic or (config.rec_train and not config.data_dir) else authors.data_folder(config.data_dir)
     for name, file in (("rec_train", "train.rec"), ("rec_val", "val.rec")):
@@ -304,7 +307,7 @@ def resolve(given):
     config.save_dir = config.save_dir or "runs/" + config.model
 
     check_ranges(config)
-    _check_effects(config, given)
+    _check_effects(config, asked)
     return config
 
 

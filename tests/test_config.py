@@ -292,6 +292,49 @@ def test_fidelity_gluoncv_gives_way_to_a_flag_that_is_given():
     assert (config.smoothing_form, config.num_epochs, config.init) == ("paper", 120, "msra")
 
 
+# argparse's defaults of both scripts (GluonCV 0.10), but for those that name files, devices, batch and epochs.
+SCRIPTS = {
+    "train_imagenet.py": "--dtype float32 --momentum 0.9 --wd 0.0001 --lr-decay 0.1 --lr-decay-period 0 --lr-decay-epoch 40,60 "
+    "--warmup-lr 0.0 --warmup-epochs 0 --input-size 224 --crop-ratio 0.875 --mixup-alpha 0.2 --mixup-off-epoch 0 "
+    "--temperature 20 --hard-weight 0.5 --resume-epoch 0 --rgb-mean 123.68,116.779,103.939 --rgb-std 58.393,57.12,57.375",
+    "train_horovod.py": "--dtype float32 --momentum 0.9 --wd 0.0001 --warmup-lr 0.0 --mixup-alpha 0.2 --mixup-off-epoch 0 "
+    "--temperature 20 --hard-weight 0.5 --input-size 224 --crop-ratio 0.875 --resume-epoch 0 --dropblock-prob 0",
+}
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+@pytest.mark.parametrize("more", [[], ["--lr-mode", "cosine"], ["--lr-decay-period", "1"]], ids=" ".join)
+def test_fidelity_gluoncv_accepts_the_defaults_of_both_scripts(script, more):
+    given = ["--fidelity", "gluoncv", "--lr", "0.4"]
+    assert parse(given + SCRIPTS[script].split() + more) == parse(given + more)
+
+
+def test_fidelity_gluoncv_accepts_an_evaluation_at_the_end_alone():
+    config = parse(["--fidelity", "gluoncv", "--eval-frequency", "0", "--num-epochs", "90"])
+    assert config.val_frequency == 90
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["--lr-mode", "cosine", "--lr-decay", "0.2"],
+        ["--lr-mode", "cosine", "--lr-decay-epoch", "30,60,90"],
+        ["--temperature", "10"],
+        ["--hard-weight", "0.3"],
+    ],
+)
+def test_fidelity_gluoncv_refuses_other_values_without_effect(argv):
+    with pytest.raises(ConfigError, match=argv[-2] + " has no effect"):
+        parse(["--fidelity", "gluoncv"] + argv)
+
+
+def test_fidelity_gluoncv_mixes_when_it_is_asked_to():
+    assert parse(["--fidelity", "gluoncv", "--mixup", "--mixup-alpha", "0.2"]).mixup_alpha == 0.2
+    assert parse(["--fidelity", "gluoncv", "--mixup-alpha", "0.4"]).mixup_alpha == 0.4
+    assert parse(["--fidelity", "gluoncv", "--mixup-alpha", "0.2"]).mixup_alpha == 0
+    assert parse(["--fidelity", "gluoncv", "--mixup", "0", "--mixup-alpha", "0.2"]).mixup is False
+
+
 @pytest.mark.parametrize(
     "model", ["googlenet", "mobilenetv3_large", "mobilenetv3_small", "MobileNetV3_Small"]
 )
