@@ -11,6 +11,7 @@ import os
 FORMS = dict(
     smoothing_form="gluoncv",
     color_form="gluoncv",
+    crop_fallback="window",
     init="msra",
     hard_weight=0.5,
     mixup_partner="reverse",

@@ -125,6 +125,8 @@ class Config:
     crop_ratio: float = flag(0.875, "validation: input size over the resized shorter edge", type=float, section="2.1", group=AUGMENT)
     crop_area: tuple = flag((0.08, 1.0), "range of the random crop's share of the image", type=_numbers(2), section="2.1", group=AUGMENT)
     crop_aspect: tuple = flag((0.75, 4 / 3), "range of the random crop's aspect ratio", type=_numbers(2), section="2.1", group=AUGMENT)
+    crop_fallback: str = flag("square", "where ten random crops do not fit: the largest centred square, or an unscaled centred window of the "
+                              "input's size as in the authors' reader", choices=("square", "window"), section="2.1", group=AUGMENT)  # fmt: skip
     flip: float = flag(0.5, "probability of a horizontal flip", type=float, section="2.1", group=AUGMENT)
     color_jitter: float = flag(0.4, "colour coefficients are uniform in 1 -+ this; 0 turns the step off", type=float, section="2.1", group=AUGMENT)
     color_form: str = flag("paper", "paper: hue, saturation, brightness; gluoncv: brightness, contrast, saturation",

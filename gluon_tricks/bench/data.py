@@ -23,7 +23,7 @@ from ..files import write_json
 PIPELINES = ("decode", "loader_float32", "loader_uint8", "image_record_iter", "gluoncv")
 WARM_UP = 6  # batches; as many as a pipeline may have in memory, whose pages are new the first time
 FLAGS = (
-    "rec_train_idx", "input_size", "batch_size", "crop_area", "crop_aspect", "flip", "color_jitter",
+    "rec_train_idx", "input_size", "batch_size", "crop_area", "crop_aspect", "crop_fallback", "flip", "color_jitter",
     "color_form", "pca_noise",
 )  # fmt: skip
 

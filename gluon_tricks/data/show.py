@@ -12,12 +12,12 @@ from ..config import user_path
 from ..errors import UserError
 from ..tricks import mixup
 from . import randomness
-from .augment import EvalTransform, TrainTransform, apply_on_host, choose_crop
+from .augment import EvalTransform, TrainTransform, apply_on_host
 from .decode import decode
 from .records import RecordFile
 
 FLAGS = (
-    "rec_train", "rec_train_idx", "input_size", "crop_ratio", "crop_area", "crop_aspect", "flip",
+    "rec_train", "rec_train_idx", "input_size", "crop_ratio", "crop_area", "crop_aspect", "crop_fallback", "flip",
     "color_jitter", "color_form", "pca_noise", "rgb_mean", "rgb_std", "mixup", "mixup_alpha", "mixup_partner",
     "seed", "fidelity",
 )  # fmt: skip
@@ -91,7 +91,7 @@ def pictures(records, position, config, epochs):
         parameters = train.sample(config.seed, epoch, [key])
         image = train.image(payload, parameters, 0)
         images.append(apply_on_host(image, parameters.matrices[0]))
-        y, x, h, w = choose_crop(height, width, parameters.crops[0], train.area, train.aspect)
+        y, x, h, w = train.crop(height, width, parameters.crops[0])
         flipped = ", flipped" if parameters.flips[0] else ""
         title = "epoch {}{}\n{} x {} at {}, {} ({:.0f} %)"
         title = title.format(epoch, flipped, w, h, x, y, 100 * h * w / height / width)
