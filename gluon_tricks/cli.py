@@ -70,6 +70,10 @@ def run(argv):
         command = parser.parse_args(argv[:1]).command
         name += " " + command
         set_threads()
+        if command == "train":
+            from . import determinism  # here, as it imports all flags
+
+            determinism.prepare(argv[1:])
         if command in ("train", "bench"):
             drop_noise()
         module = importlib.import_module(COMMANDS[command][0])

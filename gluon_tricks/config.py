@@ -185,6 +185,8 @@ class Config:
     # devices and workers
     num_gpus: int = flag(0, "GPUs of this process; 0: CPU. A Horovod worker takes one, that of its number on its host", type=int, free=True,
                          group=DEVICES)  # fmt: skip
+    deterministic: bool = switch("the same bits from every run of a seed on GPUs too: sets MXNET_ENFORCE_DETERMINISM=1 and "
+                                 "MXNET_CUDNN_AUTOTUNE_DEFAULT=0", free=True, group=DEVICES)  # fmt: skip
     cpu_contexts: int = flag(0, "train on this many CPU contexts as if they were GPUs", type=int, free=True, group=DEVICES)
     kvstore: str = flag("device", "how gradients travel: within this process (local, device), over MXNet's parameter server (dist_sync, "
                         "dist_device_sync, and dist_async out of step), or between Horovod's workers",

@@ -213,7 +213,7 @@ def parameter_server(args, hosts, workers, servers, work, common):
             {
                 name: value
                 for name, value in os.environ.items()
-                if re.match("(MXNET|PS|OMP)_|PYTHONPATH$|PATH$", name)
+                if re.match("(MXNET|PS|OMP)_|NVIDIA_TF32_OVERRIDE$|PYTHONPATH$|PATH$", name)
             }
         )
     serve = [sys.executable, "-m", "gluon_tricks.training.server"]
