@@ -281,7 +281,7 @@ def resolve(given):
     config = Config(**values)
     asked = authors.without_defaults(given)
 
-    if "mixup_alpha" in asked and "mixup" not in asked:
+    if "mixup_alpha" in given and "mixup" not in given:
         config.mixup = config.mixup_alpha != 0
     if not config.mixup:
         if asked.get("mixup") is False and asked.get("mixup_alpha", 0) > 0:

@@ -292,13 +292,14 @@ def test_fidelity_gluoncv_gives_way_to_a_flag_that_is_given():
     assert (config.smoothing_form, config.num_epochs, config.init) == ("paper", 120, "msra")
 
 
-# argparse's defaults of both scripts (GluonCV 0.10), but for those that name files, devices, batch and epochs.
+# argparse's defaults of both scripts (GluonCV 0.10), but for those that name files, devices, batch and epochs; --mixup is off.
 SCRIPTS = {
     "train_imagenet.py": "--dtype float32 --momentum 0.9 --wd 0.0001 --lr-decay 0.1 --lr-decay-period 0 --lr-decay-epoch 40,60 "
-    "--warmup-lr 0.0 --warmup-epochs 0 --input-size 224 --crop-ratio 0.875 --mixup-alpha 0.2 --mixup-off-epoch 0 "
+    "--warmup-lr 0.0 --warmup-epochs 0 --input-size 224 --crop-ratio 0.875 --mixup 0 --mixup-alpha 0.2 --mixup-off-epoch 0 "
     "--temperature 20 --hard-weight 0.5 --resume-epoch 0 --rgb-mean 123.68,116.779,103.939 --rgb-std 58.393,57.12,57.375",
-    "train_horovod.py": "--dtype float32 --momentum 0.9 --wd 0.0001 --warmup-lr 0.0 --mixup-alpha 0.2 --mixup-off-epoch 0 "
-    "--temperature 20 --hard-weight 0.5 --input-size 224 --crop-ratio 0.875 --resume-epoch 0 --dropblock-prob 0",
+    "train_horovod.py": "--dtype float32 --momentum 0.9 --wd 0.0001 --warmup-lr 0.0 --mixup 0 --mixup-alpha 0.2 "
+    "--mixup-off-epoch 0 --temperature 20 --hard-weight 0.5 --input-size 224 --crop-ratio 0.875 --resume-epoch 0 "
+    "--dropblock-prob 0",
 }
 
 
@@ -328,11 +329,11 @@ def test_fidelity_gluoncv_refuses_other_values_without_effect(argv):
         parse(["--fidelity", "gluoncv"] + argv)
 
 
-def test_fidelity_gluoncv_mixes_when_it_is_asked_to():
-    assert parse(["--fidelity", "gluoncv", "--mixup", "--mixup-alpha", "0.2"]).mixup_alpha == 0.2
-    assert parse(["--fidelity", "gluoncv", "--mixup-alpha", "0.4"]).mixup_alpha == 0.4
-    assert parse(["--fidelity", "gluoncv", "--mixup-alpha", "0.2"]).mixup_alpha == 0
-    assert parse(["--fidelity", "gluoncv", "--mixup", "0", "--mixup-alpha", "0.2"]).mixup is False
+def test_an_alpha_alone_mixes_under_fidelity_gluoncv_too():
+    assert parse(["--fidelity", "gluoncv", "--mixup-alpha", "0.2"]).mixup_alpha == 0.2
+    assert parse(["--fidelity", "gluoncv", "--mixup", "0", "--mixup-alpha", "0.2"]).mixup_alpha == 0
+    with pytest.raises(ConfigError, match="--mixup 0 and --mixup-alpha"):
+        parse(["--fidelity", "gluoncv", "--mixup", "0", "--mixup-alpha", "0.4"])
 
 
 @pytest.mark.parametrize(
