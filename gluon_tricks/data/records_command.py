@@ -6,6 +6,7 @@ import os
 from ..config import user_path
 from ..errors import UserError
 from ..files import write_text
+from ..text import printable
 from .describe import describe, in_words
 from .ordered import add_workers, threads
 from .records import index_path_of
@@ -49,14 +50,16 @@ def main(args):
 def main_verify(args):
     import cv2
 
+    if args.classes is not None and args.classes < 1:
+        raise UserError(f"--classes {args.classes}: is the number of classes")
     cv2.setNumThreads(1)
     workers, reports, wrong = threads(args), [], 0
     for path in args.files:
         records, without_checksum, problems = verify(path, args.classes, workers)
         for problem in problems[:SHOWN]:
-            print("{}: {}".format(path, problem))
+            print(printable(f"{path}: {problem}"))
         if len(problems) > SHOWN:
-            print("{}: and {} more problems".format(path, len(problems) - SHOWN))
+            print(printable(f"{path}: and {len(problems) - SHOWN} more problems"))
         if problems:
             result = "{} problem{}".format(len(problems), "s" * (len(problems) > 1))
         elif prepared_sha256(path):
@@ -65,7 +68,7 @@ def main_verify(args):
             result = "all sound; each is as it was written (CRC-32)"
         else:
             result = "all sound, as far as decoding shows: {} tell no checksum".format(without_checksum)
-        print("{}: {} records, {}".format(path, records, result))
+        print(printable(f"{path}: {records} records, {result}"))
         reports.append(
             {"path": path, "records": records, "problems": [problem._asdict() for problem in problems]}
         )
@@ -92,7 +95,7 @@ def main_index(args):
         write_text(index_path, "".join("{}\t{}\n".format(key, offset) for key, offset in entries))
         print(
             "{}: {} records{}, keys {}".format(
-                index_path,
+                printable(index_path),
                 len(entries),
                 ", {} damaged places left out".format(len(damaged)) if damaged else "",
                 "are the records' own ids"

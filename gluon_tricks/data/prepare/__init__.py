@@ -5,6 +5,7 @@ import os
 
 from ...config import user_path
 from ...errors import UserError
+from ...text import printable
 from ..ordered import add_workers, threads
 from . import digits, folder, idx, imagenet, marks
 from .conversion import write_data_set
@@ -34,7 +35,7 @@ def main(args):
         split = manifest["splits"][name]
         print(
             "{}: {} images in {} classes, {:.1f} MB{}".format(
-                os.path.join(args.directory, name + ".rec"),
+                printable(os.path.join(args.directory, name + ".rec")),
                 split["records"],
                 len(classes),
                 split["bytes"] / 1e6,
