@@ -17,7 +17,6 @@ from .text import printable
 
 INTERRUPTED = 128 + signal.SIGINT
 NO_MEMORY = re.compile("out of memory|bad_alloc|[Ff]ailed to allocate")  # MXNet's error has no type of its own
-
 OUTPUT_IS_LOST = "the output cannot be written: "
 
 
