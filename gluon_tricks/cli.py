@@ -1,15 +1,19 @@
 """The ``gluon-tricks`` command: a table of sub-commands, each a few lines in the room that does the work."""
 
-import argparse
-import importlib
-import os
 import sys
 
-from . import __version__
-from .errors import UserError
-from .files import json_output
-from .quiet import drop_noise
-from .threads import set_threads
+try:
+    import argparse
+    import importlib
+
+    from . import __version__, process
+    from .errors import UserError
+    from .files import json_output
+    from .quiet import drop_noise
+    from .text import printable
+    from .threads import set_threads
+except KeyboardInterrupt:  # the first milliseconds of a command
+    sys.exit(130)
 
 # name: (module with add_arguments(parser) and main(args) -> exit code, one line of help)
 COMMANDS = {
@@ -33,65 +37,76 @@ class Parser(argparse.ArgumentParser):
     """argparse, but a wrong flag is answered with a line and not with the list of all flags."""
 
     def error(self, message):
-        self.exit(2, "{0}: error: {1}; '{0} --help' says what there is\n".format(self.prog, message))
+        self.exit(2, f"{self.prog}: error: {printable(message)}; '{self.prog} --help' says what there is\n")
+
+    def _print_message(self, message, file=None):  # argparse's own passes over an error, such as that of a full disk
+        (file or sys.stderr).write(message or "")
 
 
 def main(argv=None):
-    """Run one sub-command and return its exit code."""
-    open_standard_streams()
-    argv = sys.argv[1:] if argv is None else list(argv)
+    """Run one sub-command and return its exit code; without ``argv``, that of this process, which ends with it."""
+    if argv is not None:
+        return run(list(argv))
+    try:
+        process.answer_interrupts()
+        process.open_streams()
+        try:
+            code = run(sys.argv[1:])
+        except SystemExit as stop:  # argparse's, after help or a wrong flag
+            code = stop.code
+        return process.end(code)
+    except KeyboardInterrupt:  # before the command, or while another one was answered
+        return process.INTERRUPTED
+
+
+def run(argv):
+    """Run the sub-command ``argv``; its exit code, after a line on standard error if it failed for a reason from outside."""
+    name = "gluon-tricks"
+    try:
+        parser = parser_of_all()
+        if not argv:
+            parser.print_help()
+            return 2
+        # Only what stands before the sub-command is parsed here, so that a module is imported when it is asked for.
+        command = parser.parse_args(argv[:1]).command
+        name += " " + command
+        set_threads()
+        if command == "train":
+            from . import determinism  # here, as it imports all flags
+
+            determinism.prepare(argv[1:])
+        if command in ("train", "bench"):
+            drop_noise()
+        module = importlib.import_module(COMMANDS[command][0])
+        # An abbreviated flag would change its meaning when a flag is added.
+        parser = Parser(prog=name, description=COMMANDS[command][1], allow_abbrev=False)
+        module.add_arguments(parser)
+        args = parser.parse_args(argv[1:])
+        with json_output(getattr(args, "json", None)):
+            return module.main(args) or 0
+    except UserError as error:
+        return process.complain(error, name, error.exit_code)
+    except KeyboardInterrupt:
+        return process.INTERRUPTED
+    except BrokenPipeError:  # the reader of our output (head, less) has gone
+        return 1
+    except Exception as error:
+        cause = process.outside_cause(error)
+        if cause is None:
+            raise
+        return process.complain(cause, name)
+
+
+def parser_of_all():
+    """The parser of what stands before a sub-command."""
     parser = Parser(
         prog="gluon-tricks",
         description="Bag of Tricks for Image Classification with CNNs, reproduced on MXNet and GluonCV.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="commands:\n"
-        + "\n".join("  {:10}{}".format(name, text) for name, (_, text) in COMMANDS.items())
+        + "\n".join(f"  {name:10}{text}" for name, (_, text) in COMMANDS.items())
         + "\n\n'gluon-tricks COMMAND --help' lists the flags of one.",
     )
     parser.add_argument("--version", action="version", version="gluon_tricks " + __version__)
     parser.add_argument("command", metavar="COMMAND", choices=COMMANDS, help="one of the commands below")
-    if not argv:
-        parser.print_help()
-        return 2
-    # Only what stands before the sub-command is parsed here, so that a module is imported when it is asked for.
-    arguments = parser.parse_args(argv[:1])
-    try:
-        return run(arguments.command, argv[1:])
-    except UserError as error:
-        print("gluon-tricks {}: error: {}".format(arguments.command, error), file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        return 130
-    except BrokenPipeError:  # the reader of our output (head, less) has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-
-
-def run(name, words):
-    """Parse the words of the sub-command ``name`` and run it."""
-    set_threads()
-    if name in ("train", "bench"):
-        drop_noise()
-    module = importlib.import_module(COMMANDS[name][0])
-    command = Parser(
-        prog="gluon-tricks " + name,
-        description=COMMANDS[name][1],
-        allow_abbrev=False,  # an abbreviation would change its meaning when a flag is added
-    )
-    module.add_arguments(command)
-    args = command.parse_args(words)
-    with json_output(getattr(args, "json", None)):
-        return module.main(args) or 0
-
-
-def open_standard_streams():
-    """Open those of the three standard streams that are closed on the null device.
-
-    Else the next file that is opened would take their number and get what is printed, and Python's own are None.
-    """
-    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.dup2(os.open(os.devnull, os.O_RDWR), number)
-            setattr(sys, name, open(number, mode, closefd=False))
+    return parser

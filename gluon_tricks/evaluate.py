@@ -10,6 +10,7 @@ import time
 
 import numpy as np
 
+from .config import user_path
 from .deploy import classifier
 from .errors import UserError
 from .files import write_json
@@ -21,16 +22,30 @@ def add_arguments(parser):
     """What to load, on what, and where the figures go."""
     classifier.add_arguments(parser)
     parser.add_argument(
-        "--rec-val", metavar="FILE", help="RecordIO file of the images; default: that of the run"
+        "--rec-val",
+        type=user_path,
+        metavar="FILE",
+        help="RecordIO file of the images; default: that of the run",
     )
     parser.add_argument(
-        "--rec-val-idx", metavar="FILE", default="", help="its index [the same name with .idx]"
+        "--rec-val-idx",
+        type=user_path,
+        metavar="FILE",
+        default="",
+        help="its index [the same name with .idx]",
     )
-    parser.add_argument("--batch-size", type=int, default=32, metavar="N", help="images at once [32]")
+    parser.add_argument(
+        "--batch-size", type=int, default=32, metavar="N", help="images at once [32]"
+    )
     parser.add_argument(
         "--num-data-workers", "-j", type=int, default=4, metavar="N", help="threads that decode [4]"
     )
-    parser.add_argument("--json", metavar="FILE", help="also write the figures to this file; - for standard output")
+    parser.add_argument(
+        "--json",
+        type=user_path,
+        metavar="FILE",
+        help="also write the figures to this file; - for standard output",
+    )
 
 
 def main(args):
@@ -42,19 +57,30 @@ def main(args):
     if not record and model.run:
         record, index = model.run.validation_file(index)
     if not record:
-        raise UserError("--rec-val FILE.rec is needed: {} names no validation file".format(args.source))
+        raise UserError(
+            "--rec-val FILE.rec is needed: {} names no validation file".format(args.source)
+        )
     started = time.time()
     figures = evaluate(model, record, index, args.batch_size, args.num_data_workers)
     seconds = time.time() - started
-    where = "OMP_NUM_THREADS={}".format(threads()) if args.gpu is None else "GPU {}".format(args.gpu)
+    where = (
+        "OMP_NUM_THREADS={}".format(threads()) if args.gpu is None else "GPU {}".format(args.gpu)
+    )
     print(
         "{} ({}): top-1 {top1:.2f} %, top-5 {top5:.2f} %, loss {loss:.4f} on {images} images of {}; "
         "{:.1f} images/s, {}".format(
-            printable(args.source), model.kind, printable(record), figures["images"] / seconds, where, **figures
+            printable(args.source),
+            model.kind,
+            printable(record),
+            figures["images"] / seconds,
+            where,
+            **figures,
         )
     )
     if args.json:
-        about = dict(model=model.model, kind=model.kind, source=args.source, rec_val=record, seconds=seconds)
+        about = dict(
+            model=model.model, kind=model.kind, source=args.source, rec_val=record, seconds=seconds
+        )
         write_json(args.json, dict(figures, **about))
     return 0
 
@@ -62,9 +88,7 @@ def main(args):
 def threads():
     """How many threads MXNet computes on, and who said so."""
     number = os.environ.get("OMP_NUM_THREADS", "1")
-    return number + (
-        " (all cores, as it was not set)" if os.environ.get(CHOSEN_HERE) else ""
-    )
+    return number + (" (all cores, as it was not set)" if os.environ.get(CHOSEN_HERE) else "")
 
 
 def evaluate(model, record, index="", batch_size=32, threads=4):
@@ -84,7 +108,10 @@ def evaluate(model, record, index="", batch_size=32, threads=4):
 def summary(totals, images):
     """The figures of :func:`evaluate` from the sums of :func:`statistics` over ``images`` images."""
     return dict(
-        loss=totals[0] / images, top1=100 * totals[1] / images, top5=100 * totals[2] / images, images=images
+        loss=totals[0] / images,
+        top1=100 * totals[1] / images,
+        top5=100 * totals[2] / images,
+        images=images,
     )
 
 
@@ -102,7 +129,8 @@ def batches(model, record, index="", batch_size=32, threads=4):
     from .data import loader
 
     made = loader.eval_loader(
-        model.data_config(rec_val=record, rec_val_idx=index or "", num_data_workers=threads), batch_size
+        model.data_config(rec_val=record, rec_val_idx=index or "", num_data_workers=threads),
+        batch_size,
     )
     seen = 0
     try:
@@ -110,7 +138,9 @@ def batches(model, record, index="", batch_size=32, threads=4):
             seen += batch.valid
             yield Images(batch)
         if seen != made.images:
-            raise UserError("{}: {} images were read, but it has {}".format(record, seen, made.images))
+            raise UserError(
+                "{}: {} images were read, but it has {}".format(record, seen, made.images)
+            )
     finally:
         made.close()
 
@@ -122,7 +152,9 @@ def check_logits(logits, model, keys):
             model.path, logits.shape, len(keys), model.classes))  # fmt: skip
     broken = np.flatnonzero(~np.isfinite(logits).all(axis=1))
     if broken.size:
-        raise UserError("{}: its outputs for record {} are not finite".format(model.path, keys[broken[0]]))
+        raise UserError(
+            "{}: its outputs for record {} are not finite".format(model.path, keys[broken[0]])
+        )
     return logits
 
 

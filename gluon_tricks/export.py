@@ -14,6 +14,7 @@ import tempfile
 import numpy as np
 
 from . import __version__, evaluate
+from .config import user_path
 from .deploy import classifier
 from .deploy import manifest as manifests
 from .deploy.forms import Calibration, Forms, Options
@@ -27,7 +28,8 @@ def add_arguments(parser):
     """What to load, what to write, and the images to check it with."""
     classifier.add_arguments(parser, forms=False)
     add = parser.add_argument
-    add("-o", "--output", metavar="DIR", required=True, help="folder to write; it must not exist or be empty")
+    add("-o", "--output", type=user_path, metavar="DIR", required=True,
+        help="folder to write; it must not exist or be empty")  # fmt: skip
     add("--force", action="store_true", help="replace an earlier export in it")
     add(
         "--format",
@@ -40,11 +42,13 @@ def add_arguments(parser):
     add("--fold-bn", action="store_true", help="fold BatchNorm into the convolutions (int8 always does)")
     add(
         "--rec-val",
+        type=user_path,
         metavar="FILE",
         default="",
         help="measure top-1 on this RecordIO file; compare on its images",
     )
-    add("--calibrate", metavar="FILE", default="", help="int8: RecordIO file with calibration images")
+    add("--calibrate", type=user_path, metavar="FILE", default="",
+        help="int8: RecordIO file with calibration images")  # fmt: skip
     add(
         "--calibration-mode",
         choices=("naive", "entropy"),

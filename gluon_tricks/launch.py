@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 
+from .config import user_path
 from .errors import UserError
 from .processes import end_with_parent
 
@@ -40,6 +41,7 @@ def add_arguments(parser):
     )
     parser.add_argument(
         "--hosts",
+        type=user_path,
         metavar="HOSTS",
         help="a:8,b:8 or a file with one of them a line; workers and servers go round them, by ssh. Without: this machine",
     )
@@ -205,7 +207,7 @@ def parameter_server(args, hosts, workers, servers, work, common):
             {
                 name: value
                 for name, value in os.environ.items()
-                if re.match("(MXNET|PS|OMP)_|PYTHONPATH$|PATH$", name)
+                if re.match("(MXNET|PS|OMP)_|NVIDIA_TF32_OVERRIDE$|PYTHONPATH$|PATH$", name)
             }
         )
     serve = [sys.executable, "-m", "gluon_tricks.training.server"]

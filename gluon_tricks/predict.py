@@ -9,6 +9,7 @@ import sys
 import numpy as np
 
 from . import evaluate
+from .config import user_path
 from .deploy import classifier, images
 from .errors import UserError
 from .files import write_json
@@ -23,16 +24,16 @@ def add_arguments(parser):
     classifier.add_arguments(parser)
     # With "*" the list would end at the first flag, so that MODEL --top 1 IMAGE would be refused.
     pictures = parser.add_argument(
-        "images", metavar="IMAGE", nargs="+", help="image files, or folders with images"
+        "images", type=user_path, metavar="IMAGE", nargs="+", help="image files, or folders with images"
     )
     pictures.required = False
-    parser.add_argument("--rec", metavar="FILE", help="take records of this RecordIO file instead")
+    parser.add_argument("--rec", type=user_path, metavar="FILE", help="take records of this RecordIO file instead")
     parser.add_argument("--keys", metavar="K,K", help="with --rec: the keys of the records")
     parser.add_argument("--top", type=int, default=5, metavar="N", help="how many classes to name [5]")
     parser.add_argument(
-        "--json", metavar="FILE", help="write the predictions to this file; - for standard output"
+        "--json", type=user_path, metavar="FILE", help="write the predictions to this file; - for standard output"
     )
-    parser.add_argument("--sheet", metavar="PNG", help="draw the images with their labels")
+    parser.add_argument("--sheet", type=user_path, metavar="PNG", help="draw the images with their labels")
 
 
 def main(args):

@@ -3,6 +3,7 @@
 import os
 import sys
 
+from .config import user_path
 from .reporting import page, tables
 from .reporting.runs import find, groups_of
 from .text import printable
@@ -12,6 +13,7 @@ def add_arguments(parser):
     parser.add_argument(
         "runs",
         nargs="+",
+        type=user_path,
         metavar="RUN",
         help="a run's folder, or a folder of runs; the first run is what others are compared with",
     )
@@ -19,6 +21,7 @@ def add_arguments(parser):
         "-o",
         "--output",
         default="",
+        type=user_path,
         metavar="DIR",
         help="where report.html, report.md and the pictures go [RUN/report, or report]",
     )

@@ -3,6 +3,7 @@
 import importlib
 import math
 
+from ..config import user_path
 from ..errors import UserError
 
 BENCHES = {
@@ -21,7 +22,7 @@ def add_arguments(parser):
     for name, help in BENCHES.items():
         command = commands.add_parser(name, help=help, description=help, allow_abbrev=False)
         importlib.import_module(__name__ + "." + name).add_arguments(command)
-        command.add_argument("--json", metavar="FILE", help="also write the figures as JSON; - for standard output")
+        command.add_argument("--json", type=user_path, metavar="FILE", help="also write the figures as JSON; - for standard output")
 
 
 def main(args):

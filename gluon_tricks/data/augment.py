@@ -55,6 +55,7 @@ class TrainTransform(NamedTuple):
     size: int
     area: tuple
     aspect: tuple
+    fallback: str  # what is cropped where no rectangle fits: square or window
     flip: float
     jitter: float
     form: str  # paper or gluoncv
@@ -65,8 +66,8 @@ class TrainTransform(NamedTuple):
     @classmethod
     def from_config(cls, config):
         return cls(
-            config.input_size, config.crop_area, config.crop_aspect, config.flip, config.color_jitter,
-            config.color_form, config.pca_noise, config.rgb_mean, config.rgb_std,
+            config.input_size, config.crop_area, config.crop_aspect, config.crop_fallback, config.flip,
+            config.color_jitter, config.color_form, config.pca_noise, config.rgb_mean, config.rgb_std,
         )  # fmt: skip
 
     def sample(self, seed, epoch, keys):
@@ -106,13 +107,17 @@ class TrainTransform(NamedTuple):
         out = np.empty((self.size, self.size, 3), np.uint8) if out is None else out
         crop = decode_crop(
             payload,
-            lambda height, width: choose_crop(height, width, parameters.crops[i], self.area, self.aspect),
+            lambda height, width: self.crop(height, width, parameters.crops[i]),
             scratch,
         )
         resize(crop, out, parameters.flips[i], scratch)
         if parameters.hues[i] != 1:
             scale_hue(out, parameters.hues[i], scratch)
         return out
+
+    def crop(self, height, width, numbers):
+        """:func:`choose_crop` of this transform."""
+        return choose_crop(height, width, numbers, self.area, self.aspect, self.size if self.fallback == "window" else None)
 
     def apply(self, payload, parameters, i=0):
         """Both stages: float32 ``(3, size, size)`` of the ``i``-th image."""
@@ -153,13 +158,14 @@ class EvalTransform(NamedTuple):
     apply = TrainTransform.apply
 
 
-def choose_crop(height, width, numbers, area, aspect):
+def choose_crop(height, width, numbers, area, aspect, window=None):
     """``(y, x, height, width)`` of the crop of an image, from uniform numbers ``(tries, 4)``.
 
     The area is uniform in its range and so is the logarithm of the aspect ratio (width / height): a crop is
     as often wide as tall, which is how ImageRecordIter's crops are distributed too. The first rectangle of
     the tries that lies in the image is taken; where none does (a very long image), the largest centred one
-    whose aspect ratio is 1, or that of the range which is nearest to 1.
+    whose aspect ratio is 1, or that of the range which is nearest to 1. With ``window``, the size of the
+    network's input, it is ImageRecordIter's: a centred square of that size, or the largest in a smaller image.
     """
     for u_area, u_aspect, u_y, u_x in numbers.tolist():
         pixels = height * width * (area[0] + (area[1] - area[0]) * u_area)
@@ -167,8 +173,11 @@ def choose_crop(height, width, numbers, area, aspect):
         h, w = max(1, round((pixels / ratio) ** 0.5)), max(1, round((pixels * ratio) ** 0.5))
         if h <= height and w <= width:
             return int(u_y * (height - h + 1)), int(u_x * (width - w + 1)), h, w
-    ratio = min(max(1, aspect[0]), aspect[1])
-    h, w = min(height, max(1, round(width / ratio))), min(width, max(1, round(height * ratio)))
+    if window:
+        h = w = min(window, height, width)
+    else:
+        ratio = min(max(1, aspect[0]), aspect[1])
+        h, w = min(height, max(1, round(width / ratio))), min(width, max(1, round(height * ratio)))
     return (height - h) // 2, (width - w) // 2, h, w
 
 

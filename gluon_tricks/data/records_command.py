@@ -2,6 +2,7 @@
 
 import os
 
+from ..config import user_path
 from ..errors import UserError
 from ..files import write_json, write_text
 from ..text import printable
@@ -26,14 +27,25 @@ def add_arguments(parser):
         ("info", "counts, sizes, classes"),
     ):
         action = actions.add_parser(name, help=text, description=text)
-        action.add_argument("files", nargs="+", metavar="FILE", help="a RecordIO file (.rec)")
+        action.add_argument(
+            "files", type=user_path, nargs="+", metavar="FILE", help="a RecordIO file (.rec)"
+        )
         if name == "index":
-            action.add_argument("--force", action="store_true", help="replace an index that is there")
             action.add_argument(
-                "--salvage", action="store_true", help="leave damaged records out, instead of an error"
+                "--force", action="store_true", help="replace an index that is there"
+            )
+            action.add_argument(
+                "--salvage",
+                action="store_true",
+                help="leave damaged records out, instead of an error",
             )
         else:
-            action.add_argument("--json", metavar="FILE", help="write what was found there too; - for standard output")
+            action.add_argument(
+                "--json",
+                type=user_path,
+                metavar="FILE",
+                help="write what was found there too; - for standard output",
+            )
             add_workers(action)
         if name == "verify":
             action.add_argument(
@@ -65,10 +77,16 @@ def main_verify(args):
         elif not without_checksum:
             result = "all sound; each is as it was written (CRC-32)"
         else:
-            result = "all sound, as far as decoding shows: {} tell no checksum".format(without_checksum)
+            result = "all sound, as far as decoding shows: {} tell no checksum".format(
+                without_checksum
+            )
         print(printable(f"{path}: {records} records, {result}"))
         reports.append(
-            {"path": path, "records": records, "problems": [problem._asdict() for problem in problems]}
+            {
+                "path": path,
+                "records": records,
+                "problems": [problem._asdict() for problem in problems],
+            }
         )
         wrong += len(problems)
     write_report(args, reports)

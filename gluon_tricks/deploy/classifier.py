@@ -70,6 +70,7 @@ def add_arguments(parser, forms=True):
     """The flags that say what to load, for :func:`from_arguments`; ``forms``: exported folders are fine."""
     parser.add_argument(
         "source",
+        type=flags.user_path,
         metavar="MODEL",
         help="a run's folder, a checkpoint, a .params file, an exported folder, or an .onnx file",
     )
@@ -88,6 +89,7 @@ def add_arguments(parser, forms=True):
         )
     parser.add_argument(
         "--labels",
+        type=flags.user_path,
         metavar="FILE",
         help="names of the classes, one a line [labels.txt of the export or the data]",
     )

@@ -11,6 +11,7 @@ from ..config import FLAGS, spelling
 from ..errors import UserError
 from . import resnet
 from .complexity import infer_shapes, trace
+from .dropout import follow_seed
 from .group_norm import GroupNorm
 from .parameters import ParameterError, assign, classes_of, load_parameters
 
@@ -75,6 +76,7 @@ def get_model(name, classes=1000, pretrained=False, input_size=None, **options):
         raise UserError("a network of {} classes".format(classes))
     name, options = _resolve(name, options)
     net = _build(name, classes, input_size, options)
+    follow_seed(net)
     if pretrained:
         net.initialize(mx.init.Xavier())  # for what the file does not have; it is the paper's (section 2.1)
         net.not_loaded = load_pretrained(net, name, **options)

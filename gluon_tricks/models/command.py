@@ -2,6 +2,7 @@
 
 import fnmatch
 
+from ..config import user_path
 from ..errors import UserError
 from ..files import write_json
 
@@ -27,6 +28,7 @@ def add_arguments(parser):
     )
     parser.add_argument(
         "--json",
+        type=user_path,
         metavar="FILE",
         help="also write the rows to FILE (- for standard output), parameters and multiply-adds in units",
     )

@@ -8,7 +8,7 @@ import platform
 import subprocess
 import sys
 
-from .. import __version__
+from .. import __version__, determinism
 from .. import config as flags
 from ..config import ConfigError
 from ..data.recordio import RecordError
@@ -323,7 +323,7 @@ def run_of(checkpoint_folder):
 
 
 def environment():
-    """Command, versions, commit, threads and machine, as a dict."""
+    """Command, versions, commit, threads, machine and MXNet's settings, as a dict."""
     import cv2
     import gluoncv
     import mxnet
@@ -334,7 +334,7 @@ def environment():
         commit=commit(), python=platform.python_version(), mxnet=mxnet.__version__, gluoncv=gluoncv.__version__,
         numpy=numpy.__version__, opencv=cv2.__version__, omp_num_threads=os.environ.get("OMP_NUM_THREADS"),
         omp_num_threads_set_by_us=bool(os.environ.get("GLUON_TRICKS_SET_THREADS")), cores=os.cpu_count(),
-        machine=platform.platform(), host=platform.node(),
+        machine=platform.platform(), host=platform.node(), settings=determinism.environment(),
     )  # fmt: skip
 
 

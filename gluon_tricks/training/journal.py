@@ -18,6 +18,8 @@ from ..files import sync_folder
 from ..text import printable
 
 LOG, TIMING, PLAIN = "log.jsonl", "timing.jsonl", "train.log"
+# What the run writes besides: no file for --logging-file.
+OWN_FILES = (LOG, TIMING, "config.json", "environment.json", "result.json")
 
 
 class Journal:
@@ -35,10 +37,8 @@ class Journal:
         self._text = bytearray()  # all of log.jsonl, so that the file can be written again
         if folder is not None:
             self._place = os.stat(folder)
-            self._log, self._timing, *plain = (os.path.join(folder, name) for name in (LOG, TIMING, PLAIN))
-            self._plain = list(dict.fromkeys(plain + [os.path.join(folder, log_file)] * bool(log_file)))
-            if os.path.abspath(self._plain[-1]) in map(os.path.abspath, (self._log, self._timing)):
-                raise UserError(f"--logging-file {printable(log_file)}: the run writes this file itself; name another one")
+            self._log, self._timing = (os.path.join(folder, name) for name in (LOG, TIMING))
+            self._plain = _plain_files(folder, log_file)
             self._open_all()
             self._text[:] = _read(self._log)
             self._board = _board(os.path.join(folder, "tensorboard")) if tensorboard else None
@@ -50,8 +50,8 @@ class Journal:
         for path in (self._log, self._timing):
             _cut_half_line(path)
             self._files[path] = _open(path)
-        for path in self._plain:
-            self._files[path] = _open(path)
+        for path, shown in self._plain.items():
+            self._files[path] = _open(path, shown)
             _end_line(path, self._files[path])
 
     # -- log.jsonl
@@ -252,8 +252,8 @@ def _board(folder):
         from tensorboardX import summary
         from tensorboardX.event_file_writer import EventsWriter
         from tensorboardX.proto.event_pb2 import Event
-    except ImportError as error:
-        raise UserError(f"--tensorboard: {error}; pip install tensorboardX") from None
+    except Exception as error:  # a version that does not fit protobuf's raises TypeError
+        raise UserError(f"--tensorboard needs tensorboardX ({error}): pip install 'tensorboardX>=2.6,<3'") from None
 
     with _named(folder):
         os.makedirs(folder, exist_ok=True)
@@ -280,8 +280,20 @@ def _named(path):
         ) from None
 
 
-def _open(path):
-    with _named(path):
+def _plain_files(folder, log_file):
+    """The files of plain lines: ``train.log``, and that of ``--logging-file`` if it is another; path: what errors call it."""
+    own = os.path.join(folder, PLAIN)
+    if not log_file:
+        return {own: own}
+    path = os.path.join(folder, log_file)
+    inside = os.path.relpath(os.path.realpath(path), os.path.realpath(folder))
+    if inside in OWN_FILES:
+        raise UserError(f"--logging-file {printable(log_file)}: a run writes a file of its own with this name; give another one")
+    return {own: own} if inside == PLAIN else {own: own, path: f"--logging-file {path}"}
+
+
+def _open(path, shown=None):
+    with _named(shown or path):
         os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
         return open(path, "ab", buffering=0)  # so that nothing is left for `close` to write
 

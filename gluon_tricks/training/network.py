@@ -18,6 +18,9 @@ from . import run_folder
 # Their backward pass fails in oneDNN ("could not construct a sub-memory"); without oneDNN they train.
 WITHOUT_ONEDNN = ("nasnet_4_1056", "nasnet_6_4032", "nasnet_7_1920")
 
+# Operators that fail in float16 on a CPU.
+NO_FLOAT16_ON_CPU = {"Convolution", "Deconvolution", "FullyConnected", "dot", "batch_dot"}
+
 
 def student(config, devices, say=print, accumulate=1):
     """The network to train, initialised on ``devices``, cast to ``config.dtype`` and compiled.
@@ -31,6 +34,8 @@ def student(config, devices, say=print, accumulate=1):
         )
     options = models.options_of(config)
     net = models.get_model(config.model, classes=config.classes, input_size=config.input_size, **options)
+    if config.dtype == "float16" and on_cpu and ops_of(net) & NO_FLOAT16_ON_CPU:
+        raise UserError("--dtype float16: MXNet multiplies no float16 matrices on a CPU; take --num-gpus 1, or float32")
     # MXNet's generator gives seeds that are neighbours mostly the same numbers.
     mx.random.seed(int(np.random.SeedSequence([config.seed]).generate_state(1)[0] >> 1))
     net.initialize(initializer(config.init), ctx=devices)
@@ -178,8 +183,12 @@ def restore_layout(net):
 def is_stochastic(net):
     """Whether a forward pass of ``net`` in training draws random numbers, as Dropout does."""
     with autograd.train_mode():
-        nodes = json.loads(net(mx.sym.var("data")).tojson())["nodes"]
-    return any(word in node["op"].lower() for node in nodes for word in ("dropout", "random", "sample"))
+        return any(word in op.lower() for op in ops_of(net) for word in ("dropout", "random", "sample"))
+
+
+def ops_of(net):
+    """The names of the operators that ``net`` computes with."""
+    return {node["op"] for node in json.loads(net(mx.sym.var("data")).tojson())["nodes"]}
 
 
 def _compile(net, config):

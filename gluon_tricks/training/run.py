@@ -1,8 +1,8 @@
 """``gluon-tricks train``: puts a run together from its flags, trains it, and leaves its folder behind.
 
 A run's folder holds ``config.json`` (the resolved flags, the layout, the data's fingerprints), ``environment.json``
-(command, versions, commit, threads), ``log.jsonl``, ``timing.jsonl``, ``train.log``, ``checkpoints/``, ``best`` and,
-at the end, ``result.json``.
+(command, versions, commit, threads, settings), ``log.jsonl``, ``timing.jsonl``, ``train.log``, ``checkpoints/``, ``best``
+and, at the end, ``result.json``.
 """
 
 import contextlib
@@ -15,6 +15,7 @@ import mxnet as mx
 import numpy as np
 
 from .. import config as flags
+from .. import determinism
 from ..data import augment, loader
 from ..errors import UserError
 from ..files import write_json
@@ -67,6 +68,7 @@ class Run:
     """All that the loop needs: the parts that the flags ask for, and the state that a checkpoint holds."""
 
     def __init__(self, config, cluster=None, stop=None):
+        determinism.check(config)
         self.config = config
         self.cluster = cluster or join(config)
         self.stop = stop or Stop()

@@ -34,7 +34,7 @@ def fits(values, distribution):
 
 def crops(one, height, width):
     return np.array(
-        [augment.choose_crop(height, width, numbers, one.area, one.aspect) for numbers in sampled(one).crops]
+        [one.crop(height, width, numbers) for numbers in sampled(one).crops]
     )
 
 
@@ -94,6 +94,36 @@ def test_an_image_in_which_no_rectangle_fits_gets_the_largest_centred_square():
     assert augment.choose_crop(20, 300, tries, (0.5, 1), (3 / 4, 4 / 3)) == (0, 140, 20, 20)
     assert augment.choose_crop(300, 20, tries, (0.5, 1), (3 / 4, 4 / 3)) == (140, 0, 20, 20)
     assert augment.choose_crop(300, 20, tries, (0.5, 1), (2, 3)) == (145, 0, 10, 20)
+
+
+@pytest.mark.parametrize("height, width", [(40, 90), (91, 40), (33, 120), (20, 100), (100, 20), (20, 21)])
+def test_the_window_where_no_rectangle_fits_is_that_of_image_record_iter(tmp_path, height, width):
+    """Of the whole image's area no rectangle fits but the image, whose colours are its coordinates."""
+    one = transform(
+        *"--input-size 32 --crop-area 1,1 --crop-fallback window --flip 0 --color-jitter 0 --pca-noise 0".split(),
+        *"--rgb-mean 0,0,0 --rgb-std 1,1,1".split(),
+    )
+    y, x = np.mgrid[:height, :width]
+    payload = png(np.stack([x, y, 0 * x], -1).astype(np.uint8))
+    with RecordWriter(tmp_path / "a.rec") as writer:
+        writer.write(0, 0, payload)
+    (batch,) = mx.io.ImageRecordIter(
+        path_imgrec=str(tmp_path / "a.rec"), path_imgidx=str(tmp_path / "a.idx"), batch_size=1,
+        data_shape=(3, 32, 32), preprocess_threads=1, verbose=False, random_resized_crop=True,
+        min_random_area=1.0, max_random_area=1.0, min_aspect_ratio=3 / 4, max_aspect_ratio=4 / 3,
+    )  # fmt: skip
+    ours, theirs = one.apply(payload, sampled(one)), batch.data[0].asnumpy()[0]
+    # It enlarges an image that is smaller than the window before it crops, and so may be off by half a pixel there.
+    np.testing.assert_allclose(ours, theirs, atol=0 if min(height, width) >= 32 else 1)
+
+
+def test_the_window_changes_no_crop_that_fits():
+    square, window = transform("--input-size", "32"), transform("--input-size", "32", "--crop-fallback", "window")
+    for height, width in ((200, 240), (100, 300)):
+        one, other = crops(square, height, width), crops(window, height, width)
+        differ = (one != other).any(1)
+        assert 0 <= differ.mean() < 0.1 and (differ.any() or height == 200)
+        assert (one[differ, 2:] == height).all() and (other[differ, 2:] == 32).all()
 
 
 @pytest.mark.slow

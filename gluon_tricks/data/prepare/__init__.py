@@ -3,6 +3,7 @@
 import contextlib
 import os
 
+from ...config import user_path
 from ...errors import UserError
 from ...text import printable
 from ..ordered import add_workers, threads
@@ -20,7 +21,7 @@ def add_arguments(parser):
         text = module.__doc__.splitlines()[0]
         kind = kinds.add_parser(name, help=text, description=text)
         module.add_arguments(kind)
-        kind.add_argument("directory", metavar="DIR", help="where train.rec, val.rec and their like go")
+        kind.add_argument("directory", type=user_path, metavar="DIR", help="where train.rec, val.rec and their like go")
         add_workers(kind)
 
 

@@ -8,6 +8,7 @@ import collections
 import os
 import sys
 
+from ...config import user_path
 from ...errors import UserError
 from ...text import printable
 from ..image_files import (
@@ -23,9 +24,9 @@ from .conversion import Split
 
 
 def add_arguments(parser):
-    parser.add_argument("source", metavar="SOURCE", help="the folder with the classes' folders")
+    parser.add_argument("source", type=user_path, metavar="SOURCE", help="the folder with the classes' folders")
     held_out = parser.add_mutually_exclusive_group()
-    held_out.add_argument("--val", metavar="FOLDER", help="another such folder with the validation images")
+    held_out.add_argument("--val", type=user_path, metavar="FOLDER", help="another such folder with the validation images")
     held_out.add_argument(
         "--val-fraction",
         type=float,

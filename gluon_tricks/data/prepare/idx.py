@@ -14,6 +14,7 @@ import zlib
 
 import numpy as np
 
+from ...config import user_path
 from ...errors import UserError
 from .conversion import Split
 from .images import encode_png
@@ -26,10 +27,11 @@ MOST_UNPACKED_OF_ANY, MOST_UNPACKED_PER_BYTE = 1 << 26, 100  # of a packed file;
 
 
 def add_arguments(parser):
-    parser.add_argument("source", metavar="SOURCE", help="the folder with the idx files")
+    parser.add_argument("source", type=user_path, metavar="SOURCE", help="the folder with the idx files")
     parser.add_argument("--seed", type=int, default=0, help="of the order of the training images (default 0)")
     parser.add_argument(
-        "--class-names", metavar="FILE", help="one name a line, for labels.txt (default: EMNIST's mapping, or 0, 1, ...)"
+        "--class-names", type=user_path, metavar="FILE",
+        help="one name a line, for labels.txt (default: EMNIST's mapping, or 0, 1, ...)"
     )
     parser.add_argument(
         "--emnist", metavar="SET", help="which of EMNIST's sets, as letters, where the folder holds several"

@@ -19,6 +19,7 @@ import zlib
 
 import numpy as np
 
+from ...config import user_path
 from ...errors import UserError
 from ..disc import open_for_reading, read_bytes
 from ..ordered import Progress, in_order
@@ -39,7 +40,8 @@ CLASSES, TRAIN_IMAGES, VAL_IMAGES = 1000, 1281167, 50000
 
 def add_arguments(parser):
     parser.add_argument(
-        "source", metavar="SOURCE", help="the folder with {}, {} and {}".format(TRAIN, VAL, DEVKIT)
+        "source", type=user_path, metavar="SOURCE",
+        help="the folder with {}, {} and {}".format(TRAIN, VAL, DEVKIT)
     )
     parser.add_argument("--only", choices=("train", "val"), help="write one of the two files")
     parser.add_argument("--seed", type=int, default=0, help="of the order of the training images (default 0)")
