@@ -22,14 +22,21 @@ def add_arguments(parser):
     for name, help in BENCHES.items():
         command = commands.add_parser(name, help=help, description=help, allow_abbrev=False)
         importlib.import_module(__name__ + "." + name).add_arguments(command)
-        command.add_argument("--json", type=user_path, metavar="FILE", help="also write the figures as JSON; - for standard output")
+        command.add_argument(
+            "--json",
+            type=user_path,
+            metavar="FILE",
+            help="also write the figures as JSON; - for standard output",
+        )
 
 
 def main(args):
     """Run one measurement."""
     for name in AT_LEAST_ONE:
         if getattr(args, name, 1) < 1:
-            raise UserError(f"--{name.replace('_', '-')} {getattr(args, name)}: at least 1 is needed")
+            raise UserError(
+                f"--{name.replace('_', '-')} {getattr(args, name)}: at least 1 is needed"
+            )
     if not 0 < getattr(args, "seconds", 1) < math.inf:
         raise UserError(f"--seconds {args.seconds}: a positive number is needed")
     return importlib.import_module(__name__ + "." + args.bench).main(args)
