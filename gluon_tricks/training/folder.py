@@ -182,6 +182,15 @@ def _parameters_digest(config, name):
     return sha256(path) if path else None
 
 
+def check_validation_file(config):
+    """Raise UserError saying what to do if the validation file, which --data-dir names too, is not there."""
+    if config.rec_val and not os.path.exists(config.rec_val):
+        raise UserError(
+            f"{printable(config.rec_val)} is not there: give --rec-val FILE.rec, or to train without validation "
+            f"--rec-train {printable(config.rec_train)} instead of --data-dir"
+        )
+
+
 def agree(run):
     """Raise :class:`ConfigError` on every worker if one has other flags, other data or another version than rank 0."""
     first, *others = gather_json(run.cluster, dict(run.about, host=platform.node()))
