@@ -128,7 +128,7 @@ def _prepare(config):
 
 def _holds_run(path):
     """Whether a run has left something in the folder that would be lost."""
-    files = [os.path.join(path, name) for name in ("config.json", "result.json", *LOGS)]
+    files = [os.path.join(path, name) for name in ("config.json", "result.json", "log.jsonl")]
     return bool(checkpoint.checkpoints(path)) or any(os.path.exists(file) and os.path.getsize(file) for file in files)
 
 
