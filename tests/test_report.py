@@ -182,7 +182,7 @@ def test_what_is_damaged_is_left_out_and_said(tmp_path, capsys):
     write_run(tmp_path / "a", scores=(50.0,))
     write_run(tmp_path / "b", "--no-wd")
     lines = ['{"event": "train", "step": 5, "loss": 1' + "0" * 400 + ', "top1": 1.0}', '{"event": "train", "step": Infinity}']
-    lines += ["[1]", ['{"event": "validation", "step": 20, "epoch": 0, "loss": 1.0, "top1": 3.0}']  # the last without top5
+    lines += ["[1]", '{"event": "validation", "step": 20, "epoch": 0, "loss": 1.0, "top1": 3.0}']  # the last without top5
     with open(str(tmp_path / "a" / "log.jsonl"), "a") as file:
         file.writelines(line + "\n" for line in lines)
     (tmp_path / "a" / "environment.json").unlink()
