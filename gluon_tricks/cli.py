@@ -7,7 +7,9 @@ import sys
 
 from . import __version__
 from .errors import UserError
+from .files import json_output
 from .quiet import drop_noise
+from .threads import set_threads
 
 # name: (module with add_arguments(parser) and main(args) -> exit code, one line of help)
 COMMANDS = {
@@ -36,6 +38,7 @@ class Parser(argparse.ArgumentParser):
 
 def main(argv=None):
     """Run one sub-command and return its exit code."""
+    open_standard_streams()
     argv = sys.argv[1:] if argv is None else list(argv)
     parser = Parser(
         prog="gluon-tricks",
@@ -52,18 +55,8 @@ def main(argv=None):
         return 2
     # Only what stands before the sub-command is parsed here, so that a module is imported when it is asked for.
     arguments = parser.parse_args(argv[:1])
-    set_threads()
-    if arguments.command in ("train", "bench"):
-        drop_noise()
-    module = importlib.import_module(COMMANDS[arguments.command][0])
-    command = Parser(
-        prog="gluon-tricks " + arguments.command,
-        description=COMMANDS[arguments.command][1],
-        allow_abbrev=False,  # an abbreviation would change its meaning when a flag is added
-    )
-    module.add_arguments(command)
     try:
-        return module.main(command.parse_args(argv[1:])) or 0
+        return run(arguments.command, argv[1:])
     except UserError as error:
         print("gluon-tricks {}: error: {}".format(arguments.command, error), file=sys.stderr)
         return error.exit_code
@@ -74,13 +67,31 @@ def main(argv=None):
         return 1
 
 
-def set_threads():
-    """Let MXNet compute on every core where the user has not said otherwise: unset, it computes on one.
+def run(name, words):
+    """Parse the words of the sub-command ``name`` and run it."""
+    set_threads()
+    if name in ("train", "bench"):
+        drop_noise()
+    module = importlib.import_module(COMMANDS[name][0])
+    command = Parser(
+        prog="gluon-tricks " + name,
+        description=COMMANDS[name][1],
+        allow_abbrev=False,  # an abbreviation would change its meaning when a flag is added
+    )
+    module.add_arguments(command)
+    args = command.parse_args(words)
+    with json_output(getattr(args, "json", None)):
+        return module.main(args) or 0
 
-    Has to happen before MXNet is imported. Workers that a launcher started on the same machine share its cores.
+
+def open_standard_streams():
+    """Open those of the three standard streams that are closed on the null device.
+
+    Else the next file that is opened would take their number and get what is printed, and Python's own are None.
     """
-    if "OMP_NUM_THREADS" not in os.environ:
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        local_workers = int(os.environ.get("HOROVOD_LOCAL_SIZE", "1"))
-        os.environ["OMP_NUM_THREADS"] = str(max(1, cores // local_workers))
-        os.environ["GLUON_TRICKS_SET_THREADS"] = "1"  # the run's log says whose choice it was
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_RDWR), number)
+            setattr(sys, name, open(number, mode, closefd=False))

@@ -436,7 +436,7 @@ def _has_type_of(field, value):
         return value == "dynamic" or _is_number(value, float)
     if isinstance(default, (bool, str)):
         return isinstance(value, type(default))
-    return _is_number(value, type(default))
+    return _is_number(value, meta["type"])
 
 
 def _is_number(value, kind):

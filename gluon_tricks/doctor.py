@@ -237,7 +237,7 @@ def table(findings):
 
 
 def add_arguments(parser):
-    parser.add_argument("--json", metavar="FILE", help="also write the findings and the facts to FILE")
+    parser.add_argument("--json", metavar="FILE", help="also write the findings and the facts to FILE; - for standard output")
     parser.add_argument(
         "--library-path", action="store_true", help="only print the folders of the nvidia-*-cu11 wheels"
     )

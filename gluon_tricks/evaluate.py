@@ -13,6 +13,8 @@ import numpy as np
 from .deploy import classifier
 from .errors import UserError
 from .files import write_json
+from .text import printable
+from .threads import CHOSEN_HERE
 
 
 def add_arguments(parser):
@@ -28,7 +30,7 @@ def add_arguments(parser):
     parser.add_argument(
         "--num-data-workers", "-j", type=int, default=4, metavar="N", help="threads that decode [4]"
     )
-    parser.add_argument("--json", metavar="FILE", help="also write the figures to this file")
+    parser.add_argument("--json", metavar="FILE", help="also write the figures to this file; - for standard output")
 
 
 def main(args):
@@ -44,10 +46,11 @@ def main(args):
     started = time.time()
     figures = evaluate(model, record, index, args.batch_size, args.num_data_workers)
     seconds = time.time() - started
+    where = "OMP_NUM_THREADS={}".format(threads()) if args.gpu is None else "GPU {}".format(args.gpu)
     print(
         "{} ({}): top-1 {top1:.2f} %, top-5 {top5:.2f} %, loss {loss:.4f} on {images} images of {}; "
-        "{:.1f} images/s, OMP_NUM_THREADS={}".format(
-            args.source, model.kind, record, figures["images"] / seconds, threads(), **figures
+        "{:.1f} images/s, {}".format(
+            printable(args.source), model.kind, printable(record), figures["images"] / seconds, where, **figures
         )
     )
     if args.json:
@@ -60,7 +63,7 @@ def threads():
     """How many threads MXNet computes on, and who said so."""
     number = os.environ.get("OMP_NUM_THREADS", "1")
     return number + (
-        " (all cores, as it was not set)" if os.environ.get("GLUON_TRICKS_SET_THREADS") else ""
+        " (all cores, as it was not set)" if os.environ.get(CHOSEN_HERE) else ""
     )
 
 

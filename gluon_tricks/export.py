@@ -2,11 +2,12 @@
 
 The folder is put together under a temporary name. Each form in it is then run by a fresh process on random
 and real images and compared with the network; only when all agree the folder gets its name. No file is a
-pickle.
+pickle. One export at a time writes a folder, and removes what one that was killed has left.
 """
 
 import os
 import platform
+import re
 import shutil
 import tempfile
 
@@ -18,6 +19,8 @@ from .deploy import manifest as manifests
 from .deploy.forms import Calibration, Forms, Options
 from .errors import UserError
 from .files import sha256
+from .locking import Lock
+from .text import printable
 
 
 def add_arguments(parser):
@@ -61,7 +64,7 @@ def main(args):
     options = Options(args.preprocess, args.softmax, args.fold_bn)
     model = classifier.from_arguments(args)
     manifest = export(model, args.output, formats, options, args.rec_val, calibration, args.force)
-    print("{}: {}, {} classes".format(args.output, manifest["model"], manifest["classes"]))
+    print("{}: {}, {} classes".format(printable(args.output), manifest["model"], manifest["classes"]))
     for line in describe(manifest):
         print("  " + line)
     return 0
@@ -118,15 +121,29 @@ def export(model, folder, formats=("symbol",), options=Options(), rec_val="", ca
     temporary = None
     try:
         os.makedirs(parent, exist_ok=True)
-        temporary = tempfile.mkdtemp(prefix=".{}.writing-".format(name), dir=parent)
-        manifest = _write(model, temporary, formats, options, rec_val, calibration)
-        _give_name(temporary, os.path.join(parent, name))
+        with Lock(os.path.join(parent, f".{name}.lock"), f"-o {printable(folder)}"):
+            _clean_up(parent, name)
+            check(folder, force, formats, calibration)  # again: another export may just have ended
+            try:
+                temporary = tempfile.mkdtemp(prefix=f".{name}.writing-", dir=parent)
+                manifest = _write(model, temporary, formats, options, rec_val, calibration)
+                _give_name(temporary, os.path.join(parent, name))
+            finally:
+                if temporary:
+                    shutil.rmtree(temporary, ignore_errors=True)
     except OSError as error:
-        raise UserError("{}: cannot be written: {}".format(folder, error.strerror or error)) from None
-    finally:
-        if temporary:
-            shutil.rmtree(temporary, ignore_errors=True)
+        raise UserError("{}: cannot be written: {}".format(printable(folder), error.strerror or error)) from None
     return manifest
+
+
+def _clean_up(parent, name):
+    """Remove what an export of that name left when it was killed; an earlier export that it had set aside comes back."""
+    for found in os.listdir(parent):
+        left = re.fullmatch(re.escape(f".{name}.") + r"(writing|old)-[a-z0-9_]{8}", found)
+        if left and left[1] == "old" and not os.path.lexists(os.path.join(parent, name)):
+            os.rename(os.path.join(parent, found), os.path.join(parent, name))
+        elif left:
+            shutil.rmtree(os.path.join(parent, found), ignore_errors=True)
 
 
 def _write(model, folder, formats, options, rec_val, calibration):
@@ -142,21 +159,12 @@ def _write(model, folder, formats, options, rec_val, calibration):
     elif rec_val:
         measured = dict(evaluate.evaluate(model, rec_val), file=os.path.basename(rec_val))
     if model.labels:
-        with open(os.path.join(folder, manifests.LABELS), "w", encoding="utf-8") as file:
+        with open(os.path.join(folder, manifests.LABELS), "w", encoding="utf-8", errors="surrogateescape") as file:
             file.writelines(label + "\n" for label in model.labels)
     return manifests.write(
         folder,
         dict(
-            model=model.model,
-            classes=model.classes,
-            input_size=model.input_size,
-            crop_ratio=model.crop_ratio,
-            resize_shorter_edge=max(model.input_size, round(model.input_size / model.crop_ratio)),
-            rgb_mean=list(model.rgb_mean),
-            rgb_std=list(model.rgb_std),
-            options=options._asdict(),
-            input=options.describe_input(model.input_size),
-            outputs=["logits", "probabilities"][: 1 + options.softmax],
+            manifests.description(model, options),
             measured=measured,
             formats=written,
             source=dict(step=model.step, params_sha256=sha256(model.params_path)),

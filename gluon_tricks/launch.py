@@ -6,7 +6,6 @@ notices no death among its processes, so that one death has to end all of them h
 """
 
 import argparse
-import ctypes
 import os
 import re
 import shlex
@@ -18,6 +17,7 @@ import threading
 import time
 
 from .errors import UserError
+from .processes import end_with_parent
 
 WORK = ("worker", "horovodrun")  # the roles that end when the run does
 GRACE = 10  # seconds between asking a process to end and killing it
@@ -106,7 +106,9 @@ def answering(hosts):
     """Those of the hosts that can be reached."""
     ask = ["ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10"]
     silent = dict(stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    checks = [subprocess.Popen(ask + [host, "true"], **silent) for host in hosts]
+    checks = [
+        subprocess.Popen(ask + [host, "true"], preexec_fn=end_with_parent(), **silent) for host in hosts
+    ]
     return {host: slots for (host, slots), check in zip(hosts.items(), checks) if check.wait() == 0}
 
 
@@ -132,7 +134,7 @@ class Process:
             command = ["ssh", "-tt", "-o", "BatchMode=yes", self.host, line]
         self.popen = subprocess.Popen(
             command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            start_new_session=True, preexec_fn=_die_with_parent,
+            start_new_session=True, preexec_fn=end_with_parent(),
         )  # fmt: skip
 
     def signal(self, number):
@@ -141,14 +143,6 @@ class Process:
             os.killpg(self.popen.pid, number)
         except ProcessLookupError:
             pass
-
-
-_LIBC = ctypes.CDLL(None)
-
-
-def _die_with_parent():
-    if sys.platform == "linux":
-        _LIBC.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
 def plan(args, hosts, workers=None, again=False):

@@ -1,12 +1,13 @@
 """The command line: help without MXNet, errors on one line with exit code 2, threads, interruption."""
 
+import json
 import os
 import subprocess
 import sys
 
 import pytest
 
-from gluon_tricks import cli
+from gluon_tricks import cli, threads
 from gluon_tricks.errors import UserError
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -133,7 +134,7 @@ def test_threads_are_all_cores_unless_the_user_says_otherwise(monkeypatch, given
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     if given:
         monkeypatch.setenv("OMP_NUM_THREADS", given)
-    cli.set_threads()
+    threads.set_threads()
     assert os.environ["OMP_NUM_THREADS"] == (expected or str(len(os.sched_getaffinity(0))))
     assert os.environ.pop("GLUON_TRICKS_SET_THREADS", None) == (None if given else "1")
 
@@ -142,6 +143,23 @@ def test_workers_of_one_machine_share_its_cores(monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setenv("HOROVOD_LOCAL_SIZE", "2")
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(7)), raising=False)
-    cli.set_threads()
+    threads.set_threads()
     assert os.environ["OMP_NUM_THREADS"] == "3"
     os.environ.pop("GLUON_TRICKS_SET_THREADS")
+
+
+@pytest.mark.parametrize("closed", ["0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-"])
+def test_closed_standard_streams_change_nothing(tmp_path, closed):
+    command = f'"{sys.executable}" -m gluon_tricks report {tmp_path}/nowhere -o {tmp_path}/page {closed}'
+    done = subprocess.run(command, shell=True, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, timeout=60)
+    assert done.returncode == 2 and b"Traceback" not in done.stderr
+    assert done.stdout == b""
+
+
+def test_json_to_standard_output_comes_alone(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "gluon_tricks", "models", "cifar_resnet20_v1", "--json", "-"], cwd=str(tmp_path),
+        env=dict(os.environ, PYTHONPATH=ROOT), stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120,
+    )  # fmt: skip
+    assert len(json.loads(done.stdout)) == 1
+    assert b"parameters (M)" in done.stderr and os.listdir(str(tmp_path)) == []

@@ -406,3 +406,31 @@ def test_the_flags_are_known_without_mxnet():
     code = "import sys, gluon_tricks.cli, gluon_tricks.plan; sys.exit('mxnet' in sys.modules)"
     root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     assert subprocess.run([sys.executable, "-c", code], cwd=root, timeout=60).returncode == 0
+
+
+def test_every_flag_comes_back_from_json_with_the_values_that_it_can_have():
+    numbers = {int: 3, float: 0.5}
+    for name, field in FLAGS.items():
+        meta, default = field.metadata, field.default
+        value = default
+        if meta["choices"]:
+            value = meta["choices"][-1]
+        elif meta["type"] in numbers:
+            value = numbers[meta["type"]]
+        elif isinstance(default, bool):
+            value = not default
+        elif isinstance(default, str) and name != "loss_scale":
+            value = "some/path"
+        config = dataclasses.replace(Config(), **{name: value})
+        again = from_dict(json.loads(to_json(config)))
+        assert again == config, name
+
+
+@pytest.mark.parametrize(
+    "name, value",
+    [("classes", 3.0), ("classes", True), ("lr", "0.1"), ("mixup", 1), ("crop_area", [0.1]), ("crop_area", [0.1, None]),
+     ("lr_decay_epoch", [1.5]), ("loss_scale", "static"), ("lr_mode", "sine"), ("model", None), ("batch_size", 0)],
+)  # fmt: skip
+def test_a_value_from_json_that_a_flag_cannot_have_is_refused_by_name(name, value):
+    with pytest.raises(ConfigError, match="--" + name.replace("_", "-")):
+        from_dict({name: value})

@@ -29,6 +29,8 @@ GREY = np.array([0.299, 0.587, 0.114])
 PCA_VALUES = np.array([55.46, 4.794, 1.148])
 PCA_VECTORS = np.array([[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]])
 
+LONGEST = 16  # times its width; longer images are cut before evaluation resizes them
+
 CROP_TRIES = 10
 # The columns of an image's uniform numbers, after four for each try of the crop; the noise has three pairs.
 FLIP, HUE, SATURATION, BRIGHTNESS, CONTRAST, NOISE = range(4 * CROP_TRIES, 4 * CROP_TRIES + 6)
@@ -141,10 +143,10 @@ class EvalTransform(NamedTuple):
 
         scratch = scratch or Scratch()
         out = np.empty((self.size, self.size, 3), np.uint8) if out is None else out
-        picture = decode(payload, scratch)
+        picture = middle(decode(payload, scratch))
         height, width = resized_shape(picture.shape[0], picture.shape[1], shorter_edge(self.size, self.ratio))
         resized = cv2.resize(picture, (width, height), dst=scratch.array("resized", (height, width, 3)))
-        y, x = (height - self.size) // 2, (width - self.size) // 2
+        y, x = centre(height, self.size), centre(width, self.size)
         np.copyto(out, resized[y : y + self.size, x : x + self.size])
         return out
 
@@ -171,15 +173,33 @@ def choose_crop(height, width, numbers, area, aspect):
 
 
 def shorter_edge(size, ratio):
-    """The shorter edge before evaluation's centre crop, rounded up as in the authors' code."""
+    """The shorter edge before evaluation's centre crop, rounded up as in the authors' code.
+
+    This, :func:`resized_shape` and :func:`centre` are the whole rule of evaluation's geometry.
+    """
     return math.ceil(size / ratio)
 
 
 def resized_shape(height, width, short):
-    """The shape with its shorter edge ``short`` and its longer one in proportion, rounded down."""
+    """``(height, width)`` with the shorter edge ``short`` and the longer one in proportion, rounded down."""
     if height <= width:
         return short, max(short, width * short // height)
     return max(short, height * short // width), short
+
+
+def centre(length, size):
+    """Where evaluation's crop of ``size`` pixels begins in an edge of ``length``: the smaller half is before it."""
+    return (length - size) // 2
+
+
+def middle(picture):
+    """The image, or of one that is longer than LONGEST times its width the middle part that is not.
+
+    The crop shows no more of it, and the whole, resized, could take gigabytes.
+    """
+    height, width = picture.shape[:2]
+    y, x = (max(0, long - LONGEST * short) // 2 for long, short in ((height, width), (width, height)))
+    return picture[y : height - y, x : width - x]
 
 
 def resize(picture, out, flip, scratch):

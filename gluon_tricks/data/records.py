@@ -56,7 +56,7 @@ def read_index(index_path, path):
 def _index_problem(text):
     for number, line in enumerate(text.splitlines(), 1):
         try:
-            key, offset = line.split(b"\t")
+            key, offset = line[:64].split(b"\t")  # longer ones would take time to become a number
             np.int64(int(key)), np.int64(int(offset))
         except (ValueError, OverflowError):
             return "line {} is not 'key TAB offset': {!r}; 'gluon-tricks records index' makes it anew".format(
@@ -94,10 +94,14 @@ class RecordFile:
                         self.index_path, self.offsets[wrong[0]], self.size
                     ),
                 )
+            order = np.argsort(self.offsets, kind="stable")
+            self._refuse_doubled(self.offsets, order, "offset")
+            self._refuse_doubled(self.keys, np.argsort(self.keys, kind="stable"), "key")
         except BaseException:
             self.close()
             raise
-        order = np.argsort(self.offsets, kind="stable")
+        # An index that was made of a file whose ids cannot be keys numbers the records in the file's order.
+        self._numbered = np.array_equal(self.keys[order], np.arange(len(order)))
         ends = np.append(self.offsets[order][1:], self.size)
         self._extents = np.empty_like(self.offsets)
         self._extents[order] = np.maximum(ends - self.offsets[order], recordio.FRAME.size)
@@ -106,14 +110,35 @@ class RecordFile:
     def __len__(self):
         return len(self.keys)
 
+    def _refuse_doubled(self, numbers, order, what):
+        """RecordError where two lines of the index have the same number; ``order`` sorts ``numbers``."""
+        again = order[1:][numbers[order][1:] == numbers[order][:-1]]
+        if again.size:
+            line = int(again.min())
+            raise RecordError(
+                self.index_path,
+                int(self.keys[line]),
+                f"line {line + 1} has the same {what} as a line before it, {numbers[line]}; "
+                f"'gluon-tricks records index --force {self.path}' makes the index anew",
+            )
+
     def read(self, position):
-        """``(label, payload)`` of the record at a position; label is a float or a float32 array."""
-        key = int(self.keys[position])
+        """``(label, payload)`` of the record at a position; label is a float or a float32 array.
+
+        RecordError where it is damaged, or is another record than the index says; that shows in records which tell a
+        checksum, as those of our writer, whose ids are their keys.
+        """
+        key, body = int(self.keys[position]), self.read_body(position)
         try:
-            _, label, payload = recordio.unpack_image(self.read_body(position))
+            identity, label, payload = recordio.unpack_image(body)
         except ValueError as error:
             raise RecordError(self.path, key, str(error)) from None
+        if self._is_other(key, identity, body):
+            raise RecordError(self.path, key, other_id(identity))
         return label, bytes(payload)
+
+    def _is_other(self, key, identity, body):
+        return identity != key and not self._numbered and recordio.checksum_of(body) is not None
 
     def read_label(self, position):
         """The label alone, which costs a small read."""
@@ -122,9 +147,10 @@ class RecordFile:
         if offset + count <= self.size:
             data = read_bytes(self._descriptor, count, offset, self.path, key)
             word = recordio.FRAME.unpack_from(data)[1]
-            labels, label, _, _ = recordio.IMAGE_HEADER.unpack_from(data, recordio.FRAME.size)
+            labels, label, identity, _ = recordio.IMAGE_HEADER.unpack_from(data, recordio.FRAME.size)
             whole = word >> recordio.LENGTH_BITS == recordio.WHOLE
-            if data.startswith(recordio.MAGIC_BYTES) and whole and not labels:
+            other = self._is_other(key, identity, data[recordio.FRAME.size :])
+            if data.startswith(recordio.MAGIC_BYTES) and whole and not labels and not other:
                 return label
         return self.read(position)[0]
 
@@ -288,6 +314,14 @@ class RecordWriter:
                 self.finish()
         finally:
             self.abandon()
+
+
+def other_id(identity):
+    """What is wrong with a record that has another id than the index's key."""
+    return (
+        f"the record at its place has the id {identity}: the index is wrong or belongs to another file; "
+        "'gluon-tricks records index --force' makes it anew"
+    )
 
 
 def _create(name, flags):

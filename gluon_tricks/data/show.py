@@ -9,6 +9,7 @@ import numpy as np
 
 from .. import config as configuration
 from ..errors import UserError
+from ..text import printable
 from ..tricks import mixup
 from . import randomness
 from .augment import EvalTransform, TrainTransform, apply_on_host, choose_crop
@@ -54,7 +55,7 @@ def main(args):
     if config.mixup:
         mix(rows, config, min(args.epochs, MIXED))
     draw([shown for shown, _, _ in rows], args.output)
-    print("{}: {} images of {}".format(args.output, len(rows), config.rec_train))
+    print(printable(f"{args.output}: {len(rows)} images of {config.rec_train}"))
     return 0
 
 

@@ -12,9 +12,9 @@ from ..errors import UserError
 from . import resnet
 from .complexity import infer_shapes, trace
 from .group_norm import GroupNorm
-from .parameters import ParameterError, assign, load_parameters
+from .parameters import ParameterError, assign, classes_of, load_parameters
 
-__all__ = ["ParameterError", "get_model", "input_size", "load_parameters", "load_pretrained", "names"]
+__all__ = ["ParameterError", "classes_in", "get_model", "input_size", "load_parameters", "load_pretrained", "names"]
 
 # Modules of gluoncv.model_zoo whose networks classify images; the others detect, segment, estimate poses.
 CLASSIFIERS = """
@@ -79,6 +79,12 @@ def get_model(name, classes=1000, pretrained=False, input_size=None, **options):
         net.initialize(mx.init.Xavier())  # for what the file does not have; it is the paper's (section 2.1)
         net.not_loaded = load_pretrained(net, name, **options)
     return net
+
+
+def classes_in(path, name, **options):
+    """The number of classes that a parameter file of the network called ``name`` has in its last layer."""
+    net = get_model(name, **options)
+    return classes_of(net, path) or FLAGS["classes"].default
 
 
 def load_pretrained(net, name, **options):

@@ -26,7 +26,9 @@ def add_arguments(parser):
         "--classes", metavar="N", type=int, default=1000, help="classes of the last layer [1000]"
     )
     parser.add_argument(
-        "--json", metavar="FILE", help="also write the rows to FILE, parameters and multiply-adds in units"
+        "--json",
+        metavar="FILE",
+        help="also write the rows to FILE (- for standard output), parameters and multiply-adds in units",
     )
 
 

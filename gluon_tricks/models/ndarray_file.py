@@ -16,6 +16,8 @@ import struct
 import mxnet as mx
 import numpy as np
 
+from ..text import printable
+
 LIST_MAGIC = 0x112
 V1, V2, V3 = 0xF993FAC8, 0xF993FAC9, 0xF993FACA  # dense only; with a storage type; saved with NumPy's shapes
 DENSE = 0
@@ -97,7 +99,7 @@ def _number_of_names(reader, arrays):
 
 def _read_name(reader):
     (length,) = reader.numbers("<Q")
-    try:
-        return reader.bytes(length).decode()
-    except UnicodeDecodeError:
-        raise ValueError("a name is no UTF-8") from None
+    name = reader.bytes(length).decode("utf-8", "surrogateescape")
+    if not name.isprintable():  # nor UTF-8; it may come to a terminal, in a message
+        raise ValueError(f"{printable(name)[:80]} is no name of an array")
+    return name

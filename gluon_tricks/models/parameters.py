@@ -9,6 +9,7 @@ import os
 import numpy as np
 
 from ..errors import UserError
+from ..text import printable
 from . import ndarray_file
 from .resnet import NAMES, resnet
 
@@ -58,13 +59,17 @@ def read_arrays(path):
 
 
 def check_finite(arrays, source):
-    """Raise ParameterError naming the first array of the dict that holds a NaN or an infinity.
+    """Raise ParameterError naming the first of the arrays (a dict) that has NaN or infinity in it.
 
     Outputs do not show them all: MXNet's relu makes 0 of a NaN.
     """
     for name, array in arrays.items():
-        if not np.isfinite(array.asnumpy()).all():
-            raise ParameterError(f"{source}: {name} holds values that are not finite (NaN or infinity)")
+        values = array.asnumpy()
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
+            raise ParameterError(
+                f"{printable(source)}: {printable(name)} has values that are NaN or infinite; take an earlier checkpoint or "
+                "train again"
+            )
 
 
 def assign(net, arrays, source, new_head=False, ctx=None):
@@ -94,6 +99,15 @@ def assign(net, arrays, source, new_head=False, ctx=None):
         if name not in wrong:
             parameter._load_init(arrays[name], ctx, cast_dtype=True)
     return wrong
+
+
+def classes_of(net, path):
+    """The number of classes that a parameter file is for, if it is for ``net`` with any number of them; else None."""
+    arrays, parameters = read(path), net._collect_params_with_prefix()
+    if not any("." in name for name in arrays):
+        arrays = _by_layer(net, parameters, arrays, path)
+    wrong = [name for name in parameters if name in arrays and not _fits(parameters[name], arrays[name])]
+    return arrays[wrong[0]].shape[0] if _is_head(parameters, arrays, wrong) else None
 
 
 def _fits(parameter, array):

@@ -193,18 +193,17 @@ def check_validation_file(config):
 
 def agree(run):
     """Raise :class:`ConfigError` on every worker if one has other flags, other data or another version than rank 0."""
-    first, *others = gather_json(run.cluster, dict(run.about, host=platform.node()))
-    differing = []
-    for rank, other in enumerate(others, 1):
-        found = _differences_of_workers(first, other)
-        if found:
-            differing.append("worker {} on {}: {}".format(rank, other["host"], "; ".join(found)))
+    said = gather_json(run.cluster, dict(run.about, host=platform.node()))
+    differing = disagreements(said)
     if differing:
-        raise ConfigError(
-            "the workers are not of one run. Beside worker 0 on {}, {}".format(
-                first["host"], "; ".join(differing)
-            )
-        )
+        raise ConfigError(f"the workers are not of one run. Beside worker 0 on {said[0]['host']}, {'; '.join(differing)}")
+
+
+def disagreements(said):
+    """Lines that name the workers which are not of the first one's run; ``said``: :func:`about` of each, and its ``host``."""
+    first, *others = said
+    found = [(rank, other["host"], _differences_of_workers(first, other)) for rank, other in enumerate(others, 1)]
+    return [f"worker {rank} on {host}: {'; '.join(differences)}" for rank, host, differences in found if differences]
 
 
 def _differences_of_workers(first, other):

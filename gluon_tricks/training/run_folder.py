@@ -41,9 +41,9 @@ class RunFolder:
             _check(found)
             config = flags.from_dict(found["flags"])
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise UserError(f"{file}: damaged or not a run's: {type(error).__name__}: {printable(error)}") from None
+            raise UserError(f"{printable(file)}: damaged or not a run's: {type(error).__name__}: {printable(error)}") from None
         except UserError as error:
-            raise UserError(f"{file}: damaged or of another version: {error}") from None
+            raise UserError(f"{printable(file)}: damaged or of another version: {error}") from None
         self.version, self.layout, self.data = found["version"], found["layout"], found["data"]
         self.parameters = found.get("parameters", {})
         self.config = absolute(config, _working_folder(path, config.save_dir))
@@ -59,13 +59,14 @@ class RunFolder:
             return best, checkpoint.read_state(best)
         found = checkpoint.latest(self.path, say)
         if found is None:
-            raise UserError(f"{self.path}: this run has no whole checkpoint yet")
+            raise UserError(f"{printable(self.path)}: this run has no whole checkpoint yet")
         noted = found[1].get("best")
         if params == "best" and noted and noted["step"] != found[1]["step"]:  # a copy without links
-            for path in checkpoint.checkpoints(self.path):
-                if os.path.basename(path) == f"step-{noted['step']:08d}":
-                    return path, checkpoint.read_state(path)
-            say(f"{self.path}: its best checkpoint, of step {noted['step']}, is not there; taking the last, {found[0]}")
+            path = checkpoint.path_of(self.path, noted["step"])
+            if os.path.isdir(path):
+                return path, checkpoint.read_state(path)
+            said = f"its best checkpoint, of step {noted['step']}, is not there; taking the last, {printable(found[0])}"
+            say(f"{printable(self.path)}: {said}")
         return found
 
     def labels(self, say=print):
@@ -95,15 +96,16 @@ class RunFolder:
         Raises UserError if what lies there now is another file than the run knew.
         """
         path, index = self.config.rec_val, index or self.config.rec_val_idx
+        shown, run = printable(path), printable(self.path)
         if not path:
             return "", ""
         if not os.path.isfile(path):
-            raise UserError(f"{path}, on which {self.path} was validated, is not there: give --rec-val FILE")
+            raise UserError(f"{shown}, on which {run} was validated, is not there: give --rec-val FILE")
         different = differences(self.data["validation"], fingerprint(path, index))
         if different:
             raise UserError(
-                f"{path} is not the file on which {self.path} was validated ({different}): give --rec-val FILE to measure on "
-                "another one"
+                f"{shown} is not the file on which {run} was validated ({printable(different)}): "
+                "give --rec-val FILE to measure on another one"
             )
         return path, index
 

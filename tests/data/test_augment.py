@@ -12,6 +12,7 @@ from scipy import stats
 from gluon_tricks import config as configuration
 from gluon_tricks.data import augment
 from gluon_tricks.data.augment import EvalTransform, TrainTransform
+from gluon_tricks.data.decode import Scratch
 from gluon_tricks.data.records import RecordWriter
 
 MEAN, STD = np.array([123.68, 116.779, 103.939]), np.array([58.393, 57.12, 57.375])
@@ -374,3 +375,30 @@ def test_the_device_makes_the_same_batch_as_the_host(form):
     assert batch.dtype == np.float32 and batch.shape == (6, 3, 24, 24)
     expected = [one.apply(payload, parameters, i) for i, payload in enumerate(payloads)]
     np.testing.assert_allclose(batch.asnumpy(), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("height, width", [(40, 60), (61, 40), (20, 320), (300, 19), (33, 33), (7, 100)])
+def test_evaluation_is_the_shorter_edge_then_the_centre(height, width):
+    """The rule that manifests state: shorter edge rounded up, longer one and the crop's place rounded down."""
+    picture = np.random.RandomState(0).randint(0, 256, (height, width, 3)).astype(np.uint8)
+    transform = EvalTransform(24, 0.875, (0, 0, 0), (1, 1, 1))
+    found = transform.image(cv2.imencode(".png", picture[:, :, ::-1])[1].tobytes(), transform.sample(0, 0, [0]), 0)
+    short = 28  # 24 / 0.875 = 27.4
+    size = (width * short // height, short) if height <= width else (short, height * short // width)
+    whole = cv2.resize(picture, size)
+    y, x = (whole.shape[0] - 24) // 2, (whole.shape[1] - 24) // 2
+    np.testing.assert_array_equal(found, whole[y : y + 24, x : x + 24])
+
+
+@pytest.mark.parametrize("height, width", [(1, 6000), (70000, 1), (3, 1001), (400, 20)])
+def test_evaluation_of_a_long_image_shows_its_middle_and_takes_little_memory(height, width):
+    rows, columns = np.arange(height)[:, None], np.arange(width)[None, :]
+    grey = 128 + 100 * np.sin((rows - (height - 1) / 2) / 20 + (columns - (width - 1) / 2) / 20)
+    payload = cv2.imencode(".png", grey.astype(np.uint8))[1].tobytes()
+    transform, scratch = EvalTransform(32, 0.875, (0, 0, 0), (1, 1, 1)), Scratch()
+    found = transform.image(payload, transform.sample(0, 0, [0]), 0, scratch=scratch)
+    assert sum(block.nbytes for block in scratch._blocks.values()) < 100_000
+    short = min(height, width)
+    places = ((np.arange(32) + 0.5) / 37 * short - 16 / 37 * short) / 20  # of the crop's pixels, from the middle
+    expected = 128 + 100 * np.sin(places[:, None] + places[None, :])
+    assert np.abs(found[..., 0] - expected).max() < 10

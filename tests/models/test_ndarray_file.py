@@ -79,6 +79,8 @@ def test_arrays_of_any_device_come_to_be_on_the_cpu(tmp_path):
         (struct.pack("<I2iq3if", 0xF993FAC9, 0, 1, 1, 1, 0, 0, 7) + struct.pack("<2Q", 1, 2**60), "ends too early"),
         (struct.pack("<I2iq3if", 0xF993FAC9, 0, 1, 1, 1, 0, 0, 7) + struct.pack("<Q", 2), "1 arrays and 2 names"),
         (struct.pack("<I2iq3if", 0xF993FAC9, 0, 1, 1, 1, 0, 0, 7) + NAME + b"!", "1 bytes follow"),
+        (struct.pack("<I2iq3if", 0xF993FAC9, 0, 1, 1, 1, 0, 0, 7) + struct.pack("<2Q", 1, 1) + b"\x1b", r"\\x1b is no name"),
+        (struct.pack("<I2iq3if", 0xF993FAC9, 0, 1, 1, 1, 0, 0, 7) + struct.pack("<2Q", 1, 1) + b"\xff", r"\\xff is no name"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_said_in_one_line(array, problem, tmp_path):

@@ -217,7 +217,7 @@ def test_a_value_that_is_not_finite_is_an_error_that_names_its_parameter(name, v
     broken.flat[-1] = value
     mx.nd.save(str(tmp_path / "broken.params"), dict(arrays, **{name: mx.nd.array(broken)}))
     before = values(net)
-    with pytest.raises(UserError, match=f"broken.params: {name} holds values that are not finite"):
+    with pytest.raises(UserError, match=f"broken.params: {name} has values that are NaN or infinite"):
         load_parameters(net, str(tmp_path / "broken.params"))
     after = values(net)
     assert all(np.array_equal(before[key], after[key]) for key in before)

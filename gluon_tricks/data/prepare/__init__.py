@@ -4,6 +4,7 @@ import contextlib
 import os
 
 from ...errors import UserError
+from ...text import printable
 from ..ordered import add_workers, threads
 from . import digits, folder, idx, imagenet, marks
 from .conversion import write_data_set
@@ -33,7 +34,7 @@ def main(args):
         split = manifest["splits"][name]
         print(
             "{}: {} images in {} classes, {:.1f} MB{}".format(
-                os.path.join(args.directory, name + ".rec"),
+                printable(os.path.join(args.directory, name + ".rec")),
                 split["records"],
                 len(classes),
                 split["bytes"] / 1e6,
