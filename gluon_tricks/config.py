@@ -211,7 +211,7 @@ class Config:
     log_interval: int = flag(50, "steps between two lines of the log", type=int, free=True)
     logging_file: str = flag("", "also write the plain log lines to this file (a relative path starts at the run's folder)", type=user_path, free=True)
     tensorboard: bool = switch("also write TensorBoard events (extra: tensorboard)", free=True)
-    max_steps: int = flag(0, "stop after this many steps of the run, with a checkpoint; 0: run to the end", type=int, free=True)
+    max_steps: int = flag(0, "stop after this many steps from where this start of the run begins, with a checkpoint; 0: run to the end", type=int, free=True)
     resume: str = flag("", "auto: go on from the last whole checkpoint in --save-dir, if any; or a checkpoint's folder", type=user_path, free=True)
     resume_epoch: int = flag(0, "GluonCV's: the epoch to start from, with --resume-params", type=int)
     resume_params: str = flag("", "GluonCV's: parameters to start from at --resume-epoch, with fresh momentum", type=user_path, free=True)

@@ -291,4 +291,4 @@ def _is_number(value, infinite=False):
     """Whether a value from JSON is a number that can be counted and drawn; a loss may be infinite or NaN too."""
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         return False
-    return abs(value) < MOST or (infinite and not math.isfinite(value))
+    return abs(value) < MOST or (infinite and isinstance(value, float) and not math.isfinite(value))

@@ -158,8 +158,9 @@ def best(run_folder):
     if os.path.isdir(mark):
         return mark
     with contextlib.suppress(OSError, ValueError), open(mark, encoding="utf-8") as file:
-        path = os.path.join(run_folder, "checkpoints", os.path.basename(file.read(1000).strip()))
-        return path if os.path.isdir(path) else None
+        name = os.path.basename(file.read(1000).strip())
+        path = os.path.join(run_folder, "checkpoints", name)
+        return path if name.startswith("step-") and os.path.isdir(path) else None
     return None
 
 
@@ -253,8 +254,10 @@ def _problem(path, state):
         return "is damaged: state.json has another SHA-256 than was written"
     needed = _FIELDS if version == WITHOUT_CHECKSUM else ("step", "num_update", "sha256")
     for name, fits in _FIELDS.items():
-        if (name in state or name in needed) and not fits(state.get(name)):
-            return f"is damaged: {name} in state.json is {printable(state.get(name))[:80]}"
+        if name in state and not fits(state[name]):
+            return f"is damaged: {name} in state.json is {printable(state[name])[:80]}"
+        if name in needed and name not in state:
+            return f"is damaged: state.json does not say {name}"
     named = _NAME.match(os.path.basename(os.path.realpath(path)))
     if named and int(named.group(1)) != state["step"]:
         return f"is damaged: state.json in it is of step {state['step']}"

@@ -128,7 +128,7 @@ def _prepare(config):
 
 def _holds_run(path):
     """Whether a run has left something in the folder that would be lost."""
-    files = [os.path.join(path, name) for name in ("config.json", "result.json", *LOGS)]
+    files = [os.path.join(path, name) for name in ("config.json", "result.json", "log.jsonl")]
     return bool(checkpoint.checkpoints(path)) or any(os.path.exists(file) and os.path.getsize(file) for file in files)
 
 
@@ -180,6 +180,15 @@ def _parameters_digest(config, name):
     """The SHA-256 of the parameter file that a flag names; None if there is none, or GluonCV's."""
     path = getattr(config, name) and (network.teacher_source(config).path if name == "teacher" else getattr(config, name))
     return sha256(path) if path else None
+
+
+def check_validation_file(config):
+    """Raise UserError saying what to do if the validation file, which --data-dir names too, is not there."""
+    if config.rec_val and not os.path.exists(config.rec_val):
+        raise UserError(
+            f"{printable(config.rec_val)} is not there: give --rec-val FILE.rec, or to train without validation "
+            f"--rec-train {printable(config.rec_train)} instead of --data-dir"
+        )
 
 
 def agree(run):

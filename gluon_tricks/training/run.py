@@ -84,6 +84,7 @@ class Run:
         )
         self.eval_data = None
         if config.rec_val or config.synthetic:
+            folder.check_validation_file(config)
             loader.check_labels(config, self.cluster.rank, self.cluster.world_size)
             batch = config.batch_size * len(devices)
             self.eval_data = loader.eval_loader(config, batch, self.cluster.rank, self.cluster.world_size)
