@@ -11,6 +11,7 @@ import os
 FORMS = dict(
     smoothing_form="gluoncv",
     color_form="gluoncv",
+    crop_fallback="window",
     init="msra",
     hard_weight=0.5,
     mixup_partner="reverse",
@@ -19,6 +20,9 @@ FORMS = dict(
     lr_decay_epoch=(40, 60),
     num_epochs=3,
 )
+
+# What both scripts take for flags that do nothing without others: their logs print them, and a command may name them.
+DEFAULTS = dict(lr_decay=0.1, lr_decay_epoch=(40, 60), temperature=20.0, hard_weight=0.5, mixup_alpha=0.2)
 
 # Networks whose published logs come from the script of 2019 or later, which counts the schedule by updates.
 COUNTED_BY_UPDATES = ("googlenet", "mobilenetv3_large", "mobilenetv3_small")
@@ -51,6 +55,13 @@ DATA_FOLDER = "~/.mxnet/datasets/imagenet/rec"
 def forms(model):
     """The values that ``--fidelity gluoncv`` gives to flags for the network called ``model``."""
     return dict(FORMS, lr_counting="updates") if model in COUNTED_BY_UPDATES else dict(FORMS)
+
+
+def without_defaults(given):
+    """``given`` (a dict of flags) less what ``--fidelity gluoncv`` lets stand without an effect: it asks for nothing."""
+    if given.get("fidelity") != "gluoncv":
+        return given
+    return {name: value for name, value in given.items() if name not in DEFAULTS or value != DEFAULTS[name]}
 
 
 def needless(config):

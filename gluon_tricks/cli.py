@@ -1,13 +1,19 @@
 """The ``gluon-tricks`` command: a table of sub-commands, each a few lines in the room that does the work."""
 
-import argparse
-import importlib
-import os
 import sys
 
-from . import __version__
-from .errors import UserError
-from .quiet import drop_noise
+try:
+    import argparse
+    import importlib
+
+    from . import __version__, process
+    from .errors import UserError
+    from .files import json_output
+    from .quiet import drop_noise
+    from .text import printable
+    from .threads import set_threads
+except KeyboardInterrupt:  # the first milliseconds of a command
+    sys.exit(130)
 
 # name: (module with add_arguments(parser) and main(args) -> exit code, one line of help)
 COMMANDS = {
@@ -31,56 +37,76 @@ class Parser(argparse.ArgumentParser):
     """argparse, but a wrong flag is answered with a line and not with the list of all flags."""
 
     def error(self, message):
-        self.exit(2, "{0}: error: {1}; '{0} --help' says what there is\n".format(self.prog, message))
+        self.exit(2, f"{self.prog}: error: {printable(message)}; '{self.prog} --help' says what there is\n")
+
+    def _print_message(self, message, file=None):  # argparse's own passes over an error, such as that of a full disk
+        (file or sys.stderr).write(message or "")
 
 
 def main(argv=None):
-    """Run one sub-command and return its exit code."""
-    argv = sys.argv[1:] if argv is None else list(argv)
+    """Run one sub-command and return its exit code; without ``argv``, that of this process, which ends with it."""
+    if argv is not None:
+        return run(list(argv))
+    try:
+        process.answer_interrupts()
+        process.open_streams()
+        try:
+            code = run(sys.argv[1:])
+        except SystemExit as stop:  # argparse's, after help or a wrong flag
+            code = stop.code
+        return process.end(code)
+    except KeyboardInterrupt:  # before the command, or while another one was answered
+        return process.INTERRUPTED
+
+
+def run(argv):
+    """Run the sub-command ``argv``; its exit code, after a line on standard error if it failed for a reason from outside."""
+    name = "gluon-tricks"
+    try:
+        parser = parser_of_all()
+        if not argv:
+            parser.print_help()
+            return 2
+        # Only what stands before the sub-command is parsed here, so that a module is imported when it is asked for.
+        command = parser.parse_args(argv[:1]).command
+        name += " " + command
+        set_threads()
+        if command == "train":
+            from . import determinism  # here, as it imports all flags
+
+            determinism.prepare(argv[1:])
+        if command in ("train", "bench"):
+            drop_noise()
+        module = importlib.import_module(COMMANDS[command][0])
+        # An abbreviated flag would change its meaning when a flag is added.
+        parser = Parser(prog=name, description=COMMANDS[command][1], allow_abbrev=False)
+        module.add_arguments(parser)
+        args = parser.parse_args(argv[1:])
+        with json_output(getattr(args, "json", None)):
+            return module.main(args) or 0
+    except UserError as error:
+        return process.complain(error, name, error.exit_code)
+    except KeyboardInterrupt:
+        return process.INTERRUPTED
+    except BrokenPipeError:  # the reader of our output (head, less) has gone
+        return 1
+    except Exception as error:
+        cause = process.outside_cause(error)
+        if cause is None:
+            raise
+        return process.complain(cause, name)
+
+
+def parser_of_all():
+    """The parser of what stands before a sub-command."""
     parser = Parser(
         prog="gluon-tricks",
         description="Bag of Tricks for Image Classification with CNNs, reproduced on MXNet and GluonCV.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="commands:\n"
-        + "\n".join("  {:10}{}".format(name, text) for name, (_, text) in COMMANDS.items())
+        + "\n".join(f"  {name:10}{text}" for name, (_, text) in COMMANDS.items())
         + "\n\n'gluon-tricks COMMAND --help' lists the flags of one.",
     )
     parser.add_argument("--version", action="version", version="gluon_tricks " + __version__)
     parser.add_argument("command", metavar="COMMAND", choices=COMMANDS, help="one of the commands below")
-    if not argv:
-        parser.print_help()
-        return 2
-    # Only what stands before the sub-command is parsed here, so that a module is imported when it is asked for.
-    arguments = parser.parse_args(argv[:1])
-    set_threads()
-    if arguments.command in ("train", "bench"):
-        drop_noise()
-    module = importlib.import_module(COMMANDS[arguments.command][0])
-    command = Parser(
-        prog="gluon-tricks " + arguments.command,
-        description=COMMANDS[arguments.command][1],
-        allow_abbrev=False,  # an abbreviation would change its meaning when a flag is added
-    )
-    module.add_arguments(command)
-    try:
-        return module.main(command.parse_args(argv[1:])) or 0
-    except UserError as error:
-        print("gluon-tricks {}: error: {}".format(arguments.command, error), file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        return 130
-    except BrokenPipeError:  # the reader of our output (head, less) has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-
-
-def set_threads():
-    """Let MXNet compute on every core where the user has not said otherwise: unset, it computes on one.
-
-    Has to happen before MXNet is imported. Workers that a launcher started on the same machine share its cores.
-    """
-    if "OMP_NUM_THREADS" not in os.environ:
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        local_workers = int(os.environ.get("HOROVOD_LOCAL_SIZE", "1"))
-        os.environ["OMP_NUM_THREADS"] = str(max(1, cores // local_workers))
-        os.environ["GLUON_TRICKS_SET_THREADS"] = "1"  # the run's log says whose choice it was
+    return parser

@@ -10,6 +10,7 @@ authors' forms at once.
 """
 
 import argparse
+import contextlib
 import dataclasses
 import json
 import math
@@ -18,6 +19,7 @@ from dataclasses import dataclass
 
 from . import authors
 from .errors import UserError
+from .text import printable
 
 
 class ConfigError(UserError):
@@ -45,6 +47,11 @@ def _on_or_off(text):
     if text.lower() in ("0", "false", "off", "no"):
         return False
     raise argparse.ArgumentTypeError("{!r} is neither 1 nor 0".format(text))
+
+
+def user_path(text):
+    """A path as a user types it: ``~`` is the home folder, also in ``--flag=~/x``, where no shell sees to it."""
+    return os.path.expanduser(text)
 
 
 def _numbers(count, kind=float):
@@ -90,7 +97,7 @@ class Config:
     model: str = flag("resnet50_v1d", "name of the network; 'gluon-tricks models --all' lists them", section="4", group=MODEL)
     classes: int = flag(1000, "number of classes of the network's head", type=int, group=MODEL)
     use_pretrained: bool = switch("start from GluonCV's published parameters", group=MODEL)
-    use_params: str = flag("", "start from this parameter file, with a new head where the classes differ", group=MODEL)
+    use_params: str = flag("", "start from this parameter file, with a new head where the classes differ", type=user_path, group=MODEL)
     use_se: bool = switch("squeeze-and-excitation blocks (networks that have the option)", names=("--use_se",), group=MODEL)
     use_gn: bool = switch("GroupNorm instead of BatchNorm (networks that have the option)", group=MODEL)
     batch_norm: bool = switch("BatchNorm in VGG", group=MODEL)
@@ -100,12 +107,12 @@ class Config:
                       section="3.2", group=MODEL)  # fmt: skip
 
     # data
-    data_dir: str = flag("", "folder with train.rec, train.idx, val.rec and val.idx", free=True, group=DATA)
+    data_dir: str = flag("", "folder with train.rec, train.idx, val.rec and val.idx", type=user_path, free=True, group=DATA)
     use_rec: bool = switch("read RecordIO, as GluonCV's flag says; always so here", free=True, group=DATA)
-    rec_train: str = flag("", "RecordIO file of the training images", free=True, group=DATA)
-    rec_train_idx: str = flag("", "its index; default: the same name with .idx", free=True, group=DATA)
-    rec_val: str = flag("", "RecordIO file of the validation images", free=True, group=DATA)
-    rec_val_idx: str = flag("", "its index; default: the same name with .idx", free=True, group=DATA)
+    rec_train: str = flag("", "RecordIO file of the training images", type=user_path, free=True, group=DATA)
+    rec_train_idx: str = flag("", "its index; default: the same name with .idx", type=user_path, free=True, group=DATA)
+    rec_val: str = flag("", "RecordIO file of the validation images", type=user_path, free=True, group=DATA)
+    rec_val_idx: str = flag("", "its index; default: the same name with .idx", type=user_path, free=True, group=DATA)
     num_training_samples: int = flag(0, "images in an epoch; 0: all in the file (1,281,167 in ImageNet)", type=int, group=DATA)
     synthetic: int = flag(0, "train on this many made-up images; a bare --synthetic is 1024", type=int, bare=1024, group=DATA)
     num_data_workers: int = flag(4, "threads that decode and augment", type=int, free=True, names=("-j", "--data-nthreads"), group=DATA)
@@ -120,6 +127,8 @@ class Config:
     crop_ratio: float = flag(0.875, "validation: input size over the resized shorter edge", type=float, section="2.1", group=AUGMENT)
     crop_area: tuple = flag((0.08, 1.0), "range of the random crop's share of the image", type=_numbers(2), section="2.1", group=AUGMENT)
     crop_aspect: tuple = flag((0.75, 4 / 3), "range of the random crop's aspect ratio", type=_numbers(2), section="2.1", group=AUGMENT)
+    crop_fallback: str = flag("square", "where ten random crops do not fit: the largest centred square, or an unscaled centred window of the "
+                              "input's size as in the authors' reader", choices=("square", "window"), section="2.1", group=AUGMENT)  # fmt: skip
     flip: float = flag(0.5, "probability of a horizontal flip", type=float, section="2.1", group=AUGMENT)
     color_jitter: float = flag(0.4, "colour coefficients are uniform in 1 -+ this; 0 turns the step off", type=float, section="2.1", group=AUGMENT)
     color_form: str = flag("paper", "paper: hue, saturation, brightness; gluoncv: brightness, contrast, saturation",
@@ -168,7 +177,7 @@ class Config:
     mixup_off_epoch: int = flag(0, "no mixup in this many last epochs", type=int, section="5.4", group=TRICKS)
     mixup_partner: str = flag("random", "random: a random permutation of the batch; reverse: the batch reversed, as the authors' code",
                               choices=("random", "reverse"), section="5.4", group=TRICKS)  # fmt: skip
-    teacher: str = flag("", "distil from this network: a run's folder, a parameter file, or a name (published parameters)",
+    teacher: str = flag("", "distil from this network: a run's folder, a parameter file, or a name (published parameters)", type=user_path,
                         section="5.3", group=TRICKS)  # fmt: skip
     teacher_model: str = flag("", "the teacher's network, where --teacher is a bare parameter file", section="5.3", group=TRICKS)
     temperature: float = flag(20.0, "softens the outputs of teacher and student", type=float, section="5.3", group=TRICKS)
@@ -178,6 +187,8 @@ class Config:
     # devices and workers
     num_gpus: int = flag(0, "GPUs of this process; 0: CPU. A Horovod worker takes one, that of its number on its host", type=int, free=True,
                          group=DEVICES)  # fmt: skip
+    deterministic: bool = switch("the same bits from every run of a seed on GPUs too: sets MXNET_ENFORCE_DETERMINISM=1 and "
+                                 "MXNET_CUDNN_AUTOTUNE_DEFAULT=0", free=True, group=DEVICES)  # fmt: skip
     cpu_contexts: int = flag(0, "train on this many CPU contexts as if they were GPUs", type=int, free=True, group=DEVICES)
     kvstore: str = flag("device", "how gradients travel: within this process (local, device), over MXNet's parameter server (dist_sync, "
                         "dist_device_sync, and dist_async out of step), or between Horovod's workers",
@@ -192,19 +203,19 @@ class Config:
     # run
     fidelity: str = flag("paper", "gluoncv selects the authors' form wherever it differs from the paper's", choices=("paper", "gluoncv"))
     seed: int = flag(0, "everything random follows from it and the step", type=int)
-    save_dir: str = flag("", "the run's folder; default: runs/MODEL", free=True)
+    save_dir: str = flag("", "the run's folder; default: runs/MODEL", type=user_path, free=True)
     save_frequency: int = flag(1, "epochs between checkpoints; 0: only at the end", type=int, free=True)
     save_interval: int = flag(0, "also a checkpoint every so many steps; 0: none", type=int, free=True)
     keep_checkpoints: int = flag(2, "how many checkpoints stay, beside the best and the last", type=int, free=True)
     val_frequency: int = flag(1, "epochs between validations", type=int, free=True, names=("--eval-frequency",))
     log_interval: int = flag(50, "steps between two lines of the log", type=int, free=True)
-    logging_file: str = flag("", "also write the plain log lines to this file", free=True)
+    logging_file: str = flag("", "also write the plain log lines to this file (a relative path starts at the run's folder)", type=user_path, free=True)
     tensorboard: bool = switch("also write TensorBoard events (extra: tensorboard)", free=True)
-    max_steps: int = flag(0, "stop after this many steps of the run, with a checkpoint; 0: run to the end", type=int, free=True)
-    resume: str = flag("", "auto: go on from the last whole checkpoint in --save-dir, if any; or a checkpoint's folder", free=True)
+    max_steps: int = flag(0, "stop after this many steps from where this start of the run begins, with a checkpoint; 0: run to the end", type=int, free=True)
+    resume: str = flag("", "auto: go on from the last whole checkpoint in --save-dir, if any; or a checkpoint's folder", type=user_path, free=True)
     resume_epoch: int = flag(0, "GluonCV's: the epoch to start from, with --resume-params", type=int)
-    resume_params: str = flag("", "GluonCV's: parameters to start from at --resume-epoch, with fresh momentum", free=True)
-    resume_states: str = flag("", "GluonCV's pickled optimizer states: refused", free=True)
+    resume_params: str = flag("", "GluonCV's: parameters to start from at --resume-epoch, with fresh momentum", type=user_path, free=True)
+    resume_states: str = flag("", "GluonCV's pickled optimizer states: refused", type=user_path, free=True)
 
 
 FLAGS = {field.name: field for field in dataclasses.fields(Config)}
@@ -238,14 +249,14 @@ def add_arguments(parser, only=None):
 def _metavar(name, meta):
     if meta["bare"] is True:
         return "0|1"
-    return {int: "N", float: "X", str: "S"}.get(meta["type"], "X,X" if name != "loss_scale" else "X|dynamic")
+    return {int: "N", float: "X", str: "S", user_path: "PATH"}.get(meta["type"], "X,X" if name != "loss_scale" else "X|dynamic")
 
 
 class _Foreign(argparse.Action):
-    """A flag of the authors' scripts that does nothing here: refused with the reason, unless it does nothing there either."""
+    """A flag of the authors' scripts that does nothing here: refused with the reason, unless it is off or does nothing there either."""
 
     def __call__(self, parser, namespace, values, option_string=None):
-        if authors.FOREIGN_FLAGS[option_string]:
+        if authors.FOREIGN_FLAGS[option_string] and values not in ("0", "0.0"):
             raise ConfigError("{}: {}".format(option_string, authors.FOREIGN_FLAGS[option_string]))
 
 
@@ -270,11 +281,12 @@ def resolve(given):
     values = authors.forms(given.get("model", Config.model).lower()) if given.get("fidelity") == "gluoncv" else {}
     values.update(given)
     config = Config(**values)
+    asked = authors.without_defaults(given)
 
     if "mixup_alpha" in given and "mixup" not in given:
         config.mixup = config.mixup_alpha != 0
     if not config.mixup:
-        if given.get("mixup") is False and given.get("mixup_alpha", 0) > 0:
+        if asked.get("mixup") is False and asked.get("mixup_alpha", 0) > 0:
             raise ConfigError("--mixup 0 and --mixup-alpha {} contradict each other".format(config.mixup_alpha))
         config.mixup_alpha = 0.0
     config.mixup = config.mixup_alpha != 0
@@ -282,30 +294,34 @@ def resolve(given):
     if config.lr_mode == "exp":
         config.lr_decay = given.get("lr_decay", 0.94)
         config.lr_decay_period = given.get("lr_decay_period", 2)
-    elif config.lr_mode == "step" and config.lr_decay_period > 0 and "lr_decay_epoch" not in given:
+    elif config.lr_mode == "step" and config.lr_decay_period > 0:
         config.lr_decay_epoch = tuple(range(config.lr_decay_period, config.num_epochs, config.lr_decay_period))
 
     for name in authors.needless(config):
         setattr(config, name, False)
+    if config.fidelity == "gluoncv" and config.val_frequency == 0:  # train_horovod.py: at the end alone
+        config.val_frequency = config.num_epochs
 
     folder = "" if config.synthetic or (config.rec_train and not config.data_dir) else authors.data_folder(config.data_dir)
     for name, file in (("rec_train", "train.rec"), ("rec_val", "val.rec")):
         if folder and not getattr(config, name):
             setattr(config, name, os.path.join(folder, file))
     for name in ("rec_train", "rec_val"):
-        for name_of_file in (name, name + "_idx"):
-            setattr(config, name_of_file, os.path.expanduser(getattr(config, name_of_file)))
         path = getattr(config, name)
         if path and not getattr(config, name + "_idx"):
             setattr(config, name + "_idx", (path[:-4] if path.endswith(".rec") else path) + ".idx")
     config.save_dir = config.save_dir or "runs/" + config.model
 
-    _check_ranges(config)
-    _check_effects(config, given)
+    check_ranges(config)
+    _check_effects(config, asked)
     return config
 
 
-def _check_ranges(config):
+def check_ranges(config):
+    """Raise :class:`ConfigError` naming the first flag whose value is out of its range.
+
+    For every command that takes some of the flags: the others have their defaults, which are in range.
+    """
     for name in FLAGS:
         value = getattr(config, name)
         if any(isinstance(part, float) and not math.isfinite(part) for part in (value if isinstance(value, tuple) else (value,))):
@@ -402,11 +418,39 @@ def to_json(config):
 
 
 def from_dict(flags):
-    """The :class:`Config` that :func:`to_json` wrote; flags this version does not have are an error."""
+    """The :class:`Config` that :func:`to_json` wrote, checked; flags that are missing have their defaults.
+
+    Raises :class:`ConfigError` for flags that this version does not have, and values of a wrong type or out of range.
+    """
     unknown = sorted(set(flags) - set(FLAGS))
     if unknown:
-        raise ConfigError("flags of another version of gluon_tricks: {}".format(", ".join(unknown)))
-    return Config(**{name: tuple(value) if isinstance(value, list) else value for name, value in flags.items()})
+        raise ConfigError("flags of another version of gluon_tricks: {}".format(printable(", ".join(unknown))))
+    for name, value in flags.items():
+        if not _has_type_of(FLAGS[name], value):
+            raise ConfigError(f"{spelling(name)} is {printable(repr(value))[:80]}, which it cannot be")
+    config = Config(**{name: tuple(value) if isinstance(value, list) else value for name, value in flags.items()})
+    check_ranges(config)
+    return config
+
+
+def _has_type_of(field, value):
+    """Whether a value from JSON is one that the flag can have; its range is checked elsewhere."""
+    meta, default = field.metadata, field.default
+    if meta["choices"]:
+        return value in meta["choices"]
+    if isinstance(default, tuple):
+        with contextlib.suppress(argparse.ArgumentTypeError):
+            return isinstance(value, list) and meta["type"](",".join(map(repr, value))) is not None
+        return False
+    if field.name == "loss_scale":
+        return value == "dynamic" or _is_number(value, float)
+    if isinstance(default, (bool, str)):
+        return isinstance(value, type(default))
+    return _is_number(value, meta["type"])
+
+
+def _is_number(value, kind):
+    return isinstance(value, (int, float) if kind is float else int) and not isinstance(value, bool)
 
 
 def differences(old, new, fields=None):

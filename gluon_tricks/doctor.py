@@ -8,6 +8,7 @@ import re
 from typing import NamedTuple
 
 from . import stack
+from .config import user_path
 from .files import write_json
 
 OK, MISSING, ERROR = "ok", "missing", "error"
@@ -38,7 +39,12 @@ PACKAGES = {
     "simplejpeg": (["simplejpeg"], True, "fast JPEG decoding", "pip install simplejpeg"),
     "sklearn": (["scikit-learn"], False, "the digits of the demo", "pip install scikit-learn"),
     "onnx": (["onnx"], False, "ONNX export", "pip install 'onnx>=1.16.2,<1.19'"),
-    "onnxruntime": (["onnxruntime", "onnxruntime-gpu"], False, "running ONNX", "pip install onnxruntime"),
+    "onnxruntime": (
+        ["onnxruntime", "onnxruntime-gpu"],
+        False,
+        "running ONNX",
+        "pip install onnxruntime",
+    ),
     "tensorboardX": (["tensorboardx"], False, "TensorBoard logs", "pip install tensorboardX"),
 }
 
@@ -57,14 +63,25 @@ def judge(facts):
     findings = judge_python(facts) + judge_numpy(facts) + judge_mxnet(facts)
     for module in PACKAGES:
         findings += judge_package(facts, module)
-    findings += judge_jpegtran(facts) + judge_horovod(facts) + judge_gpus(facts) + judge_cuda_libraries(facts)
+    findings += (
+        judge_jpegtran(facts)
+        + judge_horovod(facts)
+        + judge_gpus(facts)
+        + judge_cuda_libraries(facts)
+    )
     return findings + judge_threads(facts) + judge_processor(facts) + judge_disk(facts)
 
 
 def judge_python(facts):
-    text = "{}, {}, {}".format(".".join(map(str, facts["python"])), facts["machine"], facts["executable"])
+    text = "{}, {}, {}".format(
+        ".".join(map(str, facts["python"])), facts["machine"], facts["executable"]
+    )
     if not (3, 8) <= tuple(facts["python"][:2]) <= (3, 11):
-        return [Finding("Python", ERROR, text + "; MXNet runs on 3.8 to 3.11", "make PYTHON=python3.11 demo")]
+        return [
+            Finding(
+                "Python", ERROR, text + "; MXNet runs on 3.8 to 3.11", "make PYTHON=python3.11 demo"
+            )
+        ]
     if facts["machine"] != "Linux x86_64":
         return [Finding("Python", ERROR, text + "; MXNet's wheels are for Linux x86_64")]
     return [Finding("Python", OK, text)]
@@ -74,14 +91,20 @@ def judge_numpy(facts):
     version = facts["distributions"].get("numpy")
     if version and (1, 21) <= numbers(version) < (1, 24):
         return [Finding("numpy", OK, version)]
-    text = version + "; MXNet needs numpy below 1.24 (it uses np.bool)" if version else "not installed"
+    text = (
+        version + "; MXNet needs numpy below 1.24 (it uses np.bool)" if version else "not installed"
+    )
     return [Finding("numpy", ERROR, text, "pip install 'numpy>=1.21,<1.24'")]
 
 
 def mxnet_builds(facts):
     """{distribution: version} of those installed distributions that bring the module mxnet."""
     build = re.compile(r"mxnet(-native|-mkl|-cu\d+(mkl)?)?$")
-    return {name: version for name, version in sorted(facts["distributions"].items()) if build.match(name)}
+    return {
+        name: version
+        for name, version in sorted(facts["distributions"].items())
+        if build.match(name)
+    }
 
 
 def judge_mxnet(facts):
@@ -99,7 +122,9 @@ def judge_mxnet(facts):
     if not trial["ok"]:
         library = re.search("libgomp|libquadmath", trial["error"])
         repair = "apt-get install libgomp1 libquadmath0" if library else ""
-        return [Finding("MXNet", ERROR, "{}; import fails: {}".format(text, trial["error"]), repair)]
+        return [
+            Finding("MXNet", ERROR, "{}; import fails: {}".format(text, trial["error"]), repair)
+        ]
     for word, there in (("has", True), ("lacks", False)):
         labels = [label for name, label in FEATURES.items() if (name in enabled) is there]
         text += "; {} {}".format(word, ", ".join(labels) or "nothing")
@@ -119,7 +144,9 @@ def judge_package(facts, module):
     if not trial["ok"] and module == "gluoncv" and not facts["trials"]["mxnet"]["ok"]:
         return [Finding(names[0], ERROR, text + "; needs MXNet, see above")]
     if not trial["ok"]:
-        return [Finding(names[0], ERROR, "{}; import fails: {}".format(text, trial["error"]), repair)]
+        return [
+            Finding(names[0], ERROR, "{}; import fails: {}".format(text, trial["error"]), repair)
+        ]
     return [Finding(names[0], OK, text)]
 
 
@@ -156,26 +183,38 @@ def runs_on(capability):
 
 def judge_gpus(facts):
     cards, trial, cuda = facts["gpus"], facts["trials"]["mxnet"], has_cuda_build(facts)
-    to_cpu, to_cuda = (REMOVE + "pip install {}=={}".format(name, MXNET) for name in ("mxnet", "mxnet-cu112"))
+    to_cpu, to_cuda = (
+        REMOVE + "pip install {}=={}".format(name, MXNET) for name in ("mxnet", "mxnet-cu112")
+    )
     if not cards:
-        text = "nvidia-smi shows none" + (", but a CUDA build of MXNet is installed" if cuda else "")
+        text = "nvidia-smi shows none" + (
+            ", but a CUDA build of MXNet is installed" if cuda else ""
+        )
         return [Finding("GPU", MISSING, text, to_cpu if cuda else "")]
     usable = [not card["capability"] or runs_on(card["capability"]) for card in cards]
     findings = []
     for index, card in enumerate(cards):
         text = "{}, driver {}, sm_{}".format(
-            card["name"], card["driver"], card["capability"].replace(".", "") or "? (the driver does not say)"
+            card["name"],
+            card["driver"],
+            card["capability"].replace(".", "") or "? (the driver does not say)",
         )
         status = OK
         if not usable[index]:
             status = ERROR if cuda and not any(usable) else MISSING
-            text += "; cannot run MXNet {}, which has code for sm_50, 60, 70, 80 and 86".format(MXNET)
+            text += "; cannot run MXNet {}, which has code for sm_50, 60, 70, 80 and 86".format(
+                MXNET
+            )
         findings.append(Finding("GPU {}".format(index), status, text))
     if not any(usable):
-        return findings + [Finding("GPUs used", MISSING, "none of these can be", to_cpu if cuda else "")]
+        return findings + [
+            Finding("GPUs used", MISSING, "none of these can be", to_cpu if cuda else "")
+        ]
     if not cuda:
         repair = to_cuda + "; see docs/install.md"
-        return findings + [Finding("GPUs used", MISSING, "none: MXNet's CPU build is installed", repair)]
+        return findings + [
+            Finding("GPUs used", MISSING, "none: MXNet's CPU build is installed", repair)
+        ]
     seen = trial["value"]["gpus"] if trial["ok"] else 0
     return findings + [Finding("GPUs used", OK if seen else ERROR, "MXNet sees {}".format(seen))]
 
@@ -196,7 +235,10 @@ def judge_cuda_libraries(facts):
         text = "the nvidia wheels are installed, but the loader does not know their folders"
         repair = 'export LD_LIBRARY_PATH="$(gluon-tricks doctor --library-path)"'
     else:
-        text, repair = "missing: " + ", ".join(absent), "pip install -e '.[cuda11]', or a CUDA 11.2 toolkit"
+        text, repair = (
+            "missing: " + ", ".join(absent),
+            "pip install -e '.[cuda11]', or a CUDA 11.2 toolkit",
+        )
     return findings + [Finding("CUDA 11", ERROR, text, repair)]
 
 
@@ -217,7 +259,11 @@ def judge_processor(facts):
 
 
 def judge_disk(facts):
-    return [Finding("disk", OK, "{:.1f} GB free in {}".format(facts["free_bytes"] / 1e9, facts["folder"]))]
+    return [
+        Finding(
+            "disk", OK, "{:.1f} GB free in {}".format(facts["free_bytes"] / 1e9, facts["folder"])
+        )
+    ]
 
 
 def numbers(version):
@@ -237,9 +283,16 @@ def table(findings):
 
 
 def add_arguments(parser):
-    parser.add_argument("--json", metavar="FILE", help="also write the findings and the facts to FILE")
     parser.add_argument(
-        "--library-path", action="store_true", help="only print the folders of the nvidia-*-cu11 wheels"
+        "--json",
+        type=user_path,
+        metavar="FILE",
+        help="also write the findings and the facts to FILE; - for standard output",
+    )
+    parser.add_argument(
+        "--library-path",
+        action="store_true",
+        help="only print the folders of the nvidia-*-cu11 wheels",
     )
 
 
@@ -253,6 +306,10 @@ def main(args):
     broken = any(finding.status == ERROR for finding in findings)
     print(table(findings))
     if args.json:
-        answer = {"ok": not broken, "findings": [finding._asdict() for finding in findings], "facts": facts}
+        answer = {
+            "ok": not broken,
+            "findings": [finding._asdict() for finding in findings],
+            "facts": facts,
+        }
         write_json(args.json, answer)
     return 1 if broken else 0

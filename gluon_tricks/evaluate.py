@@ -10,25 +10,42 @@ import time
 
 import numpy as np
 
+from .config import user_path
 from .deploy import classifier
 from .errors import UserError
 from .files import write_json
+from .text import printable
+from .threads import CHOSEN_HERE
 
 
 def add_arguments(parser):
     """What to load, on what, and where the figures go."""
     classifier.add_arguments(parser)
     parser.add_argument(
-        "--rec-val", metavar="FILE", help="RecordIO file of the images; default: that of the run"
+        "--rec-val",
+        type=user_path,
+        metavar="FILE",
+        help="RecordIO file of the images; default: that of the run",
     )
     parser.add_argument(
-        "--rec-val-idx", metavar="FILE", default="", help="its index [the same name with .idx]"
+        "--rec-val-idx",
+        type=user_path,
+        metavar="FILE",
+        default="",
+        help="its index [the same name with .idx]",
     )
-    parser.add_argument("--batch-size", type=int, default=32, metavar="N", help="images at once [32]")
+    parser.add_argument(
+        "--batch-size", type=int, default=32, metavar="N", help="images at once [32]"
+    )
     parser.add_argument(
         "--num-data-workers", "-j", type=int, default=4, metavar="N", help="threads that decode [4]"
     )
-    parser.add_argument("--json", metavar="FILE", help="also write the figures to this file")
+    parser.add_argument(
+        "--json",
+        type=user_path,
+        metavar="FILE",
+        help="also write the figures to this file; - for standard output",
+    )
 
 
 def main(args):
@@ -36,20 +53,34 @@ def main(args):
     if args.batch_size < 1:
         raise UserError("--batch-size {}: at least 1 is needed".format(args.batch_size))
     model = classifier.from_arguments(args)
-    record = args.rec_val or (model.config.rec_val if model.config else "")
+    record, index = args.rec_val, args.rec_val_idx
+    if not record and model.run:
+        record, index = model.run.validation_file(index)
     if not record:
-        raise UserError("--rec-val FILE.rec is needed: {} names no validation file".format(args.source))
+        raise UserError(
+            "--rec-val FILE.rec is needed: {} names no validation file".format(args.source)
+        )
     started = time.time()
-    figures = evaluate(model, record, args.rec_val_idx, args.batch_size, args.num_data_workers)
+    figures = evaluate(model, record, index, args.batch_size, args.num_data_workers)
     seconds = time.time() - started
+    where = (
+        "OMP_NUM_THREADS={}".format(threads()) if args.gpu is None else "GPU {}".format(args.gpu)
+    )
     print(
         "{} ({}): top-1 {top1:.2f} %, top-5 {top5:.2f} %, loss {loss:.4f} on {images} images of {}; "
-        "{:.1f} images/s, OMP_NUM_THREADS={}".format(
-            args.source, model.kind, record, figures["images"] / seconds, threads(), **figures
+        "{:.1f} images/s, {}".format(
+            printable(args.source),
+            model.kind,
+            printable(record),
+            figures["images"] / seconds,
+            where,
+            **figures,
         )
     )
     if args.json:
-        about = dict(model=model.model, kind=model.kind, source=args.source, rec_val=record, seconds=seconds)
+        about = dict(
+            model=model.model, kind=model.kind, source=args.source, rec_val=record, seconds=seconds
+        )
         write_json(args.json, dict(figures, **about))
     return 0
 
@@ -57,9 +88,7 @@ def main(args):
 def threads():
     """How many threads MXNet computes on, and who said so."""
     number = os.environ.get("OMP_NUM_THREADS", "1")
-    return number + (
-        " (all cores, as it was not set)" if os.environ.get("GLUON_TRICKS_SET_THREADS") else ""
-    )
+    return number + (" (all cores, as it was not set)" if os.environ.get(CHOSEN_HERE) else "")
 
 
 def evaluate(model, record, index="", batch_size=32, threads=4):
@@ -79,7 +108,10 @@ def evaluate(model, record, index="", batch_size=32, threads=4):
 def summary(totals, images):
     """The figures of :func:`evaluate` from the sums of :func:`statistics` over ``images`` images."""
     return dict(
-        loss=totals[0] / images, top1=100 * totals[1] / images, top5=100 * totals[2] / images, images=images
+        loss=totals[0] / images,
+        top1=100 * totals[1] / images,
+        top5=100 * totals[2] / images,
+        images=images,
     )
 
 
@@ -97,7 +129,8 @@ def batches(model, record, index="", batch_size=32, threads=4):
     from .data import loader
 
     made = loader.eval_loader(
-        model.data_config(rec_val=record, rec_val_idx=index or "", num_data_workers=threads), batch_size
+        model.data_config(rec_val=record, rec_val_idx=index or "", num_data_workers=threads),
+        batch_size,
     )
     seen = 0
     try:
@@ -105,7 +138,9 @@ def batches(model, record, index="", batch_size=32, threads=4):
             seen += batch.valid
             yield Images(batch)
         if seen != made.images:
-            raise UserError("{}: {} images were read, but it has {}".format(record, seen, made.images))
+            raise UserError(
+                "{}: {} images were read, but it has {}".format(record, seen, made.images)
+            )
     finally:
         made.close()
 
@@ -117,7 +152,9 @@ def check_logits(logits, model, keys):
             model.path, logits.shape, len(keys), model.classes))  # fmt: skip
     broken = np.flatnonzero(~np.isfinite(logits).all(axis=1))
     if broken.size:
-        raise UserError("{}: its outputs for record {} are not finite".format(model.path, keys[broken[0]]))
+        raise UserError(
+            "{}: its outputs for record {} are not finite".format(model.path, keys[broken[0]])
+        )
     return logits
 
 

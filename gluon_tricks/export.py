@@ -2,29 +2,34 @@
 
 The folder is put together under a temporary name. Each form in it is then run by a fresh process on random
 and real images and compared with the network; only when all agree the folder gets its name. No file is a
-pickle.
+pickle. One export at a time writes a folder, and removes what one that was killed has left.
 """
 
 import os
 import platform
+import re
 import shutil
 import tempfile
 
 import numpy as np
 
 from . import __version__, evaluate
+from .config import user_path
 from .deploy import classifier
 from .deploy import manifest as manifests
 from .deploy.forms import Calibration, Forms, Options
 from .errors import UserError
 from .files import sha256
+from .locking import Lock
+from .text import printable
 
 
 def add_arguments(parser):
     """What to load, what to write, and the images to check it with."""
     classifier.add_arguments(parser, forms=False)
     add = parser.add_argument
-    add("-o", "--output", metavar="DIR", required=True, help="folder to write; it must not exist or be empty")
+    add("-o", "--output", type=user_path, metavar="DIR", required=True,
+        help="folder to write; it must not exist or be empty")  # fmt: skip
     add("--force", action="store_true", help="replace an earlier export in it")
     add(
         "--format",
@@ -37,11 +42,13 @@ def add_arguments(parser):
     add("--fold-bn", action="store_true", help="fold BatchNorm into the convolutions (int8 always does)")
     add(
         "--rec-val",
+        type=user_path,
         metavar="FILE",
         default="",
         help="measure top-1 on this RecordIO file; compare on its images",
     )
-    add("--calibrate", metavar="FILE", default="", help="int8: RecordIO file with calibration images")
+    add("--calibrate", type=user_path, metavar="FILE", default="",
+        help="int8: RecordIO file with calibration images")  # fmt: skip
     add(
         "--calibration-mode",
         choices=("naive", "entropy"),
@@ -61,7 +68,7 @@ def main(args):
     options = Options(args.preprocess, args.softmax, args.fold_bn)
     model = classifier.from_arguments(args)
     manifest = export(model, args.output, formats, options, args.rec_val, calibration, args.force)
-    print("{}: {}, {} classes".format(args.output, manifest["model"], manifest["classes"]))
+    print("{}: {}, {} classes".format(printable(args.output), manifest["model"], manifest["classes"]))
     for line in describe(manifest):
         print("  " + line)
     return 0
@@ -118,15 +125,29 @@ def export(model, folder, formats=("symbol",), options=Options(), rec_val="", ca
     temporary = None
     try:
         os.makedirs(parent, exist_ok=True)
-        temporary = tempfile.mkdtemp(prefix=".{}.writing-".format(name), dir=parent)
-        manifest = _write(model, temporary, formats, options, rec_val, calibration)
-        _give_name(temporary, os.path.join(parent, name))
+        with Lock(os.path.join(parent, f".{name}.lock"), f"-o {printable(folder)}"):
+            _clean_up(parent, name)
+            check(folder, force, formats, calibration)  # again: another export may just have ended
+            try:
+                temporary = tempfile.mkdtemp(prefix=f".{name}.writing-", dir=parent)
+                manifest = _write(model, temporary, formats, options, rec_val, calibration)
+                _give_name(temporary, os.path.join(parent, name))
+            finally:
+                if temporary:
+                    shutil.rmtree(temporary, ignore_errors=True)
     except OSError as error:
-        raise UserError("{}: cannot be written: {}".format(folder, error.strerror or error)) from None
-    finally:
-        if temporary:
-            shutil.rmtree(temporary, ignore_errors=True)
+        raise UserError("{}: cannot be written: {}".format(printable(folder), error.strerror or error)) from None
     return manifest
+
+
+def _clean_up(parent, name):
+    """Remove what an export of that name left when it was killed; an earlier export that it had set aside comes back."""
+    for found in os.listdir(parent):
+        left = re.fullmatch(re.escape(f".{name}.") + r"(writing|old)-[a-z0-9_]{8}", found)
+        if left and left[1] == "old" and not os.path.lexists(os.path.join(parent, name)):
+            os.rename(os.path.join(parent, found), os.path.join(parent, name))
+        elif left:
+            shutil.rmtree(os.path.join(parent, found), ignore_errors=True)
 
 
 def _write(model, folder, formats, options, rec_val, calibration):
@@ -142,21 +163,12 @@ def _write(model, folder, formats, options, rec_val, calibration):
     elif rec_val:
         measured = dict(evaluate.evaluate(model, rec_val), file=os.path.basename(rec_val))
     if model.labels:
-        with open(os.path.join(folder, manifests.LABELS), "w", encoding="utf-8") as file:
+        with open(os.path.join(folder, manifests.LABELS), "w", encoding="utf-8", errors="surrogateescape") as file:
             file.writelines(label + "\n" for label in model.labels)
     return manifests.write(
         folder,
         dict(
-            model=model.model,
-            classes=model.classes,
-            input_size=model.input_size,
-            crop_ratio=model.crop_ratio,
-            resize_shorter_edge=max(model.input_size, round(model.input_size / model.crop_ratio)),
-            rgb_mean=list(model.rgb_mean),
-            rgb_std=list(model.rgb_std),
-            options=options._asdict(),
-            input=options.describe_input(model.input_size),
-            outputs=["logits", "probabilities"][: 1 + options.softmax],
+            manifests.description(model, options),
             measured=measured,
             formats=written,
             source=dict(step=model.step, params_sha256=sha256(model.params_path)),

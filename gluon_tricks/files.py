@@ -1,8 +1,10 @@
 """Small files that are written whole or not at all, and checksums of large ones."""
 
+import contextlib
 import hashlib
 import json
 import os
+import sys
 
 from .errors import UserError
 
@@ -25,8 +27,33 @@ def write_text(path, text):
 
 
 def write_json(path, value):
-    """Write a value as a JSON file, as :func:`write_text`."""
-    write_text(path, json.dumps(value, indent=1) + "\n")
+    """Write a value as a JSON file, as :func:`write_text`; the path ``-`` is standard output."""
+    text = json.dumps(value, indent=1) + "\n"
+    if path == "-":
+        (_json_output or sys.stdout).write(text)
+    else:
+        write_text(path, text)
+
+
+_json_output = None  # standard output, while all but JSON goes elsewhere
+
+
+@contextlib.contextmanager
+def json_output(path):
+    """While a command runs whose ``--json`` is ``path``: if that is ``-``, standard output is for the JSON alone.
+
+    What else the command prints goes to standard error, so that another program can read what comes.
+    """
+    global _json_output
+    if path != "-":
+        yield
+        return
+    _json_output = sys.stdout
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        _json_output = None
 
 
 def sync_folder(path):
@@ -36,6 +63,11 @@ def sync_folder(path):
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sha256_of(value):
+    """The hexadecimal SHA-256 of a value that JSON can hold, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def sha256(path):

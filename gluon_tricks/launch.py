@@ -7,7 +7,6 @@ notices no death among its processes, so that one death has to end all of them h
 
 import argparse
 import contextlib
-import ctypes
 import os
 import re
 import shlex
@@ -18,7 +17,9 @@ import sys
 import threading
 import time
 
+from .config import user_path
 from .errors import UserError
+from .processes import end_with_parent
 from .training import guardian
 
 WORK = ("worker", "horovodrun")  # the roles that end when the run does
@@ -43,6 +44,7 @@ def add_arguments(parser):
     )
     parser.add_argument(
         "--hosts",
+        type=user_path,
         metavar="HOSTS",
         help="a:8,b:8 or a file with one of them a line; workers and servers go round them, by ssh. Without: this machine",
     )
@@ -97,7 +99,7 @@ def main(args):
     raise AssertionError("the last round returns")
 
 
-FINAL = (0, 2, 3, 130, 143)  # exit codes after which starting again does not help or is not wanted
+FINAL = (0, 2, 3, 129, 130, 143)  # exit codes after which starting again does not help or is not wanted
 
 
 def say(text):
@@ -109,7 +111,9 @@ def answering(hosts):
     """Those of the hosts that can be reached."""
     ask = ["ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10"]
     silent = dict(stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    checks = [subprocess.Popen(ask + [host, "true"], **silent) for host in hosts]
+    checks = [
+        subprocess.Popen(ask + [host, "true"], preexec_fn=end_with_parent(), **silent) for host in hosts
+    ]
     deadline = time.monotonic() + ANSWER
     found = {}
     for (host, slots), check in zip(hosts.items(), checks):
@@ -143,7 +147,7 @@ class Process:
             command = ["ssh", "-tt", "-o", "BatchMode=yes", self.host, line]
         self.popen = subprocess.Popen(
             command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            start_new_session=True, preexec_fn=_die_with_parent,
+            start_new_session=True, preexec_fn=end_with_parent(),
         )  # fmt: skip
 
     def is_stopped(self):
@@ -158,14 +162,6 @@ class Process:
             os.killpg(self.popen.pid, number)
         except ProcessLookupError:
             pass
-
-
-_LIBC = ctypes.CDLL(None)
-
-
-def _die_with_parent():
-    if sys.platform == "linux":
-        _LIBC.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
 def plan(args, hosts, workers=None, again=False):
@@ -230,7 +226,7 @@ def parameter_server(args, hosts, workers, servers, work, common):
             {
                 name: value
                 for name, value in os.environ.items()
-                if re.match("(MXNET|PS|OMP)_|PYTHONPATH$|PATH$", name)
+                if re.match("(MXNET|PS|OMP)_|NVIDIA_TF32_OVERRIDE$|PYTHONPATH$|PATH$", name)
             }
         )
     serve = [sys.executable, "-m", "gluon_tricks.training.server"]

@@ -17,9 +17,10 @@ def add_arguments(parser):
     group.add_argument(
         "--workers", type=int, default=0, metavar="N", help="workers of the launch [those of this one, or 1]"
     )
-    group.add_argument("--plot", metavar="FILE.png", help="also draw the learning rate into this file")
+    group.add_argument("--plot", type=flags.user_path, metavar="FILE.png", help="also draw the learning rate into this file")
     group.add_argument(
-        "--lr-csv", metavar="FILE", help="also write epoch,batch,lr: the rate that each batch's update uses"
+        "--lr-csv", type=flags.user_path, metavar="FILE",
+        help="also write epoch,batch,lr: the rate that each batch's update uses"
     )
     group.add_argument(
         "--every",
@@ -161,11 +162,10 @@ def network_of(config):
 
     from . import models
     from .models import complexity
-    from .training import network
     from .tricks.weight_decay import exempt_biases
 
     net = models.get_model(
-        config.model, classes=config.classes, input_size=config.input_size, **network.options_of(config)
+        config.model, classes=config.classes, input_size=config.input_size, **models.options_of(config)
     )
     cost = complexity.count(net, config.input_size)
     net.infer_shape(mx.nd.zeros((1, 3, config.input_size, config.input_size)))

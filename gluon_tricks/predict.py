@@ -3,16 +3,17 @@
 The exit code is 0 when every image could be read, 1 when some were broken: those are named and left out.
 """
 
-import json
 import os
 import sys
 
 import numpy as np
 
 from . import evaluate
+from .config import user_path
 from .deploy import classifier, images
 from .errors import UserError
 from .files import write_json
+from .text import printable
 
 BATCH = 32
 MOST_ON_SHEET = 100
@@ -23,16 +24,16 @@ def add_arguments(parser):
     classifier.add_arguments(parser)
     # With "*" the list would end at the first flag, so that MODEL --top 1 IMAGE would be refused.
     pictures = parser.add_argument(
-        "images", metavar="IMAGE", nargs="+", help="image files, or folders with images"
+        "images", type=user_path, metavar="IMAGE", nargs="+", help="image files, or folders with images"
     )
     pictures.required = False
-    parser.add_argument("--rec", metavar="FILE", help="take records of this RecordIO file instead")
+    parser.add_argument("--rec", type=user_path, metavar="FILE", help="take records of this RecordIO file instead")
     parser.add_argument("--keys", metavar="K,K", help="with --rec: the keys of the records")
     parser.add_argument("--top", type=int, default=5, metavar="N", help="how many classes to name [5]")
     parser.add_argument(
-        "--json", metavar="FILE", help="write the predictions to this file; - for standard output"
+        "--json", type=user_path, metavar="FILE", help="write the predictions to this file; - for standard output"
     )
-    parser.add_argument("--sheet", metavar="PNG", help="draw the images with their labels")
+    parser.add_argument("--sheet", type=user_path, metavar="PNG", help="draw the images with their labels")
 
 
 def main(args):
@@ -51,7 +52,7 @@ def main(args):
     for item in predict(model, found, args.top):
         if "reason" in item:
             skipped.append(item)
-            print("gluon-tricks predict: {}".format(item["reason"]), file=sys.stderr)
+            print("gluon-tricks predict: {}".format(printable(item["reason"])), file=sys.stderr)
         else:
             if args.sheet and len(shown) < MOST_ON_SHEET:
                 item["pixels"] = images.pixels_of(item["input"][None], model.rgb_mean, model.rgb_std)[0]
@@ -64,7 +65,7 @@ def main(args):
     for item in shown:
         item.pop("pixels", None)
     if args.json:
-        write(args.json, dict(model=model.model, kind=model.kind, images=shown, skipped=skipped))
+        write_json(args.json, dict(model=model.model, kind=model.kind, images=shown, skipped=skipped))
     return 1 if skipped else 0
 
 
@@ -123,18 +124,10 @@ def _predict_batch(model, items, top):
 
 def table(item):
     """Lines for a person."""
-    true = " (true: {})".format(item["true_label"] or item["true"]) if "true" in item else ""
-    yield "{}{}".format(item["name"], true)
+    true = " (true: {})".format(printable(item["true_label"] or item["true"])) if "true" in item else ""
+    yield "{}{}".format(printable(item["name"]), true)
     for place, guess in enumerate(item["top"], 1):
-        yield "  {:2d}  {:6.2f} %  {}".format(place, 100 * guess["probability"], guess["label"])
-
-
-def write(path, value):
-    """JSON to a file, or to standard output for ``-``."""
-    if path == "-":
-        print(json.dumps(value, indent=1))
-    else:
-        write_json(path, value)
+        yield "  {:2d}  {:6.2f} %  {}".format(place, 100 * guess["probability"], printable(guess["label"]))
 
 
 def draw_sheet(items, path):
@@ -152,9 +145,11 @@ def draw_sheet(items, path):
         guess = item["top"][0]
         wrong = "true" in item and item["true"] != guess["class"]
         text = "{}\n{} {:.0f} %".format(
-            os.path.basename(str(item["name"]))[:28], guess["label"][:24], 100 * guess["probability"]
+            printable(os.path.basename(str(item["name"])))[:28],
+            printable(guess["label"])[:24],
+            100 * guess["probability"],
         )
-        text += "\ntrue: {}".format(str(item["true_label"] or item["true"])[:24]) if wrong else ""
+        text += "\ntrue: {}".format(printable(item["true_label"] or item["true"])[:24]) if wrong else ""
         # Without parse_math a dollar in a file's name would be read as a formula.
         axes.set_title(text, fontsize=8, color="firebrick" if wrong else "black", parse_math=False)
     figure.tight_layout()

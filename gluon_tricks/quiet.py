@@ -16,11 +16,10 @@ def drop_noise():
     """
     terminal = os.dup(2)
     reading, writing = os.pipe()
+    # The parent decides when to stop: the child hears none of these, and ends when the last writer has gone.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
     child = os.fork()
     if child == 0:
-        # The parent decides when to stop: this process ends when the last writer has gone.
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.SIG_IGN)
         for descriptor in (0, 1, 2, writing):
             os.close(descriptor)
         _copy(reading, terminal)
@@ -28,8 +27,9 @@ def drop_noise():
     os.close(reading)
     os.dup2(writing, 2)
     os.close(writing)
-    sys.stderr = os.fdopen(terminal, "w", buffering=1)
+    sys.stderr = os.fdopen(terminal, "w", buffering=1, errors="backslashreplace")
     atexit.register(_finish, child)
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _copy(reading, terminal):

@@ -16,6 +16,8 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
+from .processes import end_with_parent
+
 # What libmxnet.so of mxnet-cu112 loads: library -> the folder under site-packages/nvidia of its wheel.
 CUDA_LIBRARIES = {
     "libcudart.so.11.0": "cuda_runtime",
@@ -105,6 +107,7 @@ def run_python(code, timeout=120):
             stderr=subprocess.PIPE,
             universal_newlines=True,
             timeout=timeout,
+            preexec_fn=end_with_parent(),
         )
     except subprocess.TimeoutExpired:
         return failure("no end within {} s".format(timeout))

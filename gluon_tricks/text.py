@@ -1,5 +1,9 @@
 """Text from outside, such as names of files and classes, made safe to show: one line, and no control characters."""
 
+import re
+
+CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
 
 def printable(text):
     r"""``text`` with all that a terminal would act on written as an escape: ``\x1b`` for ESC, ``\n`` for a line break.
@@ -8,6 +12,11 @@ def printable(text):
     become ``\xfc`` and the like, so that the result can always be encoded.
     """
     return "".join(character if character.isprintable() else _escape(character) for character in str(text))
+
+
+def has_control_characters(text):
+    """Whether a name has line breaks, tabs or other characters that would break a list of names or act on a terminal."""
+    return CONTROL.search(text) is not None
 
 
 def _escape(character):

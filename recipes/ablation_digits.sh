@@ -15,6 +15,7 @@ smoothing="$cosine --label-smoothing 0.1"
 mixup="$smoothing --mixup-alpha 0.2 --num-epochs 7"
 
 train_each_line() { # of FOLDER FLAG...
+  # shellcheck disable=SC2016 # the inner bash expands it
   xargs -L 1 -P "${JOBS:-2}" bash -o pipefail -c '
     python -m gluon_tricks train -j 1 --save-frequency 0 --log-interval 15 --resume auto --save-dir "$RUNS/$1" "${@:2}" $FLAGS |
       tail -n 1 | sed "s|^|$1: |"' train

@@ -45,8 +45,21 @@ fi
 if ((gpus > 0)); then
   # The GPUs compute. OpenMP's threads wait by spinning, which takes the cores from the threads that decode images.
   export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
-  # Sums of float16 numbers are made in float32; MXNet's default is to make them in float16.
+  # Softmax, LayerNorm and norm of float16 numbers add up in float32; MXNet's default is to add up in float16.
   export MXNET_SAFE_ACCUMULATION=${MXNET_SAFE_ACCUMULATION:-1}
+  # What --deterministic sets: a run that was stopped or killed goes on with the bits of one that never stopped.
+  export MXNET_ENFORCE_DETERMINISM=${MXNET_ENFORCE_DETERMINISM:-1}
+  export MXNET_CUDNN_AUTOTUNE_DEFAULT=${MXNET_CUDNN_AUTOTUNE_DEFAULT:-0}
+  # Rows of float32 are float32: from the A100 on, GPUs would multiply in TF32, with 10 bits behind the point.
+  dtype=float32 previous=
+  for word in "${@:2}"; do
+    case "$previous $word" in
+    "--dtype "*) dtype=$word ;;
+    *" --dtype="*) dtype=${word#*=} ;;
+    esac
+    previous=$word
+  done
+  if [ "$dtype" = float32 ]; then export NVIDIA_TF32_OVERRIDE=${NVIDIA_TF32_OVERRIDE:-0}; fi
 fi
 words=("${start[@]}" --data-dir "${DATA:-data/imagenet}" --save-dir "${RUNS:-runs}/$recipe"
   --resume auto --batch-size $((GLOBAL_BATCH / parts)) --accumulate "$accumulate" "${flags[@]}" "${@:2}")

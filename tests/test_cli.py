@@ -1,12 +1,16 @@
-"""The command line: help without MXNet, errors on one line with exit code 2, threads, interruption."""
+"""The command line: help without MXNet, errors on one line with exit code 2, threads, interruption, lost output."""
 
+import errno
+import json
 import os
+import signal
 import subprocess
 import sys
+import textwrap
 
 import pytest
 
-from gluon_tricks import cli
+from gluon_tricks import cli, threads
 from gluon_tricks.errors import UserError
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -119,6 +123,197 @@ def test_ctrl_c_is_130(room):
     assert cli.main(["predict"]) == 130
 
 
+def test_control_characters_in_a_message_are_escaped_and_it_stays_one_line(room, capsys):
+    def work(args):
+        raise UserError("a\x1b[31m\nb.jpg: is broken")
+
+    room(work)
+    assert cli.main(["plan"]) == 2
+    assert capsys.readouterr().err == "gluon-tricks plan: error: a\\x1b[31m\\nb.jpg: is broken\n"
+    with pytest.raises(SystemExit):
+        cli.main(["plan", "--a\x1b[31m\nb"])
+    assert capsys.readouterr().err.splitlines()[0].startswith(
+        "gluon-tricks plan: error: unrecognized arguments: --a\\x1b[31m\\nb"
+    )
+
+
+@pytest.mark.parametrize(
+    "error, words",
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "runs/\x1blog"), "runs/\\x1blog: No space left on device"),
+        (OSError(errno.EIO, "Input/output error"), "Input/output error"),
+        (OSError("libcudart.so.11.0: cannot open shared object file"), "libcudart.so.11.0: cannot open"),
+        (MemoryError("Unable to allocate 9 TiB"), "not enough memory (Unable to allocate 9 TiB)"),
+        (MemoryError(), "not enough memory"),
+        (RuntimeError("cudaMalloc retry failed: out of memory\nStack trace:"), "not enough memory (cudaMalloc"),
+        (ImportError("No module named 'onnx'", name="onnx"), "No module named 'onnx'; 'gluon-tricks doctor'"),
+        (ImportError("libGL.so.1: cannot open shared object file"), "libGL.so.1: cannot open"),
+    ],
+)
+def test_what_comes_from_outside_is_a_line_too(room, capsys, error, words):
+    def work(args):
+        raise error
+
+    room(work)
+    assert cli.main(["predict"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("gluon-tricks predict: error: " + words)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        KeyError("name"),
+        RuntimeError("a shape is wrong"),
+        OSError(errno.EBADF, "Bad file descriptor"),
+        ImportError("cannot import name 'x' from 'gluon_tricks.files'", name="gluon_tricks.files"),
+    ],
+)
+def test_a_mistake_of_the_program_keeps_its_traceback(room, error):
+    def work(args):
+        raise error
+
+    room(work)
+    with pytest.raises(type(error)):
+        cli.main(["predict"])
+
+
+def run_process(work, closed=(), **keywords):
+    """(exit code, standard error) of a process whose command ``predict`` is the function body ``work``.
+
+    It starts without the standard streams ``closed``.
+    """
+
+    def before():
+        # A shell that runs the tests in its background has told them to ignore Ctrl-C.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        for number in closed:
+            os.close(number)
+
+    code = "import atexit, os, signal, sys, time, types\nfrom gluon_tricks import cli\ndef work(args):\n"
+    code += textwrap.indent(textwrap.dedent(work), "    ")
+    code += """
+sys.modules["room"] = types.SimpleNamespace(add_arguments=lambda parser: None, main=work)
+cli.COMMANDS["predict"] = ("room", "")
+sys.argv = ["gluon-tricks", "predict"]
+sys.exit(cli.main())
+"""
+    settings = dict(stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd=ROOT, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"},
+        preexec_fn=before,
+        **dict(settings, **keywords),
+    )
+    return done.returncode, done.stderr.decode()
+
+
+PRESS = "os.kill(os.getpid(), signal.SIGINT)"
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        PRESS,
+        # A module that passes over every error while it is imported.
+        f"""
+        with open(os.path.join(sys.argv.pop(), "hasty.py"), "w") as file:
+            file.write("import os, signal\\ntry:\\n    {PRESS}\\nexcept:\\n    pass\\n")
+        import hasty
+        """,
+        # What is raised while an object is freed.
+        f"""
+        class Freed:
+            def __del__(self):
+                {PRESS}
+        Freed()
+        time.sleep(30)
+        """,
+        # A second time, while the first one is answered.
+        f"""
+        try:
+            {PRESS}
+        finally:
+            {PRESS}
+        """,
+    ],
+    ids=["work", "import", "del", "twice"],
+)
+def test_ctrl_c_is_130_in_silence_wherever_it_comes(work, tmp_path):
+    prepare = f"sys.path.insert(0, {str(tmp_path)!r}); sys.argv.append({str(tmp_path)!r})\n"
+    assert run_process(prepare + textwrap.dedent(work)) == (130, "")
+
+
+def test_ctrl_c_reaches_the_process_that_drops_noise_without_ending_it():
+    work = """
+        from gluon_tricks.quiet import NOISE, drop_noise
+        drop_noise()
+        try:
+            os.killpg(0, signal.SIGINT)
+        finally:
+            os.write(2, NOISE + b" and more\\nthe last words\\n")
+    """
+    assert run_process(work, start_new_session=True) == (130, "the last words\n")
+
+
+def test_ctrl_c_after_the_work_is_silent_too():
+    assert run_process(f"atexit.register(lambda: {PRESS})") == (-signal.SIGINT, "")
+
+
+def test_ctrl_c_that_is_ignored_stays_ignored():
+    code = f"import os, signal; from gluon_tricks import process; process.answer_interrupts(); {PRESS}; process.end(0); {PRESS}"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, timeout=60,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
+    )  # fmt: skip
+    assert done.returncode == 0
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["plan", "--help"], "launch -n 1 --dry-run -- train".split()])
+def test_output_on_a_full_disk_is_an_error_on_one_line(words):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "gluon_tricks"] + words,
+            cwd=ROOT, stdout=full, stderr=subprocess.PIPE, universal_newlines=True, timeout=120,
+        )  # fmt: skip
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert "error: " in line and "No space left on device" in line
+
+
+def test_an_error_is_said_although_the_output_is_lost():
+    with open("/dev/full", "w") as full:
+        code, errors = run_process('print("half"); open("/nowhere/at/all")', stdout=full)
+    assert (code, errors) == (2, "gluon-tricks predict: error: /nowhere/at/all: No such file or directory\n")
+
+
+def test_a_reader_who_has_gone_is_no_error_to_speak_of():
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as pipe:
+        assert run_process('print("for nobody")', stdout=pipe) == (1, "")
+
+
+@pytest.mark.parametrize("closed", [[0], [1], [2], [0, 1, 2]])
+def test_a_process_without_standard_streams_works(closed, tmp_path):
+    # What is written to a stream's number must not reach a file that would have got that number.
+    work = f"""
+        with open({str(tmp_path / "file")!r}, "w") as file:
+            print("to nobody", flush=True)
+            os.write(1, b"by C code"), os.write(2, b"by C code")
+            print("to nobody", file=sys.stderr)
+            file.write(repr(sys.stdin.read()))
+    """
+    assert run_process(work, closed, stdin=subprocess.DEVNULL)[0] == 0
+    assert (tmp_path / "file").read_text() == "''"
+
+
+def test_a_name_that_no_encoding_has_is_printed_as_an_escape(tmp_path):
+    with open(str(tmp_path / "out"), "w") as out:
+        assert run_process(r'print("gr\udcfcn")', stdout=out) == (0, "")
+    assert (tmp_path / "out").read_text() == "gr\\udcfcn\n"
+
+
 def test_a_wrong_flag_of_a_command_is_one_line_and_code_2():
     result = run("plan", "--base-lr", "0.2")
     assert result.returncode == 2
@@ -133,7 +328,7 @@ def test_threads_are_all_cores_unless_the_user_says_otherwise(monkeypatch, given
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     if given:
         monkeypatch.setenv("OMP_NUM_THREADS", given)
-    cli.set_threads()
+    threads.set_threads()
     assert os.environ["OMP_NUM_THREADS"] == (expected or str(len(os.sched_getaffinity(0))))
     assert os.environ.pop("GLUON_TRICKS_SET_THREADS", None) == (None if given else "1")
 
@@ -142,6 +337,23 @@ def test_workers_of_one_machine_share_its_cores(monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setenv("HOROVOD_LOCAL_SIZE", "2")
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(7)), raising=False)
-    cli.set_threads()
+    threads.set_threads()
     assert os.environ["OMP_NUM_THREADS"] == "3"
     os.environ.pop("GLUON_TRICKS_SET_THREADS")
+
+
+@pytest.mark.parametrize("closed", ["0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-"])
+def test_closed_standard_streams_change_nothing(tmp_path, closed):
+    command = f'"{sys.executable}" -m gluon_tricks report {tmp_path}/nowhere -o {tmp_path}/page {closed}'
+    done = subprocess.run(command, shell=True, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, timeout=60)
+    assert done.returncode == 2 and b"Traceback" not in done.stderr
+    assert done.stdout == b""
+
+
+def test_json_to_standard_output_comes_alone(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "gluon_tricks", "models", "cifar_resnet20_v1", "--json", "-"], cwd=str(tmp_path),
+        env=dict(os.environ, PYTHONPATH=ROOT), stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120,
+    )  # fmt: skip
+    assert len(json.loads(done.stdout)) == 1
+    assert b"parameters (M)" in done.stderr and os.listdir(str(tmp_path)) == []

@@ -4,6 +4,7 @@ resumed run may change.
 
 import argparse
 import dataclasses
+import importlib
 import json
 import os
 import subprocess
@@ -11,7 +12,7 @@ import sys
 
 import pytest
 
-from gluon_tricks import authors
+from gluon_tricks import authors, cli
 from gluon_tricks.config import (
     FLAGS,
     Config,
@@ -23,6 +24,7 @@ from gluon_tricks.config import (
     parse,
     resolve,
     to_json,
+    user_path,
 )
 
 
@@ -290,6 +292,50 @@ def test_fidelity_gluoncv_gives_way_to_a_flag_that_is_given():
     assert (config.smoothing_form, config.num_epochs, config.init) == ("paper", 120, "msra")
 
 
+# argparse's defaults of both scripts (GluonCV 0.10), but for those that name files, devices, batch and epochs; --mixup is off.
+SCRIPTS = {
+    "train_imagenet.py": "--dtype float32 --momentum 0.9 --wd 0.0001 --lr-decay 0.1 --lr-decay-period 0 --lr-decay-epoch 40,60 "
+    "--warmup-lr 0.0 --warmup-epochs 0 --input-size 224 --crop-ratio 0.875 --mixup 0 --mixup-alpha 0.2 --mixup-off-epoch 0 "
+    "--temperature 20 --hard-weight 0.5 --resume-epoch 0 --rgb-mean 123.68,116.779,103.939 --rgb-std 58.393,57.12,57.375",
+    "train_horovod.py": "--dtype float32 --momentum 0.9 --wd 0.0001 --warmup-lr 0.0 --mixup 0 --mixup-alpha 0.2 "
+    "--mixup-off-epoch 0 --temperature 20 --hard-weight 0.5 --input-size 224 --crop-ratio 0.875 --resume-epoch 0 "
+    "--dropblock-prob 0",
+}
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+@pytest.mark.parametrize("more", [[], ["--lr-mode", "cosine"], ["--lr-decay-period", "1"]], ids=" ".join)
+def test_fidelity_gluoncv_accepts_the_defaults_of_both_scripts(script, more):
+    given = ["--fidelity", "gluoncv", "--lr", "0.4"]
+    assert parse(given + SCRIPTS[script].split() + more) == parse(given + more)
+
+
+def test_fidelity_gluoncv_accepts_an_evaluation_at_the_end_alone():
+    config = parse(["--fidelity", "gluoncv", "--eval-frequency", "0", "--num-epochs", "90"])
+    assert config.val_frequency == 90
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["--lr-mode", "cosine", "--lr-decay", "0.2"],
+        ["--lr-mode", "cosine", "--lr-decay-epoch", "30,60,90"],
+        ["--temperature", "10"],
+        ["--hard-weight", "0.3"],
+    ],
+)
+def test_fidelity_gluoncv_refuses_other_values_without_effect(argv):
+    with pytest.raises(ConfigError, match=argv[-2] + " has no effect"):
+        parse(["--fidelity", "gluoncv"] + argv)
+
+
+def test_an_alpha_alone_mixes_under_fidelity_gluoncv_too():
+    assert parse(["--fidelity", "gluoncv", "--mixup-alpha", "0.2"]).mixup_alpha == 0.2
+    assert parse(["--fidelity", "gluoncv", "--mixup", "0", "--mixup-alpha", "0.2"]).mixup_alpha == 0
+    with pytest.raises(ConfigError, match="--mixup 0 and --mixup-alpha"):
+        parse(["--fidelity", "gluoncv", "--mixup", "0", "--mixup-alpha", "0.4"])
+
+
 @pytest.mark.parametrize(
     "model", ["googlenet", "mobilenetv3_large", "mobilenetv3_small", "MobileNetV3_Small"]
 )
@@ -332,6 +378,34 @@ def test_without_a_file_the_authors_folder_is_used_if_it_is_there(tmp_path, monk
     assert parse(["--synthetic"]).rec_train == ""
     assert parse(["--rec-train", "~/a.rec"]).rec_train == str(tmp_path / "a.rec")
     assert parse(["--rec-train", "~/a.rec"]).rec_train_idx == str(tmp_path / "a.idx")
+
+
+def test_a_path_may_begin_at_the_home_folder(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    names = "use-params resume-params teacher save-dir logging-file resume rec-train rec-train-idx rec-val rec-val-idx".split()
+    config = vars(parse([f"--{name}=~/{name}" for name in names]))
+    assert {name: config[name.replace("-", "_")] for name in names} == {name: "/home/me/" + name for name in names}
+    assert parse(["--data-dir=~/data"]).rec_val == "/home/me/data/val.rec"
+    assert parse(["--resume", "auto"]).resume == "auto"
+
+
+def arguments_of(parser):
+    """All arguments of a parser and of its sub-parsers."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for sub in action.choices.values():
+                yield from arguments_of(sub)
+        else:
+            yield action
+
+
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_every_path_of_every_command_may_begin_at_the_home_folder(command):
+    parser = cli.Parser()
+    importlib.import_module(cli.COMMANDS[command][0]).add_arguments(parser)
+    for action in arguments_of(parser):
+        named_so = str(action.metavar).split(".")[0] in "FILE FOLDER DIR PATH PNG SOURCE MODEL RUN IMAGE HOSTS".split()
+        assert named_so == (action.type is user_path), action
 
 
 def test_resolved_flags_survive_json():
@@ -406,3 +480,31 @@ def test_the_flags_are_known_without_mxnet():
     code = "import sys, gluon_tricks.cli, gluon_tricks.plan; sys.exit('mxnet' in sys.modules)"
     root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     assert subprocess.run([sys.executable, "-c", code], cwd=root, timeout=60).returncode == 0
+
+
+def test_every_flag_comes_back_from_json_with_the_values_that_it_can_have():
+    numbers = {int: 3, float: 0.5}
+    for name, field in FLAGS.items():
+        meta, default = field.metadata, field.default
+        value = default
+        if meta["choices"]:
+            value = meta["choices"][-1]
+        elif meta["type"] in numbers:
+            value = numbers[meta["type"]]
+        elif isinstance(default, bool):
+            value = not default
+        elif isinstance(default, str) and name != "loss_scale":
+            value = "some/path"
+        config = dataclasses.replace(Config(), **{name: value})
+        again = from_dict(json.loads(to_json(config)))
+        assert again == config, name
+
+
+@pytest.mark.parametrize(
+    "name, value",
+    [("classes", 3.0), ("classes", True), ("lr", "0.1"), ("mixup", 1), ("crop_area", [0.1]), ("crop_area", [0.1, None]),
+     ("lr_decay_epoch", [1.5]), ("loss_scale", "static"), ("lr_mode", "sine"), ("model", None), ("batch_size", 0)],
+)  # fmt: skip
+def test_a_value_from_json_that_a_flag_cannot_have_is_refused_by_name(name, value):
+    with pytest.raises(ConfigError, match="--" + name.replace("_", "-")):
+        from_dict({name: value})

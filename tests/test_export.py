@@ -18,6 +18,7 @@ from gluon_tricks.deploy import graph as graphs
 from gluon_tricks.deploy.compare import ExportError
 from gluon_tricks.deploy.forms import Options
 from gluon_tricks.errors import UserError
+from gluon_tricks.locking import Lock
 
 
 @pytest.fixture(scope="module")
@@ -282,3 +283,75 @@ def test_wrong_flags_say_what_is_wrong_and_write_nothing(params, tmp_path, argum
     with pytest.raises(UserError, match=message):
         command(params, "--model", "cifar_resnet20_v1", "--classes", 5, "-o", tmp_path / "out", *arguments)
     assert names(tmp_path) == []
+
+
+# -- what a killed export leaves, and two at once
+
+
+def test_what_a_killed_export_left_is_removed_and_what_it_set_aside_comes_back(model, tmp_path, quick):
+    export.export(model, str(tmp_path / "out"))
+    os.rename(tmp_path / "out", tmp_path / ".out.old-abcd_123")
+    (tmp_path / ".out.writing-abcd_123").mkdir()
+    (tmp_path / ".out.writing-abcd_123" / "half").touch()
+    for other in (".out.writing-x.writing-abcd_123", ".other.writing-abcd_123", ".out.writing-short"):
+        (tmp_path / other).mkdir()
+    with pytest.raises(UserError, match="out: holds an export"):
+        export.export(model, str(tmp_path / "out"))
+    assert "manifest.json" in names(tmp_path / "out")
+    export.export(model, str(tmp_path / "out"), force=True)
+    assert names(tmp_path) == [".other.writing-abcd_123", ".out.writing-short", ".out.writing-x.writing-abcd_123", "out"]
+
+
+def test_one_export_at_a_time_writes_a_folder(model, tmp_path, quick):
+    with Lock(str(tmp_path / ".out.lock"), "it"):
+        with pytest.raises(UserError, match="-o .*out: process .* is writing it"):
+            export.export(model, str(tmp_path / "out"))
+        export.export(model, str(tmp_path / "other"))
+    export.export(model, str(tmp_path / "out"))
+    assert names(tmp_path) == ["other", "out"]
+
+
+# -- what the flags and the numbers have to be
+
+
+@pytest.mark.parametrize("name, value", [("features.1.running_mean", np.nan), ("output.weight", np.inf)])
+def test_parameters_that_are_not_finite_are_named(params, tmp_path, name, value):
+    arrays = mx.nd.load(params)
+    changed = arrays[name].asnumpy()
+    changed.flat[-1] = value
+    mx.nd.save(str(tmp_path / "bad.params"), dict(arrays, **{name: mx.nd.array(changed)}))
+    with pytest.raises(UserError, match=f"bad.params: {name} has values that are NaN or infinite"):
+        classifier.open_classifier(str(tmp_path / "bad.params"), model="cifar_resnet20_v1", classes=5)
+
+
+@pytest.mark.parametrize(
+    "flags, message",
+    [
+        (["--crop-ratio", "2"], "--crop-ratio is 2.0"),
+        (["--rgb-std", "0,1,1"], "--rgb-std is 0,1,1"),
+        (["--rgb-mean", "inf,0,0"], "--rgb-mean is inf,0,0"),
+        (["--input-size", "0"], "--input-size is 0"),
+        (["--gpu", "0"], "--gpu 0, but MXNet sees 0 GPUs here"),
+        (["--gpu", "-1"], "--gpu -1, but MXNet sees"),
+    ],
+)
+def test_flags_are_checked_as_train_checks_them(params, tmp_path, flags, message):
+    if "--gpu" in flags and mx.context.num_gpus():
+        pytest.skip("there is a GPU")
+    with pytest.raises(UserError, match=message):
+        command(params, "--model", "cifar_resnet20_v1", "-o", tmp_path / "out", *flags)
+    assert names(tmp_path) == []
+
+
+def test_a_network_computes_on_another_device_and_is_exported_from_the_cpu(params):
+    """A second CPU context stands in for the GPU."""
+    images = np.random.default_rng(0).standard_normal((2, 3, 32, 32)).astype(np.float32)
+    here = classifier.open_classifier(params, model="cifar_resnet20_v1")
+    there = classifier.open_classifier(params, model="cifar_resnet20_v1", device=mx.cpu(1))
+    np.testing.assert_array_equal(there.predict(images), here.predict(images))
+    assert all(mx.cpu(1) in held.list_ctx() for held in there.net.collect_params().values())
+    assert {array.context for array in graphs.trace(there.net).params.values()} == {mx.cpu()}
+
+
+def test_the_number_of_classes_is_that_of_the_files_last_layer(params):
+    assert classifier.open_classifier(params, model="cifar_resnet20_v1").classes == 5

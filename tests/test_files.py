@@ -33,3 +33,15 @@ def test_the_checksum_is_that_of_all_blocks(tmp_path):
     data = bytes(range(256)) * 5000  # more than a block
     (tmp_path / "a").write_bytes(data)
     assert files.sha256(str(tmp_path / "a")) == hashlib.sha256(data).hexdigest()
+
+
+def test_standard_output_is_for_the_json_alone(capsys):
+    with files.json_output("-"):
+        print("words")
+        files.write_json("-", {"a": 1})
+    print("after")
+    printed = capsys.readouterr()
+    assert printed.out == '{\n "a": 1\n}\nafter\n' and printed.err == "words\n"
+    with files.json_output("a.json"):
+        print("words")
+    assert capsys.readouterr().out == "words\n"

@@ -132,7 +132,7 @@ esac
 
 
 class Folder:
-    """A copy of the Makefile in a folder with a space in its name, and a PATH with only what is put on it."""
+    """A copy of the Makefile and its scripts in a folder with a space in its name, and a PATH with only what is put on it."""
 
     def __init__(self, path):
         self.path, self.tools, self.log = path / "a clone", path / "tools", path / "pip.log"
@@ -140,7 +140,8 @@ class Folder:
         self.tools.mkdir()
         for name in ("Makefile", "setup.cfg", "pyproject.toml"):
             shutil.copy(str(ROOT / name), str(self.path))
-        for tool in ("cat", "cp", "env", "ls", "mkdir", "rm", "rmdir", "sh", "touch"):
+        shutil.copytree(str(ROOT / "tools"), str(self.path / "tools"))
+        for tool in ("bash", "cat", "cp", "dirname", "env", "mkdir", "rm", "rmdir", "sh", "touch"):
             (self.tools / tool).symlink_to(shutil.which(tool))
 
     def tool(self, name, text):

@@ -160,6 +160,17 @@ def test_more_images_than_a_batch_keep_their_order(model):
             assert item["top"][0]["class"] == logits_of(pixels[i : i + 1]).argmax()
 
 
+def test_names_are_shown_without_what_a_terminal_acts_on(run, model, pictures, capsys):
+    model.labels = ["a", "\x1b[31mred\nline", "c"]
+    (pictures / "a.png").rename(pictures / "x\x1b]0;title\x07.png")
+    (pictures / "\x1b[2J.jpg").write_text("no image")
+    assert run(pictures, "--top", 1) == 1
+    printed = capsys.readouterr()
+    assert r"\x1b[31mred\nline" in printed.out and r"x\x1b]0;title\x07.png" in printed.out
+    assert r"\x1b[2J.jpg: cannot be decoded" in printed.err
+    assert not set("\x1b\x07") & set(printed.out + printed.err)
+
+
 def test_flags_may_stand_between_model_and_images(run, pictures, capsys):
     assert run("--top", 1, pictures / "a.png") == 0
     assert len(capsys.readouterr().out.splitlines()) == 2

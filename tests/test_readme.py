@@ -33,18 +33,6 @@ def test_the_tricks_in_your_own_loop_train():
     assert gammas == {0.0}
 
 
-@pytest.mark.parametrize(
-    "text",
-    sorted([README] + [p.read_text() for p in (ROOT / "docs").glob("*.md")], key=len),
-    ids=lambda t: t[2:30],
-)
-def test_links_to_files_lead_somewhere(text):
-    folder = ROOT if text == README else ROOT / "docs"
-    for link in re.findall(r"\]\(([^)#]+)[^)]*\)", text):
-        if not link.startswith("http"):
-            assert (folder / link).exists(), link
-
-
 def test_the_recipes_in_the_readme_have_the_papers_figures():
     table = (ROOT / "recipes" / "README.md").read_text()
     for name, figures in re.findall(r"\[(table\d\w+)\]\([^)]*\) \| (\S+ / \S+) \|", README):

@@ -131,6 +131,33 @@ def test_horovod_is_started_again_by_the_launcher_where_asked_to(tmp_path):
     assert (config.kvstore, config.num_gpus, config.batch_size, config.elastic) == ("horovod", 1, 64, "keep-batch")
 
 
+SETTINGS = (
+    "MXNET_SAFE_ACCUMULATION", "MXNET_ENFORCE_DETERMINISM", "MXNET_CUDNN_AUTOTUNE_DEFAULT", "NVIDIA_TF32_OVERRIDE",
+)  # fmt: skip
+
+
+def settings(tmp_path, name, *more, **variables):
+    """SETTINGS as the recipe's command sees them, with a stand-in for Python that says what they are."""
+    stub = tmp_path / "python"
+    stub.write_text('#!/bin/sh\nprintf "%s\\n" {}\n'.format(" ".join('"$' + each + '"' for each in SETTINGS)))
+    stub.chmod(0o755)
+    unset = dict.fromkeys(SETTINGS, "")  # which counts as unset
+    return run(name, *more, **dict(unset, PYTHON=str(stub), **variables)).stdout.splitlines()
+
+
+@pytest.mark.parametrize("row", paper.ROWS, ids=lambda row: row.recipe)
+def test_rows_of_float32_are_not_tf32_and_all_are_deterministic(tmp_path, row):
+    assert settings(tmp_path, row.recipe) == ["1", "1", "0", "0" if row.settings["dtype"] == "float32" else ""]
+
+
+def test_settings_of_ones_own_and_flags_behind_a_recipe_win(tmp_path):
+    own = dict(MXNET_ENFORCE_DETERMINISM="0", MXNET_CUDNN_AUTOTUNE_DEFAULT="1", NVIDIA_TF32_OVERRIDE="1")
+    assert settings(tmp_path, "table2_resnet50_v1_baseline", **own) == ["1", "0", "1", "1"]
+    assert settings(tmp_path, "table2_resnet50_v1_baseline", "--dtype", "float16")[3] == ""
+    assert settings(tmp_path, "table5_resnet50_v1", "--dtype=float32")[3] == "0"
+    assert settings(tmp_path, "table2_resnet50_v1_baseline", GPUS="0") == [""] * 4
+
+
 def test_an_unknown_launcher_is_named():
     refused = run("table2_mobilenet_baseline", LAUNCHER="slurm")
     assert refused.returncode == 2 and "LAUNCHER=slurm is none of" in refused.stderr

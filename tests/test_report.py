@@ -11,6 +11,7 @@ import pytest
 from gluon_tricks import cli, paper
 from gluon_tricks import config as flags
 from gluon_tricks.errors import UserError
+from gluon_tricks.locking import Lock
 from gluon_tricks.reporting import page, plots, tables, words
 from gluon_tricks.reporting.runs import Group, find, groups_of, read
 
@@ -175,6 +176,36 @@ def test_losses_that_are_not_finite_do_not_stop_the_pictures(tmp_path):
             file.write('{{"event": "train", "step": {}, "loss": {}, "top1": 0.0}}\n'.format(step, loss))
     plots.run_curves(read(str(tmp_path / "a")), str(tmp_path / "curves.png"))
     assert "curves.png" in pictures_in(tmp_path)
+
+
+def test_what_is_damaged_is_left_out_and_said(tmp_path, capsys):
+    write_run(tmp_path / "a", scores=(50.0,))
+    write_run(tmp_path / "b", "--no-wd")
+    lines = ['{"event": "train", "step": 5, "loss": 1' + "0" * 400 + ', "top1": 1.0}', '{"event": "train", "step": Infinity}']
+    lines += ["[1]", '{"event": "validation", "step": 20, "epoch": 0, "loss": 1.0, "top1": 3.0}']  # the last without top5
+    with open(str(tmp_path / "a" / "log.jsonl"), "a") as file:
+        file.writelines(line + "\n" for line in lines)
+    (tmp_path / "a" / "environment.json").unlink()
+    (tmp_path / "a" / "environment.json").mkdir()
+    (tmp_path / "a" / "result.json").write_text('{"seconds": "12", "parameters": {}, "images": 3')
+    contents = json.loads((tmp_path / "b" / "config.json").read_text())
+    contents["flags"]["lr"] = "fast"
+    (tmp_path / "b" / "config.json").write_text(json.dumps(contents))
+    assert report(str(tmp_path), output=tmp_path / "out") == 0
+    said = capsys.readouterr().err
+    assert "log.jsonl: 4 damaged lines left out" in said and "environment.json cannot be read" in said
+    assert "result.json cannot be read" in said and "config.json is damaged: --lr is 'fast'" in said
+    (run,) = find([str(tmp_path)])
+    assert run.last["top1"] == 50.0 and len(run.training) == 2
+
+
+def test_a_report_has_one_writer(tmp_path, capsys):
+    write_run(tmp_path / "a")
+    (tmp_path / "out").mkdir()
+    with Lock(tmp_path / "out" / ".lock", "it"):
+        assert report(str(tmp_path / "a"), output=tmp_path / "out") == 2
+    assert f"report -o {tmp_path / 'out'}: process" in capsys.readouterr().err
+    assert os.listdir(str(tmp_path / "out")) == []
 
 
 def test_a_resumed_runs_later_speed_counts(tmp_path):

@@ -16,20 +16,21 @@ import threading
 import time
 
 from .. import config as configuration
+from ..config import user_path
 from ..errors import UserError
 from ..files import write_json
 
 PIPELINES = ("decode", "loader_float32", "loader_uint8", "image_record_iter", "gluoncv")
 WARM_UP = 6  # batches; as many as a pipeline may have in memory, whose pages are new the first time
 FLAGS = (
-    "rec_train_idx", "input_size", "batch_size", "crop_area", "crop_aspect", "flip", "color_jitter",
+    "rec_train_idx", "input_size", "batch_size", "crop_area", "crop_aspect", "crop_fallback", "flip", "color_jitter",
     "color_form", "pca_noise",
 )  # fmt: skip
 
 
 def add_arguments(parser):
     """The file, what to measure, and the flags of the augmentation."""
-    parser.add_argument("--rec", required=True, metavar="FILE", help="RecordIO file of images")
+    parser.add_argument("--rec", type=user_path, required=True, metavar="FILE", help="RecordIO file of images")
     parser.add_argument("--threads", default="1,2", metavar="N,N", help="numbers of threads to measure [1,2]")
     parser.add_argument("--images", type=int, default=512, metavar="N", help="images of a measurement [512]")
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="rounds; the median counts [5]")

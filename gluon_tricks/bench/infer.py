@@ -17,6 +17,7 @@ import numpy as np
 
 from ..errors import UserError
 from ..files import write_json
+from ..processes import end_with_parent
 
 RUNTIMES = {
     "plain": "MXNet, operator by operator",
@@ -177,6 +178,7 @@ def run_process(task):
             stderr=subprocess.PIPE,
             universal_newlines=True,
             timeout=PROCESS_TIMEOUT,
+            preexec_fn=end_with_parent(),
         )
     except subprocess.TimeoutExpired:
         raise UserError(

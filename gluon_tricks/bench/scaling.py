@@ -12,6 +12,7 @@ import tempfile
 
 from ..errors import UserError
 from ..files import write_json
+from ..processes import end_with_parent
 
 
 def add_arguments(parser):
@@ -99,6 +100,7 @@ def measure(args, launch, workers):
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            preexec_fn=end_with_parent(),
         )
         if done.returncode:
             raise UserError(

@@ -29,6 +29,8 @@ GREY = np.array([0.299, 0.587, 0.114])
 PCA_VALUES = np.array([55.46, 4.794, 1.148])
 PCA_VECTORS = np.array([[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]])
 
+LONGEST = 16  # times its width; longer images are cut before evaluation resizes them
+
 CROP_TRIES = 10
 # The columns of an image's uniform numbers, after four for each try of the crop; the noise has three pairs.
 FLIP, HUE, SATURATION, BRIGHTNESS, CONTRAST, NOISE = range(4 * CROP_TRIES, 4 * CROP_TRIES + 6)
@@ -53,6 +55,7 @@ class TrainTransform(NamedTuple):
     size: int
     area: tuple
     aspect: tuple
+    fallback: str  # what is cropped where no rectangle fits: square or window
     flip: float
     jitter: float
     form: str  # paper or gluoncv
@@ -63,8 +66,8 @@ class TrainTransform(NamedTuple):
     @classmethod
     def from_config(cls, config):
         return cls(
-            config.input_size, config.crop_area, config.crop_aspect, config.flip, config.color_jitter,
-            config.color_form, config.pca_noise, config.rgb_mean, config.rgb_std,
+            config.input_size, config.crop_area, config.crop_aspect, config.crop_fallback, config.flip,
+            config.color_jitter, config.color_form, config.pca_noise, config.rgb_mean, config.rgb_std,
         )  # fmt: skip
 
     def sample(self, seed, epoch, keys):
@@ -104,13 +107,17 @@ class TrainTransform(NamedTuple):
         out = np.empty((self.size, self.size, 3), np.uint8) if out is None else out
         crop = decode_crop(
             payload,
-            lambda height, width: choose_crop(height, width, parameters.crops[i], self.area, self.aspect),
+            lambda height, width: self.crop(height, width, parameters.crops[i]),
             scratch,
         )
         resize(crop, out, parameters.flips[i], scratch)
         if parameters.hues[i] != 1:
             scale_hue(out, parameters.hues[i], scratch)
         return out
+
+    def crop(self, height, width, numbers):
+        """:func:`choose_crop` of this transform."""
+        return choose_crop(height, width, numbers, self.area, self.aspect, self.size if self.fallback == "window" else None)
 
     def apply(self, payload, parameters, i=0):
         """Both stages: float32 ``(3, size, size)`` of the ``i``-th image."""
@@ -141,23 +148,24 @@ class EvalTransform(NamedTuple):
 
         scratch = scratch or Scratch()
         out = np.empty((self.size, self.size, 3), np.uint8) if out is None else out
-        picture = decode(payload, scratch)
+        picture = middle(decode(payload, scratch))
         height, width = resized_shape(picture.shape[0], picture.shape[1], shorter_edge(self.size, self.ratio))
         resized = cv2.resize(picture, (width, height), dst=scratch.array("resized", (height, width, 3)))
-        y, x = (height - self.size) // 2, (width - self.size) // 2
+        y, x = centre(height, self.size), centre(width, self.size)
         np.copyto(out, resized[y : y + self.size, x : x + self.size])
         return out
 
     apply = TrainTransform.apply
 
 
-def choose_crop(height, width, numbers, area, aspect):
+def choose_crop(height, width, numbers, area, aspect, window=None):
     """``(y, x, height, width)`` of the crop of an image, from uniform numbers ``(tries, 4)``.
 
     The area is uniform in its range and so is the logarithm of the aspect ratio (width / height): a crop is
     as often wide as tall, which is how ImageRecordIter's crops are distributed too. The first rectangle of
     the tries that lies in the image is taken; where none does (a very long image), the largest centred one
-    whose aspect ratio is 1, or that of the range which is nearest to 1.
+    whose aspect ratio is 1, or that of the range which is nearest to 1. With ``window``, the size of the
+    network's input, it is ImageRecordIter's: a centred square of that size, or the largest in a smaller image.
     """
     for u_area, u_aspect, u_y, u_x in numbers.tolist():
         pixels = height * width * (area[0] + (area[1] - area[0]) * u_area)
@@ -165,21 +173,42 @@ def choose_crop(height, width, numbers, area, aspect):
         h, w = max(1, round((pixels / ratio) ** 0.5)), max(1, round((pixels * ratio) ** 0.5))
         if h <= height and w <= width:
             return int(u_y * (height - h + 1)), int(u_x * (width - w + 1)), h, w
-    ratio = min(max(1, aspect[0]), aspect[1])
-    h, w = min(height, max(1, round(width / ratio))), min(width, max(1, round(height * ratio)))
+    if window:
+        h = w = min(window, height, width)
+    else:
+        ratio = min(max(1, aspect[0]), aspect[1])
+        h, w = min(height, max(1, round(width / ratio))), min(width, max(1, round(height * ratio)))
     return (height - h) // 2, (width - w) // 2, h, w
 
 
 def shorter_edge(size, ratio):
-    """The shorter edge before evaluation's centre crop, rounded up as in the authors' code."""
+    """The shorter edge before evaluation's centre crop, rounded up as in the authors' code.
+
+    This, :func:`resized_shape` and :func:`centre` are the whole rule of evaluation's geometry.
+    """
     return math.ceil(size / ratio)
 
 
 def resized_shape(height, width, short):
-    """The shape with its shorter edge ``short`` and its longer one in proportion, rounded down."""
+    """``(height, width)`` with the shorter edge ``short`` and the longer one in proportion, rounded down."""
     if height <= width:
         return short, max(short, width * short // height)
     return max(short, height * short // width), short
+
+
+def centre(length, size):
+    """Where evaluation's crop of ``size`` pixels begins in an edge of ``length``: the smaller half is before it."""
+    return (length - size) // 2
+
+
+def middle(picture):
+    """The image, or of one that is longer than LONGEST times its width the middle part that is not.
+
+    The crop shows no more of it, and the whole, resized, could take gigabytes.
+    """
+    height, width = picture.shape[:2]
+    y, x = (max(0, long - LONGEST * short) // 2 for long, short in ((height, width), (width, height)))
+    return picture[y : height - y, x : width - x]
 
 
 def resize(picture, out, flip, scratch):

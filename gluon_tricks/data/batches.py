@@ -10,8 +10,10 @@ from typing import NamedTuple, Optional
 import numpy as np
 
 from ..errors import UserError
+from ..text import printable
 from .augment import apply_on_host
 from .decode import Scratch
+from .labels import class_of, none_of
 from .records import RecordError
 
 log = logging.getLogger(__name__)
@@ -58,9 +60,8 @@ class BadRecords:
         with self._lock:
             if error.key not in self.keys:
                 self.keys[error.key] = error
-                log.warning(
-                    "%s; the next record of the order takes its place (bad record %d)", error, len(self.keys)
-                )
+                said = printable(error)  # it names a file
+                log.warning("%s; the next record of the order takes its place (bad record %d)", said, len(self.keys))
             if len(self.keys) > self.most:
                 raise UserError(
                     "{} bad records, more than --max-bad-records {}; the last: {}. "
@@ -220,22 +221,15 @@ class RecordFiller(Filler):
 
 def checked_label(label, classes, path, key):
     """The label as a number; UserError where it is none of the classes."""
-    if isinstance(label, np.ndarray):
-        if label.size != 1:
-            raise UserError(
-                "{}, record {}: has {} labels; classification needs one".format(path, key, label.size)
-            )
-        label = float(label[0])
-    if not (0 <= label < classes and label == int(label)):
-        raise wrong_label("{}, record {}".format(path, key), label, classes)
-    return label
+    try:
+        return class_of(label, classes)
+    except ValueError as error:
+        raise UserError(f"{path}, record {key}: {error}") from None
 
 
 def wrong_label(where, label, classes):
     """The UserError for a label that is none of the classes."""
-    return UserError(
-        "{}: label {:g} is none of --classes {} (0 to {})".format(where, label, classes, classes - 1)
-    )
+    return UserError(f"{where}: {none_of(label, classes)}")
 
 
 class Buffers:

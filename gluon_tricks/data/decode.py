@@ -13,16 +13,18 @@ import zlib
 
 import numpy as np
 
-from . import jpeg
+from . import formats, jpeg, pnm
+from .formats import PNG
 
-# A damaged header can announce 65,535 x 65,535 pixels, 12 GB of memory. ImageNet's largest image has 61
-# million.
+# A header can announce 65,535 x 65,535 pixels, 12 GB of memory, in a few bytes. ImageNet's largest image has 61
+# million; a photograph has less than 50 for each of its bytes, a picture of one colour up to 340 as a JPEG.
 MOST_PIXELS = 1 << 28
+PIXELS_OF_ANY, PIXELS_PER_BYTE = 1 << 24, 512
+MOST_SCANS = 100  # of a JPEG; common progressive ones have 10, and each is a pass over the whole image
 
 # What libjpeg-turbo says of a JPEG that goes on below the height in its header and is sound so far: of several
 # warnings it keeps the first, and of a file that is truncated it first says so.
 GOES_ON = re.compile(r"Corrupt JPEG data: \d+ extraneous bytes before marker 0xd9")
-PNG = b"\x89PNG\r\n\x1a\n"
 
 
 class Scratch:
@@ -46,10 +48,11 @@ class Scratch:
 
 
 def decode(payload, scratch=None):
-    """RGB ``(height, width, 3)`` uint8 of an encoded image of any kind; ValueError when it is damaged.
+    """RGB ``(height, width, 3)`` uint8 of an encoded image; ValueError when it is damaged, or too large.
 
-    Grey becomes RGB, CMYK (Adobe's inverted form, as in ImageNet) is converted, alpha is dropped, 16 bits
-    become 8. EXIF's orientation is not applied, as in mx.image.imdecode; ImageRecordIter applies it. With
+    JPEG, PNG, BMP, WebP, TIFF, PPM, PGM and PBM. Grey becomes RGB, CMYK (Adobe's inverted form, as in ImageNet) is
+    converted, alpha is dropped, of 16 bits the upper 8 stay. EXIF's orientation is not applied, as in
+    mx.image.imdecode; ImageRecordIter applies it. With
     ``scratch`` the result is in its memory.
     """
     scratch = scratch or Scratch()
@@ -86,7 +89,7 @@ def _decode_window(payload, header, crop, scratch):
     import simplejpeg
 
     height, width, colorspace = header
-    _check_size(height, width)
+    check_size(height, width, payload)
     scan = jpeg.one_scan(payload) if colorspace in ("YCbCr", "Gray", "RGB") else None
     window = scan and jpeg.window(payload, scan, *crop)
     if not window:
@@ -104,12 +107,12 @@ def _decode_jpeg(payload, header, scratch):
     import simplejpeg
 
     height, width, colorspace = header
-    _check_size(height, width)
+    check_size(height, width, payload)
+    _check_scans(payload)
     if colorspace is None:
         return _decode_unknown_sampling(payload)
     if colorspace in ("CMYK", "YCCK"):
-        inks = simplejpeg.decode_jpeg(payload, "CMYK").astype(np.uint16)
-        return ((inks[..., :3] * inks[..., 3:] + 127) // 255).astype(np.uint8)
+        return _without_black(simplejpeg.decode_jpeg(payload, "CMYK"))
     return simplejpeg.decode_jpeg(payload, "RGB", buffer=scratch.array("decoded", (height, width, 3)))
 
 
@@ -134,6 +137,20 @@ def jpeg_header(payload):
     raise ValueError("damaged JPEG: no frame")
 
 
+def _check_scans(payload):
+    if jpeg.one_scan(payload) is None and payload.count(jpeg.SCAN) > MOST_SCANS:
+        raise ValueError(f"a JPEG of more than {MOST_SCANS} scans: damaged, or save it again")
+
+
+def _without_black(inks):
+    """RGB of CMYK in Adobe's inverted form, some rows at a time, which keeps what lies in between small."""
+    picture = np.empty((*inks.shape[:2], 3), np.uint8)
+    for row in range(0, len(inks), 64):
+        part = inks[row : row + 64].astype(np.uint16)
+        picture[row : row + 64] = (part[..., :3] * part[..., 3:] + 127) // 255
+    return picture
+
+
 def _decode_unknown_sampling(payload):
     """OpenCV decodes these, also where a part is missing. So their end mark has to be there.
 
@@ -141,14 +158,25 @@ def _decode_unknown_sampling(payload):
     """
     if payload.rfind(jpeg.END) < payload.rfind(jpeg.SCAN):
         raise ValueError("truncated JPEG (and its colours are sampled in an uncommon way)")
-    return _decode_other(payload)
+    return _by_opencv(payload)
 
 
 def _decode_other(payload):
-    import cv2
-
+    plain = pnm.header(payload)
+    if plain:
+        check_size(plain.height, plain.width, payload)
+        return pnm.decode(payload, plain)
     if payload[:8] == PNG:
         _check_png(payload)
+    else:
+        for height, width in formats.sizes(payload):
+            check_size(height, width, payload)
+    return _by_opencv(payload)
+
+
+def _by_opencv(payload):
+    import cv2
+
     try:
         image = cv2.imdecode(
             np.frombuffer(payload, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
@@ -156,13 +184,19 @@ def _decode_other(payload):
     except cv2.error as error:
         raise ValueError(error.err or "OpenCV cannot decode it") from None
     if image is None:
-        raise ValueError("is no image that OpenCV can decode ({} bytes)".format(len(payload)))
+        raise ValueError(f"damaged: OpenCV cannot decode it ({len(payload)} bytes)")
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
 
 
-def _check_size(height, width):
-    if height * width > MOST_PIXELS:
-        raise ValueError("says it has {} x {} pixels".format(width, height))
+def check_size(height, width, payload):
+    """ValueError where an image of so many pixels is not decoded: each costs memory, and a header is believed."""
+    most = min(MOST_PIXELS, PIXELS_OF_ANY + PIXELS_PER_BYTE * len(payload))
+    if height * width > most:
+        raise ValueError(
+            f"says it has {width} x {height} pixels; of {len(payload):,} bytes at most {most:,} pixels are decoded "
+            f"({PIXELS_OF_ANY:,} and {PIXELS_PER_BYTE} a byte, never more than {MOST_PIXELS:,}): scale it down, or it "
+            "is damaged"
+        )
 
 
 def _check_png(payload):
@@ -180,5 +214,5 @@ def _check_png(payload):
         ):
             raise ValueError("damaged PNG: chunk {!r} at byte {}".format(kind, place))
         if kind == b"IHDR":
-            _check_size(*reversed(struct.unpack_from(">II", payload, place + 8)))
+            check_size(*reversed(struct.unpack_from(">II", payload, place + 8)), payload)
         place = end

@@ -4,6 +4,7 @@ import collections
 
 import numpy as np
 
+from ..text import printable
 from . import jpeg
 from .decode import PNG, decode, jpeg_header
 from .ordered import Progress, in_order
@@ -67,7 +68,8 @@ def look(file, position):
 
 def in_words(report):
     """The lines that a person reads."""
-    lines = ["{path}: {records} records, {bytes} bytes, keys {keys[0]} to {keys[1]}".format(**report)]
+    held = "{records} records, {bytes} bytes, keys {keys[0]} to {keys[1]}".format(**report)
+    lines = [f"{printable(report['path'])}: {held}"]
     if report["with_several_labels"]:
         lines.append("labels: {} records have several".format(report["with_several_labels"]))
     if "images_of_class" in report:

@@ -51,5 +51,5 @@ def read_json(path):
         with open(path, encoding="utf-8") as file:
             found = json.load(file)
         return found if isinstance(found, dict) else {}
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}

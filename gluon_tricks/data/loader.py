@@ -14,7 +14,7 @@ import numpy as np
 from ..errors import UserError
 from . import randomness
 from .augment import EvalTransform, TrainTransform
-from .batches import BadRecords, Batch, Plan, RecordFiller, SyntheticFiller
+from .batches import BadRecords, Batch, Plan, RecordFiller, SyntheticFiller, checked_label
 from .records import RecordFile
 from .synthetic import SyntheticImages
 
@@ -50,6 +50,19 @@ def eval_loader(config, batch_size, rank=0, world_size=1):
 
         return NativeEvalLoader(config, batch_size, rank, world_size)
     return EvalLoader(config, batch_size, rank, world_size)
+
+
+def check_labels(config, rank=0, world_size=1):
+    """Look at the labels of this rank's validation images, which costs a small read each.
+
+    Raises UserError naming the first record whose label is none of the classes: better now than after an epoch of training.
+    """
+    if config.synthetic:
+        return
+    with open_records(config, "rec_val", 0) as records:
+        start, stop = (len(records) * number // world_size for number in (rank, rank + 1))
+        for position in range(start, stop):
+            checked_label(records.read_label(position), config.classes, records.path, int(records.keys[position]))
 
 
 class TrainLoader:

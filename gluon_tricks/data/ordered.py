@@ -7,6 +7,7 @@ import sys
 import time
 
 from ..errors import UserError
+from ..text import printable
 
 LINE_EVERY = 60.0  # seconds between lines where there is no terminal
 
@@ -79,7 +80,7 @@ class Progress:
     def say(self, line):
         if self.bar is not None:
             self.bar.clear()
-        print(line, file=sys.stderr, flush=True)
+        print(printable(line), file=sys.stderr, flush=True)
 
     def __exit__(self, *_):
         if self.bar is not None:

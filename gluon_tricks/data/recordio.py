@@ -13,6 +13,7 @@ MXNet's tools write 0 as id2 and none of them looks at it. Ours holds a CRC-32 o
 marked as such: three in four JPEGs with a flipped bit decode without a word, to a wrong picture.
 """
 
+import contextlib
 import struct
 import zlib
 
@@ -48,6 +49,8 @@ def pack_image(key, label, payload):
     count = 0
     if np.ndim(label) != 0:
         labels = np.asarray(label, dtype="<f4").ravel()
+        if not labels.size:
+            raise ValueError("no label; the format would read it as label 0")
         count, label, payload = labels.size, 0.0, labels.tobytes() + payload
     header = IMAGE_HEADER.pack(count, label, key, 0)
     id2 = CHECKSUM.pack(checksum(header, payload), CHECKSUM_MARK)
@@ -105,13 +108,24 @@ def frame(body):
     return b"".join(pieces) + bytes(-len(body) % 4)
 
 
-def read_frame(read, size, bodies=True):
+def read_frame(read, size):
     """``(body, length in the file)`` of the record of which ``read(start, count)`` gives bytes.
 
     ``size`` is the number of bytes from the record's beginning to the file's end. ValueError says what is
-    wrong. Without ``bodies`` only the frames are read.
+    wrong.
     """
-    parts, place = [], 0
+    parts, end = [], 0
+    for start, end in frame_parts(read, 0, size):
+        parts.append(read(start, end - start))
+    return (parts[0] if len(parts) == 1 else MAGIC_BYTES.join(parts)), end + -end % 4
+
+
+def frame_parts(read, place, size):
+    """Yield ``(start, end)`` of the bytes of each part of the record at ``place`` in a file of ``size`` bytes.
+
+    ValueError where the record is broken.
+    """
+    flags = WHOLE, FIRST
     while True:
         if place + FRAME.size > size:
             raise ValueError("truncated: the file ends inside it")
@@ -119,52 +133,88 @@ def read_frame(read, size, bodies=True):
         if magic != MAGIC:
             raise ValueError("no record begins at its place; index and file disagree, or it is damaged")
         flag, length = word >> LENGTH_BITS, word & LENGTH_MASK
-        if flag not in ((MIDDLE, LAST) if parts else (WHOLE, FIRST)):
-            raise ValueError("its parts are out of order (flag {})".format(flag))
-        place += FRAME.size
-        if place + length + -length % 4 > size:
-            raise ValueError(
-                "truncated: {} bytes announced, {} left in the file".format(length, size - place)
-            )
-        parts.append(read(place, length) if bodies else b"")
-        place += length + -length % 4
+        if flag not in flags:
+            raise ValueError(f"its parts are out of order (flag {flag})")
+        start = place + FRAME.size
+        place = start + length + -length % 4
+        if place > size:
+            raise ValueError(f"truncated: {length} bytes announced, {size - start} left in the file")
+        yield start, start + length
         if flag in (WHOLE, LAST):
-            return (parts[0] if flag == WHOLE else MAGIC_BYTES.join(parts)), place
+            return
+        flags = MIDDLE, LAST
 
 
 def scan(read, size):
     """``(offset, length in the file, problem or None)`` of each record from a file's beginning to its end.
 
     ``read(start, count)`` gives the file's bytes. After damage it goes on where the next record seems to
-    begin; the damaged stretch comes out as one record with its problem.
+    begin; the damaged stretch comes out as one record with its problem. Takes time in proportion to ``size``,
+    whatever the bytes are.
     """
-    place = 0
+    place, dead = 0, Places()
     while place < size:
         try:
-            _, length = read_frame(
-                lambda start, count: read(place + start, count), size - place, bodies=False
-            )
+            end = record_end(read, place, size, dead)
         except ValueError as error:
-            begin, place = place, next_beginning(read, place + 4, size)
+            begin, place = place, next_beginning(read, place + 4, size, dead)
             yield begin, place - begin, str(error)
         else:
-            yield place, length, None
-            place += length
+            yield place, end - place, None
+            place = end
 
 
-def next_beginning(read, place, size, block=1 << 20):
+def record_end(read, place, size, dead):
+    """Where the record at ``place`` ends, as :func:`read_frame` finds it; ValueError where it is broken.
+
+    ``dead`` holds the places of later parts that are known to lead to damage, and gets those that this record leads
+    to: of many beginnings that share their parts only the first walks them all.
+    """
+    try:
+        for start, end in frame_parts(read, place, size):
+            if start - FRAME.size in dead:
+                raise ValueError("its later parts are damaged")
+    except ValueError:
+        with contextlib.suppress(ValueError):
+            for number, (start, _) in enumerate(frame_parts(read, place, size)):
+                if start - FRAME.size in dead:
+                    break
+                if number:
+                    dead.add(start - FRAME.size)
+        raise
+    return end + -end % 4
+
+
+class Places:
+    """A set of multiples of four that takes a bit for each, so that no file can make it large."""
+
+    PAGE = 1 << 13  # bytes of the file; a Python integer holds the bits of as many
+
+    def __init__(self):
+        self._pages = {}
+
+    def add(self, place):
+        page, at = divmod(place, self.PAGE)
+        self._pages[page] = self._pages.get(page, 0) | 1 << at // 4
+
+    def __contains__(self, place):
+        page, at = divmod(place, self.PAGE)
+        return bool(self._pages.get(page, 0) >> at // 4 & 1)
+
+
+def next_beginning(read, place, size, dead):
     """The next multiple of four from ``place`` on at which a whole record begins, or ``size``."""
+    block = 1 << 12  # larger and larger, as the next record is mostly near
     while place < size:
         data = read(place, min(block, size - place))
         found = data.find(MAGIC_BYTES)
         while found >= 0:
             start = place + found
             if start % 4 == 0:
-                try:
-                    read_frame(lambda begin, count: read(start + begin, count), size - start, bodies=False)
+                with contextlib.suppress(ValueError):
+                    record_end(read, start, size, dead)
                     return start
-                except ValueError:
-                    pass
             found = data.find(MAGIC_BYTES, found + 1)
         place += max(4, (len(data) - 3) // 4 * 4)  # a magic may lie across two blocks
+        block = min(2 * block, 1 << 20)
     return size

@@ -15,10 +15,12 @@ import numpy as np
 from ..errors import UserError
 from ..files import sync_folder
 from . import recordio
-from .disc import open_for_reading, read_bytes
+from .disc import open_for_reading, read_bytes, read_json
 from .recordio import RecordError
 
 READ_AT_ONCE = 1 << 20  # bytes; an index may list few of a file's records, so the gap to the next can be huge
+HASHED_WHOLE = 1 << 28  # bytes of a file of which a fingerprint reads every record: less than a second
+SAMPLES = 1024  # of a larger file: of ImageNet's 150 GB about 115 MB
 
 
 def index_path_of(path):
@@ -54,13 +56,18 @@ def read_index(index_path, path):
 def _index_problem(text):
     for number, line in enumerate(text.splitlines(), 1):
         try:
-            key, offset = line.split(b"\t")
+            key, offset = line[:64].split(b"\t")  # longer ones would take time to become a number
             np.int64(int(key)), np.int64(int(offset))
         except (ValueError, OverflowError):
             return "line {} is not 'key TAB offset': {!r}; 'gluon-tricks records index' makes it anew".format(
                 number, line[:40].decode("ascii", "replace")
             )
     return "is empty" if not text.strip() else "is no index; 'gluon-tricks records index' makes it anew"
+
+
+def spread(length, most=SAMPLES):
+    """At most ``most`` positions below ``length``, in order and evenly spread, the first and the last among them."""
+    return range(length) if length <= most else [number * (length - 1) // (most - 1) for number in range(most)]
 
 
 class RecordFile:
@@ -87,10 +94,14 @@ class RecordFile:
                         self.index_path, self.offsets[wrong[0]], self.size
                     ),
                 )
+            order = np.argsort(self.offsets, kind="stable")
+            self._refuse_doubled(self.offsets, order, "offset")
+            self._refuse_doubled(self.keys, np.argsort(self.keys, kind="stable"), "key")
         except BaseException:
             self.close()
             raise
-        order = np.argsort(self.offsets, kind="stable")
+        # An index that was made of a file whose ids cannot be keys numbers the records in the file's order.
+        self._numbered = np.array_equal(self.keys[order], np.arange(len(order)))
         ends = np.append(self.offsets[order][1:], self.size)
         self._extents = np.empty_like(self.offsets)
         self._extents[order] = np.maximum(ends - self.offsets[order], recordio.FRAME.size)
@@ -99,14 +110,35 @@ class RecordFile:
     def __len__(self):
         return len(self.keys)
 
+    def _refuse_doubled(self, numbers, order, what):
+        """RecordError where two lines of the index have the same number; ``order`` sorts ``numbers``."""
+        again = order[1:][numbers[order][1:] == numbers[order][:-1]]
+        if again.size:
+            line = int(again.min())
+            raise RecordError(
+                self.index_path,
+                int(self.keys[line]),
+                f"line {line + 1} has the same {what} as a line before it, {numbers[line]}; "
+                f"'gluon-tricks records index --force {self.path}' makes the index anew",
+            )
+
     def read(self, position):
-        """``(label, payload)`` of the record at a position; label is a float or a float32 array."""
-        key = int(self.keys[position])
+        """``(label, payload)`` of the record at a position; label is a float or a float32 array.
+
+        RecordError where it is damaged, or is another record than the index says; that shows in records which tell a
+        checksum, as those of our writer, whose ids are their keys.
+        """
+        key, body = int(self.keys[position]), self.read_body(position)
         try:
-            _, label, payload = recordio.unpack_image(self.read_body(position))
+            identity, label, payload = recordio.unpack_image(body)
         except ValueError as error:
             raise RecordError(self.path, key, str(error)) from None
+        if self._is_other(key, identity, body):
+            raise RecordError(self.path, key, other_id(identity))
         return label, bytes(payload)
+
+    def _is_other(self, key, identity, body):
+        return identity != key and not self._numbered and recordio.checksum_of(body) is not None
 
     def read_label(self, position):
         """The label alone, which costs a small read."""
@@ -115,9 +147,10 @@ class RecordFile:
         if offset + count <= self.size:
             data = read_bytes(self._descriptor, count, offset, self.path, key)
             word = recordio.FRAME.unpack_from(data)[1]
-            labels, label, _, _ = recordio.IMAGE_HEADER.unpack_from(data, recordio.FRAME.size)
+            labels, label, identity, _ = recordio.IMAGE_HEADER.unpack_from(data, recordio.FRAME.size)
             whole = word >> recordio.LENGTH_BITS == recordio.WHOLE
-            if data.startswith(recordio.MAGIC_BYTES) and whole and not labels:
+            other = self._is_other(key, identity, data[recordio.FRAME.size :])
+            if data.startswith(recordio.MAGIC_BYTES) and whole and not labels and not other:
                 return label
         return self.read(position)[0]
 
@@ -138,12 +171,31 @@ class RecordFile:
             raise RecordError(self.path, key, str(error)) from None
 
     def fingerprint(self):
-        """What a run remembers, to know on resume that these are the same records."""
+        """What a run remembers, to know later and on other hosts that these are the same records: a dict.
+
+        records, bytes, index_sha256: how many there are, the file's size, and the index's digest.
+        sample_sha256: the digest of the records themselves, of all up to HASHED_WHOLE bytes and else of SAMPLES, the first
+            and the last among them, spread evenly over the index; of each at most its first READ_AT_ONCE bytes.
+        sha256: of the whole file, as the ``manifest.json`` of ``gluon-tricks prepare`` beside it says, if its size fits.
+        """
         if self._fingerprint is None:
             with open(self.index_path, "rb") as file:
                 digest = hashlib.sha256(file.read()).hexdigest()
-            self._fingerprint = {"records": len(self), "bytes": self.size, "index_sha256": digest}
+            found = dict(records=len(self), bytes=self.size, index_sha256=digest, sample_sha256=self._sample_digest())
+            noted = _manifest_entry(self.path)
+            if noted.get("bytes") == self.size and isinstance(noted.get("sha256"), str):
+                found["sha256"] = noted["sha256"]
+            self._fingerprint = found
         return dict(self._fingerprint)
+
+    def _sample_digest(self):
+        digest = hashlib.sha256()
+        positions = range(len(self)) if self.size <= HASHED_WHOLE else spread(len(self))
+        for position in positions:  # as bytes: a record that is broken is the loader's to name
+            offset = int(self.offsets[position])
+            count = min(int(self._extents[position]), READ_AT_ONCE, self.size - offset)
+            digest.update(read_bytes(self._descriptor, count, offset, self.path, int(self.keys[position])))
+        return digest.hexdigest()
 
     def close(self):
         if self._descriptor is not None:
@@ -155,6 +207,14 @@ class RecordFile:
 
     def __exit__(self, *_):
         self.close()
+
+
+def _manifest_entry(path):
+    """What the ``manifest.json`` beside a RecordIO file says of it, or {}."""
+    folder, name = os.path.split(path)
+    splits = read_json(os.path.join(folder, "manifest.json")).get("splits")
+    entry = splits.get(os.path.splitext(name)[0]) if isinstance(splits, dict) else None
+    return entry if isinstance(entry, dict) else {}
 
 
 class RecordWriter:
@@ -254,6 +314,14 @@ class RecordWriter:
                 self.finish()
         finally:
             self.abandon()
+
+
+def other_id(identity):
+    """What is wrong with a record that has another id than the index's key."""
+    return (
+        f"the record at its place has the id {identity}: the index is wrong or belongs to another file; "
+        "'gluon-tricks records index --force' makes it anew"
+    )
 
 
 def _create(name, flags):

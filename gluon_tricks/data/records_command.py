@@ -1,10 +1,11 @@
 """``gluon-tricks records``: say whether a RecordIO file is sound, make its index anew, describe it."""
 
-import json
 import os
 
+from ..config import user_path
 from ..errors import UserError
-from ..files import write_text
+from ..files import write_json, write_text
+from ..text import printable
 from .describe import describe, in_words
 from .ordered import add_workers, threads
 from .records import index_path_of
@@ -26,14 +27,25 @@ def add_arguments(parser):
         ("info", "counts, sizes, classes"),
     ):
         action = actions.add_parser(name, help=text, description=text)
-        action.add_argument("files", nargs="+", metavar="FILE", help="a RecordIO file (.rec)")
+        action.add_argument(
+            "files", type=user_path, nargs="+", metavar="FILE", help="a RecordIO file (.rec)"
+        )
         if name == "index":
-            action.add_argument("--force", action="store_true", help="replace an index that is there")
             action.add_argument(
-                "--salvage", action="store_true", help="leave damaged records out, instead of an error"
+                "--force", action="store_true", help="replace an index that is there"
+            )
+            action.add_argument(
+                "--salvage",
+                action="store_true",
+                help="leave damaged records out, instead of an error",
             )
         else:
-            action.add_argument("--json", metavar="FILE", help="write what was found there too")
+            action.add_argument(
+                "--json",
+                type=user_path,
+                metavar="FILE",
+                help="write what was found there too; - for standard output",
+            )
             add_workers(action)
         if name == "verify":
             action.add_argument(
@@ -48,14 +60,16 @@ def main(args):
 def main_verify(args):
     import cv2
 
+    if args.classes is not None and args.classes < 1:
+        raise UserError(f"--classes {args.classes}: is the number of classes")
     cv2.setNumThreads(1)
     workers, reports, wrong = threads(args), [], 0
     for path in args.files:
         records, without_checksum, problems = verify(path, args.classes, workers)
         for problem in problems[:SHOWN]:
-            print("{}: {}".format(path, problem))
+            print(printable(f"{path}: {problem}"))
         if len(problems) > SHOWN:
-            print("{}: and {} more problems".format(path, len(problems) - SHOWN))
+            print(printable(f"{path}: and {len(problems) - SHOWN} more problems"))
         if problems:
             result = "{} problem{}".format(len(problems), "s" * (len(problems) > 1))
         elif prepared_sha256(path):
@@ -63,13 +77,19 @@ def main_verify(args):
         elif not without_checksum:
             result = "all sound; each is as it was written (CRC-32)"
         else:
-            result = "all sound, as far as decoding shows: {} tell no checksum".format(without_checksum)
-        print("{}: {} records, {}".format(path, records, result))
+            result = "all sound, as far as decoding shows: {} tell no checksum".format(
+                without_checksum
+            )
+        print(printable(f"{path}: {records} records, {result}"))
         reports.append(
-            {"path": path, "records": records, "problems": [problem._asdict() for problem in problems]}
+            {
+                "path": path,
+                "records": records,
+                "problems": [problem._asdict() for problem in problems],
+            }
         )
         wrong += len(problems)
-    write_json(args, reports)
+    write_report(args, reports)
     return 1 if wrong else 0
 
 
@@ -91,7 +111,7 @@ def main_index(args):
         write_text(index_path, "".join("{}\t{}\n".format(key, offset) for key, offset in entries))
         print(
             "{}: {} records{}, keys {}".format(
-                index_path,
+                printable(index_path),
                 len(entries),
                 ", {} damaged places left out".format(len(damaged)) if damaged else "",
                 "are the records' own ids"
@@ -108,10 +128,10 @@ def main_info(args):
         report = describe(path, threads(args))
         reports.append(report)
         print(in_words(report))
-    write_json(args, reports)
+    write_report(args, reports)
     return 0
 
 
-def write_json(args, reports):
+def write_report(args, reports):
     if args.json:
-        write_text(args.json, json.dumps(reports, indent=1) + "\n")
+        write_json(args.json, reports)

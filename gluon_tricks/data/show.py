@@ -8,15 +8,17 @@ under each.
 import numpy as np
 
 from .. import config as configuration
+from ..config import user_path
 from ..errors import UserError
+from ..text import printable
 from ..tricks import mixup
 from . import randomness
-from .augment import EvalTransform, TrainTransform, apply_on_host, choose_crop
+from .augment import EvalTransform, TrainTransform, apply_on_host
 from .decode import decode
 from .records import RecordFile
 
 FLAGS = (
-    "rec_train", "rec_train_idx", "input_size", "crop_ratio", "crop_area", "crop_aspect", "flip",
+    "rec_train", "rec_train_idx", "input_size", "crop_ratio", "crop_area", "crop_aspect", "crop_fallback", "flip",
     "color_jitter", "color_form", "pca_noise", "rgb_mean", "rgb_std", "mixup", "mixup_alpha", "mixup_partner",
     "seed", "fidelity",
 )  # fmt: skip
@@ -27,8 +29,8 @@ def add_arguments(parser):
     commands = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     help = "write a contact sheet of originals and what the augmentation makes of them"
     show = commands.add_parser("show", help=help, description=help, allow_abbrev=False)
-    show.add_argument("--rec", metavar="FILE", help="RecordIO file of images; the same as --rec-train")
-    show.add_argument("-o", "--output", required=True, metavar="FILE.png", help="where the sheet goes")
+    show.add_argument("--rec", type=user_path, metavar="FILE", help="RecordIO file of images; the same as --rec-train")
+    show.add_argument("-o", "--output", type=user_path, required=True, metavar="FILE.png", help="where the sheet goes")
     show.add_argument("--images", type=int, default=6, metavar="N", help="how many images [6]")
     show.add_argument("--epochs", type=int, default=5, metavar="N", help="how many epochs of each [5]")
     show.add_argument(
@@ -54,7 +56,7 @@ def main(args):
     if config.mixup:
         mix(rows, config, min(args.epochs, MIXED))
     draw([shown for shown, _, _ in rows], args.output)
-    print("{}: {} images of {}".format(args.output, len(rows), config.rec_train))
+    print(printable(f"{args.output}: {len(rows)} images of {config.rec_train}"))
     return 0
 
 
@@ -90,7 +92,7 @@ def pictures(records, position, config, epochs):
         parameters = train.sample(config.seed, epoch, [key])
         image = train.image(payload, parameters, 0)
         images.append(apply_on_host(image, parameters.matrices[0]))
-        y, x, h, w = choose_crop(height, width, parameters.crops[0], train.area, train.aspect)
+        y, x, h, w = train.crop(height, width, parameters.crops[0])
         flipped = ", flipped" if parameters.flips[0] else ""
         title = "epoch {}{}\n{} x {} at {}, {} ({:.0f} %)"
         title = title.format(epoch, flipped, w, h, x, y, 100 * h * w / height / width)

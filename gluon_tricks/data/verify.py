@@ -10,6 +10,7 @@ import numpy as np
 from ..errors import UserError
 from .decode import decode
 from .disc import open_for_reading, read_bytes, read_json
+from .labels import class_of
 from .ordered import Progress, in_order
 from .recordio import (
     FRAME,
@@ -22,7 +23,7 @@ from .recordio import (
     scan,
     unpack_image,
 )
-from .records import index_path_of, read_index
+from .records import index_path_of, other_id, read_index
 
 BLOCK = 1 << 20
 NOT_AS_PREPARED = (
@@ -59,26 +60,29 @@ def verify(path, classes=None, workers=1):
             return read_bytes(descriptor, count, start, path)
 
         def examine(found):
-            (offset, _, problem), unchecked = found, False
+            (offset, _, problem), identity, checked = found, None, False
             if problem is None:
                 try:
                     body, _ = read_frame(lambda start, count: read(offset + start, count), size - offset)
-                    problem = examine_image(body, classes)
-                    unchecked = checksum_of(body) is None
+                    identity, problem = examine_image(body, classes)
+                    checked = checksum_of(body) is not None
                 except (ValueError, MemoryError) as error:
                     problem = str(error) or "too large for the memory"
                 except RecordError as error:
                     problem = error.problem
-            return found, problem, unchecked
+            return found, problem, identity, checked
 
         listed, problems = index_of(path)
-        has_index, records, without = bool(listed), 0, 0
+        has_index, records, without, named = bool(listed), 0, 0, []
+        numbered = [key for _, key in sorted(listed.items())] == list(range(len(listed)))
         expected, digest = prepared_sha256(path), hashlib.sha256()
         with Progress("verify", size) as progress:
-            for (offset, length, damage), problem, unchecked in in_order(examine, scan(read, size), workers):
+            for (offset, length, damage), problem, identity, checked in in_order(examine, scan(read, size), workers):
                 key = listed.pop(offset, None)
                 records += damage is None
-                without += unchecked
+                without += identity is not None and not checked
+                if key is not None and identity is not None:
+                    named.append((key, offset, identity, checked))
                 if problem is not None:
                     problems.append(Problem(key, offset, problem))
                 if has_index and key is None and damage is None:
@@ -88,6 +92,7 @@ def verify(path, classes=None, workers=1):
                 progress.show(offset + length)
         if expected and digest.hexdigest() != expected:
             problems.append(Problem(None, None, NOT_AS_PREPARED))
+        problems += [] if numbered else other_ids(named)
         problems += [
             Problem(key, offset, "the index points there, and no record begins there")
             for offset, key in sorted(listed.items())
@@ -135,16 +140,39 @@ def index_of(path):
     return dict(zip(offsets[::-1].tolist(), keys[::-1].tolist())), problems  # of two the first one stays
 
 
+def other_ids(named):
+    """The [Problem] of records whose ids show that the index has them under the wrong keys.
+
+    ``named``: (key, offset, id, whether it tells a checksum) of each record. Ids of our writer are the keys. Those of
+    other programs need not be: they are believed where they are all different, and are the keys in another order or
+    some of them are right.
+    """
+    keys, ids = {key for key, _, _, _ in named}, {identity for _, _, identity, _ in named}
+    some_right = any(key == identity for key, _, identity, _ in named)
+    believed = len(ids) == len(named) and (some_right or keys == ids)
+    return [
+        Problem(key, offset, other_id(identity))
+        for key, offset, identity, checked in named
+        if key != identity and (checked or believed)
+    ]
+
+
 def examine_image(body, classes):
-    """What is wrong with the body of an image record, or None."""
-    _, label, payload = unpack_image(body)
+    """``(id, what is wrong or None)`` of the body of an image record; ValueError where it has no header."""
+    identity, label, payload = unpack_image(body)
     problem = None
     if not np.all(np.isfinite(label)):
-        problem = "its label is {}".format(label)
-    elif classes is not None and np.ndim(label) == 0 and not (0 <= label < classes and label == int(label)):
-        problem = "its label {:g} is none of the classes 0 to {}".format(label, classes - 1)
-    decode(payload)
-    return problem
+        problem = f"its label is {label}"
+    elif classes is not None:
+        try:
+            class_of(label, classes)
+        except ValueError as error:
+            problem = str(error)
+    try:
+        decode(payload)
+    except ValueError as error:
+        problem = str(error)
+    return identity, problem
 
 
 def rebuild_index(path):

@@ -5,12 +5,13 @@ a :class:`Classifier`, whose ``predict`` takes normalised images and gives logit
 """
 
 import dataclasses
-import json
 import os
 from typing import Callable, Optional
 
 from .. import config as flags
 from ..errors import UserError
+from ..text import printable
+from ..training import checkpoint, run_folder
 from . import manifest as manifests
 from .predictors import block_predictor, session_predictor
 
@@ -41,22 +42,35 @@ class Classifier:
     params_path: Optional[str] = None
     measured: Optional[dict] = None  # top1, top5, images, as training or export measured them
     step: Optional[int] = None
-    config: Optional[flags.Config] = None  # of the run, where it is one
+    config: Optional[flags.Config] = None  # of the run, or of the flags that a bare parameter file needs
+    run: Optional[object] = None  # the gluon_tricks.training.run_folder.RunFolder, where it is one
 
     def data_config(self, **fields):
         """A :class:`gluon_tricks.config.Config` whose evaluation images are as this classifier wants them."""
         own = {name: getattr(self, name) for name in PREPROCESSING}
-        return flags.Config(classes=self.classes, **own, **fields)
+        config = flags.Config(classes=self.classes, **own, **fields)
+        flags.check_ranges(config)
+        return config
 
     def label(self, index):
         """The name of a class, or its number."""
         return self.labels[index] if self.labels else str(index)
+
+    def compute_on(self, device):
+        """Let ``predict`` compute on a context of MXNet; the parameters stay on the CPU as well, for an export."""
+        import mxnet as mx
+
+        if self.net is None:
+            raise UserError(f"--gpu: {printable(self.path)} is of kind {self.kind}, which is run on the CPU; leave the flag out")
+        self.net.collect_params().reset_ctx([mx.cpu(), device])
+        self.predict = block_predictor(self.net, self.path, device=device)
 
 
 def add_arguments(parser, forms=True):
     """The flags that say what to load, for :func:`from_arguments`; ``forms``: exported folders are fine."""
     parser.add_argument(
         "source",
+        type=flags.user_path,
         metavar="MODEL",
         help="a run's folder, a checkpoint, a .params file, an exported folder, or an .onnx file",
     )
@@ -75,11 +89,23 @@ def add_arguments(parser, forms=True):
         )
     parser.add_argument(
         "--labels",
+        type=flags.user_path,
         metavar="FILE",
         help="names of the classes, one a line [labels.txt of the export or the data]",
     )
+    parser.add_argument(
+        "--gpu", type=int, metavar="N", help="compute on this GPU, counted from 0 (not an export, nor ONNX) [the CPU]"
+    )
     group = parser.add_argument_group("what a bare .params or .onnx file does not say")
     flags.add_arguments(_Flat(group), only=NETWORK + PREPROCESSING)
+
+
+# Help of flags whose default comes from the file, and not from the run's flags.
+HELP = dict(
+    model="name of the network; 'gluon-tricks models --all' lists them",
+    classes="number of classes [those of the file's last layer]",
+    input_size="height and width of the images [those that the file or its network is made for]",
+)
 
 
 class _Flat:
@@ -89,18 +115,32 @@ class _Flat:
         self._group = group
 
     def add_argument_group(self, title):
-        return self._group
+        return self
+
+    def add_argument(self, *names, dest, help, **keywords):
+        self._group.add_argument(*names, dest=dest, help=HELP.get(dest, help), **keywords)
 
 
 def from_arguments(args):
     """The :class:`Classifier` that a command's flags name."""
     given = {name: value for name, value in vars(args).items() if name in NETWORK + PREPROCESSING}
+    device = None if args.gpu is None else gpu(args.gpu)
     return open_classifier(
-        args.source, params=args.params, format=getattr(args, "form", None), labels=args.labels, **given
+        args.source, args.params, getattr(args, "form", None), args.labels, device, **given
     )
 
 
-def open_classifier(path, params="best", format=None, labels=None, **given):
+def gpu(number):
+    """The GPU of that number; UserError if MXNet sees none."""
+    import mxnet as mx
+
+    there = mx.context.num_gpus()
+    if not 0 <= number < there:
+        raise UserError(f"--gpu {number}, but MXNet sees {there} GPUs here; 'gluon-tricks doctor' says why")
+    return mx.gpu(number)
+
+
+def open_classifier(path, params="best", format=None, labels=None, device=None, **given):
     """Load a classifier.
 
     Parameters
@@ -113,6 +153,8 @@ def open_classifier(path, params="best", format=None, labels=None, **given):
         Which form of an exported folder; default: the first of these that it has.
     labels : str
         A file of class names instead of the one that is found.
+    device : mxnet.Context
+        What a network that is not exported computes on; default: the CPU.
     given : fields of :class:`gluon_tricks.config.Config`
         model, classes and the input's, for a file whose folder does not say them. Where it does, a different
         value is an error; only the images of a network that is not exported may be made otherwise than in
@@ -131,13 +173,13 @@ def open_classifier(path, params="best", format=None, labels=None, **given):
         elif name.endswith(".onnx"):
             found = _open_onnx(path, given)
         elif name.endswith(".params"):
-            found = _open_parameters(path, given)
+            found = _open_parameters(run_folder.checked(path), given)
         else:
             raise UserError("{}: is neither a .params nor an .onnx file, nor a folder".format(path))
     elif manifests.is_export(path):
         found = _open_export(path, format, given)
     elif os.path.isfile(os.path.join(path, PARAMETERS)):
-        found = _open_checkpoint(path, given)
+        found = _open_checkpoint(path, checkpoint.read_state(path), given)
     elif os.path.isfile(os.path.join(path, "config.json")):
         found = _open_run(path, params, given)
     else:
@@ -153,28 +195,23 @@ def open_classifier(path, params="best", format=None, labels=None, **given):
             )
         )
     found.path = path
+    flags.check_ranges(found.data_config())
+    if found.net is not None:
+        from ..models.parameters import check_finite
+
+        check_finite({name: held.data() for name, held in found.net._collect_params_with_prefix().items()}, found.params_path)
+    if device is not None:
+        found.compute_on(device)
     if labels:
         found.labels = manifests.read_labels(labels, found.classes)
     return found
 
 
 def _open_run(folder, params, given):
-    from ..training import checkpoint
-
-    best = os.path.join(folder, "best")
-    chosen = best if params == "best" and os.path.exists(best) else None
-    if chosen is None:
-        whole = checkpoint.latest(folder)
-        if whole is None:
-            raise UserError("{}: this run has no whole checkpoint yet".format(folder))
-        chosen = whole[0]
-    return _open_checkpoint(chosen, given)
+    return _open_checkpoint(*run_folder.RunFolder(folder).checkpoint(params), given)
 
 
-def _open_checkpoint(folder, given):
-    from ..training import checkpoint
-
-    state = checkpoint.read_state(folder)
+def _open_checkpoint(folder, state, given):
     found = _open_parameters(os.path.join(folder, PARAMETERS), given)
     found.step = state["step"]
     best = state.get("best")
@@ -188,21 +225,22 @@ def _open_parameters(path, given):
 
     from .. import models
 
-    config = run_config(path)
-    if config is None:
-        missing = [name for name in ("model", "classes") if name not in given]
-        if missing:
+    run = run_folder.run_of(path)
+    if run is None:
+        if "model" not in given:
             raise UserError(
-                "{}: of which network? There is no config.json beside or above it that says so: give {}"
-                .format(path, " and ".join(flags.spelling(name) for name in missing))
+                "{}: of which network? There is no config.json beside or above it that says so: give --model"
+                .format(path)
             )  # fmt: skip
         given.setdefault("input_size", models.input_size(given["model"]))
         config = flags.Config(**given)
+        if "classes" not in given:
+            config.classes = models.classes_in(path, config.model, **models.options_of(config))
     else:
-        _refuse_other(given, {name: getattr(config, name) for name in NETWORK}, path)
-        config = dataclasses.replace(config, **given)
-    options = {name: True for name in ("use_se", "use_gn", "batch_norm") if getattr(config, name)}
-    net = models.get_model(config.model, classes=config.classes, **options)
+        _refuse_other(given, {name: getattr(run.config, name) for name in NETWORK}, path)
+        config = dataclasses.replace(run.config, **given)
+    flags.check_ranges(config)
+    net = models.get_model(config.model, classes=config.classes, **models.options_of(config))
     models.load_parameters(net, path, ctx=mx.cpu())
     net.cast("float32")
     net.hybridize(static_alloc=True, static_shape=True)
@@ -213,27 +251,33 @@ def _open_parameters(path, given):
         config.model,
         config.classes,
         predict=block_predictor(net, path),
-        labels=_labels_of(config),
+        labels=run and run.labels(),
         net=net,
         params_path=path,
         config=config,
+        run=run,
         **own,
     )
 
 
 def _open_export(folder, format, given):
     manifest = manifests.read(folder, [format] if format else None)
+    manifests.check(manifest, os.path.join(folder, manifests.NAME))
     format = format or next(name for name in manifests.FILES if name in manifest["formats"])
     _refuse_other(given, manifest, folder)
     own = {name: manifest[name] for name in PREPROCESSING}
     files = [os.path.join(folder, name) for name in manifests.FILES[format]]
     pixels = (own["rgb_mean"], own["rgb_std"]) if manifest["options"]["preprocess"] else None
     if format == "onnx":
-        predict = session_predictor(files[0], pixels)
+        from . import onnx, onnx_file
+
+        onnx_file.check(files[0], own["input_size"])
+        predict = session_predictor(onnx.session(files[0]), files[0], pixels)
     else:
         from . import graph
 
-        predict = block_predictor(graph.block(graph.load(*files)), files[0], pixels)
+        shape = (own["input_size"],) * 2 + (3,) if pixels else (3,) + (own["input_size"],) * 2
+        predict = block_predictor(graph.block(graph.load(*files, shape)), files[0], pixels)
     labels = os.path.join(folder, manifests.LABELS)
     classes = manifest["classes"]
     return Classifier(
@@ -249,44 +293,56 @@ def _open_export(folder, format, given):
 
 
 def _open_onnx(path, given):
-    from . import onnx
+    from . import onnx, onnx_file
 
+    size = given.get("input_size", flags.Config.input_size)
+    flags.check_ranges(flags.Config(**given))
+    graph = onnx_file.check(path, size).graph
     made = onnx.session(path)
-    shape = made.get_inputs()[0].shape
-    if len(shape) != 4 or made.get_inputs()[0].type != "tensor(float)":
-        raise UserError(
-            "{}: its input is {} {}, but float images (N, 3, H, W) are needed".format(
-                path, made.get_inputs()[0].type, shape
-            )
-        )
-    classes = made.get_outputs()[0].shape[-1]
-    size = shape[2] if isinstance(shape[2], int) else None
-    known = {
-        name: value for name, value in (("classes", classes), ("input_size", size)) if isinstance(value, int)
-    }
+    about = onnx.about(made)
+    if "classes" in about:
+        return _open_own_onnx(path, given, made, manifests.check(about, path))
+    shape = _image_shape(path, made)
+    classes = made.get_outputs()[0].shape[-1:]
+    found = zip(("classes", "input_size"), [*classes, shape[2]] if classes else [None, shape[2]])
+    known = {name: value for name, value in found if isinstance(value, int)}
     _refuse_other(given, known, path)
     config = flags.Config(**dict(given, **known))
     own = {name: getattr(config, name) for name in PREPROCESSING}
+    predict = session_predictor(made, path, probabilities=onnx_file.gives_probabilities(graph))
+    return Classifier(path, "onnx", given.get("model"), config.classes, predict=predict, **own)
+
+
+def _open_own_onnx(path, given, session, about):
+    """A file of ``gluon-tricks export`` without its folder."""
+    _refuse_other(given, about, path)
+    own = {name: about[name] for name in PREPROCESSING}
+    pixels = (own["rgb_mean"], own["rgb_std"]) if about["options"]["preprocess"] else None
+    labels = about.get("labels")
+    if labels is not None and (not isinstance(labels, list) or len(labels) != about["classes"]):
+        raise UserError(f"{printable(path)}: damaged, its labels are not {about['classes']}; export again")
     return Classifier(
-        path, "onnx", given.get("model"), config.classes, predict=session_predictor(path, None, made), **own
+        path,
+        "onnx",
+        about["model"],
+        about["classes"],
+        predict=session_predictor(session, path, pixels),
+        labels=labels and [str(label) for label in labels],
+        **own,
     )
 
 
-def run_config(path):
-    """The :class:`gluon_tricks.config.Config` in the ``config.json`` beside or above a file, or None."""
-    folder = os.path.dirname(os.path.abspath(path))
-    for _ in range(3):  # RUN/checkpoints/step-N/net.params
-        file = os.path.join(folder, "config.json")
-        if os.path.isfile(file):
-            try:
-                with open(file) as opened:
-                    return flags.from_dict(json.load(opened)["flags"])
-            except (OSError, ValueError, KeyError, TypeError) as error:
-                raise UserError(
-                    "{}: damaged or not a run's: {}: {}".format(file, type(error).__name__, error)
-                ) from None
-        folder = os.path.dirname(folder)
-    return None
+def _image_shape(path, session):
+    """The shape of a foreign ONNX file's input; UserError unless it is float images (N, 3, H, W), H = W."""
+    (images,) = session.get_inputs()
+    shape, where = images.shape, f"{printable(path)}: its input {printable(images.name)} is {images.type} {images.shape}"
+    if len(shape) == 4 and shape[3] == 3 and shape[1] != 3:
+        raise UserError(f"{where}, images in the order NHWC; only NCHW, (N, 3, H, W), is run: convert the model to it")
+    if len(shape) != 4 or images.type != "tensor(float)" or isinstance(shape[1], int) and shape[1] != 3:
+        raise UserError(f"{where}, but float images (N, 3, H, W) are needed")
+    if isinstance(shape[2], int) and isinstance(shape[3], int) and shape[2] != shape[3]:
+        raise UserError(f"{where}, but only square images are made here")
+    return shape
 
 
 def _refuse_other(given, known, path):
@@ -297,13 +353,3 @@ def _refuse_other(given, known, path):
                     flags.spelling(name), value, path, known[name]
                 )
             )
-
-
-def _labels_of(config):
-    """The labels.txt beside the run's records, where it fits the number of classes."""
-    for record in (config.rec_val, config.rec_train):
-        path = os.path.join(os.path.dirname(record), manifests.LABELS) if record else ""
-        if path and os.path.isfile(path):
-            labels = manifests.read_labels(path)
-            return labels if len(labels) == config.classes else None
-    return None

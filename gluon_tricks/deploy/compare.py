@@ -9,6 +9,7 @@ import tempfile
 import numpy as np
 
 from ..errors import UserError
+from ..processes import end_with_parent
 from .manifest import FILES
 
 # Largest difference allowed, as a share of the largest output; a symbol has to give the very bits.
@@ -25,7 +26,8 @@ class ExportError(UserError):
 def replay(folder, format, inputs):
     """Outputs (a list of arrays) for each of ``inputs``, computed by a fresh process without this package."""
     source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "replay.py")
-    with tempfile.TemporaryDirectory(prefix="gluon-tricks-") as workplace, open(source) as text:
+    # In the export's folder, so that nothing of it is left elsewhere if the export is killed.
+    with tempfile.TemporaryDirectory(prefix=".compare-", dir=folder) as workplace, open(source) as text:
         task = dict(
             format=format, files=[os.path.join(os.path.abspath(folder), name) for name in FILES[format]],
             inputs=os.path.join(workplace, "inputs.npz"), outputs=os.path.join(workplace, "outputs.npz"),
@@ -35,7 +37,7 @@ def replay(folder, format, inputs):
             # Started elsewhere, so that "" on sys.path does not lead to this package.
             done = subprocess.run(
                 [sys.executable, "-c", text.read()], input=json.dumps(task), cwd=workplace, timeout=TIMEOUT,
-                stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True,
+                stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, preexec_fn=end_with_parent(),
             )  # fmt: skip
         except subprocess.TimeoutExpired:
             raise ExportError(

@@ -6,9 +6,11 @@ from typing import NamedTuple
 import mxnet as mx
 import numpy as np
 
+from .. import __version__
 from ..errors import UserError
 from . import graph as graphs
 from . import images, int8, onnx
+from . import manifest as manifests
 from .compare import ExportError, compare, difference
 from .fold import fold_batch_norm
 from .manifest import FILES
@@ -83,7 +85,12 @@ class Forms:
 
     def _write_onnx(self):
         path = self._paths("onnx")[0]
-        onnx.convert(self._dressed(self.graph), path, self.inputs[0].shape[1:], self.inputs[0].dtype)
+        about = dict(
+            manifests.description(self.model, self.options),
+            labels=self.model.labels,
+            versions=dict(gluon_tricks=__version__),
+        )
+        onnx.convert(self._dressed(self.graph), path, self.inputs[0].shape[1:], self.inputs[0].dtype, about)
         comparison = compare(self.folder, "onnx", self.inputs, self.references)
         return dict(
             comparison=comparison, opset=onnx.OPSET, ir_version=onnx.IR_VERSION, batch_norm=self.batch_norm

@@ -6,6 +6,8 @@ not to know mean and standard deviation. The first output is the logits (N, clas
 for, their softmax.
 """
 
+import contextlib
+import io
 import json
 from typing import NamedTuple
 
@@ -13,6 +15,10 @@ import mxnet as mx
 import numpy as np
 
 from ..errors import UserError
+from ..models.parameters import check_finite
+from ..models.parameters import read as load_arrays
+from ..text import printable
+from . import symbol_file
 
 INPUT = "data"
 
@@ -85,37 +91,52 @@ def save(graph, symbol_path, params_path):
         raise UserError("{}: cannot be written: {}".format(params_path, _last_line(error))) from None
 
 
-def load(symbol_path, params_path):
-    """The :class:`Graph` of such files; UserError names one that is missing, damaged, or not the other's."""
+def load(symbol_path, params_path, shape=None):
+    """The :class:`Graph` of such files; UserError names one that is missing, damaged, dangerous, or not the other's.
+
+    shape: that of one input (3, H, W); with it, what one image makes is bounded before anything runs.
+    """
     params = load_arrays(params_path)
+    check_finite(params, params_path)
     try:
-        symbol = mx.sym.load(symbol_path)
-    except (mx.MXNetError, OSError, UnicodeDecodeError) as error:
+        symbol = mx.sym.load_json(symbol_file.read(symbol_path))
+    except mx.MXNetError as error:
         raise UserError("{}: no symbol file of MXNet: {}".format(symbol_path, _last_line(error))) from None
-    names = {key.split(":", 1)[-1] for key in params}
-    missing = [
-        n for n in symbol.list_arguments() + symbol.list_auxiliary_states() if n != INPUT and n not in names
-    ]
+    needed = symbol.list_arguments() + symbol.list_auxiliary_states()
+    names = {key.split(":", 1)[-1]: array for key, array in params.items()}
+    missing = [name for name in needed if name != INPUT and name not in names]
+    unused = sorted(set(names) - set(needed) | {INPUT} & set(names))
+    if INPUT not in needed:
+        raise UserError(f"{printable(symbol_path)}: has no input called {INPUT}; export again")
     if missing:
         raise UserError(
             "{} has no values for {} of {}, for instance {}".format(
                 params_path, len(missing), symbol_path, missing[0]
             )
         )
+    if unused or len(names) < len(params):
+        raise UserError(
+            f"{printable(params_path)}: holds {printable(unused[0]) if unused else 'a name twice'}, which "
+            f"{printable(symbol_path)} does not use; export again"
+        )
+    if shape is not None:
+        _check_shapes(symbol, params, (1, *shape), symbol_path)
     return Graph(symbol, params)
 
 
-def load_arrays(path):
-    """The NDArrays of an MXNet parameter file, by name; UserError where it is none."""
+def _check_shapes(symbol, params, shape, path):
+    """Raise UserError if the parameters do not fit, or one image of this shape takes too much memory."""
+    known = {key.split(":", 1)[-1]: array.shape for key, array in params.items()}
+    internals = symbol.get_internals()
     try:
-        arrays = mx.nd.load(path)
-    except (mx.MXNetError, OSError, ValueError) as error:
-        raise UserError(
-            "{}: no MXNet parameter file, or damaged: {}".format(path, _last_line(error))
-        ) from None
-    if not isinstance(arrays, dict) or not arrays:
-        raise UserError("{}: holds no named parameters".format(path))
-    return arrays
+        with contextlib.redirect_stdout(io.StringIO()):  # where MXNet lists all arguments, if it fails
+            shapes = internals.infer_shape(**{INPUT: shape}, **known)[1]
+    except (mx.MXNetError, ValueError) as error:
+        raise UserError(f"{printable(path)}: its parameters and its images do not fit: {_last_line(error)}") from None
+    if shapes is None:
+        raise UserError(f"{printable(path)}: the sizes of its arrays do not follow from its input; export again")
+    made = zip(internals.list_outputs(), shapes)
+    symbol_file.check_shapes(path, [(name, shape) for name, shape in made if name not in known])
 
 
 def _last_line(error):

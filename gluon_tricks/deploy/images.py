@@ -4,11 +4,11 @@ import os
 
 import numpy as np
 
+from ..data import image_files
 from ..data.augment import EvalTransform
+from ..data.prepare.images import normal_form
 from ..data.records import RecordError, RecordFile
 from ..errors import UserError
-
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 
 
 def transform_of(model):
@@ -44,7 +44,7 @@ def records(model, record, keys, index=None):
         for key in map(int, keys):
             try:
                 label, payload = file.read(places[key])
-                true = int(label) if np.size(label) == 1 and float(label) == int(label) else None
+                true = int(label) if np.size(label) == 1 and float(label).is_integer() else None
                 yield key, true, image_of(transform, payload)
             except RecordError as error:
                 yield key, None, error
@@ -68,30 +68,41 @@ def random_pixels(count, size, seed=0):
 
 
 def files(model, paths):
-    """Yield ``(path, None, float32 image or the error)`` for image files."""
+    """Yield ``(path, None, float32 image or the error)`` for image files.
+
+    An image is first brought into the form in which ``gluon-tricks prepare`` stores it: upright, for instance.
+    """
     transform = transform_of(model)
     for path in paths:
-        try:
-            with open(path, "rb") as file:
-                yield path, None, image_of(transform, file.read())
-        except OSError as error:
-            yield path, None, UserError("{}: cannot be read: {}".format(path, error.strerror))
-        except ValueError as error:
-            yield path, None, UserError("{}: cannot be decoded: {}".format(path, error))
+        yield path, None, _file_image(transform, path)
+
+
+def _file_image(transform, path):
+    try:
+        data = image_files.read_image(path)
+    except ValueError as error:
+        return UserError(f"{path}: {error}")
+    try:
+        return image_of(transform, normal_form(data)[0])
+    except ValueError as error:
+        return UserError(f"{path}: cannot be decoded: {error}")
 
 
 def files_in(paths):
-    """The files that ``paths`` name; of a folder all images in it and below. UserError where it has none."""
+    """The files that ``paths`` name; of a folder all images in it and below, by :mod:`gluon_tricks.data.image_files`.
+
+    Says how many files of a folder are passed over. UserError where it has no images.
+    """
     found = []
     for path in paths:
         if not os.path.isdir(path):
             found.append(path)
             continue
-        inside = [os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names]
-        pictures = sorted(name for name in inside if name.lower().endswith(EXTENSIONS))
-        if not pictures:
-            raise UserError("{}: no images in this folder ({})".format(path, " ".join(EXTENSIONS)))
-        found += pictures
+        inside = image_files.images_below(path)
+        inside.say(path)
+        if not inside.paths:
+            raise UserError(f"{path}: no images in this folder ({' '.join(image_files.EXTENSIONS)})")
+        found += inside.paths
     return found
 
 

@@ -3,8 +3,11 @@
 import json
 import os
 
+from .. import config as flags
+from ..data.augment import shorter_edge
 from ..errors import UserError
 from ..files import sha256, write_json
+from ..text import printable
 
 NAME = "manifest.json"
 KIND = "gluon_tricks export"  # tells it from other programs' manifests
@@ -17,6 +20,51 @@ FILES = {
     "int8": ("int8-symbol.json", "int8-0000.params"),
 }
 LABELS = "labels.txt"
+
+
+def description(model, options):
+    """What a model is and how its images are made, for ``manifest.json`` and the metadata of an ONNX file.
+
+    ``model`` is a :class:`gluon_tricks.deploy.classifier.Classifier`, ``options`` a :class:`gluon_tricks.deploy.forms.Options`.
+    """
+    return dict(
+        model=model.model,
+        classes=model.classes,
+        input_size=model.input_size,
+        crop_ratio=model.crop_ratio,
+        resize_shorter_edge=shorter_edge(model.input_size, model.crop_ratio),
+        resize_longer_edge="in proportion, rounded down: longer * resize_shorter_edge // shorter",
+        resize_interpolation="bilinear without antialiasing (OpenCV's INTER_LINEAR)",
+        crop="centre: top = (height - input_size) // 2, left = (width - input_size) // 2",
+        channels="RGB, 0 to 255",
+        rgb_mean=list(model.rgb_mean),
+        rgb_std=list(model.rgb_std),
+        options=options._asdict(),
+        input=options.describe_input(model.input_size),
+        outputs=["logits", "probabilities"][: 1 + options.softmax],
+    )
+
+
+def check(held, source):
+    """The :func:`description` that was read from ``source``; UserError if a part is missing or cannot be."""
+    kinds = dict(classes=int, input_size=int, crop_ratio=(int, float), rgb_mean=list, rgb_std=list, options=dict)
+    for name, kind in kinds.items():
+        if not isinstance(held.get(name), kind) or isinstance(held[name], bool):
+            raise UserError(f"{printable(source)}: damaged, {name} is {printable(held.get(name))}; export again")
+    if not isinstance(held["options"].get("preprocess"), bool):
+        raise UserError(f"{printable(source)}: damaged, its options do not say preprocess; export again")
+    for name in ("rgb_mean", "rgb_std"):
+        if len(held[name]) != 3 or any(type(value) not in (int, float) for value in held[name]):
+            raise UserError(f"{printable(source)}: damaged, {name} is {printable(held[name])}; export again")
+    if not isinstance(held.get("model"), (str, type(None))):
+        raise UserError(f"{printable(source)}: damaged, model is {printable(held['model'])}; export again")
+    names = ("classes", "input_size", "crop_ratio", "rgb_mean", "rgb_std")
+    try:
+        values = {name: tuple(held[name]) if isinstance(held[name], list) else held[name] for name in names}
+        flags.check_ranges(flags.Config(**values))
+    except flags.ConfigError as error:
+        raise UserError(f"{printable(source)}: damaged: {error}; export again") from None
+    return held
 
 
 def is_export(folder):
@@ -57,11 +105,13 @@ def read(folder, formats=None):
             raise UserError(
                 "{}: has no form {}, but {}".format(folder, absent[0], ", ".join(manifest["formats"]))
             )
+        if not manifest["formats"]:
+            raise KeyError("formats")
         wanted = [name for f in formats or manifest["formats"] for name in FILES[f]]
         listed = manifest["files"]
         wanted = wanted + [LABELS] if LABELS in listed else wanted
         checks = {name: listed[name]["sha256"] for name in wanted}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError(
             "{}: damaged or not the manifest of an export ({}: {}); export again".format(
                 path, type(error).__name__, error
@@ -83,7 +133,7 @@ def read(folder, formats=None):
 def read_labels(path, classes=None):
     """The names in a file, one a line in the classes' order; UserError where they are not ``classes``."""
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(path, encoding="utf-8", errors="surrogateescape", newline="\n") as file:
             labels = [line.rstrip("\r\n") for line in file]
     except (OSError, UnicodeDecodeError) as error:
         raise UserError("{}: cannot be read as a list of labels: {}".format(path, error)) from None

@@ -6,19 +6,25 @@ operators are those of opset 13, and knows only some of the codes in a reshape's
 """
 
 import ast
+import contextlib
 import json
 import os
 
 import numpy as np
 
 from ..errors import UserError
+from ..text import printable
+from ..threads import number
 
 OPSET = 13
 IR_VERSION = 8
+PRODUCER = "gluon_tricks"
 
 
-def convert(graph, path, input_shape, input_dtype="float32"):
+def convert(graph, path, input_shape, input_dtype="float32", about=None):
     """Write the graph as ONNX; ``input_shape`` is the shape of one input, and the batch stays open.
+
+    ``about`` (a dict) becomes the model's metadata, each value as JSON, for :func:`about`.
 
     Raises UserError where the onnx package is missing or too new, or an operator has no ONNX form.
     """
@@ -37,6 +43,7 @@ def convert(graph, path, input_shape, input_dtype="float32"):
             "this network has no ONNX form: {}".format(str(error).strip().splitlines()[0])
         ) from error
     model = clean(onnx.load(path))
+    onnx.helper.set_model_props(model, {key: json.dumps(value) for key, value in (about or {}).items()})
     try:
         onnx.checker.check_model(model, full_check=True)
     except Exception as error:  # the checker's and those of shape inference have no common base
@@ -80,7 +87,7 @@ def clean(model):
     del model.opset_import[:]
     model.opset_import.add(domain="", version=OPSET)
     model.ir_version = IR_VERSION
-    model.producer_name = "gluon_tricks"
+    model.producer_name = PRODUCER
     return model
 
 
@@ -97,7 +104,10 @@ def rename(graph, old, new):
 
 
 def session(path, threads=None):
-    """An onnxruntime session on the CPU; UserError where the file is no model it can run."""
+    """An onnxruntime session on the CPU; UserError where the file is no model it can run.
+
+    What comes from elsewhere goes through :func:`gluon_tricks.deploy.onnx_file.check` first.
+    """
     try:
         import onnxruntime
     except ImportError:
@@ -105,20 +115,27 @@ def session(path, threads=None):
     if not os.path.isfile(path):
         raise UserError("{}: there is no such file".format(path))
     options = onnxruntime.SessionOptions()
-    threads = threads or int(os.environ.get("OMP_NUM_THREADS") or 0)
-    options.intra_op_num_threads = threads  # 0: as many as there are cores
+    options.intra_op_num_threads = threads or number() or 0  # 0: as many as there are cores
     options.log_severity_level = 3
     try:
         made = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        [value.shape for value in made.get_inputs() + made.get_outputs()]  # which fails if its names are no text
     except Exception as error:  # onnxruntime's exceptions have no common base of their own
-        raise UserError(
-            "{}: onnxruntime cannot run it: {}".format(path, str(error).splitlines()[0])
-        ) from None
+        raise UserError(f"{printable(path)}: onnxruntime cannot run it: {' '.join(str(error).split())}") from None
     if len(made.get_inputs()) != 1:
         raise UserError(
             "{}: has {} inputs; a classifier with one is needed".format(path, len(made.get_inputs()))
         )
     return made
+
+
+def about(session):
+    """The metadata that :func:`convert` wrote, a dict; empty if the file is not ours."""
+    with contextlib.suppress(ValueError, RecursionError):
+        held = session.get_modelmeta()
+        if held.producer_name == PRODUCER:
+            return {key: json.loads(value) for key, value in held.custom_metadata_map.items()}
+    return {}
 
 
 def _import_onnx():

@@ -11,10 +11,11 @@ from ..config import FLAGS, spelling
 from ..errors import UserError
 from . import resnet
 from .complexity import infer_shapes, trace
+from .dropout import follow_seed
 from .group_norm import GroupNorm
-from .parameters import ParameterError, assign, load_parameters
+from .parameters import ParameterError, assign, classes_of, load_parameters
 
-__all__ = ["ParameterError", "get_model", "input_size", "load_parameters", "load_pretrained", "names"]
+__all__ = ["ParameterError", "classes_in", "get_model", "input_size", "load_parameters", "load_pretrained", "names"]
 
 # Modules of gluoncv.model_zoo whose networks classify images; the others detect, segment, estimate poses.
 CLASSIFIERS = """
@@ -49,6 +50,11 @@ def input_size(name):
     return 331 if name == "nasnet_6_4032" else 224
 
 
+def options_of(config):
+    """The flags of a :class:`gluon_tricks.config.Config` that shape the network, for :func:`get_model`."""
+    return {name: True for name in ("last_gamma", "use_se", "use_gn", "batch_norm") if getattr(config, name)}
+
+
 def get_model(name, classes=1000, pretrained=False, input_size=None, **options):
     """The network called ``name`` (:func:`names`): a HybridBlock from images (N, 3, H, W) to (N, classes).
 
@@ -70,10 +76,17 @@ def get_model(name, classes=1000, pretrained=False, input_size=None, **options):
         raise UserError("a network of {} classes".format(classes))
     name, options = _resolve(name, options)
     net = _build(name, classes, input_size, options)
+    follow_seed(net)
     if pretrained:
         net.initialize(mx.init.Xavier())  # for what the file does not have; it is the paper's (section 2.1)
         net.not_loaded = load_pretrained(net, name, **options)
     return net
+
+
+def classes_in(path, name, **options):
+    """The number of classes that a parameter file of the network called ``name`` has in its last layer."""
+    net = get_model(name, **options)
+    return classes_of(net, path) or FLAGS["classes"].default
 
 
 def load_pretrained(net, name, **options):

@@ -2,6 +2,7 @@
 
 import fnmatch
 
+from ..config import user_path
 from ..errors import UserError
 from ..files import write_json
 
@@ -26,7 +27,10 @@ def add_arguments(parser):
         "--classes", metavar="N", type=int, default=1000, help="classes of the last layer [1000]"
     )
     parser.add_argument(
-        "--json", metavar="FILE", help="also write the rows to FILE, parameters and multiply-adds in units"
+        "--json",
+        type=user_path,
+        metavar="FILE",
+        help="also write the rows to FILE (- for standard output), parameters and multiply-adds in units",
     )
 
 

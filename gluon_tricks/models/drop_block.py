@@ -21,7 +21,7 @@ class DropBlock(dropblock.DropBlock):
         # The share of squares' centres. As in GluonCV they may lie at the border too, where they were not counted:
         # with 0.1, 12 % of the values are dropped from 20x20, and 43 % from 3x3.
         centres = self.drop_prob * height * width / size**2 / ((height - size + 1) * (width - size + 1))
-        dropped = F.Dropout(F.ones((1, self.c, height, width)), p=centres) == 0
+        dropped = F.Dropout(F.ones((1, self.c, height, width)), p=centres, cudnn_off=True) == 0  # which follows the seed
         kept = 1 - F.Pooling(dropped, pool_type="max", kernel=(size, size), pad=(size // 2, size // 2))
         scaled = F.broadcast_div(kept, F.mean(kept, axis=(1, 2, 3), keepdims=True))
         return F.broadcast_mul(x, F.cast(scaled, self.dtype))

@@ -11,7 +11,8 @@ from mxnet.gluon.block import HybridBlock
 class GroupNorm(HybridBlock):
     """Mean 0 and variance 1 within each image's ``groups`` runs of channels, then gamma x + beta.
 
-    x: (N, in_channels, ...), in_channels a multiple of ``groups``.
+    x: (N, in_channels, ...), in_channels a multiple of ``groups``. Of a float16 image the mean and the variance are
+    computed in float32, as the sums of many values need; the result is float16 again.
     """
 
     def __init__(
@@ -27,22 +28,26 @@ class GroupNorm(HybridBlock):
         assert in_channels % groups == 0, "{} channels are no multiple of {} groups".format(
             in_channels, groups
         )
-        self._groups, self._epsilon = groups, epsilon
+        self._groups, self._epsilon, self._half = groups, epsilon, False
         self.gamma = self.params.get("gamma", shape=(in_channels,), init=gamma_initializer)
         self.beta = self.params.get("beta", shape=(in_channels,), init=beta_initializer)
 
     def cast(self, dtype):
         # As MXNet's BatchNorm: statistics and scale stay float32.
-        super().cast("float32" if np.dtype(dtype).name == "float16" else dtype)
+        self._half = np.dtype(dtype) == np.float16
+        super().cast("float32" if self._half else dtype)
 
     def hybrid_forward(self, F, x, gamma, beta):
+        if self._half:
+            x = F.cast(x, "float32")
         group = F.reshape(x, (0, self._groups, -1))
         group = F.broadcast_sub(group, F.mean(group, axis=2, keepdims=True))
         variance = F.mean(F.square(group), axis=2, keepdims=True)
         group = F.broadcast_mul(group, F.rsqrt(variance + self._epsilon))
         y = F.reshape(F.reshape_like(group, x), (0, 0, -1))
         y = F.broadcast_add(F.broadcast_mul(y, F.reshape(gamma, (1, -1, 1))), F.reshape(beta, (1, -1, 1)))
-        return F.reshape_like(y, x)
+        y = F.reshape_like(y, x)
+        return F.cast(y, "float16") if self._half else y
 
     def __repr__(self):
         return "GroupNorm({}, groups={})".format(self.gamma.shape[0], self._groups)

@@ -6,9 +6,11 @@ A file holds arrays under names. ``save_parameters`` writes the path to a parame
 
 import os
 
-import mxnet as mx
+import numpy as np
 
 from ..errors import UserError
+from ..text import printable
+from . import ndarray_file
 from .resnet import NAMES, resnet
 
 
@@ -25,27 +27,49 @@ def load_parameters(net, path, new_head=False, ctx=None):
         of the right size is loaded in either case.
 
     A network that only yields features takes the file of the whole one. Arrays of another dtype are cast.
-    Raises ParameterError naming the file, the parameter and the shapes, and then ``net`` is as it was.
+    Raises ParameterError naming the file, the parameter and the shapes, or the parameter that is not finite, and then
+    ``net`` is as it was.
     """
     return assign(net, read(path), path, new_head, ctx)
 
 
 def read(path):
     """The arrays in a parameter file, as a dict of name to NDArray."""
+    arrays = read_arrays(path)
+    if not isinstance(arrays, dict) or not arrays:
+        raise ParameterError("{} holds no named parameters".format(path))
+    return arrays
+
+
+def read_arrays(path):
+    """What :func:`.ndarray_file.read` gives, with every problem a ParameterError that names the file."""
     if not os.path.exists(path):
         raise ParameterError("parameter file {} does not exist".format(path))
     if os.path.isdir(path):
         raise ParameterError("{} is a folder, not a parameter file (.params)".format(path))
     try:
-        arrays = mx.nd.load(os.fspath(path))
-    except (mx.MXNetError, UnicodeDecodeError) as error:
+        return ndarray_file.read(path)
+    except OSError as error:
+        raise ParameterError(f"{path}: cannot be read: {error.strerror}") from None
+    except ValueError as error:
         raise ParameterError(
-            "{} ({:,} bytes) is no whole MXNet parameter file: it is damaged, cut off or of another kind; "
-            "copy or download it again".format(path, os.path.getsize(path))
-        ) from error
-    if not isinstance(arrays, dict) or not arrays:
-        raise ParameterError("{} holds no named parameters".format(path))
-    return arrays
+            f"{path} ({os.path.getsize(path):,} bytes) is no whole MXNet parameter file: {error}. It is damaged, cut off or "
+            "of another kind; copy or download it again"
+        ) from None
+
+
+def check_finite(arrays, source):
+    """Raise ParameterError naming the first of the arrays (a dict) that has NaN or infinity in it.
+
+    Outputs do not show them all: MXNet's relu makes 0 of a NaN.
+    """
+    for name, array in arrays.items():
+        values = array.asnumpy()
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
+            raise ParameterError(
+                f"{printable(source)}: {printable(name)} has values that are NaN or infinite; take an earlier checkpoint or "
+                "train again"
+            )
 
 
 def assign(net, arrays, source, new_head=False, ctx=None):
@@ -70,10 +94,20 @@ def assign(net, arrays, source, new_head=False, ctx=None):
                 source, wrong[0], arrays[wrong[0]].shape, parameters[wrong[0]].shape, there, here, there
             )
         )
+    check_finite({name: arrays[name] for name in parameters}, source)
     for name, parameter in parameters.items():
         if name not in wrong:
             parameter._load_init(arrays[name], ctx, cast_dtype=True)
     return wrong
+
+
+def classes_of(net, path):
+    """The number of classes that a parameter file is for, if it is for ``net`` with any number of them; else None."""
+    arrays, parameters = read(path), net._collect_params_with_prefix()
+    if not any("." in name for name in arrays):
+        arrays = _by_layer(net, parameters, arrays, path)
+    wrong = [name for name in parameters if name in arrays and not _fits(parameters[name], arrays[name])]
+    return arrays[wrong[0]].shape[0] if _is_head(parameters, arrays, wrong) else None
 
 
 def _fits(parameter, array):

@@ -7,6 +7,8 @@ import re
 
 from ..config import spelling
 from ..errors import UserError
+from ..locking import Lock
+from ..text import printable
 from . import plots, tables, words
 from .runs import groups_of
 
@@ -59,15 +61,15 @@ def write(runs, folder):
     """
     try:
         os.makedirs(folder, exist_ok=True)
-        markdown, body = _contents(runs, folder)
-        with open(os.path.join(folder, "report.md"), "w", encoding="utf-8") as file:
-            file.write(markdown)
-        page = os.path.join(folder, "report.html")
-        with open(page, "w", encoding="utf-8") as file:
-            file.write(PAGE.format(title=_title(runs), style=STYLE, body=body))
+        with Lock(os.path.join(folder, ".lock"), f"report -o {printable(folder)}"):
+            markdown, body = _contents(runs, folder)
+            page = os.path.join(folder, "report.html")
+            for path, text in ((page, PAGE.format(title=_title(runs), style=STYLE, body=body)), (page[:-4] + "md", markdown)):
+                with open(path, "w", encoding="utf-8", errors="backslashreplace") as file:
+                    file.write(text)
     except OSError as error:
         reason = error.strerror or error
-        raise UserError("the report cannot be written into {}: {}".format(folder, reason)) from None
+        raise UserError(f"the report cannot be written into {printable(folder)}: {reason}") from None
     return page
 
 
@@ -139,11 +141,11 @@ def _compare(runs, folder, suffix, markdown, body):
 
 def _details(run, said, picture, is_open):
     """A run by itself: its words, curves, figures, origin and flags."""
-    facts = [("state", run.status)]
+    facts = [("state", run.status)] + [("damage", text) for text in run.damage]
     if run.last:
         figures = "top-1 {top1:.2f} %, top-5 {top5:.2f} %, loss {loss:.4f} on {images:,} images"
         facts.append(("last validation", figures.format(**run.last)))
-    if run.result:
+    if run.finished:
         size = "{:,} parameters, {:,} multiply-adds"
         facts.append(
             ("network", size.format(run.result.get("parameters") or 0, run.result.get("multiply_adds") or 0))

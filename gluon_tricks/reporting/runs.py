@@ -1,16 +1,28 @@
-"""Reads what runs left in their folders: finished, unfinished, killed in the middle of a line."""
+"""Reads what runs left in their folders: finished, unfinished, killed in the middle of a line, damaged."""
 
 import json
+import math
 import os
 import statistics
 from dataclasses import dataclass, field
 
 from .. import paper
-from ..config import FLAGS
+from ..config import FLAGS, ConfigError, from_dict
 from ..errors import UserError
+from ..files import sha256_of
+from ..text import printable
 
 # What `report` compares: the last validation, as the networks would be used, not the luckiest one.
 SCORES = ("top1", "top5", "loss")
+# What a line has to hold, by its file and event, to be drawn.
+NEEDED = {
+    "train": ("step", "loss", "top1"),
+    "epoch": ("step", "loss", "top1"),
+    "validation": ("step", "loss", "top1", "top5", "images"),
+}
+# Where they stand, these are numbers, and what is more than MOST is damage that could not be drawn.
+NUMBERS = ("step", "epoch", "passes", "learning_rate", "top1", "top5", "images", "images_per_second")
+MOST = 1e15
 
 
 @dataclass
@@ -28,6 +40,7 @@ class Run:
     epochs: list = field(default_factory=list)  # on whole epochs of the training set
     validations: list = field(default_factory=list)
     speeds: list = field(default_factory=list)  # (passes over the training set so far, images a second)
+    damage: list = field(default_factory=list)  # what could not be read, in words
 
     @property
     def finished(self):
@@ -129,11 +142,11 @@ def groups_of(runs):
     return list(groups.values())
 
 
-def find(paths):
+def find(paths, say=print):
     """The runs in ``paths``, each a run's folder or a folder of such folders, in that order, none twice.
 
-    The runs in a folder come in the order in which they were started. Raises :class:`UserError` for a path
-    without runs.
+    The runs in a folder come in the order in which they were started. One whose ``config.json`` is damaged is named through
+    ``say`` and left out. Raises :class:`UserError` for a path without runs, and if no run is left.
     """
     folders = []
     for path in paths:
@@ -144,7 +157,17 @@ def find(paths):
         folders += [os.path.realpath(folder) for folder in found]
     folders = list(dict.fromkeys(folders))
     parent = os.path.commonpath([os.path.dirname(folder) for folder in folders])
-    return [read(folder, os.path.relpath(folder, parent)) for folder in folders]
+    runs, damaged = [], []
+    for folder in folders:
+        try:
+            runs.append(read(folder, os.path.relpath(folder, parent)))
+        except UserError as error:
+            damaged.append(error)
+    if not runs:
+        raise damaged[0]
+    for error in damaged:
+        say(f"{error}; this run is left out")
+    return runs
 
 
 def _runs_in(path):
@@ -152,32 +175,66 @@ def _runs_in(path):
         return []
     inside = [os.path.join(path, name) for name in sorted(os.listdir(path))]
     found = [folder for folder in inside if os.path.exists(os.path.join(folder, "config.json"))]
-    return sorted(found, key=lambda folder: read_json(folder, "environment.json").get("started", ""))
+    return sorted(found, key=lambda folder: str(read_json(folder, "environment.json").get("started", "")))
 
 
 def read(path, name=None):
-    """The :class:`Run` in a folder. Raises :class:`UserError` where its ``config.json`` cannot be read."""
+    """The :class:`Run` in a folder. Raises :class:`UserError` where its ``config.json`` cannot be read.
+
+    What cannot be read in the other files is left out, and named in ``damage``.
+    """
     config = read_json(path, "config.json")
-    flags = config.get("flags")
-    if not isinstance(flags, dict) or not isinstance(config.get("layout"), dict):
-        raise UserError("{}/config.json is damaged, or not of a run".format(path))
-    # A run of another version may lack a flag: it then had the default's behaviour.
-    flags = dict({name: known.default for name, known in FLAGS.items()}, **flags)
-    run = Run(path, name or os.path.basename(path), flags, config["layout"], config.get("data") or {},
-              read_json(path, "environment.json"), read_json(path, "result.json"))  # fmt: skip
-    for record in _lines(path, "log.jsonl", ("step", "loss", "top1")):
-        kind = {"train": run.training, "epoch": run.epochs, "validation": run.validations}.get(
-            record.get("event")
-        )
-        if kind is not None:
-            kind.append(dict(record, passes=_passes(record, run.layout)))
+    run = Run(
+        path, printable(name or os.path.basename(path)), _flags(path, config), _layout(path, config), _data(path, config),
+        read_json(path, "environment.json"), read_json(path, "result.json"),
+    )  # fmt: skip
+    run.damage += [
+        f"{name} cannot be read"
+        for name, found in (("environment.json", run.environment), ("result.json", run.result))
+        if not found and os.path.lexists(os.path.join(path, name))
+    ]
+    run.result = {name: value for name, value in run.result.items() if _is_number(value)}
+    kinds = {"train": run.training, "epoch": run.epochs, "validation": run.validations}
+    for record in _lines(run, "log.jsonl", lambda record: NEEDED.get(record["event"], ())):
+        if record["event"] in kinds:
+            kinds[record["event"]].append(dict(record, passes=_passes(record, run.layout)))
     # A resumed run passes some steps again, and the clock's log keeps both times: the later counts.
     speeds = {
         _passes(record, run.layout): record["images_per_second"]
-        for record in _lines(path, "timing.jsonl", ("step", "images_per_second"))
+        for record in _lines(run, "timing.jsonl", lambda record: ("step", "images_per_second") * (record["event"] == "train"))
+        if record["event"] == "train"
     }
     run.speeds = sorted(speeds.items())
     return run
+
+
+def _flags(path, config):
+    flags = config.get("flags")
+    changed = "sha256" in config and config["sha256"] != sha256_of({k: v for k, v in config.items() if k != "sha256"})
+    if changed or not isinstance(flags, dict):
+        raise UserError(f"{printable(path)}/config.json is damaged, or not of a run")
+    # A run of another version may have other flags, or lack one: it then had the default's behaviour.
+    try:
+        from_dict({name: value for name, value in flags.items() if name in FLAGS})
+    except (ConfigError, TypeError, ValueError) as error:
+        raise UserError(f"{printable(path)}/config.json is damaged: {error}") from None
+    return dict({name: known.default for name, known in FLAGS.items()}, **flags)
+
+
+def _layout(path, config):
+    layout = config.get("layout")
+    if not isinstance(layout, dict) or not all(_is_number(layout.get(name, 0)) for name in ("global_batch", "steps_per_epoch")):
+        raise UserError(f"{printable(path)}/config.json is damaged, or not of a run: layout")
+    return layout
+
+
+def _data(path, config):
+    data = config.get("data") or {}
+    prints = data.values() if isinstance(data, dict) else [data]
+    sound = all(part is None or isinstance(part, dict) and _is_number(part.get("records", 0)) for part in prints)
+    if not sound or not all(isinstance((part or {}).get("index_sha256", ""), str) for part in prints):
+        raise UserError(f"{printable(path)}/config.json is damaged, or not of a run: data")
+    return data
 
 
 def _passes(record, layout):
@@ -191,26 +248,47 @@ def _passes(record, layout):
 def read_json(path, name):
     """The dict in a JSON file; empty where it is missing or damaged."""
     try:
-        with open(os.path.join(path, name)) as file:
+        with open(os.path.join(path, name), encoding="utf-8") as file:
             value = json.load(file)
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
 
 
-def _lines(path, name, needed):
-    """The dicts in a JSON lines file that have all the ``needed`` keys; half lines are left out."""
+def _lines(run, name, needed):
+    """The sound lines of a JSON lines file of a run; ``needed(record)`` are the names of the numbers that one has to have.
+
+    The others are counted among the run's ``damage``, but for half a last line, as a run that was killed leaves it.
+    """
     try:
-        with open(os.path.join(path, name), errors="replace") as file:
+        with open(os.path.join(run.path, name), encoding="utf-8", errors="replace") as file:
             lines = file.readlines()
-    except OSError:
+    except FileNotFoundError:
         return []
-    records = []
-    for line in lines:
-        try:
-            record = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(record, dict) and all(isinstance(record.get(key), (int, float)) for key in needed):
-            records.append(record)
-    return records
+    except OSError as error:
+        run.damage.append(f"{name} cannot be read: {error.strerror}")
+        return []
+    records = [_record(line, needed) for line in lines]
+    lost = sum(record is None and line.endswith("\n") for record, line in zip(records, lines))
+    if lost:
+        run.damage.append(f"{name}: {lost} damaged line{'s' * (lost > 1)} left out")
+    return [record for record in records if record is not None]
+
+
+def _record(line, needed):
+    """The object in a line, or None if it is damaged."""
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(record, dict) or not isinstance(record.get("event"), str):
+        return None
+    sound = all(_is_number(record.get(name, 0)) for name in NUMBERS) and _is_number(record.get("loss", 0), infinite=True)
+    return record if sound and all(name in record for name in needed(record)) else None
+
+
+def _is_number(value, infinite=False):
+    """Whether a value from JSON is a number that can be counted and drawn; a loss may be infinite or NaN too."""
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        return False
+    return abs(value) < MOST or (infinite and isinstance(value, float) and not math.isfinite(value))

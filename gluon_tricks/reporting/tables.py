@@ -2,6 +2,7 @@
 
 import math
 
+from ..text import printable
 from . import words
 
 
@@ -122,4 +123,4 @@ def _count(number):
 def markdown(header, rows):
     """A table in Markdown."""
     lines = [header, ["---"] * len(header)] + rows
-    return "".join("| {} |\n".format(" | ".join(cell.replace("|", "\\|") for cell in line)) for line in lines)
+    return "".join("| {} |\n".format(" | ".join(printable(cell).replace("|", "\\|") for cell in line)) for line in lines)

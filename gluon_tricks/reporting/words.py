@@ -72,8 +72,9 @@ def _distillation(flags):
     how = "T = {:g}".format(flags["temperature"])
     how += "" if flags["hard_weight"] == -1 else ", hard weight {:g}".format(flags["hard_weight"])
     name = os.path.basename(flags["teacher"].rstrip("/"))
-    model = flags["teacher_model"] or read_json(flags["teacher"], "config.json").get("flags", {}).get("model")
-    if model:
+    known = read_json(flags["teacher"], "config.json").get("flags")
+    model = flags["teacher_model"] or (isinstance(known, dict) and known.get("model"))
+    if isinstance(model, str):
         return "distillation from {} ({}; {})".format(network(model), name, how)
     return "distillation from {} ({})".format(network(name), how)
 

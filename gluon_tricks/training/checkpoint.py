@@ -5,14 +5,17 @@ A checkpoint is ``RUN/checkpoints/step-00001234/`` with
 - ``net.params``: an ordinary Gluon parameter file, BatchNorm statistics averaged over the devices of all workers;
 - ``optimizer.states``: the optimizer's arrays (momentum, float32 master copies), and each device's own BatchNorm
   statistics where there are several;
-- ``state.json``: the step, everything else, and the SHA-256 of the two files.
+- ``log.jsonl``: the run's log so far, from which a damaged one is restored;
+- ``state.json``: the step, everything else, the SHA-256 of the three files, and one of all that stands in it.
 
 It is written under a temporary name, flushed to the disk and renamed. ``RUN/best`` is a link to the checkpoint with
-the best validation.
+the best validation; see :func:`best`.
 """
 
 import contextlib
+import hashlib
 import json
+import math
 import os
 import re
 import shutil
@@ -21,91 +24,312 @@ import mxnet as mx
 import numpy as np
 
 from ..errors import UserError
-from ..files import sha256, sync_folder
+from ..files import sha256, sha256_of, sync_folder
+from ..models.parameters import read_arrays
+from ..text import printable
 
-FORMAT = 3
+FORMAT = 4
+WITHOUT_CHECKSUM = 3  # the format before: state.json had no checksum, and the log was not kept
+FILES = ("net.params", "optimizer.states", "log.jsonl")
 _NAME = re.compile(r"step-(\d+)$")
 _ASIDE = ".aside"
+_HALF_WRITTEN = ".writing-"
 
 
 class CheckpointError(UserError):
     """A checkpoint that cannot be written, found or read."""
 
 
-def save(run_folder, step, net, trainer, state, keep, statistics=()):
+def path_of(run_folder, step):
+    """The folder of the checkpoint of ``step`` updates, whether it is there or not."""
+    return os.path.join(run_folder, "checkpoints", f"step-{step:08d}")
+
+
+def save(run_folder, step, net, trainer, state, keep, statistics=(), log=b""):
     """Write the checkpoint of ``step`` updates and return its folder; older ones beyond ``keep`` go, the best stays.
 
     ``state`` is what else the run needs, for JSON; ``statistics`` (devices of all workers, n) are the devices' own BatchNorm
-    statistics, where there are several. Where the checkpoint of this step is there already it is left as it is.
-    Raises :class:`CheckpointError` when the disk is full or read-only; earlier checkpoints stay whole.
+    statistics, where there are several; ``log`` is all of ``log.jsonl`` (bytes). A checkpoint of this step that is there
+    already is replaced. Raises :class:`CheckpointError` when the disk is full or read-only; earlier checkpoints stay whole.
     """
-    folder = os.path.join(run_folder, "checkpoints")
-    path = os.path.join(folder, "step-{:08d}".format(step))
-    temporary = os.path.join(folder, ".writing-step-{:08d}".format(step))
+    path = path_of(run_folder, step)
+    folder, name = os.path.split(path)
+    temporary = os.path.join(folder, _HALF_WRITTEN + name)
     mx.nd.waitall()
     try:
         shutil.rmtree(temporary, ignore_errors=True)
         os.makedirs(temporary)
-        net.save_parameters(os.path.join(temporary, "net.params"))
-        mx.nd.save(os.path.join(temporary, "optimizer.states"), _arrays(net, trainer, statistics))
-        digests = {}
+        mx.nd.save(os.path.join(temporary, "net.params"), parameters_of(net))
+        mx.nd.save(os.path.join(temporary, "optimizer.states"), states_of(net, trainer, statistics))
+        with open(os.path.join(temporary, "log.jsonl"), "wb") as file:
+            file.write(log)
         for name in ("net.params", "optimizer.states"):
             mx.nd.load(os.path.join(temporary, name))  # what cannot be read back must not replace what can
-            digests[name] = flush(os.path.join(temporary, name))
-        state = dict(state, format=FORMAT, step=step, num_update=trainer.optimizer.num_update, sha256=digests)
-        with open(os.path.join(temporary, "state.json"), "w") as file:
-            json.dump(state, file, indent=1)
-        flush(os.path.join(temporary, "state.json"))
+        digests = {name: flush(os.path.join(temporary, name)) for name in FILES}
+        about = dict(format=FORMAT, step=step, num_update=trainer.optimizer.num_update, log_bytes=len(log), sha256=digests)
+        _write_state(temporary, dict(state, **about))
         if os.path.isdir(path):  # a damaged one that a resumed run has passed again
             os.rename(path, path + ".old")
         os.rename(temporary, path)
         sync_folder(path)
     except (OSError, mx.MXNetError) as error:
         shutil.rmtree(temporary, ignore_errors=True)
-        reason = error.strerror if isinstance(error, OSError) else str(error).strip().splitlines()[-1]
-        raise CheckpointError(
-            "cannot write the checkpoint of step {} into {}: {}; earlier checkpoints are whole. "
-            "Make room or mend the folder, then go on with --resume auto".format(step, folder, reason)
-        ) from None
+        raise _cannot_write(path, error) from None
     _remove_old(run_folder, keep)
     return path
 
 
+def amend(path, log, **changes):
+    """Add to the checkpoint in ``path`` what became known without a step: ``log``, all of it now, and ``changes`` of its state.
+
+    A run that is killed meanwhile leaves the checkpoint as it was: only the part of the log that its state knows counts.
+    """
+    try:
+        with open(os.path.join(path, "state.json"), encoding="utf-8") as file:
+            state = json.load(file)
+        with open(os.path.join(path, "log.jsonl"), "r+b") as file:
+            file.seek(state["log_bytes"])
+            file.truncate()
+            file.write(log[state["log_bytes"] :])
+        digest = flush(os.path.join(path, "log.jsonl"))
+        state.update(changes, log_bytes=len(log), sha256=dict(state["sha256"], **{"log.jsonl": digest}))
+        _write_state(path, state)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _cannot_write(path, error) from None
+
+
+def _cannot_write(path, error):
+    folder, name = os.path.split(path)
+    reason = error.strerror if isinstance(error, OSError) else str(error).strip().splitlines()[-1]
+    return CheckpointError(
+        f"cannot write the checkpoint of step {int(_NAME.match(name).group(1))} into {printable(folder)}: {reason}; "
+        "earlier checkpoints are whole. Make room or mend the folder, then go on with --resume auto"
+    )
+
+
+def _write_state(folder, state):
+    path = os.path.join(folder, "state.json")
+    with open(path + ".new", "w", encoding="utf-8") as file:
+        json.dump(seal(state), file, indent=1)
+    flush(path + ".new")
+    os.replace(path + ".new", path)
+    sync_folder(path)
+
+
+def seal(state):
+    """The state with the checksum of all that stands in it, the files' own checksums included."""
+    bare = {name: value for name, value in state.items() if name != "checksum"}
+    return dict(bare, checksum=sha256_of(bare))
+
+
+def parameters_of(net):
+    """What ``net.params`` holds: the first device's copy, on the CPU.
+
+    Trained parameters are equal on all devices; a mean of three equal numbers need not be that number. The arrays are on
+    the CPU because MXNet loads an array onto the device from which it was saved.
+    """
+    return {name: p.list_data()[0].as_in_context(mx.cpu()) for name, p in net._collect_params_with_prefix().items()}
+
+
+def states_of(net, trainer, statistics=()):
+    """What ``optimizer.states`` holds: ``state/NAME/PATH`` arrays and ``statistics/DEVICEofDEVICES``, on the CPU."""
+    arrays = {}
+    by_name = net._collect_params_with_prefix()
+    names = {parameter.name: name for name, parameter in by_name.items()}
+    for index, made in trainer._updaters[0].states.items():
+        arrays.update(_flatten(made, names[trainer._params[index].name]))
+    arrays = {name: array.as_in_context(mx.cpu()) for name, array in arrays.items()}
+    for number, own in enumerate(statistics):
+        if own.size:
+            arrays[f"statistics/{number}of{len(statistics)}"] = mx.nd.array(own, ctx=mx.cpu())
+    return arrays
+
+
+# -- the best one
+
+
+def best(run_folder):
+    """The folder of the checkpoint with the best validation, or None.
+
+    ``RUN/best`` is a link; or a folder, where a copy of the run has followed the link; or on a file system without links
+    a file with the checkpoint's place.
+    """
+    mark = os.path.join(run_folder, "best")
+    if os.path.isdir(mark):
+        return mark
+    with contextlib.suppress(OSError, ValueError), open(mark, encoding="utf-8") as file:
+        name = os.path.basename(file.read(1000).strip())
+        path = os.path.join(run_folder, "checkpoints", name)
+        return path if name.startswith("step-") and os.path.isdir(path) else None
+    return None
+
+
 def mark_best(run_folder, path):
     """Let ``RUN/best`` point to the checkpoint ``path``, in one move."""
-    link = os.path.join(run_folder, "best")
-    with contextlib.suppress(OSError):
-        os.remove(link + ".new")
-    os.symlink(os.path.relpath(path, run_folder), link + ".new")
-    os.replace(link + ".new", link)
+    mark = os.path.join(run_folder, "best")
+    place = os.path.relpath(path, run_folder)
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(mark + ".new")
+        try:
+            os.symlink(place, mark + ".new")
+        except OSError:  # a file system without links
+            with open(mark + ".new", "w", encoding="utf-8") as file:
+                file.write(place + "\n")
+        if os.path.isdir(mark) and not os.path.islink(mark):
+            _discard(mark)
+        os.replace(mark + ".new", mark)
+    except OSError as error:
+        raise CheckpointError(f"{printable(mark)}: cannot be written: {error.strerror}") from None
+
+
+def find_best(run_folder, figures, other_run=None):
+    """Let ``RUN/best`` be the checkpoint at which these best ``figures`` were reached; whether there is one.
+
+    A run may be killed between a checkpoint and its mark. If the run goes on from a checkpoint of ``other_run``, the best
+    one may be there, and is copied.
+    """
+    for folder in filter(None, (run_folder, other_run)):
+        for path in filter(None, (best(folder), path_of(folder, figures["step"]))):
+            if not _reached(path, figures):
+                continue
+            if folder != run_folder:
+                path = _copy(path, path_of(run_folder, figures["step"]))
+            if os.path.realpath(best(run_folder) or "") != os.path.realpath(path):
+                mark_best(run_folder, path)
+            return True
+    return False
+
+
+def _reached(path, figures):
+    with contextlib.suppress(CheckpointError):
+        state = read_state(path)
+        return state["step"] == figures["step"] and state.get("best") == figures
+    return False
+
+
+def _copy(source, path):
+    """A copy of the checkpoint ``source`` at ``path``, or the one that is there."""
+    temporary = os.path.join(os.path.dirname(path), _HALF_WRITTEN + os.path.basename(path))
+    try:
+        if not os.path.isdir(path):
+            shutil.copytree(source, temporary)
+            os.rename(temporary, path)
+    except (OSError, shutil.Error) as error:
+        raise CheckpointError(f"{printable(source)}: cannot be copied to {printable(path)}: {error}") from None
+    return path
+
+
+# -- reading
 
 
 def read_state(path):
-    """The ``state.json`` of a checkpoint, after the checksums of its files were compared."""
+    """The ``state.json`` of a checkpoint, after its checksum, its step and the checksums of its files were compared."""
     try:
-        with open(os.path.join(path, "state.json")) as file:
+        with open(os.path.join(path, "state.json"), encoding="utf-8") as file:
             state = json.load(file)
-        for name, digest in state["sha256"].items():
-            if sha256(os.path.join(path, name)) != digest:
-                raise CheckpointError(
-                    "{} is damaged: {} has another SHA-256 than was written".format(path, name)
-                )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CheckpointError(
-            "{} is damaged or no checkpoint: {}: {}".format(path, type(error).__name__, error)
-        ) from None
-    if state.get("format") != FORMAT:
-        raise CheckpointError(
-            "{} has format {}, this version reads format {}".format(path, state.get("format"), FORMAT)
-        )
+        problem = _problem(path, state)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        problem = f"is damaged or no checkpoint: {type(error).__name__}: {printable(error)}"
+    if problem:
+        raise CheckpointError(f"{printable(path)} {problem}")
     return state
+
+
+def read_log(path, state):
+    """``log.jsonl`` as it was at the checkpoint (bytes), or None in one of an older version, which does not hold it."""
+    if "log.jsonl" not in state["sha256"]:
+        return None
+    with open(os.path.join(path, "log.jsonl"), "rb") as file:
+        return file.read(state["log_bytes"])
+
+
+def _problem(path, state):
+    """What is wrong with a checkpoint, to be said after its name, or None."""
+    version = state.get("format")
+    if version not in (FORMAT, WITHOUT_CHECKSUM):
+        known = f"{printable(version)[:20]}, this version reads formats {WITHOUT_CHECKSUM} and {FORMAT}"
+        return f"has format {known}" if isinstance(version, int) else f"is damaged: state.json has format {known}"
+    if version == FORMAT and state != seal(state):
+        return "is damaged: state.json has another SHA-256 than was written"
+    needed = _FIELDS if version == WITHOUT_CHECKSUM else ("step", "num_update", "sha256")
+    for name, fits in _FIELDS.items():
+        if name in state and not fits(state[name]):
+            return f"is damaged: {name} in state.json is {printable(state[name])[:80]}"
+        if name in needed and name not in state:
+            return f"is damaged: state.json does not say {name}"
+    named = _NAME.match(os.path.basename(os.path.realpath(path)))
+    if named and int(named.group(1)) != state["step"]:
+        return f"is damaged: state.json in it is of step {state['step']}"
+    for name, digest in state["sha256"].items():
+        size = state["log_bytes"] if name == "log.jsonl" else None
+        if _digest(os.path.join(path, name), size) != digest:
+            return f"is damaged: {name} has another SHA-256 than was written"
+    return None
+
+
+def _digest(path, size=None):
+    """The SHA-256 of a file, or of its first ``size`` bytes."""
+    if size is None:
+        return sha256(path)
+    with open(path, "rb") as file:
+        return hashlib.sha256(file.read(size)).hexdigest()
+
+
+def _is_count(value):
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**53
+
+
+def _is_positive(value):
+    return _is_count(value) and value > 0
+
+
+def _is_amount(value):
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < math.inf
+
+
+def _is_tallies(value):
+    names = {"loss", "top1", "top5", "images"}
+    return bool(value) and isinstance(value, list) and all(
+        isinstance(tally, dict) and tally.keys() == names and isinstance(tally["loss"], (int, float))
+        and all(_is_count(tally[name]) for name in names - {"loss"}) for tally in value
+    )  # fmt: skip
+
+
+def _is_figures(value):
+    """Of a validation; None before the first one."""
+    return value is None or (
+        all(isinstance(value[name], (int, float)) for name in ("top1", "top5", "loss")) and _is_count(value["images"])
+    )
+
+
+def _is_best(value):
+    return _is_figures(value) and (value is None or (_is_count(value["step"]) and _is_count(value["epoch"])))
+
+
+def _is_loss_scale(value):
+    counts = {"good_steps", "skipped", "skipped_in_a_row"}
+    return value.keys() == counts | {"scale"} and all(_is_count(value[name]) for name in counts) and _is_amount(value["scale"])
+
+
+def _is_digests(value):
+    return "net.params" in value and set(value) <= set(FILES)
+
+
+# What a state.json has to hold, field by field. There is more in it than a checksum can tell where there is none.
+_FIELDS = dict(
+    step=_is_count, num_update=_is_count, sha256=_is_digests, epoch=_is_count, steps_per_epoch=_is_positive,
+    global_batch=_is_positive, log_bytes=_is_count, intervals=_is_tallies, epochs_so_far=_is_tallies, best=_is_best,
+    validated=_is_figures, loss_scale=_is_loss_scale, bad_records=_is_count, seconds=_is_amount, training_seconds=_is_amount,
+)  # fmt: skip
 
 
 def checkpoints(run_folder):
     """The folders of all checkpoints of a run, the newest first."""
     folder = os.path.join(run_folder, "checkpoints")
     names = os.listdir(folder) if os.path.isdir(folder) else []
-    return [os.path.join(folder, name) for name in sorted(filter(_NAME.match, names), reverse=True)]
+    found = sorted(((int(_NAME.match(name).group(1)), name) for name in names if _NAME.match(name)), reverse=True)
+    return [os.path.join(folder, name) for _, name in found]
 
 
 def latest(run_folder, say=print):
@@ -114,7 +338,7 @@ def latest(run_folder, say=print):
         try:
             return path, read_state(path)
         except CheckpointError as error:
-            say("{}; trying the one before it".format(error))
+            say(f"{error}; trying the one before it")
     return None
 
 
@@ -123,9 +347,12 @@ def load(path, state, net, trainer, devices, first=0, of=0):
 
     ``first`` is the number of ``devices[0]`` among the ``of`` devices of all workers (0: there is one worker).
     """
-    net.load_parameters(os.path.join(path, "net.params"), ctx=devices)
-    arrays = mx.nd.load(os.path.join(path, "optimizer.states"))
-    arrays = arrays if isinstance(arrays, dict) else {}  # an empty file loads as a list
+    try:
+        net.load_parameters(os.path.join(path, "net.params"), ctx=devices)
+    except (AssertionError, ValueError, mx.MXNetError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise CheckpointError(f"{printable(path)}: net.params does not fit the network: {reason}") from None
+    arrays = read_arrays(os.path.join(path, "optimizer.states"))
     # The trainer's first step would give every device the first one's arrays: let it do so before they get their own.
     if not trainer._kv_initialized:
         trainer._init_kvstore()
@@ -143,11 +370,13 @@ def load(path, state, net, trainer, devices, first=0, of=0):
             optimizer._index_update_count[index] = state["num_update"]
             made = optimizer.create_state_multi_precision(index, parameter.data(device))
             for key, array in _flatten(made, names[parameter.name]):
+                if key not in arrays or arrays[key].shape != array.shape:
+                    raise CheckpointError(f"{printable(path)}: optimizer.states does not fit the network: {key}")
                 arrays[key].copyto(array)
             updater.states[index] = made
             updater.states_synced[index] = True
     for number, device in enumerate(devices, first):
-        own = arrays.get("statistics/{}of{}".format(number, of or len(devices)))
+        own = arrays.get(f"statistics/{number}of{of or len(devices)}")
         if own is not None:
             put_statistics(net, device, own.asnumpy())
     mx.nd.waitall()
@@ -157,6 +386,11 @@ def statistics_of(net, device):
     """All that training changes without a gradient, BatchNorm's statistics, on one device: numpy float32 (n,)."""
     parts = [parameter.data(device).asnumpy().ravel() for _, parameter in _averaged(net)]
     return np.concatenate(parts or [np.zeros(0)]).astype("float32")
+
+
+def mean_statistics(every):
+    """The mean (n,) of the devices' statistics (devices, n), float32. In float64 the mean of equal numbers is that number."""
+    return every.mean(axis=0, dtype="float64").astype("float32")
 
 
 def put_statistics(net, device, values):
@@ -172,38 +406,42 @@ def _averaged(net):
     return sorted((name, p) for name, p in net._collect_params_with_prefix().items() if p.grad_req == "null")
 
 
-def _arrays(net, trainer, statistics):
-    """What ``optimizer.states`` holds: ``state/NAME/PATH`` arrays and ``statistics/DEVICEofDEVICES``."""
-    arrays = {}
-    by_name = net._collect_params_with_prefix()
-    names = {parameter.name: name for name, parameter in by_name.items()}
-    for index, made in trainer._updaters[0].states.items():
-        arrays.update(_flatten(made, names[trainer._params[index].name]))
-    for number, own in enumerate(statistics):
-        if own.size:
-            arrays["statistics/{}of{}".format(number, len(statistics))] = mx.nd.array(own)
-    return arrays
-
-
 def _flatten(made, name, path="state"):
     """(key, array) of an optimizer's state of one parameter: None, an NDArray, or tuples of them."""
     if made is None:
         return []
     if isinstance(made, (tuple, list)):
-        return [pair for i, part in enumerate(made) for pair in _flatten(part, name, "{}.{}".format(path, i))]
-    return [("{}/{}".format(path, name), made)]
+        return [pair for i, part in enumerate(made) for pair in _flatten(part, name, f"{path}.{i}")]
+    return [(f"{path}/{name}", made)]
+
+
+# -- what goes
 
 
 def _remove_old(run_folder, keep):
-    best = os.path.realpath(os.path.join(run_folder, "best"))
+    kept = os.path.realpath(best(run_folder) or "")
     for path in checkpoints(run_folder)[keep:]:
-        if os.path.realpath(path) != best:
+        if os.path.realpath(path) != kept:
             _discard(path)
     folder = os.path.join(run_folder, "checkpoints")
     for name in os.listdir(folder):
         path = os.path.join(folder, name)
-        if name.endswith(".old") or (name.endswith(_ASIDE) and os.path.realpath(path) != best):
+        if name.endswith(".old") or (name.endswith(_ASIDE) and os.path.realpath(path) != kept):
             shutil.rmtree(path, ignore_errors=True)
+
+
+def remove_half_written(run_folder):
+    """Remove what a run that was killed has left half-written or half-removed. For the one who has the folder's lock."""
+    folder = os.path.join(run_folder, "checkpoints")
+    for name in os.listdir(folder):
+        if name.startswith(_HALF_WRITTEN) or name.endswith(".old"):
+            shutil.rmtree(os.path.join(folder, name), ignore_errors=True)
+        with contextlib.suppress(OSError):
+            os.remove(os.path.join(folder, name, "state.json.new"))
+    shutil.rmtree(os.path.join(run_folder, "best.old"), ignore_errors=True)
+    for name in ("best", "log.jsonl", "config.json", "environment.json", "result.json"):
+        with contextlib.suppress(OSError):
+            os.remove(os.path.join(run_folder, name + ".new"))
 
 
 def set_aside(run_folder, step):
@@ -211,17 +449,26 @@ def set_aside(run_folder, step):
 
     The best one stays, under another name.
     """
-    best = os.path.realpath(os.path.join(run_folder, "best"))
+    kept = os.path.realpath(best(run_folder) or "")
     for path in checkpoints(run_folder):
         if int(_NAME.search(path).group(1)) > step:
-            if os.path.realpath(path) == best:
-                shutil.copytree(path, path + _ASIDE, copy_function=os.link)
+            if os.path.realpath(path) == kept:
+                shutil.rmtree(path + _ASIDE, ignore_errors=True)  # of one who was killed here
+                shutil.copytree(path, path + _ASIDE, copy_function=_link)
                 mark_best(run_folder, path + _ASIDE)
             _discard(path)
 
 
+def _link(source, target):
+    try:
+        os.link(source, target)
+    except OSError:  # a file system without links
+        shutil.copyfile(source, target)
+
+
 def _discard(path):
     # Renamed first: a half-removed folder must not look like a checkpoint.
+    shutil.rmtree(path + ".old", ignore_errors=True)
     os.rename(path, path + ".old")
     shutil.rmtree(path + ".old", ignore_errors=True)
 

@@ -32,11 +32,13 @@ def train(run):
         if epoch_ends:
             journal.epoch(done, epoch, run.epoch.total(run.cluster).summary())
             run.epoch = Tally()
-        better = run.validate_is_due(done) and run.validate(epoch)
-        if better or run.save_is_due(done):
+        run.awaits_validation = run.validate_is_due(done)
+        if run.awaits_validation or run.save_is_due(done):
             with run.cluster.waiting():
                 pending.drain()
-            run.save(better)
+            run.save()  # before validation, so that an error there does not cost the epoch
+        if run.awaits_validation:
+            run.validate()
         run.stop_if_asked()
 
 

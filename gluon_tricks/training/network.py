@@ -2,19 +2,24 @@
 
 import json
 import os
+from typing import NamedTuple, Optional
 
 import mxnet as mx
 import numpy as np
 from mxnet import autograd
 
 from .. import models
+from ..config import Config
 from ..errors import UserError
 from ..tricks.initialization import initializer
 from ..tricks.weight_decay import exempt_biases
-from . import checkpoint
+from . import run_folder
 
 # Their backward pass fails in oneDNN ("could not construct a sub-memory"); without oneDNN they train.
 WITHOUT_ONEDNN = ("nasnet_4_1056", "nasnet_6_4032", "nasnet_7_1920")
+
+# Operators that fail in float16 on a CPU.
+NO_FLOAT16_ON_CPU = {"Convolution", "Deconvolution", "FullyConnected", "dot", "batch_dot"}
 
 
 def student(config, devices, say=print, accumulate=1):
@@ -27,8 +32,10 @@ def student(config, devices, say=print, accumulate=1):
         raise UserError(
             "--model {}: oneDNN cannot train it on a CPU; set MXNET_MKLDNN_ENABLED=0 in the environment".format(config.model)
         )
-    options = options_of(config)
+    options = models.options_of(config)
     net = models.get_model(config.model, classes=config.classes, input_size=config.input_size, **options)
+    if config.dtype == "float16" and on_cpu and ops_of(net) & NO_FLOAT16_ON_CPU:
+        raise UserError("--dtype float16: MXNet multiplies no float16 matrices on a CPU; take --num-gpus 1, or float32")
     # MXNet's generator gives seeds that are neighbours mostly the same numbers.
     mx.random.seed(int(np.random.SeedSequence([config.seed]).generate_state(1)[0] >> 1))
     net.initialize(initializer(config.init), ctx=devices)
@@ -38,9 +45,13 @@ def student(config, devices, say=print, accumulate=1):
     if config.use_pretrained:
         not_loaded = models.load_pretrained(net, config.model, **options)
     elif file:
-        not_loaded = models.load_parameters(net, file, new_head=bool(config.use_params))
+        not_loaded = models.load_parameters(net, run_folder.checked(file), new_head=bool(config.use_params))
     if not_loaded:
         say("not in {}, so newly initialised: {}".format(file or "the published file", ", ".join(not_loaded)))
+    run = run_folder.run_of(file) if file else None
+    trained_with = Config() if config.use_pretrained else run and run.config
+    if trained_with and _normalisation(trained_with) != _normalisation(config):
+        say("the parameters to start from were trained with another --rgb-mean or --rgb-std than this run's")
     if config.no_wd:
         exempt_biases(net)
     if accumulate > 1:
@@ -54,56 +65,97 @@ def student(config, devices, say=print, accumulate=1):
     return net
 
 
-def options_of(config):
-    """The flags that shape the network, for :func:`gluon_tricks.models.get_model`."""
-    return {name: True for name in ("last_gamma", "use_se", "use_gn", "batch_norm") if getattr(config, name)}
+def teacher(config, devices, say=print):
+    """The teacher on ``devices``, which takes the student's inputs, or None.
 
-
-def teacher(config, devices):
-    """The teacher on ``devices``, or None. ``--teacher`` is a run's folder, a parameter file or a zoo name."""
+    ``--teacher`` is a run's folder, a checkpoint, a parameter file or the name of a network with published parameters.
+    """
     if not config.teacher:
         return None
-    name, path = teacher_source(config)
-    net = models.get_model(name, classes=config.classes)
+    source = teacher_source(config, say)
+    net = models.get_model(source.model, classes=config.classes, **source.options)
     net.initialize(ctx=devices)
     know_shapes(net, config.input_size)
-    models.load_parameters(net, path) if path else models.load_pretrained(net, name)
+    if source.path:
+        models.load_parameters(net, source.path)
+    elif models.load_pretrained(net, source.model, **source.options):
+        raise UserError(
+            f"--teacher {config.teacher}: its published parameters are for another number of classes than --classes "
+            f"{config.classes}, and a new last layer knows nothing: train a teacher on these classes and give its folder"
+        )
+    if source.trained_with:
+        net = _with_inputs_of(net, source.trained_with, config, devices, say)
     net.collect_params().setattr("grad_req", "null")
     return _compile(net, config)
 
 
-def teacher_source(config):
-    """(network name, parameter file or None for the published one) of ``--teacher``.
+class TeacherSource(NamedTuple):
+    """What ``--teacher`` names: ``path`` is its parameter file, or None for the published one; ``trained_with`` is the
+    Config that says how its images were made, or None if that is unknown."""
 
-    Raises :class:`UserError` where it is none of a run's folder, a file with ``--teacher-model``, and a known name.
+    model: str
+    options: dict
+    path: Optional[str]
+    trained_with: Optional[Config]
+
+
+def teacher_source(config, say=print):
+    """The :class:`TeacherSource` of ``--teacher``, after the checksums of its checkpoint were compared.
+
+    Raises :class:`UserError` if it is none of a run's folder, a checkpoint, a file with ``--teacher-model``, and a name.
     """
     path = config.teacher
+    if not os.path.exists(path):
+        if path in models.names():
+            return TeacherSource(path, {}, None, Config(input_size=models.input_size(path)))
+        raise UserError(f"--teacher {path}: no such folder or file, and no network of that name")
+    run = run_folder.run_of(path)
     if os.path.isdir(path):
-        flags = read_flags(path)
-        if flags["classes"] != config.classes:
-            raise UserError("--teacher {}: it knows {} classes, the student {}".format(path, flags["classes"], config.classes))
-        best = os.path.join(path, "best")
-        found = best if os.path.exists(best) else (checkpoint.checkpoints(path) or [None])[0]
-        if found is None:
-            raise UserError("--teacher {}: this run has no checkpoint yet".format(path))
-        return config.teacher_model or flags["model"], os.path.join(found, "net.params")
-    if os.path.exists(path):
-        if not config.teacher_model:
-            raise UserError("--teacher {} is a parameter file: name its network with --teacher-model".format(path))
-        return config.teacher_model, path
-    if path in models.names():
-        return path, None
-    raise UserError("--teacher {}: no such folder or file, and no network of that name".format(path))
+        if run is None:
+            raise UserError(f"--teacher {path}: it is not the folder of a run, and in none")
+        if os.path.isfile(os.path.join(path, run_folder.CONFIG)):
+            path, _ = run.checkpoint(say=say)
+        path = os.path.join(path, run_folder.PARAMETERS)
+    elif not config.teacher_model:
+        raise UserError(f"--teacher {path} is a parameter file: name its network with --teacher-model")
+    path = run_folder.checked(path)
+    if run is None:
+        return TeacherSource(config.teacher_model, {}, path, None)
+    if run.config.classes != config.classes:
+        raise UserError(f"--teacher {config.teacher}: it knows {run.config.classes} classes, the student {config.classes}")
+    return TeacherSource(config.teacher_model or run.config.model, models.options_of(run.config), path, run.config)
 
 
-def read_flags(run_folder):
-    """The flags of a run's ``config.json``."""
-    path = os.path.join(run_folder, "config.json")
-    try:
-        with open(path) as file:
-            return json.load(file)["flags"]
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError("{} is not the folder of a run: {}".format(run_folder, error)) from None
+class Renormalise(mx.gluon.HybridBlock):
+    """Images (N, 3, H, W) normalised with one mean and standard deviation of R, G, B -> with others."""
+
+    def __init__(self, mean, std, new_mean, new_std):
+        super().__init__()
+        mean, std, new_mean, new_std = (np.reshape(values, (1, 3, 1, 1)) for values in (mean, std, new_mean, new_std))
+        with self.name_scope():
+            self.scale = self.params.get_constant("scale", (std / new_std).astype("float32"))
+            self.shift = self.params.get_constant("shift", ((mean - new_mean) / new_std).astype("float32"))
+
+    def hybrid_forward(self, F, images, scale, shift):
+        return F.broadcast_add(F.broadcast_mul(images, scale), shift)
+
+
+def _normalisation(config):
+    return config.rgb_mean, config.rgb_std
+
+
+def _with_inputs_of(net, trained_with, config, devices, say):
+    """``net``, which takes images as ``trained_with`` made them -> one that takes those of ``config``."""
+    if trained_with.input_size != config.input_size:
+        say(f"the teacher was trained at {trained_with.input_size} pixels and sees the student's images of {config.input_size}")
+    theirs, ours = _normalisation(trained_with), _normalisation(config)
+    if theirs == ours:
+        return net
+    say("the teacher was trained with another --rgb-mean or --rgb-std: the images are normalised its way for it")
+    both = mx.gluon.nn.HybridSequential()
+    both.add(Renormalise(*ours, *theirs), net)
+    both[0].initialize(ctx=devices)
+    return both
 
 
 def know_shapes(net, input_size):
@@ -131,8 +183,12 @@ def restore_layout(net):
 def is_stochastic(net):
     """Whether a forward pass of ``net`` in training draws random numbers, as Dropout does."""
     with autograd.train_mode():
-        nodes = json.loads(net(mx.sym.var("data")).tojson())["nodes"]
-    return any(word in node["op"].lower() for node in nodes for word in ("dropout", "random", "sample"))
+        return any(word in op.lower() for op in ops_of(net) for word in ("dropout", "random", "sample"))
+
+
+def ops_of(net):
+    """The names of the operators that ``net`` computes with."""
+    return {node["op"] for node in json.loads(net(mx.sym.var("data")).tojson())["nodes"]}
 
 
 def _compile(net, config):

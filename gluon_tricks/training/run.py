@@ -1,8 +1,8 @@
 """``gluon-tricks train``: puts a run together from its flags, trains it, and leaves its folder behind.
 
 A run's folder holds ``config.json`` (the resolved flags, the layout, the data's fingerprints), ``environment.json``
-(command, versions, commit, threads), ``log.jsonl``, ``timing.jsonl``, ``train.log``, ``checkpoints/``, ``best`` and,
-at the end, ``result.json``.
+(command, versions, commit, threads, settings), ``log.jsonl``, ``timing.jsonl``, ``train.log``, ``checkpoints/``, ``best``
+and, at the end, ``result.json``.
 """
 
 import contextlib
@@ -15,10 +15,12 @@ import mxnet as mx
 import numpy as np
 
 from .. import config as flags
+from .. import determinism
 from ..data import augment, loader
 from ..errors import UserError
 from ..files import write_json
 from ..models import complexity
+from ..models.parameters import ParameterError, check_finite
 from ..tricks.precision import LossScale
 from . import checkpoint, elastic, folder, network
 from .clock import learning_rate, same_place
@@ -39,7 +41,8 @@ class Diverged(UserError):
 
 
 def main(args):
-    """Train; the exit code is 0, 2 (wrong input), 3 (diverged), 4 (the other workers are lost), 130 (Ctrl-C) or 143 (SIGTERM)."""
+    """Train; the exit code is 0, 2 (wrong input), 3 (diverged), 4 (the other workers are lost), or that of a signal: 129
+    (SIGHUP), 130 (Ctrl-C), 143 (SIGTERM)."""
     config = flags.resolve(vars(args))
     if config.kvstore == "horovod" and elastic.is_driven():
         return elastic.train(config, session)
@@ -53,17 +56,19 @@ def main(args):
 
 def session(config, cluster, stop):
     """Train with these workers, to the end of the run or until ``stop`` says so; the exit code is 0."""
-    run = Run(config, cluster, stop)
-    try:
-        return run.train()
-    finally:
-        run.close()
+    with folder.locked(config, cluster):
+        run = Run(config, cluster, stop)
+        try:
+            return run.train()
+        finally:
+            run.close()
 
 
 class Run:
     """All that the loop needs: the parts that the flags ask for, and the state that a checkpoint holds."""
 
     def __init__(self, config, cluster=None, stop=None):
+        determinism.check(config)
         self.config = config
         self.cluster = cluster or join(config)
         self.stop = stop or Stop()
@@ -79,6 +84,8 @@ class Run:
         )
         self.eval_data = None
         if config.rec_val or config.synthetic:
+            folder.check_validation_file(config)
+            loader.check_labels(config, self.cluster.rank, self.cluster.world_size)
             batch = config.batch_size * len(devices)
             self.eval_data = loader.eval_loader(config, batch, self.cluster.rank, self.cluster.world_size)
         self.steps_per_epoch = self.train_data.steps_per_epoch
@@ -94,7 +101,7 @@ class Run:
         self.stochastic = network.is_stochastic(self.net)
         self.trained = [p for p in self.net.collect_params().values() if p.grad_req != "null"]
         self.complexity = complexity.count(self.net, config.input_size)
-        self.objective = Objective(config, self.steps_per_epoch, network.teacher(config, devices))
+        self.objective = Objective(config, self.steps_per_epoch, network.teacher(config, devices, self.journal.say))
         settings = dict(learning_rate=self.schedule(0), momentum=config.momentum, wd=config.wd)
         self.trainer = self.cluster.trainer(
             self.net, config.optimizer, dict(settings, multi_precision=config.dtype == "float16")
@@ -104,15 +111,15 @@ class Run:
         self.step = config.resume_epoch * self.steps_per_epoch
         self.interval, self.epoch = Tally(), Tally()  # since the log's last line, since the epoch's begin
         self.best = self.validated = None
+        self.awaits_validation = False  # whether the epoch that has just ended is still to be validated
         self._started = time.time()  # moved back by the seconds of earlier sessions of the same run
+        self.about = folder.about(self)
         folder.agree(self)
         self.cluster.broadcast(self.net, self.trainer)  # before a checkpoint gives each its own statistics
         self._check_resume(resumed)
         self.cluster.publish(self.trainer)
-        if resumed and resumed[1]["step"] != self.step:
-            self.save()
-            if self.cluster.rank == 0:
-                checkpoint.set_aside(config.save_dir, self.step)
+        if resumed:
+            self._settle_in(*resumed)
         self.stop_step = (
             min(self.total_steps, self.step + config.max_steps) if config.max_steps else self.total_steps
         )
@@ -122,19 +129,21 @@ class Run:
     def train(self):
         """From the first step, or the checkpoint's, to the last; writes the result."""
         self._say_what_it_is()
-        if self.step >= self.total_steps:
+        if self.step >= self.total_steps and not self.awaits_validation and self._has_result():
             self.journal.say(
                 "this run has finished: {}".format(os.path.join(self.config.save_dir, "result.json"))
             )
             self.cluster.close()
             return 0
+        begin = self.step
         with self.stop.listening(self.journal.say):
+            if self.awaits_validation:  # it was killed before the validation of the epoch that the checkpoint ends
+                self.validate()
             train(self)
         if self.step < self.total_steps:
             self.journal.say(
-                "stopped after step {} of {} as --max-steps asked; --resume auto goes on".format(
-                    self.step, self.total_steps
-                )
+                f"stopped after {self.step - begin} steps as --max-steps asked, at step {self.step} of {self.total_steps}; "
+                "--resume auto goes on"
             )
         else:
             self._write_result()
@@ -228,9 +237,9 @@ class Run:
             return False
         return done == self.total_steps or (done // self.steps_per_epoch) % self.config.val_frequency == 0
 
-    def validate(self, epoch):
-        """Evaluate on all validation images; whether it is the best top-1 so far."""
-        started = time.time()
+    def validate(self):
+        """Evaluate on all validation images the epoch that has just ended, and add that to its checkpoint."""
+        started, epoch = time.time(), self.step // self.steps_per_epoch - 1
         with self._evaluation():
             tally = evaluate(
                 self.net, self.eval_data.batches(epoch // self.config.val_frequency), self.cluster, self.objective.plain_losses,
@@ -238,10 +247,16 @@ class Run:
             )  # fmt: skip
         self.validated = summary = tally.summary()
         self.journal.validation(self.step, epoch, summary, time.time() - started)
-        if self.best is None or summary["top1"] > self.best["top1"]:
+        is_best = self.best is None or summary["top1"] > self.best["top1"]
+        if is_best:
             self.best = dict(summary, step=self.step, epoch=epoch)
-            return True
-        return False
+        self.awaits_validation = False
+        if self.cluster.rank == 0:
+            path = checkpoint.path_of(self.config.save_dir, self.step)
+            state = dict(best=self.best, validated=summary, awaits_validation=False, seconds=self.seconds())
+            checkpoint.amend(path, self.journal.contents(), **state)
+            if is_best:
+                checkpoint.mark_best(self.config.save_dir, path)
 
     def save_is_due(self, done):
         """Whether a checkpoint is due after ``done`` steps."""
@@ -254,7 +269,7 @@ class Run:
             or (config.save_interval and done % config.save_interval == 0)
         )
 
-    def save(self, is_best=False):
+    def save(self):
         """Write a checkpoint of this moment: all workers give their part, and rank 0 writes."""
         tallies = gather_json(
             self.cluster,
@@ -262,25 +277,22 @@ class Run:
         )
         intervals, epochs, bad_records = zip(*tallies)
         with self._averaged_statistics() as statistics:
-            self._write_checkpoint(
-                is_best, intervals, epochs, sum(bad_records), statistics if len(statistics) > 1 else ()
-            )
+            self._write_checkpoint(intervals, epochs, sum(bad_records), statistics if len(statistics) > 1 else ())
 
-    def _write_checkpoint(self, is_best, intervals, epochs, bad_records, statistics):
+    def _write_checkpoint(self, intervals, epochs, bad_records, statistics):
         if self.cluster.rank == 0:
-            for parameter in self.trained:
-                if not np.isfinite(parameter.list_data()[0].sum().asscalar()):
-                    raise Diverged(
-                        self._what_now("parameter {} is not finite".format(parameter.name), self.step - 1)
-                    )
+            self._check_finite()
+            log = self.journal.contents()
+            folder.write_again(self)
             state = dict(
                 epoch=self.step // self.steps_per_epoch, steps_per_epoch=self.steps_per_epoch,
-                global_batch=self.layout.global_batch, log_bytes=self.journal.position(),
+                global_batch=self.layout.global_batch,
                 intervals=intervals, epochs_so_far=epochs, best=self.best, validated=self.validated,
+                awaits_validation=self.awaits_validation,
                 loss_scale=self.loss_scale.state(), bad_records=bad_records,
                 seconds=self.seconds(), training_seconds=self.journal.training_seconds,
             )  # fmt: skip
-            path = checkpoint.save(
+            checkpoint.save(
                 self.config.save_dir,
                 self.step,
                 self.net,
@@ -288,10 +300,16 @@ class Run:
                 state,
                 self.config.keep_checkpoints,
                 statistics,
+                log,
             )
-            if is_best:
-                checkpoint.mark_best(self.config.save_dir, path)
             self.journal.clock("checkpoint", step=self.step)
+
+    def _check_finite(self):
+        """Of parameters and statistics alone: a float32 master copy that is not finite makes its float16 weight so."""
+        try:
+            check_finite(checkpoint.parameters_of(self.net), "the network")
+        except ParameterError as error:
+            raise Diverged(self._what_now(str(error), self.step - 1)) from None
 
     def stop_if_asked(self):
         """Raise what ends the run where it was asked to stop; the checkpoint of this step is written."""
@@ -325,9 +343,25 @@ class Run:
             Tally.of_worker(state[name], layout) for name in ("intervals", "epochs_so_far")
         )
         self.loss_scale.restore(state["loss_scale"])
-        self.journal.rewind(state["log_bytes"])
+        self.awaits_validation = state.get("awaits_validation", False) and self.validate_is_due(self.step)
+        self.journal.rewind(state["log_bytes"], checkpoint.read_log(path, state))
         self.journal.clock("resumed", step=self.step)
         self.journal.say("resuming from {} at step {} of {}".format(path, self.step, self.total_steps))
+
+    def _settle_in(self, path, state):
+        """Make the folder that of this run where the checkpoint is another's, and give what it holds the numbers of now.
+
+        Afterwards the checkpoint of this step and the mark of the best one are where they belong, so that all may begin.
+        """
+        config, first = self.config, self.cluster.rank == 0
+        here = folder.is_same(path, checkpoint.path_of(config.save_dir, state["step"]))
+        renumbered = state["step"] != self.step
+        if not gather_json(self.cluster, here)[0] or renumbered:
+            self.save()
+        if first and renumbered:
+            checkpoint.set_aside(config.save_dir, self.step)
+        if first and self.best and not checkpoint.find_best(config.save_dir, self.best, folder.run_of(path).path):
+            self.journal.say(f"the checkpoint of the best validation (step {self.best['step']}) is not there any more")
 
     def _say_what_it_is(self):
         config, say = self.config, self.journal.say
@@ -336,6 +370,8 @@ class Run:
             config.input_size, config.input_size))  # fmt: skip
         layout = self.layout
         say("global batch {}; {} steps an epoch, {} in all".format(layout.in_words(), self.steps_per_epoch, self.total_steps))
+        if self.eval_data is None:
+            say("no validation, because there is no --rec-val: no best checkpoint, and the figures are the training set's")
         say("OMP_NUM_THREADS={}{}; the run's folder is {}".format(
             os.environ.get("OMP_NUM_THREADS", "unset: MXNet computes on one core"),
             " (all cores, as it was not set)" if os.environ.get("GLUON_TRICKS_SET_THREADS") else "",
@@ -368,7 +404,7 @@ class Run:
         every = gather(self.cluster, np.concatenate(own)).reshape((self.layout.workers * len(devices), -1))
         if len(every) > 1:
             for device in devices:
-                checkpoint.put_statistics(self.net, device, every.sum(axis=0) / len(every))
+                checkpoint.put_statistics(self.net, device, checkpoint.mean_statistics(every))
         yield every
         if len(every) > 1:
             for device, values in zip(devices, own):
@@ -378,6 +414,10 @@ class Run:
     def seconds(self):
         """Seconds that the run has taken so far, over all sessions."""
         return time.time() - self._started
+
+    def _has_result(self):
+        """Whether the run's end has been written down, as rank 0 sees it: it may have been killed just before."""
+        return gather_json(self.cluster, os.path.exists(os.path.join(self.config.save_dir, "result.json")))[0]
 
     def _write_result(self):
         best = self.best or {}
@@ -391,6 +431,8 @@ class Run:
             seconds=self.seconds(),
         )  # fmt: skip
         if self.cluster.rank == 0:
+            self.journal.contents()
+            folder.write_again(self)
             write_json(os.path.join(self.config.save_dir, "result.json"), result)
         if final:
             self.journal.say("top-1 {:.2f} %, top-5 {:.2f} % on {} images; best top-1 {:.2f} % after epoch {}".format(

@@ -6,7 +6,8 @@ import signal
 from ..errors import UserError
 
 HOSTS_CHANGED = 0  # beside the signals' numbers, which start at 1
-REASONS = (signal.SIGINT, signal.SIGTERM, HOSTS_CHANGED)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+REASONS = SIGNALS + (HOSTS_CHANGED,)
 
 
 class Interrupted(UserError):
@@ -30,15 +31,20 @@ class Stop:
 
     @contextlib.contextmanager
     def listening(self, say):
-        """Within, SIGTERM and Ctrl-C ask for a stop; a second Ctrl-C stops at once."""
+        """Within, SIGTERM, SIGHUP and Ctrl-C ask for a stop; a second Ctrl-C stops at once.
+
+        A SIGHUP that is ignored, as ``nohup`` does, stays ignored.
+        """
 
         def note(number, frame):
             if number == signal.SIGINT and self.asked == signal.SIGINT:
                 raise KeyboardInterrupt
             self.asked = number
-            say("{}: finishing this step and writing a checkpoint".format(signal.Signals(number).name))
+            with contextlib.suppress(RuntimeError, UserError):  # in the middle of another line; on a full disk
+                say("{}: finishing this step and writing a checkpoint".format(signal.Signals(number).name))
 
-        before = {number: signal.signal(number, note) for number in REASONS if number != HOSTS_CHANGED}
+        heard = [number for number in SIGNALS if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN]
+        before = {number: signal.signal(number, note) for number in heard}
         try:
             yield
         finally:

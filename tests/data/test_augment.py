@@ -12,6 +12,7 @@ from scipy import stats
 from gluon_tricks import config as configuration
 from gluon_tricks.data import augment
 from gluon_tricks.data.augment import EvalTransform, TrainTransform
+from gluon_tricks.data.decode import Scratch
 from gluon_tricks.data.records import RecordWriter
 
 MEAN, STD = np.array([123.68, 116.779, 103.939]), np.array([58.393, 57.12, 57.375])
@@ -33,7 +34,7 @@ def fits(values, distribution):
 
 def crops(one, height, width):
     return np.array(
-        [augment.choose_crop(height, width, numbers, one.area, one.aspect) for numbers in sampled(one).crops]
+        [one.crop(height, width, numbers) for numbers in sampled(one).crops]
     )
 
 
@@ -93,6 +94,36 @@ def test_an_image_in_which_no_rectangle_fits_gets_the_largest_centred_square():
     assert augment.choose_crop(20, 300, tries, (0.5, 1), (3 / 4, 4 / 3)) == (0, 140, 20, 20)
     assert augment.choose_crop(300, 20, tries, (0.5, 1), (3 / 4, 4 / 3)) == (140, 0, 20, 20)
     assert augment.choose_crop(300, 20, tries, (0.5, 1), (2, 3)) == (145, 0, 10, 20)
+
+
+@pytest.mark.parametrize("height, width", [(40, 90), (91, 40), (33, 120), (20, 100), (100, 20), (20, 21)])
+def test_the_window_where_no_rectangle_fits_is_that_of_image_record_iter(tmp_path, height, width):
+    """Of the whole image's area no rectangle fits but the image, whose colours are its coordinates."""
+    one = transform(
+        *"--input-size 32 --crop-area 1,1 --crop-fallback window --flip 0 --color-jitter 0 --pca-noise 0".split(),
+        *"--rgb-mean 0,0,0 --rgb-std 1,1,1".split(),
+    )
+    y, x = np.mgrid[:height, :width]
+    payload = png(np.stack([x, y, 0 * x], -1).astype(np.uint8))
+    with RecordWriter(tmp_path / "a.rec") as writer:
+        writer.write(0, 0, payload)
+    (batch,) = mx.io.ImageRecordIter(
+        path_imgrec=str(tmp_path / "a.rec"), path_imgidx=str(tmp_path / "a.idx"), batch_size=1,
+        data_shape=(3, 32, 32), preprocess_threads=1, verbose=False, random_resized_crop=True,
+        min_random_area=1.0, max_random_area=1.0, min_aspect_ratio=3 / 4, max_aspect_ratio=4 / 3,
+    )  # fmt: skip
+    ours, theirs = one.apply(payload, sampled(one)), batch.data[0].asnumpy()[0]
+    # It enlarges an image that is smaller than the window before it crops, and so may be off by half a pixel there.
+    np.testing.assert_allclose(ours, theirs, atol=0 if min(height, width) >= 32 else 1)
+
+
+def test_the_window_changes_no_crop_that_fits():
+    square, window = transform("--input-size", "32"), transform("--input-size", "32", "--crop-fallback", "window")
+    for height, width in ((200, 240), (100, 300)):
+        one, other = crops(square, height, width), crops(window, height, width)
+        differ = (one != other).any(1)
+        assert 0 <= differ.mean() < 0.1 and (differ.any() or height == 200)
+        assert (one[differ, 2:] == height).all() and (other[differ, 2:] == 32).all()
 
 
 @pytest.mark.slow
@@ -374,3 +405,30 @@ def test_the_device_makes_the_same_batch_as_the_host(form):
     assert batch.dtype == np.float32 and batch.shape == (6, 3, 24, 24)
     expected = [one.apply(payload, parameters, i) for i, payload in enumerate(payloads)]
     np.testing.assert_allclose(batch.asnumpy(), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("height, width", [(40, 60), (61, 40), (20, 320), (300, 19), (33, 33), (7, 100)])
+def test_evaluation_is_the_shorter_edge_then_the_centre(height, width):
+    """The rule that manifests state: shorter edge rounded up, longer one and the crop's place rounded down."""
+    picture = np.random.RandomState(0).randint(0, 256, (height, width, 3)).astype(np.uint8)
+    transform = EvalTransform(24, 0.875, (0, 0, 0), (1, 1, 1))
+    found = transform.image(cv2.imencode(".png", picture[:, :, ::-1])[1].tobytes(), transform.sample(0, 0, [0]), 0)
+    short = 28  # 24 / 0.875 = 27.4
+    size = (width * short // height, short) if height <= width else (short, height * short // width)
+    whole = cv2.resize(picture, size)
+    y, x = (whole.shape[0] - 24) // 2, (whole.shape[1] - 24) // 2
+    np.testing.assert_array_equal(found, whole[y : y + 24, x : x + 24])
+
+
+@pytest.mark.parametrize("height, width", [(1, 6000), (70000, 1), (3, 1001), (400, 20)])
+def test_evaluation_of_a_long_image_shows_its_middle_and_takes_little_memory(height, width):
+    rows, columns = np.arange(height)[:, None], np.arange(width)[None, :]
+    grey = 128 + 100 * np.sin((rows - (height - 1) / 2) / 20 + (columns - (width - 1) / 2) / 20)
+    payload = cv2.imencode(".png", grey.astype(np.uint8))[1].tobytes()
+    transform, scratch = EvalTransform(32, 0.875, (0, 0, 0), (1, 1, 1)), Scratch()
+    found = transform.image(payload, transform.sample(0, 0, [0]), 0, scratch=scratch)
+    assert sum(block.nbytes for block in scratch._blocks.values()) < 100_000
+    short = min(height, width)
+    places = ((np.arange(32) + 0.5) / 37 * short - 16 / 37 * short) / 20  # of the crop's pixels, from the middle
+    expected = 128 + 100 * np.sin(places[:, None] + places[None, :])
+    assert np.abs(found[..., 0] - expected).max() < 10

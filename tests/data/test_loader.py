@@ -500,3 +500,19 @@ def test_synthetic_images_are_evaluated_once_each():
         for key in batch[2][:valid]
     ]
     assert sorted(keys) == list(range(100))
+
+
+def test_a_wrong_index_is_a_broken_record_by_its_key_and_never_another_image(tmp_path):
+    path = write(tmp_path / "some.rec", 8)
+    index = tmp_path / "some.idx"
+    lines = [line.split("\t") for line in index.read_text().splitlines()]
+    lines[2][1], lines[5][1] = lines[5][1], lines[2][1]
+    index.write_text("".join("\t".join(line) + "\n" for line in lines))
+    with pytest.raises(RecordError, match="record 1002: the record at its place has the id 1005"):
+        evaluate(config_of(path), 8)
+    ((_, _, keys, *_),) = train(config_of(path), 8, 0, 1)
+    assert not {1002, 1005} & set(keys.tolist())
+    lines[2][1] = lines[3][1]
+    index.write_text("".join("\t".join(line) + "\n" for line in lines))
+    with pytest.raises(RecordError, match="some.idx.*line 4 has the same offset"):
+        evaluate(config_of(path), 8)

@@ -165,6 +165,115 @@ def test_images_of_other_sizes_write_it_again(source, tmp_path):
     }
 
 
+def exchange(one, other):
+    """Give two files each other's name; their times stay."""
+    one.rename(one.parent / "third")
+    other.rename(one)
+    (one.parent / "third").rename(other)
+
+
+def test_images_that_were_exchanged_write_it_again(source, tmp_path):
+    size = (source / "cat" / "cat07.jpg").stat().st_size
+    (source / "bear" / "bear03.jpg").write_bytes((source / "bear" / "bear03.jpg").read_bytes()[:-2].ljust(size) + b"\xff\xd9")
+    prepare(source, tmp_path / "out")
+    exchange(source / "bear" / "bear03.jpg", source / "cat" / "cat07.jpg")
+    assert prepare(source, tmp_path / "out") == 0
+    assert prepare(source, tmp_path / "fresh") == 0
+    assert contents(tmp_path / "out") == contents(tmp_path / "fresh")
+
+
+def test_a_run_that_was_interrupted_does_not_go_on_with_other_images(source, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(conversion.RecordWriter, "finish", lambda *_: (_ for _ in ()).throw(Interrupted()))
+    with pytest.raises(Interrupted):
+        prepare(source, tmp_path / "out")
+    monkeypatch.undo()
+    exchange(source / "bear" / "bear03.jpg", source / "cat" / "cat07.jpg")
+    assert prepare(source, tmp_path / "out") == 2
+    assert "was begun with other images" in capsys.readouterr().err
+    exchange(source / "bear" / "bear03.jpg", source / "cat" / "cat07.jpg")
+    assert prepare(source, tmp_path / "out") == 0
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"done": 3}', "[" * 100000])
+def test_a_damaged_note_of_an_interrupted_run_is_none(source, tmp_path, text):
+    prepare(source, tmp_path / "whole")
+    (tmp_path / "out").mkdir()
+    for name in ("train.rec.state", "manifest.json"):
+        (tmp_path / "out" / name).write_text(text)
+    assert prepare(source, tmp_path / "out") == 0
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+
+
+def test_validation_images_of_an_earlier_command_are_named(source, tmp_path, capsys):
+    assert prepare(source, tmp_path / "out", "--val-fraction", "0.2") == 0
+    assert "earlier command" not in capsys.readouterr().err
+    assert prepare(source, tmp_path / "out") == 0
+    assert "out/val.rec: is of an earlier command" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("count, fraction, held_out", [(100, 0.29, 29), (100, 0.57, 57), (50, 0.58, 29), (10, 0.25, 2)])
+def test_fractions_are_exact(count, fraction, held_out):
+    split = conversion.Split([str(i) for i in range(count)], [0] * count, None)
+    assert [len(part) for part in split.hold_out(fraction, 0)] == [count - held_out, held_out]
+
+
+def test_links_are_followed_once_and_those_in_a_circle_end(source, tmp_path, capsys):
+    more = tmp_path / "more"
+    more.mkdir()
+    (more / "one.jpg").write_bytes(jpeg(991))
+    (more / "again").symlink_to(more)
+    (source / "cat" / "linked").symlink_to(more)
+    (source / "cat" / "linked again").symlink_to(more)
+    (source / "cat" / "up").symlink_to(source)
+    (source / "bear" / "two.jpg").symlink_to(more / "one.jpg")
+    (source / "dog").symlink_to(more)
+    assert prepare(source, tmp_path / "out") == 0
+    labels = [label for _, label, payload in records(tmp_path / "out") if payload == jpeg(991)]
+    assert sorted(labels) == [1.0, 2.0, 3.0] and len(records(tmp_path / "out")) == 63
+    assert "links to folders are followed" in capsys.readouterr().err
+
+
+def test_a_link_that_leads_nowhere_is_a_missing_image_or_named(source, tmp_path, capsys):
+    (source / "cat" / "gone.jpg").symlink_to(tmp_path / "gone")
+    assert prepare(source, tmp_path / "out") == 2
+    said = capsys.readouterr().err
+    assert "cat/gone.jpg: cannot be read" in said and "1 of 61 images are broken" in said
+    assert prepare(source, tmp_path / "out", "--skip-broken") == 0
+    for name in (source / "cat" / "folder", source / "dog"):
+        name.symlink_to(tmp_path / "gone")
+        assert prepare(source, tmp_path / "out") == 2
+        assert str(name) + ": this link leads nowhere" in capsys.readouterr().err
+        name.unlink()
+
+
+def test_files_that_are_passed_over_are_counted_by_their_extensions(source, tmp_path, capsys):
+    for name in ("cat/a.gif", "cat/b.GIF", "bear/notes", "c.jpg"):
+        (source / name).write_bytes(jpeg(0))
+    assert prepare(source, tmp_path / "out") == 0
+    assert "files passed over: 1 without extension, 2 of .gif, 1 of .jpg" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["a\nb", "a\tb", "a\rb", "a\x1b[31mb", "a\u2028b"])
+def test_names_that_would_break_lists_are_refused(source, tmp_path, capsys, name):
+    for path in (source / name, source / "cat" / (name + ".jpg")):
+        if path.suffix:
+            path.write_bytes(jpeg(0))
+        else:
+            path.mkdir()
+            (path / "one.jpg").write_bytes(jpeg(0))
+        assert prepare(source, tmp_path / "out") == 2
+        said = capsys.readouterr().err
+        assert said.count("\n") == 1 and "rename it" in said and name not in said
+        path.rename(source / "cat" / "x.jpg" if path.suffix else source / "fine")
+
+
+def test_names_that_are_no_utf8_are_written_as_they_are(source, tmp_path):
+    (source / "cat").rename(os.fsdecode(os.fsencode(source) + b"/k\xfch"))
+    assert prepare(source, tmp_path / "out") == 0
+    assert (tmp_path / "out" / "labels.txt").read_bytes() == b"apple\nbear\nk\xfch\n"
+    assert (tmp_path / "out" / "train.lst").read_bytes().count(b"\tk\xfch/cat") == 30
+
+
 def test_the_result_may_lie_among_the_classes(source, tmp_path):
     for _ in range(2):
         assert prepare(source, source / "bin", "--seed", "1") == 0

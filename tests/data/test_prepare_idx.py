@@ -56,6 +56,54 @@ def test_every_pixel_and_label_of_idx_files_comes_back(tmp_path, packed):
     assert (tmp_path / "out" / "labels.txt").read_text().split() == [str(i) for i in range(10)]
 
 
+def write_emnist(folder, name="letters"):
+    """Files of the published form: transposed images; the letters' labels begin with 1."""
+    folder.mkdir(exist_ok=True)
+    images = np.random.RandomState(0).randint(0, 256, (26, 28, 28)).astype(np.uint8)
+    for part in ("train", "test"):
+        arrays = {"images-idx3": np.ascontiguousarray(images.transpose(0, 2, 1)), "labels-idx1": np.arange(1, 27, dtype=np.uint8)}
+        for what, array in arrays.items():
+            (folder / f"emnist-{name}-{part}-{what}-ubyte.gz").write_bytes(gzip.compress(idx_bytes(array)))
+    lines = "".join(f"{i} {64 + i} {96 + i}\n" for i in range(1, 27))
+    (folder / f"emnist-{name}-mapping.txt").write_text(lines)
+    return images
+
+
+def test_emnist_becomes_upright_letters_of_26_classes(tmp_path, capsys):
+    images = write_emnist(tmp_path / "source")
+    prepare = ["prepare", "idx", str(tmp_path / "source"), str(tmp_path / "out")]
+    assert cli.main(prepare) == 0
+    found = decoded(tmp_path / "out" / "val.rec")
+    assert [label for label, _ in found] == list(range(26))
+    np.testing.assert_array_equal([image[:, :, 0] for _, image in found], images)
+    assert (tmp_path / "out" / "labels.txt").read_text().split()[:3] == ["Aa", "Bb", "Cc"]
+    (tmp_path / "source" / "emnist-letters-mapping.txt").unlink()
+    assert cli.main(prepare) == 0 and (tmp_path / "source").exists()
+    write_emnist(tmp_path / "source", "digits")
+    assert cli.main(prepare) == 2
+    assert "choose one with --emnist: digits, letters" in capsys.readouterr().err
+    assert cli.main(prepare + ["--emnist", "letters"]) == 0
+    assert cli.main(prepare + ["--emnist", "byclass"]) == 2
+
+
+def test_a_class_without_images_is_named(tmp_path, capsys):
+    write_idx(tmp_path / "source", False)
+    path = tmp_path / "source" / "train-labels-idx1-ubyte"
+    path.write_bytes(path.read_bytes().replace(b"\x03", b"\x04"))
+    assert cli.main(["prepare", "idx", str(tmp_path / "source"), str(tmp_path / "out")]) == 2
+    assert "the class with label 3 has no training images" in capsys.readouterr().err
+
+
+def test_a_packed_file_that_becomes_far_larger_is_refused_before_it_is_unpacked(tmp_path, capsys):
+    write_idx(tmp_path / "source", False)
+    path = tmp_path / "source" / "train-images-idx3-ubyte"
+    path.unlink()
+    header = struct.pack(">HBBIII", 0, 8, 3, 200, 1000, 1000)
+    path.with_suffix(".gz").write_bytes(gzip.compress(header + bytes(1 << 16)))
+    assert cli.main(["prepare", "idx", str(tmp_path / "source"), str(tmp_path / "out")]) == 2
+    assert "says it holds 200000000 bytes" in capsys.readouterr().err
+
+
 def test_idx_images_in_colour_come_back(tmp_path):
     made = write_idx(tmp_path / "source", False, shape=(8, 9, 3))
     assert cli.main(["prepare", "idx", str(tmp_path / "source"), str(tmp_path / "out")]) == 0
@@ -70,6 +118,9 @@ def test_names_of_the_classes_can_be_given(tmp_path, capsys):
     flags = ["--class-names", str(names)]
     assert cli.main(["prepare", "idx", str(tmp_path / "source"), str(tmp_path / "out")] + flags) == 0
     assert (tmp_path / "out" / "labels.txt").read_text().startswith("class 0\nclass 1\n")
+    names.write_text("\n".join("other {}".format(i) for i in range(10)))
+    assert cli.main(["prepare", "idx", str(tmp_path / "source"), str(tmp_path / "out")] + flags) == 0
+    assert (tmp_path / "out" / "labels.txt").read_text().startswith("other 0\n")
     names.write_text("one\n")
     assert cli.main(["prepare", "idx", str(tmp_path / "source"), str(tmp_path / "out")] + flags) == 2
     assert "1 names" in capsys.readouterr().err

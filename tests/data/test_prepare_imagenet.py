@@ -1,15 +1,18 @@
 """``gluon-tricks prepare imagenet`` on archives of the official form, with tiny images."""
 
 import collections
+import gzip
 import io
 import json
 import os
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tarfile
 import time
+import zlib
 
 import cv2
 import numpy as np
@@ -271,6 +274,27 @@ def test_a_wrong_development_kit_is_named(tmp_path, capsys, devkit, said):
     assert prepare(source, tmp_path / "out") == 2
     printed = capsys.readouterr().err
     assert said in printed and printed.count("\n") == 1
+
+
+def test_a_development_kit_that_would_fill_the_memory_is_refused(tmp_path, monkeypatch, capsys):
+    packed = b"MATLAB 5.0".ljust(124) + b"\0\1IM"
+    bomb = zlib.compress(bytes(1 << 22))
+    packed += struct.pack("<II", 15, len(bomb)) + bomb
+    truth = {"ILSVRC2012_validation_ground_truth.txt": b"1\n"}
+    monkeypatch.setattr(imagenet, "MOST_UNPACKED", 1 << 20)
+    for devkit in (gzip.compress(bytes(1 << 22)), bytes(1 << 22), gzip.compress(tar_of({"data/meta.mat": packed, **truth}))):
+        source = write_archives(tmp_path / "source", devkit=devkit)
+        assert prepare(source, tmp_path / "out") == 2
+        assert "holds more than 1,048,576 bytes" in capsys.readouterr().err
+
+
+def test_the_metadata_of_an_archive_is_read_in_proportion_to_its_size():
+    assert tar.pax(b"12 path=abc\n" * 80000 + b"10 size=7\n") == {"path": "abc", "size": 7}
+    for damaged in (b"", b"x", b"99", b"0 a=b\n", b"-3 a=b\n", b" " * 99):
+        assert tar.pax(damaged) == {}
+    started = time.process_time()
+    tar.pax(b"4 =\n" * (1 << 18))
+    assert time.process_time() - started < 2
 
 
 def test_images_that_do_not_belong_to_the_validation_archive_are_named(tmp_path, capsys):

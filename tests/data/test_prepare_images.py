@@ -1,5 +1,6 @@
 """The form in which images are stored: what can stay stays, and all readers see the same pixels."""
 
+import io
 import struct
 
 import cv2
@@ -7,6 +8,7 @@ import mxnet as mx
 import numpy as np
 import pytest
 import simplejpeg
+from PIL import Image, ImageOps
 
 from gluon_tricks.data.decode import decode
 from gluon_tricks.data.prepare.images import encode_jpeg, exif_orientation, normal_form, turn
@@ -89,6 +91,18 @@ def test_images_are_turned_as_opencv_turns_them(orientation, order):
     np.testing.assert_allclose(turn(decode(data), orientation).astype(int), upright, atol=1)
     coded, form = normal_form(data)
     assert form == ("kept" if orientation == 1 else "turned")
+    assert np.abs(decode(coded).astype(int) - upright).mean() < 3
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_other_formats_are_turned_as_pillow_turns_them(kind, orientation):
+    exif, data = Image.Exif(), io.BytesIO()
+    exif[0x0112] = orientation
+    Image.fromarray(picture()).save(data, kind, exif=exif, **({"lossless": True} if kind == "WEBP" else {}))
+    upright = np.asarray(ImageOps.exif_transpose(Image.open(data)).convert("RGB"))
+    coded, form = normal_form(data.getvalue())
+    assert form == ("other" if kind == "TIFF" else "turned" if orientation > 1 else "kept" if kind == "PNG" else "other")
     assert np.abs(decode(coded).astype(int) - upright).mean() < 3
 
 

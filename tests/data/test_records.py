@@ -1,6 +1,7 @@
 """RecordIO: MXNet's own reader, writer and iterator are the independent source."""
 
 import errno
+import json
 import os
 import struct
 import threading
@@ -14,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gluon_tricks import cli
 from gluon_tricks.data import disc, recordio
 from gluon_tricks.data.records import (
     RecordError,
@@ -155,6 +157,11 @@ def test_several_labels_come_back_as_float32_and_as_mxnet_reads_them(tmp_path):
     theirs.close()
 
 
+def test_no_label_is_refused_as_it_would_be_read_as_0():
+    with pytest.raises(ValueError, match="no label"):
+        recordio.pack_image(0, [], b"payload")
+
+
 def test_image_record_iter_reads_our_file(tmp_path):
     path = write(tmp_path / "a.rec", [(i, float(i % 3), png(20 * i)) for i in range(8)])
     batches = mx.io.ImageRecordIter(
@@ -246,6 +253,57 @@ def test_an_index_that_points_outside_is_named_with_its_key(tmp_path, offset):
     with pytest.raises(RecordError, match="record 17: ") as caught:
         RecordFile(path)
     assert caught.value.key == 17 and caught.value.path == path
+
+
+def reindex(path, change):
+    """Change the lines ``[key, offset]`` of an index."""
+    lines = [[int(number) for number in line.split()] for line in open(index_path_of(path))]
+    change(lines)
+    with open(index_path_of(path), "w") as file:
+        file.writelines("{}\t{}\n".format(*line) for line in lines)
+
+
+@pytest.mark.parametrize(
+    "column, line, said", [(0, 4, "line 5 has the same key as a line before it, 11"), (1, 3, "line 4 has the same offset")]
+)
+def test_an_index_that_has_a_key_or_a_place_twice_is_refused(tmp_path, column, line, said):
+    path = write(tmp_path / "a.rec", [(10 + i, float(i), b"p%d" % i) for i in range(6)])
+
+    def double(lines):
+        lines[line][column] = lines[1][column]
+
+    reindex(path, double)
+    with pytest.raises(RecordError, match=said):
+        RecordFile(path)
+
+
+def test_a_record_of_another_id_than_its_key_is_an_error_that_names_both(tmp_path):
+    path = write(tmp_path / "a.rec", [(10 + i, float(i), b"p%d" % i) for i in range(4)])
+
+    def swap(lines):
+        lines[1][1], lines[2][1] = lines[2][1], lines[1][1]
+
+    reindex(path, swap)
+    with RecordFile(path) as file:
+        assert file.read(0) == (0.0, b"p0") and file.read_label(3) == 3.0
+        for read in (file.read, file.read_label):
+            with pytest.raises(RecordError, match="record 11: the record at its place has the id 12") as caught:
+                read(1)
+            assert caught.value.key == 11
+
+
+def test_ids_of_other_programs_and_of_files_put_together_need_not_be_the_keys(tmp_path):
+    path = str(tmp_path / "a.rec")
+    theirs = mx.recordio.MXIndexedRecordIO(index_path_of(path), path, "w")
+    for key in (3, 8, 5):
+        theirs.write_idx(key, mx.recordio.pack(mx.recordio.IRHeader(0, float(key), 0, 0), b"payload"))
+    theirs.close()
+    assert read_all(path) == [(key, float(key), b"payload") for key in (3, 8, 5)]
+    one = write(tmp_path / "one.rec", [(i, float(i), b"p%d" % i) for i in range(3)])
+    with open(path, "wb") as both:
+        both.write(open(one, "rb").read() * 2)
+    assert cli.main(["records", "index", path, "--force"]) == 0
+    assert [label for _, label, _ in read_all(path)] == [0.0, 1.0, 2.0] * 2
 
 
 def test_files_that_are_no_recordio_are_named(tmp_path):
@@ -403,3 +461,110 @@ def test_scanning_any_bytes_ends_and_covers_them_all(content):
         assert offset == place and length > 0
         place += length
     assert place == len(content)
+
+
+def part(flag, length):
+    return MAGIC + struct.pack("<I", flag << 29 | length)
+
+
+def shared_parts(count):
+    """Beginnings that all lead to the same later parts, which never end."""
+    firsts = b"".join(part(1, 8 * (count - i - 1)) for i in range(count))
+    return firsts + part(2, 0) * count
+
+
+CRAFTED = {
+    "beginnings that share their parts": shared_parts(300),
+    "beginnings one inside the other": b"".join(part(1, 8 * (4000 - i)) for i in range(4000)) + bytes(8),
+    "later parts alone": part(2, 0) * 4000,
+    "damage between records": (recordio.frame(b"body") + b"bad!") * 2000,
+    "one record of many parts": part(1, 0) + part(2, 0) * 4000 + part(3, 0),
+    "such a record without its end": part(1, 0) + part(2, 0) * 4000,
+    "records in the shadow of a length": part(0, 1 << 20) + recordio.frame(b"body") * 2000,
+}
+
+
+@pytest.mark.parametrize("kind", CRAFTED)
+def test_scanning_takes_time_in_proportion_to_the_file_whatever_it_holds(kind):
+    content, calls = CRAFTED[kind], []
+
+    def read(start, count):
+        calls.append(count)
+        return content[start : start + count]
+
+    found = list(recordio.scan(read, len(content)))
+    assert sum(length for _, length, _ in found) == len(content)
+    assert len(calls) < len(content) and sum(calls) < 600 * len(content)
+    assert [offset for offset, _, problem in found if problem is None] == sound_places(content)
+
+
+def sound_places(content):
+    """Where the sound records lie, found the slow way: from each place the walk begins again."""
+    found, place = [], 0
+    while place < len(content):
+        rest = content[place:]
+        try:
+            length = recordio.read_frame(lambda start, count: rest[start : start + count], len(rest))[1]
+            found.append(place)
+            place += length
+        except ValueError:
+            place = max(content.find(MAGIC, place + 4), 0) or len(content)
+    return found
+
+
+def test_the_places_of_a_large_file_take_little_memory():
+    places = recordio.Places()
+    for place in range(0, 1 << 22, 8):
+        places.add(place)
+    assert 8 in places and 4 not in places and 1 << 22 not in places
+    assert sum(bits.__sizeof__() for bits in places._pages.values()) < (1 << 22) // 16
+
+
+def relabel(path):
+    """Other labels, with the checksums that belong to them; index and sizes stay."""
+    with RecordFile(path) as file:
+        records = [(int(key), (file.read(i)[0] + 1) % 10, file.read(i)[1]) for i, key in enumerate(file.keys)]
+    write(path, records)
+
+
+def test_a_fingerprint_tells_records_of_the_same_sizes_apart(tmp_path):
+    path = write(tmp_path / "a.rec", [(i, float(i % 10), bytes([i]) * 9) for i in range(30)])
+    with RecordFile(path) as file:
+        first = file.fingerprint()
+    relabel(path)
+    with RecordFile(path) as file:
+        second = file.fingerprint()
+    assert {name for name in first if first[name] != second[name]} == {"sample_sha256"}
+
+
+def test_of_a_large_file_evenly_spread_records_are_read(tmp_path, monkeypatch):
+    from gluon_tricks.data import records
+
+    assert list(records.spread(3)) == [0, 1, 2] and list(records.spread(9, 5)) == [0, 2, 4, 6, 8]
+    chosen = records.spread(1281167)
+    assert len(chosen) == 1024 and chosen[0] == 0 and chosen[-1] == 1281166
+    assert set(np.diff(chosen)) == {1252, 1253}
+
+    path = write(tmp_path / "a.rec", [(i, 0.0, bytes(20)) for i in range(2000)])
+    monkeypatch.setattr(records, "HASHED_WHOLE", 0)
+    with RecordFile(path) as file:
+        first, offset = file.fingerprint(), int(file.offsets[records.spread(2000)[7]])
+    for place, seen in ((offset + 12, True), (offset - 4, False)):
+        data = bytearray(open(path, "rb").read())
+        data[place] ^= 1
+        (tmp_path / "b.rec").write_bytes(data)
+        with RecordFile(tmp_path / "b.rec", index_path_of(path)) as file:
+            assert (file.fingerprint() != first) == seen
+
+
+def test_a_fingerprint_has_the_manifests_digest_if_it_is_of_a_file_of_this_size(tmp_path):
+    path = write(tmp_path / "a.rec", [(i, 0.0, b"p") for i in range(3)])
+    for entry, expected in (
+        ({"bytes": os.path.getsize(path), "sha256": "abc"}, "abc"),
+        ({"bytes": 3, "sha256": "abc"}, None),
+        ({"bytes": os.path.getsize(path), "sha256": 3}, None),
+        ([], None),
+    ):
+        (tmp_path / "manifest.json").write_text(json.dumps({"splits": {"a": entry}}))
+        with RecordFile(path) as file:
+            assert file.fingerprint().get("sha256") == expected

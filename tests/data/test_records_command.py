@@ -16,8 +16,10 @@ from hypothesis import strategies as st
 
 from gluon_tricks import cli
 from gluon_tricks.data import disc
+from gluon_tricks.data.batches import checked_label
 from gluon_tricks.data.records import RecordFile, RecordWriter, index_path_of
 from gluon_tricks.data.verify import verify
+from gluon_tricks.errors import UserError
 
 
 def picture(seed, size=(24, 32)):
@@ -198,6 +200,64 @@ def test_disagreement_of_index_and_file_is_found(tmp_path):
     assert (8, offsets[1], "the index has this place before") in said
     assert (None, offsets[2], "the index does not list this record") in said
     assert (9, offsets[3] + 4, "the index points there, and no record begins there") in said
+
+
+def swap_places(path, one, other):
+    lines = [line.split() for line in open(index_path_of(path))]
+    lines[one][1], lines[other][1] = lines[other][1], lines[one][1]
+    with open(index_path_of(path), "w") as file:
+        file.writelines("\t".join(line) + "\n" for line in lines)
+
+
+def write_theirs(path, keys_and_ids):
+    """A file of MXNet's own tools."""
+    theirs = mx.recordio.MXIndexedRecordIO(index_path_of(path), path, "w")
+    for key, identity in keys_and_ids:
+        theirs.write_idx(key, mx.recordio.pack(mx.recordio.IRHeader(0, 0.0, identity, 0), jpeg(key)))
+    theirs.close()
+    return path
+
+
+def test_records_under_the_wrong_keys_are_named(tmp_path):
+    ours = write(tmp_path / "ours.rec", [jpeg(i) for i in range(4)])
+    theirs = write_theirs(str(tmp_path / "theirs.rec"), [(key, key) for key in (7, 3, 9, 5)])  # as im2rec writes a shuffled list
+    for path, wrong in ((ours, [101, 102]), (theirs, [3, 9])):
+        assert verify(path)[2] == []
+        swap_places(path, 1, 2)
+        problems = verify(path)[2]
+        assert sorted(problem.key for problem in problems) == wrong
+        assert all("the record at its place has the id" in problem.problem for problem in problems)
+
+
+@pytest.mark.parametrize(
+    "keys_and_ids",
+    [
+        [(7, 0), (0, 0), (9, 0)],  # no ids
+        [(1, 0), (2, 1), (3, 2)],  # counted otherwise
+        [(7, 100), (3, 200), (9, 300)],  # of another source
+        [(0, 2), (1, 0), (2, 1)],  # keys are places, as an index that was made anew has them
+    ],
+)
+def test_ids_that_are_no_keys_are_not_compared_with_them(tmp_path, keys_and_ids):
+    assert verify(write_theirs(str(tmp_path / "a.rec"), keys_and_ids))[2] == []
+
+
+@pytest.mark.parametrize("label", [[1.0, 2.0], 3.0, -1.0, 0.5, float("nan"), float("inf")])
+def test_verify_names_every_label_that_training_refuses(tmp_path, label):
+    path = write(tmp_path / "a.rec", [jpeg(0), jpeg(1)], [0.0, label])
+    problems = verify(path, classes=3)[2]
+    assert [problem.key for problem in problems] == [101]
+    with RecordFile(path) as file, pytest.raises(UserError):
+        checked_label(file.read(1)[0], 3, path, 101)
+    assert cli.main(["records", "verify", path, "--classes", "0"]) == 2
+
+
+def test_names_act_on_no_terminal(tmp_path, capsys):
+    path = write(tmp_path / "a\x1b[31m\n.rec", [jpeg(0)])
+    for action in (["verify"], ["info"], ["index", "--force"]):
+        assert cli.main(["records", *action, path]) == 0
+        printed = capsys.readouterr().out
+        assert "\x1b" not in printed and "a\\x1b[31m\\n." in printed
 
 
 def test_a_missing_index_is_a_problem_and_the_records_are_read_all_the_same(tmp_path, capsys):

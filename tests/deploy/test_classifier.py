@@ -13,7 +13,7 @@ from gluon_tricks.deploy import manifest as manifests
 from gluon_tricks.deploy.classifier import open_classifier
 from gluon_tricks.errors import UserError
 from gluon_tricks.export import export
-from gluon_tricks.training.checkpoint import FORMAT
+from gluon_tricks.training.checkpoint import FORMAT, seal
 
 FORMS = ("symbol", "onnx", "int8")
 
@@ -47,11 +47,18 @@ def run_folder(params, tmp_path_factory):
         digest = hashlib.sha256((checkpoint / "net.params").read_bytes()).hexdigest()
         best = dict(step=3, epoch=0, top1=90.0, top5=100.0, loss=0.5, images=8)
         (checkpoint / "state.json").write_text(
-            json.dumps(dict(format=FORMAT, step=step, best=best, sha256={"net.params": digest}))
+            json.dumps(seal(dict(format=FORMAT, step=step, num_update=step, best=best, sha256={"net.params": digest})))
         )
     (folder / "best").symlink_to("checkpoints/step-00000003")
     (folder / "config.json").write_text(
-        json.dumps(dict(version="0", flags=json.loads(flags.to_json(config))))
+        json.dumps(
+            dict(
+                version="0",
+                flags=json.loads(flags.to_json(config)),
+                layout=dict(began_with=8),
+                data=dict(train=None, validation=None),
+            )
+        )
     )
     return str(folder)
 
@@ -139,6 +146,26 @@ def test_an_onnx_file_alone_says_its_classes_and_size(folder, tmp_path, images):
         open_classifier(str(tmp_path / "alone.onnx"), classes=7)
 
 
+@pytest.mark.parametrize("preprocess", [False, True])
+def test_an_exported_onnx_file_alone_knows_its_preprocessing_and_its_labels(params, tmp_path, images, preprocess):
+    from gluon_tricks.deploy.forms import Forms, Options
+
+    mean, std = (10.0, 20.0, 30.0), (4.0, 5.0, 6.0)
+    model = opened(params, rgb_mean=mean, rgb_std=std, crop_ratio=0.8)
+    model.labels = ["a", "b", "c", "d", "\u00e9\udcff"]
+    forms = Forms(model, str(tmp_path), Options(preprocess, True, False))
+    forms.write("onnx")
+    alone = open_classifier(str(tmp_path / "model.onnx"))
+    found = alone.model, alone.classes, alone.input_size, alone.crop_ratio, alone.rgb_mean, alone.rgb_std, alone.labels
+    assert found == ("cifar_resnet20_v1", 5, 32, 0.8, list(mean), list(std), model.labels)
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3))
+    normalised = ((pixels - np.array(mean)) / std).transpose(0, 3, 1, 2).astype(np.float32)
+    expected = model.predict(normalised)
+    np.testing.assert_allclose(alone.predict(normalised), expected, atol=1e-4 * np.abs(expected).max())
+    with pytest.raises(UserError, match="--crop-ratio 0.5: but .*model.onnx says 0.8"):
+        open_classifier(str(tmp_path / "model.onnx"), crop_ratio=0.5)
+
+
 def test_labels_of_another_number_are_refused(params, tmp_path):
     (tmp_path / "names.txt").write_text("a\nb\n")
     with pytest.raises(UserError, match="names.txt: has 2 labels, but the model has 5 classes"):
@@ -163,10 +190,9 @@ def test_what_cannot_be_loaded_gets_one_clear_message(params, run_folder, folder
         (tmp_path / "nowhere", {}, "there is no such model"),
         (tmp_path / "empty", {}, "holds no run"),
         (tmp_path / "picture.png", {}, "is neither a .params nor an .onnx file"),
-        (tmp_path / "text.onnx", {}, "text.onnx: onnxruntime cannot run it"),
+        (tmp_path / "text.onnx", {}, "text.onnx: no ONNX file, or damaged"),
         (tmp_path / "damaged.params", dict(model="cifar_resnet20_v1", classes=5), "damaged"),
-        (params, {}, "of which network.* give --model and --classes"),
-        (params, dict(model="cifar_resnet20_v1"), "give --classes"),
+        (params, {}, "of which network.* give --model$"),
         (params, dict(model="cifar_resnet20_v1", classes=6), "is for 5 classes, not 6"),
         (params, dict(model="mobilenet0.25", classes=5), "does not fit"),
         (run_folder, dict(model="mobilenet0.25"), "--model mobilenet0.25: but .* says cifar_resnet20_v1"),

@@ -1,9 +1,12 @@
 """Images for a classifier: those of its validation, whatever they come from."""
 
+import struct
+
 import cv2
 import numpy as np
 import pytest
 
+from gluon_tricks import cli
 from gluon_tricks.data.records import RecordError, RecordWriter
 from gluon_tricks.deploy import images
 from gluon_tricks.deploy.classifier import Classifier
@@ -66,3 +69,47 @@ def test_folders_are_searched_for_images_by_name(tmp_path):
         "deep/d.jpeg",
         "given.bin",
     ]
+
+
+def with_exif(data, orientation):
+    """The JPEG of a telephone that was held another way."""
+    tiff = b"MM\0*\0\0\0\x08" + struct.pack(">HHHIHH", 1, 274, 3, 1, orientation, 0) + bytes(4)
+    segment = b"Exif\0\0" + tiff
+    return data[:2] + b"\xff\xe1" + struct.pack(">H", len(segment) + 2) + segment + data[2:]
+
+
+def photograph():
+    blocks = np.random.default_rng(0).integers(0, 256, (5, 8, 3), dtype=np.uint8)
+    return cv2.imencode(".jpg", np.repeat(np.repeat(blocks, 8, 0), 8, 1), [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes()
+
+
+BITMAP = cv2.imencode(".bmp", np.full((9, 9, 3), 7, np.uint8))[1]
+
+
+@pytest.mark.parametrize("data", [with_exif(photograph(), 6), photograph()[:-2], photograph(), BITMAP])
+def test_a_file_gives_the_image_of_the_record_that_prepare_makes_of_it(tmp_path, data):
+    (tmp_path / "photos" / "a").mkdir(parents=True)
+    path = tmp_path / "photos" / "a" / "0.jpg"
+    path.write_bytes(bytes(data))
+    assert cli.main(["prepare", "folder", str(tmp_path / "photos"), str(tmp_path / "data")]) == 0
+    ((_, _, of_file),) = images.files(MODEL, [str(path)])
+    ((_, _, of_record),) = images.records(MODEL, str(tmp_path / "data" / "train.rec"), [0])
+    np.testing.assert_array_equal(of_file, of_record)
+
+
+def test_what_cannot_be_read_is_the_error_of_its_file(tmp_path):
+    (tmp_path / "text.jpg").write_text("hello")
+    (tmp_path / "dead.jpg").symlink_to(tmp_path / "gone")
+    found = list(images.files(MODEL, images.files_in([str(tmp_path)])))
+    said = {path: str(error) for path, _, error in found}
+    assert said[str(tmp_path / "text.jpg")].startswith(str(tmp_path / "text.jpg") + ": cannot be decoded")
+    assert said[str(tmp_path / "dead.jpg")] == str(tmp_path / "dead.jpg") + ": cannot be read: No such file or directory"
+
+
+@pytest.mark.parametrize("label", [float("nan"), float("inf"), [1.0, 2.0], 0.5])
+def test_a_record_without_a_class_is_shown_without_one(tmp_path, label):
+    path = str(tmp_path / "val.rec")
+    with RecordWriter(path) as writer:
+        writer.write(4, label, photograph())
+    ((key, true, image),) = images.records(MODEL, path, [4])
+    assert (key, true, image.shape) == (4, None, (3, 8, 8))

@@ -1,10 +1,17 @@
 """The manifest: files that are missing or were changed are named before anything is loaded."""
 
 import json
+import math
+import os
 
+import cv2
+import numpy as np
 import pytest
 
+from gluon_tricks.data.augment import EvalTransform
 from gluon_tricks.deploy import manifest
+from gluon_tricks.deploy.classifier import Classifier
+from gluon_tricks.deploy.forms import Options
 from gluon_tricks.errors import UserError
 
 
@@ -82,8 +89,52 @@ def test_labels_are_one_a_line_and_as_many_as_the_classes(tmp_path):
     assert manifest.read_labels(str(path)) == ["häuser, rot", "cat", ""]
     with pytest.raises(UserError, match="labels.txt: has 3 labels, but the model has 4 classes"):
         manifest.read_labels(str(path), 4)
-    path.write_bytes(b"\xff\xfe\xfa")
-    with pytest.raises(UserError, match="labels.txt: cannot be read"):
-        manifest.read_labels(str(path))
     with pytest.raises(UserError, match="nowhere.txt: cannot be read"):
         manifest.read_labels(str(tmp_path / "nowhere.txt"))
+
+
+def test_names_that_are_no_utf8_come_back_as_the_names_of_their_files(tmp_path):
+    path = tmp_path / "labels.txt"
+    path.write_bytes(b"caf\xe9\ntea\n")  # Latin-1, as an old archive's folders are named
+    assert manifest.read_labels(str(path)) == [os.fsdecode(b"caf\xe9"), "tea"]
+
+
+@pytest.mark.parametrize("size", [32, 64, 128, 176, 192, 224, 288, 331])
+@pytest.mark.parametrize("shape", [(240, 301), (317, 240), (200, 200)])
+def test_whoever_follows_the_description_feeds_the_pixels_that_are_evaluated(size, shape):
+    mean, std = (123.68, 116.779, 103.939), (58.393, 57.12, 57.375)
+    about = manifest.description(Classifier("m", "gluon", "m", 3, size, 0.875, mean, std, None), Options())
+    picture = np.random.default_rng(0).integers(0, 256, shape + (3,), dtype=np.uint8)
+    payload = cv2.imencode(".png", picture[..., ::-1])[1].tobytes()
+    transform = EvalTransform(size, 0.875, mean, std)
+    evaluated = transform.image(payload, transform.sample(0, 0, [0]), 0)
+
+    short = about["resize_shorter_edge"]
+    height, width = (short if edge == min(shape) else edge * short // min(shape) for edge in shape)
+    resized = cv2.resize(picture, (width, height), interpolation=cv2.INTER_LINEAR)
+    top, left = (height - size) // 2, (width - size) // 2
+    np.testing.assert_array_equal(resized[top : top + size, left : left + size], evaluated)
+    assert short == math.ceil(size / 0.875)
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (dict(input_size="32"), "input_size is 32"),
+        (dict(input_size=0), "--input-size is 0"),
+        (dict(classes=True), "classes is True"),
+        (dict(crop_ratio=2.0), "--crop-ratio is 2.0"),
+        (dict(rgb_std=[1, 1, 0]), "--rgb-std is 1,1,0"),
+        (dict(rgb_mean=[1, 1, float("nan")]), "--rgb-mean is 1,1,nan"),
+        (dict(rgb_mean=[1, 1]), r"rgb_mean is \[1, 1\]"),
+        (dict(rgb_mean=[1, 1, None]), "rgb_mean is"),
+        (dict(model=7), "model is 7"),
+        (dict(options={}), "do not say preprocess"),
+        (dict(options=None), "options is None"),
+    ],
+)
+def test_a_description_that_cannot_be_is_refused(change, message):
+    about = manifest.description(Classifier("m", "gluon", "m", 3, 32, 0.875, (1, 2, 3), (4, 5, 6), None), Options())
+    assert manifest.check(about, "there") is about
+    with pytest.raises(UserError, match="there: damaged.*" + message):
+        manifest.check(dict(about, **change), "there")

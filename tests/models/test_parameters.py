@@ -206,3 +206,18 @@ def test_a_file_with_one_parameter_less_or_more_is_refused(saved, tmp_path):
         mx.nd.save(str(tmp_path / "other.params"), content)
         with pytest.raises(UserError, match=complaint):
             load_parameters(net, str(tmp_path / "other.params"))
+
+
+@pytest.mark.parametrize("name", ["features.1.running_mean", "features.1.running_var", "features.0.weight", "output.bias"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_value_that_is_not_finite_is_an_error_that_names_its_parameter(name, value, saved, tmp_path):
+    net, file = saved
+    arrays = mx.nd.load(file)
+    broken = arrays[name].asnumpy()
+    broken.flat[-1] = value
+    mx.nd.save(str(tmp_path / "broken.params"), dict(arrays, **{name: mx.nd.array(broken)}))
+    before = values(net)
+    with pytest.raises(UserError, match=f"broken.params: {name} has values that are NaN or infinite"):
+        load_parameters(net, str(tmp_path / "broken.params"))
+    after = values(net)
+    assert all(np.array_equal(before[key], after[key]) for key in before)

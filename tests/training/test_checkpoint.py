@@ -1,5 +1,6 @@
 import json
 import os
+import random
 import resource
 import shutil
 import subprocess
@@ -132,6 +133,233 @@ def test_a_damaged_checkpoint_is_replaced_when_the_run_passes_it_again(trained, 
     checkpoint.save(str(tmp_path), 4, net, trainer, {}, keep=2)
     assert checkpoint.latest(str(tmp_path))[1]["step"] == 4
     assert [name for name in os.listdir(str(tmp_path / "checkpoints"))] == ["step-00000004"]
+
+
+def rewrite(path, change, seal=False):
+    """Change the state.json of a checkpoint, with or without a new checksum."""
+    file = os.path.join(path, "state.json")
+    with open(file) as opened:
+        state = json.load(opened)
+    change(state)
+    with open(file, "w") as out:
+        json.dump(checkpoint.seal(state) if seal else state, out, indent=1)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        dict(step=4),
+        dict(num_update=5),
+        dict(note=1.5),
+        dict(note=float("inf")),
+        dict(sha256=None),
+        dict(sha256=[]),
+        dict(format=3),
+        dict(format="4"),
+        dict(checksum=None),
+    ],
+    ids=str,
+)
+def test_one_checksum_covers_all_that_is_in_a_checkpoint(trained, tmp_path, change):
+    net, trainer = trained()
+    path = checkpoint.save(str(tmp_path), 3, net, trainer, dict(note=1.25), keep=2)
+    rewrite(path, lambda state: state.update(change))
+    with pytest.raises(CheckpointError, match=f"{path} is damaged"):
+        checkpoint.read_state(path)
+
+
+def test_every_flipped_bit_of_a_checkpoint_is_found(trained, tmp_path):
+    net, trainer = trained()
+    path = checkpoint.save(str(tmp_path), 3, net, trainer, dict(note=1.25), keep=2, log=b"{}\n")
+    whole = checkpoint.read_state(path)
+    for name in os.listdir(path):
+        file = os.path.join(path, name)
+        with open(file, "rb") as opened:
+            data = opened.read()
+        for place in random.Random(0).sample(range(8 * len(data)), min(8 * len(data), 60)):
+            flipped = bytearray(data)
+            flipped[place // 8] ^= 1 << place % 8
+            with open(file, "wb") as out:
+                out.write(flipped)
+            try:
+                assert checkpoint.read_state(path) == whole  # white space, which says nothing
+            except CheckpointError as error:
+                assert "\n" not in str(error)
+        with open(file, "wb") as out:
+            out.write(data)
+
+
+def test_a_checkpoint_in_the_folder_of_another_step_is_damaged(trained, tmp_path):
+    net, trainer = trained()
+    path = checkpoint.save(str(tmp_path), 3, net, trainer, {}, keep=2)
+    os.rename(path, checkpoint.path_of(str(tmp_path), 5))
+    assert checkpoint.latest(str(tmp_path), print) is None
+    moved = os.rename(checkpoint.path_of(str(tmp_path), 5), str(tmp_path / "mine")) or str(tmp_path / "mine")
+    assert checkpoint.read_state(moved)["step"] == 3  # where the name says nothing
+
+
+STATE = dict(
+    epoch=1, steps_per_epoch=3, global_batch=8, log_bytes=0, best=None, seconds=1.5, training_seconds=1.0, bad_records=0,
+    validated=None, intervals=[dict(loss=0.5, top1=1, top5=2, images=8)],
+    epochs_so_far=[dict(loss=0.0, top1=0, top5=0, images=0)],
+    loss_scale=dict(scale=1.0, good_steps=0, skipped=0, skipped_in_a_row=0),
+)  # fmt: skip
+
+
+def as_older_version(state):
+    """What format 3 had."""
+    for name in ("checksum", "awaits_validation"):
+        state.pop(name, None)
+    state["sha256"].pop("log.jsonl")
+    state["format"] = 3
+
+
+def test_checkpoints_of_the_version_before_are_read(trained, tmp_path):
+    net, trainer = trained()
+    path = checkpoint.save(str(tmp_path), 3, net, trainer, STATE, keep=2, log=b"{}\n")
+    rewrite(path, as_older_version)
+    os.remove(os.path.join(path, "log.jsonl"))
+    state = checkpoint.read_state(path)
+    assert state["step"] == 3 and checkpoint.read_log(path, state) is None
+    other, its_trainer = trained(steps=0)
+    checkpoint.load(path, state, other, its_trainer, [mx.cpu()])
+    for a, b in zip(values(net), values(other)):
+        np.testing.assert_array_equal(a, b)
+
+
+WRONG = dict(
+    step=[None, -1, 3.0, True, "3", 10**30], num_update=[None, [3]], sha256=[None, {}, {"net.params": 1}, {"../net.params": "0"}],
+    steps_per_epoch=[0, None], global_batch=[0, "8"], log_bytes=[-1, None], seconds=[float("nan"), "1"],
+    training_seconds=[float("inf")],
+    best=[{}, 3, dict(top1=1.0, top5=1.0, loss=1.0, images=1)], validated=[[], dict(top1="1", top5=1.0, loss=1.0, images=1)],
+    intervals=[None, [], [{}], [dict(loss=0.5, top1=1.5, top5=2, images=8)]], epochs_so_far=[{}, [None]],
+    loss_scale=[None, {}, dict(scale=float("inf"), good_steps=0, skipped=0, skipped_in_a_row=0)], bad_records=[-1],
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("sealed", [True, False], ids=["sealed", "of the version before"])
+def test_values_that_cannot_be_are_damage_too(trained, tmp_path, sealed):
+    net, trainer = trained()
+    path = checkpoint.save(str(tmp_path), 3, net, trainer, STATE, keep=2)
+    if not sealed:
+        rewrite(path, as_older_version)
+    with open(os.path.join(path, "state.json")) as file:
+        whole = json.load(file)
+    for name, values_ in WRONG.items():
+        for value in values_:
+            rewrite(path, lambda state: state.update({**whole, name: value}), seal=sealed)
+            with pytest.raises(CheckpointError, match="is damaged"):
+                checkpoint.read_state(path)
+        if not sealed:
+            rewrite(path, lambda state: (state.update(whole), state.pop(name)))
+            with pytest.raises(CheckpointError, match="is damaged"):
+                checkpoint.read_state(path)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "3", "null", "[" * 100000, '{"format": 4}', "\x00\xff"])
+def test_a_state_of_another_kind_is_damage(trained, tmp_path, text):
+    net, trainer = trained()
+    path = checkpoint.save(str(tmp_path), 3, net, trainer, {}, keep=2)
+    with open(os.path.join(path, "state.json"), "w") as file:
+        file.write(text)
+    with pytest.raises(CheckpointError, match="is damaged"):
+        checkpoint.read_state(path)
+
+
+def test_what_becomes_known_later_is_added_or_not_at_all(trained, tmp_path, monkeypatch):
+    net, trainer = trained()
+    path = checkpoint.save(str(tmp_path), 3, net, trainer, dict(note=1), keep=2, log=b"one\n")
+    with monkeypatch.context() as patched:
+        patched.setattr(checkpoint, "_write_state", lambda *given: pytest.fail("killed"))
+        with pytest.raises(pytest.fail.Exception):
+            checkpoint.amend(path, b"one\ntwo\n", note=2)
+    state = checkpoint.read_state(path)
+    assert state["note"] == 1 and checkpoint.read_log(path, state) == b"one\n"
+    checkpoint.amend(path, b"one\ntwo\n", note=2)
+    state = checkpoint.read_state(path)
+    assert state["note"] == 2 and checkpoint.read_log(path, state) == b"one\ntwo\n"
+
+
+@pytest.mark.parametrize("contexts", [1, 3, 8])
+def test_a_checkpoint_of_several_devices_holds_the_weights_of_one_to_the_bit(tmp_path, contexts):
+    """MXNet's own save_parameters would give (w + ... + w) / n, which is another number for n = 3, 5, 6, 7 and 8."""
+    devices = [mx.cpu(i) for i in range(contexts)]
+    net = gluon.nn.HybridSequential()
+    net.add(gluon.nn.Dense(40, in_units=30), gluon.nn.BatchNorm(in_channels=40))
+    net.initialize(mx.init.Xavier(), ctx=devices)
+    trainer = gluon.Trainer(net.collect_params(), "nag", dict(momentum=0.9), update_on_kvstore=False)
+    for device in devices:  # equal on all devices, and no round numbers
+        checkpoint.put_statistics(net, device, np.random.RandomState(0).rand(80).astype("float32"))
+    path = checkpoint.save(str(tmp_path), 0, net, trainer, {}, keep=1)
+    saved = mx.nd.load(os.path.join(path, "net.params"))
+    for name, parameter in net._collect_params_with_prefix().items():
+        np.testing.assert_array_equal(saved[name].asnumpy(), parameter.data(devices[0]).asnumpy())
+        assert saved[name].context == mx.cpu(0)
+    own = np.stack([checkpoint.statistics_of(net, device) for device in devices])
+    np.testing.assert_array_equal(checkpoint.mean_statistics(own), own[0])
+    different = own * np.arange(contexts)[:, None]
+    np.testing.assert_allclose(checkpoint.mean_statistics(different), own[0] * (contexts - 1) / 2, rtol=1e-6)
+
+
+def test_a_checkpoint_of_another_network_is_named(trained, tmp_path):
+    net, trainer = trained()
+    path = checkpoint.save(str(tmp_path), 3, net, trainer, {}, keep=2)
+    other = gluon.nn.Dense(3, in_units=2)
+    other.initialize()
+    its_trainer = gluon.Trainer(other.collect_params(), "nag", dict(momentum=0.9), update_on_kvstore=False)
+    with pytest.raises(CheckpointError, match="does not fit the network"):
+        checkpoint.load(path, checkpoint.read_state(path), other, its_trainer, [mx.cpu()])
+
+
+# -- RUN/best
+
+
+@pytest.mark.parametrize("kind", ["link", "folder", "file", "dead link", "nothing"])
+def test_the_best_checkpoint_is_found_and_marked_whatever_best_has_become(trained, tmp_path, monkeypatch, kind):
+    """A folder after a copy that follows links; a file where there are no links."""
+    net, trainer = trained()
+    first, second = (checkpoint.save(str(tmp_path), step, net, trainer, {}, keep=5) for step in (1, 2))
+    if kind == "file":
+        monkeypatch.setattr(os, "symlink", lambda *given: (_ for _ in ()).throw(OSError("no links here")))
+    checkpoint.mark_best(str(tmp_path), first)
+    mark = tmp_path / "best"
+    assert mark.is_file() == (kind == "file")
+    if kind == "folder":
+        mark.unlink()
+        shutil.copytree(first, str(mark))
+    if kind == "dead link":
+        shutil.rmtree(first)
+    if kind == "nothing":
+        mark.unlink()
+    found = checkpoint.best(str(tmp_path))
+    assert (found is None) == (kind in ("dead link", "nothing"))
+    assert found is None or checkpoint.read_state(found)["step"] == 1
+    checkpoint.mark_best(str(tmp_path), second)
+    assert checkpoint.read_state(checkpoint.best(str(tmp_path)))["step"] == 2
+    checkpoint.save(str(tmp_path), 3, net, trainer, {}, keep=1)
+    assert checkpoint.read_state(checkpoint.best(str(tmp_path)))["step"] == 2
+    assert sorted(name for name in os.listdir(str(tmp_path))) == ["best", "checkpoints"]
+
+
+@pytest.mark.parametrize("text", ["", "/etc", "../..", "checkpoints/step-00000009", "\x00"])
+def test_a_damaged_mark_leads_nowhere(tmp_path, text):
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "best").write_text(text)
+    assert checkpoint.best(str(tmp_path)) is None
+
+
+def test_what_a_killed_run_left_half_written_goes(trained, tmp_path):
+    net, trainer = trained()
+    path = checkpoint.save(str(tmp_path), 3, net, trainer, {}, keep=2)
+    for name in (".writing-step-00000004", "step-00000002.old"):
+        shutil.copytree(path, str(tmp_path / "checkpoints" / name))
+    for name in ("best.new", "config.json.new", "checkpoints/step-00000003/state.json.new"):
+        (tmp_path / name).write_text("half")
+    (tmp_path / "notes.new").write_text("of the user")
+    checkpoint.remove_half_written(str(tmp_path))
+    left = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file())
+    files = ["log.jsonl", "net.params", "optimizer.states", "state.json"]
+    assert left == [os.path.join("checkpoints", "step-00000003", name) for name in files] + ["notes.new"]
 
 
 def test_half_written_checkpoints_are_nothing(trained, tmp_path):

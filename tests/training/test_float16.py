@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from mxnet import gluon
 
+from gluon_tricks.errors import UserError
 from gluon_tricks.training import network
 from gluon_tricks.training.run import Diverged
 
@@ -80,3 +81,8 @@ def test_float16_resumes_with_the_same_bits(train, tmp_path, linear):
     assert (tmp_path / "whole" / "log.jsonl").read_bytes() == (
         tmp_path / "stopped" / "log.jsonl"
     ).read_bytes()
+
+
+def test_a_network_of_matrices_is_refused_on_a_cpu(train):
+    with pytest.raises(UserError, match="--dtype float16: MXNet multiplies no float16 matrices on a CPU"):
+        train(dtype="float16")

@@ -1,16 +1,26 @@
 import json
 import os
 import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
 
 import mxnet as mx
 import numpy as np
 import pytest
 
+from gluon_tricks import config as flags_of
 from gluon_tricks.config import ConfigError
+from gluon_tricks.data.records import RecordFile, RecordWriter
 from gluon_tricks.errors import UserError
+from gluon_tricks.locking import Lock, Locked
 from gluon_tricks.training import checkpoint
+from gluon_tricks.training.cluster import join
 from gluon_tricks.training.journal import read
-from gluon_tricks.training.run import Diverged
+from gluon_tricks.training.run import Diverged, Run, session
+from gluon_tricks.training.stopping import Stop
 
 TRICKS = dict(label_smoothing=0.1, mixup=True, no_wd=True, warmup_epochs=0.5)
 
@@ -275,3 +285,311 @@ def test_a_run_that_was_killed_before_its_first_checkpoint_keeps_its_global_batc
     assert train(max_steps=1, **flags).layout.parts == 2
     other = train(save_dir=str(tmp_path / "other"), max_steps=1, **flags)
     assert other.layout.parts == 1
+
+
+# -- what is damaged is named, and nothing is lost
+
+
+def flip(path, place=500):
+    data = bytearray(path.read_bytes())
+    data[place] ^= 1
+    path.write_bytes(data)
+
+
+def test_a_run_whose_checkpoints_are_all_damaged_is_refused_and_stays_as_it_is(train, tmp_path):
+    train(max_steps=4, save_interval=2)
+    folder = tmp_path / "run"
+    for path in folder.glob("checkpoints/step-*/net.params"):
+        flip(path)
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    words = "no checkpoint in .* is whole: .*step-00000004.*step-00000002.*another --save-dir"
+    with pytest.raises(UserError, match=words) as error:
+        train(resume="auto")
+    assert "trying" not in str(error.value)
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("what", ["checkpoints", "checkpoints and timing.jsonl of a finished run"])
+def test_a_run_whose_checkpoints_are_gone_is_refused(train, tmp_path, what):
+    finished = "finished" in what
+    train(num_epochs=1, **({} if finished else dict(max_steps=2)))
+    shutil.rmtree(str(tmp_path / "run" / "checkpoints"))
+    if finished:
+        (tmp_path / "run" / "timing.jsonl").unlink()
+    before = (tmp_path / "run" / "log.jsonl").read_bytes()
+    with pytest.raises(UserError, match="the checkpoints of the run in .* are gone"):
+        train(num_epochs=1, resume="auto")
+    assert (tmp_path / "run" / "log.jsonl").read_bytes() == before
+
+
+def test_a_run_without_a_checkpoint_starts_from_the_beginning_and_says_so(train, tmp_path, monkeypatch, capsys):
+    with monkeypatch.context() as patched:
+        patched.setattr(checkpoint, "save", lambda *given, **named: pytest.fail("killed"))
+        with pytest.raises(pytest.fail.Exception):
+            train(max_steps=4)
+    run = train(max_steps=4, resume="auto")
+    assert "has no checkpoint yet and starts from the beginning" in capsys.readouterr().out
+    assert [line["step"] for line in read(str(tmp_path / "run" / "log.jsonl"))] == [3] and run.step == 4
+
+
+@pytest.mark.parametrize("left", ["checkpoints", "log.jsonl", "result.json"])
+def test_a_folder_with_parts_of_a_run_is_not_overwritten(train, tmp_path, left):
+    train(num_epochs=1)
+    folder = tmp_path / "run"
+    for path in folder.iterdir():
+        if path.name != left:
+            shutil.rmtree(str(path)) if path.is_dir() and not path.is_symlink() else path.unlink()
+    with pytest.raises(UserError, match="holds a run"):
+        train()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("damage", ["cut", "gone", "a byte"])
+def test_a_run_goes_on_with_a_damaged_log_and_ends_with_a_whole_one(train, tmp_path, damage):
+    train(save_dir=str(tmp_path / "whole"), num_epochs=1)
+    train(save_dir=str(tmp_path / "run"), num_epochs=1, max_steps=6)
+    log = tmp_path / "run" / "log.jsonl"
+    dict(cut=lambda: os.truncate(str(log), 20), gone=log.unlink, **{"a byte": lambda: flip(log, 20)})[damage]()
+    train(save_dir=str(tmp_path / "run"), num_epochs=1, resume="auto")
+    assert log.read_bytes() == (tmp_path / "whole" / "log.jsonl").read_bytes()
+
+
+@pytest.mark.slow
+def test_a_run_of_the_version_before_goes_on(train, tmp_path):
+    """Its checkpoints have format 3: no checksum of the state, no log in them."""
+    flags = dict(num_epochs=1)
+    whole = train(save_dir=str(tmp_path / "whole"), **flags)
+    train(max_steps=5, **flags)
+    for path in (tmp_path / "run" / "checkpoints").iterdir():
+        state = json.loads((path / "state.json").read_text())
+        state["format"] = 3
+        del state["checksum"], state["awaits_validation"], state["sha256"]["log.jsonl"]
+        (path / "state.json").write_text(json.dumps(state))
+        (path / "log.jsonl").unlink()
+    resumed = train(resume="auto", **flags)
+    assert same(parameters(whole), parameters(resumed))
+    assert (tmp_path / "run" / "log.jsonl").read_bytes() == (tmp_path / "whole" / "log.jsonl").read_bytes()
+
+
+def test_config_json_that_is_removed_while_the_run_trains_is_written_again(train, tmp_path, monkeypatch, capsys):
+    save = Run.save
+
+    def remove_before(run):
+        (tmp_path / "run" / "config.json").unlink()
+        save(run)
+
+    monkeypatch.setattr(Run, "save", remove_before)
+    before = []
+    train(max_steps=2, save_interval=1)
+    assert "config.json was removed while the run trained" in capsys.readouterr().out and not before
+    monkeypatch.undo()
+    assert train(max_steps=1, resume="auto").step == 3
+
+
+def test_a_folder_that_is_removed_while_the_run_trains_is_an_error(train, tmp_path, monkeypatch):
+    save = Run.save
+
+    def remove_before(run):
+        shutil.rmtree(str(tmp_path / "run"))
+        save(run)
+
+    monkeypatch.setattr(Run, "save", remove_before)
+    with pytest.raises(UserError, match="the run's folder was removed"):
+        train(max_steps=2)
+    assert not (tmp_path / "run").exists()
+
+
+# -- validation
+
+
+@pytest.fixture
+def bad_image(digits, tmp_path):
+    """A validation file with one image that cannot be decoded."""
+    with RecordFile(str(digits / "val.rec")) as held, RecordWriter(str(tmp_path / "bad.rec")) as out:
+        for i in range(20):
+            label, data = held.read(i)
+            out.write(i, label, data[: len(data) // 2] if i == 2 else data)
+    return str(tmp_path / "bad.rec")
+
+
+def test_a_bad_validation_image_does_not_cost_the_epoch(train, tmp_path, bad_image):
+    with pytest.raises(UserError, match="bad.rec, record 2"):
+        train(rec_val=bad_image, num_epochs=1)
+    step, state = checkpoint.latest(str(tmp_path / "run"))
+    assert state["step"] == 8 and state["awaits_validation"]
+    with pytest.raises(UserError, match="bad.rec, record 2"):  # nothing is trained again
+        train(rec_val=bad_image, num_epochs=1, resume="auto")
+    assert [line["event"] for line in read(str(tmp_path / "run" / "log.jsonl"))] == ["train"] * 3 + ["epoch"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", ["evaluation", "amend", "mark_best"])
+@pytest.mark.parametrize("epoch", [0, 1])
+def test_a_run_that_is_killed_at_its_validation_validates_when_it_goes_on(train, tmp_path, monkeypatch, moment, epoch):
+    whole = train(save_dir=str(tmp_path / "whole"), lr=0.1)
+    place, name = dict(evaluation=(Run, "_evaluation"), amend=(checkpoint, "amend"), mark_best=(checkpoint, "mark_best"))[moment]
+    original, calls = getattr(place, name), []
+
+    def kill(*given, **named):
+        calls.append(given)
+        return pytest.fail("killed") if len(calls) > epoch else original(*given, **named)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(place, name, kill)
+        with pytest.raises(pytest.fail.Exception):
+            train(lr=0.1)
+    resumed = train(lr=0.1, resume="auto")
+    assert same(parameters(whole), parameters(resumed)) and resumed.best == whole.best
+    assert (tmp_path / "run" / "log.jsonl").read_bytes() == (tmp_path / "whole" / "log.jsonl").read_bytes()
+    results = [json.loads((tmp_path / name / "result.json").read_text()) for name in ("whole", "run")]
+    assert all(results[0][name] == results[1][name] for name in ("top1", "top5", "loss", "images", "best"))
+    best = [checkpoint.read_state(checkpoint.best(str(tmp_path / name)))["step"] for name in ("whole", "run")]
+    assert best[0] == best[1] == whole.best["step"]
+
+
+def test_a_run_that_was_killed_before_its_result_writes_it(train, tmp_path):
+    train(num_epochs=1)
+    result = tmp_path / "run" / "result.json"
+    before = json.loads(result.read_text())
+    result.unlink()
+    train(num_epochs=1, resume="auto")
+    after = json.loads(result.read_text())
+    assert {name for name in before if before[name] != after[name]} <= {"seconds", "images_per_second"}
+
+
+@pytest.mark.parametrize("label", [10, -1, 0.5, float("nan")])
+def test_labels_of_validation_are_looked_at_before_the_first_step(train, tmp_path, digits, label):
+    with RecordFile(str(digits / "val.rec")) as held, RecordWriter(str(tmp_path / "odd.rec")) as out:
+        for i in range(4):
+            own, data = held.read(i)
+            out.write(i, label if i == 3 else own, data)
+    with pytest.raises(UserError, match="odd.rec, record 3: label"):
+        train(rec_val=str(tmp_path / "odd.rec"))
+    assert not (tmp_path / "run" / "config.json").exists()
+
+
+def test_training_without_validation_is_said_and_a_missing_file_says_how(train, tmp_path, digits, capsys):
+    train(data_dir=None, rec_train=str(digits / "train.rec"), max_steps=1)
+    assert "no validation, because there is no --rec-val" in capsys.readouterr().out
+    shutil.copy(str(digits / "train.rec"), str(tmp_path / "train.rec"))
+    shutil.copy(str(digits / "train.idx"), str(tmp_path / "train.idx"))
+    with pytest.raises(UserError, match="val.rec is not there: give --rec-val FILE.rec, or .* --rec-train .*train.rec instead"):
+        train(data_dir=str(tmp_path), save_dir=str(tmp_path / "other"))
+
+
+@pytest.mark.parametrize("name, value", [("features.1.running_var", np.inf), ("features.0.weight", np.nan)])
+def test_a_checkpoint_of_values_that_are_not_finite_is_not_written(train, tmp_path, monkeypatch, name, value):
+    save = Run.save
+
+    def spoil(run):
+        run.net._collect_params_with_prefix()[name].list_data()[0][:] = value
+        save(run)
+
+    monkeypatch.setattr(Run, "save", spoil)
+    with pytest.raises(Diverged, match=f"the network: {name} holds values that are not finite"):
+        train(max_steps=1)
+    assert checkpoint.checkpoints(str(tmp_path / "run")) == []
+
+
+# -- folders
+
+
+def words(digits, folder, *more):
+    """The arguments of a short run."""
+    given = dict(
+        model="cifar_resnet20_v1", classes=10, input_size=32, batch_size=8, num_training_samples=16, num_epochs=1,
+        data_dir=digits, save_dir=folder, num_data_workers=1,
+    )  # fmt: skip
+    return [word for name, value in given.items() for word in (flags_of.spelling(name), str(value))] + list(more)
+
+
+def start(*given):
+    """What the command does, but for what it does to this process."""
+    config = flags_of.parse(words(*given))
+    return session(config, join(config), Stop())
+
+
+def test_a_second_run_in_the_folder_is_refused_before_it_changes_anything(digits, tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "log.jsonl").write_text('{"half')
+    with Lock(str(folder / ".lock"), "it"), pytest.raises(Locked, match=f"--save-dir {folder}: process {os.getpid()} on"):
+        start(digits, folder, "--resume", "auto")
+    assert (folder / "log.jsonl").read_text() == '{"half'
+    assert start(digits, folder, "--resume", "auto") == 0
+    assert not (folder / ".lock").exists()
+
+
+def test_a_run_that_ends_with_an_error_leaves_no_lock(digits, tmp_path):
+    with pytest.raises(UserError, match="--teacher"):
+        start(digits, tmp_path / "run", "--teacher", "/nowhere")
+    assert not (tmp_path / "run" / ".lock").exists()
+    assert start(digits, tmp_path / "run") == 0
+
+
+@pytest.mark.slow
+def test_a_run_that_goes_on_in_another_folder_leaves_two_whole_ones(train, tmp_path):
+    whole = train(save_dir=str(tmp_path / "whole"), lr=0.1)
+    train(save_dir=str(tmp_path / "a"), lr=0.1, max_steps=11)
+    before = {path: path.read_bytes() for path in (tmp_path / "a").rglob("*") if path.is_file()}
+    source = str(tmp_path / "a" / "checkpoints" / "step-00000011")
+    train(save_dir=str(tmp_path / "b"), lr=0.1, max_steps=1, resume=source)
+    shutil.rmtree(str(tmp_path / "b" / "checkpoints" / "step-00000012"))  # as if it had been killed before
+    assert checkpoint.latest(str(tmp_path / "b"))[1]["step"] == 11
+    assert checkpoint.read_state(checkpoint.best(str(tmp_path / "b")))["step"] == 8
+    moved = train(save_dir=str(tmp_path / "b"), lr=0.1, resume="auto")
+    assert same(parameters(whole), parameters(moved))
+    assert (tmp_path / "b" / "log.jsonl").read_bytes() == (tmp_path / "whole" / "log.jsonl").read_bytes()
+    assert {path: path.read_bytes() for path in (tmp_path / "a").rglob("*") if path.is_file()} == before
+    with pytest.raises(UserError, match="holds another run"):
+        train(save_dir=str(tmp_path / "whole"), lr=0.1, resume=source)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("resume", ["auto", "best"])
+def test_a_run_that_was_copied_without_links_goes_on(train, tmp_path, resume):
+    whole = train(save_dir=str(tmp_path / "whole"), lr=0.1)
+    train(save_dir=str(tmp_path / "a"), lr=0.1, max_steps=8)
+    shutil.copytree(str(tmp_path / "a"), str(tmp_path / "b"))  # follows links
+    shutil.rmtree(str(tmp_path / "a"))
+    assert (tmp_path / "b" / "best").is_dir() and not (tmp_path / "b" / "best").is_symlink()
+    resume = resume if resume == "auto" else str(tmp_path / "b" / "best")
+    resumed = train(save_dir=str(tmp_path / "b"), lr=0.1, resume=resume)
+    assert same(parameters(whole), parameters(resumed))
+    best = [checkpoint.read_state(checkpoint.best(str(tmp_path / name)))["step"] for name in ("whole", "b")]
+    assert best[0] == best[1] == whole.best["step"]
+    assert (tmp_path / "b" / "log.jsonl").read_bytes() == (tmp_path / "whole" / "log.jsonl").read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("contexts", [3, 8])
+def test_a_resumed_run_of_several_devices_is_the_run_to_the_bit(train, tmp_path, contexts):
+    flags = dict(cpu_contexts=contexts, batch_size=2, num_epochs=1, num_training_samples=4 * 2 * contexts, val_frequency=9)
+    whole = train(save_dir=str(tmp_path / "whole"), **flags)
+    train(save_dir=str(tmp_path / "stopped"), max_steps=2, **flags)
+    resumed = train(save_dir=str(tmp_path / "stopped"), resume="auto", **flags)
+    assert same(parameters(whole), parameters(resumed))
+    saved = mx.nd.load(str(tmp_path / "stopped" / "checkpoints" / "step-00000004" / "net.params"))
+    trained = {p.name for p in whole.trained}
+    for name, parameter in whole.net._collect_params_with_prefix().items():
+        if parameter.name in trained:
+            np.testing.assert_array_equal(saved[name].asnumpy(), parameter.list_data()[0].asnumpy())
+    assert (tmp_path / "stopped" / "log.jsonl").read_bytes() == (tmp_path / "whole" / "log.jsonl").read_bytes()
+
+
+@pytest.mark.slow
+def test_a_killed_runs_half_written_checkpoint_goes_with_the_next_start(digits, tmp_path):
+    folder = tmp_path / "run"
+    given = words(digits, folder, "--save-interval", "1", "--num-epochs", "9")
+    process = subprocess.Popen([sys.executable, "-m", "gluon_tricks", "train"] + given)
+    try:
+        end = time.time() + 120
+        while not list(folder.glob("checkpoints/step-*")) and time.time() < end:
+            time.sleep(0.01)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    (folder / "checkpoints" / ".writing-step-00000099").mkdir()
+    assert start(digits, folder, "--save-interval", "1", "--num-epochs", "9", "--resume", "auto") == 0
+    assert [path.name for path in (folder / "checkpoints").iterdir() if not path.name.startswith("step-0")] == []
+    assert [path.name for path in folder.iterdir() if path.suffix == ".new" or path.name == ".lock"] == []

@@ -10,6 +10,7 @@ import time
 import pytest
 
 from gluon_tricks.training.journal import read
+from gluon_tricks.training.stopping import Interrupted, Stop
 
 # Small enough for many rounds: 24 steps with a checkpoint after every second one.
 FLAGS = (
@@ -64,7 +65,7 @@ def wait_for(condition, seconds=120):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "number, code", [(signal.SIGTERM, 143), (signal.SIGINT, 130)], ids=["SIGTERM", "Ctrl-C"]
+    "number, code", [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)], ids=["SIGTERM", "Ctrl-C", "SIGHUP"]
 )
 def test_a_signal_ends_the_run_after_a_whole_step_with_a_checkpoint(
     digits, undisturbed, tmp_path, number, code
@@ -113,3 +114,23 @@ def test_a_run_that_is_killed_at_a_random_moment_loses_nothing(digits, undisturb
     assert steps == sorted(steps)  # what was reached is never lost
     assert (folder / "log.jsonl").read_bytes() == (undisturbed / "log.jsonl").read_bytes()
     assert last(folder) == last(undisturbed)
+
+
+def test_a_hang_up_that_nohup_ignores_stays_ignored():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Stop().listening(print):
+            assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_workers_agree_on_any_of_the_signals():
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        one, other = Stop(), Stop()
+        with one.listening(lambda text: None):
+            os.kill(os.getpid(), number)
+        other.count([a + b for a, b in zip(one.votes(), other.votes())])
+        with pytest.raises(Interrupted) as error:
+            other.raise_after(3)
+        assert error.value.exit_code == 128 + number

@@ -3,7 +3,9 @@
 import contextlib
 import os
 
+from ...config import user_path
 from ...errors import UserError
+from ...text import printable
 from ..ordered import add_workers, threads
 from . import digits, folder, idx, imagenet, marks
 from .conversion import write_data_set
@@ -19,7 +21,7 @@ def add_arguments(parser):
         text = module.__doc__.splitlines()[0]
         kind = kinds.add_parser(name, help=text, description=text)
         module.add_arguments(kind)
-        kind.add_argument("directory", metavar="DIR", help="where train.rec, val.rec and their like go")
+        kind.add_argument("directory", type=user_path, metavar="DIR", help="where train.rec, val.rec and their like go")
         add_workers(kind)
 
 
@@ -33,7 +35,7 @@ def main(args):
         split = manifest["splits"][name]
         print(
             "{}: {} images in {} classes, {:.1f} MB{}".format(
-                os.path.join(args.directory, name + ".rec"),
+                printable(os.path.join(args.directory, name + ".rec")),
                 split["records"],
                 len(classes),
                 split["bytes"] / 1e6,

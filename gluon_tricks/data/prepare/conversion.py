@@ -7,7 +7,9 @@ image came from.
 
 import collections
 import contextlib
+import fractions
 import hashlib
+import itertools
 import json
 import os
 import shutil
@@ -18,6 +20,7 @@ import numpy as np
 
 from ...errors import UserError
 from ...files import write_text
+from ...text import has_control_characters, printable
 from ..disc import read_json
 from ..ordered import Progress, in_order
 from ..recordio import frame, pack_image
@@ -27,15 +30,21 @@ SYNC_EVERY = 5.0  # seconds of work that a killed run may lose
 MAX_BROKEN = 1000  # where these are most of the images so far, they are something else than images
 
 
-class Split:
-    """What goes into one file: ``names[i]`` (where image i comes from), ``labels[i]`` and ``load(i)``.
+UNREADABLE = bytes(32)  # in the place of the SHA-256 of an image that cannot be read
+STATE = {"made_of": dict, "sources": str, "done": int, "sizes": list, "broken": list, "forms": dict}
 
-    ``load(i)`` gives ``(encoded image, what was done to it)`` from any thread, and raises ValueError where
-    the image is broken. ``size`` is about how many bytes will be written.
+
+class Split:
+    """What goes into one file: ``names[i]`` (where image i comes from), ``labels[i]`` and its image.
+
+    ``read(i)`` gives the source's bytes (or an array), and ``encode`` makes ``(encoded image, what was done to it)`` of
+    them. Both are called from any thread, and raise ValueError where the image is broken. ``size`` is about how many
+    bytes will be written.
     """
 
-    def __init__(self, names, labels, load, size=0):
-        self.names, self.labels, self.load, self.size = names, np.asarray(labels, dtype=np.int64), load, size
+    def __init__(self, names, labels, read, encode=None, size=0):
+        self.names, self.labels = names, np.asarray(labels, dtype=np.int64)
+        self.read, self.encode, self.size = read, encode, size
 
     def __len__(self):
         return len(self.names)
@@ -46,7 +55,8 @@ class Split:
         return Split(
             [self.names[i] for i in order],
             self.labels[order],
-            lambda position: self.load(int(order[position])),
+            lambda position: self.read(int(order[position])),
+            self.encode,
             self.size * len(order) // max(1, len(self)),
         )
 
@@ -57,6 +67,7 @@ class Split:
 
     def hold_out(self, fraction, seed):
         """``(kept, held out)`` in this order; of each class ``fraction`` (rounded down) is held out."""
+        fraction = fractions.Fraction(str(fraction))  # 0.29 of 100 is 29, and 0.29 * 100 is a bit less
         random, held_out = np.random.RandomState(seed), np.zeros(len(self), dtype=bool)
         for label in np.unique(self.labels):
             mine = random.permutation(np.flatnonzero(self.labels == label))
@@ -84,8 +95,9 @@ def write_data_set(directory, splits, classes, settings, workers=1, skip_broken=
         or manifest.get("classes") != len(classes)
     ):
         manifest = {"settings": settings, "classes": len(classes), "splits": {}}
+    refuse_control_characters(classes, splits)
     works = [Work(directory, name, split, settings) for name, split in splits.items()]
-    works = [work for work in works if not work.is_whole(manifest["splits"].get(work.name))]
+    works = [work for work in works if not work.is_whole(manifest["splits"].get(work.name), workers)]
     check_space(directory, works)
     for work in works:
         try:
@@ -93,10 +105,24 @@ def write_data_set(directory, splits, classes, settings, workers=1, skip_broken=
         except KeyboardInterrupt:
             print("\ninterrupted; the same command goes on where this one was", file=sys.stderr)
             raise
-        write_text(os.path.join(directory, "labels.txt"), "".join(name + "\n" for name in classes))
+        write_labels(directory, classes)
         write_text(manifest_path, json.dumps(manifest, indent=1, sort_keys=True) + "\n")
         work.forget()
+    if not works:
+        write_labels(directory, classes)  # names may be others though the images are the same
     return manifest
+
+
+def write_labels(directory, classes):
+    write_text(os.path.join(directory, "labels.txt"), "".join(name + "\n" for name in classes))
+
+
+def refuse_control_characters(classes, splits):
+    """UserError for a name that would break the lines of labels.txt or of a list, or act on a terminal."""
+    names = (name for split in splits.values() for name in split.names)
+    for name in itertools.chain(classes, names):
+        if has_control_characters(name):
+            raise UserError(f"{printable(name)}: its name has a line break, a tab or the like; rename it")
 
 
 def check_space(directory, works):
@@ -120,20 +146,37 @@ class Work:
         self.state_path = self.path + ".state"
         self.files = (self.path, index_path_of(self.path))
         order = hashlib.sha256("\n".join(split.names).encode("utf-8", "surrogateescape"))
-        order.update(split.labels.tobytes() + str(split.size).encode())
+        order.update(split.labels.tobytes())
         self.made_of = dict(settings, images=order.hexdigest())
+        self.sources = order  # and, as they are written, the images: what they were made of, in their order
         self.done, self.sizes, self.broken, self.forms = 0, (0, 0), [], collections.Counter()
 
-    def is_whole(self, entry):
-        """Is this split written already, as its entry in the manifest says?"""
+    def is_whole(self, entry, workers):
+        """Is this split written already, as its entry in the manifest says, and of the images that are there now?"""
         return (
-            bool(entry)
-            and entry.get("images_sha256") == self.made_of["images"]
+            isinstance(entry, dict)
             and all(
                 os.path.exists(path) and os.path.getsize(path) == entry.get(key)
                 for path, key in zip(self.files, ("bytes", "index_bytes"))
             )
+            and entry.get("images_sha256") == self.sources_of(len(self.split), workers).hexdigest()
         )
+
+    def sources_of(self, count, workers):
+        """What ``sources`` is after the first ``count`` images; reads them."""
+        digest = self.sources.copy()
+        with Progress(f"{self.name}: compare with the source", count) as progress:
+            for done, mark in enumerate(in_order(self.mark, range(count), workers), 1):
+                digest.update(mark)
+                progress.show(done)
+        return digest
+
+    def mark(self, position):
+        """SHA-256 of an image as its source has it."""
+        try:
+            return hashlib.sha256(self.split.read(position)).digest()
+        except ValueError:
+            return UNREADABLE
 
     def bytes_there(self):
         part = self.path + ".part"
@@ -142,7 +185,7 @@ class Work:
     def write(self, classes, workers, skip_broken):
         """Write all that is missing; returns the split's entry in the manifest."""
         digest = hashlib.sha256()
-        self.recall(digest)
+        self.recall(digest, workers)
         if not self.done:
             self.forget()  # what an older run noted does not fit the files that begin now
         with RecordWriter(self.path, resume=self.sizes) as writer, Progress(
@@ -166,7 +209,7 @@ class Work:
             "bytes": self.sizes[0],
             "index_bytes": self.sizes[1],
             "sha256": digest.hexdigest(),
-            "images_sha256": self.made_of["images"],
+            "images_sha256": self.sources.hexdigest(),
             "per_class": np.bincount(self.split.labels[kept], minlength=classes).tolist(),
             "forms": dict(self.forms),
             "broken": [name for _, name, _ in self.broken],
@@ -176,10 +219,11 @@ class Work:
         """Convert and write the images that are not done yet."""
         noted = time.monotonic()
         results = in_order(self.convert, range(self.done, len(self.split)), workers)
-        for position, (framed, form) in enumerate(results, self.done):
+        for position, (framed, form, mark) in enumerate(results, self.done):
+            self.sources.update(mark)
             if framed is None:
                 self.broken.append([position, self.split.names[position], form])
-                progress.say("{}: {}".format(self.split.names[position], form))
+                progress.say(f"{self.split.names[position]}: {form}")
                 if len(self.broken) >= MAX_BROKEN and 2 * len(self.broken) > position:
                     writer.keep_parts = False
                     self.forget()
@@ -194,12 +238,15 @@ class Work:
                 noted = time.monotonic()
 
     def convert(self, position):
-        """``(framed record, form)`` of an image, or ``(None, problem)`` of a broken one."""
+        """``(framed record, form, mark)`` of an image, or ``(None, problem, mark)`` of a broken one."""
+        mark = UNREADABLE
         try:
-            payload, form = self.split.load(position)
-            return frame(pack_image(position, float(self.split.labels[position]), payload)), form
+            data = self.split.read(position)
+            mark = hashlib.sha256(data).digest()
+            payload, form = self.split.encode(data)
+            return frame(pack_image(position, float(self.split.labels[position]), payload)), form, mark
         except ValueError as error:
-            return None, str(error)
+            return None, str(error), mark
 
     def note(self, done, writer):
         """Remember that so many images are on the disc."""
@@ -209,6 +256,7 @@ class Work:
             json.dumps(
                 {
                     "made_of": self.made_of,
+                    "sources": self.sources.hexdigest(),
                     "done": done,
                     "sizes": self.sizes,
                     "broken": self.broken,
@@ -217,27 +265,27 @@ class Work:
             ),
         )
 
-    def recall(self, digest):
+    def recall(self, digest, workers):
         """Take up what an interrupted run noted; ``digest`` is fed with the bytes that are there."""
         state = read_json(self.state_path)
-        if not state:
+        if not is_state(state, len(self.split)):
             return
         differing = sorted(
             key
             for key in set(self.made_of) | set(state["made_of"])
             if self.made_of.get(key) != state["made_of"].get(key)
         )
+        if not differing:
+            sources = self.sources_of(state["done"], workers)
+            differing = [] if sources.hexdigest() == state["sources"] else ["images"]
         if differing == ["images"] and state["broken"]:
             return  # the images were mended, or taken away
         if differing:
             said = " and ".join([key for key in differing if key != "images"] or differing)
             raise UserError(
-                "{}.part was begun with other {}; use the same to go on, or delete {} to start anew".format(
-                    self.path, said, self.state_path
-                )
+                f"{self.path}.part was begun with other {said}; use the same to go on, or delete {self.state_path} "
+                "to start over"
             )
-        if state["broken"] and state["done"] == len(self.split) and self.is_mended(state["broken"]):
-            return
         for path, size in zip(self.files, state["sizes"]):
             if (
                 state["done"] == len(self.split)
@@ -254,16 +302,19 @@ class Work:
                 digest.update(block)
                 left -= len(block)
         self.done, self.sizes, self.broken = state["done"], tuple(state["sizes"]), state["broken"]
-        self.forms = collections.Counter(state["forms"])
-
-    def is_mended(self, broken):
-        """Can one of the images be decoded that were broken when they were converted?"""
-        for position, _, _ in broken:
-            with contextlib.suppress(ValueError):
-                self.split.load(position)
-                return True
-        return False
+        self.forms, self.sources = collections.Counter(state["forms"]), sources
 
     def forget(self):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.state_path)
+
+
+def is_state(found, images):
+    """Is this what :meth:`Work.note` writes of a split of so many images? Else there is nothing to go on from."""
+    return (
+        all(isinstance(found.get(key), kind) for key, kind in STATE.items())
+        and 0 <= found["done"] <= images
+        and len(found["sizes"]) == 2
+        and all(isinstance(size, int) and size >= 0 for size in found["sizes"])
+        and all(isinstance(entry, list) and len(entry) == 3 for entry in found["broken"])
+    )

@@ -30,13 +30,12 @@ def read(args):
         ) from None
     found = load_digits()
     pixels = found.images.astype(np.float32) * np.float32(255 / 16)
+    names = [f"digits/{i}" for i in range(len(pixels))]
 
-    def load(position):
-        return encode_png(enlarge(pixels[position])), "png"
+    def encode(image):
+        return encode_png(enlarge(image)), "png"
 
-    everything = Split(
-        ["digits/{}".format(i) for i in range(len(pixels))], found.target, load, 900 * len(pixels)
-    )
+    everything = Split(names, found.target, pixels.__getitem__, encode, 900 * len(pixels))
     train, val = everything.hold_out(HELD_OUT, SEED)
     settings = {"data_set": "digits", "seed": SEED, "size": SIZE, "held_out": HELD_OUT}
     return {"train": train.shuffled(SEED), "val": val}, [str(digit) for digit in range(10)], settings

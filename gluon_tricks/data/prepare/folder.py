@@ -1,22 +1,32 @@
 """a folder with one folder of images for each class
 
 The classes are the sorted names of the folders, so that labels are 0, 1, ... in that order; images may lie
-deeper inside. Files that do not have the name of an image are passed over.
+deeper inside. Files that do not have the name of an image are passed over, and counted by their extensions.
 """
 
+import collections
 import os
+import sys
 
+from ...config import user_path
 from ...errors import UserError
+from ...text import printable
+from ..image_files import (
+    EXTENSIONS,
+    Found,
+    extension_of,
+    images_below,
+    read_image,
+    refuse_dead_link,
+)
 from . import images
 from .conversion import Split
 
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
-
 
 def add_arguments(parser):
-    parser.add_argument("source", metavar="SOURCE", help="the folder with the classes' folders")
+    parser.add_argument("source", type=user_path, metavar="SOURCE", help="the folder with the classes' folders")
     held_out = parser.add_mutually_exclusive_group()
-    held_out.add_argument("--val", metavar="FOLDER", help="another such folder with the validation images")
+    held_out.add_argument("--val", type=user_path, metavar="FOLDER", help="another such folder with the validation images")
     held_out.add_argument(
         "--val-fraction",
         type=float,
@@ -51,6 +61,10 @@ def read(args):
             raise UserError(
                 "--val-fraction {}: no class has enough images to hold one out".format(args.val_fraction)
             )
+    old = os.path.join(args.directory, "val.rec")
+    if "val" not in splits and os.path.exists(old):
+        said = "is of an earlier command; its images may be among the training images now: remove it, or give --val"
+        print(f"{printable(old)}: {said}", file=sys.stderr)
     splits["train"] = splits["train"].shuffled(args.seed)
     settings = dict(images.settings(args), data_set="folder", seed=args.seed)
     return splits, classes, settings
@@ -60,11 +74,12 @@ def class_folders(source, result=None):
     """The sorted names of the folders inside, without hidden ones and without the folder of the result."""
     try:
         with os.scandir(source) as entries:
-            names = sorted(
-                entry.name for entry in entries if entry.is_dir() and not entry.name.startswith(".")
-            )
+            entries = [entry for entry in entries if not entry.name.startswith(".")]
+            names = sorted(entry.name for entry in entries if entry.is_dir())
     except OSError as error:
         raise UserError("{}: cannot be read: {}".format(source, error.strerror)) from error
+    for entry in entries:
+        refuse_dead_link(entry.path)
     if result:
         names = [
             name for name in names if os.path.realpath(os.path.join(source, name)) != os.path.realpath(result)
@@ -76,42 +91,30 @@ def class_folders(source, result=None):
 
 def read_split(source, classes, args):
     """The Split of all images below the classes' folders, in the order of their paths."""
-    names, labels, size = [], [], 0
+    names, labels, everything = [], [], Found([], files_beside(source), [])
     for label, name in enumerate(classes):
-        paths = image_paths(os.path.join(source, name))
-        names += [os.path.relpath(path, source) for path in paths]
-        labels += [label] * len(paths)
-        size += sum(os.path.getsize(path) for path in paths)
-        if not paths and source == args.source:
-            raise UserError(
-                "{}: the class has no images ({})".format(os.path.join(source, name), " ".join(EXTENSIONS))
-            )
-
-    def load(position):
-        try:
-            with open(os.path.join(source, names[position]), "rb") as file:
-                data = file.read()
-        except OSError as error:
-            raise ValueError("cannot be read: {}".format(error.strerror)) from error
-        return images.stored_form(data, args)
-
-    return Split(names, labels, load, images.size_after(size, len(names), args.resize))
-
-
-def refuse(error):
-    raise UserError("{}: cannot be read: {}".format(error.filename, error.strerror))
+        folder = os.path.join(source, name)
+        found = images_below(folder)
+        names += [os.path.relpath(path, source) for path in found.paths]
+        labels += [label] * len(found.paths)
+        everything.paths.extend(found.paths)
+        everything.passed_over.update(found.passed_over)
+        everything.linked.extend(found.linked)
+        if not found.paths and source == args.source:
+            raise UserError(f"{folder}: the class has no images ({' '.join(EXTENSIONS)})")
+    everything.say(source)
+    size = sum(os.path.getsize(path) for path in everything.paths if os.path.exists(path))
+    return Split(
+        names,
+        labels,
+        lambda position: read_image(os.path.join(source, names[position])),
+        lambda data: images.stored_form(data, args),
+        images.size_after(size, len(names), args.resize),
+    )
 
 
-def image_paths(folder):
-    """Sorted paths of the images below a folder."""
-    found = []
-    for directory, folders, files in os.walk(folder, onerror=refuse):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [
-            os.path.join(directory, name)
-            for name in files
-            if name.lower().endswith(EXTENSIONS)
-            and not name.startswith(".")
-            and os.path.isfile(os.path.join(directory, name))
-        ]
-    return sorted(found)
+def files_beside(source):
+    """The Counter of the extensions of the files that lie next to the classes' folders."""
+    with os.scandir(source) as entries:
+        files = [entry.name for entry in entries if not entry.is_dir() and not entry.name.startswith(".")]
+    return collections.Counter(map(extension_of, files))

@@ -7,19 +7,23 @@ are the positions of the classes' WordNet ids in sorted order, as in every frame
 """
 
 import contextlib
+import gzip
 import hashlib
 import io
 import os
 import re
+import struct
 import tarfile
 import zipfile
 import zlib
 
 import numpy as np
 
+from ...config import user_path
 from ...errors import UserError
 from ..disc import open_for_reading, read_bytes
 from ..ordered import Progress, in_order
+from ..recordio import LENGTH_MASK
 from . import images, tar
 from .conversion import Split
 
@@ -29,12 +33,15 @@ MD5 = {
     VAL: "29b22e2961454d5413ddabcf34fc5622",
     DEVKIT: "fa75699e90414af021442c21a62c3abf",
 }
+MOST_UNPACKED = 1 << 26  # bytes; the development kit's 2.5 million become some more
+GZIP, MAT_HEADER, MAT_PACKED = b"\x1f\x8b", 128, 15
 CLASSES, TRAIN_IMAGES, VAL_IMAGES = 1000, 1281167, 50000
 
 
 def add_arguments(parser):
     parser.add_argument(
-        "source", metavar="SOURCE", help="the folder with {}, {} and {}".format(TRAIN, VAL, DEVKIT)
+        "source", type=user_path, metavar="SOURCE",
+        help="the folder with {}, {} and {}".format(TRAIN, VAL, DEVKIT)
     )
     parser.add_argument("--only", choices=("train", "val"), help="write one of the two files")
     parser.add_argument("--seed", type=int, default=0, help="of the order of the training images (default 0)")
@@ -131,16 +138,17 @@ class Devkit:
         """The contents of meta.mat and of the validation images' ground truth."""
         found = {"meta.mat": None, "ILSVRC2012_validation_ground_truth.txt": None}
         try:
-            with tarfile.open(path) as archive:
+            with tarfile.open(fileobj=io.BytesIO(unpacked(path))) as archive:
                 for member in archive:
                     name = os.path.basename(member.name)
-                    if member.isfile() and name in found:
+                    if member.isreg() and not member.issparse() and name in found:
                         found[name] = archive.extractfile(member).read()
         except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
-            raise UserError("{}: cannot be read: {}".format(path, str(error).splitlines()[0])) from error
+            raise UserError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from error
         for name, data in found.items():
             if data is None:
-                raise UserError("{}: has no {}; the kit of another year?".format(path, name))
+                raise UserError(f"{path}: has no {name}; the kit of another year?")
+        check_mat(path, found["meta.mat"])
         return found.values()
 
     def check(self):
@@ -153,6 +161,32 @@ class Devkit:
                     self.path, *found, CLASSES, TRAIN_IMAGES, VAL_IMAGES
                 )
             )
+
+
+def unpacked(path):
+    """The bytes of a file, unpacked if gzip packed it; UserError for more than MOST_UNPACKED."""
+    with open(path, "rb") as file:
+        packed = file.read(len(GZIP)) == GZIP
+    with (gzip.open if packed else open)(path, "rb") as file:
+        data = file.read(MOST_UNPACKED + 1)
+    if len(data) > MOST_UNPACKED:
+        raise UserError(f"{path}: holds more than {MOST_UNPACKED:,} bytes; the kit has a few million")
+    return data
+
+
+def check_mat(path, data):
+    """UserError where the parts that are packed inside a .mat file would become more than MOST_UNPACKED."""
+    order = ">" if data[MAT_HEADER - 2 : MAT_HEADER] == b"MI" else "<"
+    place, left = MAT_HEADER, MOST_UNPACKED
+    while place + 8 <= len(data):
+        kind, length = struct.unpack_from(order + "II", data, place)
+        if kind == MAT_PACKED:
+            inside = zlib.decompressobj()
+            with contextlib.suppress(zlib.error):  # loadmat says what is wrong
+                left -= len(inside.decompress(data[place + 8 : place + 8 + length], left + 1))
+            if left < 0:
+                raise UserError(f"{path}: its meta.mat holds more than {MOST_UNPACKED:,} bytes")
+        place += 8 + length
 
 
 def read_train(path, devkit, args):
@@ -228,11 +262,15 @@ def read_val(path, devkit, args):
 def split_of(path, descriptor, names, labels, offsets, sizes, args):
     """The Split of images that are ranges of bytes of one file."""
 
-    def load(position):
-        data = read_bytes(descriptor, int(sizes[position]), int(offsets[position]), path)
+    def read(position):
+        if sizes[position] > LENGTH_MASK:
+            raise ValueError("holds 512 MiB or more, too many for a record")
+        return read_bytes(descriptor, int(sizes[position]), int(offsets[position]), path)
+
+    def encode(data):
         return images.stored_form(data, args, keep_png=False)
 
-    return Split(names, labels, load, images.size_after(int(np.sum(sizes)), len(names), args.resize))
+    return Split(names, labels, read, encode, images.size_after(int(np.sum(sizes)), len(names), args.resize))
 
 
 def keep_members(cache, path, names, labels, offsets, sizes):

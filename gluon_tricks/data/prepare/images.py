@@ -11,13 +11,12 @@ import struct
 
 import numpy as np
 
-from .. import jpeg
+from .. import formats, jpeg
 from ..decode import PNG, decode, jpeg_header
 from . import marks
 
 DEFAULT_QUALITY = 95
 AS_BYTES = ("kept", "ended", "cleaned")  # the forms in which no pixel is coded anew
-ORIENTATION = 0x0112  # EXIF's tag
 
 
 def add_arguments(parser):
@@ -93,8 +92,8 @@ def normal_form(data, short_side=0, quality=DEFAULT_QUALITY, keep_png=True):
 
     A sound upright RGB or grey JPEG, and a PNG where ``keep_png``, stay as they are to the byte ("kept"),
     unless their shorter side is longer than ``short_side`` > 0, to which it is then scaled ("resized").
-    Everything else becomes a JPEG of ``quality``: CMYK ("cmyk"), EXIF orientation ("turned"), colours sampled
-    in a way that TurboJPEG does not know ("resampled"), and other formats ("png", "other"). A JPEG that lacks
+    Everything else becomes a JPEG of ``quality``: CMYK ("cmyk"), EXIF orientation of any format ("turned"), colours
+    sampled in a way that TurboJPEG does not know ("resampled"), and other formats ("png", "other"). A JPEG that lacks
     only its end mark gets it ("ended"), and one with stray bytes, which decoders skip with a warning, loses
     them ("cleaned"). ValueError where the image is damaged: truncated, or not decodable.
     """
@@ -102,8 +101,10 @@ def normal_form(data, short_side=0, quality=DEFAULT_QUALITY, keep_png=True):
     if data[:3] == jpeg.BEGIN:
         data, image, done = _repaired_jpeg(data)
     else:
-        image = decode(data)
-        if data[:8] != PNG or not keep_png:
+        image, orientation = decode(data), exif_orientation(data)
+        if orientation != 1:
+            image, done = turn(image, orientation), "turned"
+        elif data[:8] != PNG or not keep_png:
             done = "png" if data[:8] == PNG else "other"
     if short_side and min(image.shape[:2]) > short_side:
         return encode_jpeg(shrink(image, short_side), quality), "resized"
@@ -164,19 +165,16 @@ def shrink(image, short_side):
 
 
 def exif_orientation(data):
-    """EXIF's orientation of a JPEG, 1 (upright) to 8; 1 where it says none or makes no sense."""
-    with contextlib.suppress(IndexError, struct.error):
-        for marker, start, end in jpeg.segments(data):
-            if marker == 0xE1 and data[start : start + 6] == b"Exif\0\0":
-                return _tiff_orientation(data[start + 6 : end])
-    return 1
+    """EXIF's orientation of an encoded image, 1 (upright) to 8; 1 where it says none or makes no sense.
 
-
-def _tiff_orientation(data):
-    order = "<" if data[:2] == b"II" else ">"
-    directory = struct.unpack_from(order + "I", data, 4)[0]
-    for entry in range(struct.unpack_from(order + "H", data, directory)[0]):
-        tag, _, _, value = struct.unpack_from(order + "HHIH", data, directory + 2 + 12 * entry)
-        if tag == ORIENTATION:
-            return value if 1 <= value <= 8 else 1
+    That of a TIFF is 1, as OpenCV's decoder turns TIFFs whatever it is told.
+    """
+    block = formats.exif(data)
+    for marker, start, end in jpeg.segments(data) if data[:3] == jpeg.BEGIN else ():
+        if marker == 0xE1 and data[start : start + 6] == b"Exif\0\0":
+            block = data[start + 6 : end]
+            break
+    with contextlib.suppress(KeyError, struct.error):
+        value = formats.tiff_tags(block).get(formats.ORIENTATION, 1)
+        return value if 1 <= value <= 8 else 1
     return 1

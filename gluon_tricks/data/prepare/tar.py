@@ -87,18 +87,19 @@ def text(field):
 
 def pax(data):
     """What of pax records ("LENGTH KEY=VALUE\\n", one after another) says where a file is."""
-    found = {}
-    while data:
+    found, place = {}, 0
+    while place < len(data):
         try:
-            length = int(data.split(b" ", 1)[0])
-            key, value = data[:length].split(b" ", 1)[1].rstrip(b"\n").split(b"=", 1)
+            blank = data.index(b" ", place, place + 20)
+            length = int(data[place:blank])
+            key, value = data[blank + 1 : place + length].rstrip(b"\n").split(b"=", 1)
             if key == b"path":
                 found["path"] = text(value)
-            elif key == b"size":
+            elif key == b"size" and len(value) <= 20:
                 found["size"] = abs(int(value))
-        except (ValueError, IndexError):
+        except ValueError:
             break
         if length <= 0:
             break
-        data = data[length:]
+        place += length
     return found

@@ -1,0 +1,104 @@
+"""Image files below a folder: which there are, what is passed over, and their bytes."""
+
+import collections
+import os
+import pathlib
+import sys
+from typing import NamedTuple
+
+from ..errors import UserError
+from ..text import printable
+from .recordio import LENGTH_MASK
+
+EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm")
+
+
+class Found(NamedTuple):
+    """What lies below a folder, hidden files and folders apart."""
+
+    paths: list  # of the images, sorted
+    passed_over: collections.Counter  # of the extensions of the other files
+    linked: list  # folders to which links lead
+
+    def say(self, folder):
+        """Tell a person what may be unexpected."""
+        if self.linked:
+            links = f"{len(self.linked)} links to folders are followed, the first is {self.linked[0]}"
+            print(printable(f"{folder}: {links}"), file=sys.stderr)
+        if self.passed_over:
+            said = ", ".join(
+                f"{count} of {printable(extension)}" if extension else f"{count} without extension"
+                for extension, count in sorted(self.passed_over.items())
+            )
+            print(f"{printable(folder)}: files passed over: {said}", file=sys.stderr)
+
+
+def images_below(folder):
+    """The :class:`Found` of a folder.
+
+    Links are followed, and each folder is read once, so that links in a circle end. A link with the name of an image
+    that leads nowhere is among the paths, since an image is missing there; any other is a UserError, and so is a folder
+    that cannot be read.
+    """
+    found = Found([], collections.Counter(), [])
+    top = pathlib.Path(folder).resolve()
+    met = {identity(directory) for directory in (top, *top.parents)}  # a link to one of these is a circle, too
+    for directory, folders, files in os.walk(folder, onerror=refuse, followlinks=True):
+        names, folders[:] = sorted(folders), []
+        for name in names:
+            inside = os.path.join(directory, name)
+            if name.startswith(".") or identity(inside) in met:
+                continue
+            met.add(identity(inside))
+            folders.append(name)
+            if os.path.islink(inside):
+                found.linked.append(inside)
+        for name in files:
+            path = os.path.join(directory, name)
+            if name.startswith("."):
+                continue
+            if name.lower().endswith(EXTENSIONS) and (os.path.isfile(path) or is_dead_link(path)):
+                found.paths.append(path)
+            else:
+                refuse_dead_link(path)
+                found.passed_over[extension_of(name)] += 1
+    found.paths.sort()
+    return found
+
+
+def extension_of(name):
+    return os.path.splitext(name)[1].lower()
+
+
+def refuse(error):
+    raise UserError(f"{error.filename}: cannot be read: {error.strerror}")
+
+
+def identity(folder):
+    """What is the same for all paths to a folder."""
+    try:
+        status = os.stat(folder)
+    except OSError as error:
+        refuse(error)
+    return status.st_dev, status.st_ino
+
+
+def is_dead_link(path):
+    return os.path.islink(path) and not os.path.exists(path)
+
+
+def refuse_dead_link(path):
+    if is_dead_link(path):
+        raise UserError(f"{path}: this link leads nowhere; mend it or remove it")
+
+
+def read_image(path):
+    """The bytes of an image file; ValueError where it cannot be read, or is too large to be a record's image."""
+    try:
+        with open(path, "rb") as file:
+            data = file.read(LENGTH_MASK + 1)
+    except OSError as error:
+        raise ValueError(f"cannot be read: {error.strerror}") from error
+    if len(data) > LENGTH_MASK:
+        raise ValueError("holds 512 MiB or more, too many for a record")
+    return data

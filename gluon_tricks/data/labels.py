@@ -1,0 +1,18 @@
+"""Which labels of records training takes: one rule for the loader and for ``gluon-tricks records verify``."""
+
+import numpy as np
+
+
+def class_of(label, classes):
+    """The class of a record's label, a number or an array of one; ValueError says why it is none of ``classes``."""
+    if isinstance(label, np.ndarray):
+        if label.size != 1:
+            raise ValueError(f"has {label.size} labels; classification needs one")
+        label = float(label[0])
+    if not (0 <= label < classes and label == int(label)):
+        raise ValueError(none_of(label, classes))
+    return label
+
+
+def none_of(label, classes):
+    return f"label {label:g} is none of --classes {classes} (0 to {classes - 1})"

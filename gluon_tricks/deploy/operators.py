@@ -1,0 +1,134 @@
+"""The operators of MXNet that an exported symbol may have: those of the zoo's networks and of what export adds to them.
+
+MXNet has operators that call a pointer (``_Native``), load code or allocate what a number says, and most of them read
+their inputs and attributes without checking that they are there. So a symbol from elsewhere is run only if all its
+operators, attributes and values are of the kinds that ``gluon-tricks export`` writes. A network with another operator
+needs a line here; ``tests/deploy/test_symbol_file.py`` says which.
+"""
+
+import math
+import re
+from typing import NamedTuple, Tuple
+
+INTEGERS = re.compile(r"-?\d{1,7}|[(\[]((-?\d{1,7}|None)(, ?|(?=[)\]])))*[)\]]")
+NUMBER = re.compile(r"[-+]?\d+(\.\d*)?(e[-+]?\d+)?", re.IGNORECASE)
+LONGEST = 1000  # characters of a value
+
+
+def integers(text):
+    """Whether the text is an integer or a tuple of integers."""
+    return len(text) <= LONGEST and bool(INTEGERS.fullmatch(text))
+
+
+def axes(text):
+    """Whether the text is a number of an axis or a tuple of such."""
+    return integers(text) and all(abs(int(number)) < 8 for number in re.findall(r"-?\d+", text))
+
+
+def number(text):
+    """Whether the text is a finite number."""
+    return len(text) <= LONGEST and bool(NUMBER.fullmatch(text)) and math.isfinite(float(text))
+
+
+def switch(text):
+    """Whether the text is a truth value."""
+    return text in ("True", "False", "true", "false", "1", "0")
+
+
+def words(*allowed):
+    """A check for one of some words."""
+    return lambda text: text in allowed
+
+
+def short(text):
+    """Whether the text is of a reasonable length."""
+    return len(text) <= LONGEST
+
+
+class Operator(NamedTuple):
+    """``inputs``: the numbers of inputs that it may have, none for those that its other parts decide; ``outputs``: how many."""
+
+    inputs: Tuple[int, ...]
+    attributes: dict
+    outputs: int = 1
+    states: Tuple[int, ...] = ()  # the places of inputs that it writes to, which have to be variables
+
+
+CONVOLUTION = dict(
+    dilate=integers, kernel=integers, layout=words("NCHW"), no_bias=switch, num_filter=integers, num_group=integers,
+    pad=integers, stride=integers,
+)  # fmt: skip
+POOLING = dict(
+    count_include_pad=switch, global_pool=switch, kernel=integers, layout=words("NCHW"), pad=integers,
+    pool_type=words("avg", "max"), pooling_convention=words("full", "valid"), stride=integers,
+)  # fmt: skip
+BATCH_NORM = dict(axis=words("1"), eps=number, fix_gamma=switch, momentum=number, use_global_stats=switch)
+ACTIVATION = dict(act_type=words("relu", "sigmoid", "softrelu", "softsign", "tanh"))
+RANGE = dict(min_calib_range=number, max_calib_range=number)
+FUSED = dict(
+    RANGE, quantized=switch, with_act=switch, with_bn=switch, with_eltwise=switch, with_postsum_act=switch, with_sum=switch,
+    enable_float_output=switch,
+)  # fmt: skip
+
+OPERATORS = {
+    "null": Operator(
+        (0,),
+        dict(
+            __dtype__=integers, __init__=short, __lr_mult__=number, __shape__=integers, __storage_type__=words("0"),
+            __wd_mult__=number,
+        ),
+    ),
+    "Activation": Operator((1,), ACTIVATION),
+    "BatchNorm": Operator((5,), BATCH_NORM, states=(3, 4)),
+    "Cast": Operator((1,), dict(dtype=words("float32"))),
+    "Concat": Operator((), dict(dim=axes, num_args=integers)),
+    "Convolution": Operator((), CONVOLUTION),
+    "Dropout": Operator((1,), dict(axes=axes, cudnn_off=switch, p=number)),
+    "Flatten": Operator((1,), {}),
+    "FullyConnected": Operator((), dict(flatten=switch, no_bias=switch, num_hidden=integers)),
+    "LeakyReLU": Operator((1,), dict(act_type=words("leaky"), slope=number)),
+    "Pad": Operator((1,), dict(constant_value=number, mode=words("constant"), pad_width=integers)),
+    "Pooling": Operator((1,), POOLING),
+    "Reshape": Operator((1,), dict(shape=integers)),
+    "SwapAxis": Operator((1,), dict(dim1=axes, dim2=axes)),
+    "UpSampling": Operator((1,), dict(num_args=words("1"), sample_type=words("nearest"), scale=integers)),
+    "_contrib_AdaptiveAvgPooling2D": Operator((1,), dict(output_size=integers)),
+    "_contrib_BilinearResize2D": Operator((1,), dict(height=integers, width=integers)),
+    "_div_scalar": Operator((1,), dict(scalar=number)),
+    "_minus_scalar": Operator((1,), dict(scalar=number)),
+    "_mul_scalar": Operator((1,), dict(scalar=number)),
+    "_plus_scalar": Operator((1,), dict(scalar=number)),
+    "broadcast_add": Operator((2,), {}),
+    "broadcast_div": Operator((2,), {}),
+    "broadcast_mul": Operator((2,), {}),
+    "broadcast_sub": Operator((2,), {}),
+    "clip": Operator((1,), dict(a_min=number, a_max=number)),
+    "elemwise_add": Operator((2,), {}),
+    "elemwise_mul": Operator((2,), {}),
+    "expand_dims": Operator((1,), dict(axis=axes)),
+    "mean": Operator((1,), dict(axis=axes, keepdims=switch)),
+    "ones_like": Operator((1,), {}),
+    "relu": Operator((1,), {}),
+    "reshape_like": Operator((2,), {}),
+    "rsqrt": Operator((1,), {}),
+    "slice": Operator((1,), dict(begin=integers, end=integers)),
+    "slice_axis": Operator((1,), dict(axis=axes, begin=integers, end=integers)),
+    "softmax": Operator((1,), dict(axis=axes)),
+    "square": Operator((1,), {}),
+    "sum": Operator((1,), dict(axis=axes, keepdims=switch)),
+    "transpose": Operator((1,), dict(axes=axes)),
+    # of INT8; the last two outputs are the range
+    "_contrib_dequantize": Operator((3,), {}),
+    "_contrib_quantize_v2": Operator((1,), dict(RANGE, out_type=words("auto")), outputs=3),
+    "_contrib_quantized_act": Operator((3,), ACTIVATION, outputs=3),
+    "_contrib_quantized_batch_norm": Operator((7,), dict(BATCH_NORM, **RANGE), outputs=3, states=(3, 4)),
+    "_contrib_quantized_concat": Operator((), dict(dim=axes, num_args=integers), outputs=3),
+    "_contrib_quantized_elemwise_add": Operator((6,), RANGE, outputs=3),
+    "_contrib_quantized_elemwise_mul": Operator((6,), RANGE, outputs=3),
+    "_contrib_quantized_flatten": Operator((3,), {}, outputs=3),
+    "_contrib_quantized_pooling": Operator((3,), POOLING, outputs=3),
+    "_sg_mkldnn_conv": Operator((), FUSED, outputs=3),
+    "_sg_mkldnn_fully_connected": Operator((), FUSED, outputs=3),
+}
+# How MXNet writes that a switch is on.
+TRUE = ("True", "true", "1")

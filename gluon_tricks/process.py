@@ -1,0 +1,105 @@
+"""What a command's process owes to whoever started it.
+
+Ctrl-C ends it in silence at every moment, it never ends well if its output got lost, and what is no fault of the
+program is said in one line.
+"""
+
+import contextlib
+import errno
+import os
+import re
+import signal
+import sys
+import threading
+
+from .errors import UserError
+from .text import printable
+
+INTERRUPTED = 128 + signal.SIGINT
+NO_MEMORY = re.compile("out of memory|bad_alloc|[Ff]ailed to allocate")  # MXNet's error has no type of its own
+OUTPUT_IS_LOST = "the output cannot be written: "
+
+
+def open_streams():
+    """Give a process that was started without a standard stream (``2>&-``) an empty one.
+
+    The first file that it opens would get the stream's number, and whatever C++ code prints. Names that the terminal's
+    encoding does not have are printed as escapes.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free number
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "r+"))
+    sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def answer_interrupts():
+    """Let Ctrl-C end the process wherever it comes; a handler that a caller or a shell's script has set stays."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _interrupt)
+        sys.unraisablehook = _raise_again
+
+
+def _interrupt(number, frame):
+    """Raise KeyboardInterrupt, but within an import leave at once: it may pass over it, or make another error of it."""
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            os._exit(INTERRUPTED)
+        frame = frame.f_back
+    raise KeyboardInterrupt
+
+
+def _raise_again(unraisable):
+    """Python drops what is raised while it frees an object: a KeyboardInterrupt comes again a moment later."""
+    if unraisable.exc_type is KeyboardInterrupt:
+        threading.Timer(0.01, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT)).start()
+    else:
+        sys.__unraisablehook__(unraisable)
+
+
+def end(code):
+    """The exit code of a command that has ended with ``code``: an error if what it printed cannot be written."""
+    # All is tidy; while Python ends, a Ctrl-C would be a traceback.
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        # What is left of it nobody shall try to write again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not code:
+            gone = isinstance(error, BrokenPipeError)  # its reader, such as head or less
+            return 1 if gone else complain(OUTPUT_IS_LOST + error.strerror)
+    return code
+
+
+def complain(message, name="gluon-tricks", code=UserError.exit_code):
+    """Say on one line of standard error what is wrong, and return the exit code ``code``."""
+    with contextlib.suppress(OSError):  # nobody listens
+        print(f"{name}: error: {printable(message)}", file=sys.stderr)
+    return code
+
+
+def outside_cause(error):
+    """A line on an exception that came from outside the program: disk, memory, installation; None for all others."""
+    said = (str(error).splitlines() or [type(error).__name__])[0]
+    if isinstance(error, MemoryError) or isinstance(error, RuntimeError) and NO_MEMORY.search(said):
+        return f"not enough memory ({said}); fewer or smaller images at once need less"
+    if isinstance(error, ImportError) and (error.name or "").partition(".")[0] != __package__:
+        return f"{said}; 'gluon-tricks doctor' says what is missing and what to do"
+    if isinstance(error, OSError) and error.errno not in (errno.EBADF, errno.EFAULT):  # which are mistakes of ours
+        where = "" if error.filename is None else f"{error.filename}: "
+        return (where or (OUTPUT_IS_LOST if output_is_lost() else "")) + (error.strerror or said)
+    return None
+
+
+def output_is_lost():
+    """Whether what was printed so far cannot be written."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        return True
+    return False

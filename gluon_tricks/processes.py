@@ -1,0 +1,26 @@
+"""Processes that this package starts end with it, even if it is killed."""
+
+import ctypes
+import os
+import signal
+import sys
+
+PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
+
+
+def end_with_parent():
+    """A ``preexec_fn`` for ``subprocess``: the kernel kills the new process as soon as the one that starts it is dead.
+
+    None on systems other than Linux, whose kernels do not offer it.
+    """
+    if _LIBC is None:
+        return None
+    parent = os.getpid()
+
+    def prepare():
+        _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it died before the kernel knew
+            os._exit(1)
+
+    return prepare

@@ -1,0 +1,36 @@
+"""How many threads MXNet and onnxruntime compute on: ``OMP_NUM_THREADS``, which both read when they are imported."""
+
+import os
+
+from .errors import UserError
+
+NAME = "OMP_NUM_THREADS"
+CHOSEN_HERE = "GLUON_TRICKS_SET_THREADS"  # so that the run's log can say whose choice it was
+
+
+def set_threads():
+    """Let MXNet compute on every core if the user has not said otherwise: unset, it computes on one.
+
+    Has to happen before MXNet is imported. Workers that a launcher started on the same machine share its cores. Of a
+    list, which OpenMP allows for nested regions, the first number remains: MXNet and onnxruntime read one number.
+    """
+    if os.environ.get(NAME):
+        os.environ[NAME] = str(number_in(NAME, os.environ[NAME].split(",")[0]))
+        return
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    local_workers = number_in("HOROVOD_LOCAL_SIZE", os.environ.get("HOROVOD_LOCAL_SIZE", "1"))
+    os.environ[NAME] = str(max(1, cores // local_workers))
+    os.environ[CHOSEN_HERE] = "1"
+
+
+def number():
+    """The number of threads that the environment asks for, or None."""
+    first = os.environ.get(NAME, "").split(",")[0]
+    return number_in(NAME, first) if first else None
+
+
+def number_in(name, text):
+    """The number in an environment variable; UserError if it is none, or not positive."""
+    if not text.strip().isdecimal() or int(text) < 1:
+        raise UserError(f"{name}={os.environ.get(name)!s}: has to be a number of at least 1; set it, or unset it")
+    return int(text)

@@ -1,0 +1,199 @@
+"""A run's folder as others read it: what the run was, which of its checkpoints are whole, the names of its classes.
+
+Teachers, ``evaluate``, ``predict``, ``export`` and a run that is resumed all learn here what ``config.json`` says.
+"""
+
+import dataclasses
+import json
+import os
+
+from .. import config as flags
+from .. import models
+from ..data.records import RecordFile
+from ..deploy import manifest as manifests
+from ..errors import UserError
+from ..files import sha256_of, write_json
+from ..text import printable
+from . import checkpoint
+
+CONFIG, PARAMETERS, STATE = "config.json", "net.params", "state.json"
+PATHS = (
+    "data_dir", "rec_train", "rec_train_idx", "rec_val", "rec_val_idx", "save_dir", "logging_file", "use_params", "teacher",
+    "resume", "resume_params",
+)  # fmt: skip
+
+
+class RunFolder:
+    """What the run in the folder ``path`` was.
+
+    ``config`` has its flags, with absolute paths; ``version``, ``layout`` (numbers by name), ``data`` (fingerprints by
+    split, or None) and ``parameters`` (SHA-256 of the files that ``teacher`` and ``use_params`` named; older runs have
+    none) are as in the file.
+    Raises UserError if ``config.json`` is missing, damaged, or not a run's.
+    """
+
+    def __init__(self, path):
+        self.path = path
+        file = os.path.join(path, CONFIG)
+        try:
+            with open(file, encoding="utf-8") as opened:
+                found = json.load(opened)
+            _check(found)
+            config = flags.from_dict(found["flags"])
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise UserError(f"{printable(file)}: damaged or not a run's: {type(error).__name__}: {printable(error)}") from None
+        except UserError as error:
+            raise UserError(f"{printable(file)}: damaged or of another version: {error}") from None
+        self.version, self.layout, self.data = found["version"], found["layout"], found["data"]
+        self.parameters = found.get("parameters", {})
+        self.config = absolute(config, _working_folder(path, config.save_dir))
+
+    def checkpoint(self, params="best", say=print):
+        """(folder, state) of the run's best or last checkpoint, whose checksums were compared.
+
+        A damaged last one is named through ``say``, and the one before it taken. There is only one best: it is an error if
+        that is damaged. A run without validation has no best one and gives its last.
+        """
+        best = checkpoint.best(self.path)
+        if params == "best" and best:
+            return best, checkpoint.read_state(best)
+        found = checkpoint.latest(self.path, say)
+        if found is None:
+            raise UserError(f"{printable(self.path)}: this run has no whole checkpoint yet")
+        noted = found[1].get("best")
+        if params == "best" and noted and noted["step"] != found[1]["step"]:  # a copy without links
+            path = checkpoint.path_of(self.path, noted["step"])
+            if os.path.isdir(path):
+                return path, checkpoint.read_state(path)
+            said = f"its best checkpoint, of step {noted['step']}, is not there; taking the last, {printable(found[0])}"
+            say(f"{printable(self.path)}: {said}")
+        return found
+
+    def labels(self, say=print):
+        """The names of the classes, or None: kept in the folder, or (an older run's) beside the records, if they are its."""
+        kept = os.path.join(self.path, manifests.LABELS)
+        if not os.path.isfile(kept):
+            kept = self._labels_of_the_data()
+        try:
+            labels = manifests.read_labels(kept) if kept else None
+        except UserError as error:
+            say(f"{error}; classes are given by number")
+            labels = None
+        return labels if labels and len(labels) == self.config.classes else None
+
+    def _labels_of_the_data(self):
+        for split, field in (("validation", "rec_val"), ("train", "rec_train")):
+            path = getattr(self.config, field)
+            labels = os.path.join(os.path.dirname(path), manifests.LABELS)
+            if path and os.path.isfile(labels) and os.path.isfile(path):
+                if not differences(self.data[split], fingerprint(path, getattr(self.config, field + "_idx"))):
+                    return labels
+        return None
+
+    def validation_file(self, index=""):
+        """(RecordIO file, index) that the run was validated on; ("", "") if it had none.
+
+        Raises UserError if what lies there now is another file than the run knew.
+        """
+        path, index = self.config.rec_val, index or self.config.rec_val_idx
+        shown, run = printable(path), printable(self.path)
+        if not path:
+            return "", ""
+        if not os.path.isfile(path):
+            raise UserError(f"{shown}, on which {run} was validated, is not there: give --rec-val FILE")
+        different = differences(self.data["validation"], fingerprint(path, index))
+        if different:
+            raise UserError(
+                f"{shown} is not the file on which {run} was validated ({printable(different)}): "
+                "give --rec-val FILE to measure on another one"
+            )
+        return path, index
+
+
+def write(path, about, config):
+    """Write the ``config.json`` of the run of ``config`` into its folder; ``about`` has :class:`RunFolder`'s other attributes."""
+    contents = dict(about, flags=json.loads(flags.to_json(absolute(config))))
+    write_json(os.path.join(path, CONFIG), dict(contents, sha256=_digest(contents)))
+
+
+def _check(found):
+    """Raise ValueError, KeyError, TypeError or AttributeError if a ``config.json`` is not as :func:`write` writes it."""
+    if "sha256" in found and found["sha256"] != _digest(found):  # older runs have none
+        raise ValueError("it has another SHA-256 than was written")
+    splits = [found["data"]["train"], found["data"]["validation"]]
+    right = (
+        set(found) <= {"version", "flags", "layout", "data", "parameters", "sha256"}
+        and isinstance(found["version"], str)
+        and all(type(number) is int and number > 0 for number in found["layout"].values())
+        and found["layout"]["began_with"]
+        and all(split is None or {"records", "bytes", "index_sha256"} <= set(split) for split in splits)
+        and all(isinstance(digest, (str, type(None))) for digest in found.get("parameters", {}).values())
+    )
+    if not right:
+        raise ValueError("its contents are not those of a run")
+
+
+def _digest(contents):
+    return sha256_of({name: value for name, value in contents.items() if name != "sha256"})
+
+
+def run_of(path):
+    """The :class:`RunFolder` that a file or folder is, or lies in (RUN/checkpoints/step-N/net.params), or None."""
+    for folder in (os.path.abspath(path), os.path.realpath(path)):
+        folder = folder if os.path.isdir(folder) else os.path.dirname(folder)
+        for _ in range(3):
+            if _may_be_ours(os.path.join(folder, CONFIG)):
+                return RunFolder(folder)
+            folder = os.path.dirname(folder)
+    return None
+
+
+def _may_be_ours(file):
+    """False if there is no such file, or it is a whole ``config.json`` of something else."""
+    try:
+        with open(file, encoding="utf-8") as opened:
+            found = json.load(opened)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except (OSError, ValueError, RecursionError):
+        return True
+    return not isinstance(found, dict) or "flags" in found or "layout" in found
+
+
+def checked(path):
+    """``path`` of a parameter file; if it lies in a checkpoint, its checksums were compared."""
+    folder = os.path.dirname(path)
+    if os.path.basename(path) == PARAMETERS and os.path.isfile(os.path.join(folder, STATE)):
+        checkpoint.read_state(folder)
+    return path
+
+
+def absolute(config, working_folder=None):
+    """A copy of a Config whose paths are absolute; relative ones are of ``working_folder``, or this process's."""
+    paths = {}
+    for name in PATHS:
+        path = getattr(config, name)
+        if path and not (name == "resume" and path == "auto"):
+            full = os.path.normpath(os.path.join(working_folder or os.getcwd(), path))
+            is_name = name == "teacher" and path in models.names() and not os.path.exists(full)
+            paths[name] = path if is_name else full
+    return dataclasses.replace(config, **paths)
+
+
+def _working_folder(folder, save_dir):
+    """The folder to which the relative paths of an older run belong, as its --save-dir ends its own path; None if unknown."""
+    folder, tail = os.path.abspath(folder), os.path.normpath(save_dir)
+    return folder[: -len(tail)] if folder.endswith(os.sep + tail) else None
+
+
+def fingerprint(path, index=""):
+    """What tells a RecordIO file from another one of its name."""
+    with RecordFile(path, index or None) as records:
+        return records.fingerprint()
+
+
+def differences(old, new):
+    """How two fingerprints differ, as text: only in what both know, as older runs know less. "" if they do not."""
+    if old is None or new is None:
+        return "" if old == new else f"{old} -> {new}"
+    return ", ".join(f"{name} {old[name]} -> {new[name]}" for name in old if name in new and old[name] != new[name])
