@@ -2,9 +2,9 @@
 
 A checkpoint is ``RUN/checkpoints/step-00001234/`` with
 
-- ``net.params``: an ordinary Gluon parameter file, BatchNorm statistics averaged over the devices of all workers;
-- ``optimizer.states``: the optimizer's arrays (momentum, float32 master copies), and each device's own BatchNorm
-  statistics where there are several;
+- ``net.params``: an ordinary Gluon parameter file, BatchNorm statistics averaged over the parts of the global batch;
+- ``optimizer.states``: the optimizer's arrays (momentum, float32 master copies), and each part's own BatchNorm
+  statistics if there are several;
 - ``log.jsonl``: the run's log so far, from which a damaged one is restored;
 - ``state.json``: the step, everything else, the SHA-256 of the three files, and one of all that stands in it.
 
@@ -48,7 +48,7 @@ def path_of(run_folder, step):
 def save(run_folder, step, net, trainer, state, keep, statistics=(), log=b""):
     """Write the checkpoint of ``step`` updates and return its folder; older ones beyond ``keep`` go, the best stays.
 
-    ``state`` is what else the run needs, for JSON; ``statistics`` (devices of all workers, n) are the devices' own BatchNorm
+    ``state`` is what else the run needs, for JSON; ``statistics`` (parts, n) are the parts' own BatchNorm
     statistics, where there are several; ``log`` is all of ``log.jsonl`` (bytes). A checkpoint of this step that is there
     already is replaced. Raises :class:`CheckpointError` when the disk is full or read-only; earlier checkpoints stay whole.
     """
@@ -132,7 +132,7 @@ def parameters_of(net):
 
 
 def states_of(net, trainer, statistics=()):
-    """What ``optimizer.states`` holds: ``state/NAME/PATH`` arrays and ``statistics/DEVICEofDEVICES``, on the CPU."""
+    """What ``optimizer.states`` holds: ``state/NAME/PATH`` arrays and ``statistics/PARTofPARTS``, on the CPU."""
     arrays = {}
     by_name = net._collect_params_with_prefix()
     names = {parameter.name: name for name, parameter in by_name.items()}
@@ -342,10 +342,10 @@ def latest(run_folder, say=print):
     return None
 
 
-def load(path, state, net, trainer, devices, first=0, of=0):
+def load(path, state, net, trainer, devices, parts=0):
     """Put the checkpoint's parameters and optimizer state, on whatever devices there are, into ``net`` and ``trainer``.
 
-    ``first`` is the number of ``devices[0]`` among the ``of`` devices of all workers (0: there is one worker).
+    Returns the BatchNorm statistics of each part of the global batch, {part: numpy (n,)}; {} if it had not ``parts`` parts.
     """
     try:
         net.load_parameters(os.path.join(path, "net.params"), ctx=devices)
@@ -375,31 +375,42 @@ def load(path, state, net, trainer, devices, first=0, of=0):
                 arrays[key].copyto(array)
             updater.states[index] = made
             updater.states_synced[index] = True
-    for number, device in enumerate(devices, first):
-        own = arrays.get(f"statistics/{number}of{of or len(devices)}")
-        if own is not None:
-            put_statistics(net, device, own.asnumpy())
     mx.nd.waitall()
+    names = {part: f"statistics/{part}of{parts}" for part in range(parts)}
+    return {part: arrays[name].asnumpy() for part, name in names.items() if name in arrays}
+
+
+def arrays_of(net, device):
+    """All that training changes without a gradient, BatchNorm's statistics, on one device: a list of NDArrays."""
+    return [parameter.data(device) for _, parameter in _averaged(net)]
+
+
+def flat(arrays):
+    """The values of such a list as numpy float32 (n,)."""
+    return np.concatenate([array.asnumpy().ravel() for array in arrays] or [np.zeros(0)]).astype("float32")
+
+
+def put_flat(arrays, values):
+    """The reverse of :func:`flat`."""
+    start = 0
+    for array in arrays:
+        array[:] = values[start : start + array.size].reshape(array.shape)
+        start += array.size
 
 
 def statistics_of(net, device):
-    """All that training changes without a gradient, BatchNorm's statistics, on one device: numpy float32 (n,)."""
-    parts = [parameter.data(device).asnumpy().ravel() for _, parameter in _averaged(net)]
-    return np.concatenate(parts or [np.zeros(0)]).astype("float32")
+    """BatchNorm's statistics on one device: numpy float32 (n,)."""
+    return flat(arrays_of(net, device))
 
 
 def mean_statistics(every):
-    """The mean (n,) of the devices' statistics (devices, n), float32. In float64 the mean of equal numbers is that number."""
+    """The mean (n,) of the parts' statistics (parts, n), float32. In float64 the mean of equal numbers is that number."""
     return every.mean(axis=0, dtype="float64").astype("float32")
 
 
 def put_statistics(net, device, values):
     """The reverse of :func:`statistics_of`."""
-    start = 0
-    for _, parameter in _averaged(net):
-        data = parameter.data(device)
-        data[:] = values[start : start + data.size].reshape(data.shape)
-        start += data.size
+    put_flat(arrays_of(net, device), values)
 
 
 def _averaged(net):

@@ -50,6 +50,7 @@ def train_step(run, batch, step):
     layout, objective, scale = run.layout, run.objective, run.loss_scale.scale
     outcomes = []
     for micro in range(layout.accumulate):
+        run.running.take_up(micro)
         losses = []
         for number, part in layout.micro_batch(micro):
             images, labels = run.to_device(batch, part, run.cluster.devices[number])
@@ -63,6 +64,7 @@ def train_step(run, batch, step):
             outcomes.append(statistics(logits.detach(), targets.argmax(axis=1), loss.detach()))
         autograd.backward(losses)
         run.finish_micro_batch()
+        run.running.lay_down(micro)
     run.trainer.allreduce_grads()
     if run.gradients_are_good(step):
         run.trainer.update(scale)

@@ -24,11 +24,12 @@ from ..models.parameters import ParameterError, check_finite
 from ..tricks.precision import LossScale
 from . import checkpoint, elastic, folder, network
 from .clock import learning_rate, same_place
-from .cluster import gather, gather_json, join, layout_of
+from .cluster import gather_json, gather_parts, join, layout_of
 from .journal import Journal
 from .loop import gradients_are_finite, train
 from .metrics import Tally, evaluate
 from .objective import Objective
+from .running import RunningStatistics
 from .stopping import Stop
 
 add_arguments = flags.add_arguments
@@ -116,6 +117,7 @@ class Run:
         self.about = folder.about(self)
         folder.agree(self)
         self.cluster.broadcast(self.net, self.trainer)  # before a checkpoint gives each its own statistics
+        self.running = RunningStatistics(self.net, self.layout, devices)
         self._check_resume(resumed)
         self.cluster.publish(self.trainer)
         if resumed:
@@ -326,15 +328,9 @@ class Run:
         path, state = resumed
         folder.compare(self)
         layout = self.layout
-        checkpoint.load(
-            path,
-            state,
-            self.net,
-            self.trainer,
-            self.cluster.devices,
-            layout.rank * layout.devices,
-            layout.workers * layout.devices,
-        )
+        own = checkpoint.load(path, state, self.net, self.trainer, self.cluster.devices, layout.parts)
+        self.running = RunningStatistics(self.net, layout, self.cluster.devices)
+        self.running.put(own)
         self.step = same_place(state, self.layout.global_batch, self.steps_per_epoch)
         self._started = time.time() - state["seconds"]
         self.journal.training_seconds = state["training_seconds"]
@@ -386,7 +382,7 @@ class Run:
 
     @contextlib.contextmanager
     def _evaluation(self):
-        """Within, every device has the mean of all devices' and workers' BatchNorm statistics; afterwards its own again.
+        """Within, every device has the mean of all parts' BatchNorm statistics; afterwards its own again.
 
         What comes after the evaluation is, to the bit, what it would be without.
         """
@@ -396,19 +392,17 @@ class Run:
 
     @contextlib.contextmanager
     def _averaged_statistics(self):
-        """Within, every device has the mean of the statistics of all; gives (devices of all workers, n), each one's own."""
+        """Within, every device has the mean of the statistics of all parts; gives (parts, n), each one's own."""
         # BatchNorm writes its statistics in the backward pass, which copying them does not wait for.
         self.cluster.settle(self.trainer)
-        devices = self.cluster.devices
-        own = [checkpoint.statistics_of(self.net, device) for device in devices]
-        every = gather(self.cluster, np.concatenate(own)).reshape((self.layout.workers * len(devices), -1))
+        own = self.running.get()
+        every = gather_parts(self.cluster, self.layout, own)
         if len(every) > 1:
-            for device in devices:
+            for device in self.cluster.devices:
                 checkpoint.put_statistics(self.net, device, checkpoint.mean_statistics(every))
         yield every
         if len(every) > 1:
-            for device, values in zip(devices, own):
-                checkpoint.put_statistics(self.net, device, values)
+            self.running.put(dict(zip(self.layout.own_parts, own)))
         mx.nd.waitall()
 
     def seconds(self):

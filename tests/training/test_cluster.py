@@ -91,6 +91,20 @@ def test_a_gathered_array_is_the_sum_of_rows_with_zeros_elsewhere():
     np.testing.assert_array_equal(sum(parts).reshape(3, 2), values)
 
 
+def test_what_belongs_to_parts_is_gathered_in_their_order():
+    """Four parts on three workers, which have one, one and two of them."""
+    values = np.arange(8.0).reshape(4, 2)
+    layouts = [Layout(1, 4, 1, 3, rank) for rank in range(3)]
+    sums, found = [], []
+    workers = Workers(3)
+    for _ in range(2):  # first what each one sends, then with the sum of it
+        for workers.rank, layout in enumerate(layouts):
+            workers.sum = lambda array: sums.append(array) or array if not found else found[0]
+            gathered = cluster.gather_parts(workers, layout, values[layout.own_parts.start : layout.own_parts.stop])
+        found = [sum(sums)]
+    np.testing.assert_array_equal(gathered, values)
+
+
 def test_one_worker_alone_gathers_what_it_has():
     alone = cluster.join(parse([]))
     assert isinstance(alone, cluster.Local) and (alone.rank, alone.world_size, alone.devices) == (

@@ -88,6 +88,19 @@ def test_micro_batches_on_one_device_train_like_as_many_devices(train, tmp_path)
         for run in (devices, micro)
     ]
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)
+    alike(saved(devices), saved(micro))
+
+
+def saved(run):
+    """The newest checkpoint's parameters, BatchNorm's statistics with them."""
+    path = os.path.join(run.config.save_dir, "checkpoints", checkpoint_name(run), "net.params")
+    return {name: array.asnumpy() for name, array in mx.nd.load(path).items()}
+
+
+def alike(first, second):
+    assert any("running_var" in name for name in first)
+    for name in first:
+        np.testing.assert_allclose(first[name], second[name], rtol=1e-4, atol=1e-5, err_msg=name)
 
 
 @pytest.mark.slow
@@ -98,6 +111,7 @@ def test_a_run_goes_on_with_other_devices_and_the_same_global_batch(train, tmp_p
     moved = train(save_dir=str(tmp_path / "moved"), cpu_contexts=2, accumulate=2, resume="auto", **flags)
     for p, q in zip(whole.trained, moved.trained):
         np.testing.assert_allclose(p.list_data()[0].asnumpy(), q.list_data()[0].asnumpy(), atol=1e-5)
+    alike(saved(whole), saved(moved))
     with pytest.raises(ConfigError, match="global batch: 16 -> 4"):
         train(save_dir=str(tmp_path / "moved"), resume="auto", **flags)
 

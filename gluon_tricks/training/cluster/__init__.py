@@ -18,7 +18,7 @@ from mxnet import gluon
 from ...errors import UserError
 from .layout import Layout, layout_of
 
-__all__ = ["Layout", "Local", "devices_of", "gather", "gather_json", "join", "layout_of"]
+__all__ = ["Layout", "Local", "devices_of", "gather", "gather_json", "gather_parts", "join", "layout_of"]
 
 
 def join(config):
@@ -127,6 +127,14 @@ def gather(cluster, array):
     rows = np.zeros((cluster.world_size,) + array.shape, array.dtype)
     rows[cluster.rank] = array
     return cluster.sum(rows.ravel()).reshape(rows.shape)
+
+
+def gather_parts(cluster, layout, own):
+    """(parts, n) of every worker's numpy array (parts of this worker, n), of which workers may have different numbers."""
+    most = -(-layout.parts // layout.workers)
+    rows = gather(cluster, np.pad(own, ((0, most - len(own)), (0, 0))).ravel())
+    rows = rows.reshape((layout.workers, most, own.shape[1]))
+    return np.concatenate([row[: len(layout.parts_of(rank))] for rank, row in enumerate(rows)])
 
 
 def gather_json(cluster, value):

@@ -33,10 +33,14 @@ class Layout:
         """Images in a step."""
         return self.batch_size * self.parts
 
+    def parts_of(self, rank):
+        """The numbers of a worker's parts, as a range."""
+        return range(self.parts * rank // self.workers, self.parts * (rank + 1) // self.workers)
+
     @property
     def own_parts(self):
         """The numbers of this worker's parts, as a range."""
-        return range(self.parts * self.rank // self.workers, self.parts * (self.rank + 1) // self.workers)
+        return self.parts_of(self.rank)
 
     @property
     def worker_batch(self):
