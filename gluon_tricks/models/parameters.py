@@ -63,13 +63,21 @@ def check_finite(arrays, source):
 
     Outputs do not show them all: MXNet's relu makes 0 of a NaN.
     """
+    name = first_not_finite(arrays)
+    if name is not None:
+        raise ParameterError(
+            f"{printable(source)}: {printable(name)} has values that are NaN or infinite; take an earlier checkpoint or "
+            "train again"
+        )
+
+
+def first_not_finite(arrays):
+    """The name of the first of the arrays (a dict) that has NaN or infinity in it, or None."""
     for name, array in arrays.items():
         values = array.asnumpy()
         if values.dtype.kind == "f" and not np.isfinite(values).all():
-            raise ParameterError(
-                f"{printable(source)}: {printable(name)} has values that are NaN or infinite; take an earlier checkpoint or "
-                "train again"
-            )
+            return name
+    return None
 
 
 def assign(net, arrays, source, new_head=False, ctx=None):

@@ -20,7 +20,7 @@ from ..data import augment, loader
 from ..errors import UserError
 from ..files import write_json
 from ..models import complexity
-from ..models.parameters import ParameterError, check_finite
+from ..models.parameters import first_not_finite
 from ..tricks.precision import LossScale
 from . import checkpoint, elastic, folder, network
 from .clock import learning_rate, same_place
@@ -308,10 +308,9 @@ class Run:
 
     def _check_finite(self):
         """Of parameters and statistics alone: a float32 master copy that is not finite makes its float16 weight so."""
-        try:
-            check_finite(checkpoint.parameters_of(self.net), "the network")
-        except ParameterError as error:
-            raise Diverged(self._what_now(str(error), self.step - 1)) from None
+        name = first_not_finite(checkpoint.parameters_of(self.net))
+        if name is not None:
+            raise Diverged(self._what_now(f"{name} has values that are NaN or infinite", self.step - 1))
 
     def stop_if_asked(self):
         """Raise what ends the run where it was asked to stop; the checkpoint of this step is written."""

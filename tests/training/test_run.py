@@ -500,7 +500,7 @@ def test_a_checkpoint_of_values_that_are_not_finite_is_not_written(train, tmp_pa
         save(run)
 
     monkeypatch.setattr(Run, "save", spoil)
-    with pytest.raises(Diverged, match=f"the network: {name} holds values that are not finite"):
+    with pytest.raises(Diverged, match=f"{name} has values that are NaN or infinite at step 0"):
         train(max_steps=1)
     assert checkpoint.checkpoints(str(tmp_path / "run")) == []
 
