@@ -1,11 +1,21 @@
-"""Whether a test run tested everything: `check.py JUNIT_REPORT` exits with 1 where a test was skipped or none
-ran, or where the environment lacks a part whose tests could leave themselves out."""
+"""Whether a test run tested everything: `check.py JUNIT_REPORT` exits with 1 where a test was
+skipped or none ran, or where the environment lacks a part whose tests could leave themselves
+out."""
 
 import importlib
 import sys
 import xml.etree.ElementTree as ElementTree
 
-PARTS = ("mxnet", "gluoncv", "cv2", "horovod.mxnet", "onnx", "onnxruntime", "tensorboardX", "sklearn")
+PARTS = (
+    "mxnet",
+    "gluoncv",
+    "cv2",
+    "horovod.mxnet",
+    "onnx",
+    "onnxruntime",
+    "tensorboardX",
+    "sklearn",
+)
 
 
 def problems(report):
@@ -14,14 +24,16 @@ def problems(report):
     try:
         cases = ElementTree.parse(report).getroot().findall(".//testcase")
     except (OSError, ElementTree.ParseError) as error:
-        return ["pytest left no report ({})".format(error)]
+        return [f"pytest left no report ({error})"]
     if not cases:
         found.append("no test ran")
     for case in cases:
         for mark in case.findall("skipped"):
             if mark.get("type") != "pytest.xfail":  # a test known to fail did run
                 found.append(
-                    "skipped: {}::{}: {}".format(case.get("classname"), case.get("name"), mark.get("message"))
+                    "skipped: {}::{}: {}".format(
+                        case.get("classname"), case.get("name"), mark.get("message")
+                    )
                 )
     return found
 
@@ -33,7 +45,7 @@ def missing():
         try:
             importlib.import_module(name)
         except Exception as error:  # a broken package may raise anything
-            found.append("missing: {} ({})".format(name, error))
+            found.append(f"missing: {name} ({error})")
     return found
 
 

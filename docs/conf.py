@@ -8,7 +8,8 @@ ROOT = Path(__file__).resolve().parent.parent
 project = html_title = "gluon_tricks"
 extensions = ["myst_parser", "sphinx.ext.napoleon", "autoapi.extension"]
 
-# The source folder is the repository, so that a link leads to the same file on the site as it does there.
+# The source folder is the repository, so that a link leads to the same file on the site as it does
+# there.
 root_doc = "README"
 include_patterns = ["*.md", "docs/*.md", "docs/*.rst", "recipes/*.md"]
 exclude_patterns = [".*", "runs", "build", "dist"]
@@ -28,7 +29,9 @@ html_copy_source = html_show_copyright = html_show_sphinx = False
 
 
 def add_contents(app, name, source):
-    """Append the table of contents to the first page: the pages that docs/README.md lists, in its order."""
+    """Append the table of contents to the first page: the pages that docs/README.md lists, in its
+    order.
+    """
     if name == root_doc:
         index = (ROOT / "docs" / "README.md").read_text()
         pages = ["README.md"] + re.findall(r"^- \[.*?\]\((.*?)\)", index, re.M)

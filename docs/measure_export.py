@@ -2,11 +2,11 @@
 
     python docs/measure_export.py [NETWORK ...]
 
-Networks have random weights; their BatchNorms have the statistics of random images, random scales and random
-shifts, so that folding and converting have something to get wrong. Every figure is the largest difference of
-the logits of 4 random images, as a share of the largest logit, against the network as Gluon runs it,
-hybridized. Of INT8 the table says whether the quantised graph runs and how many of its operators compute on
-integers: how good it is can be told of trained networks alone.
+Networks have random weights; their BatchNorms have the statistics of random images, random scales
+and random shifts, so that folding and converting have something to get wrong. Every figure is the
+largest difference of the logits of 4 random images, as a share of the largest logit, against the
+network as Gluon runs it, hybridized. Of INT8 the table says whether the quantised graph runs and
+how many of its operators compute on integers: how good it is can be told of trained networks alone.
 """
 
 import os
@@ -32,7 +32,15 @@ NETWORKS = """
     inceptionv3 googlenet densenet121 densenet201 squeezenet1.1 vgg16_bn alexnet xception shufflenet_v1
     darknet53 dla34 hrnet_w18_c nasnet_4_1056
 """.split()
-COLUMNS = ("network", "input", "symbol", "folded (BatchNorms)", "ONNX", "ONNX, folded", "INT8 operators")
+COLUMNS = (
+    "network",
+    "input",
+    "symbol",
+    "folded (BatchNorms)",
+    "ONNX",
+    "ONNX, folded",
+    "INT8 operators",
+)
 
 
 INTEGER_OPERATORS = ("_sg_mkldnn", "_contrib_quantized")
@@ -51,26 +59,32 @@ def measure(name):
         return row + [str(error)] + ["-"] * 4
     with tempfile.TemporaryDirectory() as folder:
         graphs.save(
-            graph, os.path.join(folder, "model-symbol.json"), os.path.join(folder, "model-0000.params")
+            graph,
+            os.path.join(folder, "model-symbol.json"),
+            os.path.join(folder, "model-0000.params"),
         )
         symbol = compare.difference(compare.replay(folder, "symbol", [inputs])[0], [expected])[1]
-        row.append("equal to the bit" if symbol == 0 else "{:.1e}".format(symbol))
+        row.append("equal to the bit" if symbol == 0 else f"{symbol:.1e}")
         folded, count, stayed = fold_batch_norm(graph)
         share = compare.difference([graphs.block(folded)(images).asnumpy()], [expected])[1]
-        row.append("{:.1e} ({} of {})".format(share, count, count + stayed))
+        row.append(f"{share:.1e} ({count} of {count + stayed})")
         for form in (graph, folded):
             try:
                 onnx.convert(form, os.path.join(folder, "model.onnx"), (3, size, size))
-                share = compare.difference(compare.replay(folder, "onnx", [inputs])[0], [expected])[1]
-                row.append("{:.1e}".format(share))
+                share = compare.difference(compare.replay(folder, "onnx", [inputs])[0], [expected])[
+                    1
+                ]
+                row.append(f"{share:.1e}")
             except UserError as error:
                 row.append(str(error).split(": ")[-1])
     try:
         quantized = int8.quantize(folded, [images])
         finite = np.isfinite(graphs.block(quantized)(images).asnumpy()).all()
         counts = graphs.operators(quantized.symbol)
-        whole = sum(count for operator, count in counts.items() if operator.startswith(INTEGER_OPERATORS))
-        row.append("{} of {}".format(whole, sum(counts.values())) if finite else "no: not finite")
+        whole = sum(
+            count for operator, count in counts.items() if operator.startswith(INTEGER_OPERATORS)
+        )
+        row.append(f"{whole} of {sum(counts.values())}" if finite else "no: not finite")
     except (UserError, mx.MXNetError) as error:
         row.append("no: " + str(error).strip().splitlines()[-1][:80])
     return row
@@ -85,7 +99,7 @@ def main():
             row = [
                 name,
                 "",
-                "{}: {}".format(type(error).__name__, str(error).strip().splitlines()[-1][:90]),
+                f"{type(error).__name__}: {str(error).strip().splitlines()[-1][:90]}",
                 "",
                 "",
                 "",

@@ -1,8 +1,8 @@
 """Where GluonCV's training scripts, the authors' own code, differ from the paper.
 
-``--fidelity gluoncv`` selects all of it; docs/fidelity.md has the reasons. The facts come from GluonCV's
-train_imagenet.py and train_horovod.py (scripts/classification/imagenet), and from the published commands and
-logs in dmlc/web-data (gluoncv/logs/classification/imagenet).
+``--fidelity gluoncv`` selects all of it; docs/fidelity.md has the reasons. The facts come from
+GluonCV's train_imagenet.py and train_horovod.py (scripts/classification/imagenet), and from the
+published commands and logs in dmlc/web-data (gluoncv/logs/classification/imagenet).
 """
 
 import os
@@ -21,23 +21,29 @@ FORMS = dict(
     num_epochs=3,
 )
 
-# What both scripts take for flags that do nothing without others: their logs print them, and a command may name them.
-DEFAULTS = dict(lr_decay=0.1, lr_decay_epoch=(40, 60), temperature=20.0, hard_weight=0.5, mixup_alpha=0.2)
+# What both scripts take for flags that do nothing without others: their logs print them, and a
+# command may name them.
+DEFAULTS = dict(
+    lr_decay=0.1, lr_decay_epoch=(40, 60), temperature=20.0, hard_weight=0.5, mixup_alpha=0.2
+)
 
-# Networks whose published logs come from the script of 2019 or later, which counts the schedule by updates.
+# Networks whose published logs come from the script of 2019 or later, which counts the schedule by
+# updates.
 COUNTED_BY_UPDATES = ("googlenet", "mobilenetv3_large", "mobilenetv3_small")
 
-# Flags that published commands give to networks which ignore them (mobilenetv3), or have what they ask for
-# in any case.
+# Flags that published commands give to networks which ignore them (mobilenetv3), or have what they
+# ask for in any case.
 NEEDLESS = dict(
     last_gamma=("mobilenetv3_large", "mobilenetv3_small"),
     batch_norm=("vgg11_bn", "vgg13_bn", "vgg16_bn", "vgg19_bn"),
 )
 
-# Flags that work here and that GluonCV's own network ignores, so that its published run did not have them.
+# Flags that work here and that GluonCV's own network ignores, so that its published run did not
+# have them.
 IGNORED = dict(last_gamma=("resnet18_v1b", "resnet34_v1b"))
 
-# Flags of the authors' scripts that are none here: why, or None where their script ignores them too.
+# Flags of the authors' scripts that are none here: why, or None where their script ignores them
+# too.
 FOREIGN_FLAGS = {
     "--logging-dir": None,
     "--auto_aug": "AutoAugment is not among the paper's augmentations (section 2.1) and its code is not part "
@@ -58,23 +64,34 @@ def forms(model):
 
 
 def without_defaults(given):
-    """``given`` (a dict of flags) less what ``--fidelity gluoncv`` lets stand without an effect: it asks for nothing."""
+    """``given`` (a dict of flags) less what ``--fidelity gluoncv`` lets stand without an effect: it
+    asks for nothing.
+    """
     if given.get("fidelity") != "gluoncv":
         return given
-    return {name: value for name, value in given.items() if name not in DEFAULTS or value != DEFAULTS[name]}
+    return {
+        name: value
+        for name, value in given.items()
+        if name not in DEFAULTS or value != DEFAULTS[name]
+    }
 
 
 def needless(config):
     """The flags that were given but are to be off in the run of ``config``."""
     tables = (NEEDLESS, IGNORED) if config.fidelity == "gluoncv" else (NEEDLESS,)
-    return {name for table in tables for name, networks in table.items() if config.model.lower() in networks}
+    return {
+        name
+        for table in tables
+        for name, networks in table.items()
+        if config.model.lower() in networks
+    }
 
 
 def data_folder(folder):
     """The folder that holds train.rec.
 
-    ``folder``, or its ``rec`` as in GluonCV's data set; where none is named, the authors' default if that is
-    there.
+    ``folder``, or its ``rec`` as in GluonCV's data set; where none is named, the authors' default
+    if that is there.
     """
     if not folder:
         default = os.path.expanduser(DATA_FOLDER)

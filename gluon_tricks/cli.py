@@ -1,4 +1,6 @@
-"""The ``gluon-tricks`` command: a table of sub-commands, each a few lines in the room that does the work."""
+"""The ``gluon-tricks`` command: a table of sub-commands, each a few lines in the room that does the
+work.
+"""
 
 import sys
 
@@ -23,7 +25,10 @@ COMMANDS = {
     "predict": ("gluon_tricks.predict", "name what is in images"),
     "export": ("gluon_tricks.export", "write a trained network for use without this package"),
     "report": ("gluon_tricks.report", "a page with the curves and figures of runs"),
-    "models": ("gluon_tricks.models.command", "names, parameters and multiply-adds of the networks"),
+    "models": (
+        "gluon_tricks.models.command",
+        "names, parameters and multiply-adds of the networks",
+    ),
     "prepare": ("gluon_tricks.data.prepare", "turn a data set into RecordIO files"),
     "records": ("gluon_tricks.data.records_command", "verify, index or describe a RecordIO file"),
     "data": ("gluon_tricks.data.show", "look at images as the augmentation makes them"),
@@ -37,14 +42,20 @@ class Parser(argparse.ArgumentParser):
     """argparse, but a wrong flag is answered with a line and not with the list of all flags."""
 
     def error(self, message):
-        self.exit(2, f"{self.prog}: error: {printable(message)}; '{self.prog} --help' says what there is\n")
+        self.exit(
+            2,
+            f"{self.prog}: error: {printable(message)}; '{self.prog} --help' says what there is\n",
+        )
 
-    def _print_message(self, message, file=None):  # argparse's own passes over an error, such as that of a full disk
+    # argparse's own passes over an error, such as that of a full disk
+    def _print_message(self, message, file=None):
         (file or sys.stderr).write(message or "")
 
 
 def main(argv=None):
-    """Run one sub-command and return its exit code; without ``argv``, that of this process, which ends with it."""
+    """Run one sub-command and return its exit code; without ``argv``, that of this process, which
+    ends with it.
+    """
     if argv is not None:
         return run(list(argv))
     try:
@@ -60,14 +71,17 @@ def main(argv=None):
 
 
 def run(argv):
-    """Run the sub-command ``argv``; its exit code, after a line on standard error if it failed for a reason from outside."""
+    """Run the sub-command ``argv``; its exit code, after a line on standard error if it failed for
+    a reason from outside.
+    """
     name = "gluon-tricks"
     try:
         parser = parser_of_all()
         if not argv:
             parser.print_help()
             return 2
-        # Only what stands before the sub-command is parsed here, so that a module is imported when it is asked for.
+        # Only what stands before the sub-command is parsed here, so that a module is imported when
+        # it is asked for.
         command = parser.parse_args(argv[:1]).command
         name += " " + command
         set_threads()
@@ -108,5 +122,7 @@ def parser_of_all():
         + "\n\n'gluon-tricks COMMAND --help' lists the flags of one.",
     )
     parser.add_argument("--version", action="version", version="gluon_tricks " + __version__)
-    parser.add_argument("command", metavar="COMMAND", choices=COMMANDS, help="one of the commands below")
+    parser.add_argument(
+        "command", metavar="COMMAND", choices=COMMANDS, help="one of the commands below"
+    )
     return parser

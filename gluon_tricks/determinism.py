@@ -1,7 +1,8 @@
 """``--deterministic``: what a GPU needs to compute the same bits in two runs of the same seed.
 
-MXNet reads these settings from the environment. Without them cuDNN sums in an order that changes from run to run, and
-chooses its algorithms by their speed at the start. A CPU computes the same bits without them.
+MXNet reads these settings from the environment. Without them cuDNN sums in an order that changes
+from run to run, and chooses its algorithms by their speed at the start. A CPU computes the same
+bits without them.
 """
 
 import argparse
@@ -14,7 +15,9 @@ SETTINGS = {"MXNET_ENFORCE_DETERMINISM": "1", "MXNET_CUDNN_AUTOTUNE_DEFAULT": "0
 
 
 def prepare(argv):
-    """Make the settings, where they are unset, if ``--deterministic`` is in ``argv``; before MXNet is imported."""
+    """Make the settings, where they are unset, if ``--deterministic`` is in ``argv``; before MXNet
+    is imported.
+    """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     flags.add_arguments(parser, only=("deterministic",))
     if getattr(parser.parse_known_args(argv)[0], "deterministic", False):
@@ -27,7 +30,9 @@ def check(config):
     for name, value in SETTINGS.items() if config.deterministic else ():
         found = os.environ.get(name)
         if found != value:
-            raise UserError(f"--deterministic needs {name}={value}, which is {found or 'unset'} here: set it before the start")
+            raise UserError(
+                f"--deterministic needs {name}={value}, which is {found or 'unset'} here: set it before the start"
+            )
 
 
 def environment():

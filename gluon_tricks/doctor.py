@@ -1,7 +1,8 @@
-"""``gluon-tricks doctor``: what of the stack is there, what is missing, what is wrong, how to put it right.
+"""``gluon-tricks doctor``: what of the stack is there, what is missing, what is wrong, how to put
+it right.
 
-Each ``judge_`` function looks at the facts of :mod:`gluon_tricks.stack` alone, never at the machine, and
-returns its lines of the table.
+Each ``judge_`` function looks at the facts of :mod:`gluon_tricks.stack` alone, never at the
+machine, and returns its lines of the table.
 """
 
 import re
@@ -16,8 +17,9 @@ OK, MISSING, ERROR = "ok", "missing", "error"
 MXNET = "1.9.1"
 # Both at once, since removing one build takes files of the other with it.
 REMOVE = "pip uninstall -y mxnet mxnet-cu112; "
-# mxnet-cu112's wheel holds machine code for these compute capabilities, and no PTX for a newer GPU to
-# translate. Machine code runs on GPUs of the same major number and the same or a higher minor one.
+# mxnet-cu112's wheel holds machine code for these compute capabilities, and no PTX for a newer GPU
+# to translate. Machine code runs on GPUs of the same major number and the same or a higher minor
+# one.
 CUDA_CODE = ((5, 0), (6, 0), (7, 0), (8, 0), (8, 6))
 FEATURES = {
     "CUDA": "CUDA",
@@ -50,7 +52,9 @@ PACKAGES = {
 
 
 class Finding(NamedTuple):
-    """One line of the table: what was looked at, one of OK, MISSING and ERROR, what was found, what to do."""
+    """One line of the table: what was looked at, one of OK, MISSING and ERROR, what was found, what
+    to do.
+    """
 
     name: str
     status: str
@@ -109,10 +113,10 @@ def mxnet_builds(facts):
 
 def judge_mxnet(facts):
     builds, trial = mxnet_builds(facts), facts["trials"]["mxnet"]
-    choice = "pip install mxnet-cu112=={0} or, without a GPU, pip install mxnet=={0}".format(MXNET)
+    choice = f"pip install mxnet-cu112=={MXNET} or, without a GPU, pip install mxnet=={MXNET}"
     if not builds:
         return [Finding("MXNet", ERROR, "not installed", choice)]
-    text = " and ".join("{} {}".format(name, version) for name, version in builds.items())
+    text = " and ".join(f"{name} {version}" for name, version in builds.items())
     if trial["ok"]:
         enabled = trial["value"]["features"]
         text += ", {} build active".format("CUDA" if "CUDA" in enabled else "CPU")
@@ -130,7 +134,7 @@ def judge_mxnet(facts):
         text += "; {} {}".format(word, ", ".join(labels) or "nothing")
     name, version = builds.popitem()
     if version != MXNET:
-        return [Finding("MXNet", ERROR, text, "pip install {}=={}".format(name, MXNET))]
+        return [Finding("MXNet", ERROR, text, f"pip install {name}=={MXNET}")]
     return [Finding("MXNet", OK, text)]
 
 
@@ -183,9 +187,7 @@ def runs_on(capability):
 
 def judge_gpus(facts):
     cards, trial, cuda = facts["gpus"], facts["trials"]["mxnet"], has_cuda_build(facts)
-    to_cpu, to_cuda = (
-        REMOVE + "pip install {}=={}".format(name, MXNET) for name in ("mxnet", "mxnet-cu112")
-    )
+    to_cpu, to_cuda = (REMOVE + f"pip install {name}=={MXNET}" for name in ("mxnet", "mxnet-cu112"))
     if not cards:
         text = "nvidia-smi shows none" + (
             ", but a CUDA build of MXNet is installed" if cuda else ""
@@ -202,10 +204,8 @@ def judge_gpus(facts):
         status = OK
         if not usable[index]:
             status = ERROR if cuda and not any(usable) else MISSING
-            text += "; cannot run MXNet {}, which has code for sm_50, 60, 70, 80 and 86".format(
-                MXNET
-            )
-        findings.append(Finding("GPU {}".format(index), status, text))
+            text += f"; cannot run MXNet {MXNET}, which has code for sm_50, 60, 70, 80 and 86"
+        findings.append(Finding(f"GPU {index}", status, text))
     if not any(usable):
         return findings + [
             Finding("GPUs used", MISSING, "none of these can be", to_cpu if cuda else "")
@@ -216,7 +216,7 @@ def judge_gpus(facts):
             Finding("GPUs used", MISSING, "none: MXNet's CPU build is installed", repair)
         ]
     seen = trial["value"]["gpus"] if trial["ok"] else 0
-    return findings + [Finding("GPUs used", OK if seen else ERROR, "MXNet sees {}".format(seen))]
+    return findings + [Finding("GPUs used", OK if seen else ERROR, f"MXNet sees {seen}")]
 
 
 def judge_cuda_libraries(facts):

@@ -2,6 +2,8 @@
 
 
 class UserError(Exception):
-    """Wrong input, named in the message; the command line prints it as one line and exits with ``exit_code``."""
+    """Wrong input, named in the message; the command line prints it as one line and exits with
+    ``exit_code``.
+    """
 
     exit_code = 2

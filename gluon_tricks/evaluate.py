@@ -1,8 +1,9 @@
-"""``gluon-tricks evaluate``: exact top-1, top-5 and loss of a model in any form, every image counted once.
+"""``gluon-tricks evaluate``: exact top-1, top-5 and loss of a model in any form, every image
+counted once.
 
-An image counts at top-k when fewer than k classes come before its own: those with a greater logit, and of
-equal logits those with a smaller index. So top-1 is what ``argmax`` gives, and with fewer than five classes
-top-5 is 100 %.
+An image counts at top-k when fewer than k classes come before its own: those with a greater logit,
+and of equal logits those with a smaller index. So top-1 is what ``argmax`` gives, and with fewer
+than five classes top-5 is 100 %.
 """
 
 import os
@@ -51,21 +52,17 @@ def add_arguments(parser):
 def main(args):
     """Print one line of figures."""
     if args.batch_size < 1:
-        raise UserError("--batch-size {}: at least 1 is needed".format(args.batch_size))
+        raise UserError(f"--batch-size {args.batch_size}: at least 1 is needed")
     model = classifier.from_arguments(args)
     record, index = args.rec_val, args.rec_val_idx
     if not record and model.run:
         record, index = model.run.validation_file(index)
     if not record:
-        raise UserError(
-            "--rec-val FILE.rec is needed: {} names no validation file".format(args.source)
-        )
+        raise UserError(f"--rec-val FILE.rec is needed: {args.source} names no validation file")
     started = time.time()
     figures = evaluate(model, record, index, args.batch_size, args.num_data_workers)
     seconds = time.time() - started
-    where = (
-        "OMP_NUM_THREADS={}".format(threads()) if args.gpu is None else "GPU {}".format(args.gpu)
-    )
+    where = f"OMP_NUM_THREADS={threads()}" if args.gpu is None else f"GPU {args.gpu}"
     print(
         "{} ({}): top-1 {top1:.2f} %, top-5 {top5:.2f} %, loss {loss:.4f} on {images} images of {}; "
         "{:.1f} images/s, {}".format(
@@ -92,10 +89,11 @@ def threads():
 
 
 def evaluate(model, record, index="", batch_size=32, threads=4):
-    """Figures of a :class:`gluon_tricks.deploy.classifier.Classifier` on all images of a RecordIO file.
+    """Figures of a :class:`gluon_tricks.deploy.classifier.Classifier` on all images of a RecordIO
+    file.
 
-    Returns a dict: top1 and top5 in percent, loss (mean cross entropy in nats), images.
-    Raises UserError naming the record whose label is none of the model's classes, or that is broken.
+    Returns a dict: top1 and top5 in percent, loss (mean cross entropy in nats), images. Raises
+    UserError naming the record whose label is none of the model's classes, or that is broken.
     """
     totals, count = np.zeros(3), 0
     for batch in batches(model, record, index, batch_size, threads):
@@ -138,9 +136,7 @@ def batches(model, record, index="", batch_size=32, threads=4):
             seen += batch.valid
             yield Images(batch)
         if seen != made.images:
-            raise UserError(
-                "{}: {} images were read, but it has {}".format(record, seen, made.images)
-            )
+            raise UserError(f"{record}: {seen} images were read, but it has {made.images}")
     finally:
         made.close()
 
@@ -148,18 +144,19 @@ def batches(model, record, index="", batch_size=32, threads=4):
 def check_logits(logits, model, keys):
     """The logits, if their shape is right and they are finite; else UserError."""
     if logits.shape != (len(keys), model.classes):
-        raise UserError("{}: gives outputs of shape {} for {} images and {} classes".format(
-            model.path, logits.shape, len(keys), model.classes))  # fmt: skip
+        raise UserError(
+            f"{model.path}: gives outputs of shape {logits.shape} for {len(keys)} images and {model.classes} classes"
+        )
     broken = np.flatnonzero(~np.isfinite(logits).all(axis=1))
     if broken.size:
-        raise UserError(
-            "{}: its outputs for record {} are not finite".format(model.path, keys[broken[0]])
-        )
+        raise UserError(f"{model.path}: its outputs for record {keys[broken[0]]} are not finite")
     return logits
 
 
 def statistics(logits, labels):
-    """float64 (3, n): loss, right at top-1, right at top-5 of each image; logits (n, K), int labels (n,)."""
+    """float64 (3, n): loss, right at top-1, right at top-5 of each image; logits (n, K), int labels
+    (n,).
+    """
     logits = np.asarray(logits, np.float64)
     rows = np.arange(len(labels))
     own = logits[rows, labels][:, None]

@@ -1,8 +1,10 @@
-"""``gluon-tricks export``: a trained network as a folder that runs without this package, and is checked.
+"""``gluon-tricks export``: a trained network as a folder that runs without this package, and is
+checked.
 
-The folder is put together under a temporary name. Each form in it is then run by a fresh process on random
-and real images and compared with the network; only when all agree the folder gets its name. No file is a
-pickle. One export at a time writes a folder, and removes what one that was killed has left.
+The folder is put together under a temporary name. Each form in it is then run by a fresh process on
+random and real images and compared with the network; only when all agree the folder gets its name.
+No file is a pickle. One export at a time writes a folder, and removes what one that was killed has
+left.
 """
 
 import os
@@ -28,8 +30,14 @@ def add_arguments(parser):
     """What to load, what to write, and the images to check it with."""
     classifier.add_arguments(parser, forms=False)
     add = parser.add_argument
-    add("-o", "--output", type=user_path, metavar="DIR", required=True,
-        help="folder to write; it must not exist or be empty")  # fmt: skip
+    add(
+        "-o",
+        "--output",
+        type=user_path,
+        metavar="DIR",
+        required=True,
+        help="folder to write; it must not exist or be empty",
+    )
     add("--force", action="store_true", help="replace an earlier export in it")
     add(
         "--format",
@@ -37,9 +45,17 @@ def add_arguments(parser):
         default="symbol",
         help="symbol: MXNet's own; onnx; int8: quantised, for MXNet; all: these three [symbol]",
     )
-    add("--preprocess", action="store_true", help="input uint8 (N, H, W, 3) RGB, normalised in the graph")
+    add(
+        "--preprocess",
+        action="store_true",
+        help="input uint8 (N, H, W, 3) RGB, normalised in the graph",
+    )
     add("--softmax", action="store_true", help="probabilities as a second output")
-    add("--fold-bn", action="store_true", help="fold BatchNorm into the convolutions (int8 always does)")
+    add(
+        "--fold-bn",
+        action="store_true",
+        help="fold BatchNorm into the convolutions (int8 always does)",
+    )
     add(
         "--rec-val",
         type=user_path,
@@ -47,15 +63,26 @@ def add_arguments(parser):
         default="",
         help="measure top-1 on this RecordIO file; compare on its images",
     )
-    add("--calibrate", type=user_path, metavar="FILE", default="",
-        help="int8: RecordIO file with calibration images")  # fmt: skip
+    add(
+        "--calibrate",
+        type=user_path,
+        metavar="FILE",
+        default="",
+        help="int8: RecordIO file with calibration images",
+    )
     add(
         "--calibration-mode",
         choices=("naive", "entropy"),
         default="naive",
         help="int8: choice of ranges [naive]",
     )
-    add("--calibration-images", type=int, default=256, metavar="N", help="int8: how many of them [256]")
+    add(
+        "--calibration-images",
+        type=int,
+        default=256,
+        metavar="N",
+        help="int8: how many of them [256]",
+    )
 
 
 def main(args):
@@ -68,7 +95,9 @@ def main(args):
     options = Options(args.preprocess, args.softmax, args.fold_bn)
     model = classifier.from_arguments(args)
     manifest = export(model, args.output, formats, options, args.rec_val, calibration, args.force)
-    print("{}: {}, {} classes".format(printable(args.output), manifest["model"], manifest["classes"]))
+    print(
+        "{}: {}, {} classes".format(printable(args.output), manifest["model"], manifest["classes"])
+    )
     for line in describe(manifest):
         print("  " + line)
     return 0
@@ -83,21 +112,23 @@ def check(folder, force, formats, calibration):
     if calibration and "int8" not in formats:
         raise UserError("--calibrate has no effect without --format int8 or all")
     if calibration and calibration.images < 1:
-        raise UserError("--calibration-images {}: at least 1 is needed".format(calibration.images))
+        raise UserError(f"--calibration-images {calibration.images}: at least 1 is needed")
     if os.path.lexists(folder) and not os.path.isdir(folder):
-        raise UserError("{}: is a file, not a folder".format(folder))
+        raise UserError(f"{folder}: is a file, not a folder")
     if os.path.isdir(folder) and os.listdir(folder):
         if not manifests.is_export(folder):
             raise UserError(
-                "{}: is not empty and no earlier export; name another folder with -o".format(folder)
+                f"{folder}: is not empty and no earlier export; name another folder with -o"
             )
         if not force:
             raise UserError(
-                "{}: holds an export; name another folder with -o, or replace it with --force".format(folder)
+                f"{folder}: holds an export; name another folder with -o, or replace it with --force"
             )
 
 
-def export(model, folder, formats=("symbol",), options=Options(), rec_val="", calibration=None, force=False):
+def export(
+    model, folder, formats=("symbol",), options=Options(), rec_val="", calibration=None, force=False
+):
     """Write ``folder``, whole or not at all, and return its manifest.
 
     Parameters
@@ -113,12 +144,12 @@ def export(model, folder, formats=("symbol",), options=Options(), rec_val="", ca
     force : bool
         Replace an earlier export.
 
-    Raises UserError where the input is wrong or the folder cannot be written, and ExportError where what was
-    written computes something else than the network.
+    Raises UserError where the input is wrong or the folder cannot be written, and ExportError where
+    what was written computes something else than the network.
     """
     if model.net is None:
         raise UserError(
-            "{}: is exported already; export from the run or its parameter file".format(model.path)
+            f"{model.path}: is exported already; export from the run or its parameter file"
         )
     check(folder, force, formats, calibration)
     parent, name = os.path.split(os.path.abspath(folder))
@@ -136,12 +167,16 @@ def export(model, folder, formats=("symbol",), options=Options(), rec_val="", ca
                 if temporary:
                     shutil.rmtree(temporary, ignore_errors=True)
     except OSError as error:
-        raise UserError("{}: cannot be written: {}".format(printable(folder), error.strerror or error)) from None
+        raise UserError(
+            f"{printable(folder)}: cannot be written: {error.strerror or error}"
+        ) from None
     return manifest
 
 
 def _clean_up(parent, name):
-    """Remove what an export of that name left when it was killed; an earlier export that it had set aside comes back."""
+    """Remove what an export of that name left when it was killed; an earlier export that it had set
+    aside comes back.
+    """
     for found in os.listdir(parent):
         left = re.fullmatch(re.escape(f".{name}.") + r"(writing|old)-[a-z0-9_]{8}", found)
         if left and left[1] == "old" and not os.path.lexists(os.path.join(parent, name)):
@@ -153,17 +188,25 @@ def _clean_up(parent, name):
 def _write(model, folder, formats, options, rec_val, calibration):
     """Fill ``folder`` and return the manifest."""
     runs_own = model.config.rec_val if os.path.isfile(model.config.rec_val) else ""
-    forms = Forms(model, folder, options, rec_val or (calibration.record if calibration else runs_own))
-    written = {name: forms.write(name, *([calibration] if name == "int8" else [])) for name in formats}
+    forms = Forms(
+        model, folder, options, rec_val or (calibration.record if calibration else runs_own)
+    )
+    written = {
+        name: forms.write(name, *([calibration] if name == "int8" else [])) for name in formats
+    }
     measured = model.measured
     if "int8" in formats:
-        float32, quantized = compare_top1(model, forms.int8_predictor(), rec_val or calibration.record)
+        float32, quantized = compare_top1(
+            model, forms.int8_predictor(), rec_val or calibration.record
+        )
         written["int8"].update(quantized)
         measured = float32 if rec_val else measured
     elif rec_val:
         measured = dict(evaluate.evaluate(model, rec_val), file=os.path.basename(rec_val))
     if model.labels:
-        with open(os.path.join(folder, manifests.LABELS), "w", encoding="utf-8", errors="surrogateescape") as file:
+        with open(
+            os.path.join(folder, manifests.LABELS), "w", encoding="utf-8", errors="surrogateescape"
+        ) as file:
             file.writelines(label + "\n" for label in model.labels)
     return manifests.write(
         folder,
@@ -210,7 +253,7 @@ def _give_name(temporary, folder):
     old = None
     if os.path.isdir(folder) and os.listdir(folder):
         parent, name = os.path.split(folder)
-        old = tempfile.mkdtemp(prefix=".{}.old-".format(name), dir=parent)
+        old = tempfile.mkdtemp(prefix=f".{name}.old-", dir=parent)
         os.rename(folder, old)
     os.rename(temporary, folder)
     if old:
@@ -238,7 +281,9 @@ def versions(formats):
 def describe(manifest):
     """Lines about an export, from its manifest."""
     if manifest["measured"]:
-        yield "top-1 {top1:.2f} %, top-5 {top5:.2f} % on {images} images".format(**manifest["measured"])
+        yield "top-1 {top1:.2f} %, top-5 {top5:.2f} % on {images} images".format(
+            **manifest["measured"]
+        )
     for name, form in manifest["formats"].items():
         compared = form["comparison"]
         close = "{:.1e} of the largest output".format(compared["relative_difference"])

@@ -10,7 +10,9 @@ from .errors import UserError
 
 
 def write_text(path, text):
-    """Write a text file, so that a power cut leaves the old one or the new one; UserError where that is not possible."""
+    """Write a text file, so that a power cut leaves the old one or the new one; UserError where
+    that is not possible.
+    """
     try:
         if os.path.exists(path) and not os.path.isfile(path):  # /dev/stdout, for instance
             with open(path, "w") as file:
@@ -23,7 +25,7 @@ def write_text(path, text):
         os.replace(path + ".new", path)
         sync_folder(path)
     except OSError as error:
-        raise UserError("{}: cannot be written: {}".format(path, error.strerror)) from error
+        raise UserError(f"{path}: cannot be written: {error.strerror}") from error
 
 
 def write_json(path, value):
@@ -40,9 +42,11 @@ _json_output = None  # standard output, while all but JSON goes elsewhere
 
 @contextlib.contextmanager
 def json_output(path):
-    """While a command runs whose ``--json`` is ``path``: if that is ``-``, standard output is for the JSON alone.
+    """While a command runs whose ``--json`` is ``path``: if that is ``-``, standard output is for
+    the JSON alone.
 
-    What else the command prints goes to standard error, so that another program can read what comes.
+    What else the command prints goes to standard error, so that another program can read what
+    comes.
     """
     global _json_output
     if path != "-":

@@ -1,8 +1,10 @@
-"""``gluon-tricks launch``: starts the processes of a run on many machines, ends them together, and starts them again.
+"""``gluon-tricks launch``: starts the processes of a run on many machines, ends them together, and
+starts them again.
 
-The parameter server (ps-lite) comes with MXNet: :mod:`gluon_tricks.training.server` is its scheduler and its servers. It
-notices no death among its processes, so that one death has to end all of them here. Horovod's workers are started by
-``horovodrun``, which is one process to this launcher.
+The parameter server (ps-lite) comes with MXNet: :mod:`gluon_tricks.training.server` is its
+scheduler and its servers. It notices no death among its processes, so that one death has to end all
+of them here. Horovod's workers are started by ``horovodrun``, which is one process to this
+launcher.
 """
 
 import argparse
@@ -40,7 +42,11 @@ def add_arguments(parser):
     )
     parser.add_argument("-n", "--workers", type=int, required=True, metavar="N", help="workers")
     parser.add_argument(
-        "-s", "--servers", type=int, metavar="N", help="servers [as many as workers]; Horovod has none"
+        "-s",
+        "--servers",
+        type=int,
+        metavar="N",
+        help="servers [as many as workers]; Horovod has none",
     )
     parser.add_argument(
         "--hosts",
@@ -71,17 +77,26 @@ def add_arguments(parser):
         help="print environment and commands, for other schedulers, and start nothing",
     )
     parser.add_argument(
-        "words", nargs=argparse.REMAINDER, metavar="-- train ...", help="the command of every worker"
+        "words",
+        nargs=argparse.REMAINDER,
+        metavar="-- train ...",
+        help="the command of every worker",
     )
 
 
 def main(args):
-    """Run until all workers are through; the exit code is that of the first process that failed, or 0."""
+    """Run until all workers are through; the exit code is that of the first process that failed, or
+    0.
+    """
     hosts = read_hosts(args.hosts) if args.hosts else {}
     processes = plan(args, hosts)
     if args.dry_run:
         for process in processes:
-            print("# {}{}\n{}".format(process.label, " on " + process.host if process.host else "", process.line()))
+            print(
+                "# {}{}\n{}".format(
+                    process.label, " on " + process.host if process.host else "", process.line()
+                )
+            )
         return 0
     slots = sum(hosts.values())
     for left in range(args.restarts, -1, -1):
@@ -92,14 +107,18 @@ def main(args):
         if slots and not hosts:
             say("none of the hosts answers")
             return code
-        say("starting again from the last checkpoint, on {}; {} more restarts".format(
-            ", ".join(hosts) or "this machine", left - 1))  # fmt: skip
+        say(
+            "starting again from the last checkpoint, on {}; {} more restarts".format(
+                ", ".join(hosts) or "this machine", left - 1
+            )
+        )
         workers = max(1, args.workers * sum(hosts.values()) // slots) if slots else args.workers
         processes = plan(args, hosts, workers, again=True)
     raise AssertionError("the last round returns")
 
 
-FINAL = (0, 2, 3, 129, 130, 143)  # exit codes after which starting again does not help or is not wanted
+# exit codes after which starting again does not help or is not wanted
+FINAL = (0, 2, 3, 129, 130, 143)
 
 
 def say(text):
@@ -112,7 +131,8 @@ def answering(hosts):
     ask = ["ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10"]
     silent = dict(stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     checks = [
-        subprocess.Popen(ask + [host, "true"], preexec_fn=end_with_parent(), **silent) for host in hosts
+        subprocess.Popen(ask + [host, "true"], preexec_fn=end_with_parent(), **silent)
+        for host in hosts
     ]
     deadline = time.monotonic() + ANSWER
     found = {}
@@ -130,25 +150,32 @@ class Process:
 
     def __init__(self, role, number, host, environment, command):
         self.role, self.host, self.environment, self.command = role, host, environment, command
-        self.label = role if role in ("scheduler", "horovodrun") else "{} {}".format(role, number)
+        self.label = role if role in ("scheduler", "horovodrun") else f"{role} {number}"
         self.popen = None
 
     def line(self):
         """The command with its environment, for a shell."""
-        words = ["{}={}".format(name, shlex.quote(value)) for name, value in sorted(self.environment.items())]
+        words = [f"{name}={shlex.quote(value)}" for name, value in sorted(self.environment.items())]
         return " ".join(["env"] + words + [shlex.quote(word) for word in self.command])
 
     def start(self):
-        """Start it in a process group of its own, to be killed by the kernel when this process dies."""
+        """Start it in a process group of its own, to be killed by the kernel when this process
+        dies.
+        """
         command, environment = self.command, dict(os.environ, **self.environment)
         if self.host:
             # With a terminal (-tt), what runs over there ends with the connection.
-            line = "cd {} && exec {}".format(shlex.quote(os.getcwd()), self.line())
+            line = f"cd {shlex.quote(os.getcwd())} && exec {self.line()}"
             command = ["ssh", "-tt", "-o", "BatchMode=yes", self.host, line]
         self.popen = subprocess.Popen(
-            command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            start_new_session=True, preexec_fn=end_with_parent(),
-        )  # fmt: skip
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            preexec_fn=end_with_parent(),
+        )
 
     def is_stopped(self):
         """Whether it was stopped by a signal (SIGSTOP), and runs here."""
@@ -165,19 +192,20 @@ class Process:
 
 
 def plan(args, hosts, workers=None, again=False):
-    """The :class:`Process` list that the arguments ask for: scheduler, servers, workers; or ``horovodrun``.
+    """The :class:`Process` list that the arguments ask for: scheduler, servers, workers; or
+    ``horovodrun``.
 
-    ``hosts`` is {name: slots}, empty for this machine; ``again`` says that the run goes on from its last checkpoint.
-    Raises :class:`UserError` for numbers or words that cannot be.
+    ``hosts`` is {name: slots}, empty for this machine; ``again`` says that the run goes on from its
+    last checkpoint. Raises :class:`UserError` for numbers or words that cannot be.
     """
     workers = args.workers if workers is None else workers
     servers = args.servers or workers
     if args.workers < 1 or (args.servers is not None and args.servers < 1):
         raise UserError(
-            "-n {} -s {}: there has to be at least one worker and one server".format(args.workers, args.servers)
+            f"-n {args.workers} -s {args.servers}: there has to be at least one worker and one server"
         )
     if args.restarts < 0:
-        raise UserError("--restarts {}: has to be at least 0".format(args.restarts))
+        raise UserError(f"--restarts {args.restarts}: has to be at least 0")
     words = args.words[1:] if args.words[:1] == ["--"] else args.words
     if words[:1] != ["train"]:
         raise UserError(
@@ -189,7 +217,9 @@ def plan(args, hosts, workers=None, again=False):
     if again:
         work += ["--resume", "auto"]
     common = {}
-    if not hosts and (not os.environ.get("OMP_NUM_THREADS") or os.environ.get("GLUON_TRICKS_SET_THREADS")):
+    if not hosts and (
+        not os.environ.get("OMP_NUM_THREADS") or os.environ.get("GLUON_TRICKS_SET_THREADS")
+    ):
         common["OMP_NUM_THREADS"] = str(max(1, len(os.sched_getaffinity(0)) // workers))
     if args.kvstore == "horovod":
         return [Process("horovodrun", 0, "", common, horovodrun(args, hosts, workers) + work)]
@@ -199,9 +229,13 @@ def plan(args, hosts, workers=None, again=False):
 def horovodrun(args, hosts, workers):
     """The words that start so many of Horovod's workers."""
     if args.servers or args.address or args.port:
-        raise UserError("--servers, --address and --port are the parameter server's: Horovod has none of them")
+        raise UserError(
+            "--servers, --address and --port are the parameter server's: Horovod has none of them"
+        )
     if not hosts and args.interface not in (None, "lo"):
-        raise UserError(f"--interface {args.interface}: on one machine Horovod's workers use lo alone")
+        raise UserError(
+            f"--interface {args.interface}: on one machine Horovod's workers use lo alone"
+        )
     words = [sys.executable, "-m", "gluon_tricks.training.horovodrun", "-np", str(workers)]
     if hosts:
         words += ["-H", ",".join("{}:{}".format(*host) for host in hosts.items())]
@@ -214,9 +248,12 @@ def parameter_server(args, hosts, workers, servers, work, common):
     if hosts and not args.address:
         raise UserError("--hosts needs --address, the address of this machine that the hosts reach")
     common = dict(
-        common, DMLC_PS_ROOT_URI=args.address or "127.0.0.1", DMLC_PS_ROOT_PORT=str(args.port or free_port()),
-        DMLC_NUM_WORKER=str(workers), DMLC_NUM_SERVER=str(servers),
-    )  # fmt: skip
+        common,
+        DMLC_PS_ROOT_URI=args.address or "127.0.0.1",
+        DMLC_PS_ROOT_PORT=str(args.port or free_port()),
+        DMLC_NUM_WORKER=str(workers),
+        DMLC_NUM_SERVER=str(servers),
+    )
     if args.interface or not hosts:
         common["DMLC_INTERFACE"] = args.interface or "lo"
     if not hosts and not args.interface:
@@ -235,28 +272,33 @@ def parameter_server(args, hosts, workers, servers, work, common):
     for role, count, command in (("server", servers, serve), ("worker", workers, work)):
         for number in range(count):
             found.append(
-                Process(role, number, where[number % len(where)], dict(common, DMLC_ROLE=role), command)
+                Process(
+                    role, number, where[number % len(where)], dict(common, DMLC_ROLE=role), command
+                )
             )
     return found
 
 
 def read_hosts(text):
-    """{host: slots} of ``a:8,b`` (a host alone has one slot), or of a file with one of them a line, where # begins a comment."""
+    """{host: slots} of ``a:8,b`` (a host alone has one slot), or of a file with one of them a line,
+    where # begins a comment.
+    """
     words = text.split(",")
     if os.path.isfile(text) or os.sep in text:
         try:
             with open(text) as file:
                 words = [line.split("#")[0].strip() for line in file]
         except OSError as error:
-            raise UserError("--hosts {}: {}".format(text, error.strerror)) from None
+            raise UserError(f"--hosts {text}: {error.strerror}") from None
     hosts = {}
     for word in filter(None, words):
-        found = re.match(r"([\w.@][\w.@-]*)(?::([1-9]\d*))?$", word)  # no option of ssh, for instance
+        # no option of ssh, for instance
+        found = re.match(r"([\w.@][\w.@-]*)(?::([1-9]\d*))?$", word)
         if not found:
-            raise UserError("--hosts {}: {!r} is neither a host's name nor name:slots".format(text, word))
+            raise UserError(f"--hosts {text}: {word!r} is neither a host's name nor name:slots")
         hosts[found.group(1)] = int(found.group(2) or 1)
     if not hosts:
-        raise UserError("--hosts {}: names no host".format(text))
+        raise UserError(f"--hosts {text}: names no host")
     return hosts
 
 
@@ -277,8 +319,12 @@ class Group:
         self._signal = None
 
     def run(self):
-        """Start all, wait for the workers, end the rest; the exit code, 128 + the signal's number where one ended them."""
-        before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
+        """Start all, wait for the workers, end the rest; the exit code, 128 + the signal's number
+        where one ended them.
+        """
+        before = {
+            number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)
+        }
         try:
             for process in self._processes:
                 process.start()
@@ -286,7 +332,8 @@ class Group:
                 reader.start()
                 self._readers.append(reader)
             code = self._wait()
-            # horovodrun says 1 whatever ended it, and what was told to stop must not be started again.
+            # horovodrun says 1 whatever ended it, and what was told to stop must not be started
+            # again.
             return 128 + self._signal if code and self._signal is not None else code
         finally:
             self._end()
@@ -310,14 +357,20 @@ class Group:
                 first, code = failed[0], codes[failed[0]]
                 with self._lock:
                     how = (
-                        "was killed by {}".format(signal.Signals(-code).name)
+                        f"was killed by {signal.Signals(-code).name}"
                         if code < 0
-                        else "ended with {}".format(code)
+                        else f"ended with {code}"
                     )
                     for process in self._processes:
                         if process.is_stopped():
-                            say(f"{process.label} is stopped (process {process.popen.pid}): the others waited for it")
-                    say("{} {}{}".format(first.label, how, "; ending the others" if len(codes) > 1 else ""))
+                            say(
+                                f"{process.label} is stopped (process {process.popen.pid}): the others waited for it"
+                            )
+                    say(
+                        "{} {}{}".format(
+                            first.label, how, "; ending the others" if len(codes) > 1 else ""
+                        )
+                    )
                 return 128 - code if code < 0 else code
             if all(code == 0 for process, code in codes.items() if process.role in WORK):
                 return 0
@@ -332,7 +385,9 @@ class Group:
                 process.signal(signal.SIGCONT)  # a stopped process ends only when it goes on
         # A worker that was told to stop writes a checkpoint; the others have nothing to write.
         deadline = time.monotonic() + (GRACE if self._signal is not None else 2)
-        while time.monotonic() < deadline and any(process.popen.poll() is None for process in started):
+        while time.monotonic() < deadline and any(
+            process.popen.poll() is None for process in started
+        ):
             time.sleep(0.05)
         for process in started:
             process.signal(signal.SIGKILL)
@@ -350,4 +405,4 @@ class Group:
                     if rank:
                         process.label = "worker " + rank.group(1)
                         continue
-                    print("[{}] {}".format(process.label, text), flush=True)
+                    print(f"[{process.label}] {text}", flush=True)

@@ -1,8 +1,10 @@
-"""One writer for a folder: a lock that names its owner and outlives no crash, also on file systems that hosts share.
+"""One writer for a folder: a lock that names its owner and outlives no crash, also on file systems
+that hosts share.
 
-The kernel's lock (``flock``) decides wherever it reaches all hosts, as it does on local disks and NFS, and it is gone
-when its owner dies. Some shared file systems keep it on each host alone. So the lock file also names its owner, and
-while it is held a counter in it goes up: an owner on another host is believed dead only when the counter stands still.
+The kernel's lock (``flock``) decides wherever it reaches all hosts, as it does on local disks and
+NFS, and it is gone when its owner dies. Some shared file systems keep it on each host alone. So the
+lock file also names its owner, and while it is held a counter in it goes up: an owner on another
+host is believed dead only when the counter stands still.
 """
 
 import contextlib
@@ -28,8 +30,9 @@ class Locked(UserError):
 class Lock:
     """Holds the lock file ``path`` until :meth:`release` or the end of a ``with`` block.
 
-    ``path`` is a file that need not be there yet, in a folder that is; ``what`` says for the message what is locked, for
-    example ``--save-dir runs/mine``. Raises :class:`Locked` naming the owner, and UserError if the file cannot be made.
+    ``path`` is a file that need not be there yet, in a folder that is; ``what`` says for the
+    message what is locked, for example ``--save-dir runs/mine``. Raises :class:`Locked` naming the
+    owner, and UserError if the file cannot be made.
     """
 
     def __init__(self, path, what):
@@ -66,9 +69,16 @@ class Lock:
         """The lock file, open and locked by the kernel if its file system can."""
         while True:
             try:
-                file = open(self._path, "r+b", buffering=0, opener=lambda path, flags: os.open(path, flags | os.O_CREAT, 0o666))
+                file = open(
+                    self._path,
+                    "r+b",
+                    buffering=0,
+                    opener=lambda path, flags: os.open(path, flags | os.O_CREAT, 0o666),
+                )
             except OSError as error:
-                raise UserError(f"{printable(self._path)}: cannot be written: {error.strerror}") from None
+                raise UserError(
+                    f"{printable(self._path)}: cannot be written: {error.strerror}"
+                ) from None
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
@@ -94,14 +104,21 @@ class Lock:
         deadline = time.monotonic() + STALE_AFTER
         while time.monotonic() < deadline:
             time.sleep(PERIOD / 4)
-            with contextlib.suppress(FileNotFoundError), open(self._path, "rb") as file:  # not what this host has cached
+            # not what this host has cached
+            with contextlib.suppress(FileNotFoundError), open(self._path, "rb") as file:
                 now = _read(file)
                 if now and now != before:
                     raise self._refusal(now)
 
     def _refusal(self, owner):
-        who = f"process {owner.get('pid')} on {printable(owner.get('host'))}" if owner else "another process"
-        return Locked(f"{self._what}: {who} is writing it; wait for its end, stop it, or name another folder")
+        who = (
+            f"process {owner.get('pid')} on {printable(owner.get('host'))}"
+            if owner
+            else "another process"
+        )
+        return Locked(
+            f"{self._what}: {who} is writing it; wait for its end, stop it, or name another folder"
+        )
 
     def _beat(self, count):
         text = json.dumps(dict(host=platform.node(), pid=os.getpid(), boot=_boot(), beat=count))

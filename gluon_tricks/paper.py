@@ -1,8 +1,10 @@
-"""The paper's published figures once, as data, and the recipe that reproduces each row of Tables 2 to 6.
+"""The paper's published figures once, as data, and the recipe that reproduces each row of Tables 2
+to 6.
 
-He et al., Bag of Tricks for Image Classification with Convolutional Neural Networks, arXiv 1812.01187.
-``plan``, ``report``, recipes/README.md (:mod:`gluon_tricks.reporting.recipes`) and the tests read the figures
-here. A figure whose ``confirmed`` is False was not seen in the paper's own text by whoever wrote it down.
+He et al., Bag of Tricks for Image Classification with Convolutional Neural Networks, arXiv
+1812.01187. ``plan``, ``report``, recipes/README.md (:mod:`gluon_tricks.reporting.recipes`) and the
+tests read the figures here. A figure whose ``confirmed`` is False was not seen in the paper's own
+text by whoever wrote it down.
 """
 
 from dataclasses import dataclass, field
@@ -30,8 +32,9 @@ class Speed(NamedTuple):
 class Row:
     """A row of Tables 2 to 6, or a teacher's run: what is trained, what came out, and its recipe.
 
-    ``settings`` holds what decides the result: the names of :mod:`gluon_tricks.config` with the row's values,
-    ``global_batch`` (images in a step), ``peak`` (the learning rate after the warmup), and ``distilled``.
+    ``settings`` holds what decides the result: the names of :mod:`gluon_tricks.config` with the
+    row's values, ``global_batch`` (images in a step), ``peak`` (the learning rate after the
+    warmup), and ``distilled``.
     """
 
     table: int  # 0: a teacher, which the paper has in no table
@@ -53,7 +56,7 @@ class Row:
     def title(self):
         """For example ``Table 6, ResNet-50-D, + cosine``."""
         return "{}, {}, {}".format(
-            "Table {}".format(self.table) if self.table else "Teacher", self.network, self.row
+            f"Table {self.table}" if self.table else "Teacher", self.network, self.row
         )
 
 
@@ -107,7 +110,8 @@ TABLE5 = {
     "ResNet-50-D": (25, 4.3, Score(77.16, 93.52)),
 }
 
-# Table 6: each refinement added to those above it up to label smoothing; the last three are added to that.
+# Table 6: each refinement added to those above it up to label smoothing; the last three are added
+# to that.
 TABLE6 = {
     "efficient": (Score(77.16, 93.52), Score(77.50, 93.60), Score(71.90, 90.53)),
     "+ cosine": (Score(77.91, 93.81), Score(78.19, 94.06), Score(72.83, 91.00)),
@@ -209,7 +213,8 @@ COSINE = dict(lr_mode="cosine")
 SMOOTHING = dict(label_smoothing=0.1)
 DISTILLATION = dict(distilled=True, temperature=20.0, hard_weight=-1.0)
 MIXUP = dict(mixup_alpha=0.2, num_epochs=200)
-REFINEMENTS = {  # Table 6: what is added to the efficient training, and the end of the recipe's name
+# Table 6: what is added to the efficient training, and the end of the recipe's name
+REFINEMENTS = {
     "efficient": ("efficient", ()),
     "+ cosine": ("cosine", (COSINE,)),
     "+ label smoothing": ("label_smoothing", (COSINE, SMOOTHING)),
@@ -246,9 +251,9 @@ def _trainings():
             yield (
                 3,
                 network,
-                "BS = {}, {}".format(batch, short),
+                f"BS = {batch}, {short}",
                 score,
-                "bs{}_{}".format(batch, short.lower()),
+                f"bs{batch}_{short.lower()}",
                 settings,
             )
     for batch, start in ((256, {}), (1024, LARGE_BATCH)):
@@ -256,15 +261,19 @@ def _trainings():
         for title, heuristic in HEURISTICS.items():
             parts += (heuristic,)
             name = "bs{}_{}".format(batch, title.strip("+ ").lower().replace(" ", "_"))
-            row = "{}, BS = {}".format(title, batch)
+            row = f"{title}, BS = {batch}"
             yield 4, "ResNet-50", row, TABLE4[title][batch], name, _settings("ResNet-50", *parts)
     for network, (_, _, score) in TABLE5.items():
         yield 5, network, "efficient", score, "", _efficient(network)
     for column, network in enumerate(TABLE6_NETWORKS):
         for title, (name, parts) in REFINEMENTS.items():
             yield 6, network, title, TABLE6[title][column], name, _efficient(network, *parts)
-    # Section 5.3's teachers. Batch, rate and float32 are those of the authors' log; the paper does not say.
-    parts = tuple(part for title, part in HEURISTICS.items() if title != "+ FP16") + (COSINE, SMOOTHING)
+    # Section 5.3's teachers. Batch, rate and float32 are those of the authors' log; the paper does
+    # not say.
+    parts = tuple(part for title, part in HEURISTICS.items() if title != "+ FP16") + (
+        COSINE,
+        SMOOTHING,
+    )
     for size, students in ((224, "ResNet-50-D and MobileNet"), (299, "Inception-V3")):
         for mixed in (False, True):
             settings = dict(_settings("ResNet-152-D", *(parts + (MIXUP,) * mixed)), input_size=size)
@@ -277,7 +286,7 @@ def _rows():
     for table, network, row, score, name, settings in _trainings():
         if table:
             slug = MODELS[network].replace("mobilenet1.0", "mobilenet")
-            recipe = "_".join(filter(None, ["table{}".format(table), slug, name]))
+            recipe = "_".join(filter(None, [f"table{table}", slug, name]))
         else:
             recipe = _teacher(settings)
         earlier = first.setdefault(repr(sorted(settings.items())), recipe)
@@ -311,7 +320,9 @@ def _speed(network, settings):
         return Speed(TABLE3[network][batch_and_dtype][0], "Table 3")
     mixed = settings["mixup_alpha"] > 0
     # Mixup takes next to no time, so a network's other log does as well.
-    log = AUTHORS_LOGS.get((settings["model"], mixed)) or AUTHORS_LOGS.get((settings["model"], not mixed))
+    log = AUTHORS_LOGS.get((settings["model"], mixed)) or AUTHORS_LOGS.get(
+        (settings["model"], not mixed)
+    )
     if log and (log.global_batch, log.dtype) == batch_and_dtype and settings["input_size"] == 224:
         return Speed(TRAINING_IMAGES / log.images_per_second / 60, "the authors' log")
     return None

@@ -1,4 +1,6 @@
-"""``gluon-tricks plan``: what a train command would do, from its flags and the index of its data alone."""
+"""``gluon-tricks plan``: what a train command would do, from its flags and the index of its data
+alone.
+"""
 
 import math
 import os
@@ -15,12 +17,23 @@ def add_arguments(parser):
     flags.add_arguments(parser)
     group = parser.add_argument_group("plan")
     group.add_argument(
-        "--workers", type=int, default=0, metavar="N", help="workers of the launch [those of this one, or 1]"
+        "--workers",
+        type=int,
+        default=0,
+        metavar="N",
+        help="workers of the launch [those of this one, or 1]",
     )
-    group.add_argument("--plot", type=flags.user_path, metavar="FILE.png", help="also draw the learning rate into this file")
     group.add_argument(
-        "--lr-csv", type=flags.user_path, metavar="FILE",
-        help="also write epoch,batch,lr: the rate that each batch's update uses"
+        "--plot",
+        type=flags.user_path,
+        metavar="FILE.png",
+        help="also draw the learning rate into this file",
+    )
+    group.add_argument(
+        "--lr-csv",
+        type=flags.user_path,
+        metavar="FILE",
+        help="also write epoch,batch,lr: the rate that each batch's update uses",
     )
     group.add_argument(
         "--every",
@@ -33,7 +46,7 @@ def add_arguments(parser):
 
 def main(args):
     if args.every < 1:
-        raise UserError("--every is {}, but has to be at least 1".format(args.every))
+        raise UserError(f"--every is {args.every}, but has to be at least 1")
     if args.every > 1 and not args.lr_csv:
         raise UserError("--every has no effect without --lr-csv: leave one out or add the other")
     plan = Plan(flags.resolve(vars(args)), args.workers)
@@ -48,17 +61,20 @@ def main(args):
 def _write(flag, path, write):
     try:
         write(path)
-    except (OSError, ValueError) as error:  # matplotlib: ValueError for a kind of file that it does not know
+    except (
+        OSError,
+        ValueError,
+    ) as error:  # matplotlib: ValueError for a kind of file that it does not know
         reason = getattr(error, "strerror", None) or error
-        raise UserError("{} {} cannot be written: {}".format(flag, path, reason)) from None
-    print("{} is written".format(path))
+        raise UserError(f"{flag} {path} cannot be written: {reason}") from None
+    print(f"{path} is written")
 
 
 class Plan:
     """What the run of ``config`` will be on ``workers`` workers (0: those of this launch, or 1).
 
-    Needs neither the GPUs nor the record files that the flags name. Raises UserError for all that the flags
-    and the index show to be wrong.
+    Needs neither the GPUs nor the record files that the flags name. Raises UserError for all that
+    the flags and the index show to be wrong.
     """
 
     def __init__(self, config, workers=0):
@@ -68,46 +84,48 @@ class Plan:
 
         self.config = config
         devices, workers = spread(config, workers)
-        self.layout = Layout(config.batch_size, devices * workers * config.accumulate, devices, workers)
+        self.layout = Layout(
+            config.batch_size, devices * workers * config.accumulate, devices, workers
+        )
         self.images, self.images_from = images_of(config)
         self.steps_per_epoch = steps_in(config, self.images, self.layout.global_batch)
         self.total_steps = config.num_epochs * self.steps_per_epoch
-        self.schedule = learning_rate(config, self.layout.global_batch, self.steps_per_epoch, self.images)
+        self.schedule = learning_rate(
+            config, self.layout.global_batch, self.steps_per_epoch, self.images
+        )
 
     def lines(self):
         """The report, as lines of text."""
         config, layout = self.config, self.layout
         cost, groups = network_of(config)
-        yield "network       {}: {:.2f} M parameters, {:.2f} G multiply-adds at {size}x{size}".format(
-            config.model, cost.parameters / 1e6, cost.multiply_adds / 1e9, size=config.input_size
-        )
-        yield "images        {:,} an epoch ({})".format(self.images, self.images_from)
+        yield f"network       {config.model}: {cost.parameters / 1e6:.2f} M parameters, {cost.multiply_adds / 1e9:.2f} G multiply-adds at {config.input_size}x{config.input_size}"
+        yield f"images        {self.images:,} an epoch ({self.images_from})"
         yield "global batch  " + layout.in_words()
-        yield "steps         {:,} an epoch ({} images left over each), {} epochs, {:,} in all".format(
-            self.steps_per_epoch, self.images % layout.global_batch, config.num_epochs, self.total_steps
-        )
+        yield f"steps         {self.steps_per_epoch:,} an epoch ({self.images % layout.global_batch} images left over each), {config.num_epochs} epochs, {self.total_steps:,} in all"
         yield "weight decay  {:g} on {} tensors, {:,} parameters; none on {} tensors, {:,} parameters".format(
             config.wd, *(groups["decayed"] + groups["not decayed"])
         )
         yield "\ntricks"
         for name, section, state in tricks(config, self.schedule, layout.global_batch):
-            yield "  {:18} {:5} {}".format(name, section, state)
+            yield f"  {name:18} {section:5} {state}"
         found = differences(config, layout.global_batch)
         yield "\nother than in the paper" + ("" if found else ": nothing")
         for flag, here, there, section in found:
-            yield "  {} {}, paper: {} ({})".format(flag, here, there, section)
+            yield f"  {flag} {here}, paper: {there} ({section})"
         yield "\nlearning rate"
         for line in curve(self.schedule):
             yield "  " + line
 
     def write_rates(self, path, every=1):
-        """Write ``epoch,batch,lr`` of batches 0, every, 2 every ... of each epoch; epochs begin with 0."""
+        """Write ``epoch,batch,lr`` of batches 0, every, 2 every ... of each epoch; epochs begin
+        with 0.
+        """
         with open(path, "w") as file:
             file.write("epoch,batch,lr\n")
             for epoch in range(self.config.num_epochs):
                 for batch in range(0, self.steps_per_epoch, every):
                     rate = self.schedule(epoch * self.steps_per_epoch + batch)
-                    file.write("{},{},{!r}\n".format(epoch, batch, float(rate)))
+                    file.write(f"{epoch},{batch},{float(rate)!r}\n")
 
     def draw(self, path):
         """Draw the learning rate over the epochs into an image file."""
@@ -118,7 +136,9 @@ class Plan:
         FigureCanvasAgg(figure)
         axes = figure.subplots()
         steps = sorted({round(i * (self.total_steps - 1) / 2000) for i in range(2001)})
-        axes.plot([step / self.steps_per_epoch for step in steps], [self.schedule(step) for step in steps])
+        axes.plot(
+            [step / self.steps_per_epoch for step in steps], [self.schedule(step) for step in steps]
+        )
         axes.set(xlabel="epoch", ylabel="learning rate", title=self.config.model)
         axes.set(xlim=(0, self.config.num_epochs), ylim=(0, None))
         axes.grid(alpha=0.3)
@@ -126,18 +146,22 @@ class Plan:
 
 
 def spread(config, workers=0):
-    """(devices of a worker, workers) of a launch; a Horovod worker has one device, however many --num-gpus."""
+    """(devices of a worker, workers) of a launch; a Horovod worker has one device, however many
+    --num-gpus.
+    """
     devices = max(1, config.num_gpus, config.cpu_contexts)
     if config.kvstore in ("local", "device"):
         if workers > 1:
-            raise UserError("--workers {} needs --kvstore horovod or dist_sync".format(workers))
+            raise UserError(f"--workers {workers} needs --kvstore horovod or dist_sync")
         return devices, 1
     launched = [os.environ[name] for name in LAUNCHERS if name in os.environ]
     return 1 if config.kvstore == "horovod" else devices, workers or int((launched or [1])[0])
 
 
 def images_of(config):
-    """(images in an epoch, where the number comes from). Reads the index if it is there, and no images."""
+    """(images in an epoch, where the number comes from). Reads the index if it is there, and no
+    images.
+    """
     from .data.loader import epoch_length
     from .data.records import read_index
 
@@ -149,14 +173,15 @@ def images_of(config):
         return length, "--num-training-samples" if given else index
     if given:
         return given, "--num-training-samples"
-    missing = "{} is not here".format(index) if index else "no --rec-train was given"
-    return paper.TRAINING_IMAGES, "ImageNet's; {}".format(missing)
+    missing = f"{index} is not here" if index else "no --rec-train was given"
+    return paper.TRAINING_IMAGES, f"ImageNet's; {missing}"
 
 
 def network_of(config):
     """What the network of the flags is.
 
-    Returns (:class:`.models.complexity.Complexity`, {"decayed" and "not decayed": (tensors, parameters)}).
+    Returns (:class:`.models.complexity.Complexity`, {"decayed" and "not decayed": (tensors,
+    parameters)}).
     """
     import mxnet as mx
 
@@ -165,7 +190,10 @@ def network_of(config):
     from .tricks.weight_decay import exempt_biases
 
     net = models.get_model(
-        config.model, classes=config.classes, input_size=config.input_size, **models.options_of(config)
+        config.model,
+        classes=config.classes,
+        input_size=config.input_size,
+        **models.options_of(config),
     )
     cost = complexity.count(net, config.input_size)
     net.infer_shape(mx.nd.zeros((1, 3, config.input_size, config.input_size)))
@@ -183,38 +211,38 @@ def tricks(config, schedule, global_batch):
     """(name, section, what is on, or "off") of each of the paper's tricks."""
     scaled = paper_rate(global_batch)
     states = [
-        ("linear scaling", "3.1", "peak {:g}".format(schedule.peak)),
+        ("linear scaling", "3.1", f"peak {schedule.peak:g}"),
         ("warmup", "3.1", "off"),
         ("zero gamma", "3.1", "on" if config.last_gamma else "off"),
         ("no bias decay", "3.1", "on" if config.no_wd else "off"),
         ("low precision", "3.2", "off"),
-        ("cosine decay", "5.1", "on" if config.lr_mode == "cosine" else "off: {}".format(config.lr_mode)),
+        ("cosine decay", "5.1", "on" if config.lr_mode == "cosine" else f"off: {config.lr_mode}"),
         (
             "label smoothing",
             "5.2",
-            "{:g}".format(config.label_smoothing) if config.label_smoothing else "off",
+            f"{config.label_smoothing:g}" if config.label_smoothing else "off",
         ),
         ("distillation", "5.3", "off"),
         ("mixup", "5.4", "off"),
     ]
     on = {}
     if not math.isclose(schedule.peak, scaled):
-        on["linear scaling"] = "peak {:g}, the paper's would be {:g}".format(schedule.peak, scaled)
+        on["linear scaling"] = f"peak {schedule.peak:g}, the paper's would be {scaled:g}"
     if config.warmup_epochs:
-        on["warmup"] = "{:g} epochs, {:,} steps".format(config.warmup_epochs, schedule.warmup_steps)
+        on["warmup"] = f"{config.warmup_epochs:g} epochs, {schedule.warmup_steps:,} steps"
     if config.dtype == "float16":
-        on["low precision"] = "float16, loss scale {}".format(config.loss_scale)
+        on["low precision"] = f"float16, loss scale {config.loss_scale}"
     if config.teacher:
-        on["distillation"] = "from {}, T = {:g}".format(config.teacher, config.temperature)
+        on["distillation"] = f"from {config.teacher}, T = {config.temperature:g}"
     if config.mixup:
-        on["mixup"] = "alpha {:g}".format(config.mixup_alpha)
+        on["mixup"] = f"alpha {config.mixup_alpha:g}"
         if config.mixup_off_epoch:
-            on["mixup"] += ", not in the last {} epochs".format(config.mixup_off_epoch)
+            on["mixup"] += f", not in the last {config.mixup_off_epoch} epochs"
     return [(name, section, on.get(name, state)) for name, section, state in states]
 
 
-# Flags that tricks() tells of, or that say how the work is spread: in themselves no difference from the
-# paper.
+# Flags that tricks() tells of, or that say how the work is spread: in themselves no difference from
+# the paper.
 NO_DIFFERENCE = {
     *(
         "model",
@@ -232,7 +260,9 @@ NO_DIFFERENCE = {
 
 
 def differences(config, global_batch):
-    """(flag, its value here, the paper's, section) of all that decides the result and is not the paper's."""
+    """(flag, its value here, the paper's, section) of all that decides the result and is not the
+    paper's.
+    """
     useless = {name for name, has_effect, _ in flags.needs(config) if not has_effect}
     papers = paper_values(config)
     found = []
@@ -245,7 +275,7 @@ def differences(config, global_batch):
     there = paper_rate(global_batch)
     if not math.isclose(peak, there):
         flag = "--linear-scaling: a peak of" if config.linear_scaling else "--lr"
-        found.append((flag, "{:g}".format(peak), "{:g} for a batch of {}".format(there, global_batch), "3.1"))
+        found.append((flag, f"{peak:g}", f"{there:g} for a batch of {global_batch}", "3.1"))
     return found
 
 
@@ -270,14 +300,21 @@ def paper_values(config):
 
 def curve(schedule, width=64, height=10):
     """The learning rate over the run, drawn with characters: a list of lines."""
-    rates = [schedule(round(column * (schedule.total_steps - 1) / (width - 1))) for column in range(width)]
+    rates = [
+        schedule(round(column * (schedule.total_steps - 1) / (width - 1)))
+        for column in range(width)
+    ]
     top = max(rates) or 1.0
     rows = [[" "] * width for _ in range(height)]
     for column, rate in enumerate(rates):
         rows[height - 1 - round(rate / top * (height - 1))][column] = "*"
-    labels = {0: "{:.4g}".format(top), height - 1: "0"}
+    labels = {0: f"{top:.4g}", height - 1: "0"}
     lines = [
-        "{:>8} |{}".format(labels.get(number, ""), "".join(row).rstrip()) for number, row in enumerate(rows)
+        "{:>8} |{}".format(labels.get(number, ""), "".join(row).rstrip())
+        for number, row in enumerate(rows)
     ]
-    last = "epoch {}".format(schedule.num_epochs)
-    return lines + [" " * 9 + "+" + "-" * width, " " * 10 + "0" + " " * (width - 1 - len(last)) + last]
+    last = f"epoch {schedule.num_epochs}"
+    return lines + [
+        " " * 9 + "+" + "-" * width,
+        " " * 10 + "0" + " " * (width - 1 - len(last)) + last,
+    ]

@@ -1,7 +1,7 @@
 """What a command's process owes to whoever started it.
 
-Ctrl-C ends it in silence at every moment, it never ends well if its output got lost, and what is no fault of the
-program is said in one line.
+Ctrl-C ends it in silence at every moment, it never ends well if its output got lost, and what is no
+fault of the program is said in one line.
 """
 
 import contextlib
@@ -16,15 +16,16 @@ from .errors import UserError
 from .text import printable
 
 INTERRUPTED = 128 + signal.SIGINT
-NO_MEMORY = re.compile("out of memory|bad_alloc|[Ff]ailed to allocate")  # MXNet's error has no type of its own
+# MXNet's error has no type of its own
+NO_MEMORY = re.compile("out of memory|bad_alloc|[Ff]ailed to allocate")
 OUTPUT_IS_LOST = "the output cannot be written: "
 
 
 def open_streams():
     """Give a process that was started without a standard stream (``2>&-``) an empty one.
 
-    The first file that it opens would get the stream's number, and whatever C++ code prints. Names that the terminal's
-    encoding does not have are printed as escapes.
+    The first file that it opens would get the stream's number, and whatever C++ code prints. Names
+    that the terminal's encoding does not have are printed as escapes.
     """
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
@@ -37,14 +38,18 @@ def open_streams():
 
 
 def answer_interrupts():
-    """Let Ctrl-C end the process wherever it comes; a handler that a caller or a shell's script has set stays."""
+    """Let Ctrl-C end the process wherever it comes; a handler that a caller or a shell's script has
+    set stays.
+    """
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _interrupt)
         sys.unraisablehook = _raise_again
 
 
 def _interrupt(number, frame):
-    """Raise KeyboardInterrupt, but within an import leave at once: it may pass over it, or make another error of it."""
+    """Raise KeyboardInterrupt, but within an import leave at once: it may pass over it, or make
+    another error of it.
+    """
     while frame is not None:
         if frame.f_code.co_filename.startswith("<frozen importlib"):
             os._exit(INTERRUPTED)
@@ -53,15 +58,21 @@ def _interrupt(number, frame):
 
 
 def _raise_again(unraisable):
-    """Python drops what is raised while it frees an object: a KeyboardInterrupt comes again a moment later."""
+    """Python drops what is raised while it frees an object: a KeyboardInterrupt comes again a
+    moment later.
+    """
     if unraisable.exc_type is KeyboardInterrupt:
-        threading.Timer(0.01, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT)).start()
+        threading.Timer(
+            0.01, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT)
+        ).start()
     else:
         sys.__unraisablehook__(unraisable)
 
 
 def end(code):
-    """The exit code of a command that has ended with ``code``: an error if what it printed cannot be written."""
+    """The exit code of a command that has ended with ``code``: an error if what it printed cannot
+    be written.
+    """
     # All is tidy; while Python ends, a Ctrl-C would be a traceback.
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -84,13 +95,16 @@ def complain(message, name="gluon-tricks", code=UserError.exit_code):
 
 
 def outside_cause(error):
-    """A line on an exception that came from outside the program: disk, memory, installation; None for all others."""
+    """A line on an exception that came from outside the program: disk, memory, installation; None
+    for all others.
+    """
     said = (str(error).splitlines() or [type(error).__name__])[0]
     if isinstance(error, MemoryError) or isinstance(error, RuntimeError) and NO_MEMORY.search(said):
         return f"not enough memory ({said}); fewer or smaller images at once need less"
     if isinstance(error, ImportError) and (error.name or "").partition(".")[0] != __package__:
         return f"{said}; 'gluon-tricks doctor' says what is missing and what to do"
-    if isinstance(error, OSError) and error.errno not in (errno.EBADF, errno.EFAULT):  # which are mistakes of ours
+    # which are mistakes of ours
+    if isinstance(error, OSError) and error.errno not in (errno.EBADF, errno.EFAULT):
         where = "" if error.filename is None else f"{error.filename}: "
         return (where or (OUTPUT_IS_LOST if output_is_lost() else "")) + (error.strerror or said)
     return None

@@ -10,7 +10,8 @@ _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 def end_with_parent():
-    """A ``preexec_fn`` for ``subprocess``: the kernel kills the new process as soon as the one that starts it is dead.
+    """A ``preexec_fn`` for ``subprocess``: the kernel kills the new process as soon as the one that
+    starts it is dead.
 
     None on systems other than Linux, whose kernels do not offer it.
     """

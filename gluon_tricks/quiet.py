@@ -1,4 +1,6 @@
-"""Keeps one message of MXNet's C++ code off the screen: a few lines a step that no setting silences and nobody can use."""
+"""Keeps one message of MXNet's C++ code off the screen: a few lines a step that no setting silences
+and nobody can use.
+"""
 
 import atexit
 import os
@@ -9,15 +11,20 @@ NOISE = b"MKLDNN Pooling: training with prop_kind"
 
 
 def drop_noise():
-    """Send what C++ code writes to file descriptor 2 through a process that drops lines with ``NOISE``.
+    """Send what C++ code writes to file descriptor 2 through a process that drops lines with
+    ``NOISE``.
 
-    A process and not a thread, so that the last words of a crash get through too. Python's ``sys.stderr`` keeps writing
-    to where descriptor 2 led before. Call it before other threads exist.
+    A process and not a thread, so that the last words of a crash get through too. Python's
+    ``sys.stderr`` keeps writing to where descriptor 2 led before. Call it before other threads
+    exist.
     """
     terminal = os.dup(2)
     reading, writing = os.pipe()
-    # The parent decides when to stop: the child hears none of these, and ends when the last writer has gone.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
+    # The parent decides when to stop: the child hears none of these, and ends when the last writer
+    # has gone.
+    before = signal.pthread_sigmask(
+        signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    )
     child = os.fork()
     if child == 0:
         for descriptor in (0, 1, 2, writing):
@@ -51,7 +58,8 @@ def _copy(reading, terminal):
 
 
 def _finish(child):
-    # The last lines shall be there before the shell's prompt is. Descendants may still hold the pipe, so do not wait long.
+    # The last lines shall be there before the shell's prompt is. Descendants may still hold the
+    # pipe, so do not wait long.
     os.dup2(sys.stderr.fileno(), 2)
     for _ in range(20):
         if os.waitpid(child, os.WNOHANG)[0]:

@@ -1,4 +1,6 @@
-"""``gluon-tricks report``: runs as a page: flags in the paper's words, curves, figures beside the paper's."""
+"""``gluon-tricks report``: runs as a page: flags in the paper's words, curves, figures beside the
+paper's.
+"""
 
 import os
 import sys
@@ -25,7 +27,9 @@ def add_arguments(parser):
         metavar="DIR",
         help="where report.html, report.md and the pictures go [RUN/report, or report]",
     )
-    parser.add_argument("--open", action="store_true", help="print nothing but the path of the page")
+    parser.add_argument(
+        "--open", action="store_true", help="print nothing but the path of the page"
+    )
 
 
 def _warn(text):
@@ -38,7 +42,9 @@ def main(args):
     for run in runs:
         for text in run.damage:
             _warn(f"{run.name}: {text}")
-    folder = args.output or (os.path.join(args.runs[0], "report") if len(args.runs) == 1 else "report")
+    folder = args.output or (
+        os.path.join(args.runs[0], "report") if len(args.runs) == 1 else "report"
+    )
     path = os.path.abspath(page.write(runs, folder))
     if not args.open:
         for own in page.by_data(runs):

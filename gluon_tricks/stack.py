@@ -1,7 +1,7 @@
 """What software and hardware is here, as plain facts: `gluon-tricks doctor` judges them.
 
-Nothing of the stack is imported. Packages are found by their metadata and tried in processes of their own,
-since a broken build may end the process that imports it.
+Nothing of the stack is imported. Packages are found by their metadata and tried in processes of
+their own, since a broken build may end the process that imports it.
 """
 
 import glob
@@ -18,7 +18,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from .processes import end_with_parent
 
-# What libmxnet.so of mxnet-cu112 loads: library -> the folder under site-packages/nvidia of its wheel.
+# What libmxnet.so of mxnet-cu112 loads: library -> the folder under site-packages/nvidia of its
+# wheel.
 CUDA_LIBRARIES = {
     "libcudart.so.11.0": "cuda_runtime",
     "libnvrtc.so.11.2": "cuda_nvrtc",
@@ -69,8 +70,12 @@ def gather():
         "gpus": gpus(),
         "cuda_libraries": loadable([*CUDA_LIBRARIES, DRIVER_LIBRARY]),
         "cuda_wheels": cuda_wheels(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
-        "threads": None if "GLUON_TRICKS_SET_THREADS" in os.environ else os.environ.get("OMP_NUM_THREADS"),
+        "cores": len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count() or 1,
+        "threads": None
+        if "GLUON_TRICKS_SET_THREADS" in os.environ
+        else os.environ.get("OMP_NUM_THREADS"),
         "processor": processor(),
         "folder": os.getcwd(),
         "free_bytes": shutil.disk_usage(".").free,
@@ -83,7 +88,9 @@ def distributions(path=None):
     Of two versions of one thing, the one that an import finds.
     """
     found = {}
-    for distribution in importlib.metadata.distributions(**({} if path is None else {"path": path})):
+    for distribution in importlib.metadata.distributions(
+        **({} if path is None else {"path": path})
+    ):
         name = distribution.metadata["Name"]
         if name:  # the remains of a removed package have none
             found.setdefault(re.sub(r"[-_.]+", "-", name).lower(), distribution.version)
@@ -93,7 +100,8 @@ def distributions(path=None):
 def run_python(code, timeout=120):
     """Run ``code`` in a process of its own, for at most ``timeout`` seconds.
 
-    Returns {"ok": whether it ended well, "value": the JSON of its last line of output or None, "error": why}.
+    Returns {"ok": whether it ended well, "value": the JSON of its last line of output or None,
+    "error": why}.
     """
 
     def failure(error):
@@ -110,11 +118,11 @@ def run_python(code, timeout=120):
             preexec_fn=end_with_parent(),
         )
     except subprocess.TimeoutExpired:
-        return failure("no end within {} s".format(timeout))
+        return failure(f"no end within {timeout} s")
     if done.returncode < 0:
-        return failure("ended by signal {}".format(-done.returncode))
+        return failure(f"ended by signal {-done.returncode}")
     if done.returncode:
-        return failure((done.stderr.strip().splitlines() or ["exit code {}".format(done.returncode)])[-1])
+        return failure((done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1])
     lines = done.stdout.strip().splitlines()
     return {"ok": True, "value": json.loads(lines[-1]) if lines else None, "error": ""}
 
@@ -130,11 +138,15 @@ def loads(name):
         return False
 print(json.dumps({name: loads(name) for name in NAMES}))
 """
-    return run_python(code.replace("NAMES", repr(list(names))))["value"] or dict.fromkeys(names, False)
+    return run_python(code.replace("NAMES", repr(list(names))))["value"] or dict.fromkeys(
+        names, False
+    )
 
 
 def cuda_wheels():
-    """{part: its lib folder} of the nvidia-*-cu11 wheels in this environment, parts as in CUDA_LIBRARIES."""
+    """{part: its lib folder} of the nvidia-*-cu11 wheels in this environment, parts as in
+    CUDA_LIBRARIES.
+    """
     found = {}
     for folder in site.getsitepackages() + [site.getusersitepackages()]:
         for path in glob.glob(os.path.join(glob.escape(folder), "nvidia", "*", "lib")):
@@ -145,7 +157,9 @@ def cuda_wheels():
 
 
 def gpus():
-    """[{"name", "driver", "capability": "8.0", or "" where the driver is too old to say}] from nvidia-smi."""
+    """[{"name", "driver", "capability": "8.0", or "" where the driver is too old to say}] from
+    nvidia-smi.
+    """
     for fields in ("name,driver_version,compute_cap", "name,driver_version"):
         command = ["nvidia-smi", "--query-gpu=" + fields, "--format=csv,noheader"]
         try:
@@ -156,7 +170,9 @@ def gpus():
             return []
         except subprocess.CalledProcessError:
             continue
-        rows = [[cell.strip() for cell in line.split(",")] for line in text.splitlines() if line.strip()]
+        rows = [
+            [cell.strip() for cell in line.split(",")] for line in text.splitlines() if line.strip()
+        ]
         return [dict(zip(("name", "driver", "capability"), row + [""])) for row in rows]
     return []
 
@@ -170,7 +186,7 @@ def processor():
         text = ""
 
     def first(key):
-        line = re.search(r"^{}\s*:(.*)$".format(key), text, re.MULTILINE)
+        line = re.search(rf"^{key}\s*:(.*)$", text, re.MULTILINE)
         return line.group(1).strip() if line else ""
 
     return {"name": first("model name") or platform.processor(), "flags": first("flags").split()}

@@ -1,4 +1,6 @@
-"""Text from outside, such as names of files and classes, made safe to show: one line, and no control characters."""
+"""Text from outside, such as names of files and classes, made safe to show: one line, and no
+control characters.
+"""
 
 import re
 
@@ -6,20 +8,25 @@ CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def printable(text):
-    r"""``text`` with all that a terminal would act on written as an escape: ``\x1b`` for ESC, ``\n`` for a line break.
+    r"""``text`` with all that a terminal would act on written as an escape: ``\x1b`` for ESC,
+    ``\n`` for a line break.
 
-    Letters of every script stay. Bytes that are no UTF-8, which Python keeps in names of files as lone surrogates,
-    become ``\xfc`` and the like, so that the result can always be encoded.
+    Letters of every script stay. Bytes that are no UTF-8, which Python keeps in names of files as
+    lone surrogates, become ``\xfc`` and the like, so that the result can always be encoded.
     """
-    return "".join(character if character.isprintable() else _escape(character) for character in str(text))
+    return "".join(
+        character if character.isprintable() else _escape(character) for character in str(text)
+    )
 
 
 def has_control_characters(text):
-    """Whether a name has line breaks, tabs or other characters that would break a list of names or act on a terminal."""
+    """Whether a name has line breaks, tabs or other characters that would break a list of names or
+    act on a terminal.
+    """
     return CONTROL.search(text) is not None
 
 
 def _escape(character):
     if "\udc80" <= character <= "\udcff":  # surrogateescape: a byte of its own
-        return f"\\x{ord(character) - 0xdc00:02x}"
+        return f"\\x{ord(character) - 0xDC00:02x}"
     return ascii(character)[1:-1]

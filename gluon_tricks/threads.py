@@ -1,4 +1,6 @@
-"""How many threads MXNet and onnxruntime compute on: ``OMP_NUM_THREADS``, which both read when they are imported."""
+"""How many threads MXNet and onnxruntime compute on: ``OMP_NUM_THREADS``, which both read when they
+are imported.
+"""
 
 import os
 
@@ -9,15 +11,19 @@ CHOSEN_HERE = "GLUON_TRICKS_SET_THREADS"  # so that the run's log can say whose 
 
 
 def set_threads():
-    """Let MXNet compute on every core if the user has not said otherwise: unset, it computes on one.
+    """Let MXNet compute on every core if the user has not said otherwise: unset, it computes on
+    one.
 
-    Has to happen before MXNet is imported. Workers that a launcher started on the same machine share its cores. Of a
-    list, which OpenMP allows for nested regions, the first number remains: MXNet and onnxruntime read one number.
+    Has to happen before MXNet is imported. Workers that a launcher started on the same machine
+    share its cores. Of a list, which OpenMP allows for nested regions, the first number remains:
+    MXNet and onnxruntime read one number.
     """
     if os.environ.get(NAME):
         os.environ[NAME] = str(number_in(NAME, os.environ[NAME].split(",")[0]))
         return
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
     local_workers = number_in("HOROVOD_LOCAL_SIZE", os.environ.get("HOROVOD_LOCAL_SIZE", "1"))
     os.environ[NAME] = str(max(1, cores // local_workers))
     os.environ[CHOSEN_HERE] = "1"
@@ -32,5 +38,7 @@ def number():
 def number_in(name, text):
     """The number in an environment variable; UserError if it is none, or not positive."""
     if not text.strip().isdecimal() or int(text) < 1:
-        raise UserError(f"{name}={os.environ.get(name)!s}: has to be a number of at least 1; set it, or unset it")
+        raise UserError(
+            f"{name}={os.environ.get(name)!s}: has to be a number of at least 1; set it, or unset it"
+        )
     return int(text)

@@ -8,7 +8,8 @@ import argparse
 
 import pytest
 
-# The digits as they are, without what would spoil them (mirroring) or do nothing (colour), and a small fast network.
+# The digits as they are, without what would spoil them (mirroring) or do nothing (colour), and a
+# small fast network.
 SMALL = dict(
     model="cifar_resnet20_v1",
     classes=10,
@@ -42,14 +43,18 @@ def digits(tmp_path_factory):
 
 @pytest.fixture
 def train(digits, tmp_path):
-    """``train(save_dir=..., flag=...)`` trains in this process on a few digits and gives the Run back, closed."""
+    """``train(save_dir=..., flag=...)`` trains in this process on a few digits and gives the Run
+    back, closed.
+    """
     from gluon_tricks import config as flags
     from gluon_tricks.training.run import Run
 
     def train(**given):
         chosen = dict(SMALL, data_dir=str(digits), save_dir=str(tmp_path / "run"))
         chosen.update(given)
-        run = Run(flags.resolve({name: value for name, value in chosen.items() if value is not None}))
+        run = Run(
+            flags.resolve({name: value for name, value in chosen.items() if value is not None})
+        )
         try:
             run.train()
         finally:

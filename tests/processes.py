@@ -1,4 +1,6 @@
-"""What the tests of several workers start: the command with a tiny network, which takes notes of every step."""
+"""What the tests of several workers start: the command with a tiny network, which takes notes of
+every step.
+"""
 
 import os
 import time
@@ -8,7 +10,8 @@ import numpy as np
 
 from gluon_tricks.training.journal import read
 
-# A command of the package with small networks without BatchNorm, and a record of the keys, rates and lambdas of each step.
+# A command of the package with small networks without BatchNorm, and a record of the keys, rates
+# and lambdas of each step.
 DRIVER = r"""
 import json, os, sys
 sys.argv[0] = "gluon-tricks"
@@ -26,7 +29,8 @@ def tiny(name, classes=10, **options):
     return net
 
 class Linear(mx.gluon.HybridBlock):
-    # Operators that have float16 on a CPU: the mean of each of 4 x 4 tiles, and a product with a matrix.
+    # Operators that have float16 on a CPU: the mean of each of 4 x 4 tiles, and a product with a
+    # matrix.
     def __init__(self, name, classes=10, **options):
         super().__init__(prefix="linear_")
         with self.name_scope():
@@ -67,7 +71,8 @@ if os.environ.get("OVERFLOW_AT") and os.environ.get("HOROVOD_RANK") == "1":
     overflow.steps, HorovodTrainer._allreduce_grads = 0, overflow
 sys.exit(cli.main(sys.argv[1:]))
 """
-# gluon-tricks launch, whose workers are the driver (the first argument) instead of the package's own command.
+# gluon-tricks launch, whose workers are the driver (the first argument) instead of the package's
+# own command.
 LAUNCHER = """
 import sys
 from gluon_tricks import cli, launch
@@ -91,7 +96,9 @@ def result(tmp_path, name):
     """(parameters, notes by worker, log) of the run in the folder ``name``."""
     folder = tmp_path / name
     newest = sorted((folder / "checkpoints").iterdir())[-1]
-    parameters = {key: value.asnumpy() for key, value in mx.nd.load(str(newest / "net.params")).items()}
+    parameters = {
+        key: value.asnumpy() for key, value in mx.nd.load(str(newest / "net.params")).items()
+    }
     notes = [read(str(path)) for path in sorted((tmp_path / (name + "-notes")).iterdir())]
     return parameters, notes, read(str(folder / "log.jsonl"))
 
@@ -106,15 +113,15 @@ def compare(first, other, atol=1e-6):
 def wait_for_steps(tmp_path, name, steps, ranks=(0, 1), seconds=120):
     """Until the workers of these ranks have noted so many steps."""
     end = time.time() + seconds
-    paths = [tmp_path / (name + "-notes") / "{}.jsonl".format(rank) for rank in ranks]
+    paths = [tmp_path / (name + "-notes") / f"{rank}.jsonl" for rank in ranks]
     while not all(path.exists() and len(path.read_text().splitlines()) >= steps for path in paths):
-        assert time.time() < end, "waited {} seconds in vain".format(seconds)
+        assert time.time() < end, f"waited {seconds} seconds in vain"
         time.sleep(0.05)
 
 
 def process_of(tmp_path, name, rank):
     """The process number of a worker, which has to have noted a step."""
-    return read(str(tmp_path / (name + "-notes") / "{}.jsonl".format(rank)))[-1]["pid"]
+    return read(str(tmp_path / (name + "-notes") / f"{rank}.jsonl"))[-1]["pid"]
 
 
 def alive(folder):
@@ -122,7 +129,7 @@ def alive(folder):
     found = []
     for number in filter(str.isdigit, os.listdir("/proc")):
         try:
-            with open("/proc/{}/cmdline".format(number)) as file:
+            with open(f"/proc/{number}/cmdline") as file:
                 found += [number] if str(folder) in file.read() else []
         except OSError:
             pass  # it has ended

@@ -1,4 +1,6 @@
-"""The command line: help without MXNet, errors on one line with exit code 2, threads, interruption, lost output."""
+"""The command line: help without MXNet, errors on one line with exit code 2, threads, interruption,
+lost output.
+"""
 
 import errno
 import json
@@ -132,21 +134,35 @@ def test_control_characters_in_a_message_are_escaped_and_it_stays_one_line(room,
     assert capsys.readouterr().err == "gluon-tricks plan: error: a\\x1b[31m\\nb.jpg: is broken\n"
     with pytest.raises(SystemExit):
         cli.main(["plan", "--a\x1b[31m\nb"])
-    assert capsys.readouterr().err.splitlines()[0].startswith(
-        "gluon-tricks plan: error: unrecognized arguments: --a\\x1b[31m\\nb"
+    assert (
+        capsys.readouterr()
+        .err.splitlines()[0]
+        .startswith("gluon-tricks plan: error: unrecognized arguments: --a\\x1b[31m\\nb")
     )
 
 
 @pytest.mark.parametrize(
     "error, words",
     [
-        (OSError(errno.ENOSPC, "No space left on device", "runs/\x1blog"), "runs/\\x1blog: No space left on device"),
+        (
+            OSError(errno.ENOSPC, "No space left on device", "runs/\x1blog"),
+            "runs/\\x1blog: No space left on device",
+        ),
         (OSError(errno.EIO, "Input/output error"), "Input/output error"),
-        (OSError("libcudart.so.11.0: cannot open shared object file"), "libcudart.so.11.0: cannot open"),
+        (
+            OSError("libcudart.so.11.0: cannot open shared object file"),
+            "libcudart.so.11.0: cannot open",
+        ),
         (MemoryError("Unable to allocate 9 TiB"), "not enough memory (Unable to allocate 9 TiB)"),
         (MemoryError(), "not enough memory"),
-        (RuntimeError("cudaMalloc retry failed: out of memory\nStack trace:"), "not enough memory (cudaMalloc"),
-        (ImportError("No module named 'onnx'", name="onnx"), "No module named 'onnx'; 'gluon-tricks doctor'"),
+        (
+            RuntimeError("cudaMalloc retry failed: out of memory\nStack trace:"),
+            "not enough memory (cudaMalloc",
+        ),
+        (
+            ImportError("No module named 'onnx'", name="onnx"),
+            "No module named 'onnx'; 'gluon-tricks doctor'",
+        ),
         (ImportError("libGL.so.1: cannot open shared object file"), "libGL.so.1: cannot open"),
     ],
 )
@@ -179,7 +195,8 @@ def test_a_mistake_of_the_program_keeps_its_traceback(room, error):
 
 
 def run_process(work, closed=(), **keywords):
-    """(exit code, standard error) of a process whose command ``predict`` is the function body ``work``.
+    """(exit code, standard error) of a process whose command ``predict`` is the function body
+    ``work``.
 
     It starts without the standard streams ``closed``.
     """
@@ -263,19 +280,28 @@ def test_ctrl_c_after_the_work_is_silent_too():
 def test_ctrl_c_that_is_ignored_stays_ignored():
     code = f"import os, signal; from gluon_tricks import process; process.answer_interrupts(); {PRESS}; process.end(0); {PRESS}"
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, timeout=60,
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        timeout=60,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
-    )  # fmt: skip
+    )
     assert done.returncode == 0
 
 
-@pytest.mark.parametrize("words", [["--help"], ["--version"], ["plan", "--help"], "launch -n 1 --dry-run -- train".split()])
+@pytest.mark.parametrize(
+    "words",
+    [["--help"], ["--version"], ["plan", "--help"], "launch -n 1 --dry-run -- train".split()],
+)
 def test_output_on_a_full_disk_is_an_error_on_one_line(words):
     with open("/dev/full", "w") as full:
         done = subprocess.run(
             [sys.executable, "-m", "gluon_tricks"] + words,
-            cwd=ROOT, stdout=full, stderr=subprocess.PIPE, universal_newlines=True, timeout=120,
-        )  # fmt: skip
+            cwd=ROOT,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            universal_newlines=True,
+            timeout=120,
+        )
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert "error: " in line and "No space left on device" in line
@@ -284,7 +310,10 @@ def test_output_on_a_full_disk_is_an_error_on_one_line(words):
 def test_an_error_is_said_although_the_output_is_lost():
     with open("/dev/full", "w") as full:
         code, errors = run_process('print("half"); open("/nowhere/at/all")', stdout=full)
-    assert (code, errors) == (2, "gluon-tricks predict: error: /nowhere/at/all: No such file or directory\n")
+    assert (code, errors) == (
+        2,
+        "gluon-tricks predict: error: /nowhere/at/all: No such file or directory\n",
+    )
 
 
 def test_a_reader_who_has_gone_is_no_error_to_speak_of():
@@ -344,16 +373,24 @@ def test_workers_of_one_machine_share_its_cores(monkeypatch):
 
 @pytest.mark.parametrize("closed", ["0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-"])
 def test_closed_standard_streams_change_nothing(tmp_path, closed):
-    command = f'"{sys.executable}" -m gluon_tricks report {tmp_path}/nowhere -o {tmp_path}/page {closed}'
-    done = subprocess.run(command, shell=True, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, timeout=60)
+    command = (
+        f'"{sys.executable}" -m gluon_tricks report {tmp_path}/nowhere -o {tmp_path}/page {closed}'
+    )
+    done = subprocess.run(
+        command, shell=True, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, timeout=60
+    )
     assert done.returncode == 2 and b"Traceback" not in done.stderr
     assert done.stdout == b""
 
 
 def test_json_to_standard_output_comes_alone(tmp_path):
     done = subprocess.run(
-        [sys.executable, "-m", "gluon_tricks", "models", "cifar_resnet20_v1", "--json", "-"], cwd=str(tmp_path),
-        env=dict(os.environ, PYTHONPATH=ROOT), stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120,
-    )  # fmt: skip
+        [sys.executable, "-m", "gluon_tricks", "models", "cifar_resnet20_v1", "--json", "-"],
+        cwd=str(tmp_path),
+        env=dict(os.environ, PYTHONPATH=ROOT),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        timeout=120,
+    )
     assert len(json.loads(done.stdout)) == 1
     assert b"parameters (M)" in done.stderr and os.listdir(str(tmp_path)) == []

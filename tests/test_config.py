@@ -1,5 +1,5 @@
-"""The flags: defaults, forms, off by 0, ranges, contradictions, flags without effect, JSON, and what a
-resumed run may change.
+"""The flags: defaults, forms, off by 0, ranges, contradictions, flags without effect, JSON, and
+what a resumed run may change.
 """
 
 import argparse
@@ -97,7 +97,10 @@ def test_defaults_are_the_papers():
         (["-j60"], dict(num_data_workers=60)),
         (["--use_se"], dict(use_se=True)),
         (["--use-se"], dict(use_se=True)),
-        (["--rgb-mean", "1,2,3", "--rgb-std", "4,5,6"], dict(rgb_mean=(1, 2, 3), rgb_std=(4, 5, 6))),
+        (
+            ["--rgb-mean", "1,2,3", "--rgb-std", "4,5,6"],
+            dict(rgb_mean=(1, 2, 3), rgb_std=(4, 5, 6)),
+        ),
         (["--data-backend", "mxnet"], dict(data_backend="native")),
         (["--synthetic"], dict(synthetic=1024)),
         (["--synthetic", "64"], dict(synthetic=64)),
@@ -141,7 +144,10 @@ def test_zero_turns_augmentation_steps_off():
         (["--base-lr", "0.2"], "--base-lr"),
         (["--warmup-lr", "0.01"], "--warmup-lr"),
         (["--warmup-from", "1"], "--warmup-from"),
-        (["--warmup-epochs", "5", "--lr-counting", "updates", "--warmup-from", "1"], "--warmup-from"),
+        (
+            ["--warmup-epochs", "5", "--lr-counting", "updates", "--warmup-from", "1"],
+            "--warmup-from",
+        ),
         (["--lr-mode", "cosine", "--lr-decay", "0.5"], "--lr-decay"),
         (["--lr-mode", "poly", "--lr-decay-epoch", "1,2"], "--lr-decay-epoch"),
         (["--lr-decay-period", "3", "--lr-decay-epoch", "1,2"], "--lr-decay-epoch"),
@@ -220,7 +226,7 @@ def test_contradictions_name_both_flags(argv, words):
 def test_values_out_of_range_name_the_flag(flag, values):
     for value in values:
         with pytest.raises(ConfigError, match=flag):
-            parse(["{}={}".format(flag, value)])
+            parse([f"{flag}={value}"])
 
 
 @pytest.mark.parametrize(
@@ -279,7 +285,16 @@ def test_a_flag_that_the_authors_ignore_is_accepted():
 
 def test_fidelity_gluoncv_selects_all_of_the_authors_forms():
     config = parse(
-        ["--fidelity", "gluoncv", "--label-smoothing", "--mixup", "--teacher", "x", "--warmup-epochs", "1"]
+        [
+            "--fidelity",
+            "gluoncv",
+            "--label-smoothing",
+            "--mixup",
+            "--teacher",
+            "x",
+            "--warmup-epochs",
+            "1",
+        ]
     )
     assert {name: getattr(config, name) for name in authors.FORMS} == authors.FORMS
     assert config.lr_counting == "steps"
@@ -287,12 +302,21 @@ def test_fidelity_gluoncv_selects_all_of_the_authors_forms():
 
 def test_fidelity_gluoncv_gives_way_to_a_flag_that_is_given():
     config = parse(
-        ["--fidelity", "gluoncv", "--label-smoothing", "--smoothing-form", "paper", "--num-epochs", "120"]
+        [
+            "--fidelity",
+            "gluoncv",
+            "--label-smoothing",
+            "--smoothing-form",
+            "paper",
+            "--num-epochs",
+            "120",
+        ]
     )
     assert (config.smoothing_form, config.num_epochs, config.init) == ("paper", 120, "msra")
 
 
-# argparse's defaults of both scripts (GluonCV 0.10), but for those that name files, devices, batch and epochs; --mixup is off.
+# argparse's defaults of both scripts (GluonCV 0.10), but for those that name files, devices, batch
+# and epochs; --mixup is off.
 SCRIPTS = {
     "train_imagenet.py": "--dtype float32 --momentum 0.9 --wd 0.0001 --lr-decay 0.1 --lr-decay-period 0 --lr-decay-epoch 40,60 "
     "--warmup-lr 0.0 --warmup-epochs 0 --input-size 224 --crop-ratio 0.875 --mixup 0 --mixup-alpha 0.2 --mixup-off-epoch 0 "
@@ -304,7 +328,9 @@ SCRIPTS = {
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-@pytest.mark.parametrize("more", [[], ["--lr-mode", "cosine"], ["--lr-decay-period", "1"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "more", [[], ["--lr-mode", "cosine"], ["--lr-decay-period", "1"]], ids=" ".join
+)
 def test_fidelity_gluoncv_accepts_the_defaults_of_both_scripts(script, more):
     given = ["--fidelity", "gluoncv", "--lr", "0.4"]
     assert parse(given + SCRIPTS[script].split() + more) == parse(given + more)
@@ -341,7 +367,10 @@ def test_an_alpha_alone_mixes_under_fidelity_gluoncv_too():
 )
 def test_fidelity_gluoncv_counts_as_the_script_that_the_network_was_published_with(model):
     assert parse(["--fidelity", "gluoncv", "--model", model]).lr_counting == "updates"
-    assert parse(["--fidelity", "gluoncv", "--model", model, "--lr-counting", "steps"]).lr_counting == "steps"
+    assert (
+        parse(["--fidelity", "gluoncv", "--model", model, "--lr-counting", "steps"]).lr_counting
+        == "steps"
+    )
     assert parse(["--model", model]).lr_counting == "steps"
 
 
@@ -359,7 +388,9 @@ def test_zero_gamma_is_off_where_the_authors_block_ignored_it(model):
 
 def test_data_dir_names_the_four_files(tmp_path):
     config = parse(["--data-dir", str(tmp_path)])
-    assert config.rec_train == str(tmp_path / "train.rec") and config.rec_val_idx == str(tmp_path / "val.idx")
+    assert config.rec_train == str(tmp_path / "train.rec") and config.rec_val_idx == str(
+        tmp_path / "val.idx"
+    )
     inner = tmp_path / "rec"
     inner.mkdir()
     (inner / "train.rec").write_bytes(b"")
@@ -384,7 +415,9 @@ def test_a_path_may_begin_at_the_home_folder(monkeypatch):
     monkeypatch.setenv("HOME", "/home/me")
     names = "use-params resume-params teacher save-dir logging-file resume rec-train rec-train-idx rec-val rec-val-idx".split()
     config = vars(parse([f"--{name}=~/{name}" for name in names]))
-    assert {name: config[name.replace("-", "_")] for name in names} == {name: "/home/me/" + name for name in names}
+    assert {name: config[name.replace("-", "_")] for name in names} == {
+        name: "/home/me/" + name for name in names
+    }
     assert parse(["--data-dir=~/data"]).rec_val == "/home/me/data/val.rec"
     assert parse(["--resume", "auto"]).resume == "auto"
 
@@ -404,7 +437,10 @@ def test_every_path_of_every_command_may_begin_at_the_home_folder(command):
     parser = cli.Parser()
     importlib.import_module(cli.COMMANDS[command][0]).add_arguments(parser)
     for action in arguments_of(parser):
-        named_so = str(action.metavar).split(".")[0] in "FILE FOLDER DIR PATH PNG SOURCE MODEL RUN IMAGE HOSTS".split()
+        named_so = (
+            str(action.metavar).split(".")[0]
+            in "FILE FOLDER DIR PATH PNG SOURCE MODEL RUN IMAGE HOSTS".split()
+        )
         assert named_so == (action.type is user_path), action
 
 
@@ -502,9 +538,20 @@ def test_every_flag_comes_back_from_json_with_the_values_that_it_can_have():
 
 @pytest.mark.parametrize(
     "name, value",
-    [("classes", 3.0), ("classes", True), ("lr", "0.1"), ("mixup", 1), ("crop_area", [0.1]), ("crop_area", [0.1, None]),
-     ("lr_decay_epoch", [1.5]), ("loss_scale", "static"), ("lr_mode", "sine"), ("model", None), ("batch_size", 0)],
-)  # fmt: skip
+    [
+        ("classes", 3.0),
+        ("classes", True),
+        ("lr", "0.1"),
+        ("mixup", 1),
+        ("crop_area", [0.1]),
+        ("crop_area", [0.1, None]),
+        ("lr_decay_epoch", [1.5]),
+        ("loss_scale", "static"),
+        ("lr_mode", "sine"),
+        ("model", None),
+        ("batch_size", 0),
+    ],
+)
 def test_a_value_from_json_that_a_flag_cannot_have_is_refused_by_name(name, value):
     with pytest.raises(ConfigError, match="--" + name.replace("_", "-")):
         from_dict({name: value})

@@ -1,4 +1,6 @@
-"""--deterministic: its settings are made before MXNet is imported, checked by the run, and written down."""
+"""--deterministic: its settings are made before MXNet is imported, checked by the run, and written
+down.
+"""
 
 import json
 import os
@@ -17,7 +19,8 @@ ENFORCE, AUTOTUNE = "MXNET_ENFORCE_DETERMINISM", "MXNET_CUDNN_AUTOTUNE_DEFAULT"
 @pytest.fixture(autouse=True)
 def unset(monkeypatch):
     for name in (ENFORCE, AUTOTUNE):
-        monkeypatch.setenv(name, "to be restored")  # delenv alone would leave behind what the code sets
+        # delenv alone would leave behind what the code sets
+        monkeypatch.setenv(name, "to be restored")
         monkeypatch.delenv(name)
 
 
@@ -34,14 +37,18 @@ def unset(monkeypatch):
 )
 def test_the_settings_are_made_when_they_are_asked_for(argv, asked):
     determinism.prepare(argv)
-    assert (os.environ.get(ENFORCE), os.environ.get(AUTOTUNE)) == (("1", "0") if asked else (None, None))
+    assert (os.environ.get(ENFORCE), os.environ.get(AUTOTUNE)) == (
+        ("1", "0") if asked else (None, None)
+    )
 
 
 def test_a_setting_of_the_users_stays_and_is_refused(monkeypatch):
     monkeypatch.setenv(AUTOTUNE, "2")
     determinism.prepare(["--deterministic"])
     config = flags.parse(["--deterministic"])
-    with pytest.raises(UserError, match="--deterministic needs MXNET_CUDNN_AUTOTUNE_DEFAULT=0, which is 2 here"):
+    with pytest.raises(
+        UserError, match="--deterministic needs MXNET_CUDNN_AUTOTUNE_DEFAULT=0, which is 2 here"
+    ):
         determinism.check(config)
     determinism.check(flags.parse([]))
     monkeypatch.setenv(AUTOTUNE, "0")
@@ -49,15 +56,31 @@ def test_a_setting_of_the_users_stays_and_is_refused(monkeypatch):
 
 
 def test_a_run_in_a_process_without_the_settings_is_refused(train):
-    with pytest.raises(UserError, match="--deterministic needs MXNET_ENFORCE_DETERMINISM=1, which is unset here"):
+    with pytest.raises(
+        UserError, match="--deterministic needs MXNET_ENFORCE_DETERMINISM=1, which is unset here"
+    ):
         train(deterministic=True)
 
 
 @pytest.mark.slow
 def test_a_runs_environment_has_the_settings(tmp_path):
     small = "--synthetic 4 --model cifar_resnet20_v1 --classes 3 --input-size 32 --batch-size 4 --num-epochs 1 -j 1".split()
-    command = [sys.executable, "-m", "gluon_tricks", "train", "--deterministic", "--save-dir", str(tmp_path)] + small
-    done = subprocess.run(command, env=dict(os.environ, NVIDIA_TF32_OVERRIDE="0"), capture_output=True, text=True, timeout=120)
+    command = [
+        sys.executable,
+        "-m",
+        "gluon_tricks",
+        "train",
+        "--deterministic",
+        "--save-dir",
+        str(tmp_path),
+    ] + small
+    done = subprocess.run(
+        command,
+        env=dict(os.environ, NVIDIA_TF32_OVERRIDE="0"),
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     assert done.returncode == 0, done.stderr
     settings = json.loads((tmp_path / "environment.json").read_text())["settings"]
     assert settings.items() >= {ENFORCE: "1", AUTOTUNE: "0", "NVIDIA_TF32_OVERRIDE": "0"}.items()

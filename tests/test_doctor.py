@@ -28,7 +28,11 @@ CPU_HOST = {
     },
     "trials": {
         **{name: GOOD for name in stack.TRIALS},
-        "mxnet": {"ok": True, "value": {"features": ["MKLDNN", "DIST_KVSTORE"], "gpus": 0}, "error": ""},
+        "mxnet": {
+            "ok": True,
+            "value": {"features": ["MKLDNN", "DIST_KVSTORE"], "gpus": 0},
+            "error": "",
+        },
         "horovod": {"ok": True, "value": {"backends": ["Gloo"]}, "error": ""},
     },
     "jpegtran": "/usr/bin/jpegtran",
@@ -61,7 +65,9 @@ def gpu_host(cpu_host):
 
 
 def errors(facts):
-    return {finding.name: finding for finding in doctor.judge(facts) if finding.status == doctor.ERROR}
+    return {
+        finding.name: finding for finding in doctor.judge(facts) if finding.status == doctor.ERROR
+    }
 
 
 def finding(facts, name):
@@ -95,7 +101,9 @@ def test_both_builds_of_mxnet_at_once_are_an_error_that_names_them_and_the_repai
     cpu_host["distributions"]["mxnet-cu112"] = "1.9.1"
     found = errors(cpu_host)["MXNet"]
     assert "mxnet 1.9.1 and mxnet-cu112 1.9.1" in found.text and "CPU build active" in found.text
-    assert found.repair.startswith("pip uninstall -y mxnet mxnet-cu112; pip install mxnet-cu112==1.9.1")
+    assert found.repair.startswith(
+        "pip uninstall -y mxnet mxnet-cu112; pip install mxnet-cu112==1.9.1"
+    )
     assert found.repair.endswith("pip install mxnet==1.9.1")
 
 
@@ -107,9 +115,13 @@ def test_no_mxnet_is_an_error_that_names_both_builds(cpu_host):
 
 
 def test_an_mxnet_that_cannot_be_imported_says_why(cpu_host):
-    cpu_host["trials"]["mxnet"] = failure("OSError: libquadmath.so.0: cannot open shared object file")
+    cpu_host["trials"]["mxnet"] = failure(
+        "OSError: libquadmath.so.0: cannot open shared object file"
+    )
     found = errors(cpu_host)["MXNet"]
-    assert "libquadmath.so.0" in found.text and found.repair == "apt-get install libgomp1 libquadmath0"
+    assert (
+        "libquadmath.so.0" in found.text and found.repair == "apt-get install libgomp1 libquadmath0"
+    )
 
 
 def test_another_version_of_mxnet_is_an_error(cpu_host):
@@ -126,7 +138,11 @@ def test_a_horovod_without_its_mxnet_part_is_called_hollow(cpu_host):
     reason = "ImportError: Extension horovod.mxnet has not been built"
     cpu_host["trials"]["horovod"] = failure(reason)
     found = errors(cpu_host)["horovod"]
-    assert "hollow" in found.text and reason in found.text and "pip uninstall -y horovod" in found.repair
+    assert (
+        "hollow" in found.text
+        and reason in found.text
+        and "pip uninstall -y horovod" in found.repair
+    )
 
 
 def test_what_needs_mxnet_is_not_blamed_where_mxnet_itself_is_broken(cpu_host):
@@ -255,7 +271,7 @@ def test_distributions_are_found_by_their_metadata_alone(tmp_path):
     for name in ("mxnet", "mxnet_cu112"):
         folder = tmp_path / (name + "-1.9.1.dist-info")
         folder.mkdir()
-        (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: {}\nVersion: 1.9.1\n".format(name))
+        (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.9.1\n")
     assert stack.distributions([str(tmp_path)]) == {"mxnet": "1.9.1", "mxnet-cu112": "1.9.1"}
 
 

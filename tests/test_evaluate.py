@@ -1,4 +1,6 @@
-"""Evaluation: every image once, figures as independent sources compute them, errors that name the record."""
+"""Evaluation: every image once, figures as independent sources compute them, errors that name the
+record.
+"""
 
 import argparse
 import json
@@ -32,7 +34,9 @@ def stub(logits):
         seen.extend(images[:, 0, 0, 0])
         return np.stack([next(rows) for _ in images]).astype(np.float32)
 
-    model = Classifier("stub", "gluon", None, logits.shape[1], 8, 1.0, (0.0,) * 3, (1.0,) * 3, predict)
+    model = Classifier(
+        "stub", "gluon", None, logits.shape[1], 8, 1.0, (0.0,) * 3, (1.0,) * 3, predict
+    )
     model.seen = seen
     return model
 
@@ -42,7 +46,9 @@ def test_figures_are_those_of_scikit_learn_at_any_batch_size(tmp_path, batch_siz
     labels = np.arange(11) % 7
     logits = np.random.default_rng(0).normal(size=(11, 7))
     model = stub(logits)
-    figures = evaluate.evaluate(model, write_records(tmp_path / "val.rec", labels), batch_size=batch_size)
+    figures = evaluate.evaluate(
+        model, write_records(tmp_path / "val.rec", labels), batch_size=batch_size
+    )
     assert figures["images"] == 11
     assert model.seen == [20.0 * i for i in range(11)]  # each image once, in the file's order
     everything = np.arange(7)
@@ -129,7 +135,11 @@ def test_the_command_prints_and_writes_the_figures(tmp_path, monkeypatch, capsys
     record = write_records(tmp_path / "val.rec", [0, 1, 2, 0])
     out = tmp_path / "figures.json"
     assert (
-        run(["MODEL", "--rec-val", record, "--json", str(out)], stub(np.eye(3)[[0, 1, 1, 1]]), monkeypatch)
+        run(
+            ["MODEL", "--rec-val", record, "--json", str(out)],
+            stub(np.eye(3)[[0, 1, 1, 1]]),
+            monkeypatch,
+        )
         == 0
     )
     assert "top-1 50.00 %, top-5 100.00 %" in capsys.readouterr().out

@@ -53,7 +53,10 @@ def agreement(one, other, record):
     opened = classifier.open_classifier(one), classifier.open_classifier(other, format="int8")
     answers = [
         np.concatenate(
-            [model.predict(batch.images).argmax(axis=1) for batch in evaluate.batches(model, str(record))]
+            [
+                model.predict(batch.images).argmax(axis=1)
+                for batch in evaluate.batches(model, str(record))
+            ]
         )
         for model in opened
     ]
@@ -72,8 +75,22 @@ def names(folder):
 def test_a_run_becomes_a_folder_of_all_forms_that_evaluate_like_it(train, digits, tmp_path, capsys):
     run = train(num_epochs=1)
     out = tmp_path / "out"
-    assert command(run.config.save_dir, "-o", out, "--format", "all", "--calibrate", digits / "train.rec",
-                   "--calibration-images", 64, "--rec-val", digits / "val.rec") == 0  # fmt: skip
+    assert (
+        command(
+            run.config.save_dir,
+            "-o",
+            out,
+            "--format",
+            "all",
+            "--calibrate",
+            digits / "train.rec",
+            "--calibration-images",
+            64,
+            "--rec-val",
+            digits / "val.rec",
+        )
+        == 0
+    )
     manifest = json.loads((out / "manifest.json").read_text())
 
     expected = figures(classifier.open_classifier(run.config.save_dir), digits / "val.rec")
@@ -84,7 +101,10 @@ def test_a_run_becomes_a_folder_of_all_forms_that_evaluate_like_it(train, digits
     ) == expected
     assert expected[0] == run.best["top1"]  # as training measured it
     for form in ("symbol", "onnx"):
-        assert figures(classifier.open_classifier(str(out), format=form), digits / "val.rec") == expected
+        assert (
+            figures(classifier.open_classifier(str(out), format=form), digits / "val.rec")
+            == expected
+        )
     int8 = manifest["formats"]["int8"]
     assert figures(classifier.open_classifier(str(out), format="int8"), digits / "val.rec")[:2] == (
         int8["top1"],
@@ -95,11 +115,21 @@ def test_a_run_becomes_a_folder_of_all_forms_that_evaluate_like_it(train, digits
     assert int8["calibration"] == dict(mode="naive", images=64, file="train.rec")
 
     forms = manifest["formats"]
-    assert forms["symbol"]["comparison"]["equal_to_the_bit"] and forms["symbol"]["difference_to_network"] == 0
+    assert (
+        forms["symbol"]["comparison"]["equal_to_the_bit"]
+        and forms["symbol"]["difference_to_network"] == 0
+    )
     assert forms["onnx"]["comparison"]["relative_difference"] < 1e-4
-    assert [form["comparison"]["images"] for form in forms.values()] == [12, 12, 12]  # 3 and 1 random, 8 real
-    assert (manifest["model"], manifest["classes"], manifest["input_size"]) == ("cifar_resnet20_v1", 10, 32)
-    assert manifest["input"] == dict(name="data", dtype="float32", layout="NCHW", shape=[None, 3, 32, 32])
+    # 3 and 1 random, 8 real
+    assert [form["comparison"]["images"] for form in forms.values()] == [12, 12, 12]
+    assert (manifest["model"], manifest["classes"], manifest["input_size"]) == (
+        "cifar_resnet20_v1",
+        10,
+        32,
+    )
+    assert manifest["input"] == dict(
+        name="data", dtype="float32", layout="NCHW", shape=[None, 3, 32, 32]
+    )
     assert (out / "labels.txt").read_text().split() == [str(digit) for digit in range(10)]
     assert manifest["source"]["step"] == run.best["step"]
 
@@ -109,7 +139,7 @@ def test_a_run_becomes_a_folder_of_all_forms_that_evaluate_like_it(train, digits
         assert entry == dict(bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
         assert content[:1] != b"\x80"  # no pickle
     printed = capsys.readouterr().out
-    assert "top-1 {:.2f} %".format(expected[0]) in printed and "equal to the bit" in printed
+    assert f"top-1 {expected[0]:.2f} %" in printed and "equal to the bit" in printed
     assert names(tmp_path) == ["out", "run"]
 
 
@@ -129,13 +159,19 @@ numpy.savez("outputs.npz", *symbol, *onnx)
 """
     subprocess.run([sys.executable, "-c", program], cwd=str(tmp_path), check=True, timeout=300)
     with np.load(str(tmp_path / "outputs.npz")) as held:
-        outputs = [held["arr_{}".format(i)] for i in range(4)]
-    images = ((pixels - np.array(model.rgb_mean)) / model.rgb_std).transpose(0, 3, 1, 2).astype(np.float32)
+        outputs = [held[f"arr_{i}"] for i in range(4)]
+    images = (
+        ((pixels - np.array(model.rgb_mean)) / model.rgb_std)
+        .transpose(0, 3, 1, 2)
+        .astype(np.float32)
+    )
     logits = model.predict(images)
     for mine, theirs in zip(outputs, [logits, softmax(logits, axis=1)] * 2):
         np.testing.assert_allclose(mine, theirs, atol=1e-4 * np.abs(theirs).max())
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
-    assert manifest["input"] == dict(name="data", dtype="uint8", layout="NHWC", shape=[None, 32, 32, 3])
+    assert manifest["input"] == dict(
+        name="data", dtype="uint8", layout="NHWC", shape=[None, 32, 32, 3]
+    )
     assert manifest["outputs"] == ["logits", "probabilities"]
     assert manifest["formats"]["symbol"]["batch_norm"] == dict(folded=21, stayed=0)
     assert 0 < manifest["formats"]["symbol"]["difference_to_network"] < 1e-4
@@ -145,16 +181,21 @@ numpy.savez("outputs.npz", *symbol, *onnx)
 
 
 @pytest.mark.slow
-def test_a_form_that_computes_something_else_is_an_error_and_leaves_nothing(model, tmp_path, monkeypatch):
+def test_a_form_that_computes_something_else_is_an_error_and_leaves_nothing(
+    model, tmp_path, monkeypatch
+):
     def save(graph, *paths):
         changed = {
-            name: array * (1.001 if "conv0_weight" in name else 1) for name, array in graph.params.items()
+            name: array * (1.001 if "conv0_weight" in name else 1)
+            for name, array in graph.params.items()
         }
         return whole(graphs.Graph(graph.symbol, changed), *paths)
 
     whole = graphs.save
     monkeypatch.setattr(graphs, "save", save)
-    with pytest.raises(ExportError, match="the symbol form differs from the network by .*, and 0 is allowed"):
+    with pytest.raises(
+        ExportError, match="the symbol form differs from the network by .*, and 0 is allowed"
+    ):
         export.export(model, str(tmp_path / "out"))
     assert names(tmp_path) == []
 
@@ -180,9 +221,12 @@ sys.exit(cli.main(sys.argv[1:]))
         str(tmp_path / "out"),
     ]
     done = subprocess.run(
-        [sys.executable, "-c", program] + arguments, stderr=subprocess.PIPE, universal_newlines=True,
-        timeout=300, cwd=os.path.join(os.path.dirname(__file__), ".."),
-    )  # fmt: skip
+        [sys.executable, "-c", program] + arguments,
+        stderr=subprocess.PIPE,
+        universal_newlines=True,
+        timeout=300,
+        cwd=os.path.join(os.path.dirname(__file__), ".."),
+    )
     assert done.returncode == 2
     assert "model-0000.params: cannot be written" in done.stderr and "Traceback" not in done.stderr
     assert names(tmp_path) == []
@@ -202,7 +246,9 @@ def quick(monkeypatch):
         def write(self, format):
             with open(os.path.join(self.folder, "model-symbol.json"), "w") as file:
                 file.write("new")
-            return dict(files=["model-symbol.json"], comparison=dict(images=1, equal_to_the_bit=True))
+            return dict(
+                files=["model-symbol.json"], comparison=dict(images=1, equal_to_the_bit=True)
+            )
 
     monkeypatch.setattr(export, "Forms", Forms)
     return Forms
@@ -244,7 +290,10 @@ def test_a_failed_export_leaves_the_earlier_one_whole(model, tmp_path, quick, mo
     monkeypatch.setattr(quick, "write", fail)
     with pytest.raises(ExportError):
         export.export(model, str(tmp_path / "out"), force=True)
-    assert names(tmp_path) == ["out"] and names(tmp_path / "out") == ["manifest.json", "model-symbol.json"]
+    assert names(tmp_path) == ["out"] and names(tmp_path / "out") == [
+        "manifest.json",
+        "model-symbol.json",
+    ]
 
 
 def test_what_is_no_export_is_never_replaced(model, tmp_path, quick):
@@ -260,7 +309,11 @@ def test_what_is_no_export_is_never_replaced(model, tmp_path, quick):
     ]:
         with pytest.raises(UserError, match=message):
             export.export(model, str(tmp_path / name), force=True)
-    assert names(tmp_path / "work") == ["thesis.tex"] and names(tmp_path) == ["data", "file", "work"]
+    assert names(tmp_path / "work") == ["thesis.tex"] and names(tmp_path) == [
+        "data",
+        "file",
+        "work",
+    ]
 
 
 def test_a_place_that_cannot_be_written_is_named(model, tmp_path, quick):
@@ -276,30 +329,53 @@ def test_a_place_that_cannot_be_written_is_named(model, tmp_path, quick):
         (["--format", "all"], "--format int8 needs --calibrate"),
         (["--calibrate", "x.rec"], "--calibrate has no effect without --format int8"),
         (["--rec-val", "nowhere.rec"], "nowhere.rec: cannot be read"),
-        (["--format", "int8", "--calibrate", "x.rec", "--calibration-images", "0"], "--calibration-images 0"),
+        (
+            ["--format", "int8", "--calibrate", "x.rec", "--calibration-images", "0"],
+            "--calibration-images 0",
+        ),
     ],
 )
 def test_wrong_flags_say_what_is_wrong_and_write_nothing(params, tmp_path, arguments, message):
     with pytest.raises(UserError, match=message):
-        command(params, "--model", "cifar_resnet20_v1", "--classes", 5, "-o", tmp_path / "out", *arguments)
+        command(
+            params,
+            "--model",
+            "cifar_resnet20_v1",
+            "--classes",
+            5,
+            "-o",
+            tmp_path / "out",
+            *arguments,
+        )
     assert names(tmp_path) == []
 
 
 # -- what a killed export leaves, and two at once
 
 
-def test_what_a_killed_export_left_is_removed_and_what_it_set_aside_comes_back(model, tmp_path, quick):
+def test_what_a_killed_export_left_is_removed_and_what_it_set_aside_comes_back(
+    model, tmp_path, quick
+):
     export.export(model, str(tmp_path / "out"))
     os.rename(tmp_path / "out", tmp_path / ".out.old-abcd_123")
     (tmp_path / ".out.writing-abcd_123").mkdir()
     (tmp_path / ".out.writing-abcd_123" / "half").touch()
-    for other in (".out.writing-x.writing-abcd_123", ".other.writing-abcd_123", ".out.writing-short"):
+    for other in (
+        ".out.writing-x.writing-abcd_123",
+        ".other.writing-abcd_123",
+        ".out.writing-short",
+    ):
         (tmp_path / other).mkdir()
     with pytest.raises(UserError, match="out: holds an export"):
         export.export(model, str(tmp_path / "out"))
     assert "manifest.json" in names(tmp_path / "out")
     export.export(model, str(tmp_path / "out"), force=True)
-    assert names(tmp_path) == [".other.writing-abcd_123", ".out.writing-short", ".out.writing-x.writing-abcd_123", "out"]
+    assert names(tmp_path) == [
+        ".other.writing-abcd_123",
+        ".out.writing-short",
+        ".out.writing-x.writing-abcd_123",
+        "out",
+    ]
 
 
 def test_one_export_at_a_time_writes_a_folder(model, tmp_path, quick):
@@ -314,14 +390,18 @@ def test_one_export_at_a_time_writes_a_folder(model, tmp_path, quick):
 # -- what the flags and the numbers have to be
 
 
-@pytest.mark.parametrize("name, value", [("features.1.running_mean", np.nan), ("output.weight", np.inf)])
+@pytest.mark.parametrize(
+    "name, value", [("features.1.running_mean", np.nan), ("output.weight", np.inf)]
+)
 def test_parameters_that_are_not_finite_are_named(params, tmp_path, name, value):
     arrays = mx.nd.load(params)
     changed = arrays[name].asnumpy()
     changed.flat[-1] = value
     mx.nd.save(str(tmp_path / "bad.params"), dict(arrays, **{name: mx.nd.array(changed)}))
     with pytest.raises(UserError, match=f"bad.params: {name} has values that are NaN or infinite"):
-        classifier.open_classifier(str(tmp_path / "bad.params"), model="cifar_resnet20_v1", classes=5)
+        classifier.open_classifier(
+            str(tmp_path / "bad.params"), model="cifar_resnet20_v1", classes=5
+        )
 
 
 @pytest.mark.parametrize(

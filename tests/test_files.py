@@ -15,7 +15,11 @@ def test_a_file_that_cannot_be_written_whole_leaves_the_old_one(tmp_path, monkey
     before = open(path).read()
     assert before == '{\n "a": [\n  1,\n  "\\u00fc"\n ]\n}\n'
     with monkeypatch.context() as patched:
-        patched.setattr(os, "fsync", lambda descriptor: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+        patched.setattr(
+            os,
+            "fsync",
+            lambda descriptor: (_ for _ in ()).throw(OSError(28, "No space left on device")),
+        )
         with pytest.raises(UserError, match="a.json: cannot be written: No space left"):
             files.write_json(path, {"b": 2})
     assert open(path).read() == before
@@ -23,7 +27,7 @@ def test_a_file_that_cannot_be_written_whole_leaves_the_old_one(tmp_path, monkey
 
 def test_the_terminal_and_pipes_can_be_written_to():
     read, write = os.pipe()
-    files.write_text("/dev/fd/{}".format(write), "text")
+    files.write_text(f"/dev/fd/{write}", "text")
     os.close(write)
     with os.fdopen(read) as pipe:
         assert pipe.read() == "text"

@@ -40,7 +40,10 @@ def test_scheduler_servers_and_workers_are_planned_with_their_environment():
             process.environment["DMLC_PS_ROOT_PORT"] == "9091"
             and process.environment["DMLC_PS_ROOT_URI"] == "127.0.0.1"
         )
-        assert (process.environment["DMLC_NUM_WORKER"], process.environment["DMLC_NUM_SERVER"]) == ("3", "2")
+        assert (process.environment["DMLC_NUM_WORKER"], process.environment["DMLC_NUM_SERVER"]) == (
+            "3",
+            "2",
+        )
         assert process.environment["DMLC_INTERFACE"] == "lo" and process.host == ""
     assert processes[-1].command[1:] == [
         "-m",
@@ -62,7 +65,9 @@ def test_there_are_as_many_servers_as_workers_where_nothing_is_said():
 def test_workers_and_servers_go_round_the_hosts_and_the_scheduler_stays_here(tmp_path):
     (tmp_path / "hosts").write_text("# two\na\nb  # the second\n\n")
     processes = plan(
-        "-n 3 -s 2 --hosts {} --address 10.0.0.1 --interface eth0 -- train".format(tmp_path / "hosts")
+        "-n 3 -s 2 --hosts {} --address 10.0.0.1 --interface eth0 -- train".format(
+            tmp_path / "hosts"
+        )
     )
     assert [p.host for p in processes] == ["", "a", "b", "a", "b", "a"]
     assert {p.environment["DMLC_PS_ROOT_URI"] for p in processes} == {"10.0.0.1"}
@@ -72,13 +77,17 @@ def test_workers_and_servers_go_round_the_hosts_and_the_scheduler_stays_here(tmp
 def test_horovod_is_started_by_horovodrun_on_the_hosts():
     (process,) = plan("--kvstore horovod -n 4 --interface eth0 --hosts a:2,b:2 -- train --lr 1")
     words = process.command
-    assert words[:3] == [sys.executable, "-m", "gluon_tricks.training.horovodrun"]  # which listens on that interface alone
+    # which listens on that interface alone
+    assert words[:3] == [sys.executable, "-m", "gluon_tricks.training.horovodrun"]
     assert words[3:9] == ["-np", "4", "-H", "a:2,b:2", "--network-interfaces", "eth0"]
     assert words[10:] == ["-m", "gluon_tricks", "train", "--lr", "1", "--kvstore", "horovod"]
 
 
 def test_on_one_machine_horovod_uses_the_loopback_interface():
-    for text in ("--kvstore horovod -n 2 -- train", "--kvstore horovod -n 2 --interface lo -- train"):
+    for text in (
+        "--kvstore horovod -n 2 -- train",
+        "--kvstore horovod -n 2 --interface lo -- train",
+    ):
         (process,) = plan(text)
         assert process.command[3:7] == ["-np", "2", "--network-interfaces", "lo"]
     (process,) = plan("--kvstore horovod -n 2 --hosts a,b -- train")
@@ -92,9 +101,13 @@ def test_again_means_from_the_last_checkpoint_with_the_workers_that_are_left():
     assert workers[0].command[-2:] == ["--resume", "auto"]
 
 
-@pytest.mark.parametrize("codes, code", [([7, 7, 0], 0), ([137, 2], 2), ([7, 7, 7], 7), ([143], 143)])
+@pytest.mark.parametrize(
+    "codes, code", [([7, 7, 0], 0), ([137, 2], 2), ([7, 7, 7], 7), ([143], 143)]
+)
 def test_it_starts_again_after_a_failure_and_only_then(monkeypatch, codes, code):
-    """Two restarts, for what starting again can mend: no wrong flags, no divergence, no wish to stop."""
+    """Two restarts, for what starting again can mend: no wrong flags, no divergence, no wish to
+    stop.
+    """
     left, commands = list(codes), []
 
     class Group:
@@ -157,7 +170,13 @@ def test_what_cannot_be_launched_is_refused_by_name(text, words):
 
 
 @pytest.mark.parametrize(
-    "content, words", [("", "no host"), ("-oProxyCommand=x\n", "host's name"), ("a b\n", "host's name"), ("a:0\n", "name:slots")]
+    "content, words",
+    [
+        ("", "no host"),
+        ("-oProxyCommand=x\n", "host's name"),
+        ("a b\n", "host's name"),
+        ("a:0\n", "name:slots"),
+    ],
 )
 def test_a_file_without_good_hosts_is_refused(tmp_path, content, words):
     (tmp_path / "hosts").write_text(content)
@@ -171,13 +190,15 @@ def process(role, number, code):
 
 def test_the_first_failure_ends_all_and_its_code_comes_back(capfd, tmp_path):
     mark = str(tmp_path / "mark")
-    sleeper = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import time; time.sleep(60)', {!r}])".format(
-        mark
-    )
+    sleeper = f"import subprocess, sys; subprocess.run([sys.executable, '-c', 'import time; time.sleep(60)', {mark!r}])"
     began = time.time()
     failing = "import sys, time; print('hello'); time.sleep(0.5); sys.exit(7)"
     group = launch.Group(
-        [process("scheduler", 0, sleeper), process("worker", 0, sleeper), process("worker", 1, failing)]
+        [
+            process("scheduler", 0, sleeper),
+            process("worker", 0, sleeper),
+            process("worker", 1, failing),
+        ]
     )
     assert group.run() == 7 and time.time() - began < 20
     out, err = capfd.readouterr()
@@ -202,7 +223,9 @@ def test_a_host_that_takes_a_connection_and_says_nothing_does_not_answer(monkeyp
 
 
 def test_when_all_workers_are_through_the_servers_are_ended():
-    group = launch.Group([process("server", 0, "import time; time.sleep(60)"), process("worker", 0, "")])
+    group = launch.Group(
+        [process("server", 0, "import time; time.sleep(60)"), process("worker", 0, "")]
+    )
     assert group.run() == 0
 
 
@@ -213,7 +236,9 @@ def test_output_is_behind_the_rank_that_the_worker_was_given(capfd):
 
 
 def test_what_was_told_to_stop_says_so_whatever_its_own_exit_code(tmp_path):
-    """horovodrun ends with 1 on SIGTERM too; 143 is final, so that --restarts does not start it again."""
+    """horovodrun ends with 1 on SIGTERM too; 143 is final, so that --restarts does not start it
+    again.
+    """
     ready = tmp_path / "ready"
     code = "import signal, sys, time; signal.signal(15, lambda *_: sys.exit(1)); open({!r}, 'w'); time.sleep(60)"
 
@@ -233,9 +258,9 @@ def test_nothing_stays_when_the_launcher_itself_is_ended(tmp_path, number):
     mark = str(tmp_path / "mark")
     code = (
         "import sys; from gluon_tricks import launch\n"
-        "sleep = [sys.executable, '-c', 'import sys, time; open(sys.argv[1], \"w\"); time.sleep(60)', {!r}]\n"
+        f"sleep = [sys.executable, '-c', 'import sys, time; open(sys.argv[1], \"w\"); time.sleep(60)', {mark!r}]\n"
         "sys.exit(launch.Group([launch.Process('worker', 0, '', dict(), sleep)]).run())"
-    ).format(mark)
+    )
     launcher = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
     try:
         end = time.time() + 60
@@ -255,7 +280,7 @@ def left(mark):
     found = []
     for number in filter(str.isdigit, os.listdir("/proc")):
         try:
-            words = open("/proc/{}/cmdline".format(number)).read().split("\0")
+            words = open(f"/proc/{number}/cmdline").read().split("\0")
         except OSError:
             continue
         if mark in words:

@@ -1,4 +1,6 @@
-"""A folder has one writer: a second is refused by name, and an owner that died, here or on another host, is succeeded."""
+"""A folder has one writer: a second is refused by name, and an owner that died, here or on another
+host, is succeeded.
+"""
 
 import json
 import os
@@ -24,7 +26,9 @@ time.sleep(60)
 @pytest.fixture
 def owner(tmp_path):
     """A process that holds the lock ``tmp_path/lock``."""
-    process = subprocess.Popen([sys.executable, "-c", OWNER, str(tmp_path / "lock")], stdout=subprocess.PIPE)
+    process = subprocess.Popen(
+        [sys.executable, "-c", OWNER, str(tmp_path / "lock")], stdout=subprocess.PIPE
+    )
     assert process.stdout.readline() == b"held\n"
     yield process
     process.kill()
@@ -53,8 +57,12 @@ def test_the_second_owner_in_one_process_is_refused_too(tmp_path):
 
 
 @pytest.mark.parametrize("alive", [True, False])
-def test_an_owner_on_another_host_is_alive_as_long_as_its_counter_goes_up(tmp_path, monkeypatch, alive):
-    """A file system whose locks end at the host: the kernel's lock is free, the counter alone tells."""
+def test_an_owner_on_another_host_is_alive_as_long_as_its_counter_goes_up(
+    tmp_path, monkeypatch, alive
+):
+    """A file system whose locks end at the host: the kernel's lock is free, the counter alone
+    tells.
+    """
     monkeypatch.setattr(locking, "PERIOD", 0.2)
     monkeypatch.setattr(locking, "STALE_AFTER", 0.8)
     path = tmp_path / "lock"

@@ -32,9 +32,20 @@ def requirements(text):
 
 def test_every_requirement_parses_and_none_is_without_a_bound_it_needs(setup):
     extras = {name: requirements(text) for name, text in setup["options.extras_require"].items()}
-    assert set(extras) >= {"cpu", "cu112", "cuda11", "horovod", "data", "onnx", "tensorboard", "test"}
+    assert set(extras) >= {
+        "cpu",
+        "cu112",
+        "cuda11",
+        "horovod",
+        "data",
+        "onnx",
+        "tensorboard",
+        "test",
+    }
     assert all(extras.values())
-    core = {each.name: each.specifier for each in requirements(setup["options"]["install_requires"])}
+    core = {
+        each.name: each.specifier for each in requirements(setup["options"]["install_requires"])
+    }
     assert "1.23.5" in core["numpy"] and "1.24.0" not in core["numpy"]
     assert "4.11.0.86" in core["opencv-python"] and "4.12.0.88" not in core["opencv-python"]
     onnx = {each.name: each.specifier for each in extras["onnx"]}["onnx"]
@@ -49,26 +60,34 @@ def test_mxnet_is_chosen_by_an_extra_and_horovod_is_never_left_to_pip(setup):
     assert [str(each) for each in extras["cu112"]] == ["mxnet-cu112==" + doctor.MXNET]
     for name, wanted in extras.items():
         assert "horovod" not in {each.name for each in wanted}
-        assert name in ("cpu", "cu112") or not [each for each in wanted if each.name.startswith("mxnet")]
+        assert name in ("cpu", "cu112") or not [
+            each for each in wanted if each.name.startswith("mxnet")
+        ]
 
 
 def test_the_pythons_are_3_8_to_3_11(setup):
     wanted = SpecifierSet(setup["options"]["python_requires"])
-    assert [minor for minor in range(5, 16) if "3.{}.0".format(minor) in wanted] == [8, 9, 10, 11]
+    assert [minor for minor in range(5, 16) if f"3.{minor}.0" in wanted] == [8, 9, 10, 11]
 
 
 def test_the_command_is_the_console_script(setup):
     scripts = importlib.metadata.distribution("gluon_tricks").entry_points
     script = [each for each in scripts if each.group == "console_scripts"]
-    assert [(each.name, each.value) for each in script] == [("gluon-tricks", "gluon_tricks.cli:main")]
+    assert [(each.name, each.value) for each in script] == [
+        ("gluon-tricks", "gluon_tricks.cli:main")
+    ]
     assert callable(script[0].load())
-    assert "gluon-tricks = gluon_tricks.cli:main" in setup["options.entry_points"]["console_scripts"]
+    assert (
+        "gluon-tricks = gluon_tricks.cli:main" in setup["options.entry_points"]["console_scripts"]
+    )
 
 
 def test_what_is_installed_here_satisfies_setup_cfg(setup):
     extras = setup["options.extras_require"]
     wanted = setup["options"]["install_requires"]
-    wanted += "".join(extras[name] for name in ("cpu", "data", "onnx", "tensorboard", "horovod", "test"))
+    wanted += "".join(
+        extras[name] for name in ("cpu", "data", "onnx", "tensorboard", "horovod", "test")
+    )
     for each in requirements(wanted):
         assert importlib.metadata.version(each.name) in each.specifier, each
 
@@ -92,7 +111,8 @@ def test_the_readme_names_the_commands_and_the_system_packages_that_ci_uses():
     assert set(packages) <= set(line.split())
 
 
-# ---- .ci/check.py -----------------------------------------------------------------------------------------
+# ---- .ci/check.py
+# -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -100,7 +120,10 @@ def test_the_readme_names_the_commands_and_the_system_packages_that_ci_uses():
     [
         ("<testcase classname='a' name='b'/>", []),
         ("", ["no test ran"]),
-        ("<testcase name='b'><skipped type='pytest.skip' message='no horovod'/></testcase>", ["no horovod"]),
+        (
+            "<testcase name='b'><skipped type='pytest.skip' message='no horovod'/></testcase>",
+            ["no horovod"],
+        ),
         ("<testcase name='b'><skipped type='pytest.xfail' message='known'/></testcase>", []),
         ("<unfinished", ["no report"]),
     ],
@@ -110,13 +133,14 @@ def test_ci_finds_skipped_tests_and_empty_runs(tmp_path, cases, wrong):
     check = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(check)
     report = tmp_path / "report.xml"
-    report.write_text("<testsuites><testsuite>{}</testsuite></testsuites>".format(cases))
+    report.write_text(f"<testsuites><testsuite>{cases}</testsuite></testsuites>")
     lines = check.problems(str(report))
     assert len(lines) == len(wrong)
     assert all(word in line for word, line in zip(wrong, lines))
 
 
-# ---- the Makefile, with made-up Pythons on the PATH -------------------------------------------------------
+# ---- the Makefile, with made-up Pythons on the PATH
+# -------------------------------------------------------
 
 # Answers the Makefile's questions and writes down what pip is asked to do.
 FAKE_PYTHON = """#!/bin/sh
@@ -132,7 +156,9 @@ esac
 
 
 class Folder:
-    """A copy of the Makefile and its scripts in a folder with a space in its name, and a PATH with only what is put on it."""
+    """A copy of the Makefile and its scripts in a folder with a space in its name, and a PATH with
+    only what is put on it.
+    """
 
     def __init__(self, path):
         self.path, self.tools, self.log = path / "a clone", path / "tools", path / "pip.log"
@@ -185,7 +211,7 @@ def test_an_unsuitable_python_is_refused_at_once_with_the_way_out(folder, versio
     folder.python("named", version)
     code, text, pip = folder.make("PYTHON=named", target)
     assert code and not pip and not (folder.path / ".venv").exists()
-    assert "named is Python {}.".format(version) in text
+    assert f"named is Python {version}." in text
     assert "Python 3.8, 3.9, 3.10 and 3.11" in text and "make PYTHON=python3.11 demo" in text
 
 
@@ -259,7 +285,8 @@ def test_an_interrupted_installation_is_begun_anew(folder):
 def test_an_environment_of_another_python_is_made_anew_only_for_a_python_that_was_named(folder):
     folder.python("python3.9", "3.9")
     folder.make("environment")
-    folder.python("python3.11", "3.11")  # the first choice, but the environment that is there is good
+    # the first choice, but the environment that is there is good
+    folder.python("python3.11", "3.11")
     assert not folder.make("environment")[2]
     code, text, pip = folder.make("PYTHON=python3.11", "environment")
     assert code == 0 and pip and ".venv is of Python 3.9" in text
@@ -300,4 +327,4 @@ def test_the_real_python_answers_as_the_made_up_ones_do(folder):
     code, text, pip = folder.make("PYTHON=" + sys.executable, "test-environment")
     assert code and not pip and "apt-get install g++ cmake make" in text
     version = "{}.{}".format(*sys.version_info)
-    assert (folder.path / ".venv" / ".python").read_text() == "{} {}\n".format(version, folder.path)
+    assert (folder.path / ".venv" / ".python").read_text() == f"{version} {folder.path}\n"

@@ -96,14 +96,17 @@ def test_table_4_adds_one_heuristic_a_row():
     for batch in (256, 1024):
         column = [row.settings for row in rows(4) if row.settings["global_batch"] == batch]
         changed = [
-            {name for name in one if one[name] != other[name]} for one, other in zip(column, column[1:])
+            {name for name in one if one[name] != other[name]}
+            for one, other in zip(column, column[1:])
         ]
         assert changed == [{"warmup_epochs"}, {"last_gamma"}, {"no_wd"}, {"dtype"}]
 
 
 def test_table_6_adds_what_its_rows_are_called():
     for network in paper.TABLE6_NETWORKS:
-        efficient, cosine, smoothing, distill, mixup, both = [row.settings for row in rows(6, network)]
+        efficient, cosine, smoothing, distill, mixup, both = [
+            row.settings for row in rows(6, network)
+        ]
         assert dict(efficient, lr_mode="cosine") == cosine
         assert dict(cosine, label_smoothing=0.1) == smoothing
         assert dict(smoothing, distilled=True, temperature=20.0, hard_weight=-1.0) == distill

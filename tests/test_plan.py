@@ -1,5 +1,5 @@
-"""The plan: the authors' published commands parse, and their logs' learning rates come out to the last
-printed digit.
+"""The plan: the authors' published commands parse, and their logs' learning rates come out to the
+last printed digit.
 """
 
 import csv
@@ -34,11 +34,20 @@ VGG = (
     " --batch-size 32 --num-gpus 8 -j 64 --mode hybrid --num-epochs 100 --lr 0.01"
     " --lr-decay 0.1 --lr-decay-epoch 50,80"
 )
-HALF, TRICKS, MIXED = " --dtype float16", " --no-wd --label-smoothing", " --no-wd --label-smoothing --mixup"
-GAMMA, E120, E180, E200 = " --last-gamma", " --num-epochs 120", " --num-epochs 180", " --num-epochs 200"
+HALF, TRICKS, MIXED = (
+    " --dtype float16",
+    " --no-wd --label-smoothing",
+    " --no-wd --label-smoothing --mixup",
+)
+GAMMA, E120, E180, E200 = (
+    " --last-gamma",
+    " --num-epochs 120",
+    " --num-epochs 180",
+    " --num-epochs 200",
+)
 
-# Flags of the published commands: dmlc/web-data, gluoncv/logs/classification/imagenet/*.sh (names without
-# .sh).
+# Flags of the published commands: dmlc/web-data, gluoncv/logs/classification/imagenet/*.sh (names
+# without .sh).
 COMMANDS = {
     "darknet53": "darknet53 --save-dir darknet53" + EIGHT + E180 + HALF,
     "darknet53-mixup": "darknet53 --logging-file darknet53_mixup.log" + EIGHT + E200 + HALF + MIXED,
@@ -81,7 +90,9 @@ for width in ("0.25", "0.5", "0.75"):
     COMMANDS["mobilenetv2_" + width] = "mobilenetv2_" + width + MOBILE2
 for name in ("mobilenetv3_large", "mobilenetv3_small"):
     COMMANDS[name] = (
-        name + " --wd 0.00003 --lr 2.6 --num-epochs 360 --batch-size 256 --num-gpus 8 -j 96" + COSINE
+        name
+        + " --wd 0.00003 --lr 2.6 --num-epochs 360 --batch-size 256 --num-gpus 8 -j 96"
+        + COSINE
     )
     COMMANDS[name] += GAMMA + HALF + TRICKS
 for name in ("resnet152_v1b", "resnet152_v1c", "resnet152_v1d-mixup"):
@@ -187,7 +198,7 @@ def test_the_authors_logs_come_out_to_the_last_digit(log):
     run = planned(LOGGED[log] + " --fidelity gluoncv")
     for epoch, batch, rate in re.findall(r"(\d+)/(\d+) ([\d.]+)", LOGS[log]):
         found = run.schedule(int(epoch) * run.steps_per_epoch + int(batch))
-        assert "{:.6f}".format(found) == rate, (epoch, batch)
+        assert f"{found:.6f}" == rate, (epoch, batch)
 
 
 @pytest.mark.parametrize("command", HOROVOD)
@@ -199,11 +210,15 @@ def test_a_published_command_with_auto_augment_is_refused_by_that_flag(command):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "name", [name for name in COMMANDS if "101" not in name and "152" not in name and "vgg1" not in name]
+    "name",
+    [name for name in COMMANDS if "101" not in name and "152" not in name and "vgg1" not in name],
 )
 def test_the_network_of_a_published_command_is_planned(name, capsys):
     text = printed(COMMANDS[name] + " --fidelity gluoncv", capsys)
-    assert re.search(r"network +\S+: [\d.]+ M parameters", text) and "1,281,167 an epoch (ImageNet's" in text
+    assert (
+        re.search(r"network +\S+: [\d.]+ M parameters", text)
+        and "1,281,167 an epoch (ImageNet's" in text
+    )
 
 
 SMALL = (
@@ -214,7 +229,7 @@ SMALL = (
 
 def test_the_rates_of_every_batch_are_written(tmp_path, capsys):
     path = tmp_path / "rates.csv"
-    printed("{} --lr-mode cosine --warmup-epochs 1 --lr-csv {}".format(SMALL, path), capsys)
+    printed(f"{SMALL} --lr-mode cosine --warmup-epochs 1 --lr-csv {path}", capsys)
     with open(path) as file:
         rows = list(csv.reader(file))
     assert rows[0] == ["epoch", "batch", "lr"]
@@ -228,7 +243,7 @@ def test_the_rates_of_every_batch_are_written(tmp_path, capsys):
 
 def test_every_nth_batch_of_each_epoch(tmp_path, capsys):
     path = tmp_path / "rates.csv"
-    printed("{} --lr-csv {} --every 50".format(SMALL, path), capsys)
+    printed(f"{SMALL} --lr-csv {path} --every 50", capsys)
     assert [row[:2] for row in csv.reader(open(path))][1:] == [
         [str(e), b] for e in range(4) for b in ("0", "50")
     ]
@@ -236,20 +251,23 @@ def test_every_nth_batch_of_each_epoch(tmp_path, capsys):
 
 def test_the_plot_is_an_image(tmp_path, capsys):
     path = tmp_path / "rate.png"
-    printed("{} --plot {}".format(SMALL, path), capsys)
+    printed(f"{SMALL} --plot {path}", capsys)
     assert path.read_bytes().startswith(b"\x89PNG") and path.stat().st_size > 3000
 
 
 @pytest.mark.parametrize("flag", ["--lr-csv", "--plot"])
 def test_a_file_that_cannot_be_written_is_named(flag, tmp_path, capsys):
     path = str(tmp_path / "missing" / "file.png")
-    assert main(["plan"] + shlex.split("{} {} {}".format(SMALL, flag, path))) == 2
-    assert "{} {} cannot be written".format(flag, path) in capsys.readouterr().err
+    assert main(["plan"] + shlex.split(f"{SMALL} {flag} {path}")) == 2
+    assert f"{flag} {path} cannot be written" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     "argv, words",
-    [("--every 0 --lr-csv x", "--every is 0"), ("--every 5", "--every has no effect without --lr-csv")],
+    [
+        ("--every 0 --lr-csv x", "--every is 0"),
+        ("--every 5", "--every has no effect without --lr-csv"),
+    ],
 )
 def test_every_needs_a_file_and_a_positive_number(argv, words, capsys):
     assert main(["plan"] + shlex.split(SMALL + " " + argv)) == 2
@@ -258,14 +276,17 @@ def test_every_needs_a_file_and_a_positive_number(argv, words, capsys):
 
 def test_the_report_says_what_the_run_will_be(capsys):
     text = printed(
-        SMALL + " --lr-mode cosine --warmup-epochs 1 --last-gamma --no-wd --label-smoothing 0.2 --mixup"
+        SMALL
+        + " --lr-mode cosine --warmup-epochs 1 --last-gamma --no-wd --label-smoothing 0.2 --mixup"
         " --linear-scaling",
         capsys,
     )
     assert "1,000 an epoch (--num-training-samples)" in text
     assert "global batch  16 = 8 images x 2 parts; 1 workers with 2 devices each" in text
     assert "62 an epoch (8 images left over each), 4 epochs, 248 in all" in text
-    lines = {line.split("  ")[1].strip(): line for line in text.splitlines() if line.startswith("  ")}
+    lines = {
+        line.split("  ")[1].strip(): line for line in text.splitlines() if line.startswith("  ")
+    }
     assert lines["linear scaling"].endswith("peak 0.00625")
     assert lines["warmup"].endswith("1 epochs, 62 steps")
     assert (
@@ -295,7 +316,8 @@ def test_the_papers_own_run_differs_in_nothing(capsys):
 
 def test_what_fidelity_gluoncv_changes_is_listed(capsys):
     text = printed(
-        SMALL + " --fidelity gluoncv --label-smoothing --mixup --warmup-epochs 1 --teacher resnet18_v1",
+        SMALL
+        + " --fidelity gluoncv --label-smoothing --mixup --warmup-epochs 1 --teacher resnet18_v1",
         capsys,
     )
     for flag in (
@@ -313,7 +335,11 @@ def test_what_fidelity_gluoncv_changes_is_listed(capsys):
 
 def test_flags_without_effect_are_no_difference(capsys):
     text = printed(SMALL + " --fidelity gluoncv", capsys)
-    assert "--mixup-partner" not in text and "--smoothing-form" not in text and "--hard-weight" not in text
+    assert (
+        "--mixup-partner" not in text
+        and "--smoothing-form" not in text
+        and "--hard-weight" not in text
+    )
 
 
 @pytest.mark.parametrize("model", ["resnet18_v1d", "mobilenet0.25"])
@@ -332,7 +358,7 @@ def test_the_weight_decay_groups_hold_every_trained_parameter(model):
 
 def test_the_index_alone_is_read(tmp_path):
     index = tmp_path / "train.idx"
-    index.write_text("".join("{}\t{}\n".format(i, 100 * i) for i in range(70)))
+    index.write_text("".join(f"{i}\t{100 * i}\n" for i in range(70)))
     command = "--model resnet18_v1d --batch-size 8 --num-epochs 2 --rec-train {}".format(
         tmp_path / "train.rec"
     )
@@ -354,7 +380,9 @@ def test_a_damaged_index_is_named(tmp_path):
 def test_gpus_and_workers_need_not_be_here(monkeypatch):
     for name in plan.LAUNCHERS:
         monkeypatch.delenv(name, raising=False)
-    command = "--num-training-samples 100000 --batch-size 16 --num-gpus 8 --accumulate 2 --linear-scaling"
+    command = (
+        "--num-training-samples 100000 --batch-size 16 --num-gpus 8 --accumulate 2 --linear-scaling"
+    )
     assert planned(command).layout.global_batch == 256
     servers = command + " --kvstore dist_sync"
     assert planned(servers, workers=4).layout.global_batch == 1024
@@ -387,4 +415,4 @@ def test_every_test_that_the_fidelity_page_names_is_there():
     named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", (root / "docs" / "fidelity.md").read_text())
     assert len(named) > 30
     for path, name in named:
-        assert "def {}(".format(name) in (root / path).read_text(), (path, name)
+        assert f"def {name}(" in (root / path).read_text(), (path, name)

@@ -1,4 +1,6 @@
-"""Prediction: the right probabilities under the right names, for images of every kind; broken ones named."""
+"""Prediction: the right probabilities under the right names, for images of every kind; broken ones
+named.
+"""
 
 import argparse
 import json
@@ -34,7 +36,9 @@ def run(model, monkeypatch):
         parser = argparse.ArgumentParser()
         predict.add_arguments(parser)
         monkeypatch.setattr(predict.classifier, "from_arguments", lambda args: model)
-        return predict.main(parser.parse_args(["MODEL"] + [str(argument) for argument in arguments]))
+        return predict.main(
+            parser.parse_args(["MODEL"] + [str(argument) for argument in arguments])
+        )
 
     return main
 
@@ -69,7 +73,9 @@ def read(path):
     return json.loads(path.read_text())
 
 
-def test_probabilities_are_the_softmax_of_the_logits_under_the_labels(run, pictures, tmp_path, capsys):
+def test_probabilities_are_the_softmax_of_the_logits_under_the_labels(
+    run, pictures, tmp_path, capsys
+):
     assert run(pictures / "a.png", "--top", 3, "--json", tmp_path / "out.json") == 0
     (item,) = read(tmp_path / "out.json")["images"]
     expected = softmax((np.array([30, 200, 90]) - MEAN) / STD)
@@ -86,9 +92,14 @@ def test_probabilities_are_the_softmax_of_the_logits_under_the_labels(run, pictu
     ]
 
 
-def test_alpha_cmyk_and_jpeg_of_one_picture_are_seen_alike_and_grey_as_grey(run, pictures, tmp_path):
+def test_alpha_cmyk_and_jpeg_of_one_picture_are_seen_alike_and_grey_as_grey(
+    run, pictures, tmp_path
+):
     assert run(pictures, "--json", tmp_path / "out.json") == 0
-    found = {item["name"].rsplit("/", 1)[1]: item["top"] for item in read(tmp_path / "out.json")["images"]}
+    found = {
+        item["name"].rsplit("/", 1)[1]: item["top"]
+        for item in read(tmp_path / "out.json")["images"]
+    }
     assert sorted(found) == [
         "UPPER.JPG",
         "a.png",
@@ -97,7 +108,9 @@ def test_alpha_cmyk_and_jpeg_of_one_picture_are_seen_alike_and_grey_as_grey(run,
         "grey.jpg",
     ]  # the text file is no image
     for name in ("UPPER.JPG", "alpha.png", "cmyk.jpg"):
-        assert [guess["class"] for guess in found[name]] == [guess["class"] for guess in found["a.png"]]
+        assert [guess["class"] for guess in found[name]] == [
+            guess["class"] for guess in found["a.png"]
+        ]
         for mine, theirs in zip(found[name], found["a.png"]):
             assert mine["probability"] == pytest.approx(theirs["probability"], abs=0.02)
     grey = cv2.imread(str(pictures / "grey.jpg"), cv2.IMREAD_GRAYSCALE)[0, 0]
@@ -105,14 +118,20 @@ def test_alpha_cmyk_and_jpeg_of_one_picture_are_seen_alike_and_grey_as_grey(run,
     assert [guess["class"] for guess in found["grey.jpg"]] == list(np.argsort(-shares))
 
 
-def test_broken_images_are_named_and_skipped_and_the_exit_code_says_so(run, pictures, tmp_path, capsys):
+def test_broken_images_are_named_and_skipped_and_the_exit_code_says_so(
+    run, pictures, tmp_path, capsys
+):
     spoil(pictures)
     assert run(pictures, pictures / "missing.jpg", "--json", tmp_path / "out.json") == 1
     held = read(tmp_path / "out.json")
     assert len(held["images"]) == 5
     assert [item["name"].rsplit("/", 1)[1] for item in held["skipped"]] == [
-        "bits.png", "empty.png", "short.jpg", "text.jpg", "missing.jpg",
-    ]  # fmt: skip
+        "bits.png",
+        "empty.png",
+        "short.jpg",
+        "text.jpg",
+        "missing.jpg",
+    ]
     errors = capsys.readouterr().err
     for item in held["skipped"]:
         assert item["name"] + ": cannot be" in errors
@@ -120,7 +139,9 @@ def test_broken_images_are_named_and_skipped_and_the_exit_code_says_so(run, pict
 
 def test_records_are_found_by_their_keys_and_shown_with_their_true_class(run, tmp_path, capsys):
     with RecordWriter(tmp_path / "val.rec") as writer:
-        for key, (label, color) in enumerate([(0, (200, 0, 0)), (2, (0, 200, 0)), (7, (0, 0, 200))], 40):
+        for key, (label, color) in enumerate(
+            [(0, (200, 0, 0)), (2, (0, 200, 0)), (7, (0, 0, 200))], 40
+        ):
             writer.write(
                 key,
                 float(label),
@@ -130,8 +151,10 @@ def test_records_are_found_by_their_keys_and_shown_with_their_true_class(run, tm
     assert run("--rec", tmp_path / "val.rec", "--keys", "42,40-41", "--top", 1, "--json", "-") == 0
     items = json.loads(capsys.readouterr().out)["images"]
     assert [(i["name"], i["true"], i["true_label"], i["top"][0]["label"]) for i in items] == [
-        (42, 7, None, "blue"), (40, 0, "red", "red"), (41, 2, "blue", "green"),
-    ]  # fmt: skip
+        (42, 7, None, "blue"),
+        (40, 0, "red", "red"),
+        (41, 2, "blue", "green"),
+    ]
     assert run("--rec", tmp_path / "val.rec", "--keys", "43") == 1
     assert "val.rec, record 43: cannot be decoded" in capsys.readouterr().err
     with pytest.raises(UserError, match="val.rec: has no record with key 39"):

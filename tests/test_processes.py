@@ -20,7 +20,9 @@ time.sleep(60)
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel's help is Linux's")
 def test_a_child_ends_when_its_parent_is_killed():
     root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    parent = subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE, universal_newlines=True, cwd=root)
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PARENT], stdout=subprocess.PIPE, universal_newlines=True, cwd=root
+    )
     child = int(parent.stdout.readline())
     os.kill(child, 0)  # it is there
     parent.send_signal(signal.SIGKILL)

@@ -18,7 +18,9 @@ def test_the_tricks_in_your_own_loop_train():
     labels = [mx.nd.array(random.permutation(8)) for _ in range(3)]
     # images that say their class: one row is bright
     images = [
-        mx.nd.array(np.eye(32)[y.asnumpy().astype(int) * 4][:, None, :, None] * np.ones((8, 3, 32, 32)))
+        mx.nd.array(
+            np.eye(32)[y.asnumpy().astype(int) * 4][:, None, :, None] * np.ones((8, 3, 32, 32))
+        )
         for y in labels
     ]
     names = dict(batches=list(zip(images, labels)))
@@ -36,7 +38,7 @@ def test_the_tricks_in_your_own_loop_train():
 def test_the_recipes_in_the_readme_have_the_papers_figures():
     table = (ROOT / "recipes" / "README.md").read_text()
     for name, figures in re.findall(r"\[(table\d\w+)\]\([^)]*\) \| (\S+ / \S+) \|", README):
-        assert re.search(r"\[{}\].*\| {} \|".format(name, figures), table), name
+        assert re.search(rf"\[{name}\].*\| {figures} \|", table), name
 
 
 @pytest.mark.slow
@@ -46,7 +48,7 @@ def test_the_demo_trains_evaluates_exports_and_reports(tmp_path):
     import sys
 
     program = tmp_path / "gluon-tricks"
-    program.write_text('#!/bin/sh\nexec "{}" -m gluon_tricks "$@"\n'.format(sys.executable))
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m gluon_tricks "$@"\n')
     program.chmod(0o755)
     environment = dict(
         os.environ, PATH="{}:{}".format(tmp_path, os.environ["PATH"]), OUT=str(tmp_path / "demo")
@@ -61,7 +63,12 @@ def test_the_demo_trains_evaluates_exports_and_reports(tmp_path):
         timeout=500,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    for path in ("data/train.rec", "teacher/result.json", "student/result.json", "distilled/best/net.params"):
+    for path in (
+        "data/train.rec",
+        "teacher/result.json",
+        "student/result.json",
+        "distilled/best/net.params",
+    ):
         assert (tmp_path / "demo" / path).exists(), path
     for path in ("report/report.html", "distilled/best", "exported"):
         assert (tmp_path / "demo" / path).exists() and "demo/" + path + "\n" in done.stdout, path

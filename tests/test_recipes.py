@@ -1,4 +1,6 @@
-"""Each recipe is its row: its flags are the row's settings, and it trains, here two steps on small images."""
+"""Each recipe is its row: its flags are the row's settings, and it trains, here two steps on small
+images.
+"""
 
 import argparse
 import json
@@ -35,7 +37,9 @@ def run(name, *more, **variables):
     environment = {key: value for key, value in os.environ.items() if key not in VARIABLES}
     environment = {**environment, "PYTHON": sys.executable, **variables}
     command = [script(name)] + list(more)
-    return subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    return subprocess.run(
+        command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=300
+    )
 
 
 def before_path(folder):
@@ -66,8 +70,8 @@ def test_a_recipe_is_short_and_says_first_what_it_is():
         if row.score:
             assert "top-1 {:.2f} %, top-5 {:.2f} %".format(*row.score[:2]) in lines[1]
         assert "8 V100, {} images a step".format(row.settings["global_batch"]) in lines[2]
-        assert ("{:.1f} hours".format(row.hours) if row.hours else "hours not published") in lines[2]
-        assert not row.needs or "# First: recipes/{}.sh".format(row.needs) in lines
+        assert (f"{row.hours:.1f} hours" if row.hours else "hours not published") in lines[2]
+        assert not row.needs or f"# First: recipes/{row.needs}.sh" in lines
         assert lines[-1].endswith('"$@"')
 
 
@@ -80,7 +84,8 @@ def test_a_recipes_flags_are_its_rows_settings(name):
     peak = linear_scaling(batch, config.base_lr) if config.linear_scaling else config.lr
     found = dict(vars(config), global_batch=batch, peak=peak, distilled=bool(config.teacher))
     assert {key: found[key] for key in row.settings} == row.settings
-    # Whatever the row does not speak of is at its default, the paper's, or says where and how to run.
+    # Whatever the row does not speak of is at its default, the paper's, or says where and how to
+    # run.
     derived = {"batch_size", "lr", "linear_scaling", "mixup", "teacher"}
     for key in set(flags.FLAGS) - set(row.settings) - derived:
         assert flags.FLAGS[key].metadata["free"] or found[key] == flags.FLAGS[key].default
@@ -102,7 +107,9 @@ def test_the_batch_stays_the_rows_on_other_machines():
 
 def test_horovod_starts_a_worker_a_gpu_with_its_share_of_the_batch(tmp_path):
     stub = tmp_path / "horovodrun"
-    stub.write_text('#!/bin/sh\nprintf "%s\\n" "$OMP_NUM_THREADS" "$MXNET_SAFE_ACCUMULATION" "$@"\n')
+    stub.write_text(
+        '#!/bin/sh\nprintf "%s\\n" "$OMP_NUM_THREADS" "$MXNET_SAFE_ACCUMULATION" "$@"\n'
+    )
     stub.chmod(0o755)
     variables = dict(LAUNCHER="horovod", NP="32", HOSTS="a:8,b:8,c:8,d:8", THREADS="4")
     variables.update(OMP_NUM_THREADS="", MXNET_SAFE_ACCUMULATION="", PATH=before_path(tmp_path))
@@ -111,7 +118,12 @@ def test_horovod_starts_a_worker_a_gpu_with_its_share_of_the_batch(tmp_path):
     assert words[:6] == ["1", "1", "-np", "32", "-H", "a:8,b:8,c:8,d:8"], out.stderr
     assert words[6:10] == [sys.executable, "-m", "gluon_tricks", "train"]
     config = flags.parse(words[10:])
-    assert (config.kvstore, config.num_gpus, config.batch_size, config.num_data_workers) == ("horovod", 1, 32, 4)
+    assert (config.kvstore, config.num_gpus, config.batch_size, config.num_data_workers) == (
+        "horovod",
+        1,
+        32,
+        4,
+    )
     assert config.seed == 3 and config.mixup_alpha == 0.2
 
 
@@ -128,18 +140,30 @@ def test_horovod_is_started_again_by_the_launcher_where_asked_to(tmp_path):
     assert (args.kvstore, args.workers, args.hosts, args.restarts) == ("horovod", 16, "a:8,b:8", 3)
     (process,) = launch.plan(args, launch.read_hosts(args.hosts))
     config = flags.parse(process.command[process.command.index("train") + 1 :])
-    assert (config.kvstore, config.num_gpus, config.batch_size, config.elastic) == ("horovod", 1, 64, "keep-batch")
+    assert (config.kvstore, config.num_gpus, config.batch_size, config.elastic) == (
+        "horovod",
+        1,
+        64,
+        "keep-batch",
+    )
 
 
 SETTINGS = (
-    "MXNET_SAFE_ACCUMULATION", "MXNET_ENFORCE_DETERMINISM", "MXNET_CUDNN_AUTOTUNE_DEFAULT", "NVIDIA_TF32_OVERRIDE",
-)  # fmt: skip
+    "MXNET_SAFE_ACCUMULATION",
+    "MXNET_ENFORCE_DETERMINISM",
+    "MXNET_CUDNN_AUTOTUNE_DEFAULT",
+    "NVIDIA_TF32_OVERRIDE",
+)
 
 
 def settings(tmp_path, name, *more, **variables):
-    """SETTINGS as the recipe's command sees them, with a stand-in for Python that says what they are."""
+    """SETTINGS as the recipe's command sees them, with a stand-in for Python that says what they
+    are.
+    """
     stub = tmp_path / "python"
-    stub.write_text('#!/bin/sh\nprintf "%s\\n" {}\n'.format(" ".join('"$' + each + '"' for each in SETTINGS)))
+    stub.write_text(
+        '#!/bin/sh\nprintf "%s\\n" {}\n'.format(" ".join('"$' + each + '"' for each in SETTINGS))
+    )
     stub.chmod(0o755)
     unset = dict.fromkeys(SETTINGS, "")  # which counts as unset
     return run(name, *more, **dict(unset, PYTHON=str(stub), **variables)).stdout.splitlines()
@@ -147,11 +171,18 @@ def settings(tmp_path, name, *more, **variables):
 
 @pytest.mark.parametrize("row", paper.ROWS, ids=lambda row: row.recipe)
 def test_rows_of_float32_are_not_tf32_and_all_are_deterministic(tmp_path, row):
-    assert settings(tmp_path, row.recipe) == ["1", "1", "0", "0" if row.settings["dtype"] == "float32" else ""]
+    assert settings(tmp_path, row.recipe) == [
+        "1",
+        "1",
+        "0",
+        "0" if row.settings["dtype"] == "float32" else "",
+    ]
 
 
 def test_settings_of_ones_own_and_flags_behind_a_recipe_win(tmp_path):
-    own = dict(MXNET_ENFORCE_DETERMINISM="0", MXNET_CUDNN_AUTOTUNE_DEFAULT="1", NVIDIA_TF32_OVERRIDE="1")
+    own = dict(
+        MXNET_ENFORCE_DETERMINISM="0", MXNET_CUDNN_AUTOTUNE_DEFAULT="1", NVIDIA_TF32_OVERRIDE="1"
+    )
     assert settings(tmp_path, "table2_resnet50_v1_baseline", **own) == ["1", "0", "1", "1"]
     assert settings(tmp_path, "table2_resnet50_v1_baseline", "--dtype", "float16")[3] == ""
     assert settings(tmp_path, "table5_resnet50_v1", "--dtype=float32")[3] == "0"
@@ -201,7 +232,9 @@ def train(given):
 
 @pytest.fixture
 def inception_for_small_images(monkeypatch):
-    """Its last pooling takes 8 x 8, which 299 x 299 images give; the mean over all places is the same."""
+    """Its last pooling takes 8 x 8, which 299 x 299 images give; the mean over all places is the
+    same.
+    """
     from mxnet.gluon import nn
 
     from gluon_tricks import models
@@ -243,43 +276,53 @@ def test_a_recipe_typed_again_goes_on(data, tmp_path):
     for steps in (2, 4):
         out = run("table6_mobilenet_mixup", *small, RUNS=str(tmp_path))
         assert out.returncode == 0, out.stderr
-        assert "stopped after step {} of".format(steps) in out.stdout
+        assert f"stopped after step {steps} of" in out.stdout
 
 
 def test_the_ablation_is_table_6_with_three_seeds_a_rung(tmp_path):
-    """With a stand-in for Python that writes down what it is asked for; docs/ablation.md has a real run."""
+    """With a stand-in for Python that writes down what it is asked for; docs/ablation.md has a real
+    run.
+    """
     stub = tmp_path / "python"
     # A run's folder has to be there for the report's pattern to find it.
-    make_folder = 'while (($# > 1)); do if [ "$1" = --save-dir ]; then mkdir -p "$2"; fi; shift; done\n'
+    make_folder = (
+        'while (($# > 1)); do if [ "$1" = --save-dir ]; then mkdir -p "$2"; fi; shift; done\n'
+    )
     stub.write_text('#!/bin/bash\necho "$*" >> "$ASKED"\n' + make_folder)
     stub.chmod(0o755)
     asked, runs = tmp_path / "asked", str(tmp_path / "runs")
     variables = dict(RUNS=runs, ASKED=str(asked), JOBS="1", PATH=before_path(tmp_path))
     out = run("ablation_digits", "--wd", "0", **variables)
     assert out.returncode == 0, out.stderr
-    commands = [line.split()[2:] for line in asked.read_text().splitlines()]  # without -m gluon_tricks
+    # without -m gluon_tricks
+    commands = [line.split()[2:] for line in asked.read_text().splitlines()]
     assert commands[0] == ["prepare", "digits", runs + "/data"]
     rungs = ["efficient", "cosine", "smoothing", "distill", "mixup", "distill_mixup", "longer"]
-    folders = ["{}/{}-{}".format(runs, rung, seed) for rung in rungs for seed in range(3)]
+    folders = [f"{runs}/{rung}-{seed}" for rung in rungs for seed in range(3)]
     assert commands[-1] == ["report"] + folders + ["-o", runs + "/report"]
 
-    configs = {config.save_dir: config for config in (flags.parse(words[1:]) for words in commands[1:-1])}
+    configs = {
+        config.save_dir: config for config in (flags.parse(words[1:]) for words in commands[1:-1])
+    }
     teachers = [runs + "/teachers/smoothing", runs + "/teachers/mixup"]
     assert list(configs)[:2] == teachers and set(configs) == set(teachers + folders)
     assert all(config.wd == 0 for config in configs.values())
-    of_seed_1 = [configs["{}/{}-1".format(runs, rung)] for rung in rungs]
+    of_seed_1 = [configs[f"{runs}/{rung}-1"] for rung in rungs]
     efficient, cosine, smoothing, distill, mixup, both, longer = of_seed_1
     quarters = "--lr-decay-epoch: 1,2,3 -> 30,60,90"
     assert flags.differences(efficient, cosine) == ["--lr-mode: step -> cosine", quarters]
     assert flags.differences(cosine, smoothing) == ["--label-smoothing: 0.0 -> 0.1"]
     assert flags.differences(smoothing, distill) == ["--teacher:  -> " + teachers[0]]
     assert flags.differences(smoothing, mixup)[:1] == ["--num-epochs: 4 -> 7"]
-    assert flags.differences(smoothing, mixup)[1:] == ["--mixup: False -> True", "--mixup-alpha: 0.0 -> 0.2"]
+    assert flags.differences(smoothing, mixup)[1:] == [
+        "--mixup: False -> True",
+        "--mixup-alpha: 0.0 -> 0.2",
+    ]
     assert flags.differences(mixup, both) == ["--teacher:  -> " + teachers[1]]
     assert flags.differences(smoothing, longer) == ["--num-epochs: 4 -> 7"]
     for teacher, student in zip(teachers, (smoothing, mixup)):
         model, seed = flags.differences(configs[teacher], student)
         assert (model, seed) == ("--model: resnet34_v1d -> resnet18_v1d", "--seed: 0 -> 1")
-    first, second, third = [configs["{}/mixup-{}".format(runs, seed)] for seed in range(3)]
+    first, second, third = [configs[f"{runs}/mixup-{seed}"] for seed in range(3)]
     assert flags.differences(first, second) == ["--seed: 0 -> 1"]
     assert flags.differences(first, third) == ["--seed: 0 -> 2"]

@@ -1,4 +1,6 @@
-"""The report says what runs were, compares what may be compared, and works with whatever runs left behind."""
+"""The report says what runs were, compares what may be compared, and works with whatever runs left
+behind.
+"""
 
 import json
 import math
@@ -15,9 +17,17 @@ from gluon_tricks.locking import Lock
 from gluon_tricks.reporting import page, plots, tables, words
 from gluon_tricks.reporting.runs import Group, find, groups_of, read
 
-EFFICIENT = "--batch-size 128 --linear-scaling --warmup-epochs 5 --last-gamma --no-wd --dtype float16"
-DIGITS = dict(records=1442, bytes=1000, index_sha256="1"), dict(records=355, bytes=300, index_sha256="2")
-IMAGENET = (dict(records=1281167, bytes=1, index_sha256="3"), dict(records=50000, bytes=1, index_sha256="4"))
+EFFICIENT = (
+    "--batch-size 128 --linear-scaling --warmup-epochs 5 --last-gamma --no-wd --dtype float16"
+)
+DIGITS = (
+    dict(records=1442, bytes=1000, index_sha256="1"),
+    dict(records=355, bytes=300, index_sha256="2"),
+)
+IMAGENET = (
+    dict(records=1281167, bytes=1, index_sha256="3"),
+    dict(records=50000, bytes=1, index_sha256="4"),
+)
 
 
 def write_run(
@@ -30,7 +40,9 @@ def write_run(
     validation=True,
     started="",
 ):
-    """What `train` leaves in a run's folder, with made-up figures; ``scores`` are the top-1 of the epochs."""
+    """What `train` leaves in a run's folder, with made-up figures; ``scores`` are the top-1 of the
+    epochs.
+    """
     os.makedirs(str(folder))
     config = flags.parse(given.split() + ["--save-dir", str(folder)])
     layout = dict(global_batch=batch, steps_per_epoch=20, total_steps=20 * config.num_epochs)
@@ -41,7 +53,9 @@ def write_run(
         trained = dict(epoch=epoch, loss=3 / (1 + epoch), top1=top1 - 5, images=640)
         for step in (20 * epoch + 10, 20 * epoch + 20):
             log.append(dict(trained, event="train", step=step, learning_rate=0.1 / (1 + epoch)))
-            timing.append(dict(event="train", time=float(step), step=step, images_per_second=100.0 + step))
+            timing.append(
+                dict(event="train", time=float(step), step=step, images_per_second=100.0 + step)
+            )
         log.append(dict(trained, event="epoch", step=step, top5=99.0))
         if validation:
             figures = dict(loss=2 / (1 + epoch), top1=top1, top5=top1 + 5, images=355)
@@ -74,7 +88,10 @@ def pictures_in(folder):
 
 def cells(runs):
     """The two tables as a list of dicts."""
-    (header, rows), (more, further) = tables.results(groups_of(runs)), tables.beside_paper(groups_of(runs))
+    (header, rows), (more, further) = (
+        tables.results(groups_of(runs)),
+        tables.beside_paper(groups_of(runs)),
+    )
     return [dict(zip(header + more, row + others)) for row, others in zip(rows, further)]
 
 
@@ -86,10 +103,21 @@ def test_the_page_needs_no_other_file_and_no_network(tmp_path):
     write_run(tmp_path / "b", "--mixup-alpha 0.2")
     assert report(str(tmp_path / "a"), str(tmp_path / "b"), output=tmp_path / "out") == 0
     text = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
-    assert len(re.findall(r'src="data:image/png;base64,', text)) == len(re.findall("<img", text)) == 4
-    assert not re.findall(r'(?:src|href)="(?!data:)', text) and "<script" not in text and "://" not in text
+    assert (
+        len(re.findall(r'src="data:image/png;base64,', text)) == len(re.findall("<img", text)) == 4
+    )
+    assert (
+        not re.findall(r'(?:src|href)="(?!data:)', text)
+        and "<script" not in text
+        and "://" not in text
+    )
     assert "gluon-tricks train &lt;&amp;&gt;" in text
-    assert set(pictures_in(tmp_path / "out")) == {"ladder.png", "curves.png", "run-a.png", "run-b.png"}
+    assert set(pictures_in(tmp_path / "out")) == {
+        "ladder.png",
+        "curves.png",
+        "run-a.png",
+        "run-b.png",
+    }
 
 
 @pytest.mark.slow
@@ -97,7 +125,9 @@ def test_the_markdown_names_pictures_that_are_there(tmp_path):
     write_run(tmp_path / "a b")
     write_run(tmp_path / "a-b", "--no-wd")
     report(str(tmp_path / "a b"), str(tmp_path / "a-b"), output=tmp_path / "out")
-    named = re.findall(r"!\[[^]]*\]\(([^)]*)\)", (tmp_path / "out" / "report.md").read_text(encoding="utf-8"))
+    named = re.findall(
+        r"!\[[^]]*\]\(([^)]*)\)", (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
+    )
     assert sorted(named) == sorted(pictures_in(tmp_path / "out")) and len(named) == len(set(named))
 
 
@@ -156,24 +186,26 @@ def test_each_run_alone_makes_a_report(tmp_path):
     for name, settings in dict(whole={}, none=none, one=one, plain=dict(validation=False)).items():
         write_run(tmp_path / name, **settings)
         assert report(str(tmp_path / name), output=tmp_path / name / "out") == 0
-        assert set(pictures_in(tmp_path / name / "out")) == {"run-{}.png".format(name)}
+        assert set(pictures_in(tmp_path / name / "out")) == {f"run-{name}.png"}
 
 
 @pytest.mark.slow
 def test_twenty_runs_fit_on_the_page(tmp_path):
     for number in range(20):
-        given = "--wd {} --label-smoothing 0.{}".format(number / 1e4, number + 1)
-        write_run(tmp_path / "run{:02d}".format(number), given)
+        given = f"--wd {number / 1e4} --label-smoothing 0.{number + 1}"
+        write_run(tmp_path / f"run{number:02d}", given)
     assert report(str(tmp_path), output=tmp_path / "out") == 0
     assert len(pictures_in(tmp_path / "out")) == 22
-    assert all(width < 2000 and height < 2500 for width, height in pictures_in(tmp_path / "out").values())
+    assert all(
+        width < 2000 and height < 2500 for width, height in pictures_in(tmp_path / "out").values()
+    )
 
 
 def test_losses_that_are_not_finite_do_not_stop_the_pictures(tmp_path):
     write_run(tmp_path / "a")
     with open(str(tmp_path / "a" / "log.jsonl"), "a") as file:
         for step, loss in ((70, "NaN"), (71, "Infinity")):
-            file.write('{{"event": "train", "step": {}, "loss": {}, "top1": 0.0}}\n'.format(step, loss))
+            file.write(f'{{"event": "train", "step": {step}, "loss": {loss}, "top1": 0.0}}\n')
     plots.run_curves(read(str(tmp_path / "a")), str(tmp_path / "curves.png"))
     assert "curves.png" in pictures_in(tmp_path)
 
@@ -181,8 +213,12 @@ def test_losses_that_are_not_finite_do_not_stop_the_pictures(tmp_path):
 def test_what_is_damaged_is_left_out_and_said(tmp_path, capsys):
     write_run(tmp_path / "a", scores=(50.0,))
     write_run(tmp_path / "b", "--no-wd")
-    lines = ['{"event": "train", "step": 5, "loss": 1' + "0" * 400 + ', "top1": 1.0}', '{"event": "train", "step": Infinity}']
-    lines += ["[1]", '{"event": "validation", "step": 20, "epoch": 0, "loss": 1.0, "top1": 3.0}']  # the last without top5
+    lines = [
+        '{"event": "train", "step": 5, "loss": 1' + "0" * 400 + ', "top1": 1.0}',
+        '{"event": "train", "step": Infinity}',
+    ]
+    # the last without top5
+    lines += ["[1]", '{"event": "validation", "step": 20, "epoch": 0, "loss": 1.0, "top1": 3.0}']
     with open(str(tmp_path / "a" / "log.jsonl"), "a") as file:
         file.writelines(line + "\n" for line in lines)
     (tmp_path / "a" / "environment.json").unlink()
@@ -193,7 +229,9 @@ def test_what_is_damaged_is_left_out_and_said(tmp_path, capsys):
     (tmp_path / "b" / "config.json").write_text(json.dumps(contents))
     assert report(str(tmp_path), output=tmp_path / "out") == 0
     said = capsys.readouterr().err
-    assert "log.jsonl: 4 damaged lines left out" in said and "environment.json cannot be read" in said
+    assert (
+        "log.jsonl: 4 damaged lines left out" in said and "environment.json cannot be read" in said
+    )
     assert "result.json cannot be read" in said and "config.json is damaged: --lr is 'fast'" in said
     (run,) = find([str(tmp_path)])
     assert run.last["top1"] == 50.0 and len(run.training) == 2
@@ -219,9 +257,13 @@ def test_a_resumed_runs_later_speed_counts(tmp_path):
 def test_a_run_whose_steps_were_counted_anew_is_drawn_at_its_epochs(tmp_path):
     """As ``--elastic scale-lr`` leaves it: twenty steps an epoch before step 20, ten after."""
     folder = write_run(tmp_path / "a", scores=(50.0,), finished=False)
-    later = dict(event="train", step=15, epoch=1, passes=1.5, loss=1.0, top1=50.0, learning_rate=0.1)
+    later = dict(
+        event="train", step=15, epoch=1, passes=1.5, loss=1.0, top1=50.0, learning_rate=0.1
+    )
     timing = dict(event="train", time=9.0, step=15, passes=1.5, images_per_second=7.0)
-    validation = dict(event="validation", step=20, epoch=1, loss=1.0, top1=50.0, top5=60.0, images=355)
+    validation = dict(
+        event="validation", step=20, epoch=1, loss=1.0, top1=50.0, top5=60.0, images=355
+    )
     for name, lines in (("log.jsonl", (later, validation)), ("timing.jsonl", (timing,))):
         with open(os.path.join(folder, name), "a") as file:
             file.writelines(json.dumps(line) + "\n" for line in lines)
@@ -249,7 +291,9 @@ def test_a_folder_of_runs_stands_for_its_runs_in_the_order_of_their_starts(tmp_p
     write_run(tmp_path / "a", "--no-wd", started="2026-01-01T11:00:00")
     (tmp_path / "notes").mkdir()
     assert [run.name for run in find([str(tmp_path)])] == ["b", "a"]
-    assert [run.name for run in find([str(tmp_path / "a"), str(tmp_path), str(tmp_path / "a")])] == ["a", "b"]
+    assert [
+        run.name for run in find([str(tmp_path / "a"), str(tmp_path), str(tmp_path / "a")])
+    ] == ["a", "b"]
     with pytest.raises(UserError, match="notes: no run here"):
         find([str(tmp_path / "notes")])
 
@@ -259,18 +303,18 @@ def test_a_folder_of_runs_stands_for_its_runs_in_the_order_of_their_starts(tmp_p
 
 def test_runs_that_differ_in_their_seed_alone_are_one_row_with_mean_and_spread(tmp_path):
     for seed, top1 in enumerate((90.0, 91.0, 95.0)):
-        given = "--mixup-alpha 0.2 --seed {} -j {}".format(seed, seed + 1)
-        write_run(tmp_path / "mixup-{}".format(seed), given, scores=(50.0, top1))
+        given = f"--mixup-alpha 0.2 --seed {seed} -j {seed + 1}"
+        write_run(tmp_path / f"mixup-{seed}", given, scores=(50.0, top1))
     for seed, top1 in enumerate((88.0, 90.0)):
-        write_run(tmp_path / "plain-{}".format(seed), "--seed {}".format(seed), scores=(95.0, top1))
+        write_run(tmp_path / f"plain-{seed}", f"--seed {seed}", scores=(95.0, top1))
     names = ("plain-0", "plain-1", "mixup-0", "mixup-1", "mixup-2")
     plain, mixup = cells(find([str(tmp_path / name) for name in names]))
     assert (plain["run"], plain["seeds"], plain["top-1 %"]) == ("plain-*", "2", "89.00 ± 1.41")
     assert plain["best top-1 %"] == "95.00"
     # By hand: mean 92, squares 4 + 1 + 9 over n - 1 = 2.
     assert (mixup["run"], mixup["seeds"]) == ("mixup-*", "3")
-    assert mixup["top-1 %"] == "92.00 ± {:.2f}".format(math.sqrt(7))
-    assert mixup["against the first row"] == "+3.00 ± {:.2f}".format(math.sqrt(2 / 2 + 7 / 3))
+    assert mixup["top-1 %"] == f"92.00 ± {math.sqrt(7):.2f}"
+    assert mixup["against the first row"] == f"+3.00 ± {math.sqrt(2 / 2 + 7 / 3):.2f}"
     assert plain["against the first row"] == "–"
 
 
@@ -339,7 +383,10 @@ def test_networks_have_the_papers_names(model, said):
 
 
 def test_every_flag_that_changes_a_run_is_said(tmp_path):
-    """A flag that neither the words nor the spelled flags mention would make two rows look like one."""
+    """A flag that neither the words nor the spelled flags mention would make two rows look like
+    one.
+    """
+
     def said(given):
         folder = tmp_path / str(len(os.listdir(str(tmp_path))))
         write_run(folder, given, scores=())
@@ -356,21 +403,29 @@ def test_every_flag_that_changes_a_run_is_said(tmp_path):
     assert said("--warmup-epochs 1 --warmup-lr 0.01") != said("--warmup-epochs 1")
     smoothed = said("--label-smoothing")
     assert said("--label-smoothing --smoothing-form gluoncv") != smoothed
-    assert said("--mixup --mixup-partner reverse") != said("--mixup") != said("--mixup --mixup-off-epoch 3")
+    assert (
+        said("--mixup --mixup-partner reverse")
+        != said("--mixup")
+        != said("--mixup --mixup-off-epoch 3")
+    )
 
 
 def recipe_run(folder, recipe, **settings):
     """A run with the settings of a paper's row."""
     row = paper.row_of(recipe).settings
-    names = "model input_size dtype num_epochs warmup_epochs lr_mode last_gamma no_wd label_smoothing"
-    given = ["{} {}".format(flags.spelling(name), row[name]) for name in names.split() + ["mixup_alpha"]]
+    names = (
+        "model input_size dtype num_epochs warmup_epochs lr_mode last_gamma no_wd label_smoothing"
+    )
+    given = [f"{flags.spelling(name)} {row[name]}" for name in names.split() + ["mixup_alpha"]]
     given += ["--num-gpus 8 --linear-scaling --batch-size", str(row["global_batch"] // 8)]
     given += ["--teacher runs/teacher"] if row["distilled"] else []
     given.append(settings.pop("more", ""))
     return write_run(folder, " ".join(given), batch=row["global_batch"], data=IMAGENET, **settings)
 
 
-@pytest.mark.parametrize("row", [row for row in paper.ROWS if row.score], ids=lambda row: row.recipe)
+@pytest.mark.parametrize(
+    "row", [row for row in paper.ROWS if row.score], ids=lambda row: row.recipe
+)
 def test_a_run_on_imagenet_is_found_in_the_papers_tables(row, tmp_path):
     recipe_run(tmp_path / "a", row.recipe)
     rows, differences = words.nearest_rows(read(str(tmp_path / "a")))
@@ -385,19 +440,31 @@ def test_the_papers_figure_and_the_difference_stand_beside_a_run(tmp_path):
     assert mixup["paper's row"] == "Table 6, ResNet-50-D, + mixup, no distillation"
     assert mixup["paper's top-1 / top-5 %"] == "79.15 / 94.58"
     assert mixup["difference"] == "-0.15 / -10.58"
-    assert efficient["paper's row"] == "Table 5, ResNet-50-D, efficient; Table 6, ResNet-50-D, efficient"
+    assert (
+        efficient["paper's row"]
+        == "Table 5, ResNet-50-D, efficient; Table 6, ResNet-50-D, efficient"
+    )
     assert efficient["difference"] == "+0.34 / -11.02"
 
 
 def test_what_differs_from_the_nearest_row_is_said(tmp_path):
-    recipe_run(tmp_path / "a", "table6_resnet50_v1d_cosine", more="--wd 0.0005 --color-form gluoncv")
+    recipe_run(
+        tmp_path / "a", "table6_resnet50_v1d_cosine", more="--wd 0.0005 --color-form gluoncv"
+    )
     (row,) = cells(find([str(tmp_path / "a")]))
     differences = "wd 0.0005 instead of 0.0001, --color-form gluoncv"
     assert row["paper's row"] == "Table 6, ResNet-50-D, + cosine, but for " + differences
-    recipe_run(tmp_path / "c", "table6_resnet50_v1d_distill_mixup", more="--fidelity gluoncv --momentum 0.8")
+    recipe_run(
+        tmp_path / "c",
+        "table6_resnet50_v1d_distill_mixup",
+        more="--fidelity gluoncv --momentum 0.8",
+    )
     (row,) = cells(find([str(tmp_path / "c")]))
     differences = "the authors' forms (--fidelity gluoncv), momentum 0.8 instead of 0.9"
-    assert row["paper's row"] == "Table 6, ResNet-50-D, + distillation and mixup, but for " + differences
+    assert (
+        row["paper's row"]
+        == "Table 6, ResNet-50-D, + distillation and mixup, but for " + differences
+    )
     write_run(tmp_path / "b", "--model vgg11 --lr 3 --num-epochs 2 --momentum 0.5", data=IMAGENET)
     (row,) = cells(find([str(tmp_path / "b")]))
     assert (row["paper's row"], row["difference"]) == ("none near", "–")
@@ -411,8 +478,13 @@ def test_runs_on_other_images_are_compared_among_themselves_alone(tmp_path, caps
     digits, imagenet = page.by_data(find([str(tmp_path / "digits"), str(tmp_path / "imagenet")]))
     assert [run.name for run in digits + imagenet] == ["digits", "imagenet"]
     text = (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
-    assert text.count("Beside the paper") == 1 and text.index("ImageNet-1k") < text.index("Beside the paper")
-    assert "## 1,442 training images, 355 validation images, 1000 classes\n\nThese are not ImageNet's" in text
+    assert text.count("Beside the paper") == 1 and text.index("ImageNet-1k") < text.index(
+        "Beside the paper"
+    )
+    assert (
+        "## 1,442 training images, 355 validation images, 1000 classes\n\nThese are not ImageNet's"
+        in text
+    )
     assert "## ImageNet-1k (1,281,167 training images, 50,000 validation images)" in text
     # Neither is a row of the other's table.
     assert not re.search(r"\| digits \|.*\n\| imagenet \|", text)

@@ -17,7 +17,9 @@ def test_of_a_list_the_first_number_counts(monkeypatch, given, expected):
 @pytest.mark.parametrize("given", ["0", "many", "-1", "2.5", ",2"])
 def test_what_is_no_number_is_named(monkeypatch, given):
     monkeypatch.setenv("OMP_NUM_THREADS", given)
-    with pytest.raises(UserError, match=f"OMP_NUM_THREADS={given}: has to be a number of at least 1"):
+    with pytest.raises(
+        UserError, match=f"OMP_NUM_THREADS={given}: has to be a number of at least 1"
+    ):
         threads.set_threads()
 
 

@@ -1,4 +1,6 @@
-"""The Makefile, the scripts and the pages around the package: short, sound, and with links that lead somewhere."""
+"""The Makefile, the scripts and the pages around the package: short, sound, and with links that
+lead somewhere.
+"""
 
 import os
 import re
@@ -55,11 +57,14 @@ def test_the_citation_is_of_this_version():
     assert f"\n## {gluon_tricks.__version__} - {date}\n" in (ROOT / "CHANGELOG.md").read_text()
 
 
-# ---- links --------------------------------------------------------------------------------------------------
+# ---- links
+# --------------------------------------------------------------------------------------------------
 
 
 def without_code(text):
-    """A page without its fenced blocks, in which # begins a comment and no heading, and brackets are no links."""
+    """A page without its fenced blocks, in which # begins a comment and no heading, and brackets
+    are no links.
+    """
     return re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S)
 
 

@@ -1,4 +1,6 @@
-"""``gluon-tricks bench``: measurements that print ratios of one run, because machines are noisy and shared."""
+"""``gluon-tricks bench``: measurements that print ratios of one run, because machines are noisy and
+shared.
+"""
 
 import importlib
 import math

@@ -1,11 +1,11 @@
-"""``gluon-tricks bench data``: the loader beside decoding, ImageRecordIter and GluonCV's DataLoader, in one
-run.
+"""``gluon-tricks bench data``: the loader beside decoding, ImageRecordIter and GluonCV's
+DataLoader, in one run.
 
-All read the same file and, but for ``decode``, do the same augmentation: random crop, flip, brightness,
-contrast and saturation +-0.4, PCA noise, normalisation (the authors' form, the only one that ImageRecordIter
-knows). The pipelines take turns in short rounds and the median round counts, because other work on the
-machine comes and goes. CPU seconds are those of the whole process and its children, so they compare what a
-core does even where threads differ.
+All read the same file and, but for ``decode``, do the same augmentation: random crop, flip,
+brightness, contrast and saturation +-0.4, PCA noise, normalisation (the authors' form, the only one
+that ImageRecordIter knows). The pipelines take turns in short rounds and the median round counts,
+because other work on the machine comes and goes. CPU seconds are those of the whole process and its
+children, so they compare what a core does even where threads differ.
 """
 
 import concurrent.futures
@@ -23,18 +23,36 @@ from ..files import write_json
 PIPELINES = ("decode", "loader_float32", "loader_uint8", "image_record_iter", "gluoncv")
 WARM_UP = 6  # batches; as many as a pipeline may have in memory, whose pages are new the first time
 FLAGS = (
-    "rec_train_idx", "input_size", "batch_size", "crop_area", "crop_aspect", "crop_fallback", "flip", "color_jitter",
-    "color_form", "pca_noise",
-)  # fmt: skip
+    "rec_train_idx",
+    "input_size",
+    "batch_size",
+    "crop_area",
+    "crop_aspect",
+    "crop_fallback",
+    "flip",
+    "color_jitter",
+    "color_form",
+    "pca_noise",
+)
 
 
 def add_arguments(parser):
     """The file, what to measure, and the flags of the augmentation."""
-    parser.add_argument("--rec", type=user_path, required=True, metavar="FILE", help="RecordIO file of images")
-    parser.add_argument("--threads", default="1,2", metavar="N,N", help="numbers of threads to measure [1,2]")
-    parser.add_argument("--images", type=int, default=512, metavar="N", help="images of a measurement [512]")
-    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="rounds; the median counts [5]")
-    parser.add_argument("--pipelines", default=",".join(PIPELINES), metavar="A,B", help="which [all]")
+    parser.add_argument(
+        "--rec", type=user_path, required=True, metavar="FILE", help="RecordIO file of images"
+    )
+    parser.add_argument(
+        "--threads", default="1,2", metavar="N,N", help="numbers of threads to measure [1,2]"
+    )
+    parser.add_argument(
+        "--images", type=int, default=512, metavar="N", help="images of a measurement [512]"
+    )
+    parser.add_argument(
+        "--rounds", type=int, default=5, metavar="N", help="rounds; the median counts [5]"
+    )
+    parser.add_argument(
+        "--pipelines", default=",".join(PIPELINES), metavar="A,B", help="which [all]"
+    )
     configuration.add_arguments(parser, only=FLAGS)
 
 
@@ -62,7 +80,7 @@ def parse_list(text, flag, kind):
     except ValueError:
         values = []
     if not values:
-        raise UserError("{} {!r}: not a list such as 1,2".format(flag, text))
+        raise UserError(f"{flag} {text!r}: not a list such as 1,2")
     return values
 
 
@@ -101,7 +119,9 @@ def costs(figures):
 
 
 def timed(pipeline, config, images):
-    """``(images, wall seconds, CPU seconds)`` of at least ``images`` images, once the pipeline is warm."""
+    """``(images, wall seconds, CPU seconds)`` of at least ``images`` images, once the pipeline is
+    warm.
+    """
     warm_up = WARM_UP * config.batch_size
     done, start = -warm_up, None
     with contextlib.closing(pipeline(config, images + warm_up)) as batches:
@@ -111,7 +131,7 @@ def timed(pipeline, config, images):
                 done, start, cpu = 0, time.perf_counter(), cpu_seconds()
             elif done >= images:
                 return done, time.perf_counter() - start, cpu_seconds() - cpu
-    raise UserError("--images {}: too few images came".format(images))
+    raise UserError(f"--images {images}: too few images came")
 
 
 def cpu_seconds():
@@ -119,7 +139,7 @@ def cpu_seconds():
     total, tick = time.process_time(), os.sysconf("SC_CLK_TCK")
     for name in os.listdir("/proc"):
         with contextlib.suppress(OSError, ValueError):
-            with open("/proc/{}/stat".format(int(name))) as file:
+            with open(f"/proc/{int(name)}/stat") as file:
                 fields = file.read().rpartition(")")[2].split()
             if int(fields[1]) == os.getpid():
                 total += (int(fields[11]) + int(fields[12])) / tick
@@ -127,7 +147,9 @@ def cpu_seconds():
 
 
 def decode(config, images):
-    """Yields batch sizes: full decoding by libjpeg-turbo of the images that our loader reads, and nothing else."""
+    """Yields batch sizes: full decoding by libjpeg-turbo of the images that our loader reads, and
+    nothing else.
+    """
     import simplejpeg
 
     from ..data import randomness
@@ -197,18 +219,27 @@ def gluoncv(config, images):
     from mxnet.gluon.data.vision import ImageRecordDataset, transforms
 
     jitter = config.color_jitter
-    transform = transforms.Compose([
-        transforms.RandomResizedCrop(config.input_size, scale=config.crop_area, ratio=config.crop_aspect),
-        transforms.RandomFlipLeftRight(),
-        transforms.RandomColorJitter(brightness=jitter, contrast=jitter, saturation=jitter),
-        transforms.RandomLighting(config.pca_noise),
-        transforms.ToTensor(),
-        transforms.Normalize([mean / 255 for mean in config.rgb_mean], [std / 255 for std in config.rgb_std]),
-    ])  # fmt: skip
+    transform = transforms.Compose(
+        [
+            transforms.RandomResizedCrop(
+                config.input_size, scale=config.crop_area, ratio=config.crop_aspect
+            ),
+            transforms.RandomFlipLeftRight(),
+            transforms.RandomColorJitter(brightness=jitter, contrast=jitter, saturation=jitter),
+            transforms.RandomLighting(config.pca_noise),
+            transforms.ToTensor(),
+            transforms.Normalize(
+                [mean / 255 for mean in config.rgb_mean], [std / 255 for std in config.rgb_std]
+            ),
+        ]
+    )
     loader = mx.gluon.data.DataLoader(
-        ImageRecordDataset(config.rec_train).transform_first(transform), batch_size=config.batch_size,
-        shuffle=True, last_batch="discard", num_workers=config.num_data_workers,
-    )  # fmt: skip
+        ImageRecordDataset(config.rec_train).transform_first(transform),
+        batch_size=config.batch_size,
+        shuffle=True,
+        last_batch="discard",
+        num_workers=config.num_data_workers,
+    )
     done = 0
     while done < images + config.batch_size:
         for data, _ in loader:
@@ -231,15 +262,15 @@ def print_rows(rows):
         for other in ("image_record_iter", "decode"):
             if (name, first) in rounds and (other, first) in rounds:
                 print_ratio(
-                    "images for the same CPU time, {} : {}".format(name, other),
+                    f"images for the same CPU time, {name} : {other}",
                     costs(rounds[other, first]),
                     costs(rounds[name, first]),
                 )
         if (name, 1) in rounds and (name, 2) in rounds:
-            text = "images a second, {}, 2 threads : 1".format(name)
+            text = f"images a second, {name}, 2 threads : 1"
             print_ratio(text, speeds(rounds[name, 2]), speeds(rounds[name, 1]))
 
 
 def print_ratio(text, over, under):
     ratios = [one / other for one, other in zip(over, under)]
-    print("{:68} {:.2f} ({:.2f} to {:.2f})".format(text, statistics.median(ratios), min(ratios), max(ratios)))
+    print(f"{text:68} {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")

@@ -1,8 +1,9 @@
 """Inference side by side: MXNet plain, hybridized, fused and in INT8, and onnxruntime.
 
-MXNet reads ``OMP_NUM_THREADS`` once, when it is imported, so each runtime is measured in a process of its own
-for each number of threads. Rounds go over all of them in turn, so that a slow minute of the machine hits all
-alike. A latency is that of one call, from the images in a numpy array to the logits in another.
+MXNet reads ``OMP_NUM_THREADS`` once, when it is imported, so each runtime is measured in a process
+of its own for each number of threads. Rounds go over all of them in turn, so that a slow minute of
+the machine hits all alike. A latency is that of one call, from the images in a numpy array to the
+logits in another.
 """
 
 import json
@@ -38,19 +39,34 @@ def add_arguments(parser):
     parser.add_argument(
         "--model", default="resnet50_v1d", help="network, with made-up parameters [resnet50_v1d]"
     )
-    parser.add_argument("--input-size", type=int, default=224, metavar="N", help="height and width [224]")
+    parser.add_argument(
+        "--input-size", type=int, default=224, metavar="N", help="height and width [224]"
+    )
     parser.add_argument(
         "--batch-sizes", type=numbers, default=(1, 8), metavar="N,N", help="images a call [1,8]"
     )
     parser.add_argument(
-        "--threads", type=numbers, default=None, metavar="N,N", help="OMP_NUM_THREADS [1, and all cores]"
+        "--threads",
+        type=numbers,
+        default=None,
+        metavar="N,N",
+        help="OMP_NUM_THREADS [1, and all cores]",
     )
     parser.add_argument(
-        "--runtimes", default=",".join(RUNTIMES), metavar="R,R", help="some of " + ", ".join(RUNTIMES)
+        "--runtimes",
+        default=",".join(RUNTIMES),
+        metavar="R,R",
+        help="some of " + ", ".join(RUNTIMES),
     )
-    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="rounds over all of them [3]")
     parser.add_argument(
-        "--seconds", type=float, default=2.0, metavar="S", help="measuring time of one row in a round [2]"
+        "--rounds", type=int, default=3, metavar="N", help="rounds over all of them [3]"
+    )
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=2.0,
+        metavar="S",
+        help="measuring time of one row in a round [2]",
     )
 
 
@@ -68,9 +84,11 @@ def main(args):
     for name in runtimes:
         if name not in RUNTIMES:
             raise UserError("--runtimes {}: there are {}".format(name, ", ".join(RUNTIMES)))
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
     threads = args.threads or tuple(sorted({1, cores}))
-    print("{0} at {1}x{1}, {2} cores".format(args.model, args.input_size, cores))
+    print(f"{args.model} at {args.input_size}x{args.input_size}, {cores} cores")
     print("OMP_NUM_THREADS is set for each process; unset, MXNet would use one core")
     with tempfile.TemporaryDirectory(prefix="gluon-tricks-") as folder:
         prepare(folder, args.model, args.input_size, runtimes)
@@ -103,14 +121,18 @@ def prepare(folder, model, size, runtimes):
     if "int8" in runtimes:
         quantized = int8.quantize(fold_batch_norm(graphs.trace(net))[0], [images])
         graphs.save(
-            quantized, os.path.join(folder, "int8-symbol.json"), os.path.join(folder, "int8-0000.params")
+            quantized,
+            os.path.join(folder, "int8-symbol.json"),
+            os.path.join(folder, "int8-0000.params"),
         )
 
 
 def made_up_network(model, size, count=4):
-    """``(network, images)``: random weights, BatchNorms with the images' statistics and random scales.
+    """``(network, images)``: random weights, BatchNorms with the images' statistics and random
+    scales.
 
-    Without the statistics activations would grow or vanish from layer to layer, and INT8 ranges with them.
+    Without the statistics activations would grow or vanish from layer to layer, and INT8 ranges
+    with them.
     """
     import mxnet as mx
 
@@ -122,10 +144,13 @@ def made_up_network(model, size, count=4):
     images = mx.nd.random.normal(shape=(count, 3, size, size))
     net(images[:1])
     norms = []
-    net.apply(lambda block: norms.append(block) if isinstance(block, mx.gluon.nn.BatchNorm) else None)
+    net.apply(
+        lambda block: norms.append(block) if isinstance(block, mx.gluon.nn.BatchNorm) else None
+    )
     momenta = [norm._kwargs["momentum"] for norm in norms]
     for norm in norms:
-        norm._kwargs["momentum"] = 0  # the running statistics become the batch's in one backward pass
+        # the running statistics become the batch's in one backward pass
+        norm._kwargs["momentum"] = 0
         norm.gamma.set_data(mx.nd.random.uniform(0.25, 0.75, norm.gamma.shape))
         norm.beta.set_data(mx.nd.random.normal(0, 0.2, norm.beta.shape))
     with mx.autograd.record():
@@ -138,7 +163,9 @@ def made_up_network(model, size, count=4):
 
 
 def measure(folder, runtimes, batch_sizes, threads, size, rounds, seconds):
-    """A row for each runtime, batch and number of threads; images_per_second is of the median latency."""
+    """A row for each runtime, batch and number of threads; images_per_second is of the median
+    latency.
+    """
     latencies = {(r, b, t): [] for r in runtimes for b in batch_sizes for t in threads}
     for _ in range(rounds):
         for count in threads:
@@ -155,20 +182,24 @@ def measure(folder, runtimes, batch_sizes, threads, size, rounds, seconds):
                     latencies[runtime, batch, count] += measured
     return [
         dict(
-            runtime=runtime, batch=batch, threads=count,
+            runtime=runtime,
+            batch=batch,
+            threads=count,
             latency_ms_median=1000 * statistics.median(measured),
             latency_ms_p99=1000 * float(np.percentile(measured, 99)),
             images_per_second=batch / statistics.median(measured),
         )
         for (runtime, batch, count), measured in latencies.items()
-    ]  # fmt: skip
+    ]
 
 
 def run_process(task):
     """The latencies in seconds, a list for each batch size, of one runtime in a process of its own."""
     environment = dict(os.environ, OMP_NUM_THREADS=str(task["threads"]), MXNET_SUBGRAPH_VERBOSE="0")
     package = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
+    environment["PYTHONPATH"] = os.pathsep.join(
+        filter(None, [package, os.environ.get("PYTHONPATH")])
+    )
     try:
         done = subprocess.run(
             [sys.executable, "-c", "from gluon_tricks.bench import infer; infer.work()"],
@@ -185,7 +216,7 @@ def run_process(task):
             "{} took over {} s; use a smaller --input-size".format(task["runtime"], PROCESS_TIMEOUT)
         ) from None
     if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["exit code {}".format(done.returncode)])[-1]
+        last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
         raise UserError("{} cannot be measured: {}".format(task["runtime"], last))
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -227,7 +258,9 @@ def open_runtime(folder, runtime, threads, images):
 
     if runtime == "int8":
         net = graphs.block(
-            graphs.load(os.path.join(folder, "int8-symbol.json"), os.path.join(folder, "int8-0000.params"))
+            graphs.load(
+                os.path.join(folder, "int8-symbol.json"), os.path.join(folder, "int8-0000.params")
+            )
         )
     else:
         with open(os.path.join(folder, "network.json")) as file:
@@ -235,7 +268,9 @@ def open_runtime(folder, runtime, threads, images):
         models.load_parameters(net, os.path.join(folder, "net.params"), ctx=mx.cpu())
     if runtime == "fused":
         net.hybridize(static_alloc=True, static_shape=True)
-        net.optimize_for(mx.nd.array(images), backend="MKLDNN", static_alloc=True, static_shape=True)
+        net.optimize_for(
+            mx.nd.array(images), backend="MKLDNN", static_alloc=True, static_shape=True
+        )
     elif runtime != "plain":
         net.hybridize(static_alloc=True, static_shape=True)
     return lambda images: net(mx.nd.array(images)).asnumpy()
@@ -243,7 +278,9 @@ def open_runtime(folder, runtime, threads, images):
 
 def ratios(rows):
     """Lines that say what each runtime reaches beside another one, and what it should."""
-    speed = {(row["runtime"], row["batch"], row["threads"]): row["images_per_second"] for row in rows}
+    speed = {
+        (row["runtime"], row["batch"], row["threads"]): row["images_per_second"] for row in rows
+    }
     for name, other, least in EXPECTED:
         reached = [
             speed[name, b, t] / speed[other, b, t]
@@ -251,6 +288,4 @@ def ratios(rows):
             if r == name and (other, b, t) in speed
         ]
         if reached:
-            yield "{} / {}: {:.2f} to {:.2f}, median {:.2f} (expected: at least {:.1f})".format(
-                name, other, min(reached), max(reached), statistics.median(reached), least
-            )
+            yield f"{name} / {other}: {min(reached):.2f} to {max(reached):.2f}, median {statistics.median(reached):.2f} (expected: at least {least:.1f})"

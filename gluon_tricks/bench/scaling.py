@@ -1,7 +1,8 @@
-"""Images a second of 1 to N workers of this machine, one thread each, with Horovod and with the parameter server.
+"""Images a second of 1 to N workers of this machine, one thread each, with Horovod and with the
+parameter server.
 
-A worker's rate is compared with that of one process alone, so the efficiency also holds what workers on one machine
-take from each other: caches, memory bandwidth, the clock of the cores.
+A worker's rate is compared with that of one process alone, so the efficiency also holds what
+workers on one machine take from each other: caches, memory bandwidth, the clock of the cores.
 """
 
 import os
@@ -25,14 +26,22 @@ def add_arguments(parser):
         help="most workers [the cores]",
     )
     parser.add_argument(
-        "--launches", default="horovod,dist_sync", help="which launches to measure [horovod,dist_sync]"
+        "--launches",
+        default="horovod,dist_sync",
+        help="which launches to measure [horovod,dist_sync]",
     )
     parser.add_argument("--model", default="resnet50_v1d", help="network [resnet50_v1d]")
-    parser.add_argument("--batch-size", type=int, default=256, help="images a step and worker [256]")
+    parser.add_argument(
+        "--batch-size", type=int, default=256, help="images a step and worker [256]"
+    )
     parser.add_argument("--input-size", type=int, default=64, help="height and width [64]")
     parser.add_argument("--steps", type=int, default=2, help="steps a round [2]")
-    parser.add_argument("--rounds", type=int, default=5, help="rounds, of which the first does not count [5]")
-    parser.add_argument("--repeats", type=int, default=3, help="how often all is measured, one after the other [3]")
+    parser.add_argument(
+        "--rounds", type=int, default=5, help="rounds, of which the first does not count [5]"
+    )
+    parser.add_argument(
+        "--repeats", type=int, default=3, help="how often all is measured, one after the other [3]"
+    )
 
 
 def main(args):
@@ -44,31 +53,47 @@ def main(args):
             "bench scaling: --launches are of horovod, dist_sync, dist_device_sync, dist_async; "
             "--workers, --steps and --repeats at least 1, --rounds at least 2"
         )
-    cases = [("local", 1)] + [(launch, count) for launch in launches for count in range(1, args.workers + 1)]
-    # All cases in turn, so that each repeat compares what was measured within minutes: machines change their pace.
+    cases = [("local", 1)] + [
+        (launch, count) for launch in launches for count in range(1, args.workers + 1)
+    ]
+    # All cases in turn, so that each repeat compares what was measured within minutes: machines
+    # change their pace.
     repeats = []
     for number in range(1, args.repeats + 1):
         repeats.append({})
         for launch, count in cases:
-            print("turn {} of {}: {}, workers: {}".format(number, args.repeats, launch, count), file=sys.stderr, flush=True)
+            print(
+                f"turn {number} of {args.repeats}: {launch}, workers: {count}",
+                file=sys.stderr,
+                flush=True,
+            )
             repeats[-1][launch, count] = measure(args, launch, count)
     rows = [row(case, repeats) for case in cases]
     for found in rows:
-        print("{launch:16} {workers:3} workers {images_per_second:8.1f} images/s, efficiency {efficiency:.3f} "
-              "({efficiency_worst:.3f} to {efficiency_best:.3f})".format(**found), flush=True)  # fmt: skip
+        print(
+            "{launch:16} {workers:3} workers {images_per_second:8.1f} images/s, efficiency {efficiency:.3f} "
+            "({efficiency_worst:.3f} to {efficiency_best:.3f})".format(**found),
+            flush=True,
+        )
     if args.json:
         write_json(args.json, rows)
     return 0
 
 
 def row(case, repeats):
-    """Medians over the repeats, each of which is {case: images a second}; efficiency is within a repeat."""
+    """Medians over the repeats, each of which is {case: images a second}; efficiency is within a
+    repeat.
+    """
     launch, workers = case
     efficiencies = [speeds[case] / workers / speeds["local", 1] for speeds in repeats]
     return dict(
-        launch=launch, workers=workers, images_per_second=statistics.median(speeds[case] for speeds in repeats),
-        efficiency=statistics.median(efficiencies), efficiency_worst=min(efficiencies), efficiency_best=max(efficiencies),
-    )  # fmt: skip
+        launch=launch,
+        workers=workers,
+        images_per_second=statistics.median(speeds[case] for speeds in repeats),
+        efficiency=statistics.median(efficiencies),
+        efficiency_worst=min(efficiencies),
+        efficiency_best=max(efficiencies),
+    )
 
 
 def command(launch, workers, words):
@@ -77,7 +102,13 @@ def command(launch, workers, words):
     if launch == "local":
         return package + ["train"] + words
     servers = [] if launch == "horovod" else ["-s", "1"]
-    return package + ["launch", "--kvstore", launch, "-n", str(workers)] + servers + ["--", "train"] + words
+    return (
+        package
+        + ["launch", "--kvstore", launch, "-n", str(workers)]
+        + servers
+        + ["--", "train"]
+        + words
+    )
 
 
 def measure(args, launch, workers):
@@ -88,11 +119,29 @@ def measure(args, launch, workers):
     with tempfile.TemporaryDirectory() as folder:
         run = os.path.join(folder, "run")
         words = [
-            "--model", args.model, "--batch-size", str(args.batch_size), "--input-size", str(args.input_size), "-j", "1",
-            "--synthetic", str(args.batch_size * workers * steps), "--num-epochs", "2", "--max-steps", str(steps),
-            "--val-frequency", "2",
-            "--save-frequency", "0", "--log-interval", str(args.steps), "--save-dir", run,
-        ]  # fmt: skip
+            "--model",
+            args.model,
+            "--batch-size",
+            str(args.batch_size),
+            "--input-size",
+            str(args.input_size),
+            "-j",
+            "1",
+            "--synthetic",
+            str(args.batch_size * workers * steps),
+            "--num-epochs",
+            "2",
+            "--max-steps",
+            str(steps),
+            "--val-frequency",
+            "2",
+            "--save-frequency",
+            "0",
+            "--log-interval",
+            str(args.steps),
+            "--save-dir",
+            run,
+        ]
         # The last step's checkpoint and validation stand outside of the rounds that are timed.
         done = subprocess.run(
             command(launch, workers, words),
@@ -104,9 +153,7 @@ def measure(args, launch, workers):
         )
         if done.returncode:
             raise UserError(
-                "{} with {} workers ended with {}:\n{}".format(
-                    launch, workers, done.returncode, done.stdout[-2000:]
-                )
+                f"{launch} with {workers} workers ended with {done.returncode}:\n{done.stdout[-2000:]}"
             )
         speeds = [
             row["images_per_second"]

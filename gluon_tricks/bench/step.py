@@ -1,4 +1,6 @@
-"""What our loop costs: its images a second beside those of a bare record / backward / update loop, in one process."""
+"""What our loop costs: its images a second beside those of a bare record / backward / update loop,
+in one process.
+"""
 
 import os
 import statistics
@@ -17,12 +19,16 @@ def add_arguments(parser):
     parser.add_argument("--batch-size", type=int, default=32, help="images a step [32]")
     parser.add_argument("--input-size", type=int, default=64, help="height and width [64]")
     parser.add_argument("--steps", type=int, default=10, help="steps a round [10]")
-    parser.add_argument("--rounds", type=int, default=7, help="rounds; loop and bare take turns [7]")
+    parser.add_argument(
+        "--rounds", type=int, default=7, help="rounds; loop and bare take turns [7]"
+    )
     parser.add_argument("--num-gpus", type=int, default=0, help="GPUs; 0: CPU [0]")
 
 
 def main(args):
-    """Print images a second of both and the median of their ratio over the rounds; the exit code is 0."""
+    """Print images a second of both and the median of their ratio over the rounds; the exit code is
+    0.
+    """
     with tempfile.TemporaryDirectory() as folder:
         result = measure(args, folder)
     print(
@@ -40,10 +46,21 @@ def measure(args, folder):
     from ..training.run import Run
 
     images = args.batch_size * args.steps
-    size = dict(model=args.model, batch_size=args.batch_size, input_size=args.input_size, num_gpus=args.num_gpus)
+    size = dict(
+        model=args.model,
+        batch_size=args.batch_size,
+        input_size=args.input_size,
+        num_gpus=args.num_gpus,
+    )
     never = dict(num_epochs=10**6, save_frequency=0, val_frequency=10**6)
     config = flags.resolve(
-        dict(size, synthetic=images, log_interval=args.steps, save_dir=os.path.join(folder, "run"), **never)
+        dict(
+            size,
+            synthetic=images,
+            log_interval=args.steps,
+            save_dir=os.path.join(folder, "run"),
+            **never,
+        )
     )
     run = Run(config)
     try:
@@ -60,13 +77,18 @@ def measure(args, folder):
         run.close()
     ratios = [ours / plain for ours, plain in pairs]
     return dict(
-        loop=statistics.median(ours for ours, _ in pairs), bare=statistics.median(plain for _, plain in pairs),
-        ratio=statistics.median(ratios), low=min(ratios), high=max(ratios),
-    )  # fmt: skip
+        loop=statistics.median(ours for ours, _ in pairs),
+        bare=statistics.median(plain for _, plain in pairs),
+        ratio=statistics.median(ratios),
+        low=min(ratios),
+        high=max(ratios),
+    )
 
 
 class OurLoop:
-    """The training loop's step with its data, counting and waiting: a round is what lies between two log lines."""
+    """The training loop's step with its data, counting and waiting: a round is what lies between
+    two log lines.
+    """
 
     def __init__(self, run):
         self.run = run
@@ -85,7 +107,9 @@ class OurLoop:
 
 
 class BareLoop:
-    """The least that trains the same network: the same images each step, already on the device, and no counting."""
+    """The least that trains the same network: the same images each step, already on the device, and
+    no counting.
+    """
 
     def __init__(self, run):
         from mxnet import gluon
@@ -95,7 +119,10 @@ class BareLoop:
         self.loss.hybridize()
         batch = next(run.train_data.batches(0, 1))
         device = run.cluster.devices[0]
-        self.images, self.labels = batch.images.as_in_context(device), batch.labels.as_in_context(device)
+        self.images, self.labels = (
+            batch.images.as_in_context(device),
+            batch.labels.as_in_context(device),
+        )
 
     def round(self, steps):
         from mxnet import autograd

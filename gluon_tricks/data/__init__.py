@@ -1,1 +1,3 @@
-"""Images for training and evaluation: RecordIO files, the paper's augmentation, loaders that make batches."""
+"""Images for training and evaluation: RecordIO files, the paper's augmentation, loaders that make
+batches.
+"""

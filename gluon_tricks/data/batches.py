@@ -1,4 +1,6 @@
-"""How a batch is made: rows filled by a pool of threads, ahead of their use, in memory that is used again."""
+"""How a batch is made: rows filled by a pool of threads, ahead of their use, in memory that is used
+again.
+"""
 
 import collections
 import concurrent.futures
@@ -37,8 +39,8 @@ class Batch(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """What a batch of ``size`` rows is made of: the positions order[start : start + valid], modulo its
-    length."""
+    """What a batch of ``size`` rows is made of: the positions order[start : start + valid], modulo
+    its length."""
 
     size: int
     epoch: int
@@ -61,26 +63,31 @@ class BadRecords:
             if error.key not in self.keys:
                 self.keys[error.key] = error
                 said = printable(error)  # it names a file
-                log.warning("%s; the next record of the order takes its place (bad record %d)", said, len(self.keys))
+                log.warning(
+                    "%s; the next record of the order takes its place (bad record %d)",
+                    said,
+                    len(self.keys),
+                )
             if len(self.keys) > self.most:
                 raise UserError(
-                    "{} bad records, more than --max-bad-records {}; the last: {}. "
-                    "'gluon-tricks records verify {}' lists all".format(
-                        len(self.keys), self.most, error, error.path
-                    )
+                    f"{len(self.keys)} bad records, more than --max-bad-records {self.most}; the last: {error}. "
+                    f"'gluon-tricks records verify {error.path}' lists all"
                 ) from error
 
 
 class Filler:
-    """Fills batches ahead of their use with a pool of threads; with what, ``prepare`` and ``fill_rows`` say.
+    """Fills batches ahead of their use with a pool of threads; with what, ``prepare`` and
+    ``fill_rows`` say.
 
-    ``bad`` is the :class:`BadRecords` that takes note of broken images, or None, which makes them errors.
+    ``bad`` is the :class:`BadRecords` that takes note of broken images, or None, which makes them
+    errors.
     """
 
     def __init__(self, config, records, bad):
         import cv2
 
-        # Our threads are the parallelism; OpenCV's own pool inside each of them would only get in the way.
+        # Our threads are the parallelism; OpenCV's own pool inside each of them would only get in
+        # the way.
         cv2.setNumThreads(0)
         self.bad = bad
         self._records = records
@@ -102,7 +109,8 @@ class Filler:
                 if not waiting:
                     return
                 job, tasks = waiting[0]
-                concurrent.futures.wait(tasks, return_when=concurrent.futures.FIRST_EXCEPTION)  # wakes up once
+                # wakes up once
+                concurrent.futures.wait(tasks, return_when=concurrent.futures.FIRST_EXCEPTION)
                 for task in tasks:
                     task.result()
                 waiting.popleft()
@@ -141,7 +149,9 @@ class Job:
         self.labels = np.zeros(plan.size, np.float32)
         self.keys = np.full(plan.size, -1, np.int64)
         self.matrices = None
-        self.positions = plan.order.take(np.arange(plan.start, plan.start + plan.valid), mode="wrap")
+        self.positions = plan.order.take(
+            np.arange(plan.start, plan.start + plan.valid), mode="wrap"
+        )
         self.parameters = None
 
     def batch(self, buffers):
@@ -161,7 +171,9 @@ class SyntheticFiller(Filler):
             job.matrices = np.tile(self._records.matrix, (job.plan.size, 1, 1))
 
     def fill_rows(self, job, start, stop):
-        self._records.fill(job.positions[start:stop], job.images[start:stop], job.labels[start:stop])
+        self._records.fill(
+            job.positions[start:stop], job.images[start:stop], job.labels[start:stop]
+        )
 
 
 class RecordFiller(Filler):
@@ -216,7 +228,7 @@ class RecordFiller(Filler):
                 self._transform.image(payload, parameters, i, image, scratch)
                 apply_on_host(image, matrix, job.images[row], scratch)
         except ValueError as error:
-            raise RecordError(self._records.path, int(key), "cannot be decoded: {}".format(error)) from None
+            raise RecordError(self._records.path, int(key), f"cannot be decoded: {error}") from None
 
 
 def checked_label(label, classes, path, key):
@@ -233,15 +245,17 @@ def wrong_label(where, label, classes):
 
 
 class Buffers:
-    """Memory for the images of batches, used again: fresh pages would cost as much as the colour step.
+    """Memory for the images of batches, used again: fresh pages would cost as much as the colour
+    step.
 
-    An NDArray is laid over the memory by ``mx.nd.from_numpy``. MXNet lets go of it when the last NDArray that
-    uses it is gone, those that operators queued in the engine hold included; only then it is free for another
-    batch.
+    An NDArray is laid over the memory by ``mx.nd.from_numpy``. MXNet lets go of it when the last
+    NDArray that uses it is gone, those that operators queued in the engine hold included; only then
+    it is free for another batch.
     """
 
     ALIGNMENT = 4096
-    MOST_FREE = BATCHES_AHEAD + 2  # of one size; what a user collects beyond that goes back to the system
+    # of one size; what a user collects beyond that goes back to the system
+    MOST_FREE = BATCHES_AHEAD + 2
 
     def __init__(self):
         self._free = collections.defaultdict(list)
@@ -262,7 +276,8 @@ class Buffers:
         import mxnet as mx
 
         view = array.view()
-        # The NDArray holds the one reference to this very view; when MXNet drops it, the memory comes back.
+        # The NDArray holds the one reference to this very view; when MXNet drops it, the memory
+        # comes back.
         back = weakref.finalize(view, self._give_back, array.reshape(-1).view(np.uint8))
         back.atexit = False
         return mx.nd.from_numpy(view, zero_copy=True)

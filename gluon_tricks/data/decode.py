@@ -1,9 +1,9 @@
 """Encoded image -> RGB bytes, or ValueError: never a picture that is only half there.
 
-JPEGs go through libjpeg-turbo, whose warnings (a file that ends early, a broken Huffman code) are errors
-here: OpenCV fills the missing part with grey and says nothing. JPEGs whose colours are sampled in a way that
-TurboJPEG's interface does not know, and other formats, go through OpenCV; what it would let pass is found by
-the JPEG's end mark, and by the checksums inside a PNG.
+JPEGs go through libjpeg-turbo, whose warnings (a file that ends early, a broken Huffman code) are
+errors here: OpenCV fills the missing part with grey and says nothing. JPEGs whose colours are
+sampled in a way that TurboJPEG's interface does not know, and other formats, go through OpenCV;
+what it would let pass is found by the JPEG's end mark, and by the checksums inside a PNG.
 """
 
 import math
@@ -16,20 +16,22 @@ import numpy as np
 from . import formats, jpeg, pnm
 from .formats import PNG
 
-# A header can announce 65,535 x 65,535 pixels, 12 GB of memory, in a few bytes. ImageNet's largest image has 61
-# million; a photograph has less than 50 for each of its bytes, a picture of one colour up to 340 as a JPEG.
+# A header can announce 65,535 x 65,535 pixels, 12 GB of memory, in a few bytes. ImageNet's largest
+# image has 61 million; a photograph has less than 50 for each of its bytes, a picture of one colour
+# up to 340 as a JPEG.
 MOST_PIXELS = 1 << 28
 PIXELS_OF_ANY, PIXELS_PER_BYTE = 1 << 24, 512
-MOST_SCANS = 100  # of a JPEG; common progressive ones have 10, and each is a pass over the whole image
+# of a JPEG; common progressive ones have 10, and each is a pass over the whole image
+MOST_SCANS = 100
 
-# What libjpeg-turbo says of a JPEG that goes on below the height in its header and is sound so far: of several
-# warnings it keeps the first, and of a file that is truncated it first says so.
+# What libjpeg-turbo says of a JPEG that goes on below the height in its header and is sound so far:
+# of several warnings it keeps the first, and of a file that is truncated it first says so.
 GOES_ON = re.compile(r"Corrupt JPEG data: \d+ extraneous bytes before marker 0xd9")
 
 
 class Scratch:
-    """Memory that is used again for every image of one thread; fresh pages cost a third of the decoding
-    time."""
+    """Memory that is used again for every image of one thread; fresh pages cost a third of the
+    decoding time."""
 
     def __init__(self):
         self._blocks, self._arrays = {}, {}
@@ -48,12 +50,13 @@ class Scratch:
 
 
 def decode(payload, scratch=None):
-    """RGB ``(height, width, 3)`` uint8 of an encoded image; ValueError when it is damaged, or too large.
+    """RGB ``(height, width, 3)`` uint8 of an encoded image; ValueError when it is damaged, or too
+    large.
 
-    JPEG, PNG, BMP, WebP, TIFF, PPM, PGM and PBM. Grey becomes RGB, CMYK (Adobe's inverted form, as in ImageNet) is
-    converted, alpha is dropped, of 16 bits the upper 8 stay. EXIF's orientation is not applied, as in
-    mx.image.imdecode; ImageRecordIter applies it. With
-    ``scratch`` the result is in its memory.
+    JPEG, PNG, BMP, WebP, TIFF, PPM, PGM and PBM. Grey becomes RGB, CMYK (Adobe's inverted form, as
+    in ImageNet) is converted, alpha is dropped, of 16 bits the upper 8 stay. EXIF's orientation is
+    not applied, as in mx.image.imdecode; ImageRecordIter applies it. With ``scratch`` the result is
+    in its memory.
     """
     scratch = scratch or Scratch()
     if payload[:3] == jpeg.BEGIN:
@@ -62,11 +65,12 @@ def decode(payload, scratch=None):
 
 
 def decode_crop(payload, choose, scratch=None):
-    """The part of :func:`decode`'s image that ``choose(height, width) -> (y, x, height, width)`` names.
+    """The part of :func:`decode`'s image that ``choose(height, width) -> (y, x, height, width)``
+    names.
 
-    The same pixels. Of a JPEG whose data are in one scan, only the pieces between restart marks that the part
-    touches are decoded or, where it has no marks, the rows down to the part's last: damage elsewhere goes
-    unseen, but a missing end does not.
+    The same pixels. Of a JPEG whose data are in one scan, only the pieces between restart marks
+    that the part touches are decoded or, where it has no marks, the rows down to the part's last:
+    damage elsewhere goes unseen, but a missing end does not.
     """
     scratch = scratch or Scratch()
     if payload[:3] == jpeg.BEGIN:
@@ -113,14 +117,16 @@ def _decode_jpeg(payload, header, scratch):
         return _decode_unknown_sampling(payload)
     if colorspace in ("CMYK", "YCCK"):
         return _without_black(simplejpeg.decode_jpeg(payload, "CMYK"))
-    return simplejpeg.decode_jpeg(payload, "RGB", buffer=scratch.array("decoded", (height, width, 3)))
+    return simplejpeg.decode_jpeg(
+        payload, "RGB", buffer=scratch.array("decoded", (height, width, 3))
+    )
 
 
 def jpeg_header(payload):
     """``(height, width, colour space)`` of a JPEG; ValueError when its header is damaged.
 
-    The colour space is None where simplejpeg does not know how the colours are sampled: 4:1:0 and 4:4:1, luma
-    2x2 with chroma of unequal factors, chroma finer than luma, and the like.
+    The colour space is None where simplejpeg does not know how the colours are sampled: 4:1:0 and
+    4:4:1, luma 2x2 with chroma of unequal factors, chroma finer than luma, and the like.
     """
     import simplejpeg
 
@@ -143,7 +149,9 @@ def _check_scans(payload):
 
 
 def _without_black(inks):
-    """RGB of CMYK in Adobe's inverted form, some rows at a time, which keeps what lies in between small."""
+    """RGB of CMYK in Adobe's inverted form, some rows at a time, which keeps what lies in between
+    small.
+    """
     picture = np.empty((*inks.shape[:2], 3), np.uint8)
     for row in range(0, len(inks), 64):
         part = inks[row : row + 64].astype(np.uint16)
@@ -154,7 +162,8 @@ def _without_black(inks):
 def _decode_unknown_sampling(payload):
     """OpenCV decodes these, also where a part is missing. So their end mark has to be there.
 
-    In the data of a scan the mark's two bytes cannot occur; before them they may, in EXIF's small picture.
+    In the data of a scan the mark's two bytes cannot occur; before them they may, in EXIF's small
+    picture.
     """
     if payload.rfind(jpeg.END) < payload.rfind(jpeg.SCAN):
         raise ValueError("truncated JPEG (and its colours are sampled in an uncommon way)")
@@ -189,7 +198,9 @@ def _by_opencv(payload):
 
 
 def check_size(height, width, payload):
-    """ValueError where an image of so many pixels is not decoded: each costs memory, and a header is believed."""
+    """ValueError where an image of so many pixels is not decoded: each costs memory, and a header
+    is believed.
+    """
     most = min(MOST_PIXELS, PIXELS_OF_ANY + PIXELS_PER_BYTE * len(payload))
     if height * width > most:
         raise ValueError(
@@ -200,8 +211,8 @@ def check_size(height, width, payload):
 
 
 def _check_png(payload):
-    """Walk the chunks: each is there as a whole and has the right checksum, and the last one ends the
-    image."""
+    """Walk the chunks: each is there as a whole and has the right checksum, and the last one ends
+    the image."""
     place, kind = 8, b""
     while kind != b"IEND":
         if place + 12 > len(payload):
@@ -210,9 +221,10 @@ def _check_png(payload):
         end = place + 12 + length
         if (
             end > len(payload)
-            or zlib.crc32(payload[place + 4 : end - 4]) != struct.unpack_from(">I", payload, end - 4)[0]
+            or zlib.crc32(payload[place + 4 : end - 4])
+            != struct.unpack_from(">I", payload, end - 4)[0]
         ):
-            raise ValueError("damaged PNG: chunk {!r} at byte {}".format(kind, place))
+            raise ValueError(f"damaged PNG: chunk {kind!r} at byte {place}")
         if kind == b"IHDR":
             check_size(*reversed(struct.unpack_from(">II", payload, place + 8)), payload)
         place = end

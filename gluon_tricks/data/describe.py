@@ -14,7 +14,9 @@ SAMPLE = 1000  # images whose size is looked at
 
 
 def describe(path, workers=1):
-    """What a file holds, as a JSON-able dict. UserError where it cannot be read or a record is damaged."""
+    """What a file holds, as a JSON-able dict. UserError where it cannot be read or a record is
+    damaged.
+    """
     with RecordFile(path) as file:
         labels, several = [], 0
         with Progress("labels", len(file)) as progress:
@@ -45,7 +47,10 @@ def describe(path, workers=1):
         values = [image[place] for image in images if image[place] is not None]
         if values:
             report[name] = dict(
-                zip(("min", "median", "max"), np.percentile(values, [0, 50, 100]).astype(int).tolist())
+                zip(
+                    ("min", "median", "max"),
+                    np.percentile(values, [0, 50, 100]).astype(int).tolist(),
+                )
             )
     return report
 
@@ -76,31 +81,28 @@ def in_words(report):
         counts = report["images_of_class"]
         ordered = sorted(counts, key=lambda label: (counts[label], int(label)))
         lines.append(
-            "classes: {}, labels {} to {}, images of a class: {} to {}, median {:g}".format(
-                len(counts),
-                min(map(int, counts)),
-                max(map(int, counts)),
-                counts[ordered[0]],
-                counts[ordered[-1]],
-                np.median(list(counts.values())),
-            )
+            f"classes: {len(counts)}, labels {min(map(int, counts))} to {max(map(int, counts))}, images of a class: {counts[ordered[0]]} to {counts[ordered[-1]]}, median {np.median(list(counts.values())):g}"
         )
-        shown = sorted(counts, key=int) if len(counts) <= 20 else ordered[:5] + ["..."] + ordered[-5:]
+        shown = (
+            sorted(counts, key=int) if len(counts) <= 20 else ordered[:5] + ["..."] + ordered[-5:]
+        )
         lines.append(
             "images of class: "
-            + ", ".join(label if label == "..." else "{}: {}".format(label, counts[label]) for label in shown)
+            + ", ".join(label if label == "..." else f"{label}: {counts[label]}" for label in shown)
         )
     elif "labels_from_to" in report:
         lines.append("labels: from {:g} to {:g}, not all whole".format(*report["labels_from_to"]))
     lines.append(
         "images ({} looked at): {}".format(
             report["sampled_images"],
-            ", ".join("{} {}".format(n, kind) for kind, n in report["formats"].items()),
+            ", ".join(f"{n} {kind}" for kind, n in report["formats"].items()),
         )
     )
     for name, unit in (("height", "pixels"), ("width", "pixels"), ("encoded_bytes", "bytes")):
         if name in report:
             lines.append(
-                "{}: {min} to {max} {}, median {median}".format(name.replace("_", " "), unit, **report[name])
+                "{}: {min} to {max} {}, median {median}".format(
+                    name.replace("_", " "), unit, **report[name]
+                )
             )
     return "\n  ".join(lines)

@@ -20,7 +20,7 @@ def open_for_reading(path):
     except OSError as error:
         if descriptor is not None:
             os.close(descriptor)
-        raise UserError("{}: cannot be read: {}".format(path, error.strerror)) from error
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
     if size == 0:
         os.close(descriptor)
         raise RecordError(path, None, "is empty")
@@ -28,11 +28,14 @@ def open_for_reading(path):
 
 
 def read_bytes(descriptor, count, offset, path, key=None):
-    """``count`` bytes at ``offset``, from any thread; an error of the disc is retried, then a RecordError."""
+    """``count`` bytes at ``offset``, from any thread; an error of the disc is retried, then a
+    RecordError.
+    """
     for pause in RETRY_AFTER + (None,):
         try:
             data = os.pread(descriptor, count, offset)
-            while len(data) < count:  # Linux reads at most 2 GiB at once, and a network disc may give less
+            # Linux reads at most 2 GiB at once, and a network disc may give less
+            while len(data) < count:
                 more = os.pread(descriptor, count - len(data), offset + len(data))
                 if not more:
                     raise RecordError(path, key, "the file became shorter while it was read")
@@ -40,7 +43,7 @@ def read_bytes(descriptor, count, offset, path, key=None):
             return data
         except OSError as error:
             if pause is None:
-                problem = "cannot be read at byte {}: {}".format(offset, error.strerror)
+                problem = f"cannot be read at byte {offset}: {error.strerror}"
                 raise RecordError(path, key, problem) from error
             time.sleep(pause)
 

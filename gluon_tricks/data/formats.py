@@ -7,14 +7,23 @@ PNG = b"\x89PNG\r\n\x1a\n"
 TIFF = {b"II*\0": "<", b"MM\0*": ">"}  # and the byte order of its numbers
 TIFF_NUMBERS = {1: "B", 3: "H", 4: "I"}  # the types that sizes and the like have
 
-WIDTH, HEIGHT, BITS, ORIENTATION, TILE_WIDTH, TILE_HEIGHT, SAMPLE_FORMAT = 256, 257, 258, 274, 322, 323, 339
+WIDTH, HEIGHT, BITS, ORIENTATION, TILE_WIDTH, TILE_HEIGHT, SAMPLE_FORMAT = (
+    256,
+    257,
+    258,
+    274,
+    322,
+    323,
+    339,
+)
 WHOLE_NUMBERS, ANYTHING = 1, 4  # of TIFF's SampleFormat
 
 
 def sizes(payload):
     """``[(height, width)]`` that a BMP, WebP or TIFF makes its decoder take memory for.
 
-    ValueError where the header is damaged, the format is another, or its pixels are not of 8 or 16 bits.
+    ValueError where the header is damaged, the format is another, or its pixels are not of 8 or 16
+    bits.
     """
     for begins, read in ((b"BM", _bmp), (b"RIFF", _webp), (b"II*\0", _tiff), (b"MM\0*", _tiff)):
         if payload.startswith(begins):
@@ -49,15 +58,22 @@ def _webp(payload):
 
 def _tiff(payload):
     tags = tiff_tags(payload)
-    if tags.get(SAMPLE_FORMAT, WHOLE_NUMBERS) not in (WHOLE_NUMBERS, ANYTHING) or tags.get(BITS, 1) > 16:
-        raise ValueError("a TIFF of floating-point, signed or 32-bit numbers, whose range is unknown: save it with 8 bits")
+    if (
+        tags.get(SAMPLE_FORMAT, WHOLE_NUMBERS) not in (WHOLE_NUMBERS, ANYTHING)
+        or tags.get(BITS, 1) > 16
+    ):
+        raise ValueError(
+            "a TIFF of floating-point, signed or 32-bit numbers, whose range is unknown: save it with 8 bits"
+        )
     return [(tags[HEIGHT], tags[WIDTH]), (tags.get(TILE_HEIGHT, 0), tags.get(TILE_WIDTH, 0))]
 
 
 def tiff_tags(data):
-    """``{tag: its first number}`` of the first image of a TIFF, or of EXIF, which has the same form.
+    """``{tag: its first number}`` of the first image of a TIFF, or of EXIF, which has the same
+    form.
 
-    What is damaged is left out. struct.error where nothing can be read, KeyError where it does not begin as a TIFF.
+    What is damaged is left out. struct.error where nothing can be read, KeyError where it does not
+    begin as a TIFF.
     """
     order, tags = TIFF[data[:4]], {}
     (directory,) = struct.unpack_from(order + "I", data, 4)
@@ -69,7 +85,8 @@ def tiff_tags(data):
             if number and count:
                 inside = struct.calcsize(order + number) * count <= 4
                 at = place + 8 if inside else struct.unpack_from(order + "I", data, place + 8)[0]
-                tags.setdefault(tag, struct.unpack_from(order + number, data, at)[0])  # decoders take the first, too
+                # decoders take the first, too
+                tags.setdefault(tag, struct.unpack_from(order + number, data, at)[0])
     return tags
 
 
@@ -84,12 +101,15 @@ def exif(payload):
 
 
 def _chunk(payload, wanted, place, form):
-    """The bytes of the first chunk of a kind, of those that lie in a row from ``place`` on; ``form``: how each begins."""
+    """The bytes of the first chunk of a kind, of those that lie in a row from ``place`` on;
+    ``form``: how each begins.
+    """
     while place + 8 <= len(payload):
         head, start = struct.unpack_from(form, payload, place), place + 8
         (length,) = (field for field in head if field.__class__ is int)
         if wanted in head:
             return payload[start : start + length]
-        # A PNG's chunk ends in a checksum of 4 bytes, a WebP's in a byte more where its length is odd.
+        # A PNG's chunk ends in a checksum of 4 bytes, a WebP's in a byte more where its length is
+        # odd.
         place = start + length + (4 if form.startswith(">") else length % 2)
     return b""

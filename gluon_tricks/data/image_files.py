@@ -23,7 +23,9 @@ class Found(NamedTuple):
     def say(self, folder):
         """Tell a person what may be unexpected."""
         if self.linked:
-            links = f"{len(self.linked)} links to folders are followed, the first is {self.linked[0]}"
+            links = (
+                f"{len(self.linked)} links to folders are followed, the first is {self.linked[0]}"
+            )
             print(printable(f"{folder}: {links}"), file=sys.stderr)
         if self.passed_over:
             said = ", ".join(
@@ -36,13 +38,14 @@ class Found(NamedTuple):
 def images_below(folder):
     """The :class:`Found` of a folder.
 
-    Links are followed, and each folder is read once, so that links in a circle end. A link with the name of an image
-    that leads nowhere is among the paths, since an image is missing there; any other is a UserError, and so is a folder
-    that cannot be read.
+    Links are followed, and each folder is read once, so that links in a circle end. A link with the
+    name of an image that leads nowhere is among the paths, since an image is missing there; any
+    other is a UserError, and so is a folder that cannot be read.
     """
     found = Found([], collections.Counter(), [])
     top = pathlib.Path(folder).resolve()
-    met = {identity(directory) for directory in (top, *top.parents)}  # a link to one of these is a circle, too
+    # a link to one of these is a circle, too
+    met = {identity(directory) for directory in (top, *top.parents)}
     for directory, folders, files in os.walk(folder, onerror=refuse, followlinks=True):
         names, folders[:] = sorted(folders), []
         for name in names:
@@ -93,7 +96,9 @@ def refuse_dead_link(path):
 
 
 def read_image(path):
-    """The bytes of an image file; ValueError where it cannot be read, or is too large to be a record's image."""
+    """The bytes of an image file; ValueError where it cannot be read, or is too large to be a
+    record's image.
+    """
     try:
         with open(path, "rb") as file:
             data = file.read(LENGTH_MASK + 1)

@@ -1,13 +1,14 @@
-"""A JPEG's parts, and a smaller JPEG that holds what a crop needs: cut out of the file, not decoded and coded
-anew.
+"""A JPEG's parts, and a smaller JPEG that holds what a crop needs: cut out of the file, not decoded
+and coded anew.
 
-Where in a JPEG's coded data a pixel's bits are is known only once all before them are decoded, but for restart
-marks: two bytes behind every so many units (of 8 x 8 to 32 x 32 pixels), after which decoding begins anew. From a
-file that has them in every row, the pieces under a crop are taken and joined to a JPEG of their own. From one
-without, only what lies below the crop can be left out, by a smaller height in the header.
+Where in a JPEG's coded data a pixel's bits are is known only once all before them are decoded, but
+for restart marks: two bytes behind every so many units (of 8 x 8 to 32 x 32 pixels), after which
+decoding begins anew. From a file that has them in every row, the pieces under a crop are taken and
+joined to a JPEG of their own. From one without, only what lies below the crop can be left out, by a
+smaller height in the header.
 
-A segment of our own in the header (:func:`with_table`) says how long the pieces are, so that nobody has to look
-for the marks; other readers pass it over.
+A segment of our own in the header (:func:`with_table`) says how long the pieces are, so that nobody
+has to look for the marks; other readers pass it over.
 """
 
 import functools
@@ -36,7 +37,9 @@ class Scan(NamedTuple):
 
 
 class Window(NamedTuple):
-    """A JPEG of ``height`` x ``width`` pixels, which begin at (``top``, ``left``) of the one it was cut from."""
+    """A JPEG of ``height`` x ``width`` pixels, which begin at (``top``, ``left``) of the one it was
+    cut from.
+    """
 
     payload: bytes
     top: int
@@ -46,7 +49,9 @@ class Window(NamedTuple):
 
 
 def segments(payload):
-    """Yields ``(marker, start, end)`` of each whole segment before a JPEG's image data, up to a damaged one."""
+    """Yields ``(marker, start, end)`` of each whole segment before a JPEG's image data, up to a
+    damaged one.
+    """
     place = 2
     while place + 4 <= len(payload) and payload[place] == 0xFF and payload[place + 1] != SCAN[1]:
         marker, length = struct.unpack_from(">xBH", payload, place)
@@ -56,7 +61,9 @@ def segments(payload):
 
 
 def one_scan(payload):
-    """The :class:`Scan` of a JPEG; None where it is progressive, has several scans or a damaged header."""
+    """The :class:`Scan` of a JPEG; None where it is progressive, has several scans or a damaged
+    header.
+    """
     frame, end, interval, table = b"", 2, 0, None
     for marker, start, end in segments(payload):
         if marker in SEQUENTIAL_FRAMES:
@@ -65,16 +72,23 @@ def one_scan(payload):
             (interval,) = struct.unpack_from(">H", payload, start)
         elif marker == APPLICATION and payload.startswith(TABLE, start, end):
             table = start + len(TABLE), end
-    # A scan's header: the marker, its length, the number of components, and what does not matter here.
+    # A scan's header: the marker, its length, the number of components, and what does not matter
+    # here.
     if len(frame) < 6 or payload[end : end + 2] != SCAN or payload[end + 4 : end + 5] != frame[5:6]:
         return None
     unit = _unit(frame[7::3])
     start = end + 2 + struct.unpack_from(">H", payload, end + 2)[0]
-    return Scan(*struct.unpack_from(">HH", frame, 1), size_at, unit, interval, start, table) if unit else None
+    return (
+        Scan(*struct.unpack_from(">HH", frame, 1), size_at, unit, interval, start, table)
+        if unit
+        else None
+    )
 
 
 def with_table(payload):
-    """The JPEG with the lengths of its pieces in its header, where it has restart marks and they are right."""
+    """The JPEG with the lengths of its pieces in its header, where it has restart marks and they
+    are right.
+    """
     scan = one_scan(payload)
     if scan is None or not scan.interval or scan.table:
         return payload
@@ -100,21 +114,29 @@ def _unit(factors):
 
 
 def window(payload, scan, y, x, height, width):
-    """The smallest :class:`Window` of a JPEG in which the pixels of this crop are those of the whole image.
+    """The smallest :class:`Window` of a JPEG in which the pixels of this crop are those of the
+    whole image.
 
-    None where it would be the whole, and where the restart marks are not those that the header announces or
-    do not enclose rectangles. In a window of a JPEG without marks the data go on below its last row.
+    None where it would be the whole, and where the restart marks are not those that the header
+    announces or do not enclose rectangles. In a window of a JPEG without marks the data go on below
+    its last row.
     """
     # Chroma is smoothed with what is beside it, so a pixel more has to be there on each side.
     top, left, bottom, right = max(0, y - 1), max(0, x - 1), y + height + 1, x + width + 1
-    return _pieces(payload, scan, top, left, bottom, right) if scan.interval else _upper_rows(payload, scan, bottom)
+    return (
+        _pieces(payload, scan, top, left, bottom, right)
+        if scan.interval
+        else _upper_rows(payload, scan, bottom)
+    )
 
 
 def _upper_rows(payload, scan, bottom):
     height = _ceil(bottom, scan.unit[0]) * scan.unit[0]
     if height >= scan.height:
         return None
-    upper = b"".join([_header(payload, scan, height, scan.width), memoryview(payload)[scan.start :]])
+    upper = b"".join(
+        [_header(payload, scan, height, scan.width), memoryview(payload)[scan.start :]]
+    )
     return Window(upper, 0, 0, height, scan.width)
 
 
@@ -132,7 +154,9 @@ def _pieces(payload, scan, top, left, bottom, right):
     bounds = _bounds(payload, scan, rows * columns)
     if bounds is None:
         return None
-    begins, ends = (at.reshape(rows, columns)[top:bottom, left:right] for at in (bounds[:-1], bounds[1:]))
+    begins, ends = (
+        at.reshape(rows, columns)[top:bottom, left:right] for at in (bounds[:-1], bounds[1:])
+    )
     height = min(scan.height, bottom * piece_height) - top * piece_height
     width = min(scan.width, right * piece_width) - left * piece_width
     cut = _joined(_header(payload, scan, height, width), payload, begins, ends)
@@ -156,8 +180,11 @@ def _header(payload, scan, height, width):
 
 
 def _bounds(payload, scan, count):
-    """Where the ``count`` pieces begin, and where the last one's mark ends (int64); None where marks are wrong."""
-    if 2 * count > len(payload) - scan.start:  # there is no room for so many marks; a damaged header
+    """Where the ``count`` pieces begin, and where the last one's mark ends (int64); None where
+    marks are wrong.
+    """
+    # there is no room for so many marks; a damaged header
+    if 2 * count > len(payload) - scan.start:
         return None
     data, codes = np.frombuffer(payload, np.uint8), _mark_codes(count)
     bounds = np.empty(count + 1, np.int64)
@@ -168,7 +195,8 @@ def _bounds(payload, scan, count):
         if bounds[-1] <= len(data) and data.take(ends - 1).tobytes() == codes:
             return bounds
     after_ones = np.flatnonzero(data[scan.start : -1] == 0xFF) + (scan.start + 1)
-    found = after_ones[data[after_ones] != 0][:count]  # a zero follows where the ones are coded data
+    # a zero follows where the ones are coded data
+    found = after_ones[data[after_ones] != 0][:count]
     if data[found].tobytes() != codes:
         return None
     bounds[0], bounds[1:] = scan.start, found + 1
@@ -177,7 +205,9 @@ def _bounds(payload, scan, count):
 
 @functools.lru_cache(maxsize=1024)
 def _mark_codes(count):
-    """The second bytes of the marks behind ``count`` pieces: 0xD0 to 0xD7 in turn, at last the image's end."""
+    """The second bytes of the marks behind ``count`` pieces: 0xD0 to 0xD7 in turn, at last the
+    image's end.
+    """
     return bytes(0xD0 + i % 8 for i in range(count - 1)) + END[1:]
 
 

@@ -1,10 +1,14 @@
-"""Which labels of records training takes: one rule for the loader and for ``gluon-tricks records verify``."""
+"""Which labels of records training takes: one rule for the loader and for ``gluon-tricks records
+verify``.
+"""
 
 import numpy as np
 
 
 def class_of(label, classes):
-    """The class of a record's label, a number or an array of one; ValueError says why it is none of ``classes``."""
+    """The class of a record's label, a number or an array of one; ValueError says why it is none of
+    ``classes``.
+    """
     if isinstance(label, np.ndarray):
         if label.size != 1:
             raise ValueError(f"has {label.size} labels; classification needs one")

@@ -1,13 +1,15 @@
-"""MXNet's own ImageRecordIter as a source of the same batches (``--data-backend native``), its traps handled.
+"""MXNet's own ImageRecordIter as a source of the same batches (``--data-backend native``), its
+traps handled.
 
-Handled: the rows that fill the last validation batch do not count, every validation pass has an iterator of
-its own (a used one goes on where the last batch wrapped to), ``seed_aug`` is never set (it repeats few crops
-for ever), batches are moved from cpu_pinned to cpu, errors name the file.
+Handled: the rows that fill the last validation batch do not count, every validation pass has an
+iterator of its own (a used one goes on where the last batch wrapped to), ``seed_aug`` is never set
+(it repeats few crops for ever), batches are moved from cpu_pinned to cpu, errors name the file.
 
-Left, and so refused or documented (docs/data.md): it knows neither records' keys nor a position in the epoch,
-shuffles only within chunks, gives other images with other numbers of threads or workers, cannot scale hue,
-flips with probability 0.5 or never, and ends at the first broken record without saying which one it is; where
-that record is a validation image, the whole process ends (a division by zero inside MXNet).
+Left, and so refused or documented (docs/data.md): it knows neither records' keys nor a position in
+the epoch, shuffles only within chunks, gives other images with other numbers of threads or workers,
+cannot scale hue, flips with probability 0.5 or never, and ends at the first broken record without
+saying which one it is; where that record is a validation image, the whole process ends (a division
+by zero inside MXNet).
 """
 
 import contextlib
@@ -30,9 +32,7 @@ class NativeTrainLoader:
         refuse_what_it_cannot(config)
         if global_batch % count or first % count:
             raise UserError(
-                "--data-backend native needs equal shares of a global batch, not {} of {} images".format(
-                    count, global_batch
-                )
+                f"--data-backend native needs equal shares of a global batch, not {count} of {global_batch} images"
             )
         self._config, self._count = config, count
         self._part, self._parts = first // count, global_batch // count
@@ -42,8 +42,8 @@ class NativeTrainLoader:
         self._iterator, self._next_step = None, None
 
     def batches(self, start_step, stop_step):
-        """Batches of these steps; ``start_step`` has to begin an epoch, or be where the last iteration
-        stopped."""
+        """Batches of these steps; ``start_step`` has to begin an epoch, or be where the last
+        iteration stopped."""
         if start_step != self._next_step:
             self._start(start_step)
         elif start_step % self.steps_per_epoch == 0:
@@ -53,7 +53,9 @@ class NativeTrainLoader:
                 self._iterator.reset()
             self._next_step = None
             with named_errors(self._config.rec_train):
-                batch = as_batch(self._next(), self._count, self._config.classes, self._config.rec_train)
+                batch = as_batch(
+                    self._next(), self._count, self._config.classes, self._config.rec_train
+                )
             self._next_step = step + 1
             yield batch
             del batch
@@ -62,10 +64,8 @@ class NativeTrainLoader:
         epoch, index = divmod(step, self.steps_per_epoch)
         if index:
             raise UserError(
-                "--data-backend native cannot start at step {} of epoch {}: ImageRecordIter has no position "
-                "to go to. Resume from a checkpoint at an epoch's end, or use --data-backend threads.".format(
-                    index, epoch
-                )
+                f"--data-backend native cannot start at step {index} of epoch {epoch}: ImageRecordIter has no position "
+                "to go to. Resume from a checkpoint at an epoch's end, or use --data-backend threads."
             )
         seed = (self._config.seed * 1000003 + epoch) % 2**31
         self._iterator = train_iterator(self._config, self._count, seed, self._part, self._parts)
@@ -86,16 +86,20 @@ class NativeEvalLoader:
 
     def __init__(self, config, batch_size, rank, world_size):
         refuse_what_it_cannot(config)
-        self._config, self._batch_size, self._rank, self._world_size = config, batch_size, rank, world_size
+        self._config, self._batch_size, self._rank, self._world_size = (
+            config,
+            batch_size,
+            rank,
+            world_size,
+        )
         self._wrap = config.val_last_batch == "wrap"
         if self._wrap and world_size > 1:
-            raise UserError("--val-last-batch wrap is for one worker, not {}".format(world_size))
+            raise UserError(f"--val-last-batch wrap is for one worker, not {world_size}")
         self.images = count_records(config.rec_val, config.rec_val_idx, "--rec-val")
-        if self.images // world_size < batch_size:  # where it has to wrap twice, ImageRecordIter fails
+        # where it has to wrap twice, ImageRecordIter fails
+        if self.images // world_size < batch_size:
             raise UserError(
-                "{}: {} images are too few for batches of {} on {} workers, --data-backend native".format(
-                    config.rec_val, self.images, batch_size, world_size
-                )
+                f"{config.rec_val}: {self.images} images are too few for batches of {batch_size} on {world_size} workers, --data-backend native"
             )
         self._passes = 0
         self._iterator, self._next_pass = None, None
@@ -105,13 +109,15 @@ class NativeEvalLoader:
         return self.batches(self._passes - 1)
 
     def batches(self, number):
-        """The pass of this number; with wrap it follows from the passes before, which are read where they
-        were not."""
+        """The pass of this number; with wrap it follows from the passes before, which are read
+        where they were not."""
         with named_errors(self._config.rec_val):
             if self._wrap and number == self._next_pass:
                 self._iterator.reset()
             else:
-                self._iterator = eval_iterator(self._config, self._batch_size, self._rank, self._world_size)
+                self._iterator = eval_iterator(
+                    self._config, self._batch_size, self._rank, self._world_size
+                )
                 for _ in range(number if self._wrap else 0):
                     for _ in self._iterator:
                         pass
@@ -134,14 +140,14 @@ def refuse_what_it_cannot(config):
     elif config.color_form == "paper" and config.color_jitter > 0:
         problem = "--color-form paper (it cannot scale hue; use --color-form gluoncv)"
     elif config.flip not in (0, 0.5):
-        problem = "--flip {:g} (only 0 and 0.5)".format(config.flip)
+        problem = f"--flip {config.flip:g} (only 0 and 0.5)"
     if problem:
-        raise UserError("--data-backend native, MXNet's ImageRecordIter, cannot do {}".format(problem))
+        raise UserError(f"--data-backend native, MXNet's ImageRecordIter, cannot do {problem}")
 
 
 def count_records(path, index_path, flag):
     if not path:
-        raise UserError("no images: give {} FILE.rec or --data-dir FOLDER".format(flag))
+        raise UserError(f"no images: give {flag} FILE.rec or --data-dir FOLDER")
     with RecordFile(path, index_path or None) as records:
         return len(records)
 
@@ -149,10 +155,19 @@ def count_records(path, index_path, flag):
 def common_settings(config, batch_size, part, parts):
     size, mean, std = config.input_size, config.rgb_mean, config.rgb_std
     return dict(
-        batch_size=batch_size, data_shape=(3, size, size), preprocess_threads=config.num_data_workers,
-        part_index=part, num_parts=parts, verbose=False,
-        mean_r=mean[0], mean_g=mean[1], mean_b=mean[2], std_r=std[0], std_g=std[1], std_b=std[2],
-    )  # fmt: skip
+        batch_size=batch_size,
+        data_shape=(3, size, size),
+        preprocess_threads=config.num_data_workers,
+        part_index=part,
+        num_parts=parts,
+        verbose=False,
+        mean_r=mean[0],
+        mean_g=mean[1],
+        mean_b=mean[2],
+        std_r=std[0],
+        std_g=std[1],
+        std_b=std[2],
+    )
 
 
 def train_iterator(config, batch_size, seed=0, part=0, parts=1):
@@ -162,12 +177,22 @@ def train_iterator(config, batch_size, seed=0, part=0, parts=1):
     jitter, area, aspect = config.color_jitter, config.crop_area, config.crop_aspect
     with named_errors(config.rec_train):
         return mx.io.ImageRecordIter(
-            path_imgrec=config.rec_train, path_imgidx=config.rec_train_idx, shuffle=True, seed=seed,
-            random_resized_crop=True, min_random_area=area[0], max_random_area=area[1],
-            min_aspect_ratio=aspect[0], max_aspect_ratio=aspect[1], rand_mirror=config.flip > 0,
-            brightness=jitter, contrast=jitter, saturation=jitter, pca_noise=config.pca_noise,
+            path_imgrec=config.rec_train,
+            path_imgidx=config.rec_train_idx,
+            shuffle=True,
+            seed=seed,
+            random_resized_crop=True,
+            min_random_area=area[0],
+            max_random_area=area[1],
+            min_aspect_ratio=aspect[0],
+            max_aspect_ratio=aspect[1],
+            rand_mirror=config.flip > 0,
+            brightness=jitter,
+            contrast=jitter,
+            saturation=jitter,
+            pca_noise=config.pca_noise,
             **common_settings(config, batch_size, part, parts),
-        )  # fmt: skip
+        )
 
 
 def eval_iterator(config, batch_size, part=0, parts=1):
@@ -175,15 +200,17 @@ def eval_iterator(config, batch_size, part=0, parts=1):
     import mxnet as mx
 
     return mx.io.ImageRecordIter(
-        path_imgrec=config.rec_val, path_imgidx=config.rec_val_idx, shuffle=False,
+        path_imgrec=config.rec_val,
+        path_imgidx=config.rec_val_idx,
+        shuffle=False,
         resize=shorter_edge(config.input_size, config.crop_ratio),
         **common_settings(config, batch_size, part, parts),
-    )  # fmt: skip
+    )
 
 
 def as_batch(batch, valid, classes, path):
-    """A :class:`gluon_tricks.data.batches.Batch` in memory of its own: ImageRecordIter uses its batches'
-    again."""
+    """A :class:`gluon_tricks.data.batches.Batch` in memory of its own: ImageRecordIter uses its
+    batches' again."""
     import mxnet as mx
 
     labels = batch.label[0].asnumpy()
@@ -192,7 +219,9 @@ def as_batch(batch, valid, classes, path):
     if wrong.any():
         raise wrong_label(path, real[wrong][0], classes)
     images = batch.data[0].as_in_context(mx.cpu())
-    return Batch(images, mx.nd.array(labels, dtype="float32"), np.full(len(labels), -1, np.int64), valid)
+    return Batch(
+        images, mx.nd.array(labels, dtype="float32"), np.full(len(labels), -1, np.int64), valid
+    )
 
 
 @contextlib.contextmanager
@@ -206,5 +235,7 @@ def named_errors(path):
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         raise UserError(
             "{0}: ImageRecordIter failed and does not say at which record: {1}. "
-            "'gluon-tricks records verify {0}' finds it".format(path, lines[-1] if lines else "no message")
+            "'gluon-tricks records verify {0}' finds it".format(
+                path, lines[-1] if lines else "no message"
+            )
         ) from error

@@ -1,4 +1,6 @@
-"""Long work over many images: threads do it, the results come in order, and a person sees how far it is."""
+"""Long work over many images: threads do it, the results come in order, and a person sees how far
+it is.
+"""
 
 import collections
 import concurrent.futures
@@ -13,26 +15,31 @@ LINE_EVERY = 60.0  # seconds between lines where there is no terminal
 
 
 def add_workers(parser):
-    parser.add_argument("--workers", type=int, default=0, metavar="N", help="threads (default: one a core)")
+    parser.add_argument(
+        "--workers", type=int, default=0, metavar="N", help="threads (default: one a core)"
+    )
 
 
 def threads(args):
     """How many threads to use, from the flag."""
     if args.workers < 0:
-        raise UserError("--workers {}: is the number of threads".format(args.workers))
+        raise UserError(f"--workers {args.workers}: is the number of threads")
     return args.workers or (
         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     )
 
 
 def in_order(function, items, workers):
-    """``function(item)`` for each item, computed by ``workers`` threads and given in the items' order."""
+    """``function(item)`` for each item, computed by ``workers`` threads and given in the items'
+    order.
+    """
     waiting = collections.deque()
     pool = concurrent.futures.ThreadPoolExecutor(workers)
     try:
         for item in items:
             waiting.append(pool.submit(function, item))
-            # This many bound the memory, and keep all threads at work while a slow item is waited for.
+            # This many bound the memory, and keep all threads at work while a slow item is waited
+            # for.
             if len(waiting) >= 8 * workers:
                 yield waiting.popleft().result()
         while waiting:
@@ -54,7 +61,9 @@ class Progress:
         if sys.stderr.isatty():
             from tqdm import tqdm
 
-            self.bar = tqdm(desc=self.title, total=self.total, unit="", unit_scale=True, smoothing=0.02)
+            self.bar = tqdm(
+                desc=self.title, total=self.total, unit="", unit_scale=True, smoothing=0.02
+            )
         return self
 
     def show(self, done):
@@ -70,9 +79,7 @@ class Progress:
             self.said = now
             rate = (done - self.begun_at) / (now - self.begun)
             print(
-                "{}: {} of {}, {:.0f} a second, {:.0f} minutes left".format(
-                    self.title, done, self.total, rate, (self.total - done) / rate / 60
-                ),
+                f"{self.title}: {done} of {self.total}, {rate:.0f} a second, {(self.total - done) / rate / 60:.0f} minutes left",
                 file=sys.stderr,
                 flush=True,
             )

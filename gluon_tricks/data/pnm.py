@@ -13,7 +13,10 @@ BITMAPS, AS_TEXT, IN_COLOR = (1, 4), (1, 2, 3), (3, 6)
 LARGEST = 65535
 COMMENT = rb"#[^\n\r]*"
 NUMBER = rb"(?:\s|" + COMMENT + rb"[\n\r])+(\d{1,9})"
-HEADERS = [re.compile(rb"P[14]" + 2 * NUMBER + rb"\s"), re.compile(rb"P[2356]" + 3 * NUMBER + rb"\s")]
+HEADERS = [
+    re.compile(rb"P[14]" + 2 * NUMBER + rb"\s"),
+    re.compile(rb"P[2356]" + 3 * NUMBER + rb"\s"),
+]
 
 
 class Header(NamedTuple):
@@ -35,14 +38,20 @@ def header(payload):
 
 
 def decode(payload, head):
-    """RGB (height, width, 3) uint8, scaled so that the greatest value becomes 255; ValueError where damaged."""
+    """RGB (height, width, 3) uint8, scaled so that the greatest value becomes 255; ValueError where
+    damaged.
+    """
     shape = head.height, head.width, 3 if head.kind in IN_COLOR else 1
     if not 1 <= head.largest <= LARGEST or 0 in shape:
         raise ValueError("its header is damaged")
-    read = _read_text if head.kind in AS_TEXT else _read_bits if head.kind in BITMAPS else _read_bytes
+    read = (
+        _read_text if head.kind in AS_TEXT else _read_bits if head.kind in BITMAPS else _read_bytes
+    )
     values = read(payload[head.start :], shape, head)
     if values.size and values.max() > head.largest:
-        raise ValueError(f"has a value above {head.largest}, the greatest that its header announces")
+        raise ValueError(
+            f"has a value above {head.largest}, the greatest that its header announces"
+        )
     levels = (510 * np.arange(head.largest + 1) + head.largest) // (2 * head.largest)
     if head.kind in BITMAPS:
         levels = levels[::-1]  # 1 is black
@@ -69,7 +78,8 @@ def _read_text(data, shape, head):
     if head.kind in BITMAPS:
         data = re.sub(rb"([01])", rb"\1 ", data)  # its digits may stand together
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what is no number ends the values, and then they are too few
+        # what is no number ends the values, and then they are too few
+        warnings.simplefilter("ignore")
         values = np.fromstring(data, np.int64, sep=" ")[:count]
     _need(len(values), count)
     if values.min() < 0:

@@ -1,8 +1,9 @@
-"""Random numbers as a pure function of what they are for: a counter put through a 64-bit mixing function.
+"""Random numbers as a pure function of what they are for: a counter put through a 64-bit mixing
+function.
 
-No generator, no state and no library's stream behind them, so the order of an epoch and the crop of an image
-depend on (seed, epoch, record) alone: not on threads, workers, what was drawn before, or the version of
-NumPy. The mixing function is splitmix64's (Steele, Lea, Flood 2014).
+No generator, no state and no library's stream behind them, so the order of an epoch and the crop of
+an image depend on (seed, epoch, record) alone: not on threads, workers, what was drawn before, or
+the version of NumPy. The mixing function is splitmix64's (Steele, Lea, Flood 2014).
 """
 
 import numpy as np
@@ -46,5 +47,7 @@ def normals(uniform_pairs):
 
 
 def permutation(length, seed, epoch):
-    """The order of an epoch: a permutation of ``range(length)`` (int64), by sorting random 64-bit words."""
+    """The order of an epoch: a permutation of ``range(length)`` (int64), by sorting random 64-bit
+    words.
+    """
     return np.argsort(bits(ORDER, seed, epoch, np.arange(length), 1)[:, 0], kind="stable")

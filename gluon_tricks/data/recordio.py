@@ -4,13 +4,15 @@ A file is a row of records, each starting at a multiple of four bytes::
 
     uint32 magic 0xced7230a | uint32 flag << 29 | length | body | zeros up to a multiple of four
 
-Where the body itself holds the magic at a multiple of four, the record is cut there into parts with flag 1
-(first), 2 (middle) and 3 (last), the magic left out; flag 0 is a record in one part. An image record's body
-is ``uint32 count, float32 label, uint64 id, uint64 id2``, then ``count`` float32 labels, which stand for the
-one before where count > 0, then the encoded image. All numbers are little-endian.
+Where the body itself holds the magic at a multiple of four, the record is cut there into parts with
+flag 1 (first), 2 (middle) and 3 (last), the magic left out; flag 0 is a record in one part. An
+image record's body is ``uint32 count, float32 label, uint64 id, uint64 id2``, then ``count``
+float32 labels, which stand for the one before where count > 0, then the encoded image. All numbers
+are little-endian.
 
-MXNet's tools write 0 as id2 and none of them looks at it. Ours holds a CRC-32 of the body's other bytes there,
-marked as such: three in four JPEGs with a flipped bit decode without a word, to a wrong picture.
+MXNet's tools write 0 as id2 and none of them looks at it. Ours holds a CRC-32 of the body's other
+bytes there, marked as such: three in four JPEGs with a flipped bit decode without a word, to a
+wrong picture.
 """
 
 import contextlib
@@ -37,15 +39,17 @@ class RecordError(UserError):
 
     def __init__(self, path, key, problem):
         self.path, self.key, self.problem = str(path), key, problem
-        where = self.path if key is None else "{}, record {}".format(self.path, key)
-        super().__init__("{}: {}".format(where, problem))
+        where = self.path if key is None else f"{self.path}, record {key}"
+        super().__init__(f"{where}: {problem}")
 
     def __reduce__(self):
         return RecordError, (self.path, self.key, self.problem)
 
 
 def pack_image(key, label, payload):
-    """The body of an image record; ``label`` is a number, or a 1-d array written as that many float32."""
+    """The body of an image record; ``label`` is a number, or a 1-d array written as that many
+    float32.
+    """
     count = 0
     if np.ndim(label) != 0:
         labels = np.asarray(label, dtype="<f4").ravel()
@@ -58,10 +62,10 @@ def pack_image(key, label, payload):
 
 
 def unpack_image(body):
-    """``(id, label, payload)`` of a body; label is a float or a float32 array. ValueError when it is too short
-    or is not what its checksum was made of."""
+    """``(id, label, payload)`` of a body; label is a float or a float32 array. ValueError when it
+    is too short or is not what its checksum was made of."""
     if len(body) < IMAGE_HEADER.size:
-        raise ValueError("holds {} bytes, too few for an image record".format(len(body)))
+        raise ValueError(f"holds {len(body)} bytes, too few for an image record")
     flag, label, identity, _ = IMAGE_HEADER.unpack_from(body)
     written = checksum_of(body)
     if written is not None and written != checksum(body, memoryview(body)[IMAGE_HEADER.size :]):
@@ -72,8 +76,10 @@ def unpack_image(body):
     start = IMAGE_HEADER.size + 4 * flag
     if flag:
         if len(body) < start:
-            raise ValueError("says it has {} labels, but holds {} bytes".format(flag, len(body)))
-        label = np.frombuffer(body, dtype="<f4", count=flag, offset=IMAGE_HEADER.size).astype(np.float32)
+            raise ValueError(f"says it has {flag} labels, but holds {len(body)} bytes")
+        label = np.frombuffer(body, dtype="<f4", count=flag, offset=IMAGE_HEADER.size).astype(
+            np.float32
+        )
     return identity, label, body[start:]
 
 
@@ -89,9 +95,11 @@ def checksum_of(body):
 
 
 def frame(body):
-    """The bytes in the file for a record with this body; ValueError when it is too long for the format."""
+    """The bytes in the file for a record with this body; ValueError when it is too long for the
+    format.
+    """
     if len(body) > LENGTH_MASK:
-        raise ValueError("{} bytes; a record holds less than 512 MiB".format(len(body)))
+        raise ValueError(f"{len(body)} bytes; a record holds less than 512 MiB")
     parts, start = [], 0
     cut = body.find(MAGIC_BYTES)
     while cut >= 0:
@@ -111,8 +119,8 @@ def frame(body):
 def read_frame(read, size):
     """``(body, length in the file)`` of the record of which ``read(start, count)`` gives bytes.
 
-    ``size`` is the number of bytes from the record's beginning to the file's end. ValueError says what is
-    wrong.
+    ``size`` is the number of bytes from the record's beginning to the file's end. ValueError says
+    what is wrong.
     """
     parts, end = [], 0
     for start, end in frame_parts(read, 0, size):
@@ -121,7 +129,8 @@ def read_frame(read, size):
 
 
 def frame_parts(read, place, size):
-    """Yield ``(start, end)`` of the bytes of each part of the record at ``place`` in a file of ``size`` bytes.
+    """Yield ``(start, end)`` of the bytes of each part of the record at ``place`` in a file of
+    ``size`` bytes.
 
     ValueError where the record is broken.
     """
@@ -131,14 +140,18 @@ def frame_parts(read, place, size):
             raise ValueError("truncated: the file ends inside it")
         magic, word = FRAME.unpack(read(place, FRAME.size))
         if magic != MAGIC:
-            raise ValueError("no record begins at its place; index and file disagree, or it is damaged")
+            raise ValueError(
+                "no record begins at its place; index and file disagree, or it is damaged"
+            )
         flag, length = word >> LENGTH_BITS, word & LENGTH_MASK
         if flag not in flags:
             raise ValueError(f"its parts are out of order (flag {flag})")
         start = place + FRAME.size
         place = start + length + -length % 4
         if place > size:
-            raise ValueError(f"truncated: {length} bytes announced, {size - start} left in the file")
+            raise ValueError(
+                f"truncated: {length} bytes announced, {size - start} left in the file"
+            )
         yield start, start + length
         if flag in (WHOLE, LAST):
             return
@@ -146,11 +159,12 @@ def frame_parts(read, place, size):
 
 
 def scan(read, size):
-    """``(offset, length in the file, problem or None)`` of each record from a file's beginning to its end.
+    """``(offset, length in the file, problem or None)`` of each record from a file's beginning to
+    its end.
 
-    ``read(start, count)`` gives the file's bytes. After damage it goes on where the next record seems to
-    begin; the damaged stretch comes out as one record with its problem. Takes time in proportion to ``size``,
-    whatever the bytes are.
+    ``read(start, count)`` gives the file's bytes. After damage it goes on where the next record
+    seems to begin; the damaged stretch comes out as one record with its problem. Takes time in
+    proportion to ``size``, whatever the bytes are.
     """
     place, dead = 0, Places()
     while place < size:
@@ -165,10 +179,11 @@ def scan(read, size):
 
 
 def record_end(read, place, size, dead):
-    """Where the record at ``place`` ends, as :func:`read_frame` finds it; ValueError where it is broken.
+    """Where the record at ``place`` ends, as :func:`read_frame` finds it; ValueError where it is
+    broken.
 
-    ``dead`` holds the places of later parts that are known to lead to damage, and gets those that this record leads
-    to: of many beginnings that share their parts only the first walks them all.
+    ``dead`` holds the places of later parts that are known to lead to damage, and gets those that
+    this record leads to: of many beginnings that share their parts only the first walks them all.
     """
     try:
         for start, end in frame_parts(read, place, size):

@@ -1,7 +1,8 @@
-"""RecordIO files in MXNet's own format (see recordio.py), read by index and written whole or not at all.
+"""RecordIO files in MXNet's own format (see recordio.py), read by index and written whole or not at
+all.
 
-Beside ``name.rec`` lies the index ``name.idx`` with a line ``key TAB offset`` for each record. No MXNet is
-needed.
+Beside ``name.rec`` lies the index ``name.idx`` with a line ``key TAB offset`` for each record. No
+MXNet is needed.
 """
 
 import contextlib
@@ -18,8 +19,10 @@ from . import recordio
 from .disc import open_for_reading, read_bytes, read_json
 from .recordio import RecordError
 
-READ_AT_ONCE = 1 << 20  # bytes; an index may list few of a file's records, so the gap to the next can be huge
-HASHED_WHOLE = 1 << 28  # bytes of a file of which a fingerprint reads every record: less than a second
+# bytes; an index may list few of a file's records, so the gap to the next can be huge
+READ_AT_ONCE = 1 << 20
+# bytes of a file of which a fingerprint reads every record: less than a second
+HASHED_WHOLE = 1 << 28
 SAMPLES = 1024  # of a larger file: of ImageNet's 150 GB about 115 MB
 
 
@@ -36,19 +39,21 @@ def read_index(index_path, path):
             text = file.read()
     except FileNotFoundError:
         raise UserError(
-            "{}: there is no such index; 'gluon-tricks records index {}' makes it".format(index_path, path)
+            f"{index_path}: there is no such index; 'gluon-tricks records index {path}' makes it"
         ) from None
     except OSError as error:
-        raise UserError("{}: cannot be read: {}".format(index_path, error.strerror)) from error
+        raise UserError(f"{index_path}: cannot be read: {error.strerror}") from error
     numbers = None
-    # NumPy's parser takes any white space for any other, so the shape of the lines is counted beside it.
+    # NumPy's parser takes any white space for any other, so the shape of the lines is counted
+    # beside it.
     lines = text.count(b"\n") + (not text.endswith(b"\n") and bool(text))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with contextlib.suppress(ValueError, DeprecationWarning):
             numbers = np.fromstring(text, dtype=np.int64, sep=" ") if text.strip() else None
     damaged = numbers is None or numbers.size != 2 * lines or text.count(b"\t") != lines
-    if damaged or np.abs(numbers).max() >= np.iinfo(np.int64).max:  # what is larger becomes the largest
+    # what is larger becomes the largest
+    if damaged or np.abs(numbers).max() >= np.iinfo(np.int64).max:
         raise RecordError(index_path, None, _index_problem(text))
     return numbers[0::2].copy(), numbers[1::2].copy()
 
@@ -62,19 +67,30 @@ def _index_problem(text):
             return "line {} is not 'key TAB offset': {!r}; 'gluon-tricks records index' makes it anew".format(
                 number, line[:40].decode("ascii", "replace")
             )
-    return "is empty" if not text.strip() else "is no index; 'gluon-tricks records index' makes it anew"
+    return (
+        "is empty"
+        if not text.strip()
+        else "is no index; 'gluon-tricks records index' makes it anew"
+    )
 
 
 def spread(length, most=SAMPLES):
-    """At most ``most`` positions below ``length``, in order and evenly spread, the first and the last among them."""
-    return range(length) if length <= most else [number * (length - 1) // (most - 1) for number in range(most)]
+    """At most ``most`` positions below ``length``, in order and evenly spread, the first and the
+    last among them.
+    """
+    return (
+        range(length)
+        if length <= most
+        else [number * (length - 1) // (most - 1) for number in range(most)]
+    )
 
 
 class RecordFile:
     """Image records by position in their index; ``read`` may be called from many threads at once.
 
-    ``keys`` (int64) are in the order of the index. Raises UserError when a file is missing or cannot be read,
-    RecordError when the index points outside the file or the file does not begin as RecordIO does.
+    ``keys`` (int64) are in the order of the index. Raises UserError when a file is missing or
+    cannot be read, RecordError when the index points outside the file or the file does not begin as
+    RecordIO does.
     """
 
     def __init__(self, path, index_path=None):
@@ -85,14 +101,14 @@ class RecordFile:
             if self.size < 4 or read_bytes(self._descriptor, 4, 0, path) != recordio.MAGIC_BYTES:
                 raise RecordError(path, None, "is not a RecordIO file")
             self.keys, self.offsets = read_index(self.index_path, path)
-            wrong = np.flatnonzero((self.offsets < 0) | (self.offsets >= self.size) | (self.offsets % 4 != 0))
+            wrong = np.flatnonzero(
+                (self.offsets < 0) | (self.offsets >= self.size) | (self.offsets % 4 != 0)
+            )
             if wrong.size:
                 raise RecordError(
                     path,
                     int(self.keys[wrong[0]]),
-                    "{} points to byte {} of {}, where no record can begin".format(
-                        self.index_path, self.offsets[wrong[0]], self.size
-                    ),
+                    f"{self.index_path} points to byte {self.offsets[wrong[0]]} of {self.size}, where no record can begin",
                 )
             order = np.argsort(self.offsets, kind="stable")
             self._refuse_doubled(self.offsets, order, "offset")
@@ -100,7 +116,8 @@ class RecordFile:
         except BaseException:
             self.close()
             raise
-        # An index that was made of a file whose ids cannot be keys numbers the records in the file's order.
+        # An index that was made of a file whose ids cannot be keys numbers the records in the
+        # file's order.
         self._numbered = np.array_equal(self.keys[order], np.arange(len(order)))
         ends = np.append(self.offsets[order][1:], self.size)
         self._extents = np.empty_like(self.offsets)
@@ -111,7 +128,9 @@ class RecordFile:
         return len(self.keys)
 
     def _refuse_doubled(self, numbers, order, what):
-        """RecordError where two lines of the index have the same number; ``order`` sorts ``numbers``."""
+        """RecordError where two lines of the index have the same number; ``order`` sorts
+        ``numbers``.
+        """
         again = order[1:][numbers[order][1:] == numbers[order][:-1]]
         if again.size:
             line = int(again.min())
@@ -125,8 +144,8 @@ class RecordFile:
     def read(self, position):
         """``(label, payload)`` of the record at a position; label is a float or a float32 array.
 
-        RecordError where it is damaged, or is another record than the index says; that shows in records which tell a
-        checksum, as those of our writer, whose ids are their keys.
+        RecordError where it is damaged, or is another record than the index says; that shows in
+        records which tell a checksum, as those of our writer, whose ids are their keys.
         """
         key, body = int(self.keys[position]), self.read_body(position)
         try:
@@ -147,7 +166,9 @@ class RecordFile:
         if offset + count <= self.size:
             data = read_bytes(self._descriptor, count, offset, self.path, key)
             word = recordio.FRAME.unpack_from(data)[1]
-            labels, label, identity, _ = recordio.IMAGE_HEADER.unpack_from(data, recordio.FRAME.size)
+            labels, label, identity, _ = recordio.IMAGE_HEADER.unpack_from(
+                data, recordio.FRAME.size
+            )
             whole = word >> recordio.LENGTH_BITS == recordio.WHOLE
             other = self._is_other(key, identity, data[recordio.FRAME.size :])
             if data.startswith(recordio.MAGIC_BYTES) and whole and not labels and not other:
@@ -158,7 +179,8 @@ class RecordFile:
         """All bytes of the record at ``position`` of the index; bytes, or a memoryview."""
         key, offset = int(self.keys[position]), int(self.offsets[position])
         head = min(int(self._extents[position]), READ_AT_ONCE, self.size - offset)
-        data = memoryview(read_bytes(self._descriptor, head, offset, self.path, key))  # a slice is no copy
+        # a slice is no copy
+        data = memoryview(read_bytes(self._descriptor, head, offset, self.path, key))
 
         def read(start, count):
             if start + count <= head:
@@ -171,17 +193,26 @@ class RecordFile:
             raise RecordError(self.path, key, str(error)) from None
 
     def fingerprint(self):
-        """What a run remembers, to know later and on other hosts that these are the same records: a dict.
+        """What a run remembers, to know later and on other hosts that these are the same records: a
+        dict.
 
         records, bytes, index_sha256: how many there are, the file's size, and the index's digest.
-        sample_sha256: the digest of the records themselves, of all up to HASHED_WHOLE bytes and else of SAMPLES, the first
-            and the last among them, spread evenly over the index; of each at most its first READ_AT_ONCE bytes.
-        sha256: of the whole file, as the ``manifest.json`` of ``gluon-tricks prepare`` beside it says, if its size fits.
+        sample_sha256: the digest of the records themselves, of all up to HASHED_WHOLE bytes and
+        else of SAMPLES, the first
+            and the last among them, spread evenly over the index; of each at most its first
+            READ_AT_ONCE bytes.
+        sha256: of the whole file, as the ``manifest.json`` of ``gluon-tricks prepare`` beside it
+        says, if its size fits.
         """
         if self._fingerprint is None:
             with open(self.index_path, "rb") as file:
                 digest = hashlib.sha256(file.read()).hexdigest()
-            found = dict(records=len(self), bytes=self.size, index_sha256=digest, sample_sha256=self._sample_digest())
+            found = dict(
+                records=len(self),
+                bytes=self.size,
+                index_sha256=digest,
+                sample_sha256=self._sample_digest(),
+            )
             noted = _manifest_entry(self.path)
             if noted.get("bytes") == self.size and isinstance(noted.get("sha256"), str):
                 found["sha256"] = noted["sha256"]
@@ -194,7 +225,9 @@ class RecordFile:
         for position in positions:  # as bytes: a record that is broken is the loader's to name
             offset = int(self.offsets[position])
             count = min(int(self._extents[position]), READ_AT_ONCE, self.size - offset)
-            digest.update(read_bytes(self._descriptor, count, offset, self.path, int(self.keys[position])))
+            digest.update(
+                read_bytes(self._descriptor, count, offset, self.path, int(self.keys[position]))
+            )
         return digest.hexdigest()
 
     def close(self):
@@ -218,18 +251,20 @@ def _manifest_entry(path):
 
 
 class RecordWriter:
-    """Write image records; file and index appear together at a clean exit, and at an error nothing is left.
+    """Write image records; file and index appear together at a clean exit, and at an error nothing
+    is left.
 
-    ``resume`` continues the files that an interrupted writer left as ``path.part`` and ``index.part``: the
-    pair ``(bytes of the file, bytes of the index)`` that its last ``sync`` returned. What was written after
-    is cut off.
+    ``resume`` continues the files that an interrupted writer left as ``path.part`` and
+    ``index.part``: the pair ``(bytes of the file, bytes of the index)`` that its last ``sync``
+    returned. What was written after is cut off.
     """
 
     def __init__(self, path, index_path=None, resume=None):
         self.path = str(path)
         self.index_path = str(index_path) if index_path else index_path_of(path)
         self._files = []
-        self.keep_parts = resume is not None  # for a writer that wants its parts to outlive an error
+        # for a writer that wants its parts to outlive an error
+        self.keep_parts = resume is not None
         try:
             for name, size in zip((self.path, self.index_path), resume or (0, 0)):
                 file = open(name + ".part", "r+b", opener=_create)
@@ -241,7 +276,7 @@ class RecordWriter:
         except OSError as error:
             self._close()
             raise UserError(
-                "{}: cannot be written: {}".format(error.filename or path, error.strerror)
+                f"{error.filename or path}: cannot be written: {error.strerror}"
             ) from error
         except BaseException:
             self._close()
@@ -252,7 +287,7 @@ class RecordWriter:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise UserError("{}: another process is writing it".format(file.name)) from None
+            raise UserError(f"{file.name}: another process is writing it") from None
 
     def write(self, key, label, payload):
         """Append one image record; ValueError when it is too long."""
@@ -265,7 +300,9 @@ class RecordWriter:
             self._record.write(framed)
 
     def sync(self):
-        """Bring all to the disc; returns the sizes (file, index) in bytes from which a writer can resume."""
+        """Bring all to the disc; returns the sizes (file, index) in bytes from which a writer can
+        resume.
+        """
         with self._named_errors():
             for file in self._files:
                 file.flush()
@@ -275,13 +312,15 @@ class RecordWriter:
     def finish(self):
         """Give both files their names."""
         self.sync()
-        # A file without an index is an error that says what to do; one with an old index would be worse.
+        # A file without an index is an error that says what to do; one with an old index would be
+        # worse.
         with self._named_errors():
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self.index_path)
             os.replace(self.path + ".part", self.path)
             os.replace(self.index_path + ".part", self.index_path)
-            self.keep_parts = True  # there are none any more; those of a writer that comes next are not ours
+            # there are none any more; those of a writer that comes next are not ours
+            self.keep_parts = True
             sync_folder(self.path)
             sync_folder(self.index_path)
 
@@ -298,7 +337,7 @@ class RecordWriter:
         try:
             yield
         except OSError as error:
-            raise UserError("{}: cannot be written: {}".format(self.path, error.strerror)) from error
+            raise UserError(f"{self.path}: cannot be written: {error.strerror}") from error
 
     def _close(self):
         for file in self._files:

@@ -77,9 +77,7 @@ def main_verify(args):
         elif not without_checksum:
             result = "all sound; each is as it was written (CRC-32)"
         else:
-            result = "all sound, as far as decoding shows: {} tell no checksum".format(
-                without_checksum
-            )
+            result = f"all sound, as far as decoding shows: {without_checksum} tell no checksum"
         print(printable(f"{path}: {records} records, {result}"))
         reports.append(
             {
@@ -97,23 +95,21 @@ def main_index(args):
     for path in args.files:
         index_path = index_path_of(path)
         if os.path.exists(index_path) and not args.force:
-            raise UserError("{}: is there already; --force replaces it".format(index_path))
+            raise UserError(f"{index_path}: is there already; --force replaces it")
         entries, damaged, from_ids = rebuild_index(path)
         if damaged and not args.salvage:
             offset, _, problem = damaged[0]
             raise UserError(
-                "{}: byte {}: {}; {} records are whole, and --salvage makes an index of those".format(
-                    path, offset, problem, len(entries)
-                )
+                f"{path}: byte {offset}: {problem}; {len(entries)} records are whole, and --salvage makes an index of those"
             )
         if not entries:
-            raise UserError("{}: holds no record".format(path))
-        write_text(index_path, "".join("{}\t{}\n".format(key, offset) for key, offset in entries))
+            raise UserError(f"{path}: holds no record")
+        write_text(index_path, "".join(f"{key}\t{offset}\n" for key, offset in entries))
         print(
             "{}: {} records{}, keys {}".format(
                 printable(index_path),
                 len(entries),
-                ", {} damaged places left out".format(len(damaged)) if damaged else "",
+                f", {len(damaged)} damaged places left out" if damaged else "",
                 "are the records' own ids"
                 if from_ids
                 else "are numbers from 0, as the records' ids are not unique",

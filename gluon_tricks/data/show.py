@@ -1,8 +1,8 @@
 """``gluon-tricks data show``: a sheet on which a person sees what the augmentation does to images.
 
-A row an image: the original, what evaluation makes of it, what training makes of it in the first epochs, and,
-with ``--mixup`` on, what the network then gets when the images of the sheet are a batch. The numbers stand
-under each.
+A row an image: the original, what evaluation makes of it, what training makes of it in the first
+epochs, and, with ``--mixup`` on, what the network then gets when the images of the sheet are a
+batch. The numbers stand under each.
 """
 
 import numpy as np
@@ -18,10 +18,25 @@ from .decode import decode
 from .records import RecordFile
 
 FLAGS = (
-    "rec_train", "rec_train_idx", "input_size", "crop_ratio", "crop_area", "crop_aspect", "crop_fallback", "flip",
-    "color_jitter", "color_form", "pca_noise", "rgb_mean", "rgb_std", "mixup", "mixup_alpha", "mixup_partner",
-    "seed", "fidelity",
-)  # fmt: skip
+    "rec_train",
+    "rec_train_idx",
+    "input_size",
+    "crop_ratio",
+    "crop_area",
+    "crop_aspect",
+    "crop_fallback",
+    "flip",
+    "color_jitter",
+    "color_form",
+    "pca_noise",
+    "rgb_mean",
+    "rgb_std",
+    "mixup",
+    "mixup_alpha",
+    "mixup_partner",
+    "seed",
+    "fidelity",
+)
 MIXED = 3  # columns with mixed images
 
 
@@ -29,10 +44,24 @@ def add_arguments(parser):
     commands = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     help = "write a contact sheet of originals and what the augmentation makes of them"
     show = commands.add_parser("show", help=help, description=help, allow_abbrev=False)
-    show.add_argument("--rec", type=user_path, metavar="FILE", help="RecordIO file of images; the same as --rec-train")
-    show.add_argument("-o", "--output", type=user_path, required=True, metavar="FILE.png", help="where the sheet goes")
+    show.add_argument(
+        "--rec",
+        type=user_path,
+        metavar="FILE",
+        help="RecordIO file of images; the same as --rec-train",
+    )
+    show.add_argument(
+        "-o",
+        "--output",
+        type=user_path,
+        required=True,
+        metavar="FILE.png",
+        help="where the sheet goes",
+    )
     show.add_argument("--images", type=int, default=6, metavar="N", help="how many images [6]")
-    show.add_argument("--epochs", type=int, default=5, metavar="N", help="how many epochs of each [5]")
+    show.add_argument(
+        "--epochs", type=int, default=5, metavar="N", help="how many epochs of each [5]"
+    )
     show.add_argument(
         "--keys", metavar="K,K", help="the images with these keys; default: the first of epoch 0"
     )
@@ -67,11 +96,11 @@ def choose(records, keys, count, seed):
     try:
         wanted = [int(key) for key in keys.split(",")]
     except ValueError:
-        raise UserError("--keys {}: not a list of numbers such as 3,17".format(keys)) from None
+        raise UserError(f"--keys {keys}: not a list of numbers such as 3,17") from None
     place = {int(key): position for position, key in enumerate(records.keys)}
     for key in wanted:
         if key not in place:
-            raise UserError("--keys {}: {} has no record {}".format(keys, records.path, key))
+            raise UserError(f"--keys {keys}: {records.path} has no record {key}")
     return [place[key] for key in wanted]
 
 
@@ -83,9 +112,9 @@ def pictures(records, position, config, epochs):
     try:
         original = decode(payload).copy()
     except ValueError as error:
-        raise UserError("{}, record {}: cannot be decoded: {}".format(records.path, key, error)) from None
+        raise UserError(f"{records.path}, record {key}: cannot be decoded: {error}") from None
     height, width = original.shape[:2]
-    shown = [("record {}, label {:g}\n{} x {}".format(key, label, width, height), original)]
+    shown = [(f"record {key}, label {label:g}\n{width} x {height}", original)]
     shown.append(("evaluation", evaluation.image(payload, evaluation.sample(0, 0, [key]), 0)))
     images = []
     for epoch in range(epochs):
@@ -101,7 +130,9 @@ def pictures(records, position, config, epochs):
 
 
 def mix(rows, config, epochs):
-    """Append to each row what mixup makes of the rows' images in these epochs, which count as steps here."""
+    """Append to each row what mixup makes of the rows' images in these epochs, which count as steps
+    here.
+    """
     for epoch in range(epochs):
         lam = mixup.draw_lambda(config.mixup_alpha, config.seed, epoch)
         partners = mixup.draw_partners(len(rows), config.seed, epoch, form=config.mixup_partner)
@@ -114,7 +145,9 @@ def mix(rows, config, epochs):
 
 def visible(normalised, config):
     """The colours, 0 to 1, of a normalised image (3, H, W), cut off where a screen has none."""
-    colors = normalised.transpose(1, 2, 0) * np.asarray(config.rgb_std) + np.asarray(config.rgb_mean)
+    colors = normalised.transpose(1, 2, 0) * np.asarray(config.rgb_std) + np.asarray(
+        config.rgb_mean
+    )
     return np.clip(colors / 255, 0, 1)
 
 
@@ -133,4 +166,4 @@ def draw(rows, path):
     try:
         figure.savefig(path, format="png")
     except OSError as error:
-        raise UserError("--output {}: cannot be written: {}".format(path, error.strerror or error)) from error
+        raise UserError(f"--output {path}: cannot be written: {error.strerror or error}") from error

@@ -1,8 +1,9 @@
-"""Made-up images for measuring and testing without a file (``--synthetic``): noise, a pure function of (seed,
-key).
+"""Made-up images for measuring and testing without a file (``--synthetic``): noise, a pure function
+of (seed, key).
 
-They cost the loader next to nothing: a bank of them is made once and batches are copied from it, so that a
-loop over them measures the step. Records with the same ``key % BANK`` have the same image and the same label.
+They cost the loader next to nothing: a bank of them is made once and batches are copied from it, so
+that a loop over them measures the step. Records with the same ``key % BANK`` have the same image
+and the same label.
 """
 
 import numpy as np
@@ -13,8 +14,8 @@ BANK = 64
 
 
 class SyntheticImages:
-    """``length`` records whose keys are 0 to ``length - 1``; images are already of the network's input
-    size."""
+    """``length`` records whose keys are 0 to ``length - 1``; images are already of the network's
+    input size."""
 
     path = "synthetic images"
 
@@ -25,7 +26,11 @@ class SyntheticImages:
         words = randomness.bits(
             randomness.SYNTHETIC, config.seed, 0, np.arange(count), -(-size * size * 3 // 8)
         )
-        pixels = words.view(np.uint8).reshape(count, -1)[:, : size * size * 3].reshape(count, size, size, 3)
+        pixels = (
+            words.view(np.uint8)
+            .reshape(count, -1)[:, : size * size * 3]
+            .reshape(count, size, size, 3)
+        )
         scale = 1 / np.asarray(config.rgb_std, np.float32)
         mean = np.asarray(config.rgb_mean, np.float32)
         self.matrix = np.column_stack([np.diag(scale), -mean * scale]).astype(np.float32)

@@ -40,18 +40,18 @@ class Problem(NamedTuple):
     problem: str
 
     def __str__(self):
-        where = "" if self.key is None else "record {}".format(self.key)
+        where = "" if self.key is None else f"record {self.key}"
         if self.offset is not None:
-            where = "{} (byte {})".format(where, self.offset) if where else "byte {}".format(self.offset)
-        return "{}: {}".format(where, self.problem) if where else self.problem
+            where = f"{where} (byte {self.offset})" if where else f"byte {self.offset}"
+        return f"{where}: {self.problem}" if where else self.problem
 
 
 def verify(path, classes=None, workers=1):
     """``(number of whole records, how many of them tell no checksum, [Problem])``.
 
-    Every record's label is checked and its image decoded. Most flipped bits in a JPEG leave a picture that
-    decodes, so the records' own checksums are compared, and the file's where :func:`prepared_sha256` knows it.
-    UserError only where the file cannot be opened or is empty.
+    Every record's label is checked and its image decoded. Most flipped bits in a JPEG leave a
+    picture that decodes, so the records' own checksums are compared, and the file's where
+    :func:`prepared_sha256` knows it. UserError only where the file cannot be opened or is empty.
     """
     descriptor, size = open_for_reading(path)
     try:
@@ -63,7 +63,9 @@ def verify(path, classes=None, workers=1):
             (offset, _, problem), identity, checked = found, None, False
             if problem is None:
                 try:
-                    body, _ = read_frame(lambda start, count: read(offset + start, count), size - offset)
+                    body, _ = read_frame(
+                        lambda start, count: read(offset + start, count), size - offset
+                    )
                     identity, problem = examine_image(body, classes)
                     checked = checksum_of(body) is not None
                 except (ValueError, MemoryError) as error:
@@ -77,7 +79,9 @@ def verify(path, classes=None, workers=1):
         numbered = [key for _, key in sorted(listed.items())] == list(range(len(listed)))
         expected, digest = prepared_sha256(path), hashlib.sha256()
         with Progress("verify", size) as progress:
-            for (offset, length, damage), problem, identity, checked in in_order(examine, scan(read, size), workers):
+            for (offset, length, damage), problem, identity, checked in in_order(
+                examine, scan(read, size), workers
+            ):
                 key = listed.pop(offset, None)
                 records += damage is None
                 without += identity is not None and not checked
@@ -103,7 +107,9 @@ def verify(path, classes=None, workers=1):
 
 
 def add_to(digest, read, start, stop):
-    """Add a stretch of the file, read a moment ago and so still in memory; False where it cannot be read."""
+    """Add a stretch of the file, read a moment ago and so still in memory; False where it cannot be
+    read.
+    """
     try:
         for place in range(start, stop, BLOCK):
             digest.update(read(place, min(BLOCK, stop - place)))
@@ -113,7 +119,9 @@ def add_to(digest, read, start, stop):
 
 
 def prepared_sha256(path):
-    """The SHA-256 that the manifest beside a file written by ``gluon-tricks prepare`` gives for it, or None."""
+    """The SHA-256 that the manifest beside a file written by ``gluon-tricks prepare`` gives for it,
+    or None.
+    """
     folder, name = os.path.split(os.path.abspath(path))
     split, extension = os.path.splitext(name)
     try:
@@ -137,15 +145,16 @@ def index_of(path):
         first = np.unique(numbers, return_index=True)[1]
         for line in np.setdiff1d(np.arange(len(numbers)), first).tolist():
             problems.append(Problem(int(keys[line]), int(offsets[line]), problem))
-    return dict(zip(offsets[::-1].tolist(), keys[::-1].tolist())), problems  # of two the first one stays
+    # of two the first one stays
+    return dict(zip(offsets[::-1].tolist(), keys[::-1].tolist())), problems
 
 
 def other_ids(named):
     """The [Problem] of records whose ids show that the index has them under the wrong keys.
 
-    ``named``: (key, offset, id, whether it tells a checksum) of each record. Ids of our writer are the keys. Those of
-    other programs need not be: they are believed where they are all different, and are the keys in another order or
-    some of them are right.
+    ``named``: (key, offset, id, whether it tells a checksum) of each record. Ids of our writer are
+    the keys. Those of other programs need not be: they are believed where they are all different,
+    and are the keys in another order or some of them are right.
     """
     keys, ids = {key for key, _, _, _ in named}, {identity for _, _, identity, _ in named}
     some_right = any(key == identity for key, _, identity, _ in named)
@@ -158,7 +167,9 @@ def other_ids(named):
 
 
 def examine_image(body, classes):
-    """``(id, what is wrong or None)`` of the body of an image record; ValueError where it has no header."""
+    """``(id, what is wrong or None)`` of the body of an image record; ValueError where it has no
+    header.
+    """
     identity, label, payload = unpack_image(body)
     problem = None
     if not np.all(np.isfinite(label)):
@@ -176,7 +187,9 @@ def examine_image(body, classes):
 
 
 def rebuild_index(path):
-    """``([(key, offset)], damaged stretches, whether the keys are the records' ids)`` from the file alone."""
+    """``([(key, offset)], damaged stretches, whether the keys are the records' ids)`` from the file
+    alone.
+    """
     descriptor, size = open_for_reading(path)
     try:
 
@@ -189,7 +202,10 @@ def rebuild_index(path):
                 if problem is None:
                     offsets.append(offset)
                     ids.append(
-                        id_of(lambda start, count, offset=offset: read(offset + start, count), size - offset)
+                        id_of(
+                            lambda start, count, offset=offset: read(offset + start, count),
+                            size - offset,
+                        )
                     )
                 else:
                     damaged.append((offset, length, problem))

@@ -1,7 +1,7 @@
 """What to load: a trained classifier from any form it is kept in, behind one interface.
 
-A run's folder, a checkpoint, a parameter file, an exported folder, an ONNX file and an INT8 model all become
-a :class:`Classifier`, whose ``predict`` takes normalised images and gives logits.
+A run's folder, a checkpoint, a parameter file, an exported folder, an ONNX file and an INT8 model
+all become a :class:`Classifier`, whose ``predict`` takes normalised images and gives logits.
 """
 
 import dataclasses
@@ -24,8 +24,8 @@ PARAMETERS = "net.params"
 class Classifier:
     """A classifier ready to run.
 
-    ``predict`` maps float32 (N, 3, input_size, input_size), normalised with ``rgb_mean`` and ``rgb_std``, to
-    float32 logits (N, classes).
+    ``predict`` maps float32 (N, 3, input_size, input_size), normalised with ``rgb_mean`` and
+    ``rgb_std``, to float32 logits (N, classes).
     """
 
     path: str
@@ -42,11 +42,14 @@ class Classifier:
     params_path: Optional[str] = None
     measured: Optional[dict] = None  # top1, top5, images, as training or export measured them
     step: Optional[int] = None
-    config: Optional[flags.Config] = None  # of the run, or of the flags that a bare parameter file needs
+    # of the run, or of the flags that a bare parameter file needs
+    config: Optional[flags.Config] = None
     run: Optional[object] = None  # the gluon_tricks.training.run_folder.RunFolder, where it is one
 
     def data_config(self, **fields):
-        """A :class:`gluon_tricks.config.Config` whose evaluation images are as this classifier wants them."""
+        """A :class:`gluon_tricks.config.Config` whose evaluation images are as this classifier
+        wants them.
+        """
         own = {name: getattr(self, name) for name in PREPROCESSING}
         config = flags.Config(classes=self.classes, **own, **fields)
         flags.check_ranges(config)
@@ -57,17 +60,23 @@ class Classifier:
         return self.labels[index] if self.labels else str(index)
 
     def compute_on(self, device):
-        """Let ``predict`` compute on a context of MXNet; the parameters stay on the CPU as well, for an export."""
+        """Let ``predict`` compute on a context of MXNet; the parameters stay on the CPU as well,
+        for an export.
+        """
         import mxnet as mx
 
         if self.net is None:
-            raise UserError(f"--gpu: {printable(self.path)} is of kind {self.kind}, which is run on the CPU; leave the flag out")
+            raise UserError(
+                f"--gpu: {printable(self.path)} is of kind {self.kind}, which is run on the CPU; leave the flag out"
+            )
         self.net.collect_params().reset_ctx([mx.cpu(), device])
         self.predict = block_predictor(self.net, self.path, device=device)
 
 
 def add_arguments(parser, forms=True):
-    """The flags that say what to load, for :func:`from_arguments`; ``forms``: exported folders are fine."""
+    """The flags that say what to load, for :func:`from_arguments`; ``forms``: exported folders are
+    fine.
+    """
     parser.add_argument(
         "source",
         type=flags.user_path,
@@ -94,7 +103,10 @@ def add_arguments(parser, forms=True):
         help="names of the classes, one a line [labels.txt of the export or the data]",
     )
     parser.add_argument(
-        "--gpu", type=int, metavar="N", help="compute on this GPU, counted from 0 (not an export, nor ONNX) [the CPU]"
+        "--gpu",
+        type=int,
+        metavar="N",
+        help="compute on this GPU, counted from 0 (not an export, nor ONNX) [the CPU]",
     )
     group = parser.add_argument_group("what a bare .params or .onnx file does not say")
     flags.add_arguments(_Flat(group), only=NETWORK + PREPROCESSING)
@@ -136,7 +148,9 @@ def gpu(number):
 
     there = mx.context.num_gpus()
     if not 0 <= number < there:
-        raise UserError(f"--gpu {number}, but MXNet sees {there} GPUs here; 'gluon-tricks doctor' says why")
+        raise UserError(
+            f"--gpu {number}, but MXNet sees {there} GPUs here; 'gluon-tricks doctor' says why"
+        )
     return mx.gpu(number)
 
 
@@ -146,7 +160,8 @@ def open_classifier(path, params="best", format=None, labels=None, device=None, 
     Parameters
     ----------
     path : str
-        A run's folder, a checkpoint's folder, a parameter file, an exported folder, or an ONNX file.
+        A run's folder, a checkpoint's folder, a parameter file, an exported folder, or an ONNX
+        file.
     params : "best" or "last"
         Which checkpoint of a run; a run without validation has no best and gives its last.
     format : "symbol", "onnx" or "int8"
@@ -156,15 +171,15 @@ def open_classifier(path, params="best", format=None, labels=None, device=None, 
     device : mxnet.Context
         What a network that is not exported computes on; default: the CPU.
     given : fields of :class:`gluon_tricks.config.Config`
-        model, classes and the input's, for a file whose folder does not say them. Where it does, a different
-        value is an error; only the images of a network that is not exported may be made otherwise than in
-        training.
+        model, classes and the input's, for a file whose folder does not say them. Where it does, a
+        different value is an error; only the images of a network that is not exported may be made
+        otherwise than in training.
 
     Raises UserError where there is nothing, something else, or it is damaged.
     """
     path = os.fspath(path)
     if not os.path.exists(path):
-        raise UserError("{}: there is no such model, neither a folder nor a file".format(path))
+        raise UserError(f"{path}: there is no such model, neither a folder nor a file")
     if os.path.isfile(path):
         folder, name = os.path.split(os.path.abspath(path))
         owner = [f for f, files in manifests.FILES.items() if name in files]
@@ -175,7 +190,7 @@ def open_classifier(path, params="best", format=None, labels=None, device=None, 
         elif name.endswith(".params"):
             found = _open_parameters(run_folder.checked(path), given)
         else:
-            raise UserError("{}: is neither a .params nor an .onnx file, nor a folder".format(path))
+            raise UserError(f"{path}: is neither a .params nor an .onnx file, nor a folder")
     elif manifests.is_export(path):
         found = _open_export(path, format, given)
     elif os.path.isfile(os.path.join(path, PARAMETERS)):
@@ -184,22 +199,21 @@ def open_classifier(path, params="best", format=None, labels=None, device=None, 
         found = _open_run(path, params, given)
     else:
         raise UserError(
-            "{}: holds no run (config.json), no checkpoint ({}) and no export ({})".format(
-                path, PARAMETERS, manifests.NAME
-            )
+            f"{path}: holds no run (config.json), no checkpoint ({PARAMETERS}) and no export ({manifests.NAME})"
         )
     if format and format != found.kind:
         raise UserError(
-            "{}: is of kind {}; --format {} asks for a form of an exported folder".format(
-                path, found.kind, format
-            )
+            f"{path}: is of kind {found.kind}; --format {format} asks for a form of an exported folder"
         )
     found.path = path
     flags.check_ranges(found.data_config())
     if found.net is not None:
         from ..models.parameters import check_finite
 
-        check_finite({name: held.data() for name, held in found.net._collect_params_with_prefix().items()}, found.params_path)
+        check_finite(
+            {name: held.data() for name, held in found.net._collect_params_with_prefix().items()},
+            found.params_path,
+        )
     if device is not None:
         found.compute_on(device)
     if labels:
@@ -229,9 +243,8 @@ def _open_parameters(path, given):
     if run is None:
         if "model" not in given:
             raise UserError(
-                "{}: of which network? There is no config.json beside or above it that says so: give --model"
-                .format(path)
-            )  # fmt: skip
+                f"{path}: of which network? There is no config.json beside or above it that says so: give --model"
+            )
         given.setdefault("input_size", models.input_size(given["model"]))
         config = flags.Config(**given)
         if "classes" not in given:
@@ -320,7 +333,9 @@ def _open_own_onnx(path, given, session, about):
     pixels = (own["rgb_mean"], own["rgb_std"]) if about["options"]["preprocess"] else None
     labels = about.get("labels")
     if labels is not None and (not isinstance(labels, list) or len(labels) != about["classes"]):
-        raise UserError(f"{printable(path)}: damaged, its labels are not {about['classes']}; export again")
+        raise UserError(
+            f"{printable(path)}: damaged, its labels are not {about['classes']}; export again"
+        )
     return Classifier(
         path,
         "onnx",
@@ -333,12 +348,24 @@ def _open_own_onnx(path, given, session, about):
 
 
 def _image_shape(path, session):
-    """The shape of a foreign ONNX file's input; UserError unless it is float images (N, 3, H, W), H = W."""
+    """The shape of a foreign ONNX file's input; UserError unless it is float images (N, 3, H, W), H
+    = W.
+    """
     (images,) = session.get_inputs()
-    shape, where = images.shape, f"{printable(path)}: its input {printable(images.name)} is {images.type} {images.shape}"
+    shape, where = (
+        images.shape,
+        f"{printable(path)}: its input {printable(images.name)} is {images.type} {images.shape}",
+    )
     if len(shape) == 4 and shape[3] == 3 and shape[1] != 3:
-        raise UserError(f"{where}, images in the order NHWC; only NCHW, (N, 3, H, W), is run: convert the model to it")
-    if len(shape) != 4 or images.type != "tensor(float)" or isinstance(shape[1], int) and shape[1] != 3:
+        raise UserError(
+            f"{where}, images in the order NHWC; only NCHW, (N, 3, H, W), is run: convert the model to it"
+        )
+    if (
+        len(shape) != 4
+        or images.type != "tensor(float)"
+        or isinstance(shape[1], int)
+        and shape[1] != 3
+    ):
         raise UserError(f"{where}, but float images (N, 3, H, W) are needed")
     if isinstance(shape[2], int) and isinstance(shape[3], int) and shape[2] != shape[3]:
         raise UserError(f"{where}, but only square images are made here")
@@ -347,9 +374,9 @@ def _image_shape(path, session):
 
 def _refuse_other(given, known, path):
     for name, value in given.items():
-        if name in known and value != (tuple(known[name]) if isinstance(known[name], list) else known[name]):
+        if name in known and value != (
+            tuple(known[name]) if isinstance(known[name], list) else known[name]
+        ):
             raise UserError(
-                "{} {}: but {} says {}; leave the flag out".format(
-                    flags.spelling(name), value, path, known[name]
-                )
+                f"{flags.spelling(name)} {value}: but {path} says {known[name]}; leave the flag out"
             )

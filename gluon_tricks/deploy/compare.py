@@ -1,4 +1,6 @@
-"""Is what was written what was trained? Every form runs in a fresh process, beside the network here."""
+"""Is what was written what was trained? Every form runs in a fresh process, beside the network
+here.
+"""
 
 import json
 import os
@@ -24,49 +26,63 @@ class ExportError(UserError):
 
 
 def replay(folder, format, inputs):
-    """Outputs (a list of arrays) for each of ``inputs``, computed by a fresh process without this package."""
+    """Outputs (a list of arrays) for each of ``inputs``, computed by a fresh process without this
+    package.
+    """
     source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "replay.py")
     # In the export's folder, so that nothing of it is left elsewhere if the export is killed.
-    with tempfile.TemporaryDirectory(prefix=".compare-", dir=folder) as workplace, open(source) as text:
+    with tempfile.TemporaryDirectory(prefix=".compare-", dir=folder) as workplace, open(
+        source
+    ) as text:
         task = dict(
-            format=format, files=[os.path.join(os.path.abspath(folder), name) for name in FILES[format]],
-            inputs=os.path.join(workplace, "inputs.npz"), outputs=os.path.join(workplace, "outputs.npz"),
-        )  # fmt: skip
+            format=format,
+            files=[os.path.join(os.path.abspath(folder), name) for name in FILES[format]],
+            inputs=os.path.join(workplace, "inputs.npz"),
+            outputs=os.path.join(workplace, "outputs.npz"),
+        )
         np.savez(task["inputs"], **{str(i): array for i, array in enumerate(inputs)})
         try:
             # Started elsewhere, so that "" on sys.path does not lead to this package.
             done = subprocess.run(
-                [sys.executable, "-c", text.read()], input=json.dumps(task), cwd=workplace, timeout=TIMEOUT,
-                stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, preexec_fn=end_with_parent(),
-            )  # fmt: skip
+                [sys.executable, "-c", text.read()],
+                input=json.dumps(task),
+                cwd=workplace,
+                timeout=TIMEOUT,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                universal_newlines=True,
+                preexec_fn=end_with_parent(),
+            )
         except subprocess.TimeoutExpired:
             raise ExportError(
-                "running the {} form in a fresh process took over {} s".format(format, TIMEOUT)
+                f"running the {format} form in a fresh process took over {TIMEOUT} s"
             ) from None
         if done.returncode:
-            lines = done.stderr.strip().splitlines() or ["exit code {}".format(done.returncode)]
-            raise ExportError("a fresh process cannot run the {} form: {}".format(format, lines[-1]))
+            lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+            raise ExportError(f"a fresh process cannot run the {format} form: {lines[-1]}")
         with np.load(task["outputs"], allow_pickle=False) as held:
             return [
                 [
-                    held["{}-{}".format(i, j)]
-                    for j in range(sum(name.startswith("{}-".format(i)) for name in held.files))
+                    held[f"{i}-{j}"]
+                    for j in range(sum(name.startswith(f"{i}-") for name in held.files))
                 ]
                 for i in range(len(inputs))
             ]
 
 
 def difference(outputs, references):
-    """The largest difference of two lists of arrays, and the largest as a share of its array's largest value.
+    """The largest difference of two lists of arrays, and the largest as a share of its array's
+    largest value.
 
-    A value that is not finite makes both infinite. Raises ExportError where numbers or shapes differ.
+    A value that is not finite makes both infinite. Raises ExportError where numbers or shapes
+    differ.
     """
     if len(outputs) != len(references):
-        raise ExportError("there are {} outputs instead of {}".format(len(outputs), len(references)))
+        raise ExportError(f"there are {len(outputs)} outputs instead of {len(references)}")
     largest = share = 0.0
     for output, reference in zip(outputs, references):
         if output.shape != reference.shape:
-            raise ExportError("an output has shape {} instead of {}".format(output.shape, reference.shape))
+            raise ExportError(f"an output has shape {output.shape} instead of {reference.shape}")
         if not (np.isfinite(output).all() and np.isfinite(reference).all()):
             return float("inf"), float("inf")
         scale = float(np.abs(reference).max()) or 1.0
@@ -76,7 +92,8 @@ def difference(outputs, references):
 
 
 def compare(folder, format, inputs, references):
-    """The fresh process's outputs against ``references`` (a list of arrays for each input), for the manifest.
+    """The fresh process's outputs against ``references`` (a list of arrays for each input), for the
+    manifest.
 
     Raises ExportError where they differ by more than the format's tolerance.
     """
@@ -84,8 +101,8 @@ def compare(folder, format, inputs, references):
     largest, share = difference(sum(outputs, []), sum(references, []))
     if not share <= TOLERANCES[format]:
         raise ExportError(
-            "the {} form differs from the network by {:.3g}, which is {:.3g} of the largest output, "
-            "and {:.3g} is allowed".format(format, largest, share, TOLERANCES[format])
+            f"the {format} form differs from the network by {largest:.3g}, which is {share:.3g} of the largest output, "
+            f"and {TOLERANCES[format]:.3g} is allowed"
         )
     return dict(
         images=sum(len(array) for array in inputs),

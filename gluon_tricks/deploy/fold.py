@@ -1,13 +1,15 @@
-"""BatchNorm folded into the convolution before it: the same function in fewer operators, for inference only.
+"""BatchNorm folded into the convolution before it: the same function in fewer operators, for
+inference only.
 
-In inference BatchNorm is a fixed affine map of each channel. After a convolution with weight W and bias b (0
-where it has none)::
+In inference BatchNorm is a fixed affine map of each channel. After a convolution with weight W and
+bias b (0 where it has none)::
 
-    gamma (W x + b - mean) / sqrt(var + eps) + beta  =  (s W) x + (b - mean) s + beta,    s = gamma / sqrt(var
-    + eps)
+    gamma (W x + b - mean) / sqrt(var + eps) + beta  =  (s W) x + (b - mean) s + beta,    s = gamma
+    / sqrt(var + eps)
 
-so that the convolution can do it itself. Computed in float64 and rounded once. A BatchNorm whose input is no
-convolution, or a convolution that others read as well (pre-activation networks, DenseNet), stays as it is.
+so that the convolution can do it itself. Computed in float64 and rounded once. A BatchNorm whose
+input is no convolution, or a convolution that others read as well (pre-activation networks,
+DenseNet), stays as it is.
 """
 
 import json
@@ -31,7 +33,9 @@ def fold_batch_norm(graph):
     for index, node in enumerate(nodes):
         if node["op"] == "BatchNorm" and _can_fold(node, nodes, readers):
             convolution = nodes[node["inputs"][0][0]]
-            names = [nodes[source]["name"] for source, *_ in convolution["inputs"] + node["inputs"][1:]]
+            names = [
+                nodes[source]["name"] for source, *_ in convolution["inputs"] + node["inputs"][1:]
+            ]
             _fold(convolution, node, names, values)
             folded[index] = node["inputs"][0][0]
     stayed = sum(node["op"] == "BatchNorm" for node in nodes) - len(folded)
@@ -39,7 +43,9 @@ def fold_batch_norm(graph):
     auxiliary = set(symbol.list_auxiliary_states())
     used = auxiliary | set(symbol.list_arguments())
     params = {
-        ("aux:" if name in auxiliary else "arg:") + name: a for name, a in values.items() if name in used
+        ("aux:" if name in auxiliary else "arg:") + name: a
+        for name, a in values.items()
+        if name in used
     }
     return Graph(symbol, params), len(folded), stayed
 
@@ -59,7 +65,9 @@ def _can_fold(node, nodes, readers):
 
 
 def _fold(convolution, norm, names, values):
-    """Change the convolution's values and attributes; ``names``: data, weight, (bias), gamma to variance."""
+    """Change the convolution's values and attributes; ``names``: data, weight, (bias), gamma to
+    variance.
+    """
     gamma, beta, mean, variance = (values[name].asnumpy().astype(np.float64) for name in names[-4:])
     attributes = norm.get("attrs", {})
     if attributes.get("fix_gamma", "True") in ("True", "1", "true"):
@@ -68,7 +76,9 @@ def _fold(convolution, norm, names, values):
     weight = values[names[1]].asnumpy().astype(np.float64)
     has_bias = len(convolution["inputs"]) == 3
     bias = values[names[2]].asnumpy().astype(np.float64) if has_bias else 0.0
-    values[names[1]] = mx.nd.array(weight * scale.reshape((-1,) + (1,) * (weight.ndim - 1)), dtype="float32")
+    values[names[1]] = mx.nd.array(
+        weight * scale.reshape((-1,) + (1,) * (weight.ndim - 1)), dtype="float32"
+    )
     bias_name = names[2] if has_bias else convolution["name"] + "_bias"
     values[bias_name] = mx.nd.array((bias - mean) * scale + beta, dtype="float32")
     if not has_bias:
@@ -77,7 +87,9 @@ def _fold(convolution, norm, names, values):
 
 
 def _without(described, folded):
-    """The graph's JSON without the folded BatchNorms and all that only they needed; new biases added."""
+    """The graph's JSON without the folded BatchNorms and all that only they needed; new biases
+    added.
+    """
     old = described["nodes"]
     needed, stack = set(), [folded.get(head[0], head[0]) for head in described["heads"]]
     while stack:
@@ -90,7 +102,8 @@ def _without(described, folded):
         if index not in needed:
             continue
         node = dict(
-            node, inputs=[[place[folded.get(source, source)], *rest] for source, *rest in node["inputs"]]
+            node,
+            inputs=[[place[folded.get(source, source)], *rest] for source, *rest in node["inputs"]],
         )
         bias = node.pop("new_bias", None)
         if bias:

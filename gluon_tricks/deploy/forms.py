@@ -16,7 +16,8 @@ from .fold import fold_batch_norm
 from .manifest import FILES
 from .predictors import block_predictor
 
-FOLD_TOLERANCE = 1e-4  # of the largest output, as for ONNX: folding changes the order of the roundings alone
+# of the largest output, as for ONNX: folding changes the order of the roundings alone
+FOLD_TOLERANCE = 1e-4
 REAL_IMAGES = 8  # compared beside the random ones, where there is a file of images
 CALIBRATION_BATCH = 32
 
@@ -31,7 +32,9 @@ class Options(NamedTuple):
     def describe_input(self, size):
         """The graph's input for the manifest; None in its shape is the batch."""
         if self.preprocess:
-            return dict(name=graphs.INPUT, dtype="uint8", layout="NHWC", shape=[None, size, size, 3])
+            return dict(
+                name=graphs.INPUT, dtype="uint8", layout="NHWC", shape=[None, size, size, 3]
+            )
         return dict(name=graphs.INPUT, dtype="float32", layout="NCHW", shape=[None, 3, size, size])
 
 
@@ -44,7 +47,8 @@ class Calibration(NamedTuple):
 
 
 class Forms:
-    """The network of a classifier, the inputs that its forms are compared on, and what it makes of them.
+    """The network of a classifier, the inputs that its forms are compared on, and what it makes of
+    them.
 
     ``real`` is a RecordIO file for images beside the random ones.
     """
@@ -77,7 +81,7 @@ class Forms:
         _, share = difference(sum(here, []), sum(self.references, []))
         if share > (FOLD_TOLERANCE if self.options.fold_bn else 0):
             raise ExportError(
-                "the graph differs from the network by {:.3g} of the largest output".format(share)
+                f"the graph differs from the network by {share:.3g} of the largest output"
             )
         graphs.save(graph, *self._paths("symbol"))
         comparison = compare(self.folder, "symbol", self.inputs, here)
@@ -90,10 +94,15 @@ class Forms:
             labels=self.model.labels,
             versions=dict(gluon_tricks=__version__),
         )
-        onnx.convert(self._dressed(self.graph), path, self.inputs[0].shape[1:], self.inputs[0].dtype, about)
+        onnx.convert(
+            self._dressed(self.graph), path, self.inputs[0].shape[1:], self.inputs[0].dtype, about
+        )
         comparison = compare(self.folder, "onnx", self.inputs, self.references)
         return dict(
-            comparison=comparison, opset=onnx.OPSET, ir_version=onnx.IR_VERSION, batch_norm=self.batch_norm
+            comparison=comparison,
+            opset=onnx.OPSET,
+            ir_version=onnx.IR_VERSION,
+            batch_norm=self.batch_norm,
         )
 
     def _write_int8(self, calibration):
@@ -107,12 +116,16 @@ class Forms:
             here = self._run(graph)
         except mx.MXNetError as error:
             reason = str(error).strip().splitlines()[-1]
-            raise UserError("MXNet cannot run this network in INT8: {}".format(reason)) from error
+            raise UserError(f"MXNet cannot run this network in INT8: {reason}") from error
         graphs.save(graph, *self._paths("int8"))
         comparison = compare(self.folder, "int8", self.inputs, here)
-        about = dict(mode=calibration.mode, images=len(held), file=os.path.basename(calibration.record))
+        about = dict(
+            mode=calibration.mode, images=len(held), file=os.path.basename(calibration.record)
+        )
         return dict(
-            comparison=comparison, calibration=about, operators=graphs.operators(self.quantized.symbol)
+            comparison=comparison,
+            calibration=about,
+            operators=graphs.operators(self.quantized.symbol),
         )
 
     def int8_predictor(self):
@@ -134,11 +147,18 @@ class Forms:
     def _run(self, graph):
         block = graphs.block(graph)
         rows = [block(mx.nd.array(array, dtype=array.dtype)) for array in self.inputs]
-        return [[a.asnumpy() for a in (row if isinstance(row, (list, tuple)) else [row])] for row in rows]
+        return [
+            [a.asnumpy() for a in (row if isinstance(row, (list, tuple)) else [row])]
+            for row in rows
+        ]
 
 
 def normalise(pixels, mean, std):
-    """NDArray float32 (N, 3, H, W) of uint8 (N, H, W, 3), by the operators that a preprocessing graph has."""
+    """NDArray float32 (N, 3, H, W) of uint8 (N, H, W, 3), by the operators that a preprocessing
+    graph has.
+    """
     planes = mx.nd.array(pixels, dtype="uint8").astype("float32").transpose((0, 3, 1, 2))
-    mean, std = (mx.nd.array(np.reshape(values, (1, 3, 1, 1)), dtype="float32") for values in (mean, std))
+    mean, std = (
+        mx.nd.array(np.reshape(values, (1, 3, 1, 1)), dtype="float32") for values in (mean, std)
+    )
     return mx.nd.broadcast_div(mx.nd.broadcast_sub(planes, mean), std)

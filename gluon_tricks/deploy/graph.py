@@ -1,9 +1,10 @@
-"""A trained network as a symbol and its parameters: what is written for others, and how it runs here.
+"""A trained network as a symbol and its parameters: what is written for others, and how it runs
+here.
 
-The graph's input is called ``data``. Without ``preprocess`` it is what the network was trained on, normalised
-float32 (N, 3, H, W); with it, uint8 (N, H, W, 3) pixels in RGB, so that a user has to resize and crop, but
-not to know mean and standard deviation. The first output is the logits (N, classes), the second, where asked
-for, their softmax.
+The graph's input is called ``data``. Without ``preprocess`` it is what the network was trained on,
+normalised float32 (N, 3, H, W); with it, uint8 (N, H, W, 3) pixels in RGB, so that a user has to
+resize and crop, but not to know mean and standard deviation. The first output is the logits (N,
+classes), the second, where asked for, their softmax.
 """
 
 import contextlib
@@ -24,7 +25,9 @@ INPUT = "data"
 
 
 class Graph(NamedTuple):
-    """``symbol``, and ``params``: NDArrays by ``arg:name`` or ``aux:name``, as in MXNet's parameter files."""
+    """``symbol``, and ``params``: NDArrays by ``arg:name`` or ``aux:name``, as in MXNet's parameter
+    files.
+    """
 
     symbol: mx.sym.Symbol
     params: dict
@@ -34,13 +37,15 @@ def trace(net):
     """The inference :class:`Graph` of a Gluon network that has values, float32 and on the CPU."""
     symbol = net(mx.sym.var(INPUT, dtype=np.float32))  # without a dtype, importing it warns
     if isinstance(symbol, (list, tuple)):
-        raise UserError("this network has {} outputs; a classifier with one is needed".format(len(symbol)))
+        raise UserError(f"this network has {len(symbol)} outputs; a classifier with one is needed")
     auxiliary = set(symbol.list_auxiliary_states())
     used = auxiliary | set(symbol.list_arguments())
     params = {}
     for name, parameter in net.collect_params().items():
         if name in used:
-            value = parameter.data(parameter.list_ctx()[0]).as_in_context(mx.cpu()).astype("float32")
+            value = (
+                parameter.data(parameter.list_ctx()[0]).as_in_context(mx.cpu()).astype("float32")
+            )
             params[("aux:" if name in auxiliary else "arg:") + name] = value
     return Graph(symbol, params)
 
@@ -54,7 +59,9 @@ def with_preprocessing(graph, mean, std):
     normalised = mx.sym.broadcast_div(centred, std_var, name="preprocess_div")
     params = dict(graph.params)
     for name, values in (("mean", mean), ("std", std)):
-        params["arg:preprocess_" + name] = mx.nd.array(np.reshape(values, (1, 3, 1, 1)), dtype="float32")
+        params["arg:preprocess_" + name] = mx.nd.array(
+            np.reshape(values, (1, 3, 1, 1)), dtype="float32"
+        )
     return Graph(graph.symbol(**{INPUT: normalised}), params)
 
 
@@ -88,20 +95,22 @@ def save(graph, symbol_path, params_path):
     try:
         mx.nd.save(params_path, graph.params)
     except mx.MXNetError as error:
-        raise UserError("{}: cannot be written: {}".format(params_path, _last_line(error))) from None
+        raise UserError(f"{params_path}: cannot be written: {_last_line(error)}") from None
 
 
 def load(symbol_path, params_path, shape=None):
-    """The :class:`Graph` of such files; UserError names one that is missing, damaged, dangerous, or not the other's.
+    """The :class:`Graph` of such files; UserError names one that is missing, damaged, dangerous, or
+    not the other's.
 
-    shape: that of one input (3, H, W); with it, what one image makes is bounded before anything runs.
+    shape: that of one input (3, H, W); with it, what one image makes is bounded before anything
+    runs.
     """
     params = load_arrays(params_path)
     check_finite(params, params_path)
     try:
         symbol = mx.sym.load_json(symbol_file.read(symbol_path))
     except mx.MXNetError as error:
-        raise UserError("{}: no symbol file of MXNet: {}".format(symbol_path, _last_line(error))) from None
+        raise UserError(f"{symbol_path}: no symbol file of MXNet: {_last_line(error)}") from None
     needed = symbol.list_arguments() + symbol.list_auxiliary_states()
     names = {key.split(":", 1)[-1]: array for key, array in params.items()}
     missing = [name for name in needed if name != INPUT and name not in names]
@@ -110,9 +119,7 @@ def load(symbol_path, params_path, shape=None):
         raise UserError(f"{printable(symbol_path)}: has no input called {INPUT}; export again")
     if missing:
         raise UserError(
-            "{} has no values for {} of {}, for instance {}".format(
-                params_path, len(missing), symbol_path, missing[0]
-            )
+            f"{params_path} has no values for {len(missing)} of {symbol_path}, for instance {missing[0]}"
         )
     if unused or len(names) < len(params):
         raise UserError(
@@ -125,16 +132,23 @@ def load(symbol_path, params_path, shape=None):
 
 
 def _check_shapes(symbol, params, shape, path):
-    """Raise UserError if the parameters do not fit, or one image of this shape takes too much memory."""
+    """Raise UserError if the parameters do not fit, or one image of this shape takes too much
+    memory.
+    """
     known = {key.split(":", 1)[-1]: array.shape for key, array in params.items()}
     internals = symbol.get_internals()
     try:
-        with contextlib.redirect_stdout(io.StringIO()):  # where MXNet lists all arguments, if it fails
+        # where MXNet lists all arguments, if it fails
+        with contextlib.redirect_stdout(io.StringIO()):
             shapes = internals.infer_shape(**{INPUT: shape}, **known)[1]
     except (mx.MXNetError, ValueError) as error:
-        raise UserError(f"{printable(path)}: its parameters and its images do not fit: {_last_line(error)}") from None
+        raise UserError(
+            f"{printable(path)}: its parameters and its images do not fit: {_last_line(error)}"
+        ) from None
     if shapes is None:
-        raise UserError(f"{printable(path)}: the sizes of its arrays do not follow from its input; export again")
+        raise UserError(
+            f"{printable(path)}: the sizes of its arrays do not follow from its input; export again"
+        )
     made = zip(internals.list_outputs(), shapes)
     symbol_file.check_shapes(path, [(name, shape) for name, shape in made if name not in known])
 

@@ -1,4 +1,6 @@
-"""Images as a classifier takes them: resized, cropped and normalised the way its validation images were."""
+"""Images as a classifier takes them: resized, cropped and normalised the way its validation images
+were.
+"""
 
 import os
 
@@ -25,13 +27,14 @@ def spread(record, count):
     """Keys of ``count`` records (or all, if there are fewer), evenly spread over a RecordIO file."""
     with RecordFile(record) as file:
         if not len(file):
-            raise UserError("{}: holds no records".format(record))
+            raise UserError(f"{record}: holds no records")
         places = np.unique(np.linspace(0, len(file) - 1, min(count, len(file))).astype(np.int64))
         return file.keys[places]
 
 
 def records(model, record, keys, index=None):
-    """Yield ``(key, true class or None, float32 image or RecordError)`` of the records with these keys.
+    """Yield ``(key, true class or None, float32 image or RecordError)`` of the records with these
+    keys.
 
     A key that the file does not have is a UserError.
     """
@@ -40,7 +43,7 @@ def records(model, record, keys, index=None):
         places = {int(key): place for place, key in enumerate(file.keys)}
         absent = [key for key in keys if int(key) not in places]
         if absent:
-            raise UserError("{}: has no record with key {}".format(record, absent[0]))
+            raise UserError(f"{record}: has no record with key {absent[0]}")
         for key in map(int, keys):
             try:
                 label, payload = file.read(places[key])
@@ -49,7 +52,7 @@ def records(model, record, keys, index=None):
             except RecordError as error:
                 yield key, None, error
             except ValueError as error:
-                yield key, true, RecordError(record, key, "cannot be decoded: {}".format(error))
+                yield key, true, RecordError(record, key, f"cannot be decoded: {error}")
 
 
 def sample(model, record, count):
@@ -70,7 +73,8 @@ def random_pixels(count, size, seed=0):
 def files(model, paths):
     """Yield ``(path, None, float32 image or the error)`` for image files.
 
-    An image is first brought into the form in which ``gluon-tricks prepare`` stores it: upright, for instance.
+    An image is first brought into the form in which ``gluon-tricks prepare`` stores it: upright,
+    for instance.
     """
     transform = transform_of(model)
     for path in paths:
@@ -89,7 +93,8 @@ def _file_image(transform, path):
 
 
 def files_in(paths):
-    """The files that ``paths`` name; of a folder all images in it and below, by :mod:`gluon_tricks.data.image_files`.
+    """The files that ``paths`` name; of a folder all images in it and below, by
+    :mod:`gluon_tricks.data.image_files`.
 
     Says how many files of a folder are passed over. UserError where it has no images.
     """
@@ -101,7 +106,9 @@ def files_in(paths):
         inside = image_files.images_below(path)
         inside.say(path)
         if not inside.paths:
-            raise UserError(f"{path}: no images in this folder ({' '.join(image_files.EXTENSIONS)})")
+            raise UserError(
+                f"{path}: no images in this folder ({' '.join(image_files.EXTENSIONS)})"
+            )
         found += inside.paths
     return found
 
@@ -112,4 +119,6 @@ def pixels_of(images, mean, std):
     Exact where the images came from uint8 pixels.
     """
     planes = np.asarray(images) * np.reshape(std, (1, 3, 1, 1)) + np.reshape(mean, (1, 3, 1, 1))
-    return np.ascontiguousarray(np.clip(np.rint(planes), 0, 255).astype(np.uint8).transpose(0, 2, 3, 1))
+    return np.ascontiguousarray(
+        np.clip(np.rint(planes), 0, 255).astype(np.uint8).transpose(0, 2, 3, 1)
+    )

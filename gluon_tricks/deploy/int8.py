@@ -1,7 +1,9 @@
-"""INT8 through MXNet's quantisation: on the CPU, convolutions and dense layers compute on 8-bit integers.
+"""INT8 through MXNet's quantisation: on the CPU, convolutions and dense layers compute on 8-bit
+integers.
 
-The thresholds that map activations to integers come from real images: ``naive`` takes the range that was
-seen, ``entropy`` the threshold whose histogram loses least information (Kullback-Leibler divergence).
+The thresholds that map activations to integers come from real images: ``naive`` takes the range
+that was seen, ``entropy`` the threshold whose histogram loses least information (Kullback-Leibler
+divergence).
 """
 
 import os
@@ -28,14 +30,23 @@ def quantize(graph, batches, mode="naive"):
     from mxnet.contrib import quantization
 
     if mode not in MODES:
-        raise UserError("--calibration-mode {}: it is naive or entropy".format(mode))
-    os.environ.setdefault("MXNET_SUBGRAPH_VERBOSE", "0")  # else it says that it does what it was asked to
+        raise UserError(f"--calibration-mode {mode}: it is naive or entropy")
+    # else it says that it does what it was asked to
+    os.environ.setdefault("MXNET_SUBGRAPH_VERBOSE", "0")
     arguments = {k[4:]: v for k, v in graph.params.items() if k.startswith("arg:")}
     auxiliary = {k[4:]: v for k, v in graph.params.items() if k.startswith("aux:")}
     symbol, arguments, auxiliary = quantization.quantize_model_mkldnn(
-        graph.symbol, arguments, auxiliary, data_names=(INPUT,), label_names=None, ctx=mx.cpu(),
-        calib_mode=mode, calib_data=Batches(batches), quantized_dtype="auto", quantize_mode="full",
-    )  # fmt: skip
+        graph.symbol,
+        arguments,
+        auxiliary,
+        data_names=(INPUT,),
+        label_names=None,
+        ctx=mx.cpu(),
+        calib_mode=mode,
+        calib_data=Batches(batches),
+        quantized_dtype="auto",
+        quantize_mode="full",
+    )
     params = {"arg:" + name: array for name, array in arguments.items()}
     params.update({"aux:" + name: array for name, array in auxiliary.items()})
     return Graph(symbol, params)

@@ -1,4 +1,6 @@
-"""``manifest.json`` of an exported folder: what the model is, how its input is made, its files' checksums."""
+"""``manifest.json`` of an exported folder: what the model is, how its input is made, its files'
+checksums.
+"""
 
 import json
 import os
@@ -23,9 +25,11 @@ LABELS = "labels.txt"
 
 
 def description(model, options):
-    """What a model is and how its images are made, for ``manifest.json`` and the metadata of an ONNX file.
+    """What a model is and how its images are made, for ``manifest.json`` and the metadata of an
+    ONNX file.
 
-    ``model`` is a :class:`gluon_tricks.deploy.classifier.Classifier`, ``options`` a :class:`gluon_tricks.deploy.forms.Options`.
+    ``model`` is a :class:`gluon_tricks.deploy.classifier.Classifier`, ``options`` a
+    :class:`gluon_tricks.deploy.forms.Options`.
     """
     return dict(
         model=model.model,
@@ -46,21 +50,41 @@ def description(model, options):
 
 
 def check(held, source):
-    """The :func:`description` that was read from ``source``; UserError if a part is missing or cannot be."""
-    kinds = dict(classes=int, input_size=int, crop_ratio=(int, float), rgb_mean=list, rgb_std=list, options=dict)
+    """The :func:`description` that was read from ``source``; UserError if a part is missing or
+    cannot be.
+    """
+    kinds = dict(
+        classes=int,
+        input_size=int,
+        crop_ratio=(int, float),
+        rgb_mean=list,
+        rgb_std=list,
+        options=dict,
+    )
     for name, kind in kinds.items():
         if not isinstance(held.get(name), kind) or isinstance(held[name], bool):
-            raise UserError(f"{printable(source)}: damaged, {name} is {printable(held.get(name))}; export again")
+            raise UserError(
+                f"{printable(source)}: damaged, {name} is {printable(held.get(name))}; export again"
+            )
     if not isinstance(held["options"].get("preprocess"), bool):
-        raise UserError(f"{printable(source)}: damaged, its options do not say preprocess; export again")
+        raise UserError(
+            f"{printable(source)}: damaged, its options do not say preprocess; export again"
+        )
     for name in ("rgb_mean", "rgb_std"):
         if len(held[name]) != 3 or any(type(value) not in (int, float) for value in held[name]):
-            raise UserError(f"{printable(source)}: damaged, {name} is {printable(held[name])}; export again")
+            raise UserError(
+                f"{printable(source)}: damaged, {name} is {printable(held[name])}; export again"
+            )
     if not isinstance(held.get("model"), (str, type(None))):
-        raise UserError(f"{printable(source)}: damaged, model is {printable(held['model'])}; export again")
+        raise UserError(
+            f"{printable(source)}: damaged, model is {printable(held['model'])}; export again"
+        )
     names = ("classes", "input_size", "crop_ratio", "rgb_mean", "rgb_std")
     try:
-        values = {name: tuple(held[name]) if isinstance(held[name], list) else held[name] for name in names}
+        values = {
+            name: tuple(held[name]) if isinstance(held[name], list) else held[name]
+            for name in names
+        }
         flags.check_ranges(flags.Config(**values))
     except flags.ConfigError as error:
         raise UserError(f"{printable(source)}: damaged: {error}; export again") from None
@@ -68,7 +92,9 @@ def check(held, source):
 
 
 def is_export(folder):
-    """Whether the folder has the manifest of an export (whole or damaged, but not that of a data set)."""
+    """Whether the folder has the manifest of an export (whole or damaged, but not that of a data
+    set).
+    """
     try:
         with open(os.path.join(folder, NAME)) as file:
             text = file.read()
@@ -99,11 +125,13 @@ def read(folder, formats=None):
         with open(path) as file:
             manifest = json.load(file)
         if manifest["kind"] != KIND or manifest["version"] != VERSION:
-            raise UserError("{}: kind or version is not of this release of gluon_tricks".format(path))
+            raise UserError(f"{path}: kind or version is not of this release of gluon_tricks")
         absent = [name for name in formats or () if name not in manifest["formats"]]
         if absent:
             raise UserError(
-                "{}: has no form {}, but {}".format(folder, absent[0], ", ".join(manifest["formats"]))
+                "{}: has no form {}, but {}".format(
+                    folder, absent[0], ", ".join(manifest["formats"])
+                )
             )
         if not manifest["formats"]:
             raise KeyError("formats")
@@ -113,30 +141,30 @@ def read(folder, formats=None):
         checks = {name: listed[name]["sha256"] for name in wanted}
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError(
-            "{}: damaged or not the manifest of an export ({}: {}); export again".format(
-                path, type(error).__name__, error
-            )
+            f"{path}: damaged or not the manifest of an export ({type(error).__name__}: {error}); export again"
         ) from None
     for name, digest in checks.items():
         file = os.path.join(folder, name)
         if not os.path.isfile(file):
             raise UserError(
-                "{}: missing, though {} lists it; copy the whole folder or export again".format(file, NAME)
+                f"{file}: missing, though {NAME} lists it; copy the whole folder or export again"
             )
         if sha256(file) != digest:
             raise UserError(
-                "{}: damaged, its SHA-256 is not the one in {}; copy it or export again".format(file, NAME)
+                f"{file}: damaged, its SHA-256 is not the one in {NAME}; copy it or export again"
             )
     return manifest
 
 
 def read_labels(path, classes=None):
-    """The names in a file, one a line in the classes' order; UserError where they are not ``classes``."""
+    """The names in a file, one a line in the classes' order; UserError where they are not
+    ``classes``.
+    """
     try:
         with open(path, encoding="utf-8", errors="surrogateescape", newline="\n") as file:
             labels = [line.rstrip("\r\n") for line in file]
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError("{}: cannot be read as a list of labels: {}".format(path, error)) from None
+        raise UserError(f"{path}: cannot be read as a list of labels: {error}") from None
     if classes is not None and len(labels) != classes:
-        raise UserError("{}: has {} labels, but the model has {} classes".format(path, len(labels), classes))
+        raise UserError(f"{path}: has {len(labels)} labels, but the model has {classes} classes")
     return labels

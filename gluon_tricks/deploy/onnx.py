@@ -1,8 +1,10 @@
-"""ONNX from a graph, through MXNet's converter, in the form that onnxruntime runs fast and checkers accept.
+"""ONNX from a graph, through MXNet's converter, in the form that onnxruntime runs fast and checkers
+accept.
 
-The converter lists the parameters among the graph's inputs, where a runtime must expect them to change and
-folds nothing, stamps the newest opset and IR version that the installed onnx package knows, while its
-operators are those of opset 13, and knows only some of the codes in a reshape's shape. All is put right here.
+The converter lists the parameters among the graph's inputs, where a runtime must expect them to
+change and folds nothing, stamps the newest opset and IR version that the installed onnx package
+knows, while its operators are those of opset 13, and knows only some of the codes in a reshape's
+shape. All is put right here.
 """
 
 import ast
@@ -35,19 +37,33 @@ def convert(graph, path, input_shape, input_dtype="float32", about=None):
     try:
         symbol = with_plain_reshapes(graph.symbol, params, input_shape)
         mx.onnx.export_model(
-            symbol, params, [(1,) + tuple(input_shape)], [np.dtype(input_dtype).type], path,
-            dynamic=True, dynamic_input_shapes=[(None,) + tuple(input_shape)],
-        )  # fmt: skip
-    except (AttributeError, NotImplementedError, ValueError, KeyError, IndexError, mx.MXNetError) as error:
+            symbol,
+            params,
+            [(1,) + tuple(input_shape)],
+            [np.dtype(input_dtype).type],
+            path,
+            dynamic=True,
+            dynamic_input_shapes=[(None,) + tuple(input_shape)],
+        )
+    except (
+        AttributeError,
+        NotImplementedError,
+        ValueError,
+        KeyError,
+        IndexError,
+        mx.MXNetError,
+    ) as error:
         raise UserError(
-            "this network has no ONNX form: {}".format(str(error).strip().splitlines()[0])
+            f"this network has no ONNX form: {str(error).strip().splitlines()[0]}"
         ) from error
     model = clean(onnx.load(path))
-    onnx.helper.set_model_props(model, {key: json.dumps(value) for key, value in (about or {}).items()})
+    onnx.helper.set_model_props(
+        model, {key: json.dumps(value) for key, value in (about or {}).items()}
+    )
     try:
         onnx.checker.check_model(model, full_check=True)
     except Exception as error:  # the checker's and those of shape inference have no common base
-        raise UserError("this network has no valid ONNX form: {}".format(str(error).strip())) from error
+        raise UserError(f"this network has no valid ONNX form: {str(error).strip()}") from error
     onnx.save(model, path)
 
 
@@ -72,7 +88,9 @@ def with_plain_reshapes(symbol, params, input_shape):
 
 
 def clean(model):
-    """Put an MXNet-made ONNX model right, in place: inputs, names, opset and IR version, open batch."""
+    """Put an MXNet-made ONNX model right, in place: inputs, names, opset and IR version, open
+    batch.
+    """
     parameters = {tensor.name for tensor in model.graph.initializer}
     inputs = [value for value in model.graph.input if value.name not in parameters]
     del model.graph.input[:]
@@ -113,18 +131,21 @@ def session(path, threads=None):
     except ImportError:
         raise UserError("onnxruntime is not installed: pip install 'gluon-tricks[onnx]'") from None
     if not os.path.isfile(path):
-        raise UserError("{}: there is no such file".format(path))
+        raise UserError(f"{path}: there is no such file")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or number() or 0  # 0: as many as there are cores
     options.log_severity_level = 3
     try:
         made = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-        [value.shape for value in made.get_inputs() + made.get_outputs()]  # which fails if its names are no text
+        # which fails if its names are no text
+        [value.shape for value in made.get_inputs() + made.get_outputs()]
     except Exception as error:  # onnxruntime's exceptions have no common base of their own
-        raise UserError(f"{printable(path)}: onnxruntime cannot run it: {' '.join(str(error).split())}") from None
+        raise UserError(
+            f"{printable(path)}: onnxruntime cannot run it: {' '.join(str(error).split())}"
+        ) from None
     if len(made.get_inputs()) != 1:
         raise UserError(
-            "{}: has {} inputs; a classifier with one is needed".format(path, len(made.get_inputs()))
+            f"{path}: has {len(made.get_inputs())} inputs; a classifier with one is needed"
         )
     return made
 

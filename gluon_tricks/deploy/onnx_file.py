@@ -1,7 +1,8 @@
-"""An ONNX file from elsewhere, looked at before a runtime opens it: what it may hold, reach and take.
+"""An ONNX file from elsewhere, looked at before a runtime opens it: what it may hold, reach and
+take.
 
-It reaches no other file but parameters beside it, has operators of the standard and no loops, and no arrays that one
-image makes are larger than :mod:`.symbol_file` allows.
+It reaches no other file but parameters beside it, has operators of the standard and no loops, and
+no arrays that one image makes are larger than :mod:`.symbol_file` allows.
 """
 
 import os
@@ -15,18 +16,30 @@ from .symbol_file import check_shapes
 MOST_BYTES = 2**31 - 1  # protobuf's own limit
 SIZE = 224  # of the image for which sizes are found, if neither the file nor the user says
 DOMAINS = ("", "ai.onnx")
-QUANTISED = ("QLinear", "QGemm", "DequantizeLinear", "QuantizeLinear")  # of onnxruntime's own domain
+# of onnxruntime's own domain
+QUANTISED = ("QLinear", "QGemm", "DequantizeLinear", "QuantizeLinear")
 LOOPS = ("Loop", "Scan", "SequenceMap")
 # Operators whose outputs may be as large as a number in the file says.
 GROWING = (
-    "ConstantOfShape", "Expand", "OneHot", "Pad", "RandomNormal", "RandomUniform", "Range", "Resize", "Tile", "Upsample",
-)  # fmt: skip
+    "ConstantOfShape",
+    "Expand",
+    "OneHot",
+    "Pad",
+    "RandomNormal",
+    "RandomUniform",
+    "Range",
+    "Resize",
+    "Tile",
+    "Upsample",
+)
 # Operators between a softmax and the output that leave the probabilities as they are.
 PASSING = ("Cast", "Dropout", "Flatten", "Identity", "Reshape", "Squeeze")
 
 
 def _read(path):
-    """The ``onnx.ModelProto`` of a file, without parameters in other files; UserError if it is none."""
+    """The ``onnx.ModelProto`` of a file, without parameters in other files; UserError if it is
+    none.
+    """
     onnx = _import_onnx()
     try:
         if os.path.getsize(path) > MOST_BYTES:
@@ -37,11 +50,15 @@ def _read(path):
     except UserError:
         raise
     except Exception as error:  # protobuf's exceptions are not part of its interface
-        raise UserError(f"{printable(path)}: no ONNX file, or damaged: {printable(error)}") from None
+        raise UserError(
+            f"{printable(path)}: no ONNX file, or damaged: {printable(error)}"
+        ) from None
 
 
 def check(path, size=None):
-    """Raise UserError unless the file is safe to run on one image of ``size``; returns its model without parameters."""
+    """Raise UserError unless the file is safe to run on one image of ``size``; returns its model
+    without parameters.
+    """
     onnx = _import_onnx()
     try:
         model = _read(path)
@@ -51,7 +68,10 @@ def check(path, size=None):
             _check_tensor(path, tensor)
         for tensor in model.graph.initializer:
             _check_finite(path, tensor)
-        _check_sizes(path, onnx.shape_inference.infer_shapes(_for_one_image(model, size or SIZE), data_prop=True))
+        _check_sizes(
+            path,
+            onnx.shape_inference.infer_shapes(_for_one_image(model, size or SIZE), data_prop=True),
+        )
     except UserError:
         raise
     except Exception as error:  # shape inference's, and those of protobuf for a name that is no text, have no common base
@@ -105,7 +125,13 @@ def _check_place(path, tensor):
     entries = {entry.key: entry.value for entry in tensor.external_data}
     name = entries.get("location", "")
     where = f"{printable(path)}: keeps {printable(tensor.name)} in the file {printable(name)!r}"
-    if not name or name in (".", "..") or os.path.basename(name) != name or "\\" in name or "\0" in name:
+    if (
+        not name
+        or name in (".", "..")
+        or os.path.basename(name) != name
+        or "\\" in name
+        or "\0" in name
+    ):
         raise UserError(f"{where}, but only files beside it are read; save the model as one file")
     file = os.path.join(os.path.dirname(os.path.abspath(path)), name)
     if os.path.islink(file) or not os.path.isfile(file):
@@ -118,7 +144,9 @@ def _check_place(path, tensor):
     if offset < 0 or length < 0 or offset + length > os.path.getsize(file):
         raise UserError(f"{where}, which is too short or damaged; copy it again")
     if _bytes_of(tensor) != length:
-        raise UserError(f"{where}: {length} bytes there, but its shape is {_shape(tensor)}; the file is damaged")
+        raise UserError(
+            f"{where}: {length} bytes there, but its shape is {_shape(tensor)}; the file is damaged"
+        )
 
 
 def _check_tensor(path, tensor):
@@ -132,20 +160,30 @@ def _check_tensor(path, tensor):
 
 def _check_operators(path, model):
     if len(model.functions):
-        raise UserError(f"{printable(path)}: defines operators of its own; only those of ONNX are run")
+        raise UserError(
+            f"{printable(path)}: defines operators of its own; only those of ONNX are run"
+        )
     if len(model.graph.output) < 1 or len(model.graph.input) < 1:
         raise UserError(f"{printable(path)}: has no input or no output; a classifier is needed")
     if len(model.graph.sparse_initializer):
-        raise UserError(f"{printable(path)}: has sparse parameters, which are not read; save it with dense ones")
+        raise UserError(
+            f"{printable(path)}: has sparse parameters, which are not read; save it with dense ones"
+        )
     for node in _nodes(model):
-        known = node.domain in DOMAINS or node.domain == "com.microsoft" and node.op_type.startswith(QUANTISED)
+        known = (
+            node.domain in DOMAINS
+            or node.domain == "com.microsoft"
+            and node.op_type.startswith(QUANTISED)
+        )
         if not known:
             raise UserError(
                 f"{printable(path)}: has the operator {printable(node.op_type)} of {printable(node.domain)}; only those of "
                 "ONNX are run"
             )
         if node.op_type in LOOPS:
-            raise UserError(f"{printable(path)}: has a loop ({printable(node.op_type)}), which may never end; none is run")
+            raise UserError(
+                f"{printable(path)}: has a loop ({printable(node.op_type)}), which may never end; none is run"
+            )
 
 
 def _check_finite(path, tensor):
@@ -155,20 +193,26 @@ def _check_finite(path, tensor):
         return  # bounds of a clip, which may be infinite, have no dimension
     if tensor.data_location == tensor.EXTERNAL:
         entries = {entry.key: entry.value for entry in tensor.external_data}
-        with open(os.path.join(os.path.dirname(os.path.abspath(path)), entries["location"]), "rb") as file:
+        with open(
+            os.path.join(os.path.dirname(os.path.abspath(path)), entries["location"]), "rb"
+        ) as file:
             file.seek(int(entries.get("offset") or 0))
             tensor.raw_data = file.read(_bytes_of(tensor))
         tensor.data_location = tensor.DEFAULT
     values = numpy_helper.to_array(tensor)
     if not np.isfinite(values).all():
-        raise UserError(f"{printable(path)}: {printable(tensor.name)} has values that are NaN or infinite; export or train again")
+        raise UserError(
+            f"{printable(path)}: {printable(tensor.name)} has values that are NaN or infinite; export or train again"
+        )
     if values.size > 1000:  # its values are needed no more, and shape inference would copy them
         tensor.ClearField("raw_data")
         tensor.ClearField("float_data")
 
 
 def _for_one_image(model, size):
-    """The model with numbers for the open dimensions of its images, and without the shapes that it claims."""
+    """The model with numbers for the open dimensions of its images, and without the shapes that it
+    claims.
+    """
     parameters = {tensor.name for tensor in model.graph.initializer}
     for value in model.graph.input:
         if value.name not in parameters:
@@ -187,7 +231,9 @@ def _check_sizes(path, model):
     shapes = {}
     for value in list(graph.input) + list(graph.output) + list(graph.value_info):
         dimensions = value.type.tensor_type.shape.dim
-        if value.type.tensor_type.HasField("shape") and all(d.HasField("dim_value") for d in dimensions):
+        if value.type.tensor_type.HasField("shape") and all(
+            d.HasField("dim_value") for d in dimensions
+        ):
             shapes[value.name] = [d.dim_value for d in dimensions]
     check_shapes(path, [(name, shape) for name, shape in shapes.items() if name not in parameters])
     for node in _nodes(model):
@@ -227,5 +273,7 @@ def _import_onnx():
         import onnx
         from onnx import shape_inference  # noqa: F401
     except ImportError:
-        raise UserError("ONNX needs onnx>=1.16,<1.19 and onnxruntime: pip install 'gluon-tricks[onnx]'") from None
+        raise UserError(
+            "ONNX needs onnx>=1.16,<1.19 and onnxruntime: pip install 'gluon-tricks[onnx]'"
+        ) from None
     return onnx

@@ -1,9 +1,11 @@
-"""The operators of MXNet that an exported symbol may have: those of the zoo's networks and of what export adds to them.
+"""The operators of MXNet that an exported symbol may have: those of the zoo's networks and of what
+export adds to them.
 
-MXNet has operators that call a pointer (``_Native``), load code or allocate what a number says, and most of them read
-their inputs and attributes without checking that they are there. So a symbol from elsewhere is run only if all its
-operators, attributes and values are of the kinds that ``gluon-tricks export`` writes. A network with another operator
-needs a line here; ``tests/deploy/test_symbol_file.py`` says which.
+MXNet has operators that call a pointer (``_Native``), load code or allocate what a number says, and
+most of them read their inputs and attributes without checking that they are there. So a symbol from
+elsewhere is run only if all its operators, attributes and values are of the kinds that
+``gluon-tricks export`` writes. A network with another operator needs a line here;
+``tests/deploy/test_symbol_file.py`` says which.
 """
 
 import math
@@ -46,12 +48,15 @@ def short(text):
 
 
 class Operator(NamedTuple):
-    """``inputs``: the numbers of inputs that it may have, none for those that its other parts decide; ``outputs``: how many."""
+    """``inputs``: the numbers of inputs that it may have, none for those that its other parts
+    decide; ``outputs``: how many.
+    """
 
     inputs: Tuple[int, ...]
     attributes: dict
     outputs: int = 1
-    states: Tuple[int, ...] = ()  # the places of inputs that it writes to, which have to be variables
+    # the places of inputs that it writes to, which have to be variables
+    states: Tuple[int, ...] = ()
 
 
 CONVOLUTION = dict(
@@ -62,7 +67,9 @@ POOLING = dict(
     count_include_pad=switch, global_pool=switch, kernel=integers, layout=words("NCHW"), pad=integers,
     pool_type=words("avg", "max"), pooling_convention=words("full", "valid"), stride=integers,
 )  # fmt: skip
-BATCH_NORM = dict(axis=words("1"), eps=number, fix_gamma=switch, momentum=number, use_global_stats=switch)
+BATCH_NORM = dict(
+    axis=words("1"), eps=number, fix_gamma=switch, momentum=number, use_global_stats=switch
+)
 ACTIVATION = dict(act_type=words("relu", "sigmoid", "softrelu", "softsign", "tanh"))
 RANGE = dict(min_calib_range=number, max_calib_range=number)
 FUSED = dict(
@@ -74,7 +81,11 @@ OPERATORS = {
     "null": Operator(
         (0,),
         dict(
-            __dtype__=integers, __init__=short, __lr_mult__=number, __shape__=integers, __storage_type__=words("0"),
+            __dtype__=integers,
+            __init__=short,
+            __lr_mult__=number,
+            __shape__=integers,
+            __storage_type__=words("0"),
             __wd_mult__=number,
         ),
     ),
@@ -91,7 +102,9 @@ OPERATORS = {
     "Pooling": Operator((1,), POOLING),
     "Reshape": Operator((1,), dict(shape=integers)),
     "SwapAxis": Operator((1,), dict(dim1=axes, dim2=axes)),
-    "UpSampling": Operator((1,), dict(num_args=words("1"), sample_type=words("nearest"), scale=integers)),
+    "UpSampling": Operator(
+        (1,), dict(num_args=words("1"), sample_type=words("nearest"), scale=integers)
+    ),
     "_contrib_AdaptiveAvgPooling2D": Operator((1,), dict(output_size=integers)),
     "_contrib_BilinearResize2D": Operator((1,), dict(height=integers, width=integers)),
     "_div_scalar": Operator((1,), dict(scalar=number)),
@@ -121,7 +134,9 @@ OPERATORS = {
     "_contrib_dequantize": Operator((3,), {}),
     "_contrib_quantize_v2": Operator((1,), dict(RANGE, out_type=words("auto")), outputs=3),
     "_contrib_quantized_act": Operator((3,), ACTIVATION, outputs=3),
-    "_contrib_quantized_batch_norm": Operator((7,), dict(BATCH_NORM, **RANGE), outputs=3, states=(3, 4)),
+    "_contrib_quantized_batch_norm": Operator(
+        (7,), dict(BATCH_NORM, **RANGE), outputs=3, states=(3, 4)
+    ),
     "_contrib_quantized_concat": Operator((), dict(dim=axes, num_args=integers), outputs=3),
     "_contrib_quantized_elemwise_add": Operator((6,), RANGE, outputs=3),
     "_contrib_quantized_elemwise_mul": Operator((6,), RANGE, outputs=3),

@@ -33,9 +33,11 @@ def block_predictor(net, path, pixels=None, device=None):
 
 
 def session_predictor(session, path, pixels=None, probabilities=False):
-    """``predict`` of an onnxruntime session on the file ``path``, in batches of the size that it has, if it has one.
+    """``predict`` of an onnxruntime session on the file ``path``, in batches of the size that it
+    has, if it has one.
 
-    ``probabilities``: the outputs are a softmax already; their logarithms are logits that give the same again.
+    ``probabilities``: the outputs are a softmax already; their logarithms are logits that give the
+    same again.
     """
     name, batch = session.get_inputs()[0].name, session.get_inputs()[0].shape[0]
     size = batch if isinstance(batch, int) and batch > 0 else None
@@ -43,12 +45,18 @@ def session_predictor(session, path, pixels=None, probabilities=False):
     def run(inputs):
         outputs = session.run(None, {name: inputs})[0]
         if not isinstance(outputs, np.ndarray) or outputs.shape[:1] != inputs.shape[:1]:
-            raise ValueError(f"it gives {getattr(outputs, 'shape', type(outputs).__name__)} for {len(inputs)} images")
+            raise ValueError(
+                f"it gives {getattr(outputs, 'shape', type(outputs).__name__)} for {len(inputs)} images"
+            )
         return outputs
 
     def predict(images):
         images = _checked(images, path)
-        inputs = np.ascontiguousarray(images, np.float32) if pixels is None else pixels_of(images, *pixels)
+        inputs = (
+            np.ascontiguousarray(images, np.float32)
+            if pixels is None
+            else pixels_of(images, *pixels)
+        )
         try:
             outputs = run(inputs) if size is None else _in_batches(run, inputs, size)
         except Exception as error:  # onnxruntime's exceptions have no common base of their own
@@ -83,7 +91,9 @@ def _checked(images, path):
 
 
 def _cannot(path, images, reason):
-    return UserError(f"{printable(path)}: cannot compute images of shape {images.shape}: {printable(reason)}")
+    return UserError(
+        f"{printable(path)}: cannot compute images of shape {images.shape}: {printable(reason)}"
+    )
 
 
 def _reason(error):

@@ -1,7 +1,8 @@
-"""Runs an exported model as its users do, in a process of its own that has never heard of this package.
+"""Runs an exported model as its users do, in a process of its own that has never heard of this
+package.
 
-:mod:`.compare` hands the text of this file to ``python -c``, with what to run as JSON on standard input. So
-nothing here may import from gluon_tricks; the end makes sure that nothing did.
+:mod:`.compare` hands the text of this file to ``python -c``, with what to run as JSON on standard
+input. So nothing here may import from gluon_tricks; the end makes sure that nothing did.
 """
 
 import json
@@ -18,7 +19,9 @@ def run_symbol(files, inputs):
     results = []
     for array in inputs:
         outputs = net(nd.array(array, dtype=array.dtype))
-        results.append([output.asnumpy() for output in (outputs if isinstance(outputs, list) else [outputs])])
+        results.append(
+            [output.asnumpy() for output in (outputs if isinstance(outputs, list) else [outputs])]
+        )
     return results
 
 
@@ -40,7 +43,7 @@ def main():
     results = (run_onnx if task["format"] == "onnx" else run_symbol)(task["files"], inputs)
     np.savez(
         task["outputs"],
-        **{"{}-{}".format(i, j): a for i, row in enumerate(results) for j, a in enumerate(row)},
+        **{f"{i}-{j}": a for i, row in enumerate(results) for j, a in enumerate(row)},
     )
     if any(name.split(".")[0] == "gluon_tricks" for name in sys.modules):
         sys.exit("gluon_tricks was imported: this was no independent run")

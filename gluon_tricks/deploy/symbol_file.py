@@ -1,6 +1,8 @@
-"""A symbol's JSON file from elsewhere, checked before MXNet sees it, which believes whatever stands there.
+"""A symbol's JSON file from elsewhere, checked before MXNet sees it, which believes whatever stands
+there.
 
-What is right is written anew from the parts that were checked, so that nothing else reaches MXNet's own parser.
+What is right is written anew from the parts that were checked, so that nothing else reaches MXNet's
+own parser.
 """
 
 import collections
@@ -12,7 +14,8 @@ from .operators import OPERATORS, RANGE, TRUE
 
 MOST_BYTES = 64 << 20  # of the JSON; the zoo's longest has 3.6 MB
 MOST_NODES = 100000  # the zoo's most are 9,307
-# Elements of the arrays that one image makes: of the largest one, and of all. The zoo's largest network makes 0.5e9.
+# Elements of the arrays that one image makes: of the largest one, and of all. The zoo's largest
+# network makes 0.5e9.
 LARGEST = 1 << 26
 MOST_ELEMENTS = 1 << 30
 MOST_DIMENSIONS = 5
@@ -26,7 +29,9 @@ class _Wrong(Exception):
 
 
 def read(path):
-    """The text of a symbol's JSON file, checked and written anew; UserError says what is wrong with it."""
+    """The text of a symbol's JSON file, checked and written anew; UserError says what is wrong with
+    it.
+    """
     try:
         with open(path, "rb") as file:
             held = file.read(MOST_BYTES + 1)
@@ -37,13 +42,19 @@ def read(path):
         raise UserError(f"{printable(path)}: cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
         reason = "nested too deeply" if isinstance(error, RecursionError) else printable(error)
-        raise UserError(f"{printable(path)}: no symbol file of MXNet: {reason}; export again") from None
+        raise UserError(
+            f"{printable(path)}: no symbol file of MXNet: {reason}; export again"
+        ) from None
     except _Wrong as wrong:
-        raise UserError(f"{printable(path)}: no symbol that gluon-tricks exports: {wrong}; export again") from None
+        raise UserError(
+            f"{printable(path)}: no symbol that gluon-tricks exports: {wrong}; export again"
+        ) from None
 
 
 def checked(graph, inside=None):
-    """The graph (the JSON as Python reads it) with its known parts only; ``inside``: the name of a node that it is part of."""
+    """The graph (the JSON as Python reads it) with its known parts only; ``inside``: the name of a
+    node that it is part of.
+    """
     nodes = _list(graph, "nodes", dict)
     if not 0 < len(nodes) <= MOST_NODES:
         raise _Wrong(f"it has {len(nodes)} nodes")
@@ -52,7 +63,11 @@ def checked(graph, inside=None):
         made.append(_node(node, made, outputs, place, inside))
         outputs.append(_outputs(made[-1]))
     variables = [place for place, node in enumerate(made) if node["op"] == "null"]
-    name, count = collections.Counter(made[place]["name"] for place in variables).most_common(1)[0] if variables else ("", 0)
+    name, count = (
+        collections.Counter(made[place]["name"] for place in variables).most_common(1)[0]
+        if variables
+        else ("", 0)
+    )
     if count > 1:
         raise _Wrong(f"{count} variables have the name {printable(name)}")
     heads = [_entry(entry, outputs) for entry in _list(graph, "heads", list)]
@@ -65,17 +80,25 @@ def checked(graph, inside=None):
 
 
 def check_shapes(path, shapes):
-    """Raise UserError if one image makes larger arrays than any classifier; ``shapes`` are (name, shape) pairs."""
+    """Raise UserError if one image makes larger arrays than any classifier; ``shapes`` are (name,
+    shape) pairs.
+    """
     total = 0
     for name, shape in shapes:
         if len(shape) > MOST_DIMENSIONS:
-            raise UserError(f"{printable(path)}: {printable(name)} has {len(shape)} dimensions, which no classifier here does")
+            raise UserError(
+                f"{printable(path)}: {printable(name)} has {len(shape)} dimensions, which no classifier here does"
+            )
         elements = 1
         for length in shape:
             elements *= max(0, int(length))
         total += elements
         if elements > LARGEST or total > MOST_ELEMENTS:
-            limit = f"an array of more than {LARGEST:,}" if elements > LARGEST else f"arrays of more than {MOST_ELEMENTS:,}"
+            limit = (
+                f"an array of more than {LARGEST:,}"
+                if elements > LARGEST
+                else f"arrays of more than {MOST_ELEMENTS:,}"
+            )
             raise UserError(
                 f"{printable(path)}: one image takes {limit} elements ({printable(name)}: {'x'.join(map(str, shape))}), "
                 "which no classifier here does"
@@ -93,9 +116,19 @@ def _node(node, made, outputs, place, inside):
     if not isinstance(attributes, dict):
         raise _Wrong(f"{where}: its attributes are no list of names and values")
     for key, value in attributes.items():
-        if key not in known.attributes or not isinstance(value, str) or not known.attributes[key](value):
-            raise _Wrong(f"{where}: the attribute {printable(key[:100])} of {kind} is {printable(str(value)[:100])}")
-    if set(RANGE) & set(known.attributes) and not set(RANGE) <= set(attributes) and not _gives_floats(attributes):
+        if (
+            key not in known.attributes
+            or not isinstance(value, str)
+            or not known.attributes[key](value)
+        ):
+            raise _Wrong(
+                f"{where}: the attribute {printable(key[:100])} of {kind} is {printable(str(value)[:100])}"
+            )
+    if (
+        set(RANGE) & set(known.attributes)
+        and not set(RANGE) <= set(attributes)
+        and not _gives_floats(attributes)
+    ):
         raise _Wrong(f"{where}: {kind} has no range of its output, on which its memory depends")
     inputs = [_entry(entry, outputs, where) for entry in _list(node, "inputs", list)]
     result = dict(op=kind, name=name, inputs=inputs)
@@ -115,7 +148,11 @@ def _node(node, made, outputs, place, inside):
 
 def _entry(entry, outputs, where="the outputs (heads)"):
     """An output of an earlier node: [node, output, version]."""
-    numbers = isinstance(entry, list) and 2 <= len(entry) <= 3 and all(type(number) is int for number in entry)
+    numbers = (
+        isinstance(entry, list)
+        and 2 <= len(entry) <= 3
+        and all(type(number) is int for number in entry)
+    )
     if not numbers or not 0 <= entry[0] < len(outputs):
         raise _Wrong(f"{where}: {printable(str(entry)[:100])} is no earlier node")
     if not 0 <= entry[1] < outputs[entry[0]]:
@@ -146,7 +183,9 @@ def _gives_floats(attributes):
 
 
 def _check_fused(node, where):
-    """The graph inside a fused operator has to be the chain that its attributes name: oneDNN's code relies on that."""
+    """The graph inside a fused operator has to be the chain that its attributes name: oneDNN's code
+    relies on that.
+    """
     on = {key for key, value in node.get("attrs", {}).items() if value in TRUE}
     if len(node["subgraphs"]) != 1 or "quantized" not in on:
         raise _Wrong(f"{where}: {node['op']} has {len(node['subgraphs'])} graphs inside")
@@ -166,10 +205,14 @@ def _check_fused(node, where):
     right = (
         len(chain) == len(expected)
         and all(inner["op"] in allowed for (_, inner), allowed in zip(chain, expected))
-        and all(before[0] in [entry[0] for entry in inner["inputs"]] for before, (_, inner) in zip(chain, chain[1:]))
+        and all(
+            before[0] in [entry[0] for entry in inner["inputs"]]
+            for before, (_, inner) in zip(chain, chain[1:])
+        )
         and graph["heads"] == [[chain[-1][0], 0, 0]]
         and sorted(used) == [place for place in range(len(graph["nodes"])) if place != chain[-1][0]]
-        and [entry[0] for entry in chain[0][1]["inputs"]] == graph["arg_nodes"][: len(chain[0][1]["inputs"])]
+        and [entry[0] for entry in chain[0][1]["inputs"]]
+        == graph["arg_nodes"][: len(chain[0][1]["inputs"])]
     )
     if not right:
         raise _Wrong(f"{where}: the graph inside is not the one that {node['op']} computes")

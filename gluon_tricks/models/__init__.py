@@ -1,4 +1,6 @@
-"""Networks by name: our ResNets (:mod:`.resnet`), and every other classification network of GluonCV's zoo."""
+"""Networks by name: our ResNets (:mod:`.resnet`), and every other classification network of
+GluonCV's zoo.
+"""
 
 import difflib
 import inspect
@@ -15,9 +17,18 @@ from .dropout import follow_seed
 from .group_norm import GroupNorm
 from .parameters import ParameterError, assign, classes_of, load_parameters
 
-__all__ = ["ParameterError", "classes_in", "get_model", "input_size", "load_parameters", "load_pretrained", "names"]
+__all__ = [
+    "ParameterError",
+    "classes_in",
+    "get_model",
+    "input_size",
+    "load_parameters",
+    "load_pretrained",
+    "names",
+]
 
-# Modules of gluoncv.model_zoo whose networks classify images; the others detect, segment, estimate poses.
+# Modules of gluoncv.model_zoo whose networks classify images; the others detect, segment, estimate
+# poses.
 CLASSIFIERS = """
     alexnet cifarresnet cifarresnext cifarwideresnet darknet densenet dla googlenet hrnet inception mobilenet
     mobilenetv3 nasnet residual_attentionnet resnest resnet resnetv1b resnetv1b_pruned resnext senet
@@ -51,40 +62,56 @@ def input_size(name):
 
 
 def options_of(config):
-    """The flags of a :class:`gluon_tricks.config.Config` that shape the network, for :func:`get_model`."""
-    return {name: True for name in ("last_gamma", "use_se", "use_gn", "batch_norm") if getattr(config, name)}
+    """The flags of a :class:`gluon_tricks.config.Config` that shape the network, for
+    :func:`get_model`.
+    """
+    return {
+        name: True
+        for name in ("last_gamma", "use_se", "use_gn", "batch_norm")
+        if getattr(config, name)
+    }
 
 
 def get_model(name, classes=1000, pretrained=False, input_size=None, **options):
-    """The network called ``name`` (:func:`names`): a HybridBlock from images (N, 3, H, W) to (N, classes).
+    """The network called ``name`` (:func:`names`): a HybridBlock from images (N, 3, H, W) to (N,
+    classes).
 
-    pretrained: with GluonCV's published parameters, on the CPU. If they are for another number of classes the
-        last layer is new: ``net.not_loaded`` names its parameters. Without it nothing is initialised.
-    input_size: height and width of the images to train on, where they are not those that the network is made
-        for (:func:`input_size`): ResNeSt's DropBlock has to know. Outside of training it makes no difference.
-    options: of our ResNets those of :class:`.resnet.ResNet`, and of these and the zoo's where they apply
+    pretrained: with GluonCV's published parameters, on the CPU. If they are for another number of
+    classes the
+        last layer is new: ``net.not_loaded`` names its parameters. Without it nothing is
+        initialised.
+    input_size: height and width of the images to train on, where they are not those that the
+    network is made
+        for (:func:`input_size`): ResNeSt's DropBlock has to know. Outside of training it makes no
+        difference.
+    options: of our ResNets those of :class:`.resnet.ResNet`, and of these and the zoo's where they
+    apply
 
         last_gamma  gamma = 0 in the last BatchNorm of every residual block (section 3.1)
         use_gn      GroupNorm (32 groups) in place of BatchNorm
         use_se      squeeze-and-excitation in ResNeXt
         batch_norm  BatchNorm in VGG
 
-    and further keywords of GluonCV's constructors. An option that is False, None or 0 is off. Raises
-    UserError for an option that the network has not, or takes and ignores, and for an unknown name.
+    and further keywords of GluonCV's constructors. An option that is False, None or 0 is off.
+    Raises UserError for an option that the network has not, or takes and ignores, and for an
+    unknown name.
     """
     if classes < 1:
-        raise UserError("a network of {} classes".format(classes))
+        raise UserError(f"a network of {classes} classes")
     name, options = _resolve(name, options)
     net = _build(name, classes, input_size, options)
     follow_seed(net)
     if pretrained:
-        net.initialize(mx.init.Xavier())  # for what the file does not have; it is the paper's (section 2.1)
+        # for what the file does not have; it is the paper's (section 2.1)
+        net.initialize(mx.init.Xavier())
         net.not_loaded = load_pretrained(net, name, **options)
     return net
 
 
 def classes_in(path, name, **options):
-    """The number of classes that a parameter file of the network called ``name`` has in its last layer."""
+    """The number of classes that a parameter file of the network called ``name`` has in its last
+    layer.
+    """
     net = get_model(name, **options)
     return classes_of(net, path) or FLAGS["classes"].default
 
@@ -92,8 +119,9 @@ def classes_in(path, name, **options):
 def load_pretrained(net, name, **options):
     """Set ``net``, made by ``get_model(name, **options)``, to GluonCV's published parameters.
 
-    Returns the names of parameters that stay as they were: those of the last layer, where the published one
-    has another number of classes. Raises UserError where nothing is published, or cannot be downloaded.
+    Returns the names of parameters that stay as they were: those of the last layer, where the
+    published one has another number of classes. Raises UserError where nothing is published, or
+    cannot be downloaded.
     """
     from gluoncv.model_zoo import model_store
 
@@ -107,33 +135,41 @@ def load_pretrained(net, name, **options):
             source = _zoo()[name](
                 pretrained=True, **({"batch_norm": True} if options.get("batch_norm") else {})
             )
-    except Exception as error:  # requests, zipfile and the file system raise many kinds; the way out is one
+    except (
+        Exception
+    ) as error:  # requests, zipfile and the file system raise many kinds; the way out is one
         raise UserError(_no_download(file, error, model_store)) from error
     if ours:
         return load_parameters(net, path, new_head=True)
-    published = {key: parameter.data() for key, parameter in source._collect_params_with_prefix().items()}
+    published = {
+        key: parameter.data() for key, parameter in source._collect_params_with_prefix().items()
+    }
     wanted = net._collect_params_with_prefix()  # published networks may have an auxiliary head more
-    return assign(net, {key: published[key] for key in wanted}, "the published " + name, new_head=True)
+    return assign(
+        net, {key: published[key] for key in wanted}, "the published " + name, new_head=True
+    )
 
 
 def _no_download(file, error, store):
     reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
     if "not available" in reason:
-        return "GluonCV publishes no parameters of {}: train it, or give a file with --use-params".format(
-            file
+        return (
+            f"GluonCV publishes no parameters of {file}: train it, or give a file with --use-params"
         )
     way_out = (
-        "Where there is a network, gluoncv.model_zoo.get_model({!r}, pretrained=True) puts them into "
-        "~/.mxnet/models: copy the file and pass it with --use-params".format(file)
+        f"Where there is a network, gluoncv.model_zoo.get_model({file!r}, pretrained=True) puts them into "
+        "~/.mxnet/models: copy the file and pass it with --use-params"
     )
     if file in store._model_sha1:
         repository = os.environ.get("MXNET_GLUON_REPO", store.apache_repo_url).rstrip("/") + "/"
-        archive = store._url_format.format(repo_url=repository, file_name=file + "-" + store.short_hash(file))
-        way_out = (
-            "Download {} on another machine, unpack it here and pass the .params file with "
-            "--use-params".format(archive)
+        archive = store._url_format.format(
+            repo_url=repository, file_name=file + "-" + store.short_hash(file)
         )
-    return "the published parameters of {} could not be had ({}). {}".format(file, reason, way_out)
+        way_out = (
+            f"Download {archive} on another machine, unpack it here and pass the .params file with "
+            "--use-params"
+        )
+    return f"the published parameters of {file} could not be had ({reason}). {way_out}"
 
 
 def _resolve(name, options):
@@ -157,8 +193,8 @@ def _build(name, classes, pixels, options):
     from gluoncv.model_zoo import get_model_list
 
     if name in get_model_list():
-        raise UserError("{} of GluonCV's zoo is none that classifies images in float".format(name))
-    raise UserError("no network is called {}{}".format(name, closest(name)))
+        raise UserError(f"{name} of GluonCV's zoo is none that classifies images in float")
+    raise UserError(f"no network is called {name}{closest(name)}")
 
 
 def closest(name):
@@ -182,7 +218,10 @@ def _theirs(build, name, classes, pixels, options):
 
     Many of the zoo's constructors take any keyword and drop those that they do not know.
     """
-    keywords = {"pretrained": False, ("num_classes" if name.startswith("hrnet") else "classes"): classes}
+    keywords = {
+        "pretrained": False,
+        ("num_classes" if name.startswith("hrnet") else "classes"): classes,
+    }
     if name.startswith("resnest"):
         keywords["input_size"] = pixels
     if name.startswith("nasnet"):
@@ -195,11 +234,14 @@ def _theirs(build, name, classes, pixels, options):
     if classes != 1000:
         try:
             output = trace(plain)
-            fixed = infer_shapes(output, name, input_size(name))[output.list_outputs()[0]] != (1, classes)
+            fixed = infer_shapes(output, name, input_size(name))[output.list_outputs()[0]] != (
+                1,
+                classes,
+            )
         except UserError:  # the pruned ResNets: their last layer contradicts the one before
             fixed = True
         if fixed:
-            raise UserError("--classes {} does not apply to {}: it has 1000 classes".format(classes, name))
+            raise UserError(f"--classes {classes} does not apply to {name}: it has 1000 classes")
     for option, value in options.items():
         if option == "use_gn":
             keyword, setting = "norm_layer", GroupNorm
@@ -224,7 +266,9 @@ def _theirs(build, name, classes, pixels, options):
 
 
 def _pool_globally(net):
-    """Average over all of the last features, whose size these networks have fixed: 7x7 for 224x224 pixels, say."""
+    """Average over all of the last features, whose size these networks have fixed: 7x7 for 224x224
+    pixels, say.
+    """
     for part in (net, *net._children.values()):
         for layer in part._children.values():
             if type(layer) is mx.gluon.nn.AvgPool2D:
@@ -232,25 +276,31 @@ def _pool_globally(net):
 
 
 def _zero_gammas(net):
-    gammas = [parameter for name, parameter in net.collect_params().items() if name.endswith("gamma")]
+    gammas = [
+        parameter for name, parameter in net.collect_params().items() if name.endswith("gamma")
+    ]
     return sum(gamma.init == "zeros" for gamma in gammas)
 
 
 def _description(net):
-    """What tells two networks apart before they are initialised: operations, settings, initial values."""
+    """What tells two networks apart before they are initialised: operations, settings, initial
+    values.
+    """
     nodes = json.loads(trace(net).tojson())["nodes"]
     return [(node["op"], node.get("attrs"), node["inputs"]) for node in nodes]
 
 
 def _refusal(option, name):
     if option not in APPLIES_TO:  # a constructor's keyword, not a flag
-        return UserError("{} has no option {}, or ignores it".format(name, option))
+        return UserError(f"{name} has no option {option}, or ignores it")
     flag = spelling(option) if option in FLAGS else option
-    return UserError("{} does not apply to {}: {}".format(flag, name, APPLIES_TO[option]))
+    return UserError(f"{flag} does not apply to {name}: {APPLIES_TO[option]}")
 
 
 def _zoo():
-    """Name -> constructor of GluonCV's classification networks; imported on demand, it takes a second."""
+    """Name -> constructor of GluonCV's classification networks; imported on demand, it takes a
+    second.
+    """
     from gluoncv.model_zoo import model_zoo
 
     return {

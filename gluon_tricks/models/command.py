@@ -1,4 +1,6 @@
-"""``gluon-tricks models``: which networks there are and what one image costs each (the paper's Table 5)."""
+"""``gluon-tricks models``: which networks there are and what one image costs each (the paper's
+Table 5).
+"""
 
 import fnmatch
 
@@ -37,9 +39,9 @@ def add_arguments(parser):
 def main(args):
     """Print a row as soon as it is counted; 1 if a network cannot be counted, its row says why."""
     if args.input_size is not None and args.input_size < 1:
-        raise UserError("--input-size is {}, but has to be at least 1".format(args.input_size))
+        raise UserError(f"--input-size is {args.input_size}, but has to be at least 1")
     if args.classes < 1:
-        raise UserError("--classes is {}, but has to be at least 1".format(args.classes))
+        raise UserError(f"--classes is {args.classes}, but has to be at least 1")
     chosen = select(args.pattern, args.all)
     width = max(len(name) for name in chosen)
     print(
@@ -62,7 +64,9 @@ def _counts(row):
     if "error" in row:
         return row["error"]
     millions = row["parameters"] / 1e6
-    return "{:14.{}f}  {:17.2f}".format(millions, 1 if millions >= 10 else 2, row["multiply_adds"] / 1e9)
+    return "{:14.{}f}  {:17.2f}".format(
+        millions, 1 if millions >= 10 else 2, row["multiply_adds"] / 1e9
+    )
 
 
 def select(patterns, everything=False):
@@ -73,8 +77,12 @@ def select(patterns, everything=False):
         return names() if everything else resnet.NAMES
     for pattern in patterns:
         if not fnmatch.filter(names(), pattern.lower()):
-            raise UserError("no network is called {}{}".format(pattern, closest(pattern)))
-    return [name for name in names() if any(fnmatch.fnmatch(name, pattern.lower()) for pattern in patterns)]
+            raise UserError(f"no network is called {pattern}{closest(pattern)}")
+    return [
+        name
+        for name in names()
+        if any(fnmatch.fnmatch(name, pattern.lower()) for pattern in patterns)
+    ]
 
 
 def measure(name, classes=1000, size=None):

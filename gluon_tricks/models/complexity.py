@@ -1,7 +1,8 @@
 """Parameters and multiply-adds of a network, counted on its traced graph (the paper's Table 5).
 
-The paper's "FLOPs" are multiply-adds of the convolutions and dense layers: one for each output value and each
-weight that it meets. Biases, BatchNorm, activations and pooling are not counted, as in the paper.
+The paper's "FLOPs" are multiply-adds of the convolutions and dense layers: one for each output
+value and each weight that it meets. Biases, BatchNorm, activations and pooling are not counted, as
+in the paper.
 """
 
 import contextlib
@@ -34,17 +35,19 @@ class Complexity(NamedTuple):
 
 
 def count(net, input_size=224, channels=3):
-    """The :class:`Complexity` of ``net`` for one image of ``input_size`` (pixels, or (height, width)).
+    """The :class:`Complexity` of ``net`` for one image of ``input_size`` (pixels, or (height,
+    width)).
 
-    The net is traced, not run: its parameters may be uninitialised, and stay as they are. Raises UserError
-    for a net that cannot be traced, or takes no such image.
+    The net is traced, not run: its parameters may be uninitialised, and stay as they are. Raises
+    UserError for a net that cannot be traced, or takes no such image.
     """
     graph = trace(net).get_internals()
     shapes = infer_shapes(graph, net.name, input_size, channels)
     layers = tuple(_layers(json.loads(graph.tojson())["nodes"], shapes))
     parameters = {parameter.name: parameter for parameter in net.collect_params().values()}
     sizes = {
-        name: prod(shapes.get(name) or parameter.shape or (0,)) for name, parameter in parameters.items()
+        name: prod(shapes.get(name) or parameter.shape or (0,))
+        for name, parameter in parameters.items()
     }
     return Complexity(
         parameters=sum(size for name, size in sizes.items() if parameters[name].grad_req != "null"),
@@ -56,16 +59,18 @@ def count(net, input_size=224, channels=3):
 
 def trace(net):
     """The symbol that ``net`` computes from the variable ``data``; several outputs make a group."""
-    # A parameter keeps the variable made of it, with the dtype of that moment: a net that is cast later would
-    # still have it in its graph. And automatic names are numbered on.
+    # A parameter keeps the variable made of it, with the dtype of that moment: a net that is cast
+    # later would still have it in its graph. And automatic names are numbered on.
     variables = {parameter: parameter._var for parameter in net.collect_params().values()}
     try:
         for parameter in variables:
             parameter._var = None
         with mx.name.NameManager():
             output = net(mx.sym.var("data"))
-    except Exception as error:  # whatever a network does that a symbol cannot; all mean the same to the user
-        raise UserError("{} cannot be traced into a graph: {}".format(net.name, _last_line(error))) from error
+    except (
+        Exception
+    ) as error:  # whatever a network does that a symbol cannot; all mean the same to the user
+        raise UserError(f"{net.name} cannot be traced into a graph: {_last_line(error)}") from error
     finally:
         for parameter, variable in variables.items():
             parameter._var = variable
@@ -74,16 +79,17 @@ def trace(net):
 
 def infer_shapes(graph, name, input_size, channels=3):
     """Shapes of all outputs, arguments and auxiliary states of a symbol, by name, for one image."""
-    height, width = input_size if isinstance(input_size, (tuple, list)) else (input_size, input_size)
+    height, width = (
+        input_size if isinstance(input_size, (tuple, list)) else (input_size, input_size)
+    )
     try:
-        with contextlib.redirect_stdout(io.StringIO()):  # MXNet prints the arguments of a failed call
+        # MXNet prints the arguments of a failed call
+        with contextlib.redirect_stdout(io.StringIO()):
             arguments, outputs, auxiliary = graph.infer_shape(data=(1, channels, height, width))
     except mx.MXNetError as error:
-        raise UserError(
-            "{} takes no {}x{} image: {}".format(name, height, width, _last_line(error))
-        ) from error
+        raise UserError(f"{name} takes no {height}x{width} image: {_last_line(error)}") from error
     if outputs is None:
-        raise UserError("the shapes of {}'s outputs do not follow from its input's".format(name))
+        raise UserError(f"the shapes of {name}'s outputs do not follow from its input's")
     shapes = dict(zip(graph.list_outputs(), outputs))
     shapes.update(zip(graph.list_arguments(), arguments))
     shapes.update(zip(graph.list_auxiliary_states(), auxiliary))
@@ -101,8 +107,8 @@ def _layers(nodes, shapes):
             continue
         source, weight = (nodes[i]["name"] for i, *_ in node["inputs"][:2])
         output = shapes[node["name"] + "_output"]
-        # weight: (outputs, inputs / groups, kernel ...). In a transposed convolution inputs and outputs
-        # change places, and it is the input's values that meet the weights.
+        # weight: (outputs, inputs / groups, kernel ...). In a transposed convolution inputs and
+        # outputs change places, and it is the input's values that meet the weights.
         values = shapes[source + "_output" if source + "_output" in shapes else source]
         values = values if node["op"] == "Deconvolution" else output
         yield Layer(node["name"], node["op"], output, prod(values) * prod(shapes[weight][1:]))

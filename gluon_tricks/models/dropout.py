@@ -1,6 +1,7 @@
 """Dropout whose random numbers follow from mx.random.seed on a GPU too.
 
-cuDNN's, which Gluon uses there, has a state of its own that no seed sets: a resumed run would drop other values.
+cuDNN's, which Gluon uses there, has a state of its own that no seed sets: a resumed run would drop
+other values.
 """
 
 from mxnet.gluon import nn

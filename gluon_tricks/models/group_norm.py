@@ -1,7 +1,8 @@
-"""Group normalisation with a gamma and a beta for each channel (Wu and He, arXiv 1803.08494): --use-gn.
+"""Group normalisation with a gamma and a beta for each channel (Wu and He, arXiv 1803.08494):
+--use-gn.
 
-Neither library has it in a form that can be hybridized: GluonCV's cannot be traced, and MXNet's own has a
-gamma for each group. Outputs and parameter names are those of GluonCV's.
+Neither library has it in a form that can be hybridized: GluonCV's cannot be traced, and MXNet's own
+has a gamma for each group. Outputs and parameter names are those of GluonCV's.
 """
 
 import numpy as np
@@ -11,8 +12,9 @@ from mxnet.gluon.block import HybridBlock
 class GroupNorm(HybridBlock):
     """Mean 0 and variance 1 within each image's ``groups`` runs of channels, then gamma x + beta.
 
-    x: (N, in_channels, ...), in_channels a multiple of ``groups``. Of a float16 image the mean and the variance are
-    computed in float32, as the sums of many values need; the result is float16 again.
+    x: (N, in_channels, ...), in_channels a multiple of ``groups``. Of a float16 image the mean and
+    the variance are computed in float32, as the sums of many values need; the result is float16
+    again.
     """
 
     def __init__(
@@ -25,8 +27,8 @@ class GroupNorm(HybridBlock):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        assert in_channels % groups == 0, "{} channels are no multiple of {} groups".format(
-            in_channels, groups
+        assert in_channels % groups == 0, (
+            f"{in_channels} channels are no multiple of {groups} groups"
         )
         self._groups, self._epsilon, self._half = groups, epsilon, False
         self.gamma = self.params.get("gamma", shape=(in_channels,), init=gamma_initializer)
@@ -45,9 +47,11 @@ class GroupNorm(HybridBlock):
         variance = F.mean(F.square(group), axis=2, keepdims=True)
         group = F.broadcast_mul(group, F.rsqrt(variance + self._epsilon))
         y = F.reshape(F.reshape_like(group, x), (0, 0, -1))
-        y = F.broadcast_add(F.broadcast_mul(y, F.reshape(gamma, (1, -1, 1))), F.reshape(beta, (1, -1, 1)))
+        y = F.broadcast_add(
+            F.broadcast_mul(y, F.reshape(gamma, (1, -1, 1))), F.reshape(beta, (1, -1, 1))
+        )
         y = F.reshape_like(y, x)
         return F.cast(y, "float16") if self._half else y
 
     def __repr__(self):
-        return "GroupNorm({}, groups={})".format(self.gamma.shape[0], self._groups)
+        return f"GroupNorm({self.gamma.shape[0]}, groups={self._groups})"

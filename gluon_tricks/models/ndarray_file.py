@@ -1,7 +1,9 @@
-"""MXNet's NDArray files (``mx.nd.save``), read so that no number in them is trusted before the file's size agrees.
+"""MXNet's NDArray files (``mx.nd.save``), read so that no number in them is trusted before the
+file's size agrees.
 
-``mx.nd.load`` allocates what a header asks for before it finds that the data are not there, and puts arrays that were
-saved from a GPU back on that GPU. Here an array is made, on the CPU, only if its values are in the file. Little endian:
+``mx.nd.load`` allocates what a header asks for before it finds that the data are not there, and
+puts arrays that were saved from a GPU back on that GPU. Here an array is made, on the CPU, only if
+its values are in the file. Little endian:
 
     uint64 0x112, uint64 0, uint64 number of arrays, each of them
         uint32 version, [int32 storage type (not in version 1)], int32 dimensions, int64 each,
@@ -19,15 +21,26 @@ import numpy as np
 from ..text import printable
 
 LIST_MAGIC = 0x112
-V1, V2, V3 = 0xF993FAC8, 0xF993FAC9, 0xF993FACA  # dense only; with a storage type; saved with NumPy's shapes
+# dense only; with a storage type; saved with NumPy's shapes
+V1, V2, V3 = 0xF993FAC8, 0xF993FAC9, 0xF993FACA
 DENSE = 0
-DTYPES = {0: "float32", 1: "float64", 2: "float16", 3: "uint8", 4: "int32", 5: "int8", 6: "int64", 7: "bool"}
+DTYPES = {
+    0: "float32",
+    1: "float64",
+    2: "float16",
+    3: "uint8",
+    4: "int32",
+    5: "int8",
+    6: "int64",
+    7: "bool",
+}
 MOST_DIMENSIONS = 32  # NumPy's limit
 LONGEST = 2**31 - 1  # of a dimension, in MXNet as PyPI has it
 
 
 def read(path):
-    """The named arrays of a file, a dict of NDArrays on the CPU; a list if they have no names, {} if there are none.
+    """The named arrays of a file, a dict of NDArrays on the CPU; a list if they have no names, {}
+    if there are none.
 
     Raises ValueError saying what is wrong with the file, and OSError if it cannot be read.
     """
@@ -75,7 +88,9 @@ def _read_array(reader, number):
         raise ValueError(f"array {number} has the unknown version {version:#x}")
     (storage,) = reader.numbers("<i") if version != V1 else (DENSE,)
     if storage != DENSE:
-        raise ValueError(f"array {number} is sparse (storage type {storage}); only dense ones are read")
+        raise ValueError(
+            f"array {number} is sparse (storage type {storage}); only dense ones are read"
+        )
     (dimensions,) = reader.numbers("<i")
     if not 0 <= dimensions <= MOST_DIMENSIONS:
         raise ValueError(f"array {number} has {dimensions} dimensions")
@@ -84,7 +99,10 @@ def _read_array(reader, number):
     if kind not in DTYPES:
         raise ValueError(f"the values of array {number} have the unknown type {kind}")
     dtype = np.dtype(DTYPES[kind])
-    if not all(0 <= length <= LONGEST for length in shape) or math.prod(shape) * dtype.itemsize > reader.left:
+    if (
+        not all(0 <= length <= LONGEST for length in shape)
+        or math.prod(shape) * dtype.itemsize > reader.left
+    ):
         raise ValueError(f"array {number} has the shape {shape}, more than the rest of the file")
     values = np.frombuffer(reader.bytes(math.prod(shape) * dtype.itemsize), dtype).reshape(shape)
     return mx.nd.array(values, ctx=mx.cpu(), dtype=dtype)

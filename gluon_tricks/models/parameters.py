@@ -1,4 +1,5 @@
-"""Parameters from a file into a network: ours, GluonCV's, or an exported graph's; all of them or an error.
+"""Parameters from a file into a network: ours, GluonCV's, or an exported graph's; all of them or an
+error.
 
 A file holds arrays under names. ``save_parameters`` writes the path to a parameter in the network
 (``layer1.0.conv1.weight``), ``export`` its own name (``arg:resnet50_v1d_layers1_conv0_weight``).
@@ -19,16 +20,18 @@ class ParameterError(UserError):
 
 
 def load_parameters(net, path, new_head=False, ctx=None):
-    """Set the parameters of ``net`` from the file ``path``; returns the names of those that were not.
+    """Set the parameters of ``net`` from the file ``path``; returns the names of those that were
+    not.
 
-    net: initialised (its parameters stay on their devices), or not (they come to be on ``ctx``, or the CPU).
-    new_head: where the file's last layer has another number of classes, the network's stays as it is, and it
-        is its parameters whose names are returned; without ``new_head`` such a file is an error. A last layer
-        of the right size is loaded in either case.
+    net: initialised (its parameters stay on their devices), or not (they come to be on ``ctx``, or
+    the CPU). new_head: where the file's last layer has another number of classes, the network's
+    stays as it is, and it
+        is its parameters whose names are returned; without ``new_head`` such a file is an error. A
+        last layer of the right size is loaded in either case.
 
-    A network that only yields features takes the file of the whole one. Arrays of another dtype are cast.
-    Raises ParameterError naming the file, the parameter and the shapes, or the parameter that is not finite, and then
-    ``net`` is as it was.
+    A network that only yields features takes the file of the whole one. Arrays of another dtype are
+    cast. Raises ParameterError naming the file, the parameter and the shapes, or the parameter that
+    is not finite, and then ``net`` is as it was.
     """
     return assign(net, read(path), path, new_head, ctx)
 
@@ -37,16 +40,18 @@ def read(path):
     """The arrays in a parameter file, as a dict of name to NDArray."""
     arrays = read_arrays(path)
     if not isinstance(arrays, dict) or not arrays:
-        raise ParameterError("{} holds no named parameters".format(path))
+        raise ParameterError(f"{path} holds no named parameters")
     return arrays
 
 
 def read_arrays(path):
-    """What :func:`.ndarray_file.read` gives, with every problem a ParameterError that names the file."""
+    """What :func:`.ndarray_file.read` gives, with every problem a ParameterError that names the
+    file.
+    """
     if not os.path.exists(path):
-        raise ParameterError("parameter file {} does not exist".format(path))
+        raise ParameterError(f"parameter file {path} does not exist")
     if os.path.isdir(path):
-        raise ParameterError("{} is a folder, not a parameter file (.params)".format(path))
+        raise ParameterError(f"{path} is a folder, not a parameter file (.params)")
     try:
         return ndarray_file.read(path)
     except OSError as error:
@@ -81,26 +86,32 @@ def first_not_finite(arrays):
 
 
 def assign(net, arrays, source, new_head=False, ctx=None):
-    """:func:`load_parameters` for arrays that are read already; ``source`` is what errors call them."""
+    """:func:`load_parameters` for arrays that are read already; ``source`` is what errors call
+    them.
+    """
     parameters = net._collect_params_with_prefix()
     if not any("." in name for name in arrays):
         arrays = _by_layer(net, parameters, arrays, source)
     if getattr(net, "features_only", False):
-        arrays = {name: array for name, array in arrays.items() if not name.startswith(net.head_name + ".")}
+        arrays = {
+            name: array
+            for name, array in arrays.items()
+            if not name.startswith(net.head_name + ".")
+        }
 
     missing = [name for name in parameters if name not in arrays]
     extra = [name for name in arrays if name not in parameters]
-    wrong = [name for name in parameters if name in arrays and not _fits(parameters[name], arrays[name])]
+    wrong = [
+        name for name in parameters if name in arrays and not _fits(parameters[name], arrays[name])
+    ]
     head = _is_head(parameters, arrays, wrong)
     if missing or extra or (wrong and not head):
         raise ParameterError(_misfit(net, parameters, arrays, source, missing, extra, wrong))
     if wrong and not new_head:
         here, there = parameters[wrong[0]].shape[0], arrays[wrong[0]].shape[0]
         raise ParameterError(
-            "{}: {} is {} in the file and {} in the network: the file is for {} classes, not {}. "
-            "Ask for --classes {}, or for a new head".format(
-                source, wrong[0], arrays[wrong[0]].shape, parameters[wrong[0]].shape, there, here, there
-            )
+            f"{source}: {wrong[0]} is {arrays[wrong[0]].shape} in the file and {parameters[wrong[0]].shape} in the network: the file is for {there} classes, not {here}. "
+            f"Ask for --classes {there}, or for a new head"
         )
     check_finite({name: arrays[name] for name in parameters}, source)
     for name, parameter in parameters.items():
@@ -110,18 +121,26 @@ def assign(net, arrays, source, new_head=False, ctx=None):
 
 
 def classes_of(net, path):
-    """The number of classes that a parameter file is for, if it is for ``net`` with any number of them; else None."""
+    """The number of classes that a parameter file is for, if it is for ``net`` with any number of
+    them; else None.
+    """
     arrays, parameters = read(path), net._collect_params_with_prefix()
     if not any("." in name for name in arrays):
         arrays = _by_layer(net, parameters, arrays, path)
-    wrong = [name for name in parameters if name in arrays and not _fits(parameters[name], arrays[name])]
+    wrong = [
+        name for name in parameters if name in arrays and not _fits(parameters[name], arrays[name])
+    ]
     return arrays[wrong[0]].shape[0] if _is_head(parameters, arrays, wrong) else None
 
 
 def _fits(parameter, array):
-    """Equal shapes; a 0 in the network's (or none at all) is not known before the first forward pass."""
+    """Equal shapes; a 0 in the network's (or none at all) is not known before the first forward
+    pass.
+    """
     shape = array.shape if parameter.shape is None else parameter.shape
-    return len(shape) == len(array.shape) and all(a in (0, -1, b) for a, b in zip(shape, array.shape))
+    return len(shape) == len(array.shape) and all(
+        a in (0, -1, b) for a, b in zip(shape, array.shape)
+    )
 
 
 def _is_head(parameters, arrays, wrong):
@@ -138,7 +157,8 @@ def _is_head(parameters, arrays, wrong):
 def _by_layer(net, parameters, arrays, source):
     """Arrays under an exported graph's names -> under the names of ``net``'s layers.
 
-    The exporting process may have had another prefix for the whole network, but all else has to be equal.
+    The exporting process may have had another prefix for the whole network, but all else has to be
+    equal.
     """
     arrays = {name.split(":", 1)[-1]: array for name, array in arrays.items()}
     short = {
@@ -150,24 +170,24 @@ def _by_layer(net, parameters, arrays, source):
         if {prefix + name for name in short} == set(arrays):
             return {short[name[len(prefix) :]]: array for name, array in arrays.items()}
     raise ParameterError(
-        "{} belongs to an exported graph, and its parameters ({}, ...) are not those of {}. Load it together "
+        f"{source} belongs to an exported graph, and its parameters ({next(iter(arrays))}, ...) are not those of {_name(net)}. Load it together "
         "with the symbol file written beside it (mxnet.gluon.SymbolBlock.imports), or give a file that "
-        "save_parameters wrote".format(source, next(iter(arrays)), _name(net))
+        "save_parameters wrote"
     )
 
 
 def _misfit(net, parameters, arrays, source, missing, extra, wrong):
     reasons = []
     if missing:
-        reasons.append("the file has no {}".format(_brief(missing)))
+        reasons.append(f"the file has no {_brief(missing)}")
     if extra:
-        reasons.append("the network has no {}".format(_brief(extra)))
+        reasons.append(f"the network has no {_brief(extra)}")
     if wrong:
         here, there = parameters[wrong[0]].shape, arrays[wrong[0]].shape
-        reasons.append("{} is {} in the file and {} in the network".format(_brief(wrong), there, here))
+        reasons.append(f"{_brief(wrong)} is {there} in the file and {here} in the network")
     origin = _recognise(arrays)
     return "{} does not fit {}: {}{}".format(
-        source, _name(net), "; ".join(reasons), ". It holds a {}".format(origin) if origin else ""
+        source, _name(net), "; ".join(reasons), f". It holds a {origin}" if origin else ""
     )
 
 
@@ -183,7 +203,7 @@ def _recognise(arrays):
 
 
 def _brief(names):
-    return names[0] if len(names) == 1 else "{} (and {} more)".format(names[0], len(names) - 1)
+    return names[0] if len(names) == 1 else f"{names[0]} (and {len(names) - 1} more)"
 
 
 def _name(net):

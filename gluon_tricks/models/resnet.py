@@ -10,12 +10,12 @@ v1c (C) in its 3x3 convolution         **three of 3x3**    1x1 convolution with 
 v1d (D) in its 3x3 convolution         three of 3x3        **2x2 average pooling**, then 1x1 with stride 1
 ======= ============================== =================== =============================================
 
-A 1x1 convolution with stride 2 never looks at three quarters of its input; B and D take the two away.
-The depths 18 and 34 have no bottleneck, so that B changes nothing there.
+A 1x1 convolution with stride 2 never looks at three quarters of its input; B and D take the two
+away. The depths 18 and 34 have no bottleneck, so that B changes nothing there.
 
-Parameters carry GluonCV's names: a file written here loads there, and the reverse. Two marks of GluonCV's v1
-come with that and are no tweak: its layers stand in ``features`` and ``output`` where the others have
-``conv1 ... layer4, fc``, and the 1x1 convolutions of its bottlenecks have biases.
+Parameters carry GluonCV's names: a file written here loads there, and the reverse. Two marks of
+GluonCV's v1 come with that and are no tweak: its layers stand in ``features`` and ``output`` where
+the others have ``conv1 ... layer4, fc``, and the 1x1 convolutions of its bottlenecks have biases.
 """
 
 from typing import NamedTuple
@@ -51,13 +51,27 @@ DEPTHS = {
 }
 
 # A network's layers up to the head, by the names that GluonCV's v1b gives them (v1 numbers them).
-TRUNK = ["conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4", "avgpool", "flat", "drop"]
+TRUNK = [
+    "conv1",
+    "bn1",
+    "relu",
+    "maxpool",
+    "layer1",
+    "layer2",
+    "layer3",
+    "layer4",
+    "avgpool",
+    "flat",
+    "drop",
+]
 
-NAMES = ["resnet{}_{}".format(depth, variant) for variant in VARIANTS for depth in DEPTHS]
+NAMES = [f"resnet{depth}_{variant}" for variant in VARIANTS for depth in DEPTHS]
 
 
 def resnet(name, **options):
-    """The :class:`ResNet` called ``name``, for instance ``resnet50_v1d``; ``options`` are that class's."""
+    """The :class:`ResNet` called ``name``, for instance ``resnet50_v1d``; ``options`` are that
+    class's.
+    """
     depth, variant = name[len("resnet") :].split("_")
     options.setdefault("prefix", name + "_")
     return ResNet(int(depth), VARIANTS[variant], **options)
@@ -66,16 +80,19 @@ def resnet(name, **options):
 class ResNet(HybridBlock):
     """Images, float (N, 3, H, W), to logits (N, classes).
 
-    depth: 18, 34, 50, 101 or 152. variant: a :class:`Variant`, the three switches.
-    last_gamma: gamma of the last BatchNorm of every residual block starts at 0, so that a block starts as
-        its shortcut (section 3.1); at depths 18 and 34 too, where GluonCV's v1b ignores it in silence.
-    dilated: the last two stages keep the resolution of the second (1/8 of the image) and dilate their 3x3
+    depth: 18, 34, 50, 101 or 152. variant: a :class:`Variant`, the three switches. last_gamma:
+    gamma of the last BatchNorm of every residual block starts at 0, so that a block starts as
+        its shortcut (section 3.1); at depths 18 and 34 too, where GluonCV's v1b ignores it in
+        silence.
+    dilated: the last two stages keep the resolution of the second (1/8 of the image) and dilate
+    their 3x3
         convolutions instead, as semantic segmentation wants it (section 6.2). Not for v1.
-    final_drop: dropout before the last layer.
-    norm_layer, norm_kwargs: what stands in for BatchNorm, for instance SyncBatchNorm.
-    features_only: no head; the result is the list of the four stages' outputs, at 1/4, 1/8, 1/16 and 1/32 of
+    final_drop: dropout before the last layer. norm_layer, norm_kwargs: what stands in for
+    BatchNorm, for instance SyncBatchNorm. features_only: no head; the result is the list of the
+    four stages' outputs, at 1/4, 1/8, 1/16 and 1/32 of
         the image (1/4, 1/8, 1/8, 1/8 if dilated), for detection and segmentation.
-    prefix: of the parameters' long names (``collect_params``). :func:`resnet` gives a fixed one, so that all
+    prefix: of the parameters' long names (``collect_params``). :func:`resnet` gives a fixed one, so
+    that all
         workers of a run and the exported graph name a parameter alike.
     """
 
@@ -95,7 +112,7 @@ class ResNet(HybridBlock):
     ):
         super().__init__(prefix=prefix, params=params)
         if depth not in DEPTHS:
-            raise UserError("no ResNet of depth {}: take one of {}".format(depth, sorted(DEPTHS)))
+            raise UserError(f"no ResNet of depth {depth}: take one of {sorted(DEPTHS)}")
         self.variant = variant
         self.features_only = features_only
         self._v1_names = not variant.stride_in_3x3
@@ -107,7 +124,9 @@ class ResNet(HybridBlock):
 
         blocks, bottleneck = DEPTHS[depth]
         expansion, body = (4, self._bottleneck) if bottleneck else (1, self._basic)
-        strides, dilations = ((1, 2, 1, 1), (1, 1, 2, 4)) if dilated else ((1, 2, 2, 2), (1, 1, 1, 1))
+        strides, dilations = (
+            ((1, 2, 1, 1), (1, 1, 2, 4)) if dilated else ((1, 2, 2, 2), (1, 1, 1, 1))
+        )
         with self.name_scope():
             trunk = self._stem()
             in_channels = 64
@@ -154,12 +173,17 @@ class ResNet(HybridBlock):
     # The stem: a quarter of the image's resolution, 64 channels.
 
     def _stem(self):
-        if self.variant.deep_stem:  # C: three convolutions which together look as far as the one of 7x7
+        # C: three convolutions which together look as far as the one of 7x7
+        if self.variant.deep_stem:
             convolutions = [
-                conv(3, 32, 3, stride=2), self._norm(32), nn.Activation("relu"),
-                conv(32, 32, 3), self._norm(32), nn.Activation("relu"),
+                conv(3, 32, 3, stride=2),
+                self._norm(32),
+                nn.Activation("relu"),
+                conv(32, 32, 3),
+                self._norm(32),
+                nn.Activation("relu"),
                 conv(32, 64, 3),
-            ]  # fmt: skip
+            ]
             first = sequential(convolutions, prefix="conv1")
         else:
             first = conv(3, 64, 7, stride=2)
@@ -170,20 +194,25 @@ class ResNet(HybridBlock):
     def _stage(self, number, blocks, body, in_channels, width, channels, stride, dilation):
         """The first block changes resolution and channels, the others keep them.
 
-        Dilation doubles from stage to stage; the first 3x3 convolution of a stage still has the one before.
+        Dilation doubles from stage to stage; the first 3x3 convolution of a stage still has the one
+        before.
         """
         changes = in_channels != channels
         shortcut = None
         if changes and not self._v1_names:  # where it is made decides how its parameters are called
-            shortcut = self._shortcut(in_channels, channels, stride, prefix="down{}_".format(number))
-        stage = nn.HybridSequential(prefix=("stage{}_" if self._v1_names else "layers{}_").format(number))
+            shortcut = self._shortcut(in_channels, channels, stride, prefix=f"down{number}_")
+        stage = nn.HybridSequential(
+            prefix=("stage{}_" if self._v1_names else "layers{}_").format(number)
+        )
         with stage.name_scope():
             layers = body(in_channels, width, stride, max(1, dilation // 2), dilation)
             if changes and self._v1_names:
                 shortcut = self._shortcut(in_channels, channels, stride, prefix="")
             stage.add(Residual(layers, shortcut, self._v1_names))
             for _ in range(1, blocks):
-                stage.add(Residual(body(channels, width, 1, dilation, dilation), None, self._v1_names))
+                stage.add(
+                    Residual(body(channels, width, 1, dilation, dilation), None, self._v1_names)
+                )
         return stage
 
     def _bottleneck(self, in_channels, width, stride, dilation, _):
@@ -191,22 +220,32 @@ class ResNet(HybridBlock):
         first, second = (1, stride) if self.variant.stride_in_3x3 else (stride, 1)
         bias = self._v1_names
         return [
-            conv(in_channels, width, 1, first, bias=bias), self._norm(width), nn.Activation("relu"),
-            conv(width, width, 3, second, dilation), self._norm(width), nn.Activation("relu"),
-            conv(width, 4 * width, 1, bias=bias), self._norm(4 * width, **self._zero_gamma),
-        ]  # fmt: skip
+            conv(in_channels, width, 1, first, bias=bias),
+            self._norm(width),
+            nn.Activation("relu"),
+            conv(width, width, 3, second, dilation),
+            self._norm(width),
+            nn.Activation("relu"),
+            conv(width, 4 * width, 1, bias=bias),
+            self._norm(4 * width, **self._zero_gamma),
+        ]
 
     def _basic(self, in_channels, width, stride, dilation, second_dilation):
         return [
-            conv(in_channels, width, 3, stride, dilation), self._norm(width), nn.Activation("relu"),
-            conv(width, width, 3, 1, second_dilation), self._norm(width, **self._zero_gamma),
-        ]  # fmt: skip
+            conv(in_channels, width, 3, stride, dilation),
+            self._norm(width),
+            nn.Activation("relu"),
+            conv(width, width, 3, 1, second_dilation),
+            self._norm(width, **self._zero_gamma),
+        ]
 
     def _shortcut(self, in_channels, channels, stride, prefix):
         shortcut = nn.HybridSequential(prefix=prefix)
         with shortcut.name_scope():
             if self.variant.pooled_shortcut:  # D: the mean of four pixels instead of one of them
-                shortcut.add(nn.AvgPool2D(stride, strides=stride, ceil_mode=True, count_include_pad=False))
+                shortcut.add(
+                    nn.AvgPool2D(stride, strides=stride, ceil_mode=True, count_include_pad=False)
+                )
                 stride = 1
             shortcut.add(conv(in_channels, channels, 1, stride))
             shortcut.add(self._norm(channels))
@@ -219,8 +258,8 @@ class ResNet(HybridBlock):
 class Residual(HybridBlock):
     """relu(body(x) + shortcut(x)); the shortcut is x itself where ``downsample`` is None.
 
-    layers: the body's, in order, the last without an activation. Under v1's names they stand in ``body``,
-    else they are ``conv1, bn1, relu1, conv2, ...`` of the block.
+    layers: the body's, in order, the last without an activation. Under v1's names they stand in
+    ``body``, else they are ``conv1, bn1, relu1, conv2, ...`` of the block.
     """
 
     def __init__(self, layers, downsample, v1_names):
@@ -250,7 +289,9 @@ class Residual(HybridBlock):
 def conv(in_channels, channels, kernel, stride=1, dilation=1, bias=False):
     """A convolution whose output has the input's resolution divided by ``stride``."""
     padding = dilation * (kernel // 2)
-    return nn.Conv2D(channels, kernel, stride, padding, dilation, use_bias=bias, in_channels=in_channels)
+    return nn.Conv2D(
+        channels, kernel, stride, padding, dilation, use_bias=bias, in_channels=in_channels
+    )
 
 
 def sequential(layers, prefix):

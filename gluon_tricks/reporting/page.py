@@ -1,4 +1,6 @@
-"""Writes the report: ``report.html`` with everything inside it, ``report.md``, the pictures beside them."""
+"""Writes the report: ``report.html`` with everything inside it, ``report.md``, the pictures beside
+them.
+"""
 
 import base64
 import html
@@ -64,12 +66,17 @@ def write(runs, folder):
         with Lock(os.path.join(folder, ".lock"), f"report -o {printable(folder)}"):
             markdown, body = _contents(runs, folder)
             page = os.path.join(folder, "report.html")
-            for path, text in ((page, PAGE.format(title=_title(runs), style=STYLE, body=body)), (page[:-4] + "md", markdown)):
+            for path, text in (
+                (page, PAGE.format(title=_title(runs), style=STYLE, body=body)),
+                (page[:-4] + "md", markdown),
+            ):
                 with open(path, "w", encoding="utf-8", errors="backslashreplace") as file:
                     file.write(text)
     except OSError as error:
         reason = error.strerror or error
-        raise UserError(f"the report cannot be written into {printable(folder)}: {reason}") from None
+        raise UserError(
+            f"the report cannot be written into {printable(folder)}: {reason}"
+        ) from None
     return page
 
 
@@ -82,15 +89,15 @@ def by_data(runs):
 
 
 def _title(runs):
-    return "{} of gluon_tricks".format("A run" if len(runs) == 1 else "{} runs".format(len(runs)))
+    return "{} of gluon_tricks".format("A run" if len(runs) == 1 else f"{len(runs)} runs")
 
 
 def _contents(runs, folder):
-    markdown, body = ["# {}\n".format(_title(runs))], ["<h1>{}</h1>\n".format(_title(runs))]
+    markdown, body = [f"# {_title(runs)}\n"], [f"<h1>{_title(runs)}</h1>\n"]
     names = _file_names(runs)
     sets = by_data(runs)
     for number, own in enumerate(sets):
-        _compare(own, folder, "" if len(sets) == 1 else "-{}".format(number + 1), markdown, body)
+        _compare(own, folder, "" if len(sets) == 1 else f"-{number + 1}", markdown, body)
     body.append("<h2>Run by run</h2>\n")
     markdown.append("## Run by run\n")
     for run in runs:
@@ -98,7 +105,7 @@ def _contents(runs, folder):
         plots.run_curves(run, os.path.join(folder, picture))
         said = ", ".join(words.phrases(run))
         markdown.append(
-            "**{}** ({}): {}.\n\n![curves of {}]({})\n".format(run.name, run.status, said, run.name, picture)
+            f"**{run.name}** ({run.status}): {said}.\n\n![curves of {run.name}]({picture})\n"
         )
         body.append(
             _details(
@@ -116,14 +123,14 @@ def _compare(runs, folder, suffix, markdown, body):
     groups = groups_of(runs)
     title, note = tables.data_title(runs), tables.data_note(runs)
     header, rows = tables.results(groups)
-    markdown.append("## {}\n\n{}\n".format(title, note))
-    body.append("<h2>{}</h2>\n<p>{}</p>\n".format(html.escape(title), html.escape(note)))
+    markdown.append(f"## {title}\n\n{note}\n")
+    body.append(f"<h2>{html.escape(title)}</h2>\n<p>{html.escape(note)}</p>\n")
     if len(groups) > 1:
         shared = "Common to all: {}.".format(", ".join(words.common(groups)) or "nothing")
         markdown.append(shared + "\n")
-        body.append("<p>{}</p>\n".format(html.escape(shared)))
+        body.append(f"<p>{html.escape(shared)}</p>\n")
     markdown += [tables.markdown(header, rows), ABOUT_FIGURES + "\n"]
-    body += [_table(header, rows), '<p class="note">{}</p>\n'.format(html.escape(ABOUT_FIGURES))]
+    body += [_table(header, rows), f'<p class="note">{html.escape(ABOUT_FIGURES)}</p>\n']
     if runs[0].on_imagenet:
         markdown += ["### Beside the paper\n", tables.markdown(*tables.beside_paper(groups))]
         body += ["<h3>Beside the paper</h3>\n", _table(*tables.beside_paper(groups))]
@@ -135,7 +142,7 @@ def _compare(runs, folder, suffix, markdown, body):
     for name, draw, about in pictures:
         file = name + suffix + ".png"
         draw(groups, os.path.join(folder, file))
-        markdown.append("![{}]({})\n".format(about, file))
+        markdown.append(f"![{about}]({file})\n")
         body.append(_image(os.path.join(folder, file), about))
 
 
@@ -148,16 +155,21 @@ def _details(run, said, picture, is_open):
     if run.finished:
         size = "{:,} parameters, {:,} multiply-adds"
         facts.append(
-            ("network", size.format(run.result.get("parameters") or 0, run.result.get("multiply_adds") or 0))
+            (
+                "network",
+                size.format(
+                    run.result.get("parameters") or 0, run.result.get("multiply_adds") or 0
+                ),
+            )
         )
         facts.append(("time", "{:,.0f} s".format(run.result.get("seconds") or 0)))
     if run.images_per_second:
-        facts.append(("speed", "{:,.1f} images/s (median)".format(run.images_per_second)))
+        facts.append(("speed", f"{run.images_per_second:,.1f} images/s (median)"))
     for name in ("command", "commit", "started", "machine", "cores", "mxnet"):
         if run.environment.get(name):
             facts.append((name, str(run.environment[name])))
     flags = [
-        "{} {}".format(spelling(name), value)
+        f"{spelling(name)} {value}"
         for name, value in run.flags.items()
         if value not in ("", [], ())
     ]
@@ -178,22 +190,24 @@ def _table(header, rows):
 
 
 def _line(tag, cells):
-    return "<tr>{}</tr>".format("".join("<{0}>{1}</{0}>".format(tag, html.escape(cell)) for cell in cells))
+    return "<tr>{}</tr>".format("".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells))
 
 
 def _image(path, about):
     with open(path, "rb") as file:
         data = base64.b64encode(file.read()).decode()
-    return '<p><img alt="{}" src="data:image/png;base64,{}"></p>\n'.format(html.escape(about), data)
+    return f'<p><img alt="{html.escape(about)}" src="data:image/png;base64,{data}"></p>\n'
 
 
 def _file_names(runs):
-    """A file name for each run's picture: its name, in letters that any file system takes, none twice."""
+    """A file name for each run's picture: its name, in letters that any file system takes, none
+    twice.
+    """
     names = {}
     for run in runs:
         plain = "run-" + re.sub(r"[^A-Za-z0-9._-]+", "-", run.name).strip("-.")
         name, number = plain, 2
         while name in names.values():
-            name, number = "{}-{}".format(plain, number), number + 1
+            name, number = f"{plain}-{number}", number + 1
         names[run.path] = name
     return names

@@ -1,4 +1,6 @@
-"""The report's pictures: a run's curves, all runs' curves together, the runs' accuracies side by side."""
+"""The report's pictures: a run's curves, all runs' curves together, the runs' accuracies side by
+side.
+"""
 
 import textwrap
 
@@ -22,7 +24,11 @@ def run_curves(run, path):
         if axes.get_legend_handles_labels()[0]:
             # Beside the title, above the curves.
             axes.legend(
-                loc="lower right", bbox_to_anchor=(1.01, 0.99), ncol=2, frameon=False, borderaxespad=0.2
+                loc="lower right",
+                bbox_to_anchor=(1.01, 0.99),
+                ncol=2,
+                frameon=False,
+                borderaxespad=0.2,
             )
     _line(rate, run.training, "learning_rate", color=OTHER)
     _name(rate, "learning rate", "learning rate")
@@ -66,7 +72,9 @@ def all_curves(groups, path):
 
 
 def ladder(groups, path):
-    """The last validation's top-1: a group's seeds, mean and spread, the paper's figure -> a PNG file."""
+    """The last validation's top-1: a group's seeds, mean and spread, the paper's figure -> a PNG
+    file.
+    """
     shared = words.common(groups)
     figure, (axes,) = _figure(1, 1, (10, 1.3 + 0.55 * len(groups)))
     axes = axes[0]
@@ -75,18 +83,29 @@ def ladder(groups, path):
         axes.plot(values, [place] * len(values), "o", color=color, alpha=0.55, markersize=6)
         if mean is not None:
             axes.plot([mean, mean], [place - 0.28, place + 0.28], color=color, linewidth=2.5)
-            axes.annotate("{:.2f}".format(mean), (mean, place - 0.3), ha="center", va="bottom", fontsize=8.5)
+            axes.annotate(
+                f"{mean:.2f}", (mean, place - 0.3), ha="center", va="bottom", fontsize=8.5
+            )
         if spread is not None:
             axes.plot([mean - spread, mean + spread], [place, place], color=color, linewidth=1.2)
-        rows, differences = words.nearest_rows(group.runs[0]) if group.runs[0].on_imagenet else ([], [])
+        rows, differences = (
+            words.nearest_rows(group.runs[0]) if group.runs[0].on_imagenet else ([], [])
+        )
         if rows and not differences:
             known = "" if axes.get_legend_handles_labels()[0] else "paper"
             axes.plot(
-                rows[0].score.top1, place, "D", color="black", fillstyle="none", markersize=8, label=known
+                rows[0].score.top1,
+                place,
+                "D",
+                color="black",
+                fillstyle="none",
+                markersize=8,
+                label=known,
             )
     axes.set_yticks(range(len(groups)))
     axes.set_yticklabels(
-        ["\n".join(textwrap.wrap(words.label(group, shared), 46)[:3]) for group in groups], fontsize=8.5
+        ["\n".join(textwrap.wrap(words.label(group, shared), 46)[:3]) for group in groups],
+        fontsize=8.5,
     )
     axes.set_ylim(len(groups) - 0.5, -0.7)
     axes.margins(x=0.08)
@@ -137,7 +156,9 @@ def _speeds(axes, run, **style):
 
 
 def _scale_loss(axes):
-    """A logarithmic axis where the losses span so much that a linear one would flatten most of them."""
+    """A logarithmic axis where the losses span so much that a linear one would flatten most of
+    them.
+    """
     losses = [loss for line in axes.lines for loss in line.get_ydata() if 0 < loss < float("inf")]
     if losses and max(losses) > 30 * min(losses):
         axes.set_yscale("log")
@@ -145,7 +166,8 @@ def _scale_loss(axes):
 
 
 def _cut_beginning(axes):
-    """Show accuracies from where the runs' second halves begin, where the first would take most of the room.
+    """Show accuracies from where the runs' second halves begin, where the first would take most of
+    the room.
 
     Returns what the panel's title has to say of it.
     """
@@ -163,7 +185,13 @@ def _name(axes, title, unit):
     axes.set_ylabel(unit)
     if not axes.lines:
         axes.text(
-            0.5, 0.5, "nothing logged", transform=axes.transAxes, ha="center", va="center", color="gray"
+            0.5,
+            0.5,
+            "nothing logged",
+            transform=axes.transAxes,
+            ha="center",
+            va="center",
+            color="gray",
         )
 
 

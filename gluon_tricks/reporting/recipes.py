@@ -59,14 +59,15 @@ def readme():
     """The text of recipes/README.md."""
     header = ["recipe", "table, row", "published top-1 / top-5 %", "hours on 8 V100", "first"]
     rows = [
-        [_link(row.recipe), row.title, _score(row.score), _hours(row), _link(row.needs)] for row in paper.ROWS
+        [_link(row.recipe), row.title, _score(row.score), _hours(row), _link(row.needs)]
+        for row in paper.ROWS
     ]
     score = paper.AUTHORS_LOGS["resnet152_v1d", True].score
     return TEXT.format(table=markdown(header, rows), top1=score.top1, top5=score.top5)
 
 
 def _link(recipe):
-    return "[{0}]({0}.sh)".format(recipe) if recipe else ""
+    return f"[{recipe}]({recipe}.sh)" if recipe else ""
 
 
 def _score(score):
@@ -78,7 +79,7 @@ def _score(score):
 def _hours(row):
     if row.speed is None:
         return "–"
-    return "{:.1f}".format(row.hours) + ("" if row.speed.source == "Table 3" else " *a*")
+    return f"{row.hours:.1f}" + ("" if row.speed.source == "Table 3" else " *a*")
 
 
 if __name__ == "__main__":

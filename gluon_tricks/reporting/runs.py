@@ -1,4 +1,6 @@
-"""Reads what runs left in their folders: finished, unfinished, killed in the middle of a line, damaged."""
+"""Reads what runs left in their folders: finished, unfinished, killed in the middle of a line,
+damaged.
+"""
 
 import json
 import math
@@ -21,13 +23,24 @@ NEEDED = {
     "validation": ("step", "loss", "top1", "top5", "images"),
 }
 # Where they stand, these are numbers, and what is more than MOST is damage that could not be drawn.
-NUMBERS = ("step", "epoch", "passes", "learning_rate", "top1", "top5", "images", "images_per_second")
+NUMBERS = (
+    "step",
+    "epoch",
+    "passes",
+    "learning_rate",
+    "top1",
+    "top5",
+    "images",
+    "images_per_second",
+)
 MOST = 1e15
 
 
 @dataclass
 class Run:
-    """A run's folder, read. Missing files leave their part empty; only ``config.json`` has to be there."""
+    """A run's folder, read. Missing files leave their part empty; only ``config.json`` has to be
+    there.
+    """
 
     path: str
     name: str
@@ -39,7 +52,8 @@ class Run:
     training: list = field(default_factory=list)  # the log's lines on some steps
     epochs: list = field(default_factory=list)  # on whole epochs of the training set
     validations: list = field(default_factory=list)
-    speeds: list = field(default_factory=list)  # (passes over the training set so far, images a second)
+    # (passes over the training set so far, images a second)
+    speeds: list = field(default_factory=list)
     damage: list = field(default_factory=list)  # what could not be read, in words
 
     @property
@@ -50,7 +64,9 @@ class Run:
     @property
     def passes(self):
         """How many times it has been through the training set, as far as the log knows."""
-        return max([record["passes"] for record in self.training + self.epochs + self.validations] or [0])
+        return max(
+            [record["passes"] for record in self.training + self.epochs + self.validations] or [0]
+        )
 
     @property
     def last(self):
@@ -143,17 +159,21 @@ def groups_of(runs):
 
 
 def find(paths, say=print):
-    """The runs in ``paths``, each a run's folder or a folder of such folders, in that order, none twice.
+    """The runs in ``paths``, each a run's folder or a folder of such folders, in that order, none
+    twice.
 
-    The runs in a folder come in the order in which they were started. One whose ``config.json`` is damaged is named through
-    ``say`` and left out. Raises :class:`UserError` for a path without runs, and if no run is left.
+    The runs in a folder come in the order in which they were started. One whose ``config.json`` is
+    damaged is named through ``say`` and left out. Raises :class:`UserError` for a path without
+    runs, and if no run is left.
     """
     folders = []
     for path in paths:
         found = [path] if os.path.exists(os.path.join(path, "config.json")) else _runs_in(path)
         if not found:
-            what = "no run here; a run's folder holds the config.json that 'gluon-tricks train' writes"
-            raise UserError("{}: {}".format(path, what))
+            what = (
+                "no run here; a run's folder holds the config.json that 'gluon-tricks train' writes"
+            )
+            raise UserError(f"{path}: {what}")
         folders += [os.path.realpath(folder) for folder in found]
     folders = list(dict.fromkeys(folders))
     parent = os.path.commonpath([os.path.dirname(folder) for folder in folders])
@@ -175,19 +195,27 @@ def _runs_in(path):
         return []
     inside = [os.path.join(path, name) for name in sorted(os.listdir(path))]
     found = [folder for folder in inside if os.path.exists(os.path.join(folder, "config.json"))]
-    return sorted(found, key=lambda folder: str(read_json(folder, "environment.json").get("started", "")))
+    return sorted(
+        found, key=lambda folder: str(read_json(folder, "environment.json").get("started", ""))
+    )
 
 
 def read(path, name=None):
-    """The :class:`Run` in a folder. Raises :class:`UserError` where its ``config.json`` cannot be read.
+    """The :class:`Run` in a folder. Raises :class:`UserError` where its ``config.json`` cannot be
+    read.
 
     What cannot be read in the other files is left out, and named in ``damage``.
     """
     config = read_json(path, "config.json")
     run = Run(
-        path, printable(name or os.path.basename(path)), _flags(path, config), _layout(path, config), _data(path, config),
-        read_json(path, "environment.json"), read_json(path, "result.json"),
-    )  # fmt: skip
+        path,
+        printable(name or os.path.basename(path)),
+        _flags(path, config),
+        _layout(path, config),
+        _data(path, config),
+        read_json(path, "environment.json"),
+        read_json(path, "result.json"),
+    )
     run.damage += [
         f"{name} cannot be read"
         for name, found in (("environment.json", run.environment), ("result.json", run.result))
@@ -201,7 +229,11 @@ def read(path, name=None):
     # A resumed run passes some steps again, and the clock's log keeps both times: the later counts.
     speeds = {
         _passes(record, run.layout): record["images_per_second"]
-        for record in _lines(run, "timing.jsonl", lambda record: ("step", "images_per_second") * (record["event"] == "train"))
+        for record in _lines(
+            run,
+            "timing.jsonl",
+            lambda record: ("step", "images_per_second") * (record["event"] == "train"),
+        )
         if record["event"] == "train"
     }
     run.speeds = sorted(speeds.items())
@@ -210,10 +242,13 @@ def read(path, name=None):
 
 def _flags(path, config):
     flags = config.get("flags")
-    changed = "sha256" in config and config["sha256"] != sha256_of({k: v for k, v in config.items() if k != "sha256"})
+    changed = "sha256" in config and config["sha256"] != sha256_of(
+        {k: v for k, v in config.items() if k != "sha256"}
+    )
     if changed or not isinstance(flags, dict):
         raise UserError(f"{printable(path)}/config.json is damaged, or not of a run")
-    # A run of another version may have other flags, or lack one: it then had the default's behaviour.
+    # A run of another version may have other flags, or lack one: it then had the default's
+    # behaviour.
     try:
         from_dict({name: value for name, value in flags.items() if name in FLAGS})
     except (ConfigError, TypeError, ValueError) as error:
@@ -223,7 +258,9 @@ def _flags(path, config):
 
 def _layout(path, config):
     layout = config.get("layout")
-    if not isinstance(layout, dict) or not all(_is_number(layout.get(name, 0)) for name in ("global_batch", "steps_per_epoch")):
+    if not isinstance(layout, dict) or not all(
+        _is_number(layout.get(name, 0)) for name in ("global_batch", "steps_per_epoch")
+    ):
         raise UserError(f"{printable(path)}/config.json is damaged, or not of a run: layout")
     return layout
 
@@ -231,18 +268,29 @@ def _layout(path, config):
 def _data(path, config):
     data = config.get("data") or {}
     prints = data.values() if isinstance(data, dict) else [data]
-    sound = all(part is None or isinstance(part, dict) and _is_number(part.get("records", 0)) for part in prints)
-    if not sound or not all(isinstance((part or {}).get("index_sha256", ""), str) for part in prints):
+    sound = all(
+        part is None or isinstance(part, dict) and _is_number(part.get("records", 0))
+        for part in prints
+    )
+    if not sound or not all(
+        isinstance((part or {}).get("index_sha256", ""), str) for part in prints
+    ):
         raise UserError(f"{printable(path)}/config.json is damaged, or not of a run: data")
     return data
 
 
 def _passes(record, layout):
-    """The place of a log's line in epochs, for the plots' axes; whole ones where it stands at the end of one."""
+    """The place of a log's line in epochs, for the plots' axes; whole ones where it stands at the
+    end of one.
+    """
     if record.get("event") in ("epoch", "validation") and isinstance(record.get("epoch"), int):
         return record["epoch"] + 1
     passes = record.get("passes")  # which older versions did not write
-    return passes if isinstance(passes, (int, float)) else record["step"] / max(1, layout.get("steps_per_epoch", 1))
+    return (
+        passes
+        if isinstance(passes, (int, float))
+        else record["step"] / max(1, layout.get("steps_per_epoch", 1))
+    )
 
 
 def read_json(path, name):
@@ -256,9 +304,11 @@ def read_json(path, name):
 
 
 def _lines(run, name, needed):
-    """The sound lines of a JSON lines file of a run; ``needed(record)`` are the names of the numbers that one has to have.
+    """The sound lines of a JSON lines file of a run; ``needed(record)`` are the names of the
+    numbers that one has to have.
 
-    The others are counted among the run's ``damage``, but for half a last line, as a run that was killed leaves it.
+    The others are counted among the run's ``damage``, but for half a last line, as a run that was
+    killed leaves it.
     """
     try:
         with open(os.path.join(run.path, name), encoding="utf-8", errors="replace") as file:
@@ -283,12 +333,16 @@ def _record(line, needed):
         return None
     if not isinstance(record, dict) or not isinstance(record.get("event"), str):
         return None
-    sound = all(_is_number(record.get(name, 0)) for name in NUMBERS) and _is_number(record.get("loss", 0), infinite=True)
+    sound = all(_is_number(record.get(name, 0)) for name in NUMBERS) and _is_number(
+        record.get("loss", 0), infinite=True
+    )
     return record if sound and all(name in record for name in needed(record)) else None
 
 
 def _is_number(value, infinite=False):
-    """Whether a value from JSON is a number that can be counted and drawn; a loss may be infinite or NaN too."""
+    """Whether a value from JSON is a number that can be counted and drawn; a loss may be infinite
+    or NaN too.
+    """
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         return False
     return abs(value) < MOST or (infinite and isinstance(value, float) and not math.isfinite(value))

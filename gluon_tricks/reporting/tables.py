@@ -12,10 +12,10 @@ def data_title(runs):
     if run.flags["synthetic"]:
         return "{} made-up images (--synthetic)".format(run.flags["synthetic"])
     training, validation = run.data_counts
-    counts = "{} training images, ".format(_count(training))
-    counts += "{} validation images".format(_count(validation)) if validation else "no validation file"
+    counts = f"{_count(training)} training images, "
+    counts += f"{_count(validation)} validation images" if validation else "no validation file"
     if run.on_imagenet:
-        return "ImageNet-1k ({})".format(counts)
+        return f"ImageNet-1k ({counts})"
     return "{}, {} classes".format(counts, run.flags["classes"])
 
 
@@ -49,7 +49,9 @@ def results(groups):
 
 
 def beside_paper(groups):
-    """(header, rows) of text: each group of runs on ImageNet and the paper's row that its flags stand for."""
+    """(header, rows) of text: each group of runs on ImageNet and the paper's row that its flags
+    stand for.
+    """
     header = ["run", "paper's row", "top-1 / top-5 %", "paper's top-1 / top-5 %", "difference"]
     rows = []
     for group in groups:
@@ -70,7 +72,7 @@ def _measured(group, score, digits=2):
 
 def _best(group):
     best = [run.best["top1"] for run in group.counted]
-    return "{:.2f}".format(sum(best) / len(best)) if best else "–"
+    return f"{sum(best) / len(best):.2f}" if best else "–"
 
 
 def _against(group, first):
@@ -81,7 +83,7 @@ def _against(group, first):
     if group.spread("top1") is None or first.spread("top1") is None:
         return text
     error = math.sqrt(sum(side.spread("top1") ** 2 / len(side.counted) for side in (group, first)))
-    return text + " ± {:.2f}".format(error)
+    return text + f" ± {error:.2f}"
 
 
 def _published(group):
@@ -93,17 +95,17 @@ def _published(group):
     if differences:
         title += ", but for " + ", ".join(differences)
     score = rows[0].score
-    published = "{:.2f} / {}".format(score.top1, "–" if score.top5 is None else "{:.2f}".format(score.top5))
+    published = "{:.2f} / {}".format(score.top1, "–" if score.top5 is None else f"{score.top5:.2f}")
     if group.mean("top1") is None:
         return [title, published, "–"]
     both = [group.mean("top1") - score.top1]
     both += [] if score.top5 is None else [group.mean("top5") - score.top5]
-    return [title, published, " / ".join("{:+.2f}".format(value) for value in both)]
+    return [title, published, " / ".join(f"{value:+.2f}" for value in both)]
 
 
 def _speed(group):
     speeds = [run.images_per_second for run in group.runs if run.images_per_second]
-    return "{:,.0f}".format(sum(speeds) / len(speeds)) if speeds else "–"
+    return f"{sum(speeds) / len(speeds):,.0f}" if speeds else "–"
 
 
 def _state(group):
@@ -112,15 +114,18 @@ def _state(group):
         return "finished"
     if len(group.runs) == 1:
         return unfinished[0].status
-    note = "{} of {} finished".format(len(group.runs) - len(unfinished), len(group.runs))
+    note = f"{len(group.runs) - len(unfinished)} of {len(group.runs)} finished"
     return note + (", they alone are counted" if len(unfinished) < len(group.runs) else "")
 
 
 def _count(number):
-    return "?" if number is None else "{:,}".format(number)
+    return "?" if number is None else f"{number:,}"
 
 
 def markdown(header, rows):
     """A table in Markdown."""
     lines = [header, ["---"] * len(header)] + rows
-    return "".join("| {} |\n".format(" | ".join(printable(cell).replace("|", "\\|") for cell in line)) for line in lines)
+    return "".join(
+        "| {} |\n".format(" | ".join(printable(cell).replace("|", "\\|") for cell in line))
+        for line in lines
+    )

@@ -8,7 +8,8 @@ from ..config import FLAGS, Config, needs, spelling
 from ..tricks.schedule import linear_scaling
 from .runs import read_json
 
-# Flags that `phrases` puts into words; any other one that is not at its default is spelled with its value.
+# Flags that `phrases` puts into words; any other one that is not at its default is spelled with its
+# value.
 _WORDED = set(
     "model dtype input_size classes synthetic seed fidelity batch_size accumulate lr linear_scaling base_lr "
     "num_epochs warmup_epochs lr_mode lr_decay lr_decay_epoch lr_decay_period last_gamma no_wd "
@@ -46,7 +47,7 @@ def phrases(run):
     said = [network(flags["model"]), "{0} x {0} pixels".format(flags["input_size"])]
     said.append("BS = {}".format(run.layout.get("global_batch")))
     scaled = " (linear scaling)" if flags["linear_scaling"] else ""
-    said.append("learning rate {:g}{}".format(peak(run), scaled))
+    said.append(f"learning rate {peak(run):g}{scaled}")
     if flags["warmup_epochs"]:
         said.append("warmup of {:g} epochs".format(flags["warmup_epochs"]))
     said += ["zero gamma"] if flags["last_gamma"] else []
@@ -54,29 +55,37 @@ def phrases(run):
     said += ["FP16"] if flags["dtype"] == "float16" else []
     said.append(_decay(flags))
     if flags["label_smoothing"]:
-        said.append("label smoothing {:g}{}".format(flags["label_smoothing"], _form(flags["smoothing_form"])))
+        said.append(
+            "label smoothing {:g}{}".format(
+                flags["label_smoothing"], _form(flags["smoothing_form"])
+            )
+        )
     if flags["teacher"]:
         said.append(_distillation(flags))
     if flags["mixup_alpha"]:
         off = flags["mixup_off_epoch"]
-        how = ", off in the last {} epochs".format(off) if off else ""
+        how = f", off in the last {off} epochs" if off else ""
         said.append(
-            "mixup {:g}{}{}".format(flags["mixup_alpha"], how, _form(flags["mixup_partner"], "reverse"))
+            "mixup {:g}{}{}".format(
+                flags["mixup_alpha"], how, _form(flags["mixup_partner"], "reverse")
+            )
         )
     said.append("{} epoch{}".format(flags["num_epochs"], "" if flags["num_epochs"] == 1 else "s"))
-    return said + ["{} {}".format(spelling(name), _text(flags[name])) for name in _changed(flags, _WORDED)]
+    return said + [f"{spelling(name)} {_text(flags[name])}" for name in _changed(flags, _WORDED)]
 
 
 def _distillation(flags):
-    """``distillation from ResNet-152-D (its folder or file; T = 20)``, the network where it is known."""
+    """``distillation from ResNet-152-D (its folder or file; T = 20)``, the network where it is
+    known.
+    """
     how = "T = {:g}".format(flags["temperature"])
     how += "" if flags["hard_weight"] == -1 else ", hard weight {:g}".format(flags["hard_weight"])
     name = os.path.basename(flags["teacher"].rstrip("/"))
     known = read_json(flags["teacher"], "config.json").get("flags")
     model = flags["teacher_model"] or (isinstance(known, dict) and known.get("model"))
     if isinstance(model, str):
-        return "distillation from {} ({}; {})".format(network(model), name, how)
-    return "distillation from {} ({})".format(network(name), how)
+        return f"distillation from {network(model)} ({name}; {how})"
+    return f"distillation from {network(name)} ({how})"
 
 
 def _changed(flags, known_otherwise):
@@ -84,7 +93,11 @@ def _changed(flags, known_otherwise):
     config = Config(**{name: flags[name] for name in FLAGS})
     without_effect = {name for name, has_effect, _ in needs(config) if not has_effect}
     for name, known in FLAGS.items():
-        if name not in known_otherwise and name not in without_effect and not known.metadata["free"]:
+        if (
+            name not in known_otherwise
+            and name not in without_effect
+            and not known.metadata["free"]
+        ):
             if not _same(flags[name], known.default):
                 yield name
 
@@ -92,10 +105,14 @@ def _changed(flags, known_otherwise):
 def _decay(flags):
     mode = flags["lr_mode"]
     if mode == "step":
-        return "step decay ({:g} at epochs {})".format(flags["lr_decay"], _text(flags["lr_decay_epoch"]))
+        return "step decay ({:g} at epochs {})".format(
+            flags["lr_decay"], _text(flags["lr_decay_epoch"])
+        )
     if mode == "exp":
         return "decay of {:g} every {} epochs".format(flags["lr_decay"], flags["lr_decay_period"])
-    return {"cosine": "cosine decay", "poly": "polynomial decay", "constant": "constant rate"}.get(mode, mode)
+    return {"cosine": "cosine decay", "poly": "polynomial decay", "constant": "constant rate"}.get(
+        mode, mode
+    )
 
 
 def _form(value, authors="gluoncv"):
@@ -104,7 +121,7 @@ def _form(value, authors="gluoncv"):
 
 def _text(value):
     if isinstance(value, (list, tuple)):
-        return ", ".join("{:g}".format(part) for part in value)
+        return ", ".join(f"{part:g}" for part in value)
     return str(value)
 
 
@@ -131,9 +148,9 @@ def label(group, shared):
 def nearest_rows(run, most=3):
     """The paper's rows nearest to a run: ``(rows, differences)``.
 
-    ``rows`` are rows of one and the same training, which may stand in several tables; ``differences`` says
-    what is otherwise than in them, and is empty where the run is that row. ``([], [])`` where it is more than
-    ``most``.
+    ``rows`` are rows of one and the same training, which may stand in several tables;
+    ``differences`` says what is otherwise than in them, and is empty where the run is that row.
+    ``([], [])`` where it is more than ``most``.
     """
     found = [(_differences(run, row.settings), row) for row in paper.ROWS if row.score]
     least = min((differences for differences, _ in found), key=len)
@@ -147,15 +164,21 @@ def _differences(run, settings):
     ours = dict(flags, global_batch=batch, peak=peak(run), distilled=bool(flags["teacher"]))
     forms, lines = {}, []
     if flags["fidelity"] == "gluoncv":  # counts as one difference
-        forms = {name: form for name, form in authors.forms(flags["model"]).items() if name not in _SCHEDULE}
+        forms = {
+            name: form
+            for name, form in authors.forms(flags["model"]).items()
+            if name not in _SCHEDULE
+        }
         lines.append("the authors' forms (--fidelity gluoncv)")
     for name, theirs in settings.items():
         idle = name.startswith("lr_decay") and flags["lr_mode"] != "step"
         if not _same(ours[name], theirs) and not idle and forms.get(name) != ours[name]:
             lines.append(
-                "{} {} instead of {}".format(name.replace("_", " "), _text(ours[name]), _text(theirs))
+                "{} {} instead of {}".format(
+                    name.replace("_", " "), _text(ours[name]), _text(theirs)
+                )
             )
     for name in _changed(flags, _DERIVED | set(settings)):
         if forms.get(name) != flags[name] and flags[name] != paper.TRAINING_IMAGES:
-            lines.append("{} {}".format(spelling(name), _text(flags[name])))
+            lines.append(f"{spelling(name)} {_text(flags[name])}")
     return lines

@@ -1,1 +1,3 @@
-"""The training room: run.py puts a run together, loop.py trains, the other files each hold one of its needs."""
+"""The training room: run.py puts a run together, loop.py trains, the other files each hold one of
+its needs.
+"""

@@ -1,15 +1,18 @@
-"""Checkpoints: all that a run needs to go on, in one folder that is written whole or not at all, and no pickle.
+"""Checkpoints: all that a run needs to go on, in one folder that is written whole or not at all,
+and no pickle.
 
 A checkpoint is ``RUN/checkpoints/step-00001234/`` with
 
-- ``net.params``: an ordinary Gluon parameter file, BatchNorm statistics averaged over the parts of the global batch;
-- ``optimizer.states``: the optimizer's arrays (momentum, float32 master copies), and each part's own BatchNorm
-  statistics if there are several;
+- ``net.params``: an ordinary Gluon parameter file, BatchNorm statistics averaged over the parts of
+  the global batch;
+- ``optimizer.states``: the optimizer's arrays (momentum, float32 master copies), and each part's
+  own BatchNorm statistics if there are several;
 - ``log.jsonl``: the run's log so far, from which a damaged one is restored;
-- ``state.json``: the step, everything else, the SHA-256 of the three files, and one of all that stands in it.
+- ``state.json``: the step, everything else, the SHA-256 of the three files, and one of all that
+  stands in it.
 
-It is written under a temporary name, flushed to the disk and renamed. ``RUN/best`` is a link to the checkpoint with
-the best validation; see :func:`best`.
+It is written under a temporary name, flushed to the disk and renamed. ``RUN/best`` is a link to the
+checkpoint with the best validation; see :func:`best`.
 """
 
 import contextlib
@@ -46,11 +49,13 @@ def path_of(run_folder, step):
 
 
 def save(run_folder, step, net, trainer, state, keep, statistics=(), log=b""):
-    """Write the checkpoint of ``step`` updates and return its folder; older ones beyond ``keep`` go, the best stays.
+    """Write the checkpoint of ``step`` updates and return its folder; older ones beyond ``keep``
+    go, the best stays.
 
-    ``state`` is what else the run needs, for JSON; ``statistics`` (parts, n) are the parts' own BatchNorm
-    statistics, where there are several; ``log`` is all of ``log.jsonl`` (bytes). A checkpoint of this step that is there
-    already is replaced. Raises :class:`CheckpointError` when the disk is full or read-only; earlier checkpoints stay whole.
+    ``state`` is what else the run needs, for JSON; ``statistics`` (parts, n) are the parts' own
+    BatchNorm statistics, where there are several; ``log`` is all of ``log.jsonl`` (bytes). A
+    checkpoint of this step that is there already is replaced. Raises :class:`CheckpointError` when
+    the disk is full or read-only; earlier checkpoints stay whole.
     """
     path = path_of(run_folder, step)
     folder, name = os.path.split(path)
@@ -64,9 +69,16 @@ def save(run_folder, step, net, trainer, state, keep, statistics=(), log=b""):
         with open(os.path.join(temporary, "log.jsonl"), "wb") as file:
             file.write(log)
         for name in ("net.params", "optimizer.states"):
-            mx.nd.load(os.path.join(temporary, name))  # what cannot be read back must not replace what can
+            # what cannot be read back must not replace what can
+            mx.nd.load(os.path.join(temporary, name))
         digests = {name: flush(os.path.join(temporary, name)) for name in FILES}
-        about = dict(format=FORMAT, step=step, num_update=trainer.optimizer.num_update, log_bytes=len(log), sha256=digests)
+        about = dict(
+            format=FORMAT,
+            step=step,
+            num_update=trainer.optimizer.num_update,
+            log_bytes=len(log),
+            sha256=digests,
+        )
         _write_state(temporary, dict(state, **about))
         if os.path.isdir(path):  # a damaged one that a resumed run has passed again
             os.rename(path, path + ".old")
@@ -80,9 +92,11 @@ def save(run_folder, step, net, trainer, state, keep, statistics=(), log=b""):
 
 
 def amend(path, log, **changes):
-    """Add to the checkpoint in ``path`` what became known without a step: ``log``, all of it now, and ``changes`` of its state.
+    """Add to the checkpoint in ``path`` what became known without a step: ``log``, all of it now,
+    and ``changes`` of its state.
 
-    A run that is killed meanwhile leaves the checkpoint as it was: only the part of the log that its state knows counts.
+    A run that is killed meanwhile leaves the checkpoint as it was: only the part of the log that
+    its state knows counts.
     """
     try:
         with open(os.path.join(path, "state.json"), encoding="utf-8") as file:
@@ -92,7 +106,9 @@ def amend(path, log, **changes):
             file.truncate()
             file.write(log[state["log_bytes"] :])
         digest = flush(os.path.join(path, "log.jsonl"))
-        state.update(changes, log_bytes=len(log), sha256=dict(state["sha256"], **{"log.jsonl": digest}))
+        state.update(
+            changes, log_bytes=len(log), sha256=dict(state["sha256"], **{"log.jsonl": digest})
+        )
         _write_state(path, state)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _cannot_write(path, error) from None
@@ -125,14 +141,20 @@ def seal(state):
 def parameters_of(net):
     """What ``net.params`` holds: the first device's copy, on the CPU.
 
-    Trained parameters are equal on all devices; a mean of three equal numbers need not be that number. The arrays are on
-    the CPU because MXNet loads an array onto the device from which it was saved.
+    Trained parameters are equal on all devices; a mean of three equal numbers need not be that
+    number. The arrays are on the CPU because MXNet loads an array onto the device from which it was
+    saved.
     """
-    return {name: p.list_data()[0].as_in_context(mx.cpu()) for name, p in net._collect_params_with_prefix().items()}
+    return {
+        name: p.list_data()[0].as_in_context(mx.cpu())
+        for name, p in net._collect_params_with_prefix().items()
+    }
 
 
 def states_of(net, trainer, statistics=()):
-    """What ``optimizer.states`` holds: ``state/NAME/PATH`` arrays and ``statistics/PARTofPARTS``, on the CPU."""
+    """What ``optimizer.states`` holds: ``state/NAME/PATH`` arrays and ``statistics/PARTofPARTS``,
+    on the CPU.
+    """
     arrays = {}
     by_name = net._collect_params_with_prefix()
     names = {parameter.name: name for name, parameter in by_name.items()}
@@ -151,8 +173,8 @@ def states_of(net, trainer, statistics=()):
 def best(run_folder):
     """The folder of the checkpoint with the best validation, or None.
 
-    ``RUN/best`` is a link; or a folder, where a copy of the run has followed the link; or on a file system without links
-    a file with the checkpoint's place.
+    ``RUN/best`` is a link; or a folder, where a copy of the run has followed the link; or on a file
+    system without links a file with the checkpoint's place.
     """
     mark = os.path.join(run_folder, "best")
     if os.path.isdir(mark):
@@ -184,10 +206,11 @@ def mark_best(run_folder, path):
 
 
 def find_best(run_folder, figures, other_run=None):
-    """Let ``RUN/best`` be the checkpoint at which these best ``figures`` were reached; whether there is one.
+    """Let ``RUN/best`` be the checkpoint at which these best ``figures`` were reached; whether
+    there is one.
 
-    A run may be killed between a checkpoint and its mark. If the run goes on from a checkpoint of ``other_run``, the best
-    one may be there, and is copied.
+    A run may be killed between a checkpoint and its mark. If the run goes on from a checkpoint of
+    ``other_run``, the best one may be there, and is copied.
     """
     for folder in filter(None, (run_folder, other_run)):
         for path in filter(None, (best(folder), path_of(folder, figures["step"]))):
@@ -216,7 +239,9 @@ def _copy(source, path):
             shutil.copytree(source, temporary)
             os.rename(temporary, path)
     except (OSError, shutil.Error) as error:
-        raise CheckpointError(f"{printable(source)}: cannot be copied to {printable(path)}: {error}") from None
+        raise CheckpointError(
+            f"{printable(source)}: cannot be copied to {printable(path)}: {error}"
+        ) from None
     return path
 
 
@@ -224,7 +249,9 @@ def _copy(source, path):
 
 
 def read_state(path):
-    """The ``state.json`` of a checkpoint, after its checksum, its step and the checksums of its files were compared."""
+    """The ``state.json`` of a checkpoint, after its checksum, its step and the checksums of its
+    files were compared.
+    """
     try:
         with open(os.path.join(path, "state.json"), encoding="utf-8") as file:
             state = json.load(file)
@@ -237,7 +264,9 @@ def read_state(path):
 
 
 def read_log(path, state):
-    """``log.jsonl`` as it was at the checkpoint (bytes), or None in one of an older version, which does not hold it."""
+    """``log.jsonl`` as it was at the checkpoint (bytes), or None in one of an older version, which
+    does not hold it.
+    """
     if "log.jsonl" not in state["sha256"]:
         return None
     with open(os.path.join(path, "log.jsonl"), "rb") as file:
@@ -248,8 +277,14 @@ def _problem(path, state):
     """What is wrong with a checkpoint, to be said after its name, or None."""
     version = state.get("format")
     if version not in (FORMAT, WITHOUT_CHECKSUM):
-        known = f"{printable(version)[:20]}, this version reads formats {WITHOUT_CHECKSUM} and {FORMAT}"
-        return f"has format {known}" if isinstance(version, int) else f"is damaged: state.json has format {known}"
+        known = (
+            f"{printable(version)[:20]}, this version reads formats {WITHOUT_CHECKSUM} and {FORMAT}"
+        )
+        return (
+            f"has format {known}"
+            if isinstance(version, int)
+            else f"is damaged: state.json has format {known}"
+        )
     if version == FORMAT and state != seal(state):
         return "is damaged: state.json has another SHA-256 than was written"
     needed = _FIELDS if version == WITHOUT_CHECKSUM else ("step", "num_update", "sha256")
@@ -290,50 +325,82 @@ def _is_amount(value):
 
 def _is_tallies(value):
     names = {"loss", "top1", "top5", "images"}
-    return bool(value) and isinstance(value, list) and all(
-        isinstance(tally, dict) and tally.keys() == names and isinstance(tally["loss"], (int, float))
-        and all(_is_count(tally[name]) for name in names - {"loss"}) for tally in value
-    )  # fmt: skip
+    return (
+        bool(value)
+        and isinstance(value, list)
+        and all(
+            isinstance(tally, dict)
+            and tally.keys() == names
+            and isinstance(tally["loss"], (int, float))
+            and all(_is_count(tally[name]) for name in names - {"loss"})
+            for tally in value
+        )
+    )
 
 
 def _is_figures(value):
     """Of a validation; None before the first one."""
     return value is None or (
-        all(isinstance(value[name], (int, float)) for name in ("top1", "top5", "loss")) and _is_count(value["images"])
+        all(isinstance(value[name], (int, float)) for name in ("top1", "top5", "loss"))
+        and _is_count(value["images"])
     )
 
 
 def _is_best(value):
-    return _is_figures(value) and (value is None or (_is_count(value["step"]) and _is_count(value["epoch"])))
+    return _is_figures(value) and (
+        value is None or (_is_count(value["step"]) and _is_count(value["epoch"]))
+    )
 
 
 def _is_loss_scale(value):
     counts = {"good_steps", "skipped", "skipped_in_a_row"}
-    return value.keys() == counts | {"scale"} and all(_is_count(value[name]) for name in counts) and _is_amount(value["scale"])
+    return (
+        value.keys() == counts | {"scale"}
+        and all(_is_count(value[name]) for name in counts)
+        and _is_amount(value["scale"])
+    )
 
 
 def _is_digests(value):
     return "net.params" in value and set(value) <= set(FILES)
 
 
-# What a state.json has to hold, field by field. There is more in it than a checksum can tell where there is none.
+# What a state.json has to hold, field by field. There is more in it than a checksum can tell where
+# there is none.
 _FIELDS = dict(
-    step=_is_count, num_update=_is_count, sha256=_is_digests, epoch=_is_count, steps_per_epoch=_is_positive,
-    global_batch=_is_positive, log_bytes=_is_count, intervals=_is_tallies, epochs_so_far=_is_tallies, best=_is_best,
-    validated=_is_figures, loss_scale=_is_loss_scale, bad_records=_is_count, seconds=_is_amount, training_seconds=_is_amount,
-)  # fmt: skip
+    step=_is_count,
+    num_update=_is_count,
+    sha256=_is_digests,
+    epoch=_is_count,
+    steps_per_epoch=_is_positive,
+    global_batch=_is_positive,
+    log_bytes=_is_count,
+    intervals=_is_tallies,
+    epochs_so_far=_is_tallies,
+    best=_is_best,
+    validated=_is_figures,
+    loss_scale=_is_loss_scale,
+    bad_records=_is_count,
+    seconds=_is_amount,
+    training_seconds=_is_amount,
+)
 
 
 def checkpoints(run_folder):
     """The folders of all checkpoints of a run, the newest first."""
     folder = os.path.join(run_folder, "checkpoints")
     names = os.listdir(folder) if os.path.isdir(folder) else []
-    found = sorted(((int(_NAME.match(name).group(1)), name) for name in names if _NAME.match(name)), reverse=True)
+    found = sorted(
+        ((int(_NAME.match(name).group(1)), name) for name in names if _NAME.match(name)),
+        reverse=True,
+    )
     return [os.path.join(folder, name) for _, name in found]
 
 
 def latest(run_folder, say=print):
-    """(folder, state) of the newest checkpoint that is whole, or None; damaged ones are named through ``say``."""
+    """(folder, state) of the newest checkpoint that is whole, or None; damaged ones are named
+    through ``say``.
+    """
     for path in checkpoints(run_folder):
         try:
             return path, read_state(path)
@@ -343,17 +410,22 @@ def latest(run_folder, say=print):
 
 
 def load(path, state, net, trainer, devices, parts=0):
-    """Put the checkpoint's parameters and optimizer state, on whatever devices there are, into ``net`` and ``trainer``.
+    """Put the checkpoint's parameters and optimizer state, on whatever devices there are, into
+    ``net`` and ``trainer``.
 
-    Returns the BatchNorm statistics of each part of the global batch, {part: numpy (n,)}; {} if it had not ``parts`` parts.
+    Returns the BatchNorm statistics of each part of the global batch, {part: numpy (n,)}; {} if it
+    had not ``parts`` parts.
     """
     try:
         net.load_parameters(os.path.join(path, "net.params"), ctx=devices)
     except (AssertionError, ValueError, mx.MXNetError) as error:
         reason = str(error).strip().splitlines()[0]
-        raise CheckpointError(f"{printable(path)}: net.params does not fit the network: {reason}") from None
+        raise CheckpointError(
+            f"{printable(path)}: net.params does not fit the network: {reason}"
+        ) from None
     arrays = read_arrays(os.path.join(path, "optimizer.states"))
-    # The trainer's first step would give every device the first one's arrays: let it do so before they get their own.
+    # The trainer's first step would give every device the first one's arrays: let it do so before
+    # they get their own.
     if not trainer._kv_initialized:
         trainer._init_kvstore()
     if trainer._params_to_init:
@@ -371,7 +443,9 @@ def load(path, state, net, trainer, devices, parts=0):
             made = optimizer.create_state_multi_precision(index, parameter.data(device))
             for key, array in _flatten(made, names[parameter.name]):
                 if key not in arrays or arrays[key].shape != array.shape:
-                    raise CheckpointError(f"{printable(path)}: optimizer.states does not fit the network: {key}")
+                    raise CheckpointError(
+                        f"{printable(path)}: optimizer.states does not fit the network: {key}"
+                    )
                 arrays[key].copyto(array)
             updater.states[index] = made
             updater.states_synced[index] = True
@@ -381,13 +455,17 @@ def load(path, state, net, trainer, devices, parts=0):
 
 
 def arrays_of(net, device):
-    """All that training changes without a gradient, BatchNorm's statistics, on one device: a list of NDArrays."""
+    """All that training changes without a gradient, BatchNorm's statistics, on one device: a list
+    of NDArrays.
+    """
     return [parameter.data(device) for _, parameter in _averaged(net)]
 
 
 def flat(arrays):
     """The values of such a list as numpy float32 (n,)."""
-    return np.concatenate([array.asnumpy().ravel() for array in arrays] or [np.zeros(0)]).astype("float32")
+    return np.concatenate([array.asnumpy().ravel() for array in arrays] or [np.zeros(0)]).astype(
+        "float32"
+    )
 
 
 def put_flat(arrays, values):
@@ -404,7 +482,9 @@ def statistics_of(net, device):
 
 
 def mean_statistics(every):
-    """The mean (n,) of the parts' statistics (parts, n), float32. In float64 the mean of equal numbers is that number."""
+    """The mean (n,) of the parts' statistics (parts, n), float32. In float64 the mean of equal
+    numbers is that number.
+    """
     return every.mean(axis=0, dtype="float64").astype("float32")
 
 
@@ -414,7 +494,9 @@ def put_statistics(net, device, values):
 
 
 def _averaged(net):
-    return sorted((name, p) for name, p in net._collect_params_with_prefix().items() if p.grad_req == "null")
+    return sorted(
+        (name, p) for name, p in net._collect_params_with_prefix().items() if p.grad_req == "null"
+    )
 
 
 def _flatten(made, name, path="state"):
@@ -442,7 +524,9 @@ def _remove_old(run_folder, keep):
 
 
 def remove_half_written(run_folder):
-    """Remove what a run that was killed has left half-written or half-removed. For the one who has the folder's lock."""
+    """Remove what a run that was killed has left half-written or half-removed. For the one who has
+    the folder's lock.
+    """
     folder = os.path.join(run_folder, "checkpoints")
     for name in os.listdir(folder):
         if name.startswith(_HALF_WRITTEN) or name.endswith(".old"):
@@ -456,7 +540,8 @@ def remove_half_written(run_folder):
 
 
 def set_aside(run_folder, step):
-    """Let no checkpoint of more than ``step`` updates be the newest: the steps of the run have other numbers now.
+    """Let no checkpoint of more than ``step`` updates be the newest: the steps of the run have
+    other numbers now.
 
     The best one stays, under another name.
     """

@@ -1,8 +1,10 @@
-"""Horovod's elastic mode: workers come and go, and each time the run goes on from its last checkpoint.
+"""Horovod's elastic mode: workers come and go, and each time the run goes on from its last
+checkpoint.
 
-``horovodrun --min-np`` starts what is missing and says who is there; the checkpoint is all that the workers need to know of
-the steps before. Where workers are added, the run stops after a whole step with a checkpoint and nothing is lost; where
-one dies, the steps since the last checkpoint (``--save-interval``) are done again.
+``horovodrun --min-np`` starts what is missing and says who is there; the checkpoint is all that the
+workers need to know of the steps before. Where workers are added, the run stops after a whole step
+with a checkpoint and nothing is lost; where one dies, the steps since the last checkpoint
+(``--save-interval``) are done again.
 """
 
 import os
@@ -21,9 +23,13 @@ def is_driven():
 
 
 def train(config, session):
-    """``session(config, cluster, stop)``, one after the other until one has come to the end of the run."""
+    """``session(config, cluster, stop)``, one after the other until one has come to the end of the
+    run.
+    """
     if config.elastic == "none":
-        raise UserError("horovodrun --min-np: say what is to become of the global batch, with --elastic keep-batch or scale-lr")
+        raise UserError(
+            "horovodrun --min-np: say what is to become of the global batch, with --elastic keep-batch or scale-lr"
+        )
     from horovod.common.elastic import notification_manager
     from horovod.common.exceptions import HorovodInternalError
 
@@ -39,14 +45,22 @@ def train(config, session):
         except HostsChanged:
             what = "workers are to come or go"
         except (mx.MXNetError, HorovodInternalError) as error:
-            lost, reason = cluster.who_is_lost() or "a worker is lost", str(error).strip().splitlines()[-1]
+            lost, reason = (
+                cluster.who_is_lost() or "a worker is lost",
+                str(error).strip().splitlines()[-1],
+            )
             what = f"{lost} ({reason})"
-        print("gluon-tricks train: {}; going on with those that are there, from the last checkpoint".format(what), flush=True)
+        print(
+            f"gluon-tricks train: {what}; going on with those that are there, from the last checkpoint",
+            flush=True,
+        )
         cluster.reset()
 
 
 class Hosts:
-    """Hears from ``horovodrun`` of hosts that are there or no longer, and asks the running session to stop."""
+    """Hears from ``horovodrun`` of hosts that are there or no longer, and asks the running session
+    to stop.
+    """
 
     stop = None
 

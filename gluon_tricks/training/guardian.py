@@ -1,8 +1,9 @@
-"""Kills a worker that is stopped for too long: ``python guardian.py SECONDS``, started by the worker with a pipe as stdin.
+"""Kills a worker that is stopped for too long: ``python guardian.py SECONDS``, started by the
+worker with a pipe as stdin.
 
-Who starts the workers waits until each has ended, for ever if one is stopped (SIGSTOP), and elastic Horovod lets the others
-go on no sooner. So each worker has a guardian, to whom it writes its name. As a script of its own this file imports nothing
-of the package, and starts at once.
+Who starts the workers waits until each has ended, for ever if one is stopped (SIGSTOP), and elastic
+Horovod lets the others go on no sooner. So each worker has a guardian, to whom it writes its name.
+As a script of its own this file imports nothing of the package, and starts at once.
 """
 
 import contextlib
@@ -15,7 +16,9 @@ import time
 
 
 def start(seconds):
-    """A guardian of this process, which kills it if it is stopped for so long: a function that takes this process's name."""
+    """A guardian of this process, which kills it if it is stopped for so long: a function that
+    takes this process's name.
+    """
     guardian = subprocess.Popen(
         [sys.executable, "-IS", os.path.abspath(__file__), str(seconds)],
         stdin=subprocess.PIPE,
@@ -46,8 +49,12 @@ def main(seconds):
         stopped_since = (stopped_since or now) if is_stopped(worker) else None
         if stopped_since and now - stopped_since >= seconds:
             with contextlib.suppress(OSError):  # nobody listens
-                print(f"gluon-tricks train: error: {name} was stopped for {seconds:g} seconds, so it is killed", file=sys.stderr)
-            if "HOROVOD_GLOO_RENDEZVOUS_ADDR" in os.environ:  # horovodrun gave it a group of its own
+                print(
+                    f"gluon-tricks train: error: {name} was stopped for {seconds:g} seconds, so it is killed",
+                    file=sys.stderr,
+                )
+            # horovodrun gave it a group of its own
+            if "HOROVOD_GLOO_RENDEZVOUS_ADDR" in os.environ:
                 os.killpg(os.getpgid(worker), signal.SIGKILL)
             else:
                 os.kill(worker, signal.SIGKILL)

@@ -1,7 +1,8 @@
-"""``horovodrun`` that listens on one network interface: ``python -m gluon_tricks.training.horovodrun``, with its flags.
+"""``horovodrun`` that listens on one network interface: ``python -m
+gluon_tricks.training.horovodrun``, with its flags.
 
-Horovod's own servers, in ``horovodrun`` and in the workers of an elastic launch, listen on all interfaces, whatever
-``--network-interfaces`` says, and unpickle what they are sent.
+Horovod's own servers, in ``horovodrun`` and in the workers of an elastic launch, listen on all
+interfaces, whatever ``--network-interfaces`` says, and unpickle what they are sent.
 """
 
 import socketserver
@@ -9,7 +10,9 @@ import sys
 
 
 def listen_on(interface):
-    """From now on, a server of this process that would listen on all interfaces listens on this one."""
+    """From now on, a server of this process that would listen on all interfaces listens on this
+    one.
+    """
     from horovod.runner.util.network import get_driver_ip
 
     address = get_driver_ip([interface])  # the one that Horovod tells the others
@@ -28,7 +31,9 @@ def main():
     try:
         from horovod.runner import launch
     except ImportError as error:
-        sys.exit(f"horovodrun: error: Horovod cannot be imported ({error}); docs/install.md says how to build it")
+        sys.exit(
+            f"horovodrun: error: Horovod cannot be imported ({error}); docs/install.md says how to build it"
+        )
     interfaces = launch.parse_args().nics or ()
     if len(interfaces) == 1:
         listen_on(*interfaces)

@@ -1,4 +1,6 @@
-"""The training loop. The step count is its clock: learning rate, lambda, data and epoch all follow from it."""
+"""The training loop. The step count is its clock: learning rate, lambda, data and epoch all follow
+from it.
+"""
 
 from mxnet import autograd
 
@@ -7,7 +9,9 @@ from .metrics import Pending, Tally, statistics
 
 
 def train(run):
-    """Train ``run`` (:class:`gluon_tricks.training.run.Run`) from ``run.step`` to ``run.stop_step``."""
+    """Train ``run`` (:class:`gluon_tricks.training.run.Run`) from ``run.step`` to
+    ``run.stop_step``.
+    """
     layout, journal = run.layout, run.journal
     pending = Pending(run.receive)
     journal.start(run.step, run.steps_per_epoch, run.total_steps)
@@ -26,7 +30,11 @@ def train(run):
             with run.cluster.waiting():
                 pending.drain()
             journal.train(
-                done, epoch, learning_rate, run.interval.total(run.cluster).summary(), layout.global_batch
+                done,
+                epoch,
+                learning_rate,
+                run.interval.total(run.cluster).summary(),
+                layout.global_batch,
             )
             run.interval = Tally()
         if epoch_ends:
@@ -59,7 +67,8 @@ def train_step(run, batch, step):
             with autograd.record():
                 logits = run.net(inputs)
                 loss = objective.losses(logits, targets, taught)
-                # The share of this part in the mean over the global batch: gradients are summed over the parts.
+                # The share of this part in the mean over the global batch: gradients are summed
+                # over the parts.
                 losses.append(loss.sum() * (scale / layout.global_batch))
             outcomes.append(statistics(logits.detach(), targets.argmax(axis=1), loss.detach()))
         autograd.backward(losses)
@@ -68,12 +77,15 @@ def train_step(run, batch, step):
     run.trainer.allreduce_grads()
     if run.gradients_are_good(step):
         run.trainer.update(scale)
-    if layout.accumulate > 1:  # their gradients add up over the micro-batches, and start again from 0
+    # their gradients add up over the micro-batches, and start again from 0
+    if layout.accumulate > 1:
         for parameter in run.trained:
             parameter.zero_grad()
     return outcomes
 
 
 def gradients_are_finite(parameters):
-    """Whether all gradients, on all devices, are finite. Waits for them, so it is asked for under float16 alone."""
+    """Whether all gradients, on all devices, are finite. Waits for them, so it is asked for under
+    float16 alone.
+    """
     return all_finite([gradient for parameter in parameters for gradient in parameter.list_grad()])

@@ -1,4 +1,6 @@
-"""Counts of what a network gets right: exact integers, gathered on the device and read when they are finished."""
+"""Counts of what a network gets right: exact integers, gathered on the device and read when they
+are finished.
+"""
 
 import collections
 from dataclasses import dataclass
@@ -22,16 +24,16 @@ def statistics(logits, labels, losses, valid=None):
         Only the first ``valid`` images are counted; default n.
 
     Returns
-    -------
-    NDArray (3,): sum of the losses, images right at top-1, images right at top-5. Of equal logits the one with the
-    smaller class index comes first, and logits that are not finite are never right.
+    ------- NDArray (3,): sum of the losses, images right at top-1, images right at top-5. Of equal
+    logits the one with the smaller class index comes first, and logits that are not finite are
+    never right.
     """
     logits, labels = logits.astype("float32"), labels.astype("float32")
     own = logits.pick(labels).expand_dims(1)
     earlier = mx.nd.arange(logits.shape[1], ctx=logits.context).expand_dims(0)
-    ahead = mx.nd.broadcast_greater(logits, own) + mx.nd.broadcast_equal(logits, own) * mx.nd.broadcast_lesser(
-        earlier, labels.expand_dims(1)
-    )
+    ahead = mx.nd.broadcast_greater(logits, own) + mx.nd.broadcast_equal(
+        logits, own
+    ) * mx.nd.broadcast_lesser(earlier, labels.expand_dims(1))
     rank = ahead.sum(axis=1)
     finite = (logits.abs() < np.inf).min(axis=1)
     rows = mx.nd.stack(losses, (rank < 1) * finite, (rank < 5) * finite)
@@ -49,7 +51,8 @@ class Tally:
 
     @classmethod
     def of_worker(cls, tallies, layout):
-        """A worker's share of the tallies of a checkpoint, dicts of which there is one for each worker that there was.
+        """A worker's share of the tallies of a checkpoint, dicts of which there is one for each
+        worker that there was.
 
         Where there are more or fewer workers now, all is rank 0's.
         """
@@ -76,13 +79,16 @@ class Tally:
         """Mean loss, top-1 and top-5 in percent, and the number of images, for the log."""
         images = max(1, self.images)
         return dict(
-            loss=self.loss / images, top1=100 * self.top1 / images, top5=100 * self.top5 / images, images=self.images
+            loss=self.loss / images,
+            top1=100 * self.top1 / images,
+            top5=100 * self.top5 / images,
+            images=self.images,
         )
 
 
-
 class Pending:
-    """A queue of arrays still being computed, read a few steps later when they are finished, so that nobody waits.
+    """A queue of arrays still being computed, read a few steps later when they are finished, so
+    that nobody waits.
 
     It also keeps the loop from running ahead of the devices without bound.
     """
@@ -93,7 +99,9 @@ class Pending:
         self._queue = collections.deque()
 
     def push(self, arrays, *about):
-        """Queue the NDArrays of a step; ``receive(numpy arrays, *about)`` is called for those ``lag`` steps older."""
+        """Queue the NDArrays of a step; ``receive(numpy arrays, *about)`` is called for those
+        ``lag`` steps older.
+        """
         self._queue.append((arrays, about))
         self.drain(self._lag)
 
@@ -107,8 +115,10 @@ class Pending:
 def evaluate(net, batches, cluster, losses, dtype="float32", expected=None):
     """The :class:`Tally` of ``net`` over all workers' ``batches``, every image counted once.
 
-    ``batches`` yields :class:`gluon_tricks.data.loader.Batch`; ``losses(logits, labels)`` gives the losses (n,). Raises
-    :class:`UserError` where the images counted by all workers are not ``expected``, the images in the file.
+    ``batches`` yields :class:`gluon_tricks.data.loader.Batch`; ``losses(logits, labels)`` gives the
+    losses (n,). Raises
+    :class:`UserError` where the images counted by all workers are not ``expected``, the images in
+    the file.
     """
     tally, devices = Tally(), cluster.devices
 
@@ -134,5 +144,5 @@ def evaluate(net, batches, cluster, losses, dtype="float32", expected=None):
     pending.drain()
     total = tally.total(cluster)
     if expected is not None and total.images != expected:
-        raise UserError("validation counted {} images, but the file has {}".format(total.images, expected))
+        raise UserError(f"validation counted {total.images} images, but the file has {expected}")
     return total

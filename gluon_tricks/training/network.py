@@ -15,7 +15,8 @@ from ..tricks.initialization import initializer
 from ..tricks.weight_decay import exempt_biases
 from . import run_folder
 
-# Their backward pass fails in oneDNN ("could not construct a sub-memory"); without oneDNN they train.
+# Their backward pass fails in oneDNN ("could not construct a sub-memory"); without oneDNN they
+# train.
 WITHOUT_ONEDNN = ("nasnet_4_1056", "nasnet_6_4032", "nasnet_7_1920")
 
 # Operators that fail in float16 on a CPU.
@@ -30,12 +31,16 @@ def student(config, devices, say=print, accumulate=1):
     on_cpu, onednn = devices[0].device_type == "cpu", os.environ.get("MXNET_MKLDNN_ENABLED") != "0"
     if config.model.lower() in WITHOUT_ONEDNN and on_cpu and onednn:
         raise UserError(
-            "--model {}: oneDNN cannot train it on a CPU; set MXNET_MKLDNN_ENABLED=0 in the environment".format(config.model)
+            f"--model {config.model}: oneDNN cannot train it on a CPU; set MXNET_MKLDNN_ENABLED=0 in the environment"
         )
     options = models.options_of(config)
-    net = models.get_model(config.model, classes=config.classes, input_size=config.input_size, **options)
+    net = models.get_model(
+        config.model, classes=config.classes, input_size=config.input_size, **options
+    )
     if config.dtype == "float16" and on_cpu and ops_of(net) & NO_FLOAT16_ON_CPU:
-        raise UserError("--dtype float16: MXNet multiplies no float16 matrices on a CPU; take --num-gpus 1, or float32")
+        raise UserError(
+            "--dtype float16: MXNet multiplies no float16 matrices on a CPU; take --num-gpus 1, or float32"
+        )
     # MXNet's generator gives seeds that are neighbours mostly the same numbers.
     mx.random.seed(int(np.random.SeedSequence([config.seed]).generate_state(1)[0] >> 1))
     net.initialize(initializer(config.init), ctx=devices)
@@ -45,13 +50,21 @@ def student(config, devices, say=print, accumulate=1):
     if config.use_pretrained:
         not_loaded = models.load_pretrained(net, config.model, **options)
     elif file:
-        not_loaded = models.load_parameters(net, run_folder.checked(file), new_head=bool(config.use_params))
+        not_loaded = models.load_parameters(
+            net, run_folder.checked(file), new_head=bool(config.use_params)
+        )
     if not_loaded:
-        say("not in {}, so newly initialised: {}".format(file or "the published file", ", ".join(not_loaded)))
+        say(
+            "not in {}, so newly initialised: {}".format(
+                file or "the published file", ", ".join(not_loaded)
+            )
+        )
     run = run_folder.run_of(file) if file else None
     trained_with = Config() if config.use_pretrained else run and run.config
     if trained_with and _normalisation(trained_with) != _normalisation(config):
-        say("the parameters to start from were trained with another --rgb-mean or --rgb-std than this run's")
+        say(
+            "the parameters to start from were trained with another --rgb-mean or --rgb-std than this run's"
+        )
     if config.no_wd:
         exempt_biases(net)
     if accumulate > 1:
@@ -59,7 +72,8 @@ def student(config, devices, say=print, accumulate=1):
             if parameter.grad_req != "null":
                 parameter.grad_req = "add"
     _compile(net, config)
-    if config.mode == "hybrid":  # the graph is made once: now, as ResNeSt's DropBlock is only in one of training
+    # the graph is made once: now, as ResNeSt's DropBlock is only in one of training
+    if config.mode == "hybrid":
         with autograd.train_mode():
             net.infer_shape(mx.nd.zeros((1, 3, config.input_size, config.input_size)))
     return net
@@ -68,7 +82,8 @@ def student(config, devices, say=print, accumulate=1):
 def teacher(config, devices, say=print):
     """The teacher on ``devices``, which takes the student's inputs, or None.
 
-    ``--teacher`` is a run's folder, a checkpoint, a parameter file or the name of a network with published parameters.
+    ``--teacher`` is a run's folder, a checkpoint, a parameter file or the name of a network with
+    published parameters.
     """
     if not config.teacher:
         return None
@@ -90,8 +105,9 @@ def teacher(config, devices, say=print):
 
 
 class TeacherSource(NamedTuple):
-    """What ``--teacher`` names: ``path`` is its parameter file, or None for the published one; ``trained_with`` is the
-    Config that says how its images were made, or None if that is unknown."""
+    """What ``--teacher`` names: ``path`` is its parameter file, or None for the published one;
+    ``trained_with`` is the Config that says how its images were made, or None if that is
+    unknown."""
 
     model: str
     options: dict
@@ -100,9 +116,11 @@ class TeacherSource(NamedTuple):
 
 
 def teacher_source(config, say=print):
-    """The :class:`TeacherSource` of ``--teacher``, after the checksums of its checkpoint were compared.
+    """The :class:`TeacherSource` of ``--teacher``, after the checksums of its checkpoint were
+    compared.
 
-    Raises :class:`UserError` if it is none of a run's folder, a checkpoint, a file with ``--teacher-model``, and a name.
+    Raises :class:`UserError` if it is none of a run's folder, a checkpoint, a file with
+    ``--teacher-model``, and a name.
     """
     path = config.teacher
     if not os.path.exists(path):
@@ -117,24 +135,36 @@ def teacher_source(config, say=print):
             path, _ = run.checkpoint(say=say)
         path = os.path.join(path, run_folder.PARAMETERS)
     elif not config.teacher_model:
-        raise UserError(f"--teacher {path} is a parameter file: name its network with --teacher-model")
+        raise UserError(
+            f"--teacher {path} is a parameter file: name its network with --teacher-model"
+        )
     path = run_folder.checked(path)
     if run is None:
         return TeacherSource(config.teacher_model, {}, path, None)
     if run.config.classes != config.classes:
-        raise UserError(f"--teacher {config.teacher}: it knows {run.config.classes} classes, the student {config.classes}")
-    return TeacherSource(config.teacher_model or run.config.model, models.options_of(run.config), path, run.config)
+        raise UserError(
+            f"--teacher {config.teacher}: it knows {run.config.classes} classes, the student {config.classes}"
+        )
+    return TeacherSource(
+        config.teacher_model or run.config.model, models.options_of(run.config), path, run.config
+    )
 
 
 class Renormalise(mx.gluon.HybridBlock):
-    """Images (N, 3, H, W) normalised with one mean and standard deviation of R, G, B -> with others."""
+    """Images (N, 3, H, W) normalised with one mean and standard deviation of R, G, B -> with
+    others.
+    """
 
     def __init__(self, mean, std, new_mean, new_std):
         super().__init__()
-        mean, std, new_mean, new_std = (np.reshape(values, (1, 3, 1, 1)) for values in (mean, std, new_mean, new_std))
+        mean, std, new_mean, new_std = (
+            np.reshape(values, (1, 3, 1, 1)) for values in (mean, std, new_mean, new_std)
+        )
         with self.name_scope():
             self.scale = self.params.get_constant("scale", (std / new_std).astype("float32"))
-            self.shift = self.params.get_constant("shift", ((mean - new_mean) / new_std).astype("float32"))
+            self.shift = self.params.get_constant(
+                "shift", ((mean - new_mean) / new_std).astype("float32")
+            )
 
     def hybrid_forward(self, F, images, scale, shift):
         return F.broadcast_add(F.broadcast_mul(images, scale), shift)
@@ -145,13 +175,19 @@ def _normalisation(config):
 
 
 def _with_inputs_of(net, trained_with, config, devices, say):
-    """``net``, which takes images as ``trained_with`` made them -> one that takes those of ``config``."""
+    """``net``, which takes images as ``trained_with`` made them -> one that takes those of
+    ``config``.
+    """
     if trained_with.input_size != config.input_size:
-        say(f"the teacher was trained at {trained_with.input_size} pixels and sees the student's images of {config.input_size}")
+        say(
+            f"the teacher was trained at {trained_with.input_size} pixels and sees the student's images of {config.input_size}"
+        )
     theirs, ours = _normalisation(trained_with), _normalisation(config)
     if theirs == ours:
         return net
-    say("the teacher was trained with another --rgb-mean or --rgb-std: the images are normalised its way for it")
+    say(
+        "the teacher was trained with another --rgb-mean or --rgb-std: the images are normalised its way for it"
+    )
     both = mx.gluon.nn.HybridSequential()
     both.add(Renormalise(*ours, *theirs), net)
     both[0].initialize(ctx=devices)
@@ -166,11 +202,13 @@ def know_shapes(net, input_size):
 
 
 def restore_layout(net):
-    """Undo what inference did to the weights of a net that is trained on: has to follow every evaluation.
+    """Undo what inference did to the weights of a net that is trained on: has to follow every
+    evaluation.
 
-    On a CPU, MXNet keeps a weight that inference has used in oneDNN's blocked layout, and turns it back when training
-    uses it again, at a moment that depends on the clock: the updates until then differ in their last bits from run to
-    run. An operator that writes a whole array leaves it in the plain layout.
+    On a CPU, MXNet keeps a weight that inference has used in oneDNN's blocked layout, and turns it
+    back when training uses it again, at a moment that depends on the clock: the updates until then
+    differ in their last bits from run to run. An operator that writes a whole array leaves it in
+    the plain layout.
     """
     mx.nd.waitall()
     for parameter in net.collect_params().values():
@@ -183,7 +221,9 @@ def restore_layout(net):
 def is_stochastic(net):
     """Whether a forward pass of ``net`` in training draws random numbers, as Dropout does."""
     with autograd.train_mode():
-        return any(word in op.lower() for op in ops_of(net) for word in ("dropout", "random", "sample"))
+        return any(
+            word in op.lower() for op in ops_of(net) for word in ("dropout", "random", "sample")
+        )
 
 
 def ops_of(net):
@@ -193,7 +233,8 @@ def ops_of(net):
 
 def _compile(net, config):
     net.cast(config.dtype)
-    mx.nd.waitall()  # BatchNorm's backward pass writes its statistics without waiting for their initial values
+    # BatchNorm's backward pass writes its statistics without waiting for their initial values
+    mx.nd.waitall()
     if config.mode == "hybrid":
         net.hybridize(static_alloc=True, static_shape=True)
     return net

@@ -1,4 +1,6 @@
-"""What a step minimises: smoothing, mixup and distillation in the order of the paper's sections 5.2 to 5.4."""
+"""What a step minimises: smoothing, mixup and distillation in the order of the paper's sections 5.2
+to 5.4.
+"""
 
 import mxnet as mx
 
@@ -13,10 +15,14 @@ class Objective:
     def __init__(self, config, steps_per_epoch, teacher=None):
         self._config = config
         self._teacher = teacher
-        self._mixup_until = (config.num_epochs - config.mixup_off_epoch) * steps_per_epoch if config.mixup else 0
+        self._mixup_until = (
+            (config.num_epochs - config.mixup_off_epoch) * steps_per_epoch if config.mixup else 0
+        )
 
     def prepare(self, images, labels, step, part):
-        """The inputs (n, 3, H, W) and target distributions (n, K) of part ``part`` of the batch of ``step``."""
+        """The inputs (n, 3, H, W) and target distributions (n, K) of part ``part`` of the batch of
+        ``step``.
+        """
         config = self._config
         targets = smooth(labels, config.classes, config.label_smoothing, config.smoothing_form)
         if step < self._mixup_until:

@@ -1,8 +1,9 @@
-"""``gluon-tricks train``: puts a run together from its flags, trains it, and leaves its folder behind.
+"""``gluon-tricks train``: puts a run together from its flags, trains it, and leaves its folder
+behind.
 
-A run's folder holds ``config.json`` (the resolved flags, the layout, the data's fingerprints), ``environment.json``
-(command, versions, commit, threads, settings), ``log.jsonl``, ``timing.jsonl``, ``train.log``, ``checkpoints/``, ``best``
-and, at the end, ``result.json``.
+A run's folder holds ``config.json`` (the resolved flags, the layout, the data's fingerprints),
+``environment.json`` (command, versions, commit, threads, settings), ``log.jsonl``,
+``timing.jsonl``, ``train.log``, ``checkpoints/``, ``best`` and, at the end, ``result.json``.
 """
 
 import contextlib
@@ -42,8 +43,8 @@ class Diverged(UserError):
 
 
 def main(args):
-    """Train; the exit code is 0, 2 (wrong input), 3 (diverged), 4 (the other workers are lost), or that of a signal: 129
-    (SIGHUP), 130 (Ctrl-C), 143 (SIGTERM)."""
+    """Train; the exit code is 0, 2 (wrong input), 3 (diverged), 4 (the other workers are lost), or
+    that of a signal: 129 (SIGHUP), 130 (Ctrl-C), 143 (SIGTERM)."""
     config = flags.resolve(vars(args))
     if config.kvstore == "horovod" and elastic.is_driven():
         return elastic.train(config, session)
@@ -56,7 +57,9 @@ def main(args):
 
 
 def session(config, cluster, stop):
-    """Train with these workers, to the end of the run or until ``stop`` says so; the exit code is 0."""
+    """Train with these workers, to the end of the run or until ``stop`` says so; the exit code is
+    0.
+    """
     with folder.locked(config, cluster):
         run = Run(config, cluster, stop)
         try:
@@ -66,7 +69,9 @@ def session(config, cluster, stop):
 
 
 class Run:
-    """All that the loop needs: the parts that the flags ask for, and the state that a checkpoint holds."""
+    """All that the loop needs: the parts that the flags ask for, and the state that a checkpoint
+    holds.
+    """
 
     def __init__(self, config, cluster=None, stop=None):
         determinism.check(config)
@@ -88,21 +93,33 @@ class Run:
             folder.check_validation_file(config)
             loader.check_labels(config, self.cluster.rank, self.cluster.world_size)
             batch = config.batch_size * len(devices)
-            self.eval_data = loader.eval_loader(config, batch, self.cluster.rank, self.cluster.world_size)
+            self.eval_data = loader.eval_loader(
+                config, batch, self.cluster.rank, self.cluster.world_size
+            )
         self.steps_per_epoch = self.train_data.steps_per_epoch
         self.total_steps = config.num_epochs * self.steps_per_epoch
         self.schedule = learning_rate(
-            config, self.layout.global_batch, self.steps_per_epoch, self.train_data.images, self.began_with
+            config,
+            self.layout.global_batch,
+            self.steps_per_epoch,
+            self.train_data.images,
+            self.began_with,
         )
 
         self.journal = Journal(
-            config.save_dir if self.cluster.rank == 0 else None, config.logging_file, config.tensorboard
+            config.save_dir if self.cluster.rank == 0 else None,
+            config.logging_file,
+            config.tensorboard,
         )
-        self.net = network.student(config, devices, self.journal.say, accumulate=self.layout.accumulate)
+        self.net = network.student(
+            config, devices, self.journal.say, accumulate=self.layout.accumulate
+        )
         self.stochastic = network.is_stochastic(self.net)
         self.trained = [p for p in self.net.collect_params().values() if p.grad_req != "null"]
         self.complexity = complexity.count(self.net, config.input_size)
-        self.objective = Objective(config, self.steps_per_epoch, network.teacher(config, devices, self.journal.say))
+        self.objective = Objective(
+            config, self.steps_per_epoch, network.teacher(config, devices, self.journal.say)
+        )
         settings = dict(learning_rate=self.schedule(0), momentum=config.momentum, wd=config.wd)
         self.trainer = self.cluster.trainer(
             self.net, config.optimizer, dict(settings, multi_precision=config.dtype == "float16")
@@ -110,20 +127,25 @@ class Run:
         self.loss_scale = LossScale(config.loss_scale if config.dtype == "float16" else 1.0)
 
         self.step = config.resume_epoch * self.steps_per_epoch
-        self.interval, self.epoch = Tally(), Tally()  # since the log's last line, since the epoch's begin
+        # since the log's last line, since the epoch's begin
+        self.interval, self.epoch = Tally(), Tally()
         self.best = self.validated = None
-        self.awaits_validation = False  # whether the epoch that has just ended is still to be validated
+        # whether the epoch that has just ended is still to be validated
+        self.awaits_validation = False
         self._started = time.time()  # moved back by the seconds of earlier sessions of the same run
         self.about = folder.about(self)
         folder.agree(self)
-        self.cluster.broadcast(self.net, self.trainer)  # before a checkpoint gives each its own statistics
+        # before a checkpoint gives each its own statistics
+        self.cluster.broadcast(self.net, self.trainer)
         self.running = RunningStatistics(self.net, self.layout, devices)
         self._check_resume(resumed)
         self.cluster.publish(self.trainer)
         if resumed:
             self._settle_in(*resumed)
         self.stop_step = (
-            min(self.total_steps, self.step + config.max_steps) if config.max_steps else self.total_steps
+            min(self.total_steps, self.step + config.max_steps)
+            if config.max_steps
+            else self.total_steps
         )
 
     # -- the whole run
@@ -133,13 +155,16 @@ class Run:
         self._say_what_it_is()
         if self.step >= self.total_steps and not self.awaits_validation and self._has_result():
             self.journal.say(
-                "this run has finished: {}".format(os.path.join(self.config.save_dir, "result.json"))
+                "this run has finished: {}".format(
+                    os.path.join(self.config.save_dir, "result.json")
+                )
             )
             self.cluster.close()
             return 0
         begin = self.step
         with self.stop.listening(self.journal.say):
-            if self.awaits_validation:  # it was killed before the validation of the epoch that the checkpoint ends
+            # it was killed before the validation of the epoch that the checkpoint ends
+            if self.awaits_validation:
                 self.validate()
             train(self)
         if self.step < self.total_steps:
@@ -162,35 +187,46 @@ class Run:
     # -- what the loop asks for
 
     def seed_devices(self, step):
-        """Dropout and the like draw from MXNet's generator, which has no state to save: seed it by the step."""
+        """Dropout and the like draw from MXNet's generator, which has no state to save: seed it by
+        the step.
+        """
         if self.stochastic:
             for number, device in enumerate(self.cluster.devices):
-                key = np.random.SeedSequence([self.config.seed, step, self.layout.own_parts[number]])
+                key = np.random.SeedSequence(
+                    [self.config.seed, step, self.layout.own_parts[number]]
+                )
                 mx.random.seed(int(key.generate_state(1)[0] >> 1), ctx=device)
 
     def to_device(self, batch, part, device):
         """(images float32 (n, 3, H, W), labels (n,)) of one part, on its device."""
         split = self.layout.split
-        images, labels = (split(array, part).as_in_context(device) for array in (batch.images, batch.labels))
+        images, labels = (
+            split(array, part).as_in_context(device) for array in (batch.images, batch.labels)
+        )
         if self.config.device_augment:
-            images = augment.apply_on_device(images, split(batch.matrices, part).as_in_context(device))
+            images = augment.apply_on_device(
+                images, split(batch.matrices, part).as_in_context(device)
+            )
         return images, labels
 
     def finish_micro_batch(self):
-        """Where several parts of a step run on CPU contexts, wait for a backward pass before anything else starts.
+        """Where several parts of a step run on CPU contexts, wait for a backward pass before
+        anything else starts.
 
-        On a CPU, BatchNorm's backward pass writes the running statistics without the engine's knowledge, so that without
-        this they would depend on the clock in their last bits. On GPUs the forward pass writes them, and nothing waits.
+        On a CPU, BatchNorm's backward pass writes the running statistics without the engine's
+        knowledge, so that without this they would depend on the clock in their last bits. On GPUs
+        the forward pass writes them, and nothing waits.
         """
         if len(self.layout.own_parts) > 1 and self.cluster.devices[0].device_type == "cpu":
             mx.nd.waitall()
 
     def tell_all(self, outcomes, step):
-        """Where there are several workers, add to the statistics of a step what all of them have to hear of it.
+        """Where there are several workers, add to the statistics of a step what all of them have to
+        hear of it.
 
-        That is the loss of all and what any was asked: so they stop after the same step, and nobody waits for one who has
-        left. It arrives with the statistics, some steps later. Workers who are not in step tell each other where they
-        meet, for a line of the log.
+        That is the loss of all and what any was asked: so they stop after the same step, and nobody
+        waits for one who has left. It arrives with the statistics, some steps later. Workers who
+        are not in step tell each other where they meet, for a line of the log.
         """
         if self.layout.workers == 1:
             self.stop.agreed = self.stop.asked
@@ -207,7 +243,7 @@ class Run:
         parts = len(self.layout.own_parts)
         for loss, *_ in outcomes:
             if not math.isfinite(loss):
-                raise Diverged(self._what_now("the loss is {}".format(loss), step))
+                raise Diverged(self._what_now(f"the loss is {loss}", step))
         for outcome in outcomes[:parts]:
             self.interval.add(outcome, self.layout.batch_size)
             self.epoch.add(outcome, self.layout.batch_size)
@@ -223,7 +259,7 @@ class Run:
         if self.loss_scale.skipped_in_a_row > self.config.max_skipped:
             raise Diverged(
                 self._what_now(
-                    "gradients were not finite {} times in a row".format(self.loss_scale.skipped_in_a_row),
+                    f"gradients were not finite {self.loss_scale.skipped_in_a_row} times in a row",
                     step,
                 )
             )
@@ -237,16 +273,25 @@ class Run:
         """Whether the epoch that ends with ``done`` steps ends with a validation."""
         if self.eval_data is None or done % self.steps_per_epoch:
             return False
-        return done == self.total_steps or (done // self.steps_per_epoch) % self.config.val_frequency == 0
+        return (
+            done == self.total_steps
+            or (done // self.steps_per_epoch) % self.config.val_frequency == 0
+        )
 
     def validate(self):
-        """Evaluate on all validation images the epoch that has just ended, and add that to its checkpoint."""
+        """Evaluate on all validation images the epoch that has just ended, and add that to its
+        checkpoint.
+        """
         started, epoch = time.time(), self.step // self.steps_per_epoch - 1
         with self._evaluation():
             tally = evaluate(
-                self.net, self.eval_data.batches(epoch // self.config.val_frequency), self.cluster, self.objective.plain_losses,
-                self.config.dtype, expected=self.eval_data.images if self.config.val_last_batch == "exact" else None,
-            )  # fmt: skip
+                self.net,
+                self.eval_data.batches(epoch // self.config.val_frequency),
+                self.cluster,
+                self.objective.plain_losses,
+                self.config.dtype,
+                expected=self.eval_data.images if self.config.val_last_batch == "exact" else None,
+            )
         self.validated = summary = tally.summary()
         self.journal.validation(self.step, epoch, summary, time.time() - started)
         is_best = self.best is None or summary["top1"] > self.best["top1"]
@@ -255,7 +300,9 @@ class Run:
         self.awaits_validation = False
         if self.cluster.rank == 0:
             path = checkpoint.path_of(self.config.save_dir, self.step)
-            state = dict(best=self.best, validated=summary, awaits_validation=False, seconds=self.seconds())
+            state = dict(
+                best=self.best, validated=summary, awaits_validation=False, seconds=self.seconds()
+            )
             checkpoint.amend(path, self.journal.contents(), **state)
             if is_best:
                 checkpoint.mark_best(self.config.save_dir, path)
@@ -275,11 +322,17 @@ class Run:
         """Write a checkpoint of this moment: all workers give their part, and rank 0 writes."""
         tallies = gather_json(
             self.cluster,
-            (dataclasses.asdict(self.interval), dataclasses.asdict(self.epoch), self.train_data.bad_records),
+            (
+                dataclasses.asdict(self.interval),
+                dataclasses.asdict(self.epoch),
+                self.train_data.bad_records,
+            ),
         )
         intervals, epochs, bad_records = zip(*tallies)
         with self._averaged_statistics() as statistics:
-            self._write_checkpoint(intervals, epochs, sum(bad_records), statistics if len(statistics) > 1 else ())
+            self._write_checkpoint(
+                intervals, epochs, sum(bad_records), statistics if len(statistics) > 1 else ()
+            )
 
     def _write_checkpoint(self, intervals, epochs, bad_records, statistics):
         if self.cluster.rank == 0:
@@ -287,13 +340,19 @@ class Run:
             log = self.journal.contents()
             folder.write_again(self)
             state = dict(
-                epoch=self.step // self.steps_per_epoch, steps_per_epoch=self.steps_per_epoch,
+                epoch=self.step // self.steps_per_epoch,
+                steps_per_epoch=self.steps_per_epoch,
                 global_batch=self.layout.global_batch,
-                intervals=intervals, epochs_so_far=epochs, best=self.best, validated=self.validated,
+                intervals=intervals,
+                epochs_so_far=epochs,
+                best=self.best,
+                validated=self.validated,
                 awaits_validation=self.awaits_validation,
-                loss_scale=self.loss_scale.state(), bad_records=bad_records,
-                seconds=self.seconds(), training_seconds=self.journal.training_seconds,
-            )  # fmt: skip
+                loss_scale=self.loss_scale.state(),
+                bad_records=bad_records,
+                seconds=self.seconds(),
+                training_seconds=self.journal.training_seconds,
+            )
             checkpoint.save(
                 self.config.save_dir,
                 self.step,
@@ -307,13 +366,19 @@ class Run:
             self.journal.clock("checkpoint", step=self.step)
 
     def _check_finite(self):
-        """Of parameters and statistics alone: a float32 master copy that is not finite makes its float16 weight so."""
+        """Of parameters and statistics alone: a float32 master copy that is not finite makes its
+        float16 weight so.
+        """
         name = first_not_finite(checkpoint.parameters_of(self.net))
         if name is not None:
-            raise Diverged(self._what_now(f"{name} has values that are NaN or infinite", self.step - 1))
+            raise Diverged(
+                self._what_now(f"{name} has values that are NaN or infinite", self.step - 1)
+            )
 
     def stop_if_asked(self):
-        """Raise what ends the run where it was asked to stop; the checkpoint of this step is written."""
+        """Raise what ends the run where it was asked to stop; the checkpoint of this step is
+        written.
+        """
         if self.stop.agreed is not None:
             self.cluster.close()  # the first one who leaves may take the others along
             self.stop.raise_after(self.step)
@@ -327,7 +392,9 @@ class Run:
         path, state = resumed
         folder.compare(self)
         layout = self.layout
-        own = checkpoint.load(path, state, self.net, self.trainer, self.cluster.devices, layout.parts)
+        own = checkpoint.load(
+            path, state, self.net, self.trainer, self.cluster.devices, layout.parts
+        )
         self.running = RunningStatistics(self.net, layout, self.cluster.devices)
         self.running.put(own)
         self.step = same_place(state, self.layout.global_batch, self.steps_per_epoch)
@@ -338,15 +405,19 @@ class Run:
             Tally.of_worker(state[name], layout) for name in ("intervals", "epochs_so_far")
         )
         self.loss_scale.restore(state["loss_scale"])
-        self.awaits_validation = state.get("awaits_validation", False) and self.validate_is_due(self.step)
+        self.awaits_validation = state.get("awaits_validation", False) and self.validate_is_due(
+            self.step
+        )
         self.journal.rewind(state["log_bytes"], checkpoint.read_log(path, state))
         self.journal.clock("resumed", step=self.step)
-        self.journal.say("resuming from {} at step {} of {}".format(path, self.step, self.total_steps))
+        self.journal.say(f"resuming from {path} at step {self.step} of {self.total_steps}")
 
     def _settle_in(self, path, state):
-        """Make the folder that of this run where the checkpoint is another's, and give what it holds the numbers of now.
+        """Make the folder that of this run where the checkpoint is another's, and give what it
+        holds the numbers of now.
 
-        Afterwards the checkpoint of this step and the mark of the best one are where they belong, so that all may begin.
+        Afterwards the checkpoint of this step and the mark of the best one are where they belong,
+        so that all may begin.
         """
         config, first = self.config, self.cluster.rank == 0
         here = folder.is_same(path, checkpoint.path_of(config.save_dir, state["step"]))
@@ -355,33 +426,51 @@ class Run:
             self.save()
         if first and renumbered:
             checkpoint.set_aside(config.save_dir, self.step)
-        if first and self.best and not checkpoint.find_best(config.save_dir, self.best, folder.run_of(path).path):
-            self.journal.say(f"the checkpoint of the best validation (step {self.best['step']}) is not there any more")
+        if (
+            first
+            and self.best
+            and not checkpoint.find_best(config.save_dir, self.best, folder.run_of(path).path)
+        ):
+            self.journal.say(
+                f"the checkpoint of the best validation (step {self.best['step']}) is not there any more"
+            )
 
     def _say_what_it_is(self):
         config, say = self.config, self.journal.say
-        say("{}: {:.2f} M parameters, {:.2f} G multiply-adds at {}x{}".format(
-            config.model, self.complexity.parameters / 1e6, self.complexity.multiply_adds / 1e9,
-            config.input_size, config.input_size))  # fmt: skip
+        say(
+            f"{config.model}: {self.complexity.parameters / 1e6:.2f} M parameters, {self.complexity.multiply_adds / 1e9:.2f} G multiply-adds at {config.input_size}x{config.input_size}"
+        )
         layout = self.layout
-        say("global batch {}; {} steps an epoch, {} in all".format(layout.in_words(), self.steps_per_epoch, self.total_steps))
+        say(
+            f"global batch {layout.in_words()}; {self.steps_per_epoch} steps an epoch, {self.total_steps} in all"
+        )
         if self.eval_data is None:
-            say("no validation, because there is no --rec-val: no best checkpoint, and the figures are the training set's")
-        say("OMP_NUM_THREADS={}{}; the run's folder is {}".format(
-            os.environ.get("OMP_NUM_THREADS", "unset: MXNet computes on one core"),
-            " (all cores, as it was not set)" if os.environ.get("GLUON_TRICKS_SET_THREADS") else "",
-            config.save_dir))  # fmt: skip
+            say(
+                "no validation, because there is no --rec-val: no best checkpoint, and the figures are the training set's"
+            )
+        say(
+            "OMP_NUM_THREADS={}{}; the run's folder is {}".format(
+                os.environ.get("OMP_NUM_THREADS", "unset: MXNet computes on one core"),
+                " (all cores, as it was not set)"
+                if os.environ.get("GLUON_TRICKS_SET_THREADS")
+                else "",
+                config.save_dir,
+            )
+        )
 
     def _what_now(self, what, step):
         whole = checkpoint.latest(self.config.save_dir, say=lambda text: None)
         return "{} at step {} (learning rate {:.6g}); {}. Try a smaller rate, a longer warmup or other data".format(
-            what, step, self.schedule(step),
-            "the last good checkpoint is {}".format(whole[0]) if whole else "there is no checkpoint yet",
-        )  # fmt: skip
+            what,
+            step,
+            self.schedule(step),
+            f"the last good checkpoint is {whole[0]}" if whole else "there is no checkpoint yet",
+        )
 
     @contextlib.contextmanager
     def _evaluation(self):
-        """Within, every device has the mean of all parts' BatchNorm statistics; afterwards its own again.
+        """Within, every device has the mean of all parts' BatchNorm statistics; afterwards its own
+        again.
 
         What comes after the evaluation is, to the bit, what it would be without.
         """
@@ -391,8 +480,11 @@ class Run:
 
     @contextlib.contextmanager
     def _averaged_statistics(self):
-        """Within, every device has the mean of the statistics of all parts; gives (parts, n), each one's own."""
-        # BatchNorm writes its statistics in the backward pass, which copying them does not wait for.
+        """Within, every device has the mean of the statistics of all parts; gives (parts, n), each
+        one's own.
+        """
+        # BatchNorm writes its statistics in the backward pass, which copying them does not wait
+        # for.
         self.cluster.settle(self.trainer)
         own = self.running.get()
         every = gather_parts(self.cluster, self.layout, own)
@@ -409,24 +501,38 @@ class Run:
         return time.time() - self._started
 
     def _has_result(self):
-        """Whether the run's end has been written down, as rank 0 sees it: it may have been killed just before."""
-        return gather_json(self.cluster, os.path.exists(os.path.join(self.config.save_dir, "result.json")))[0]
+        """Whether the run's end has been written down, as rank 0 sees it: it may have been killed
+        just before.
+        """
+        return gather_json(
+            self.cluster, os.path.exists(os.path.join(self.config.save_dir, "result.json"))
+        )[0]
 
     def _write_result(self):
         best = self.best or {}
         final = self.validated or {}
         result = dict(
             {name: final.get(name) for name in ("top1", "top5", "loss", "images")},
-            best=best, epochs=self.config.num_epochs, steps=self.total_steps, global_batch=self.layout.global_batch,
-            parameters=self.complexity.parameters, multiply_adds=self.complexity.multiply_adds,
-            skipped_steps=self.loss_scale.skipped, bad_records=sum(gather_json(self.cluster, self.train_data.bad_records)),
-            images_per_second=self.total_steps * self.layout.global_batch / max(self.journal.training_seconds, 1e-9),
+            best=best,
+            epochs=self.config.num_epochs,
+            steps=self.total_steps,
+            global_batch=self.layout.global_batch,
+            parameters=self.complexity.parameters,
+            multiply_adds=self.complexity.multiply_adds,
+            skipped_steps=self.loss_scale.skipped,
+            bad_records=sum(gather_json(self.cluster, self.train_data.bad_records)),
+            images_per_second=self.total_steps
+            * self.layout.global_batch
+            / max(self.journal.training_seconds, 1e-9),
             seconds=self.seconds(),
-        )  # fmt: skip
+        )
         if self.cluster.rank == 0:
             self.journal.contents()
             folder.write_again(self)
             write_json(os.path.join(self.config.save_dir, "result.json"), result)
         if final:
-            self.journal.say("top-1 {:.2f} %, top-5 {:.2f} % on {} images; best top-1 {:.2f} % after epoch {}".format(
-                final["top1"], final["top5"], final["images"], best["top1"], best["epoch"]))  # fmt: skip
+            self.journal.say(
+                "top-1 {:.2f} %, top-5 {:.2f} % on {} images; best top-1 {:.2f} % after epoch {}".format(
+                    final["top1"], final["top5"], final["images"], best["top1"], best["epoch"]
+                )
+            )

@@ -1,6 +1,8 @@
-"""A run's folder as others read it: what the run was, which of its checkpoints are whole, the names of its classes.
+"""A run's folder as others read it: what the run was, which of its checkpoints are whole, the names
+of its classes.
 
-Teachers, ``evaluate``, ``predict``, ``export`` and a run that is resumed all learn here what ``config.json`` says.
+Teachers, ``evaluate``, ``predict``, ``export`` and a run that is resumed all learn here what
+``config.json`` says.
 """
 
 import dataclasses
@@ -18,18 +20,27 @@ from . import checkpoint
 
 CONFIG, PARAMETERS, STATE = "config.json", "net.params", "state.json"
 PATHS = (
-    "data_dir", "rec_train", "rec_train_idx", "rec_val", "rec_val_idx", "save_dir", "logging_file", "use_params", "teacher",
-    "resume", "resume_params",
-)  # fmt: skip
+    "data_dir",
+    "rec_train",
+    "rec_train_idx",
+    "rec_val",
+    "rec_val_idx",
+    "save_dir",
+    "logging_file",
+    "use_params",
+    "teacher",
+    "resume",
+    "resume_params",
+)
 
 
 class RunFolder:
     """What the run in the folder ``path`` was.
 
-    ``config`` has its flags, with absolute paths; ``version``, ``layout`` (numbers by name), ``data`` (fingerprints by
-    split, or None) and ``parameters`` (SHA-256 of the files that ``teacher`` and ``use_params`` named; older runs have
-    none) are as in the file.
-    Raises UserError if ``config.json`` is missing, damaged, or not a run's.
+    ``config`` has its flags, with absolute paths; ``version``, ``layout`` (numbers by name),
+    ``data`` (fingerprints by split, or None) and ``parameters`` (SHA-256 of the files that
+    ``teacher`` and ``use_params`` named; older runs have none) are as in the file. Raises UserError
+    if ``config.json`` is missing, damaged, or not a run's.
     """
 
     def __init__(self, path):
@@ -41,7 +52,9 @@ class RunFolder:
             _check(found)
             config = flags.from_dict(found["flags"])
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise UserError(f"{printable(file)}: damaged or not a run's: {type(error).__name__}: {printable(error)}") from None
+            raise UserError(
+                f"{printable(file)}: damaged or not a run's: {type(error).__name__}: {printable(error)}"
+            ) from None
         except UserError as error:
             raise UserError(f"{printable(file)}: damaged or of another version: {error}") from None
         self.version, self.layout, self.data = found["version"], found["layout"], found["data"]
@@ -51,8 +64,9 @@ class RunFolder:
     def checkpoint(self, params="best", say=print):
         """(folder, state) of the run's best or last checkpoint, whose checksums were compared.
 
-        A damaged last one is named through ``say``, and the one before it taken. There is only one best: it is an error if
-        that is damaged. A run without validation has no best one and gives its last.
+        A damaged last one is named through ``say``, and the one before it taken. There is only one
+        best: it is an error if that is damaged. A run without validation has no best one and gives
+        its last.
         """
         best = checkpoint.best(self.path)
         if params == "best" and best:
@@ -70,7 +84,9 @@ class RunFolder:
         return found
 
     def labels(self, say=print):
-        """The names of the classes, or None: kept in the folder, or (an older run's) beside the records, if they are its."""
+        """The names of the classes, or None: kept in the folder, or (an older run's) beside the
+        records, if they are its.
+        """
         kept = os.path.join(self.path, manifests.LABELS)
         if not os.path.isfile(kept):
             kept = self._labels_of_the_data()
@@ -86,7 +102,9 @@ class RunFolder:
             path = getattr(self.config, field)
             labels = os.path.join(os.path.dirname(path), manifests.LABELS)
             if path and os.path.isfile(labels) and os.path.isfile(path):
-                if not differences(self.data[split], fingerprint(path, getattr(self.config, field + "_idx"))):
+                if not differences(
+                    self.data[split], fingerprint(path, getattr(self.config, field + "_idx"))
+                ):
                     return labels
         return None
 
@@ -100,7 +118,9 @@ class RunFolder:
         if not path:
             return "", ""
         if not os.path.isfile(path):
-            raise UserError(f"{shown}, on which {run} was validated, is not there: give --rec-val FILE")
+            raise UserError(
+                f"{shown}, on which {run} was validated, is not there: give --rec-val FILE"
+            )
         different = differences(self.data["validation"], fingerprint(path, index))
         if different:
             raise UserError(
@@ -111,13 +131,17 @@ class RunFolder:
 
 
 def write(path, about, config):
-    """Write the ``config.json`` of the run of ``config`` into its folder; ``about`` has :class:`RunFolder`'s other attributes."""
+    """Write the ``config.json`` of the run of ``config`` into its folder; ``about`` has
+    :class:`RunFolder`'s other attributes.
+    """
     contents = dict(about, flags=json.loads(flags.to_json(absolute(config))))
     write_json(os.path.join(path, CONFIG), dict(contents, sha256=_digest(contents)))
 
 
 def _check(found):
-    """Raise ValueError, KeyError, TypeError or AttributeError if a ``config.json`` is not as :func:`write` writes it."""
+    """Raise ValueError, KeyError, TypeError or AttributeError if a ``config.json`` is not as
+    :func:`write` writes it.
+    """
     if "sha256" in found and found["sha256"] != _digest(found):  # older runs have none
         raise ValueError("it has another SHA-256 than was written")
     splits = [found["data"]["train"], found["data"]["validation"]]
@@ -126,8 +150,12 @@ def _check(found):
         and isinstance(found["version"], str)
         and all(type(number) is int and number > 0 for number in found["layout"].values())
         and found["layout"]["began_with"]
-        and all(split is None or {"records", "bytes", "index_sha256"} <= set(split) for split in splits)
-        and all(isinstance(digest, (str, type(None))) for digest in found.get("parameters", {}).values())
+        and all(
+            split is None or {"records", "bytes", "index_sha256"} <= set(split) for split in splits
+        )
+        and all(
+            isinstance(digest, (str, type(None))) for digest in found.get("parameters", {}).values()
+        )
     )
     if not right:
         raise ValueError("its contents are not those of a run")
@@ -138,7 +166,9 @@ def _digest(contents):
 
 
 def run_of(path):
-    """The :class:`RunFolder` that a file or folder is, or lies in (RUN/checkpoints/step-N/net.params), or None."""
+    """The :class:`RunFolder` that a file or folder is, or lies in
+    (RUN/checkpoints/step-N/net.params), or None.
+    """
     for folder in (os.path.abspath(path), os.path.realpath(path)):
         folder = folder if os.path.isdir(folder) else os.path.dirname(folder)
         for _ in range(3):
@@ -169,7 +199,9 @@ def checked(path):
 
 
 def absolute(config, working_folder=None):
-    """A copy of a Config whose paths are absolute; relative ones are of ``working_folder``, or this process's."""
+    """A copy of a Config whose paths are absolute; relative ones are of ``working_folder``, or this
+    process's.
+    """
     paths = {}
     for name in PATHS:
         path = getattr(config, name)
@@ -181,7 +213,9 @@ def absolute(config, working_folder=None):
 
 
 def _working_folder(folder, save_dir):
-    """The folder to which the relative paths of an older run belong, as its --save-dir ends its own path; None if unknown."""
+    """The folder to which the relative paths of an older run belong, as its --save-dir ends its own
+    path; None if unknown.
+    """
     folder, tail = os.path.abspath(folder), os.path.normpath(save_dir)
     return folder[: -len(tail)] if folder.endswith(os.sep + tail) else None
 
@@ -193,7 +227,13 @@ def fingerprint(path, index=""):
 
 
 def differences(old, new):
-    """How two fingerprints differ, as text: only in what both know, as older runs know less. "" if they do not."""
+    """How two fingerprints differ, as text: only in what both know, as older runs know less. "" if
+    they do not.
+    """
     if old is None or new is None:
         return "" if old == new else f"{old} -> {new}"
-    return ", ".join(f"{name} {old[name]} -> {new[name]}" for name in old if name in new and old[name] != new[name])
+    return ", ".join(
+        f"{name} {old[name]} -> {new[name]}"
+        for name in old
+        if name in new and old[name] != new[name]
+    )

@@ -1,7 +1,9 @@
-"""BatchNorm's running statistics: every part of the global batch has its own, whichever device computes it.
+"""BatchNorm's running statistics: every part of the global batch has its own, whichever device
+computes it.
 
-A device that computes several parts of a step takes up each one's statistics before and lays them down after. So they are
-the same with a device for each part, with ``--accumulate``, and after ``--elastic keep-batch`` has lost a worker.
+A device that computes several parts of a step takes up each one's statistics before and lays them
+down after. So they are the same with a device for each part, with ``--accumulate``, and after
+``--elastic keep-batch`` has lost a worker.
 """
 
 import numpy as np
@@ -14,7 +16,8 @@ class RunningStatistics:
 
     def __init__(self, net, layout, devices):
         self._net, self._layout, self._devices = net, layout, devices
-        self._laid_down = {}  # part: its arrays, on the device that computes it; empty if each device has one part
+        # part: its arrays, on the device that computes it; empty if each device has one part
+        self._laid_down = {}
         if layout.accumulate > 1:
             for micro in range(layout.accumulate):
                 for number, part in layout.micro_batch(micro):
@@ -31,11 +34,15 @@ class RunningStatistics:
     def get(self):
         """numpy float32 (parts of this worker, n). What changes them has to be finished."""
         if self._laid_down:
-            return np.stack([checkpoint.flat(self._laid_down[part]) for part in self._layout.own_parts])
+            return np.stack(
+                [checkpoint.flat(self._laid_down[part]) for part in self._layout.own_parts]
+            )
         return np.stack([checkpoint.flat(self._of(number)) for number in range(len(self._devices))])
 
     def put(self, values):
-        """The reverse of :meth:`get` for some parts, a dict; parts that are not in it are left as they are."""
+        """The reverse of :meth:`get` for some parts, a dict; parts that are not in it are left as
+        they are.
+        """
         for micro in range(self._layout.accumulate):
             for number, part in self._layout.micro_batch(micro):
                 if part in values:

@@ -1,7 +1,8 @@
-"""A server, or the scheduler, of MXNet's parameter server: ``python -m gluon_tricks.training.server``, with ``DMLC_ROLE`` set.
+"""A server, or the scheduler, of MXNet's parameter server: ``python -m
+gluon_tricks.training.server``, with ``DMLC_ROLE`` set.
 
-A server that ``import mxnet`` makes would unpickle the optimizer that a worker sends, and pickle can run any code. This one
-only adds, and knows three commands.
+A server that ``import mxnet`` makes would unpickle the optimizer that a worker sends, and pickle
+can run any code. This one only adds, and knows three commands.
 """
 
 import ctypes
@@ -12,8 +13,9 @@ import os
 ADD = "add"  # of dist_async, before anything is sent: add what comes to what is there, at once
 BEAT = "beat"  # (folder, period): have a heartbeat in this folder
 STILL = "still"  # have none any more
-# The parameters' keys are their numbers; those of sums over the workers start here. ps-lite chooses a key's server by its
-# product with 9973, in 32 bits: a product that does not fit crashes the worker.
+# The parameters' keys are their numbers; those of sums over the workers start here. ps-lite chooses
+# a key's server by its product with 9973, in 32 bits: a product that does not fit crashes the
+# worker.
 FIRST_SUM = 1 << 16
 
 
@@ -35,7 +37,7 @@ def main():
             store._set_updater(adder(int(os.environ["DMLC_NUM_WORKER"])))
         elif name == BEAT:
             folder, period = about
-            heartbeats.append(Heartbeat(folder, "server-{}".format(store.rank), period))
+            heartbeats.append(Heartbeat(folder, f"server-{store.rank}", period))
         elif name == STILL:
             while heartbeats:
                 heartbeats.pop().stop()
@@ -45,7 +47,9 @@ def main():
 
 
 def adder(workers):
-    """``update(key, received, stored)``: parameters grow by what comes; a sum starts again with every ``workers``-th value."""
+    """``update(key, received, stored)``: parameters grow by what comes; a sum starts again with
+    every ``workers``-th value.
+    """
     received_so_far = {}
 
     def update(key, received, stored):

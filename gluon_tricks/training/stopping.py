@@ -1,4 +1,6 @@
-"""Why a run stops before its end, after a whole step and a checkpoint: a signal, or workers that come or go."""
+"""Why a run stops before its end, after a whole step and a checkpoint: a signal, or workers that
+come or go.
+"""
 
 import contextlib
 import signal
@@ -23,7 +25,9 @@ class HostsChanged(Exception):
 
 
 class Stop:
-    """What this process was asked (``asked``), and what all workers know of (``agreed``): one of ``REASONS``, or None."""
+    """What this process was asked (``asked``), and what all workers know of (``agreed``): one of
+    ``REASONS``, or None.
+    """
 
     def __init__(self):
         self.asked = None
@@ -40,10 +44,15 @@ class Stop:
             if number == signal.SIGINT and self.asked == signal.SIGINT:
                 raise KeyboardInterrupt
             self.asked = number
-            with contextlib.suppress(RuntimeError, UserError):  # in the middle of another line; on a full disk
-                say("{}: finishing this step and writing a checkpoint".format(signal.Signals(number).name))
+            # in the middle of another line; on a full disk
+            with contextlib.suppress(RuntimeError, UserError):
+                say(f"{signal.Signals(number).name}: finishing this step and writing a checkpoint")
 
-        heard = [number for number in SIGNALS if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN]
+        heard = [
+            number
+            for number in SIGNALS
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN
+        ]
         before = {number: signal.signal(number, note) for number in heard}
         try:
             yield
@@ -66,8 +75,6 @@ class Stop:
         if self.agreed == HOSTS_CHANGED:
             raise HostsChanged
         raise Interrupted(
-            "{} after step {}; its checkpoint is written, --resume auto goes on from it".format(
-                signal.Signals(self.agreed).name, step
-            ),
+            f"{signal.Signals(self.agreed).name} after step {step}; its checkpoint is written, --resume auto goes on from it",
             self.agreed,
         )

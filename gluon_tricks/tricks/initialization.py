@@ -1,4 +1,5 @@
-"""Initial weights (section 2.1). Gamma = 0 in the last BatchNorm of a block (section 3.1) is an option of the networks.
+"""Initial weights (section 2.1). Gamma = 0 in the last BatchNorm of a block (section 3.1) is an
+option of the networks.
 
 Biases and beta start at 0 and gamma at 1: Gluon's own defaults, which all of these leave alone.
 """
@@ -9,8 +10,8 @@ import mxnet as mx
 def initializer(form="xavier"):
     """The initializer of convolution and dense weights.
 
-    - ``xavier``: uniform in [-a, a], a = sqrt(6 / (d_in + d_out)), where d_in and d_out count a layer's inputs and
-      outputs, times the kernel's area in a convolution (section 2.1);
+    - ``xavier``: uniform in [-a, a], a = sqrt(6 / (d_in + d_out)), where d_in and d_out count a
+      layer's inputs and outputs, times the kernel's area in a convolution (section 2.1);
     - ``msra``: normal, as the authors' train_imagenet.py;
     - ``xavier-gaussian``: normal with variance 2 / d_in, as the authors' train_horovod.py.
     """
@@ -21,4 +22,4 @@ def initializer(form="xavier"):
         return mx.init.MSRAPrelu()
     if form == "xavier-gaussian":
         return mx.init.Xavier(rnd_type="gaussian", factor_type="in", magnitude=2)
-    raise ValueError("unknown form {!r}: xavier, msra or xavier-gaussian".format(form))
+    raise ValueError(f"unknown form {form!r}: xavier, msra or xavier-gaussian")

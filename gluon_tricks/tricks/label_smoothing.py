@@ -1,4 +1,6 @@
-"""Label smoothing (section 5.2): q_i = 1 - eps for the true class, eps / (K - 1) for each of the others."""
+"""Label smoothing (section 5.2): q_i = 1 - eps for the true class, eps / (K - 1) for each of the
+others.
+"""
 
 
 def smooth(labels, classes, epsilon, form="paper"):
@@ -24,8 +26,10 @@ def smooth(labels, classes, epsilon, form="paper"):
     if form == "paper":
         return labels.one_hot(classes, on_value=1 - epsilon, off_value=epsilon / (classes - 1))
     if form == "gluoncv":
-        return labels.one_hot(classes, on_value=1 - epsilon + epsilon / classes, off_value=epsilon / classes)
-    raise ValueError("unknown form {!r}: paper or gluoncv".format(form))
+        return labels.one_hot(
+            classes, on_value=1 - epsilon + epsilon / classes, off_value=epsilon / classes
+        )
+    raise ValueError(f"unknown form {form!r}: paper or gluoncv")
 
 
 def cross_entropy(logits, targets):

@@ -1,7 +1,9 @@
-"""Low precision training (section 3.2): float16 parameters and activations, a float32 master copy, a scaled loss.
+"""Low precision training (section 3.2): float16 parameters and activations, a float32 master copy,
+a scaled loss.
 
-The master copy is the optimizer's own (``multi_precision=True``): it updates the float32 weights with the gradients
-and casts them to float16. BatchNorm's parameters and statistics stay float32, as Gluon's cast leaves them.
+The master copy is the optimizer's own (``multi_precision=True``): it updates the float32 weights
+with the gradients and casts them to float16. BatchNorm's parameters and statistics stay float32, as
+Gluon's cast leaves them.
 """
 
 import mxnet as mx
@@ -12,8 +14,9 @@ MOST_ARRAYS = 100  # with more than 200, MXNet's multi_all_finite writes beyond 
 class LossScale:
     """The factor on the loss that keeps small float16 gradients from becoming 0.
 
-    A static scale never changes. A dynamic one halves when gradients are not finite and doubles after ``growth``
-    good steps in a row. The update of a step whose gradients are not finite is to be skipped in either case.
+    A static scale never changes. A dynamic one halves when gradients are not finite and doubles
+    after ``growth`` good steps in a row. The update of a step whose gradients are not finite is to
+    be skipped in either case.
     """
 
     def __init__(self, scale="dynamic", growth=2000):
@@ -40,7 +43,10 @@ class LossScale:
 
     def state(self):
         """All that :meth:`restore` needs, for JSON."""
-        return {name: getattr(self, name) for name in ("scale", "good_steps", "skipped", "skipped_in_a_row")}
+        return {
+            name: getattr(self, name)
+            for name in ("scale", "good_steps", "skipped", "skipped_in_a_row")
+        }
 
     def restore(self, state):
         """Go on from a :meth:`state`."""
@@ -50,7 +56,8 @@ class LossScale:
 
 def all_finite(gradients):
     """Whether every element of every NDArray is finite. Waits for the gradients."""
-    # The operator takes arrays of one device and one dtype: float16 weights beside float32 BatchNorm parameters.
+    # The operator takes arrays of one device and one dtype: float16 weights beside float32
+    # BatchNorm parameters.
     groups = {}
     for gradient in gradients:
         groups.setdefault((gradient.context, gradient.dtype), []).append(gradient)

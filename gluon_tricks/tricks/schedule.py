@@ -1,4 +1,6 @@
-"""Learning rate: linear scaling and warmup (section 3.1), cosine decay (section 5.1) and the decays it is compared with."""
+"""Learning rate: linear scaling and warmup (section 3.1), cosine decay (section 5.1) and the decays
+it is compared with.
+"""
 
 import math
 from dataclasses import dataclass
@@ -11,21 +13,23 @@ def linear_scaling(batch_size, base_lr=0.1):
 
 @dataclass(frozen=True)
 class LearningRate:
-    """The learning rate that the update of batch ``step`` (counted from 0) uses: a pure function of the step.
+    """The learning rate that the update of batch ``step`` (counted from 0) uses: a pure function of
+    the step.
 
-    ``peak`` is eta, the rate that the warmup reaches. In the warmup's m batches, batch i (1 <= i <= m) uses
-    i eta / m (section 3.1); ``warmup_from=0`` counts i from 0 as the authors' code does, so that the first batch has
-    rate ``warmup_start``. After it, ``mode`` decides:
+    ``peak`` is eta, the rate that the warmup reaches. In the warmup's m batches, batch i (1 <= i <=
+    m) uses i eta / m (section 3.1); ``warmup_from=0`` counts i from 0 as the authors' code does, so
+    that the first batch has rate ``warmup_start``. After it, ``mode`` decides:
 
     - ``cosine``: eta / 2 (1 + cos(t pi / T)), t and T counted from the warmup's end (section 5.1);
-    - ``step``: eta x ``decay`` for each of ``decay_epochs`` that has begun (section 2.1: 0.1 at 30, 60, 90);
+    - ``step``: eta x ``decay`` for each of ``decay_epochs`` that has begun (section 2.1: 0.1 at 30,
+      60, 90);
     - ``exp``: eta x ``decay`` every ``decay_period`` epochs (0.94 every two epochs, section 5.1);
     - ``poly``: eta (1 - t / T)^2, as the authors' code;
     - ``constant``: eta.
 
-    ``counting="updates"`` is the authors' later code (from 2019): the n-th update, n from 1, takes the place
-    of i and of the batch, a stage of N updates falls over N - 1, and an epoch begins where ImageRecordIter's
-    does, after ceil(epoch x ``images`` / ``global_batch``) updates.
+    ``counting="updates"`` is the authors' later code (from 2019): the n-th update, n from 1, takes
+    the place of i and of the batch, a stage of N updates falls over N - 1, and an epoch begins
+    where ImageRecordIter's does, after ceil(epoch x ``images`` / ``global_batch``) updates.
     """
 
     peak: float
@@ -55,13 +59,19 @@ class LearningRate:
     def __call__(self, step):
         n, i, last = self._count(step)
         if n < self.warmup_steps:
-            return self.warmup_start + i * (self.peak - self.warmup_start) / (self.warmup_steps - last)
+            return self.warmup_start + i * (self.peak - self.warmup_start) / (
+                self.warmup_steps - last
+            )
         # After the last step the rate stays where it ended.
-        progress = min(1.0, (n - self.warmup_steps) / max(1, self.total_steps - self.warmup_steps - last))
+        progress = min(
+            1.0, (n - self.warmup_steps) / max(1, self.total_steps - self.warmup_steps - last)
+        )
         return self.peak * self._decayed(progress, n // self.steps_per_epoch)
 
     def _count(self, step):
-        """(place in the schedule, the warmup's i, 1 where a stage of N falls over N - 1 and else 0)."""
+        """(place in the schedule, the warmup's i, 1 where a stage of N falls over N - 1 and else
+        0).
+        """
         if self.counting == "steps":
             return step, step + self.warmup_from, 0
         if self.counting == "updates":
@@ -69,7 +79,7 @@ class LearningRate:
             images = self.images or self.steps_per_epoch * self.global_batch
             n = min(-(-epoch * images // self.global_batch) + batch + 1, self.total_steps - 1)
             return n, n, 1
-        raise ValueError("unknown counting {!r}: steps or updates".format(self.counting))
+        raise ValueError(f"unknown counting {self.counting!r}: steps or updates")
 
     def _decayed(self, progress, epoch):
         if self.mode == "cosine":
@@ -82,4 +92,4 @@ class LearningRate:
             return (1 - progress) ** 2
         if self.mode == "constant":
             return 1.0
-        raise ValueError("unknown mode {!r}: step, cosine, poly, exp or constant".format(self.mode))
+        raise ValueError(f"unknown mode {self.mode!r}: step, cosine, poly, exp or constant")

@@ -1,4 +1,6 @@
-"""The measurements' flags: numbers that leave nothing to measure are refused before anything is made."""
+"""The measurements' flags: numbers that leave nothing to measure are refused before anything is
+made.
+"""
 
 import argparse
 

@@ -44,10 +44,16 @@ def test_a_row_for_every_pipeline_and_number_of_threads(records, tmp_path, capfd
 
 def test_only_the_pipelines_asked_for_are_measured(records, tmp_path):
     path = tmp_path / "rows.json"
-    assert bench(records, "--threads", "2", "--pipelines", "decode,loader_uint8", "--json", str(path)) == 0
+    assert (
+        bench(records, "--threads", "2", "--pipelines", "decode,loader_uint8", "--json", str(path))
+        == 0
+    )
     with open(path) as file:
         rows = json.load(file)
-    assert [(row["pipeline"], row["threads"]) for row in rows] == [("decode", 2), ("loader_uint8", 2)]
+    assert [(row["pipeline"], row["threads"]) for row in rows] == [
+        ("decode", 2),
+        ("loader_uint8", 2),
+    ]
 
 
 def test_a_measurement_counts_images_wall_and_cpu_time():

@@ -1,4 +1,6 @@
-"""The inference bench: rows for what was asked, each measured in a process with its own number of threads."""
+"""The inference bench: rows for what was asked, each measured in a process with its own number of
+threads.
+"""
 
 import argparse
 import json
@@ -30,7 +32,9 @@ def test_every_runtime_is_measured_at_every_batch_and_thread_count(tmp_path, cap
     for row in rows:
         assert list(row) == ROW
         assert 0 < row["latency_ms_median"] <= row["latency_ms_p99"]
-        assert row["images_per_second"] == pytest.approx(1000 * row["batch"] / row["latency_ms_median"])
+        assert row["images_per_second"] == pytest.approx(
+            1000 * row["batch"] / row["latency_ms_median"]
+        )
     printed = capsys.readouterr().out
     assert "OMP_NUM_THREADS is set for each process" in printed and "int8 / static: " in printed
 
@@ -41,11 +45,14 @@ def test_all_float_runtimes_compute_the_same_network(tmp_path):
 
     infer.prepare(str(tmp_path), "mobilenet0.25", 32, list(infer.RUNTIMES))
     images = np.random.default_rng(0).standard_normal((2, 3, 32, 32)).astype(np.float32)
-    outputs = {name: infer.open_runtime(str(tmp_path), name, 1, images)(images) for name in infer.RUNTIMES}
+    outputs = {
+        name: infer.open_runtime(str(tmp_path), name, 1, images)(images) for name in infer.RUNTIMES
+    }
     scale = np.abs(outputs["plain"]).max()
     for name in ("static", "fused", "onnxruntime"):
         np.testing.assert_allclose(outputs[name], outputs["plain"], atol=1e-4 * scale)
-    # Random weights enlarge the roundings of INT8 from layer to layer: here it can only be seen to run.
+    # Random weights enlarge the roundings of INT8 from layer to layer: here it can only be seen to
+    # run.
     assert (
         outputs["int8"].shape == (2, 1000)
         and np.isfinite(outputs["int8"]).all()
@@ -69,7 +76,9 @@ def test_rounds_are_pooled_and_the_median_and_the_99th_percentile_taken(monkeypa
     latencies = iter([[[0.010, 0.030]], [[0.020] * 97 + [0.5]]])
     monkeypatch.setattr(infer, "run_process", lambda task: next(latencies))
     (row,) = infer.measure("folder", ["plain"], (4,), (1,), 32, rounds=2, seconds=1)
-    assert row["latency_ms_median"] == pytest.approx(20) and row["images_per_second"] == pytest.approx(200)
+    assert row["latency_ms_median"] == pytest.approx(20) and row[
+        "images_per_second"
+    ] == pytest.approx(200)
     assert 30 < row["latency_ms_p99"] < 500
 
 
@@ -81,8 +90,12 @@ def test_ratios_compare_rows_of_the_same_batch_and_threads():
         ("static", 2): 10.0,
         ("fused", 1): 11.0,
     }
-    rows = [dict(runtime=r, batch=1, threads=t, images_per_second=s) for (r, t), s in speeds.items()]
-    assert list(infer.ratios(rows)) == ["int8 / static: 2.00 to 3.00, median 2.50 (expected: at least 2.0)"]
+    rows = [
+        dict(runtime=r, batch=1, threads=t, images_per_second=s) for (r, t), s in speeds.items()
+    ]
+    assert list(infer.ratios(rows)) == [
+        "int8 / static: 2.00 to 3.00, median 2.50 (expected: at least 2.0)"
+    ]
 
 
 def test_wrong_flags_and_failing_runtimes_are_named(monkeypatch):
@@ -90,7 +103,9 @@ def test_wrong_flags_and_failing_runtimes_are_named(monkeypatch):
         run("--runtimes", "plain,fast")
     with pytest.raises(SystemExit):
         run("--batch-sizes", "1,0")
-    failed = argparse.Namespace(returncode=1, stdout="", stderr="Traceback\nOSError: no such network\n")
+    failed = argparse.Namespace(
+        returncode=1, stdout="", stderr="Traceback\nOSError: no such network\n"
+    )
     monkeypatch.setattr(infer.subprocess, "run", lambda *arguments, **rest: failed)
     with pytest.raises(UserError, match="int8 cannot be measured: OSError: no such network"):
         infer.run_process(dict(runtime="int8", threads=1))

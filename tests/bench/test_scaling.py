@@ -1,4 +1,6 @@
-"""`gluon-tricks bench scaling` with real workers, on a network so small that only the talk is measured."""
+"""`gluon-tricks bench scaling` with real workers, on a network so small that only the talk is
+measured.
+"""
 
 import argparse
 import json
@@ -19,7 +21,11 @@ def arguments(*words):
 def test_efficiencies_are_compared_within_a_repeat():
     """A machine that is half as fast the second time has the same efficiency."""
     case = ("horovod", 2)
-    repeats = [{("local", 1): 100.0, case: 180.0}, {("local", 1): 50.0, case: 80.0}, {("local", 1): 50.0, case: 100.0}]
+    repeats = [
+        {("local", 1): 100.0, case: 180.0},
+        {("local", 1): 50.0, case: 80.0},
+        {("local", 1): 50.0, case: 100.0},
+    ]
     found = scaling.row(case, repeats)
     assert found["images_per_second"] == 100 and found["efficiency"] == 0.9
     assert (found["efficiency_worst"], found["efficiency_best"]) == (0.8, 1.0)
@@ -30,7 +36,11 @@ def test_every_launch_is_measured(tmp_path, capsys):
     words = "--workers 1 --model cifar_resnet20_v1 --input-size 32 --batch-size 4 --steps 2 --rounds 2 --repeats 1"
     assert scaling.main(arguments(*words.split(), "--json", str(tmp_path / "rows.json"))) == 0
     rows = json.loads((tmp_path / "rows.json").read_text())
-    assert [(row["launch"], row["workers"]) for row in rows] == [("local", 1), ("horovod", 1), ("dist_sync", 1)]
+    assert [(row["launch"], row["workers"]) for row in rows] == [
+        ("local", 1),
+        ("horovod", 1),
+        ("dist_sync", 1),
+    ]
     assert all(row["images_per_second"] > 0 for row in rows) and rows[0]["efficiency"] == 1
     assert len(capsys.readouterr().out.splitlines()) == 3
 

@@ -28,14 +28,14 @@ def sampled(one, epoch=0, seed=0):
 
 
 def fits(values, distribution):
-    """Kolmogorov and Smirnov find no difference; the seed is fixed, so this holds for ever or never."""
+    """Kolmogorov and Smirnov find no difference; the seed is fixed, so this holds for ever or
+    never.
+    """
     return stats.kstest(values, distribution).pvalue > 1e-3
 
 
 def crops(one, height, width):
-    return np.array(
-        [one.crop(height, width, numbers) for numbers in sampled(one).crops]
-    )
+    return np.array([one.crop(height, width, numbers) for numbers in sampled(one).crops])
 
 
 def png(image):
@@ -96,7 +96,9 @@ def test_an_image_in_which_no_rectangle_fits_gets_the_largest_centred_square():
     assert augment.choose_crop(300, 20, tries, (0.5, 1), (2, 3)) == (145, 0, 10, 20)
 
 
-@pytest.mark.parametrize("height, width", [(40, 90), (91, 40), (33, 120), (20, 100), (100, 20), (20, 21)])
+@pytest.mark.parametrize(
+    "height, width", [(40, 90), (91, 40), (33, 120), (20, 100), (100, 20), (20, 21)]
+)
 def test_the_window_where_no_rectangle_fits_is_that_of_image_record_iter(tmp_path, height, width):
     """Of the whole image's area no rectangle fits but the image, whose colours are its coordinates."""
     one = transform(
@@ -108,17 +110,29 @@ def test_the_window_where_no_rectangle_fits_is_that_of_image_record_iter(tmp_pat
     with RecordWriter(tmp_path / "a.rec") as writer:
         writer.write(0, 0, payload)
     (batch,) = mx.io.ImageRecordIter(
-        path_imgrec=str(tmp_path / "a.rec"), path_imgidx=str(tmp_path / "a.idx"), batch_size=1,
-        data_shape=(3, 32, 32), preprocess_threads=1, verbose=False, random_resized_crop=True,
-        min_random_area=1.0, max_random_area=1.0, min_aspect_ratio=3 / 4, max_aspect_ratio=4 / 3,
-    )  # fmt: skip
+        path_imgrec=str(tmp_path / "a.rec"),
+        path_imgidx=str(tmp_path / "a.idx"),
+        batch_size=1,
+        data_shape=(3, 32, 32),
+        preprocess_threads=1,
+        verbose=False,
+        random_resized_crop=True,
+        min_random_area=1.0,
+        max_random_area=1.0,
+        min_aspect_ratio=3 / 4,
+        max_aspect_ratio=4 / 3,
+    )
     ours, theirs = one.apply(payload, sampled(one)), batch.data[0].asnumpy()[0]
-    # It enlarges an image that is smaller than the window before it crops, and so may be off by half a pixel there.
+    # It enlarges an image that is smaller than the window before it crops, and so may be off by
+    # half a pixel there.
     np.testing.assert_allclose(ours, theirs, atol=0 if min(height, width) >= 32 else 1)
 
 
 def test_the_window_changes_no_crop_that_fits():
-    square, window = transform("--input-size", "32"), transform("--input-size", "32", "--crop-fallback", "window")
+    square, window = (
+        transform("--input-size", "32"),
+        transform("--input-size", "32", "--crop-fallback", "window"),
+    )
     for height, width in ((200, 240), (100, 300)):
         one, other = crops(square, height, width), crops(window, height, width)
         differ = (one != other).any(1)
@@ -135,10 +149,18 @@ def test_crops_are_distributed_as_those_of_image_record_iter(tmp_path):
         for key in range(3000):
             writer.write(key, 0, payload)
     iterator = mx.io.ImageRecordIter(
-        path_imgrec=str(tmp_path / "a.rec"), path_imgidx=str(tmp_path / "a.idx"), batch_size=100,
-        data_shape=(3, 32, 32), preprocess_threads=1, verbose=False, random_resized_crop=True,
-        min_random_area=0.08, max_random_area=1.0, min_aspect_ratio=3 / 4, max_aspect_ratio=4 / 3,
-    )  # fmt: skip
+        path_imgrec=str(tmp_path / "a.rec"),
+        path_imgidx=str(tmp_path / "a.idx"),
+        batch_size=100,
+        data_shape=(3, 32, 32),
+        preprocess_threads=1,
+        verbose=False,
+        random_resized_crop=True,
+        min_random_area=0.08,
+        max_random_area=1.0,
+        min_aspect_ratio=3 / 4,
+        max_aspect_ratio=4 / 3,
+    )
     colors = np.concatenate([batch.data[0].asnumpy() for batch in iterator])
     width = (colors[:, 0, 16, 27] - colors[:, 0, 16, 4]) * 32 / 23
     height = (colors[:, 1, 27, 16] - colors[:, 1, 4, 16]) * 32 / 23
@@ -146,7 +168,9 @@ def test_crops_are_distributed_as_those_of_image_record_iter(tmp_path):
     assert stats.ks_2samp(width * height, ours[:, 2] * ours[:, 3]).pvalue > 1e-3
     # The whole pixels of small crops make the ratios of both sides lumpy, but not in the same way.
     some = width * height > 4000, ours[:, 2] * ours[:, 3] > 4000
-    assert stats.ks_2samp((width / height)[some[0]], (ours[:, 3] / ours[:, 2])[some[1]]).pvalue > 1e-3
+    assert (
+        stats.ks_2samp((width / height)[some[0]], (ours[:, 3] / ours[:, 2])[some[1]]).pvalue > 1e-3
+    )
     centres = colors[:, :2, 15:17, 15:17].mean((2, 3))
     assert stats.ks_2samp(centres[:, 0], ours[:, 1] + (ours[:, 3] - 1) / 2).pvalue > 1e-3
     assert stats.ks_2samp(centres[:, 1], ours[:, 0] + (ours[:, 2] - 1) / 2).pvalue > 1e-3
@@ -190,9 +214,14 @@ def test_gluoncv_form_scales_brightness_contrast_and_saturation_by_0_6_to_1_4():
 def test_pca_noise_has_independent_normal_coefficients_of_the_given_deviation():
     for deviation in (0.1, 0.5):
         offset = (
-            sampled(transform("--pca-noise", str(deviation))).matrices[..., 3].astype(np.float64) * STD + MEAN
+            sampled(transform("--pca-noise", str(deviation))).matrices[..., 3].astype(np.float64)
+            * STD
+            + MEAN
         )
-        noise = np.linalg.solve(augment.PCA_VECTORS, offset.T) / np.array([55.46, 4.794, 1.148])[:, None]
+        noise = (
+            np.linalg.solve(augment.PCA_VECTORS, offset.T)
+            / np.array([55.46, 4.794, 1.148])[:, None]
+        )
         for values in noise:
             assert fits(values, stats.norm(0, deviation).cdf)
         for one, other in itertools.combinations(noise, 2):
@@ -245,7 +274,9 @@ def plainly(image, steps):
     return ((pixels - MEAN) / STD).transpose(2, 0, 1)
 
 
-@pytest.mark.parametrize("order", list(itertools.permutations(["brightness", "contrast", "saturation"])))
+@pytest.mark.parametrize(
+    "order", list(itertools.permutations(["brightness", "contrast", "saturation"]))
+)
 def test_the_one_matrix_equals_the_authors_steps_in_any_order(order):
     one = transform(
         "--color-form",
@@ -270,7 +301,9 @@ def test_the_one_matrix_equals_the_authors_steps_in_any_order(order):
 
 
 def test_the_papers_colour_step_equals_hue_saturation_brightness_one_after_the_other():
-    one = transform("--input-size", "12", "--crop-area", "1,1", "--crop-aspect", "1,1", "--flip", "0")
+    one = transform(
+        "--input-size", "12", "--crop-area", "1,1", "--crop-aspect", "1,1", "--flip", "0"
+    )
     image = np.random.RandomState(0).randint(0, 256, (12, 12, 3)).astype(np.uint8)
     parameters = one.sample(0, 0, np.arange(6))
     saturation, brightness, _ = coefficients(parameters)
@@ -307,7 +340,9 @@ def test_zero_turns_every_step_off():
     parameters = one.sample(0, 3, np.arange(4))
     for i in range(4):
         np.testing.assert_array_equal(one.image(png(image), parameters, i), image)
-        np.testing.assert_allclose(one.apply(png(image), parameters, i), plainly(image, []), atol=1e-5)
+        np.testing.assert_allclose(
+            one.apply(png(image), parameters, i), plainly(image, []), atol=1e-5
+        )
 
 
 @pytest.mark.parametrize(
@@ -351,7 +386,9 @@ def bilinear(image, height, width):
     return image[:, low] * (1 - share)[:, None] + image[:, high] * share[:, None]
 
 
-@pytest.mark.parametrize("height, width", [(60, 80), (80, 60), (64, 64), (31, 200), (20, 20), (5, 40)])
+@pytest.mark.parametrize(
+    "height, width", [(60, 80), (80, 60), (64, 64), (31, 200), (20, 20), (5, 40)]
+)
 def test_evaluation_resizes_the_shorter_edge_crops_the_centre_and_normalises(height, width):
     config = configuration.parse(["--input-size", "28"])
     one = EvalTransform.from_config(config)
@@ -401,18 +438,26 @@ def test_the_device_makes_the_same_batch_as_the_host(form):
     parameters = one.sample(0, 0, np.arange(6))
     payloads = [png(photo(seed=i)) for i in range(6)]
     images = np.stack([one.image(payload, parameters, i) for i, payload in enumerate(payloads)])
-    batch = augment.apply_on_device(mx.nd.array(images, dtype="uint8"), mx.nd.array(parameters.matrices))
+    batch = augment.apply_on_device(
+        mx.nd.array(images, dtype="uint8"), mx.nd.array(parameters.matrices)
+    )
     assert batch.dtype == np.float32 and batch.shape == (6, 3, 24, 24)
     expected = [one.apply(payload, parameters, i) for i, payload in enumerate(payloads)]
     np.testing.assert_allclose(batch.asnumpy(), expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("height, width", [(40, 60), (61, 40), (20, 320), (300, 19), (33, 33), (7, 100)])
+@pytest.mark.parametrize(
+    "height, width", [(40, 60), (61, 40), (20, 320), (300, 19), (33, 33), (7, 100)]
+)
 def test_evaluation_is_the_shorter_edge_then_the_centre(height, width):
-    """The rule that manifests state: shorter edge rounded up, longer one and the crop's place rounded down."""
+    """The rule that manifests state: shorter edge rounded up, longer one and the crop's place
+    rounded down.
+    """
     picture = np.random.RandomState(0).randint(0, 256, (height, width, 3)).astype(np.uint8)
     transform = EvalTransform(24, 0.875, (0, 0, 0), (1, 1, 1))
-    found = transform.image(cv2.imencode(".png", picture[:, :, ::-1])[1].tobytes(), transform.sample(0, 0, [0]), 0)
+    found = transform.image(
+        cv2.imencode(".png", picture[:, :, ::-1])[1].tobytes(), transform.sample(0, 0, [0]), 0
+    )
     short = 28  # 24 / 0.875 = 27.4
     size = (width * short // height, short) if height <= width else (short, height * short // width)
     whole = cv2.resize(picture, size)
@@ -429,6 +474,7 @@ def test_evaluation_of_a_long_image_shows_its_middle_and_takes_little_memory(hei
     found = transform.image(payload, transform.sample(0, 0, [0]), 0, scratch=scratch)
     assert sum(block.nbytes for block in scratch._blocks.values()) < 100_000
     short = min(height, width)
-    places = ((np.arange(32) + 0.5) / 37 * short - 16 / 37 * short) / 20  # of the crop's pixels, from the middle
+    # of the crop's pixels, from the middle
+    places = ((np.arange(32) + 0.5) / 37 * short - 16 / 37 * short) / 20
     expected = 128 + 100 * np.sin(places[:, None] + places[None, :])
     assert np.abs(found[..., 0] - expected).max() < 10

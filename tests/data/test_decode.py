@@ -29,10 +29,11 @@ def encoded(kind, mode="RGB", **options):
 
 
 def sampled(*factors, scans=None, rows=2):
-    """A JPEG whose components have the (horizontal, vertical) ``factors``, and the RGB that it means.
+    """A JPEG whose components have the (horizontal, vertical) ``factors``, and the RGB that it
+    means.
 
-    Every block of 8 x 8 has one value. ``scans`` are the components of each scan, all in one by default.
-    Pillow and OpenCV write the common samplings only, and all in one scan.
+    Every block of 8 x 8 has one value. ``scans`` are the components of each scan, all in one by
+    default. Pillow and OpenCV write the common samplings only, and all in one scan.
     """
     wide, high = np.max(factors, axis=0)
     numbers = np.random.RandomState(0)
@@ -48,11 +49,12 @@ def sampled(*factors, scans=None, rows=2):
             for i in components:
                 h, v = factors[i]
                 for level in blocks[i][row * v : row * v + v, column * h : column * h + h].ravel():
-                    # level - 128 = DC / 8 with a quantisation of 8; the difference to the last one in 6 bits
+                    # level - 128 = DC / 8 with a quantisation of 8; the difference to the last one
+                    # in 6 bits
                     difference, last[i] = int(level) - 128 - last[i], int(level) - 128
                     size = abs(difference).bit_length()
                     coded = difference if difference > 0 else difference + (1 << size) - 1
-                    bits += format(size, "03b") + (format(coded, "0{}b".format(size)) if size else "") + "0"
+                    bits += format(size, "03b") + (format(coded, f"0{size}b") if size else "") + "0"
         bits += "1" * (-len(bits) % 8)
         data = int(bits, 2).to_bytes(len(bits) // 8, "big").replace(b"\xff", b"\xff\0")
         names = b"".join(bytes([i + 1, 0]) for i in components)
@@ -63,9 +65,13 @@ def sampled(*factors, scans=None, rows=2):
         [
             b"\xff\xd8",
             segment(0xDB, b"\0" + b"\x08" * 64),
-            segment(0xC0, struct.pack(">BHHB", 8, 8 * rows * high, 24 * wide, len(factors)) + frame),
-            segment(0xC4, b"\x00" + bytes([0, 0, 7] + [0] * 13) + bytes(range(7))),  # DC: sizes 0 to 6 in 3 bits
-            segment(0xC4, b"\x10" + bytes([1] + [0] * 15) + b"\0"),  # AC: nothing but the block's end
+            segment(
+                0xC0, struct.pack(">BHHB", 8, 8 * rows * high, 24 * wide, len(factors)) + frame
+            ),
+            # DC: sizes 0 to 6 in 3 bits
+            segment(0xC4, b"\x00" + bytes([0, 0, 7] + [0] * 13) + bytes(range(7))),
+            # AC: nothing but the block's end
+            segment(0xC4, b"\x10" + bytes([1] + [0] * 15) + b"\0"),
             *map(scan, scans or [range(len(factors))]),
             b"\xff\xd9",
         ]
@@ -158,7 +164,8 @@ def test_a_common_sampling_is_decoded_as_the_test_image_means_it():
 
 
 @pytest.mark.parametrize(
-    "payload", [b"", b"\xff", b"\xff\xd8\xff", b"not an image at all", b"\x89PNG\r\n\x1a\n", bytes(100)]
+    "payload",
+    [b"", b"\xff", b"\xff\xd8\xff", b"not an image at all", b"\x89PNG\r\n\x1a\n", bytes(100)],
 )
 def test_what_is_no_image_is_an_error(payload):
     with pytest.raises(ValueError):
@@ -221,7 +228,10 @@ CROPPED = {
     "444": (simplejpeg.encode_jpeg(photograph(150, 92), 80, "RGB", "444"), (72, 92)),
     "440": (simplejpeg.encode_jpeg(photograph(150, 93), 80, "RGB", "440"), (80, 93)),
     "411": (simplejpeg.encode_jpeg(photograph(150, 94), 80, "RGB", "411"), (72, 94)),
-    "grey": (simplejpeg.encode_jpeg(photograph(150, 95)[:, :, :1].copy(), 80, "GRAY", "Gray"), (72, 95)),
+    "grey": (
+        simplejpeg.encode_jpeg(photograph(150, 95)[:, :, :1].copy(), 80, "GRAY", "Gray"),
+        (72, 95),
+    ),
     "optimised": (by_opencv(photograph(150, 96), cv2.IMWRITE_JPEG_OPTIMIZE, 1), (80, 96)),
     "marks in a row": (marked(photograph(150, 128), 2), (80, 64)),
     "marks in a table": (jpeg.with_table(marked(photograph(150, 128), 2)), (80, 64)),
@@ -236,7 +246,12 @@ CROPPED = {
     "three scans": (sampled((1, 1), (1, 1), (1, 1), scans=[[0], [1], [2]], rows=20)[0], (160, 24)),
     "two scans": (sampled((2, 2), (1, 1), (1, 1), scans=[[0, 1], [2]], rows=10)[0], (160, 48)),
     "one scan": (sampled((1, 1), (1, 1), (1, 1), rows=20)[0], (72, 24)),
-    "cmyk": (simplejpeg.encode_jpeg(np.dstack([photograph(150, 90)] * 2)[:, :, :4].copy(), 80, "CMYK", "444"), None),
+    "cmyk": (
+        simplejpeg.encode_jpeg(
+            np.dstack([photograph(150, 90)] * 2)[:, :, :4].copy(), 80, "CMYK", "444"
+        ),
+        None,
+    ),
     "4:1:0": (sampled(*UNCOMMON["4:1:0"], rows=10)[0], None),
     "png": (cv2.imencode(".png", photograph(150, 90))[1].tobytes(), None),
 }
@@ -248,9 +263,14 @@ def test_a_crop_has_the_pixels_of_the_whole_image(kind):
     whole, scratch, numbers = decode(payload), Scratch(), random.Random(kind)
     for _ in range(100):
         height, width = (numbers.randint(1, side) for side in whole.shape[:2])
-        y, x = numbers.randint(0, whole.shape[0] - height), numbers.randint(0, whole.shape[1] - width)
+        y, x = (
+            numbers.randint(0, whole.shape[0] - height),
+            numbers.randint(0, whole.shape[1] - width),
+        )
         asked = []
-        crop = decode_crop(payload, lambda *shape: asked.append(shape) or (y, x, height, width), scratch)
+        crop = decode_crop(
+            payload, lambda *shape: asked.append(shape) or (y, x, height, width), scratch
+        )
         np.testing.assert_array_equal(crop, whole[y : y + height, x : x + width])
         assert set(asked) == {whole.shape[:2]}
 
@@ -281,7 +301,8 @@ def test_damage_counts_where_it_reaches_the_crop():
     payload, _ = CROPPED["420"]
     sound, unseen = decode(payload), 0
     for place in range(len(payload) // 2, len(payload) - 4):
-        bad = payload[:place] + b"\xff\0" + payload[place + 2 :]  # a byte of ones, as the coded data has it
+        # a byte of ones, as the coded data has it
+        bad = payload[:place] + b"\xff\0" + payload[place + 2 :]
         try:
             decode(bad)
         except ValueError as error:
@@ -314,7 +335,9 @@ def test_a_table_of_pieces_that_is_wrong_is_not_believed():
         for wrong in (0, 0xFF, payload[place] ^ 1):
             bad = payload[:place] + bytes([wrong]) + payload[place + 1 :]
             np.testing.assert_array_equal(decode_crop(bad, lambda *_: (100, 70, 40, 40)), crop)
-    shorter = payload[: start - len(jpeg.TABLE) - 2] + struct.pack(">H", end - start + len(jpeg.TABLE) - 2)
+    shorter = payload[: start - len(jpeg.TABLE) - 2] + struct.pack(
+        ">H", end - start + len(jpeg.TABLE) - 2
+    )
     shorter += payload[start - len(jpeg.TABLE) : end - 4] + payload[end:]
     assert jpeg.one_scan(shorter).table
     np.testing.assert_array_equal(decode_crop(shorter, lambda *_: (100, 70, 40, 40)), crop)
@@ -374,7 +397,8 @@ def test_damage_never_makes_a_crop_that_the_whole_image_has_not(kind):
                 whole = simplejpeg.decode_jpeg(bad, strict=False)  # as far as it goes
             y, x, height, width = choose(*whole.shape[:2])
             if kind == "marks in a table" and whole.shape == sound.shape:
-                # With a mark too many, whole decoding goes wrong from there on; a table leads past it.
+                # With a mark too many, whole decoding goes wrong from there on; a table leads past
+                # it.
                 if np.array_equal(crop, sound[y : y + height, x : x + width]):
                     continue
             np.testing.assert_array_equal(crop, whole[y : y + height, x : x + width])

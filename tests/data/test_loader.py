@@ -19,7 +19,9 @@ COUNT, SIZE = 53, 16
 
 def picture(key):
     """An image that is told from all others by its colour."""
-    image = np.random.RandomState(key).randint(0, 40, (20 + key % 7, 24 + key % 5, 3)).astype(np.uint8)
+    image = (
+        np.random.RandomState(key).randint(0, 40, (20 + key % 7, 24 + key % 5, 3)).astype(np.uint8)
+    )
     return image + np.array([key * 3 % 200, key * 7 % 200, key * 11 % 200], np.uint8)
 
 
@@ -32,7 +34,9 @@ def write(path, count=COUNT, broken=(), label=lambda key: key % 10, start=1000):
     with RecordWriter(path) as writer:
         for number in range(count):
             data = payload(number)
-            writer.write(start + number, label(number), data[: len(data) // 2] if number in broken else data)
+            writer.write(
+                start + number, label(number), data[: len(data) // 2] if number in broken else data
+            )
     return str(path)
 
 
@@ -43,7 +47,18 @@ def records(tmp_path_factory):
 
 def config_of(path, *flags):
     return configuration.parse(
-        ["--rec-train", path, "--rec-val", path, "--input-size", str(SIZE), "--classes", "10", "-j", "2"]
+        [
+            "--rec-train",
+            path,
+            "--rec-val",
+            path,
+            "--input-size",
+            str(SIZE),
+            "--classes",
+            "10",
+            "-j",
+            "2",
+        ]
         + list(flags)
     )
 
@@ -160,7 +175,9 @@ def test_an_epoch_has_each_record_at_most_once_and_drops_other_ones_each_time(re
     steps = COUNT // 8
     dropped = []
     for epoch in range(4):
-        keys = np.concatenate([batch[2] for batch in train(config, 8, epoch * steps, (epoch + 1) * steps)])
+        keys = np.concatenate(
+            [batch[2] for batch in train(config, 8, epoch * steps, (epoch + 1) * steps)]
+        )
         assert len(set(keys)) == len(keys) == steps * 8
         dropped.append(frozenset(range(1000, 1000 + COUNT)) - set(keys))
     assert len(set(dropped)) == 4
@@ -214,7 +231,11 @@ def test_evaluation_images_are_those_of_the_transform_and_every_pass_is_the_same
 
 @pytest.mark.parametrize("flags", [[], ["--synthetic", "20"]])
 def test_evaluation_images_are_float32_also_with_device_augment(records, flags):
-    config = config_of(records) if not flags else configuration.parse(flags + ["--input-size", str(SIZE)])
+    config = (
+        config_of(records)
+        if not flags
+        else configuration.parse(flags + ["--input-size", str(SIZE)])
+    )
     plain = [batch for batch, _ in evaluate(config, 8)[0]]
     config = dataclasses.replace(config, device_augment=True)
     assert_same([batch for batch, _ in evaluate(config, 8)[0]], plain)
@@ -250,7 +271,12 @@ def test_wrap_gives_the_batches_of_image_record_iter(records, batch_size):
 
 
 def test_a_wrapped_pass_follows_from_its_number():
-    assert [loader.wrapped_pass(10, 4, number) for number in range(4)] == [(0, 12), (2, 10), (0, 12), (2, 10)]
+    assert [loader.wrapped_pass(10, 4, number) for number in range(4)] == [
+        (0, 12),
+        (2, 10),
+        (0, 12),
+        (2, 10),
+    ]
     assert [loader.wrapped_pass(3, 4, number) for number in range(3)] == [(0, 4), (1, 5), (2, 6)]
 
 
@@ -284,7 +310,9 @@ def test_a_broken_image_is_replaced_by_the_next_of_the_order_named_and_counted(t
                 assert batch[1][row] == (key - 1000) % 10
         for number in broken:
             named = [
-                r.getMessage() for r in caplog.records if "record {}".format(1000 + number) in r.getMessage()
+                r.getMessage()
+                for r in caplog.records
+                if f"record {1000 + number}" in r.getMessage()
             ]
             assert len(named) == 1 and path in named[0]  # once, though it was met in each epoch
 
@@ -378,15 +406,16 @@ def test_a_batch_bigger_than_the_epoch_is_an_error(records):
 
 
 def test_a_batch_keeps_its_values_while_it_is_used(records):
-    """Memory goes to another batch only when neither Python nor an operator in MXNet's engine uses it any
-    more."""
+    """Memory goes to another batch only when neither Python nor an operator in MXNet's engine uses
+    it any more."""
     data = loader.train_loader(config_of(records), 8)
     held, sums, expected = [], [], []
     for step, batch in enumerate(data.batches(0, 30)):
         expected.append(batch.images.asnumpy())
         held.append(batch.images if step % 3 else batch.images[2:5])  # a slice uses the same memory
         waiting = batch.images
-        for _ in range(20):  # operators that queue up behind the batch, which then goes out of sight
+        # operators that queue up behind the batch, which then goes out of sight
+        for _ in range(20):
             waiting = waiting * 1.0
         sums.append(waiting)
         del batch, waiting

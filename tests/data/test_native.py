@@ -27,9 +27,24 @@ def records(tmp_path_factory):
 
 def config_of(path, *flags):
     return configuration.parse(
-        ["--rec-train", path, "--rec-val", path, "--input-size", str(SIZE), "--classes", str(COUNT),
-         "-j", "1", "--color-form", "gluoncv", "--data-backend", "native"] + list(flags)
-    )  # fmt: skip
+        [
+            "--rec-train",
+            path,
+            "--rec-val",
+            path,
+            "--input-size",
+            str(SIZE),
+            "--classes",
+            str(COUNT),
+            "-j",
+            "1",
+            "--color-form",
+            "gluoncv",
+            "--data-backend",
+            "native",
+        ]
+        + list(flags)
+    )
 
 
 def labels_of(batches):
@@ -39,7 +54,8 @@ def labels_of(batches):
 @pytest.mark.parametrize("batch_size, world_size", [(8, 1), (8, 3), (17, 3), (53, 1)])
 def test_every_validation_pass_has_each_image_once(records, batch_size, world_size):
     loaders = [
-        loader.eval_loader(config_of(records), batch_size, rank, world_size) for rank in range(world_size)
+        loader.eval_loader(config_of(records), batch_size, rank, world_size)
+        for rank in range(world_size)
     ]
     assert loaders[0].images == COUNT
     for _ in range(3):
@@ -64,7 +80,9 @@ def test_validation_images_are_those_of_our_loader(records):
 
 def test_wrapped_passes_are_those_of_our_loader(records):
     theirs = loader.eval_loader(config_of(records, "--val-last-batch", "wrap"), 8)
-    ours = loader.eval_loader(config_of(records, "--val-last-batch", "wrap", "--data-backend", "threads"), 8)
+    ours = loader.eval_loader(
+        config_of(records, "--val-last-batch", "wrap", "--data-backend", "threads"), 8
+    )
     for number in (0, 1, 2, 5, 0):
         assert labels_of(theirs.batches(number)) == labels_of(ours.batches(number))
     ours.close()
@@ -106,16 +124,21 @@ def test_it_starts_at_epochs_and_where_it_stopped_but_nowhere_else(records):
         next(data.batches(8, 10))
 
 
-@pytest.mark.parametrize("flags", [["--color-form", "paper"], ["--flip", "0.3"], ["--device-augment"]])
+@pytest.mark.parametrize(
+    "flags", [["--color-form", "paper"], ["--flip", "0.3"], ["--device-augment"]]
+)
 def test_what_it_cannot_do_is_refused_by_name(records, flags):
-    for make in (lambda config: loader.train_loader(config, 8), lambda config: loader.eval_loader(config, 8)):
+    for make in (
+        lambda config: loader.train_loader(config, 8),
+        lambda config: loader.eval_loader(config, 8),
+    ):
         with pytest.raises(UserError, match=flags[0]):
             make(config_of(records, *flags))
 
 
 def test_its_errors_name_the_file(tmp_path, records):
-    """Only in training: a broken image in validation ends the process inside ImageRecordIter (division by
-    zero)."""
+    """Only in training: a broken image in validation ends the process inside ImageRecordIter
+    (division by zero)."""
     path = write(tmp_path / "broken.rec", broken=(9,))
     with pytest.raises(UserError, match="records verify") as caught:
         list(loader.train_loader(config_of(path), 8).batches(0, 6))

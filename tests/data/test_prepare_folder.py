@@ -30,7 +30,7 @@ def source(tmp_path):
     for label, name in enumerate(CLASSES):
         (folder / name).mkdir(parents=True)
         for i in range(10 * (label + 1)):
-            (folder / name / "{}{:02d}.jpg".format(name, i)).write_bytes(jpeg(100 * label + i))
+            (folder / name / f"{name}{i:02d}.jpg").write_bytes(jpeg(100 * label + i))
     return folder
 
 
@@ -75,7 +75,9 @@ def test_the_manifest_counts_and_sums_what_is_there(source, tmp_path):
     for name, counts in (("train", [8, 16, 24]), ("val", [2, 4, 6])):
         split, content = manifest["splits"][name], (tmp_path / "out" / (name + ".rec")).read_bytes()
         assert split["per_class"] == counts and split["records"] == sum(counts)
-        assert split["sha256"] == hashlib.sha256(content).hexdigest() and split["bytes"] == len(content)
+        assert split["sha256"] == hashlib.sha256(content).hexdigest() and split["bytes"] == len(
+            content
+        )
     assert manifest["settings"]["data_set"] == "folder" and manifest["classes"] == 3
 
 
@@ -98,9 +100,9 @@ def test_the_number_of_threads_changes_nothing(source, tmp_path):
 
 def test_resized_images_have_the_short_side(source, tmp_path):
     prepare(source, tmp_path / "out", "--resize", "8")
-    assert {simplejpeg.decode_jpeg_header(payload)[:2] for _, _, payload in records(tmp_path / "out")} == {
-        (8, 10)
-    }
+    assert {
+        simplejpeg.decode_jpeg_header(payload)[:2] for _, _, payload in records(tmp_path / "out")
+    } == {(8, 10)}
 
 
 def test_held_out_images_are_in_one_split_only(source, tmp_path):
@@ -117,7 +119,11 @@ def test_broken_images_are_all_named_and_nothing_gets_its_name(source, tmp_path,
     (source / "cat" / "cat07.jpg").write_bytes(b"no image")
     assert prepare(source, tmp_path / "out") == 2
     said = capsys.readouterr().err
-    assert "bear/bear03.jpg: " in said and "cat/cat07.jpg: " in said and "2 of 60 images are broken" in said
+    assert (
+        "bear/bear03.jpg: " in said
+        and "cat/cat07.jpg: " in said
+        and "2 of 60 images are broken" in said
+    )
     assert not {"train.rec", "train.idx", "manifest.json"} & set(os.listdir(tmp_path / "out"))
 
 
@@ -174,7 +180,9 @@ def exchange(one, other):
 
 def test_images_that_were_exchanged_write_it_again(source, tmp_path):
     size = (source / "cat" / "cat07.jpg").stat().st_size
-    (source / "bear" / "bear03.jpg").write_bytes((source / "bear" / "bear03.jpg").read_bytes()[:-2].ljust(size) + b"\xff\xd9")
+    (source / "bear" / "bear03.jpg").write_bytes(
+        (source / "bear" / "bear03.jpg").read_bytes()[:-2].ljust(size) + b"\xff\xd9"
+    )
     prepare(source, tmp_path / "out")
     exchange(source / "bear" / "bear03.jpg", source / "cat" / "cat07.jpg")
     assert prepare(source, tmp_path / "out") == 0
@@ -182,8 +190,12 @@ def test_images_that_were_exchanged_write_it_again(source, tmp_path):
     assert contents(tmp_path / "out") == contents(tmp_path / "fresh")
 
 
-def test_a_run_that_was_interrupted_does_not_go_on_with_other_images(source, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(conversion.RecordWriter, "finish", lambda *_: (_ for _ in ()).throw(Interrupted()))
+def test_a_run_that_was_interrupted_does_not_go_on_with_other_images(
+    source, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(
+        conversion.RecordWriter, "finish", lambda *_: (_ for _ in ()).throw(Interrupted())
+    )
     with pytest.raises(Interrupted):
         prepare(source, tmp_path / "out")
     monkeypatch.undo()
@@ -211,7 +223,9 @@ def test_validation_images_of_an_earlier_command_are_named(source, tmp_path, cap
     assert "out/val.rec: is of an earlier command" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("count, fraction, held_out", [(100, 0.29, 29), (100, 0.57, 57), (50, 0.58, 29), (10, 0.25, 2)])
+@pytest.mark.parametrize(
+    "count, fraction, held_out", [(100, 0.29, 29), (100, 0.57, 57), (50, 0.58, 29), (10, 0.25, 2)]
+)
 def test_fractions_are_exact(count, fraction, held_out):
     split = conversion.Split([str(i) for i in range(count)], [0] * count, None)
     assert [len(part) for part in split.hold_out(fraction, 0)] == [count - held_out, held_out]
@@ -311,7 +325,9 @@ def test_an_interrupted_run_goes_on_where_it_was_and_ends_with_the_same_bytes(
     with open(tmp_path / "out" / "train.rec.part", "ab") as file:
         file.write(b"what was written after the last sync")
     monkeypatch.setattr(
-        conversion.Work, "convert", lambda work, i: converted.append((work.name, i)) or convert(work, i)
+        conversion.Work,
+        "convert",
+        lambda work, i: converted.append((work.name, i)) or convert(work, i),
     )
     assert prepare(source, tmp_path / "out", "--val", str(source), "--workers", "1") == 0
     assert (
@@ -343,9 +359,13 @@ def test_a_run_interrupted_while_it_gives_the_names_goes_on(source, tmp_path, mo
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
 
 
-def test_an_interrupted_run_with_other_settings_is_refused_by_name(source, tmp_path, monkeypatch, capsys):
+def test_an_interrupted_run_with_other_settings_is_refused_by_name(
+    source, tmp_path, monkeypatch, capsys
+):
     monkeypatch.setattr(conversion, "SYNC_EVERY", 0.0)
-    monkeypatch.setattr(conversion.RecordWriter, "finish", lambda *_: (_ for _ in ()).throw(Interrupted()))
+    monkeypatch.setattr(
+        conversion.RecordWriter, "finish", lambda *_: (_ for _ in ()).throw(Interrupted())
+    )
     with pytest.raises(Interrupted):
         prepare(source, tmp_path / "out")
     assert prepare(source, tmp_path / "out", "--resize", "8") == 2
@@ -377,7 +397,7 @@ def test_a_disc_too_small_is_said_first(source, tmp_path, monkeypatch, capsys):
 def test_a_folder_of_no_images_ends_early(tmp_path, monkeypatch, capsys):
     (tmp_path / "source" / "a").mkdir(parents=True)
     for i in range(30):
-        (tmp_path / "source" / "a" / "{}.jpg".format(i)).write_bytes(b"text")
+        (tmp_path / "source" / "a" / f"{i}.jpg").write_bytes(b"text")
     monkeypatch.setattr(conversion, "MAX_BROKEN", 10)
     assert prepare(tmp_path / "source", tmp_path / "out", "--skip-broken") == 2
     assert "10 images cannot be decoded; are these images?" in capsys.readouterr().err

@@ -18,19 +18,21 @@ from gluon_tricks.data.records import RecordFile, index_path_of
 def idx_bytes(array):
     return (
         struct.pack(">HBB", 0, 8, array.ndim)
-        + struct.pack(">{}I".format(array.ndim), *array.shape)
+        + struct.pack(f">{array.ndim}I", *array.shape)
         + array.tobytes()
     )
 
 
 def write_idx(folder, packed, images=(60, 20), shape=(28, 28)):
-    """A data set of (training, test) random images; returns {"train": (images, labels), "val": ...}."""
+    """A data set of (training, test) random images; returns {"train": (images, labels), "val":
+    ...}.
+    """
     folder.mkdir(exist_ok=True)
     random, made = np.random.RandomState(0), {}
     for name, prefix, count in zip(("train", "val"), ("train", "t10k"), images):
         pixels = random.randint(0, 256, (count,) + shape).astype(np.uint8)
         labels = (np.arange(count) % 10).astype(np.uint8)
-        for what, array in (("images-idx{}".format(pixels.ndim), pixels), ("labels-idx1", labels)):
+        for what, array in ((f"images-idx{pixels.ndim}", pixels), ("labels-idx1", labels)):
             path = folder / "{}-{}-ubyte{}".format(prefix, what, ".gz" if packed else "")
             path.write_bytes(gzip.compress(idx_bytes(array)) if packed else idx_bytes(array))
         made[name] = pixels, labels
@@ -61,9 +63,14 @@ def write_emnist(folder, name="letters"):
     folder.mkdir(exist_ok=True)
     images = np.random.RandomState(0).randint(0, 256, (26, 28, 28)).astype(np.uint8)
     for part in ("train", "test"):
-        arrays = {"images-idx3": np.ascontiguousarray(images.transpose(0, 2, 1)), "labels-idx1": np.arange(1, 27, dtype=np.uint8)}
+        arrays = {
+            "images-idx3": np.ascontiguousarray(images.transpose(0, 2, 1)),
+            "labels-idx1": np.arange(1, 27, dtype=np.uint8),
+        }
         for what, array in arrays.items():
-            (folder / f"emnist-{name}-{part}-{what}-ubyte.gz").write_bytes(gzip.compress(idx_bytes(array)))
+            (folder / f"emnist-{name}-{part}-{what}-ubyte.gz").write_bytes(
+                gzip.compress(idx_bytes(array))
+            )
     lines = "".join(f"{i} {64 + i} {96 + i}\n" for i in range(1, 27))
     (folder / f"emnist-{name}-mapping.txt").write_text(lines)
     return images
@@ -114,15 +121,21 @@ def test_idx_images_in_colour_come_back(tmp_path):
 def test_names_of_the_classes_can_be_given(tmp_path, capsys):
     write_idx(tmp_path / "source", False)
     names = tmp_path / "names.txt"
-    names.write_text("\n".join("class {}".format(i) for i in range(10)))
+    names.write_text("\n".join(f"class {i}" for i in range(10)))
     flags = ["--class-names", str(names)]
-    assert cli.main(["prepare", "idx", str(tmp_path / "source"), str(tmp_path / "out")] + flags) == 0
+    assert (
+        cli.main(["prepare", "idx", str(tmp_path / "source"), str(tmp_path / "out")] + flags) == 0
+    )
     assert (tmp_path / "out" / "labels.txt").read_text().startswith("class 0\nclass 1\n")
-    names.write_text("\n".join("other {}".format(i) for i in range(10)))
-    assert cli.main(["prepare", "idx", str(tmp_path / "source"), str(tmp_path / "out")] + flags) == 0
+    names.write_text("\n".join(f"other {i}" for i in range(10)))
+    assert (
+        cli.main(["prepare", "idx", str(tmp_path / "source"), str(tmp_path / "out")] + flags) == 0
+    )
     assert (tmp_path / "out" / "labels.txt").read_text().startswith("other 0\n")
     names.write_text("one\n")
-    assert cli.main(["prepare", "idx", str(tmp_path / "source"), str(tmp_path / "out")] + flags) == 2
+    assert (
+        cli.main(["prepare", "idx", str(tmp_path / "source"), str(tmp_path / "out")] + flags) == 2
+    )
     assert "1 names" in capsys.readouterr().err
 
 
@@ -130,10 +143,26 @@ def test_names_of_the_classes_can_be_given(tmp_path, capsys):
     "name, content, said",
     [
         ("train-images-idx3-ubyte", b"", "is not an idx file"),
-        ("train-images-idx3-ubyte", b"\0\0\x0d\3" + bytes(100), "is not an idx file of unsigned bytes"),
-        ("train-images-idx3-ubyte", idx_bytes(np.zeros((60, 28, 28), np.uint8))[:-1], "holds fewer values"),
-        ("train-images-idx3-ubyte", idx_bytes(np.zeros((60, 28, 28), np.uint8)) + b"x", "holds more values"),
-        ("train-images-idx3-ubyte", b"\0\0\x08\3\xff\xff\xff\xff\xff\xff\xff\xff\0\0\0\1", "says it holds"),
+        (
+            "train-images-idx3-ubyte",
+            b"\0\0\x0d\3" + bytes(100),
+            "is not an idx file of unsigned bytes",
+        ),
+        (
+            "train-images-idx3-ubyte",
+            idx_bytes(np.zeros((60, 28, 28), np.uint8))[:-1],
+            "holds fewer values",
+        ),
+        (
+            "train-images-idx3-ubyte",
+            idx_bytes(np.zeros((60, 28, 28), np.uint8)) + b"x",
+            "holds more values",
+        ),
+        (
+            "train-images-idx3-ubyte",
+            b"\0\0\x08\3\xff\xff\xff\xff\xff\xff\xff\xff\0\0\0\1",
+            "says it holds",
+        ),
         ("train-images-idx3-ubyte", b"\0\0\x08\3\0", "cannot be read"),
         ("train-labels-idx1-ubyte", idx_bytes(np.zeros(59, np.uint8)), "60 images"),
         ("train-labels-idx1-ubyte", idx_bytes(np.zeros((60, 2), np.uint8)), "do not go together"),
@@ -175,7 +204,9 @@ def test_the_digits_split_is_stratified_complete_and_fixed(digits):
         held_out = sum(label == digit for label, _ in val)
         assert held_out == (labels == digit).sum() // 5
     origins = [
-        int(line.rsplit("/")[-1]) for name in ("train", "val") for line in open(digits / (name + ".lst"))
+        int(line.rsplit("/")[-1])
+        for name in ("train", "val")
+        for line in open(digits / (name + ".lst"))
     ]
     assert sorted(origins) == list(range(1797))
     assert sorted(origins[1442:])[:8] == [1, 4, 5, 8, 12, 18, 19, 20]
@@ -189,7 +220,9 @@ def test_each_digit_is_its_8x8_pixels_made_larger(digits):
             label, payload = file.read(position)
             image = decode(payload)
             assert image.shape == (32, 32, 3) and label == data.target[origins[position]]
-            small = cv2.resize(image[:, :, 0].astype(np.float32), (8, 8), interpolation=cv2.INTER_AREA)
+            small = cv2.resize(
+                image[:, :, 0].astype(np.float32), (8, 8), interpolation=cv2.INTER_AREA
+            )
             assert np.abs(small - data.images[origins[position]] * (255 / 16)).mean() < 20
 
 

@@ -57,7 +57,7 @@ def train_files(scale=1):
     files = {}
     for label, (wordnet_id, count) in enumerate(zip(IDS, PER_CLASS)):
         files[wordnet_id] = {
-            "{}_{}.JPEG".format(wordnet_id, i): jpeg(1000 * label + i) for i in range(count * scale)
+            f"{wordnet_id}_{i}.JPEG": jpeg(1000 * label + i) for i in range(count * scale)
         }
     image = np.random.RandomState(5).randint(0, 255, (16, 20, 4)).astype(np.uint8)
     files["n02105855"]["n02105855_2.JPEG"] = cv2.imencode(".png", image[:, :, :3])[1].tobytes()
@@ -84,7 +84,7 @@ def devkit_bytes(ids=IDS, ilsvrc_ids=ILSVRC_IDS, counts=PER_CLASS, truth=TRUTH):
         synsets[i, 0] = (
             float(number),
             wordnet_id,
-            "word {}, other".format(i),
+            f"word {i}, other",
             "gloss",
             0.0,
             np.zeros((0, 0)),
@@ -106,13 +106,17 @@ def devkit_bytes(ids=IDS, ilsvrc_ids=ILSVRC_IDS, counts=PER_CLASS, truth=TRUTH):
     data = io.BytesIO()
     with tarfile.open(fileobj=data, mode="w:gz") as archive:
         add(archive, "ILSVRC2012_devkit_t12/data/meta.mat", meta.getvalue())
-        lines = "".join("{}\n".format(number) for number in truth)
-        add(archive, "ILSVRC2012_devkit_t12/data/ILSVRC2012_validation_ground_truth.txt", lines.encode())
+        lines = "".join(f"{number}\n" for number in truth)
+        add(
+            archive,
+            "ILSVRC2012_devkit_t12/data/ILSVRC2012_validation_ground_truth.txt",
+            lines.encode(),
+        )
     return data.getvalue()
 
 
 def val_files():
-    return {"ILSVRC2012_val_{:08d}.JPEG".format(i + 1): jpeg(9000 + i) for i in range(len(TRUTH))}
+    return {f"ILSVRC2012_val_{i + 1:08d}.JPEG": jpeg(9000 + i) for i in range(len(TRUTH))}
 
 
 def write_archives(folder, train=None, val=None, devkit=None, format=tarfile.USTAR_FORMAT):
@@ -120,7 +124,8 @@ def write_archives(folder, train=None, val=None, devkit=None, format=tarfile.UST
     train = train_files() if train is None else train
     # The classes in another order than that of their names, as an archive may have them.
     inner = {
-        wordnet_id + ".tar": tar_of(train[wordnet_id], format) for wordnet_id in sorted(train, reverse=True)
+        wordnet_id + ".tar": tar_of(train[wordnet_id], format)
+        for wordnet_id in sorted(train, reverse=True)
     }
     (folder / imagenet.TRAIN).write_bytes(tar_of(inner, format))
     (folder / imagenet.VAL).write_bytes(tar_of(val_files() if val is None else val, format))
@@ -177,7 +182,7 @@ def test_validation_labels_are_the_development_kits_mapped_by_its_own_numbers(so
     assert prepare(source, tmp_path / "out") == 0
     found, files = records(tmp_path / "out", "val"), val_files()
     for i, number in enumerate(TRUTH):
-        name = "ILSVRC2012_val_{:08d}.JPEG".format(i + 1)
+        name = f"ILSVRC2012_val_{i + 1:08d}.JPEG"
         assert found[name] == (float(ILSVRC_IDS.index(number)), files[name])
 
 
@@ -191,7 +196,9 @@ def test_the_odd_images_become_jpegs_that_decode(source, tmp_path):
     assert manifest["splits"]["train"]["per_class"] == PER_CLASS
 
 
-@pytest.mark.skipif(shutil.which("jpegtran") is None, reason="needs jpegtran: apt-get install libjpeg-turbo-progs")
+@pytest.mark.skipif(
+    shutil.which("jpegtran") is None, reason="needs jpegtran: apt-get install libjpeg-turbo-progs"
+)
 def test_every_image_can_have_restart_marks(source, tmp_path):
     assert prepare(source, tmp_path / "plain") == 0
     assert prepare(source, tmp_path / "marked", "--restart-marks") == 0
@@ -199,7 +206,9 @@ def test_every_image_can_have_restart_marks(source, tmp_path):
         plain, marked = records(tmp_path / "plain", name), records(tmp_path / "marked", name)
         assert list(plain) == list(marked)
         for (label, payload), (same_label, same) in zip(plain.values(), marked.values()):
-            assert label == same_label and one_scan(same).interval and not one_scan(payload).interval
+            assert (
+                label == same_label and one_scan(same).interval and not one_scan(payload).interval
+            )
             np.testing.assert_array_equal(decode(same), decode(payload))
         manifest = json.loads((tmp_path / "marked" / "manifest.json").read_text())
         assert manifest["splits"][name]["forms"] == form
@@ -208,7 +217,8 @@ def test_every_image_can_have_restart_marks(source, tmp_path):
 def test_only_the_result_is_left(source, tmp_path):
     prepare(source, tmp_path / "out")
     assert sorted(os.listdir(tmp_path / "out")) == sorted(
-        ["labels.txt", "manifest.json"] + [s + e for s in ("train", "val") for e in (".rec", ".idx", ".lst")]
+        ["labels.txt", "manifest.json"]
+        + [s + e for s in ("train", "val") for e in (".rec", ".idx", ".lst")]
     )
 
 
@@ -229,7 +239,10 @@ def test_one_of_the_two_files_can_be_written_without_the_others_archive(source, 
     assert not (tmp_path / "out" / "train.rec").exists()
     write_archives(source)
     assert prepare(source, tmp_path / "out", "--only", "train") == 0
-    assert set(json.loads((tmp_path / "out" / "manifest.json").read_text())["splits"]) == {"train", "val"}
+    assert set(json.loads((tmp_path / "out" / "manifest.json").read_text())["splits"]) == {
+        "train",
+        "val",
+    }
 
 
 def test_missing_classes_and_images_are_named_and_allowed_on_demand(tmp_path, capsys):
@@ -282,7 +295,11 @@ def test_a_development_kit_that_would_fill_the_memory_is_refused(tmp_path, monke
     packed += struct.pack("<II", 15, len(bomb)) + bomb
     truth = {"ILSVRC2012_validation_ground_truth.txt": b"1\n"}
     monkeypatch.setattr(imagenet, "MOST_UNPACKED", 1 << 20)
-    for devkit in (gzip.compress(bytes(1 << 22)), bytes(1 << 22), gzip.compress(tar_of({"data/meta.mat": packed, **truth}))):
+    for devkit in (
+        gzip.compress(bytes(1 << 22)),
+        bytes(1 << 22),
+        gzip.compress(tar_of({"data/meta.mat": packed, **truth})),
+    ):
         source = write_archives(tmp_path / "source", devkit=devkit)
         assert prepare(source, tmp_path / "out") == 2
         assert "holds more than 1,048,576 bytes" in capsys.readouterr().err
@@ -309,7 +326,9 @@ def test_damaged_archives_are_named_with_the_place(source, tmp_path, capsys):
     inner_header = whole.index(b"n09999999_3.JPEG")
     damaged = {
         whole[: len(whole) // 2]: "truncated",
-        whole[:inner_header] + b"x" + whole[inner_header + 1 :]: "(n09999999.tar inside): no tar header",
+        whole[:inner_header]
+        + b"x"
+        + whole[inner_header + 1 :]: "(n09999999.tar inside): no tar header",
         b"\0" * 10240: "holds no images",
         b"garbage" * 1000: "no tar header at byte 0",
         b"": "is empty",
@@ -343,7 +362,9 @@ def test_md5_sums_are_compared_when_asked_for(source, tmp_path, monkeypatch, cap
 
 def test_resized_and_interrupted_nowhere_is_the_same_for_any_number_of_threads(source, tmp_path):
     for workers in "13":
-        prepare(source, tmp_path / workers, "--resize", "8", "--quality", "70", "--workers", workers)
+        prepare(
+            source, tmp_path / workers, "--resize", "8", "--quality", "70", "--workers", workers
+        )
     assert contents(tmp_path / "1") == contents(tmp_path / "3")
 
 
@@ -448,7 +469,9 @@ def test_members_are_those_that_pythons_tarfile_finds(tmp_path, format):
         expected = [(m.name, m.offset_data, m.size) for m in archive if m.isfile()]
     with open(path, "rb") as file:
         assert tar.members(file.fileno(), 0, os.path.getsize(path), str(path)) == expected
-        assert [os.pread(file.fileno(), size, offset) for _, offset, size in expected] == list(files.values())
+        assert [os.pread(file.fileno(), size, offset) for _, offset, size in expected] == list(
+            files.values()
+        )
 
 
 def test_a_tar_damaged_anywhere_gives_members_or_a_named_error(tmp_path):

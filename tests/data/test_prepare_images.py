@@ -34,7 +34,10 @@ def seen_by_image_record_iter(tmp_path, data):
         writer.write(0, 0.0, data)
     height, width = decode(data).shape[:2]
     batches = mx.io.ImageRecordIter(
-        path_imgrec=path, path_imgidx=index_path_of(path), data_shape=(3, height, width), batch_size=1
+        path_imgrec=path,
+        path_imgidx=index_path_of(path),
+        data_shape=(3, height, width),
+        batch_size=1,
     )
     return batches.next().data[0].asnumpy()[0].transpose(1, 2, 0)
 
@@ -55,7 +58,9 @@ def progressive_jpeg():
 
 
 @pytest.mark.parametrize(
-    "data", [encode_jpeg(picture()), grey_jpeg(), progressive_jpeg()], ids=["rgb", "grey", "progressive"]
+    "data",
+    [encode_jpeg(picture()), grey_jpeg(), progressive_jpeg()],
+    ids=["rgb", "grey", "progressive"],
 )
 def test_sound_jpegs_stay_as_they_are_to_the_byte(data):
     assert normal_form(data) == (data, "kept")
@@ -99,23 +104,40 @@ def test_images_are_turned_as_opencv_turns_them(orientation, order):
 def test_other_formats_are_turned_as_pillow_turns_them(kind, orientation):
     exif, data = Image.Exif(), io.BytesIO()
     exif[0x0112] = orientation
-    Image.fromarray(picture()).save(data, kind, exif=exif, **({"lossless": True} if kind == "WEBP" else {}))
+    Image.fromarray(picture()).save(
+        data, kind, exif=exif, **({"lossless": True} if kind == "WEBP" else {})
+    )
     upright = np.asarray(ImageOps.exif_transpose(Image.open(data)).convert("RGB"))
     coded, form = normal_form(data.getvalue())
-    assert form == ("other" if kind == "TIFF" else "turned" if orientation > 1 else "kept" if kind == "PNG" else "other")
+    assert form == (
+        "other"
+        if kind == "TIFF"
+        else "turned"
+        if orientation > 1
+        else "kept"
+        if kind == "PNG"
+        else "other"
+    )
     assert np.abs(decode(coded).astype(int) - upright).mean() < 3
 
 
 def test_image_record_iter_and_our_decoder_agree_on_every_form(tmp_path):
     turned = with_orientation(encode_jpeg(picture()), 6)
-    for data in (encode_jpeg(picture()), grey_jpeg(), cmyk_jpeg(picture()), turned, progressive_jpeg()):
+    for data in (
+        encode_jpeg(picture()),
+        grey_jpeg(),
+        cmyk_jpeg(picture()),
+        turned,
+        progressive_jpeg(),
+    ):
         coded, _ = normal_form(data)
         difference = np.abs(seen_by_image_record_iter(tmp_path, coded) - decode(coded))
         assert difference.mean() < 0.5 and difference.max() < 20  # two versions of libjpeg-turbo
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"\xff\xd8", b"\xff\xd8\xff\xe1\0", b"\xff\xd8\xff\xe1\0\x20Exif\0\0MM", bytes(99)]
+    "data",
+    [b"", b"\xff\xd8", b"\xff\xd8\xff\xe1\0", b"\xff\xd8\xff\xe1\0\x20Exif\0\0MM", bytes(99)],
 )
 def test_an_orientation_that_makes_no_sense_is_upright(data):
     assert exif_orientation(data) == 1
@@ -137,7 +159,8 @@ def test_stray_bytes_are_taken_out_and_nothing_else_changes():
 
 
 def test_odd_sampling_of_the_colours_is_coded_anew():
-    # A picture of one grey, whose blocks are a few bits each, so that the factors can be exchanged by hand.
+    # A picture of one grey, whose blocks are a few bits each, so that the factors can be exchanged
+    # by hand.
     plain = simplejpeg.encode_jpeg(np.full((16, 16, 3), 128, np.uint8), 90, "RGB", "444")
     head = bytearray(plain[: plain.index(b"\xff\xda") + 14])
     head[plain.index(b"\xff\xc0") + 14] = 0x21  # Cb twice as wide as Y and Cr
@@ -176,7 +199,8 @@ def test_the_shorter_side_is_scaled_and_nothing_is_enlarged(height, width, expec
         assert (coded, form) == (data, "kept")
         return
     assert form == "resized" and decode(coded).shape[:2] == expected
-    mean = decode(data).reshape(expected[0], 2, expected[1], 2, 3).mean(axis=(1, 3))  # a scale of exactly 2
+    # a scale of exactly 2
+    mean = decode(data).reshape(expected[0], 2, expected[1], 2, 3).mean(axis=(1, 3))
     assert np.abs(decode(coded) - mean).mean() < 4
 
 

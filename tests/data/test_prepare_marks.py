@@ -27,7 +27,11 @@ pytestmark = pytest.mark.skipif(
 
 
 def photograph(height=150, width=320, seed=0):
-    coarse = np.random.RandomState(seed).randint(0, 256, (height // 6 + 2, width // 6 + 2, 3)).astype(np.uint8)
+    coarse = (
+        np.random.RandomState(seed)
+        .randint(0, 256, (height // 6 + 2, width // 6 + 2, 3))
+        .astype(np.uint8)
+    )
     return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
 
 
@@ -56,7 +60,10 @@ def test_marks_change_no_pixel(kind):
     scan = jpeg.one_scan(marked)
     assert scan.interval * scan.unit[1] == 64 and scan.table
     np.testing.assert_array_equal(decode(marked), decode(JPEGS[kind]))
-    mine, theirs = (cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) for data in (marked, JPEGS[kind]))
+    mine, theirs = (
+        cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        for data in (marked, JPEGS[kind])
+    )
     np.testing.assert_array_equal(mine, theirs)
     metadata = {start[:6] for start in (marked[a:b] for _, a, b in jpeg.segments(marked))}
     assert (b"Exif\0\0" in metadata) == (kind == "with exif")
@@ -64,14 +71,25 @@ def test_marks_change_no_pixel(kind):
 
 @pytest.mark.parametrize(
     "width, unit, pixels",
-    [(500, 16, 64), (375, 16, 64), (333, 16, 48), (500, 8, 56), (50, 16, 64), (20, 8, 24), (300, 16, 304), (1, 32, 32)],
+    [
+        (500, 16, 64),
+        (375, 16, 64),
+        (333, 16, 48),
+        (500, 8, 56),
+        (50, 16, 64),
+        (20, 8, 24),
+        (300, 16, 304),
+        (1, 32, 32),
+    ],
 )
 def test_a_row_of_the_image_has_whole_pieces_about_64_pixels_wide(width, unit, pixels):
     assert marks.interval(width, unit) * unit == pixels
 
 
 def test_a_jpeg_whose_colours_are_sampled_in_an_uncommon_way_gets_none(monkeypatch):
-    monkeypatch.setattr(simplejpeg, "decode_jpeg_header", lambda data: (150, 320, "YCbCr", "something else"))
+    monkeypatch.setattr(
+        simplejpeg, "decode_jpeg_header", lambda data: (150, 320, "YCbCr", "something else")
+    )
     assert marks.with_marks(JPEGS["420"]) is None
 
 
@@ -83,8 +101,10 @@ def source(tmp_path):
         (folder / str(label)).mkdir(parents=True)
         for i, (height, width) in enumerate([(150, 200), (200, 150), (97, 301), (150, 200)]):
             image = photograph(height, width, seed=10 * label + i)
-            (folder / str(label) / "{}.jpg".format(i)).write_bytes(by_pillow(image, progressive=i == 3))
-        (folder / str(label) / "flat.png").write_bytes(cv2.imencode(".png", photograph(40, 40))[1].tobytes())
+            (folder / str(label) / f"{i}.jpg").write_bytes(by_pillow(image, progressive=i == 3))
+        (folder / str(label) / "flat.png").write_bytes(
+            cv2.imencode(".png", photograph(40, 40))[1].tobytes()
+        )
     return folder
 
 
@@ -93,9 +113,21 @@ def prepare(source, directory, *flags):
 
 
 def batches(directory):
-    flags = ["--rec-train", str(directory / "train.rec"), "--input-size", "64", "--classes", "2", "-j", "2"]
+    flags = [
+        "--rec-train",
+        str(directory / "train.rec"),
+        "--input-size",
+        "64",
+        "--classes",
+        "2",
+        "-j",
+        "2",
+    ]
     data = loader.train_loader(configuration.parse(flags), 5)
-    found = [(batch.images.asnumpy(), batch.labels.asnumpy(), batch.keys) for batch in data.batches(0, 12)]
+    found = [
+        (batch.images.asnumpy(), batch.labels.asnumpy(), batch.keys)
+        for batch in data.batches(0, 12)
+    ]
     data.close()
     return found
 
@@ -107,11 +139,17 @@ def test_a_prepared_folder_gives_the_batches_that_it_gives_without_marks(source,
         for one, other in zip(mine, theirs):
             np.testing.assert_array_equal(one, other)
     manifest = json.loads((tmp_path / "marked" / "manifest.json").read_text())
-    assert manifest["splits"]["train"]["forms"] == {"marked": 8, "kept": 2}  # PNGs have no such marks
+    # PNGs have no such marks
+    assert manifest["splits"]["train"]["forms"] == {"marked": 8, "kept": 2}
     assert manifest["settings"]["restart_marks"] is True
     with RecordFile(tmp_path / "marked" / "train.rec") as file:
         payloads = [file.read(i)[1] for i in range(len(file))]
-    assert sum(payload[:3] == jpeg.BEGIN and bool(jpeg.one_scan(payload).table) for payload in payloads) == 8
+    assert (
+        sum(
+            payload[:3] == jpeg.BEGIN and bool(jpeg.one_scan(payload).table) for payload in payloads
+        )
+        == 8
+    )
 
 
 def test_image_record_iter_reads_the_same_pixels_from_a_file_with_marks(source, tmp_path):
@@ -120,7 +158,9 @@ def test_image_record_iter_reads_the_same_pixels_from_a_file_with_marks(source, 
     seen = []
     for name in ("plain", "marked"):
         path = str(tmp_path / name / "train.rec")
-        batches = mx.io.ImageRecordIter(path_imgrec=path, data_shape=(3, 40, 40), batch_size=10, verbose=False)
+        batches = mx.io.ImageRecordIter(
+            path_imgrec=path, data_shape=(3, 40, 40), batch_size=10, verbose=False
+        )
         seen.append(batches.next().data[0].asnumpy())
     assert seen[0].std() > 10
     np.testing.assert_array_equal(*seen)
@@ -132,7 +172,13 @@ def test_scaled_images_get_marks_too(source, tmp_path):
     assert forms == {"resized": 8, "kept": 2}
     with RecordFile(tmp_path / "out" / "train.rec") as file:
         payloads = [file.read(i)[1] for i in range(len(file))]
-    assert sum(payload[:3] == jpeg.BEGIN and bool(jpeg.one_scan(payload).interval) for payload in payloads) == 8
+    assert (
+        sum(
+            payload[:3] == jpeg.BEGIN and bool(jpeg.one_scan(payload).interval)
+            for payload in payloads
+        )
+        == 8
+    )
 
 
 def test_info_says_how_many_images_have_marks(source, tmp_path, capsys):
@@ -151,7 +197,9 @@ def with_tool(folder, monkeypatch, script=None):
     monkeypatch.setenv("PATH", str(folder))
 
 
-def test_without_jpegtran_the_error_says_what_to_install_and_nothing_is_written(source, tmp_path, monkeypatch, capsys):
+def test_without_jpegtran_the_error_says_what_to_install_and_nothing_is_written(
+    source, tmp_path, monkeypatch, capsys
+):
     with_tool(tmp_path / "bin", monkeypatch)
     assert prepare(source, tmp_path / "out", "--restart-marks") == 2
     assert "apt-get install libjpeg-turbo-progs" in capsys.readouterr().err

@@ -31,7 +31,8 @@ def test_every_record_is_equally_likely_at_every_place():
     counts = np.zeros((length, length))
     for epoch in range(epochs):
         counts[np.arange(length), randomness.permutation(length, 1, epoch)] += 1
-    # Rows and columns of a permutation matrix sum to one, hence (length - 1) squared degrees of freedom.
+    # Rows and columns of a permutation matrix sum to one, hence (length - 1) squared degrees of
+    # freedom.
     statistic = ((counts - epochs / length) ** 2 / (epochs / length)).sum()
     assert stats.chi2((length - 1) ** 2).sf(statistic) > 1e-3
 
@@ -44,9 +45,18 @@ def test_numbers_are_uniform_and_independent_of_their_neighbours(seed, epoch):
     others = [
         (numbers[:, 1], numbers[:, 0]),  # the next number of a record
         (numbers[1:, 0], numbers[:-1, 0]),  # the next record
-        (randomness.uniforms(randomness.AUGMENT, seed, epoch + 1, np.arange(4000), 1)[:, 0], numbers[:, 0]),
-        (randomness.uniforms(randomness.AUGMENT, seed + 1, epoch, np.arange(4000), 1)[:, 0], numbers[:, 0]),
-        (randomness.uniforms(randomness.ORDER, seed, epoch, np.arange(4000), 1)[:, 0], numbers[:, 0]),
+        (
+            randomness.uniforms(randomness.AUGMENT, seed, epoch + 1, np.arange(4000), 1)[:, 0],
+            numbers[:, 0],
+        ),
+        (
+            randomness.uniforms(randomness.AUGMENT, seed + 1, epoch, np.arange(4000), 1)[:, 0],
+            numbers[:, 0],
+        ),
+        (
+            randomness.uniforms(randomness.ORDER, seed, epoch, np.arange(4000), 1)[:, 0],
+            numbers[:, 0],
+        ),
     ]
     for one, other in others:
         assert stats.spearmanr(one, other).pvalue > 1e-3

@@ -74,7 +74,9 @@ def test_what_mxnet_writes_we_read_even_with_the_magic_inside(tmp_path):
     path = str(tmp_path / "a.rec")
     theirs = mx.recordio.MXIndexedRecordIO(index_path_of(path), path, "w")
     for i, payload in enumerate(PAYLOADS):
-        theirs.write_idx(3 * i, mx.recordio.pack(mx.recordio.IRHeader(0, float(i), 3 * i, 0), payload))
+        theirs.write_idx(
+            3 * i, mx.recordio.pack(mx.recordio.IRHeader(0, float(i), 3 * i, 0), payload)
+        )
     theirs.close()
     assert read_all(path) == [(3 * i, float(i), payload) for i, payload in enumerate(PAYLOADS)]
 
@@ -95,17 +97,24 @@ def test_our_files_equal_mxnets_to_the_byte_given_the_checksum_as_id2(tmp_path):
 
 @pytest.mark.parametrize("label", [3.0, [1.0, 2.0]])
 def test_no_changed_byte_of_a_file_goes_unseen(tmp_path, label):
-    records = [(i, label, payload) for i, payload in enumerate([b"some payload", MAGIC, b"abcd" + MAGIC + b"x"])]
+    records = [
+        (i, label, payload)
+        for i, payload in enumerate([b"some payload", MAGIC, b"abcd" + MAGIC + b"x"])
+    ]
     path = write(tmp_path / "a.rec", records)
     with open(path, "rb") as file:
         sound, content = read_all(path), file.read()
     seen = 0
     for place in range(len(content)):
-        for change in (1, 0x80, content[place] or 0xFF):  # flip the lowest bit, the highest, or make it 0
+        # flip the lowest bit, the highest, or make it 0
+        for change in (1, 0x80, content[place] or 0xFF):
             with open(path, "wb") as file:
-                file.write(content[:place] + bytes([content[place] ^ change]) + content[place + 1 :])
+                file.write(
+                    content[:place] + bytes([content[place] ^ change]) + content[place + 1 :]
+                )
             try:
-                np.testing.assert_equal(read_all(path), sound)  # a byte of padding, or of the checksum's mark
+                # a byte of padding, or of the checksum's mark
+                np.testing.assert_equal(read_all(path), sound)
             except UserError as error:
                 assert path in str(error)
                 seen += 1
@@ -123,9 +132,9 @@ def test_an_id2_of_another_meaning_is_no_checksum(tmp_path):
 
 @given(
     st.lists(
-        st.lists(st.one_of(st.binary(max_size=9), st.just(MAGIC), st.just(MAGIC[:2])), max_size=6).map(
-            b"".join
-        ),
+        st.lists(
+            st.one_of(st.binary(max_size=9), st.just(MAGIC), st.just(MAGIC[:2])), max_size=6
+        ).map(b"".join),
         min_size=1,
         max_size=5,
     )
@@ -165,11 +174,17 @@ def test_no_label_is_refused_as_it_would_be_read_as_0():
 def test_image_record_iter_reads_our_file(tmp_path):
     path = write(tmp_path / "a.rec", [(i, float(i % 3), png(20 * i)) for i in range(8)])
     batches = mx.io.ImageRecordIter(
-        path_imgrec=path, path_imgidx=index_path_of(path), data_shape=(3, 8, 8), batch_size=8, shuffle=False
+        path_imgrec=path,
+        path_imgidx=index_path_of(path),
+        data_shape=(3, 8, 8),
+        batch_size=8,
+        shuffle=False,
     )
     batch = batches.next()
     np.testing.assert_array_equal(batch.label[0].asnumpy(), [i % 3 for i in range(8)])
-    np.testing.assert_array_equal(batch.data[0].asnumpy().mean(axis=(1, 2, 3)), [20 * i for i in range(8)])
+    np.testing.assert_array_equal(
+        batch.data[0].asnumpy().mean(axis=(1, 2, 3)), [20 * i for i in range(8)]
+    )
 
 
 def test_records_are_in_the_order_of_the_index_whatever_their_place(tmp_path):
@@ -249,7 +264,7 @@ def test_a_damaged_index_is_named(tmp_path, content):
 def test_an_index_that_points_outside_is_named_with_its_key(tmp_path, offset):
     path = write(tmp_path / "a.rec", [(0, 0.0, b"p")])
     with open(index_path_of(path), "w") as file:
-        file.write("0\t0\n17\t{}\n".format(offset))
+        file.write(f"0\t0\n17\t{offset}\n")
     with pytest.raises(RecordError, match="record 17: ") as caught:
         RecordFile(path)
     assert caught.value.key == 17 and caught.value.path == path
@@ -264,7 +279,11 @@ def reindex(path, change):
 
 
 @pytest.mark.parametrize(
-    "column, line, said", [(0, 4, "line 5 has the same key as a line before it, 11"), (1, 3, "line 4 has the same offset")]
+    "column, line, said",
+    [
+        (0, 4, "line 5 has the same key as a line before it, 11"),
+        (1, 3, "line 4 has the same offset"),
+    ],
 )
 def test_an_index_that_has_a_key_or_a_place_twice_is_refused(tmp_path, column, line, said):
     path = write(tmp_path / "a.rec", [(10 + i, float(i), b"p%d" % i) for i in range(6)])
@@ -287,7 +306,9 @@ def test_a_record_of_another_id_than_its_key_is_an_error_that_names_both(tmp_pat
     with RecordFile(path) as file:
         assert file.read(0) == (0.0, b"p0") and file.read_label(3) == 3.0
         for read in (file.read, file.read_label):
-            with pytest.raises(RecordError, match="record 11: the record at its place has the id 12") as caught:
+            with pytest.raises(
+                RecordError, match="record 11: the record at its place has the id 12"
+            ) as caught:
                 read(1)
             assert caught.value.key == 11
 
@@ -296,7 +317,9 @@ def test_ids_of_other_programs_and_of_files_put_together_need_not_be_the_keys(tm
     path = str(tmp_path / "a.rec")
     theirs = mx.recordio.MXIndexedRecordIO(index_path_of(path), path, "w")
     for key in (3, 8, 5):
-        theirs.write_idx(key, mx.recordio.pack(mx.recordio.IRHeader(0, float(key), 0, 0), b"payload"))
+        theirs.write_idx(
+            key, mx.recordio.pack(mx.recordio.IRHeader(0, float(key), 0, 0), b"payload")
+        )
     theirs.close()
     assert read_all(path) == [(key, float(key), b"payload") for key in (3, 8, 5)]
     one = write(tmp_path / "one.rec", [(i, float(i), b"p%d" % i) for i in range(3)])
@@ -307,7 +330,11 @@ def test_ids_of_other_programs_and_of_files_put_together_need_not_be_the_keys(tm
 
 
 def test_files_that_are_no_recordio_are_named(tmp_path):
-    for name, content in (("empty.rec", b""), ("short.rec", b"abc"), ("other.rec", b"PK\3\4" + bytes(100))):
+    for name, content in (
+        ("empty.rec", b""),
+        ("short.rec", b"abc"),
+        ("other.rec", b"PK\3\4" + bytes(100)),
+    ):
         (tmp_path / name).write_bytes(content)
         (tmp_path / name).with_suffix(".idx").write_text("0\t0\n")
         with pytest.raises(UserError, match=name):
@@ -416,7 +443,7 @@ def damaged_files(draw):
     payloads = draw(st.lists(st.sampled_from(PAYLOADS[:-1]), min_size=1, max_size=4))
     frames = [recordio.frame(recordio.pack_image(i, float(i), p)) for i, p in enumerate(payloads)]
     offsets = np.cumsum([0] + [len(framed) for framed in frames])
-    index = "".join("{}\t{}\n".format(i, offset) for i, offset in enumerate(offsets[:-1])).encode()
+    index = "".join(f"{i}\t{offset}\n" for i, offset in enumerate(offsets[:-1])).encode()
     files = [bytearray(b"".join(frames)), bytearray(index)]
     for _ in range(draw(st.integers(1, 4))):
         data = files[draw(st.integers(0, 3)) == 3]
@@ -475,7 +502,8 @@ def shared_parts(count):
 
 CRAFTED = {
     "beginnings that share their parts": shared_parts(300),
-    "beginnings one inside the other": b"".join(part(1, 8 * (4000 - i)) for i in range(4000)) + bytes(8),
+    "beginnings one inside the other": b"".join(part(1, 8 * (4000 - i)) for i in range(4000))
+    + bytes(8),
     "later parts alone": part(2, 0) * 4000,
     "damage between records": (recordio.frame(b"body") + b"bad!") * 2000,
     "one record of many parts": part(1, 0) + part(2, 0) * 4000 + part(3, 0),
@@ -504,7 +532,9 @@ def sound_places(content):
     while place < len(content):
         rest = content[place:]
         try:
-            length = recordio.read_frame(lambda start, count: rest[start : start + count], len(rest))[1]
+            length = recordio.read_frame(
+                lambda start, count: rest[start : start + count], len(rest)
+            )[1]
             found.append(place)
             place += length
         except ValueError:
@@ -523,7 +553,10 @@ def test_the_places_of_a_large_file_take_little_memory():
 def relabel(path):
     """Other labels, with the checksums that belong to them; index and sizes stay."""
     with RecordFile(path) as file:
-        records = [(int(key), (file.read(i)[0] + 1) % 10, file.read(i)[1]) for i, key in enumerate(file.keys)]
+        records = [
+            (int(key), (file.read(i)[0] + 1) % 10, file.read(i)[1])
+            for i, key in enumerate(file.keys)
+        ]
     write(path, records)
 
 

@@ -23,7 +23,9 @@ from gluon_tricks.errors import UserError
 
 
 def picture(seed, size=(24, 32)):
-    return cv2.resize(np.random.RandomState(seed).randint(0, 255, (6, 8, 3)).astype(np.uint8), size[::-1])
+    return cv2.resize(
+        np.random.RandomState(seed).randint(0, 255, (6, 8, 3)).astype(np.uint8), size[::-1]
+    )
 
 
 def jpeg(seed, size=(24, 32)):
@@ -88,7 +90,10 @@ def test_a_wrong_picture_that_decodes_is_named_by_its_key(tmp_path, capsys):
     exchange(path, jpeg(1, (64, 64)), flipped(jpeg(1, (64, 64))))
     assert cli.main(["records", "verify", path]) == 1
     printed = capsys.readouterr().out
-    assert "record 101 (byte {}): its bytes are not those that were written".format(offsets_of(path)[1]) in printed
+    assert (
+        f"record 101 (byte {offsets_of(path)[1]}): its bytes are not those that were written"
+        in printed
+    )
     assert "1 problem" in printed
 
 
@@ -104,7 +109,10 @@ def test_a_file_of_mxnets_tools_is_compared_with_the_checksum_of_the_manifest(tm
     exchange(path, jpeg(1, (64, 64)), flipped(jpeg(1, (64, 64))))
     assert cli.main(["records", "verify", path]) == 1
     printed = capsys.readouterr().out
-    assert "its bytes are not those that 'gluon-tricks prepare' wrote" in printed and "1 problem" in printed
+    assert (
+        "its bytes are not those that 'gluon-tricks prepare' wrote" in printed
+        and "1 problem" in printed
+    )
     # Without the checksum nothing shows it, and the command says so.
     os.unlink(str(tmp_path / "manifest.json"))
     assert cli.main(["records", "verify", path]) == 0
@@ -123,12 +131,15 @@ def test_the_checksum_is_of_the_whole_file_also_where_it_is_damaged(tmp_path, da
         else:
             file.seek(0, os.SEEK_END)
             file.write(b"more than there was")
-    write_manifest(path)  # of the damaged file: its checksum fits, and the other problems are all there are
+    # of the damaged file: its checksum fits, and the other problems are all there are
+    write_manifest(path)
     _, _, problems = verify(path, workers=2)
     assert problems and not [p for p in problems if "SHA-256" in p.problem]
 
 
-def test_a_stretch_that_the_disc_cannot_read_is_named_and_the_rest_is_examined(tmp_path, monkeypatch):
+def test_a_stretch_that_the_disc_cannot_read_is_named_and_the_rest_is_examined(
+    tmp_path, monkeypatch
+):
     path = write(tmp_path / "a.rec", [jpeg(0), jpeg(1), b"no image"])
     write_manifest(path)
     bad, pread = offsets_of(path)[1] + 100, os.pread
@@ -153,7 +164,17 @@ def test_a_manifest_of_another_kind_is_none(tmp_path, text):
 
 @pytest.mark.parametrize("workers", [1, 4])
 def test_each_broken_image_and_wrong_label_is_named_by_its_key(tmp_path, capsys, workers):
-    payloads = [jpeg(0), jpeg(1)[:-200], png(2), png(3)[:-30], b"no image", b"", jpeg(6), jpeg(7), jpeg(8)]
+    payloads = [
+        jpeg(0),
+        jpeg(1)[:-200],
+        png(2),
+        png(3)[:-30],
+        b"no image",
+        b"",
+        jpeg(6),
+        jpeg(7),
+        jpeg(8),
+    ]
     path = write(tmp_path / "a.rec", payloads, [0, 0, 0, 0, 0, 0, 10, -1, 1.5])
     report = str(tmp_path / "report.json")
     code = cli.main(
@@ -164,7 +185,7 @@ def test_each_broken_image_and_wrong_label_is_named_by_its_key(tmp_path, capsys,
     assert found["records"] == 9
     assert [problem["key"] for problem in found["problems"]] == [101, 103, 104, 105, 106, 107, 108]
     printed = capsys.readouterr().out
-    assert "record 101 (byte {})".format(offsets_of(path)[1]) in printed and "7 problems" in printed
+    assert f"record 101 (byte {offsets_of(path)[1]})" in printed and "7 problems" in printed
 
 
 def test_the_end_of_a_truncated_file_is_found(tmp_path):
@@ -193,7 +214,7 @@ def test_disagreement_of_index_and_file_is_found(tmp_path):
     path = write(tmp_path / "a.rec", [jpeg(i) for i in range(4)])
     offsets = offsets_of(path)
     with open(index_path_of(path), "w") as file:
-        file.write("7\t{}\n7\t{}\n8\t{}\n9\t{}\n".format(offsets[0], offsets[1], offsets[1], offsets[3] + 4))
+        file.write(f"7\t{offsets[0]}\n7\t{offsets[1]}\n8\t{offsets[1]}\n9\t{offsets[3] + 4}\n")
     _, _, problems = verify(path)
     said = [(problem.key, problem.offset, problem.problem) for problem in problems]
     assert (7, offsets[1], "the index has this key before") in said
@@ -213,14 +234,17 @@ def write_theirs(path, keys_and_ids):
     """A file of MXNet's own tools."""
     theirs = mx.recordio.MXIndexedRecordIO(index_path_of(path), path, "w")
     for key, identity in keys_and_ids:
-        theirs.write_idx(key, mx.recordio.pack(mx.recordio.IRHeader(0, 0.0, identity, 0), jpeg(key)))
+        theirs.write_idx(
+            key, mx.recordio.pack(mx.recordio.IRHeader(0, 0.0, identity, 0), jpeg(key))
+        )
     theirs.close()
     return path
 
 
 def test_records_under_the_wrong_keys_are_named(tmp_path):
     ours = write(tmp_path / "ours.rec", [jpeg(i) for i in range(4)])
-    theirs = write_theirs(str(tmp_path / "theirs.rec"), [(key, key) for key in (7, 3, 9, 5)])  # as im2rec writes a shuffled list
+    # as im2rec writes a shuffled list
+    theirs = write_theirs(str(tmp_path / "theirs.rec"), [(key, key) for key in (7, 3, 9, 5)])
     for path, wrong in ((ours, [101, 102]), (theirs, [3, 9])):
         assert verify(path)[2] == []
         swap_places(path, 1, 2)
@@ -293,7 +317,11 @@ def test_ids_that_are_not_unique_become_numbers(tmp_path, capsys):
             writer.write(5, float(label), jpeg(label))
     assert cli.main(["records", "index", path, "--force"]) == 0
     with RecordFile(path) as file:
-        assert file.keys.tolist() == [0, 1, 2] and [file.read(i)[0] for i in range(3)] == [0.0, 1.0, 2.0]
+        assert file.keys.tolist() == [0, 1, 2] and [file.read(i)[0] for i in range(3)] == [
+            0.0,
+            1.0,
+            2.0,
+        ]
 
 
 def test_the_index_of_a_damaged_file_is_made_only_when_asked_for(tmp_path, capsys):
@@ -309,11 +337,17 @@ def test_the_index_of_a_damaged_file_is_made_only_when_asked_for(tmp_path, capsy
 
 def test_info_counts_images_classes_and_sizes(tmp_path, capsys):
     sizes = [(24, 32), (40, 20), (30, 30)]
-    path = write(tmp_path / "a.rec", [jpeg(i, size) for i, size in enumerate(sizes)] + [png(3)], [2, 0, 2, 7])
+    path = write(
+        tmp_path / "a.rec", [jpeg(i, size) for i, size in enumerate(sizes)] + [png(3)], [2, 0, 2, 7]
+    )
     report = str(tmp_path / "report.json")
     assert cli.main(["records", "info", path, "--json", report]) == 0
     found = json.load(open(report))[0]
-    assert found["records"] == 4 and found["bytes"] == os.path.getsize(path) and found["keys"] == [100, 103]
+    assert (
+        found["records"] == 4
+        and found["bytes"] == os.path.getsize(path)
+        and found["keys"] == [100, 103]
+    )
     assert found["images_of_class"] == {"0": 1, "2": 2, "7": 1}
     assert found["formats"] == {"JPEG": 3, "PNG": 1}
     assert found["height"] == {"min": 24, "median": 27, "max": 40}

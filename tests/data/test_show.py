@@ -28,7 +28,9 @@ def test_the_sheet_is_a_png_with_a_row_an_image(tmp_path, records, capfd):
     small = cv2.imread(str(path))
     assert run("--rec", records, "-o", path, "--input-size", 16, "--images", 4, "--epochs", 2) == 0
     big = cv2.imread(str(path))
-    assert small.std() > 10 and big.shape[0] == 2 * small.shape[0] and big.shape[1] == small.shape[1]
+    assert (
+        small.std() > 10 and big.shape[0] == 2 * small.shape[0] and big.shape[1] == small.shape[1]
+    )
     assert str(path) in capfd.readouterr().out
 
 
@@ -81,6 +83,19 @@ def test_images_are_chosen_by_their_keys(records):
     ],
 )
 def test_wrong_input_is_one_line_that_names_it(tmp_path, records, capfd, arguments, named):
-    assert run("--rec", records, "-o", tmp_path / "a.png", "--input-size", 16, "--epochs", 1, *arguments) == 2
+    assert (
+        run(
+            "--rec",
+            records,
+            "-o",
+            tmp_path / "a.png",
+            "--input-size",
+            16,
+            "--epochs",
+            1,
+            *arguments,
+        )
+        == 2
+    )
     error = capfd.readouterr().err
     assert named in error and error.count("\n") == 1

@@ -19,7 +19,8 @@ def patterns(count, size, classes, seed):
 def make_network(name, size, classes=5):
     """A network whose outputs mean something, without a minute of training.
 
-    Its BatchNorms have the statistics of the patterns, and its last layer is fitted to tell them apart.
+    Its BatchNorms have the statistics of the patterns, and its last layer is fitted to tell them
+    apart.
     """
     mx.random.seed(7)
     net = models.get_model(name, classes=classes)
@@ -27,23 +28,29 @@ def make_network(name, size, classes=5):
     images, labels = patterns(64, size, classes, seed=1)
     net(images[:1])
     norms, inputs = [], []
-    net.apply(lambda block: norms.append(block) if isinstance(block, mx.gluon.nn.BatchNorm) else None)
+    net.apply(
+        lambda block: norms.append(block) if isinstance(block, mx.gluon.nn.BatchNorm) else None
+    )
     for norm in norms:
-        norm._kwargs["momentum"] = 0  # running statistics become the batch's at once, in the backward pass
+        # running statistics become the batch's at once, in the backward pass
+        norm._kwargs["momentum"] = 0
         for parameter in (norm.gamma, norm.beta):
             parameter.set_data(parameter.data() + mx.nd.random.normal(0, 0.2, parameter.shape))
     for parameter_name, parameter in net.collect_params().items():
         if parameter_name.endswith("bias"):
             parameter.set_data(mx.nd.random.normal(0, 0.2, parameter.shape))
     if name.startswith("mobilenet"):
-        train(net, size, classes)  # 27 layers of random weights without shortcuts leave nothing of an image
+        # 27 layers of random weights without shortcuts leave nothing of an image
+        train(net, size, classes)
     with mx.autograd.record():
         loss = net(images).sum()
     loss.backward()
     mx.nd.waitall()
 
     head = net.fc if hasattr(net, "fc") else net.output
-    hook = head.register_forward_hook(lambda block, arguments, output: inputs.append(arguments[0].asnumpy()))
+    hook = head.register_forward_hook(
+        lambda block, arguments, output: inputs.append(arguments[0].asnumpy())
+    )
     net(images)
     hook.detach()
     features = inputs[0].reshape(len(labels), -1)
@@ -84,7 +91,9 @@ def network():
 
 @pytest.fixture(scope="session")
 def examples():
-    """``examples(count, size=32, classes=5)``: images that such a network has not seen, and their classes."""
+    """``examples(count, size=32, classes=5)``: images that such a network has not seen, and their
+    classes.
+    """
     return lambda count, size=32, classes=5: patterns(count, size, classes, seed=1000)
 
 

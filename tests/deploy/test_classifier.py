@@ -31,13 +31,17 @@ def opened(params, **given):
 
 @pytest.fixture(scope="module")
 def run_folder(params, tmp_path_factory):
-    """A run's folder as training leaves it, with two checkpoints of which the older one is the best."""
+    """A run's folder as training leaves it, with two checkpoints of which the older one is the
+    best.
+    """
     import hashlib
 
     folder = tmp_path_factory.mktemp("runs") / "run"
-    config = flags.Config(model="cifar_resnet20_v1", classes=5, input_size=32, crop_ratio=1.0, synthetic=8)
+    config = flags.Config(
+        model="cifar_resnet20_v1", classes=5, input_size=32, crop_ratio=1.0, synthetic=8
+    )
     for step in (3, 6):
-        checkpoint = folder / "checkpoints" / "step-{:08d}".format(step)
+        checkpoint = folder / "checkpoints" / f"step-{step:08d}"
         checkpoint.mkdir(parents=True)
         arrays = mx.nd.load(params)
         mx.nd.save(
@@ -47,7 +51,17 @@ def run_folder(params, tmp_path_factory):
         digest = hashlib.sha256((checkpoint / "net.params").read_bytes()).hexdigest()
         best = dict(step=3, epoch=0, top1=90.0, top5=100.0, loss=0.5, images=8)
         (checkpoint / "state.json").write_text(
-            json.dumps(seal(dict(format=FORMAT, step=step, num_update=step, best=best, sha256={"net.params": digest})))
+            json.dumps(
+                seal(
+                    dict(
+                        format=FORMAT,
+                        step=step,
+                        num_update=step,
+                        best=best,
+                        sha256={"net.params": digest},
+                    )
+                )
+            )
         )
     (folder / "best").symlink_to("checkpoints/step-00000003")
     (folder / "config.json").write_text(
@@ -74,12 +88,21 @@ def folder(params, tmp_path_factory):
     graph = graphs.with_softmax(graphs.trace(model.net))
     graphs.save(graph, *(str(path / name) for name in manifests.FILES["symbol"]))
     onnx.convert(graph, str(path / "model.onnx"), (3, 32, 32))
-    (path / "labels.txt").write_text("".join("name {}\n".format(i) for i in range(5)))
-    manifests.write(str(path), dict(
-        model=model.model, classes=5, input_size=32, crop_ratio=0.875, rgb_mean=[1, 2, 3], rgb_std=[4, 5, 6],
-        options=dict(preprocess=False, softmax=True, fold_bn=False), measured=None,
-        formats=dict(symbol={}, onnx={}),
-    ))  # fmt: skip
+    (path / "labels.txt").write_text("".join(f"name {i}\n" for i in range(5)))
+    manifests.write(
+        str(path),
+        dict(
+            model=model.model,
+            classes=5,
+            input_size=32,
+            crop_ratio=0.875,
+            rgb_mean=[1, 2, 3],
+            rgb_std=[4, 5, 6],
+            options=dict(preprocess=False, softmax=True, fold_bn=False),
+            measured=None,
+            formats=dict(symbol={}, onnx={}),
+        ),
+    )
     return str(path)
 
 
@@ -88,14 +111,24 @@ def test_a_parameter_file_gives_the_networks_logits(params, network, images):
     np.testing.assert_array_equal(
         model.predict(images), network("cifar_resnet20_v1")(mx.nd.array(images)).asnumpy()
     )
-    assert (model.kind, model.classes, model.rgb_mean, model.label(2)) == ("gluon", 5, (1.0, 2.0, 3.0), "2")
+    assert (model.kind, model.classes, model.rgb_mean, model.label(2)) == (
+        "gluon",
+        5,
+        (1.0, 2.0, 3.0),
+        "2",
+    )
     assert model.input_size == 32  # what networks for CIFAR are made for
 
 
 def test_a_run_gives_its_best_or_its_last_parameters(run_folder, params, images):
     best = open_classifier(run_folder)
     np.testing.assert_array_equal(best.predict(images), opened(params).predict(images))
-    assert (best.step, best.input_size, best.crop_ratio, best.measured["top1"]) == (3, 32, 1.0, 90.0)
+    assert (best.step, best.input_size, best.crop_ratio, best.measured["top1"]) == (
+        3,
+        32,
+        1.0,
+        90.0,
+    )
     larger = open_classifier(
         run_folder, input_size=40, crop_ratio=0.5
     )  # test at another size than in training
@@ -147,7 +180,9 @@ def test_an_onnx_file_alone_says_its_classes_and_size(folder, tmp_path, images):
 
 
 @pytest.mark.parametrize("preprocess", [False, True])
-def test_an_exported_onnx_file_alone_knows_its_preprocessing_and_its_labels(params, tmp_path, images, preprocess):
+def test_an_exported_onnx_file_alone_knows_its_preprocessing_and_its_labels(
+    params, tmp_path, images, preprocess
+):
     from gluon_tricks.deploy.forms import Forms, Options
 
     mean, std = (10.0, 20.0, 30.0), (4.0, 5.0, 6.0)
@@ -156,12 +191,22 @@ def test_an_exported_onnx_file_alone_knows_its_preprocessing_and_its_labels(para
     forms = Forms(model, str(tmp_path), Options(preprocess, True, False))
     forms.write("onnx")
     alone = open_classifier(str(tmp_path / "model.onnx"))
-    found = alone.model, alone.classes, alone.input_size, alone.crop_ratio, alone.rgb_mean, alone.rgb_std, alone.labels
+    found = (
+        alone.model,
+        alone.classes,
+        alone.input_size,
+        alone.crop_ratio,
+        alone.rgb_mean,
+        alone.rgb_std,
+        alone.labels,
+    )
     assert found == ("cifar_resnet20_v1", 5, 32, 0.8, list(mean), list(std), model.labels)
     pixels = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3))
     normalised = ((pixels - np.array(mean)) / std).transpose(0, 3, 1, 2).astype(np.float32)
     expected = model.predict(normalised)
-    np.testing.assert_allclose(alone.predict(normalised), expected, atol=1e-4 * np.abs(expected).max())
+    np.testing.assert_allclose(
+        alone.predict(normalised), expected, atol=1e-4 * np.abs(expected).max()
+    )
     with pytest.raises(UserError, match="--crop-ratio 0.5: but .*model.onnx says 0.8"):
         open_classifier(str(tmp_path / "model.onnx"), crop_ratio=0.5)
 
@@ -174,7 +219,12 @@ def test_labels_of_another_number_are_refused(params, tmp_path):
 
 def test_images_of_a_wrong_shape_or_type_are_refused(params, folder, images):
     for model in (opened(params), open_classifier(folder), open_classifier(folder, format="onnx")):
-        for wrong in (images[0], images[:, :1], images.astype(np.float64), images.transpose(0, 2, 3, 1)):
+        for wrong in (
+            images[0],
+            images[:, :1],
+            images.astype(np.float64),
+            images.transpose(0, 2, 3, 1),
+        ):
             with pytest.raises(UserError, match="takes float32 images"):
                 model.predict(wrong)
     with pytest.raises(UserError, match=r"cannot compute images of shape \(4, 3, 16, 16\)"):
@@ -195,7 +245,11 @@ def test_what_cannot_be_loaded_gets_one_clear_message(params, run_folder, folder
         (params, {}, "of which network.* give --model$"),
         (params, dict(model="cifar_resnet20_v1", classes=6), "is for 5 classes, not 6"),
         (params, dict(model="mobilenet0.25", classes=5), "does not fit"),
-        (run_folder, dict(model="mobilenet0.25"), "--model mobilenet0.25: but .* says cifar_resnet20_v1"),
+        (
+            run_folder,
+            dict(model="mobilenet0.25"),
+            "--model mobilenet0.25: but .* says cifar_resnet20_v1",
+        ),
         (folder, dict(input_size=64), "--input-size 64: but .* says 32"),
         (folder, dict(format="int8"), "has no form int8, but symbol, onnx"),
         (run_folder, dict(format="onnx"), "--format onnx asks for a form of an exported folder"),

@@ -1,4 +1,6 @@
-"""Comparing what was written with the network: in a process of its own, and nothing wrong gets through."""
+"""Comparing what was written with the network: in a process of its own, and nothing wrong gets
+through.
+"""
 
 import os
 import subprocess
@@ -18,7 +20,9 @@ slow = pytest.mark.slow  # each of them starts a process that imports MXNet or o
 def folder(network, tmp_path_factory):
     path = str(tmp_path_factory.mktemp("forms"))
     graph = graphs.with_softmax(graphs.trace(network("cifar_resnet20_v1")))
-    graphs.save(graph, os.path.join(path, "model-symbol.json"), os.path.join(path, "model-0000.params"))
+    graphs.save(
+        graph, os.path.join(path, "model-symbol.json"), os.path.join(path, "model-0000.params")
+    )
     onnx.convert(graph, os.path.join(path, "model.onnx"), (3, 32, 32))
     return path
 
@@ -32,7 +36,11 @@ def references(network, images):
 @slow
 def test_a_symbol_gives_the_very_bits_in_a_fresh_process(folder, images, references):
     outcome = compare.compare(folder, "symbol", [images], references)
-    assert outcome["equal_to_the_bit"] and outcome["relative_difference"] == 0 and outcome["images"] == 4
+    assert (
+        outcome["equal_to_the_bit"]
+        and outcome["relative_difference"] == 0
+        and outcome["images"] == 4
+    )
 
 
 @slow
@@ -48,7 +56,7 @@ def test_onnx_is_near_in_a_fresh_process(folder, images, references):
 def test_a_difference_above_the_tolerance_is_an_error(folder, images, references, format, change):
     scale = np.abs(references[0][0]).max()
     references[0][0][2, 1] += change * scale
-    with pytest.raises(compare.ExportError, match="the {} form differs from the network by".format(format)):
+    with pytest.raises(compare.ExportError, match=f"the {format} form differs from the network by"):
         compare.compare(folder, format, [images], references)
 
 
@@ -60,7 +68,9 @@ def test_a_file_that_does_not_load_is_an_error(folder, images, tmp_path):
 
 
 def test_the_fresh_process_notices_when_it_is_not_independent(tmp_path, folder, images):
-    """Were the package imported by whatever means, the run would be an error; here sitecustomize does it."""
+    """Were the package imported by whatever means, the run would be an error; here sitecustomize
+    does it.
+    """
     (tmp_path / "sitecustomize.py").write_text("import sys; sys.modules['gluon_tricks'] = sys\n")
     with open(os.path.join(os.path.dirname(compare.__file__), "replay.py")) as file:
         source = (
@@ -71,16 +81,22 @@ def test_the_fresh_process_notices_when_it_is_not_independent(tmp_path, folder, 
     np.savez(tmp_path / "in.npz", **{"0": images})
     task = '{"format": "onnx", "files": [], "inputs": "in.npz", "outputs": "out.npz"}'
     done = subprocess.run(
-        [sys.executable, "-c", source], input=task, universal_newlines=True, cwd=str(tmp_path), timeout=60,
-        env=dict(os.environ, PYTHONPATH=str(tmp_path)), stderr=subprocess.PIPE,
-    )  # fmt: skip
+        [sys.executable, "-c", source],
+        input=task,
+        universal_newlines=True,
+        cwd=str(tmp_path),
+        timeout=60,
+        env=dict(os.environ, PYTHONPATH=str(tmp_path)),
+        stderr=subprocess.PIPE,
+    )
     assert done.returncode == 1 and "gluon_tricks was imported" in done.stderr
 
 
 def test_the_largest_difference_is_also_given_as_a_share_of_the_largest_output():
     a, b = np.array([1.0, -8.0]), np.array([1.5, 2.0])
     assert compare.difference([a + 0.5, b], [a, b]) == (0.5, 0.5 / 8)
-    assert compare.difference([a + 0.5, b + 0.25], [a, b]) == (0.5, 0.25 / 2)  # each beside its own largest
+    # each beside its own largest
+    assert compare.difference([a + 0.5, b + 0.25], [a, b]) == (0.5, 0.25 / 2)
     assert compare.difference([b, a], [b, a]) == (0, 0)
     assert compare.difference([np.zeros(2)], [np.zeros(2)]) == (0, 0)
 

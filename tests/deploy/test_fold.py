@@ -10,13 +10,17 @@ from gluon_tricks.deploy.fold import fold_batch_norm
 
 
 def values(graph):
-    return {name.split(":")[1]: array.asnumpy().astype(np.float64) for name, array in graph.params.items()}
+    return {
+        name.split(":")[1]: array.asnumpy().astype(np.float64)
+        for name, array in graph.params.items()
+    }
 
 
 def symbolic(symbol, **arrays):
     auxiliary = symbol.list_auxiliary_states()
     return graphs.Graph(
-        symbol, {("aux:" if n in auxiliary else "arg:") + n: mx.nd.array(a) for n, a in arrays.items()}
+        symbol,
+        {("aux:" if n in auxiliary else "arg:") + n: mx.nd.array(a) for n, a in arrays.items()},
     )
 
 
@@ -28,10 +32,12 @@ def one_block(rng, bias=True, groups=1, **attributes):
     )
     norm = mx.sym.BatchNorm(conv, name="norm", **attributes)
     arrays = dict(
-        conv_weight=rng.normal(size=(6, 4 // groups, 3, 3)), norm_gamma=rng.normal(size=6),
-        norm_beta=rng.normal(size=6), norm_moving_mean=rng.normal(size=6),
+        conv_weight=rng.normal(size=(6, 4 // groups, 3, 3)),
+        norm_gamma=rng.normal(size=6),
+        norm_beta=rng.normal(size=6),
+        norm_moving_mean=rng.normal(size=6),
         norm_moving_var=rng.uniform(0.1, 2, size=6),
-    )  # fmt: skip
+    )
     if bias:
         arrays["conv_bias"] = rng.normal(size=6)
     return symbolic(norm, **{name: array.astype(np.float32) for name, array in arrays.items()})
@@ -49,9 +55,13 @@ def test_weight_and_bias_are_those_of_the_formula(bias, groups, fix_gamma):
     assert sorted(new) == ["conv_bias", "conv_weight"]
     gamma = np.ones(6) if fix_gamma else old["norm_gamma"]
     scale = gamma / np.sqrt(old["norm_moving_var"] + 0.01)
-    np.testing.assert_allclose(new["conv_weight"], old["conv_weight"] * scale[:, None, None, None], rtol=1e-7)
+    np.testing.assert_allclose(
+        new["conv_weight"], old["conv_weight"] * scale[:, None, None, None], rtol=1e-7
+    )
     shifted = old.get("conv_bias", 0) - old["norm_moving_mean"]
-    np.testing.assert_allclose(new["conv_bias"], shifted * scale + old["norm_beta"], rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(
+        new["conv_bias"], shifted * scale + old["norm_beta"], rtol=1e-6, atol=1e-7
+    )
     images = mx.nd.random.normal(shape=(2, 4, 8, 8))
     before, after = (graphs.block(g)(images).asnumpy() for g in (graph, folded))
     np.testing.assert_allclose(after, before, atol=1e-5 * np.abs(before).max())
@@ -107,10 +117,13 @@ def test_a_batch_norm_that_is_an_output_itself_is_folded_and_a_convolution_that_
         pytest.param(
             "resnet18_v2", 32, 9, 10, marks=pytest.mark.slow
         ),  # pre-activation: half of them follow a sum
-        pytest.param("resnet50_v1", 32, 53, 0, marks=pytest.mark.slow),  # has convolutions with biases
+        # has convolutions with biases
+        pytest.param("resnet50_v1", 32, 53, 0, marks=pytest.mark.slow),
     ],
 )
-def test_networks_compute_the_same_without_their_batch_norms(network, examples, name, size, folded, stayed):
+def test_networks_compute_the_same_without_their_batch_norms(
+    network, examples, name, size, folded, stayed
+):
     net = network(name, size)
     images, _ = examples(8)
     graph, *counts = fold_batch_norm(graphs.trace(net))

@@ -1,4 +1,6 @@
-"""The graph of a network: the network itself, with preprocessing and probabilities as numpy computes them."""
+"""The graph of a network: the network itself, with preprocessing and probabilities as numpy
+computes them.
+"""
 
 import mxnet as mx
 import numpy as np
@@ -15,7 +17,9 @@ MEAN, STD = (123.68, 116.779, 103.939), (58.393, 57.12, 57.375)
 def test_the_graph_gives_the_bits_of_the_network(network, images):
     net = network("cifar_resnet20_v1")
     expected = net(mx.nd.array(images)).asnumpy()
-    np.testing.assert_array_equal(graphs.block(graphs.trace(net))(mx.nd.array(images)).asnumpy(), expected)
+    np.testing.assert_array_equal(
+        graphs.block(graphs.trace(net))(mx.nd.array(images)).asnumpy(), expected
+    )
 
 
 def test_softmax_is_a_second_output_and_leaves_the_first_alone(network, images):
@@ -60,7 +64,10 @@ def test_files_that_are_damaged_or_of_another_network_are_named(network, tmp_pat
     mx.nd.save(str(tmp_path / "other.params"), {"arg:other": mx.nd.zeros(1)})
     for files, message in [
         ((tmp_path / "text.json", paths[1]), "text.json: no symbol file"),
-        ((paths[0], tmp_path / "short.params"), "short.params .* is no whole MXNet parameter file.* damaged"),
+        (
+            (paths[0], tmp_path / "short.params"),
+            "short.params .* is no whole MXNet parameter file.* damaged",
+        ),
         ((paths[0], tmp_path / "other.params"), "other.params has no values for"),
         ((paths[0], tmp_path / "missing.params"), "missing.params"),
     ]:

@@ -13,7 +13,9 @@ from gluon_tricks.deploy.classifier import Classifier
 from gluon_tricks.errors import UserError
 from gluon_tricks.evaluate import batches
 
-MODEL = Classifier("stub", "gluon", None, 9, 8, 0.5, (100.0, 110.0, 120.0), (50.0, 60.0, 70.0), None)
+MODEL = Classifier(
+    "stub", "gluon", None, 9, 8, 0.5, (100.0, 110.0, 120.0), (50.0, 60.0, 70.0), None
+)
 
 
 @pytest.fixture
@@ -80,13 +82,17 @@ def with_exif(data, orientation):
 
 def photograph():
     blocks = np.random.default_rng(0).integers(0, 256, (5, 8, 3), dtype=np.uint8)
-    return cv2.imencode(".jpg", np.repeat(np.repeat(blocks, 8, 0), 8, 1), [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes()
+    return cv2.imencode(
+        ".jpg", np.repeat(np.repeat(blocks, 8, 0), 8, 1), [cv2.IMWRITE_JPEG_QUALITY, 95]
+    )[1].tobytes()
 
 
 BITMAP = cv2.imencode(".bmp", np.full((9, 9, 3), 7, np.uint8))[1]
 
 
-@pytest.mark.parametrize("data", [with_exif(photograph(), 6), photograph()[:-2], photograph(), BITMAP])
+@pytest.mark.parametrize(
+    "data", [with_exif(photograph(), 6), photograph()[:-2], photograph(), BITMAP]
+)
 def test_a_file_gives_the_image_of_the_record_that_prepare_makes_of_it(tmp_path, data):
     (tmp_path / "photos" / "a").mkdir(parents=True)
     path = tmp_path / "photos" / "a" / "0.jpg"
@@ -102,8 +108,13 @@ def test_what_cannot_be_read_is_the_error_of_its_file(tmp_path):
     (tmp_path / "dead.jpg").symlink_to(tmp_path / "gone")
     found = list(images.files(MODEL, images.files_in([str(tmp_path)])))
     said = {path: str(error) for path, _, error in found}
-    assert said[str(tmp_path / "text.jpg")].startswith(str(tmp_path / "text.jpg") + ": cannot be decoded")
-    assert said[str(tmp_path / "dead.jpg")] == str(tmp_path / "dead.jpg") + ": cannot be read: No such file or directory"
+    assert said[str(tmp_path / "text.jpg")].startswith(
+        str(tmp_path / "text.jpg") + ": cannot be decoded"
+    )
+    assert (
+        said[str(tmp_path / "dead.jpg")]
+        == str(tmp_path / "dead.jpg") + ": cannot be read: No such file or directory"
+    )
 
 
 @pytest.mark.parametrize("label", [float("nan"), float("inf"), [1.0, 2.0], 0.5])

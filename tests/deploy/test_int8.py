@@ -31,7 +31,9 @@ def quantized(net, examples, mode):
         pytest.param("resnet18_v1d", "naive", 22 + 1, marks=pytest.mark.slow),
     ],
 )
-def test_all_layers_with_weights_are_quantised_and_the_answers_stay(network, examples, name, mode, layers):
+def test_all_layers_with_weights_are_quantised_and_the_answers_stay(
+    network, examples, name, mode, layers
+):
     net = network(name)
     graph = quantized(net, examples, mode)
     counts = graphs.operators(graph.symbol)

@@ -27,7 +27,12 @@ def test_a_whole_folder_is_read_and_knows_itself(folder):
     assert manifest.is_export(str(folder))
     held = manifest.read(str(folder))
     assert held["model"] == "stub"
-    assert sorted(held["files"]) == ["labels.txt", "model-0000.params", "model-symbol.json", "model.onnx"]
+    assert sorted(held["files"]) == [
+        "labels.txt",
+        "model-0000.params",
+        "model-symbol.json",
+        "model.onnx",
+    ]
     assert held["files"]["labels.txt"]["bytes"] == len("content of labels.txt")
 
 
@@ -38,7 +43,9 @@ def test_the_checksums_are_those_of_sha256sum(folder):
         assert entry["sha256"] == hashlib.sha256((folder / name).read_bytes()).hexdigest()
 
 
-@pytest.mark.parametrize("name", ["model-symbol.json", "model-0000.params", "model.onnx", "labels.txt"])
+@pytest.mark.parametrize(
+    "name", ["model-symbol.json", "model-0000.params", "model.onnx", "labels.txt"]
+)
 def test_a_changed_or_missing_file_is_named(folder, name):
     (folder / name).write_text("other content")
     with pytest.raises(UserError, match=name + ": damaged"):
@@ -103,7 +110,9 @@ def test_names_that_are_no_utf8_come_back_as_the_names_of_their_files(tmp_path):
 @pytest.mark.parametrize("shape", [(240, 301), (317, 240), (200, 200)])
 def test_whoever_follows_the_description_feeds_the_pixels_that_are_evaluated(size, shape):
     mean, std = (123.68, 116.779, 103.939), (58.393, 57.12, 57.375)
-    about = manifest.description(Classifier("m", "gluon", "m", 3, size, 0.875, mean, std, None), Options())
+    about = manifest.description(
+        Classifier("m", "gluon", "m", 3, size, 0.875, mean, std, None), Options()
+    )
     picture = np.random.default_rng(0).integers(0, 256, shape + (3,), dtype=np.uint8)
     payload = cv2.imencode(".png", picture[..., ::-1])[1].tobytes()
     transform = EvalTransform(size, 0.875, mean, std)
@@ -134,7 +143,9 @@ def test_whoever_follows_the_description_feeds_the_pixels_that_are_evaluated(siz
     ],
 )
 def test_a_description_that_cannot_be_is_refused(change, message):
-    about = manifest.description(Classifier("m", "gluon", "m", 3, 32, 0.875, (1, 2, 3), (4, 5, 6), None), Options())
+    about = manifest.description(
+        Classifier("m", "gluon", "m", 3, 32, 0.875, (1, 2, 3), (4, 5, 6), None), Options()
+    )
     assert manifest.check(about, "there") is about
     with pytest.raises(UserError, match="there: damaged.*" + message):
         manifest.check(dict(about, **change), "there")

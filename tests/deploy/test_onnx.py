@@ -25,7 +25,10 @@ def test_the_file_is_valid_and_its_only_input_is_the_images(converted):
     onnx_package.checker.check_model(model, full_check=True)
     assert [value.name for value in model.graph.input] == ["data"]
     assert [value.name for value in model.graph.output] == ["logits"]
-    assert (model.ir_version, [(o.domain, o.version) for o in model.opset_import]) == (8, [("", 13)])
+    assert (model.ir_version, [(o.domain, o.version) for o in model.opset_import]) == (
+        8,
+        [("", 13)],
+    )
     used = {name for node in model.graph.node for name in node.input}
     assert {tensor.name for tensor in model.graph.initializer} <= used
 
@@ -50,7 +53,9 @@ def test_preprocessing_softmax_and_folding_convert_too(network, tmp_path):
         ("data", "tensor(uint8)", ["batch", 32, 32, 3])
     ]
     pixels = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
-    expected = [output.asnumpy() for output in graphs.block(graph)(mx.nd.array(pixels, dtype="uint8"))]
+    expected = [
+        output.asnumpy() for output in graphs.block(graph)(mx.nd.array(pixels, dtype="uint8"))
+    ]
     for mine, theirs in zip(session.run(None, {"data": pixels}), expected):
         np.testing.assert_allclose(mine, theirs, atol=1e-4 * np.abs(theirs).max())
 

@@ -1,4 +1,6 @@
-"""ONNX files from elsewhere: what could hurt is refused in one line, and what others export is run as it wants to be."""
+"""ONNX files from elsewhere: what could hurt is refused in one line, and what others export is run
+as it wants to be.
+"""
 
 import numpy as np
 import onnx
@@ -25,9 +27,12 @@ def model(shape=("N", 3, 8, 8), nodes=(), output="logits", weight=WEIGHT, batch=
         *nodes,
     ]
     graph = helper.make_graph(
-        chain, "g", [helper.make_tensor_value_info("image", TensorProto.FLOAT, shape)],
-        [helper.make_tensor_value_info(output, TensorProto.FLOAT, (batch, 5))], [numpy_helper.from_array(weight, "weight")],
-    )  # fmt: skip
+        chain,
+        "g",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info(output, TensorProto.FLOAT, (batch, 5))],
+        [numpy_helper.from_array(weight, "weight")],
+    )
     made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)])
     made.ir_version = 8
     return made
@@ -83,7 +88,10 @@ def test_parameters_in_a_plain_file_beside_it_are_read(save, tmp_path):
     np.testing.assert_allclose(opened.predict(IMAGES), LOGITS, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("location", ["../outside.bin", "/etc/passwd", "folder/inside.bin", "", "..", "link.bin", "absent.bin"])
+@pytest.mark.parametrize(
+    "location",
+    ["../outside.bin", "/etc/passwd", "folder/inside.bin", "", "..", "link.bin", "absent.bin"],
+)
 def test_parameters_elsewhere_are_refused(save, tmp_path, location):
     (tmp_path / "folder").mkdir()
     (tmp_path / "target.bin").write_bytes(WEIGHT.tobytes())
@@ -92,7 +100,10 @@ def test_parameters_elsewhere_are_refused(save, tmp_path, location):
         open_classifier(save(external(location)))
 
 
-@pytest.mark.parametrize("entries", [dict(offset=4), dict(length=64), dict(offset=-4), dict(offset="x"), dict(length=10**12)])
+@pytest.mark.parametrize(
+    "entries",
+    [dict(offset=4), dict(length=64), dict(offset=-4), dict(offset="x"), dict(length=10**12)],
+)
 def test_parameters_that_the_file_beside_it_does_not_have_are_refused(save, tmp_path, entries):
     (tmp_path / "weights.bin").write_bytes(WEIGHT.tobytes())
     with pytest.raises(UserError, match="m.onnx: keeps weight in the file 'weights.bin'"):
@@ -115,15 +126,26 @@ LOOP = helper.make_graph([], "body", [], [])
 @pytest.mark.parametrize(
     "change, message",
     [
-        (lambda made: made.graph.initializer[0].dims.__setitem__(0, 1 << 40), "does not hold so many values"),
-        (add(helper.make_node("X", ["logits"], ["x"], domain="my.own")), "the operator X of my.own"),
-        (add(helper.make_node("EPContext", ["logits"], ["x"], domain="com.microsoft")), "the operator EPContext of com.micro"),
+        (
+            lambda made: made.graph.initializer[0].dims.__setitem__(0, 1 << 40),
+            "does not hold so many values",
+        ),
+        (
+            add(helper.make_node("X", ["logits"], ["x"], domain="my.own")),
+            "the operator X of my.own",
+        ),
+        (
+            add(helper.make_node("EPContext", ["logits"], ["x"], domain="com.microsoft")),
+            "the operator EPContext of com.micro",
+        ),
         (add(helper.make_node("Loop", ["", "", "logits"], ["x"], body=LOOP)), "has a loop"),
         (lambda made: made.functions.add(name="f", domain="x"), "defines operators of its own"),
         (lambda made: made.graph.ClearField("output"), "no input or no output"),
         (
             lambda made: (
-                made.graph.initializer.append(numpy_helper.from_array(np.array([1 << 16, 1 << 16]), "big")),
+                made.graph.initializer.append(
+                    numpy_helper.from_array(np.array([1 << 16, 1 << 16]), "big")
+                ),
                 add(helper.make_node("ConstantOfShape", ["big"], ["x"]))(made),
             ),
             "one image takes an array of more than",
@@ -135,7 +157,12 @@ LOOP = helper.make_graph([], "body", [], [])
             )(made),
             "the size of x, which ConstantOfShape makes, is not known",
         ),
-        (lambda made: made.graph.initializer[0].CopyFrom(numpy_helper.from_array(WEIGHT * np.nan, "weight")), "weight has .*NaN"),
+        (
+            lambda made: made.graph.initializer[0].CopyFrom(
+                numpy_helper.from_array(WEIGHT * np.nan, "weight")
+            ),
+            "weight has .*NaN",
+        ),
     ],
 )
 def test_what_could_hurt_is_refused_in_one_line_that_names_it(save, change, message):
@@ -155,7 +182,9 @@ def test_what_could_hurt_is_refused_in_one_line_that_names_it(save, change, mess
 )
 def test_other_inputs_are_refused_in_a_whole_line(save, shape, message):
     made = model(shape)
-    made.graph.initializer[0].CopyFrom(numpy_helper.from_array(np.zeros((int(shape[1]), 5), np.float32), "weight"))
+    made.graph.initializer[0].CopyFrom(
+        numpy_helper.from_array(np.zeros((int(shape[1]), 5), np.float32), "weight")
+    )
     with pytest.raises(UserError, match="m.onnx: .*(" + message + ")"):
         open_classifier(save(made))
 
@@ -164,7 +193,9 @@ def test_an_error_of_onnxruntime_is_told_whole(save):
     nodes = [helper.make_node("Reshape", ["logits", "shape"], ["y"])]
     made = model(nodes=nodes, output="y")
     made.graph.initializer.append(numpy_helper.from_array(np.array([7, 3, 11]), "shape"))
-    with pytest.raises(UserError, match="m.onnx: .*(cannot compute images of shape|no valid).*(7,3,11|reshape)") as raised:
+    with pytest.raises(
+        UserError, match="m.onnx: .*(cannot compute images of shape|no valid).*(7,3,11|reshape)"
+    ) as raised:
         open_classifier(save(made)).predict(IMAGES)
     assert "\n" not in str(raised.value)
 
@@ -173,7 +204,9 @@ def test_cut_and_changed_files_are_refused_or_run(save, tmp_path):
     whole = model().SerializeToString()
     draw = np.random.default_rng(0)
     for _ in range(200):
-        content = bytearray(whole[: draw.integers(1, len(whole) + 1)] if draw.random() < 0.3 else whole)
+        content = bytearray(
+            whole[: draw.integers(1, len(whole) + 1)] if draw.random() < 0.3 else whole
+        )
         for place in draw.integers(0, len(content), draw.integers(1, 4)):
             content[place] ^= 1 << int(draw.integers(8))
         (tmp_path / "m.onnx").write_bytes(content)
@@ -184,7 +217,10 @@ def test_cut_and_changed_files_are_refused_or_run(save, tmp_path):
 
 
 def test_softmax_is_found_behind_what_leaves_it_alone_and_not_elsewhere():
-    nodes = [helper.make_node("Softmax", ["logits"], ["p"]), helper.make_node("Mul", ["p", "p"], ["q"])]
+    nodes = [
+        helper.make_node("Softmax", ["logits"], ["p"]),
+        helper.make_node("Mul", ["p", "p"], ["q"]),
+    ]
     assert onnx_file.gives_probabilities(model(nodes=nodes, output="p").graph)
     assert not onnx_file.gives_probabilities(model(nodes=nodes, output="q").graph)
     assert not onnx_file.gives_probabilities(model().graph)

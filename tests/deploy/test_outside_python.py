@@ -1,4 +1,6 @@
-"""The examples of docs/export.md in C: compiled here, run on an export, and compared with the network."""
+"""The examples of docs/export.md in C: compiled here, run on an export, and compared with the
+network.
+"""
 
 import glob
 import os
@@ -21,7 +23,9 @@ pytestmark = pytest.mark.slow
 
 
 def missing(what):
-    """Without a compiler there is nothing to test, but the machine that checks the project must have one."""
+    """Without a compiler there is nothing to test, but the machine that checks the project must
+    have one.
+    """
     (pytest.fail if os.environ.get("CI") else pytest.skip)("needs " + what)
 
 
@@ -31,14 +35,19 @@ def compile_example(tmp_path_factory):
 
     def build(name, library, *includes):
         compiler = (
-            os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc") or missing("a C compiler (gcc)")
+            os.environ.get("CC")
+            or shutil.which("cc")
+            or shutil.which("gcc")
+            or missing("a C compiler (gcc)")
         )
         program = str(folder / name)
         command = [compiler, "-O1", "-Wall", "-Wextra", "-Werror", "-std=c99"] + [
             "-I" + path for path in includes
         ]
         command += [os.path.join(EXAMPLES, name + ".c"), "-o", program, library]
-        subprocess.run(command + ["-Wl,-rpath," + os.path.dirname(library)], check=True, timeout=300)
+        subprocess.run(
+            command + ["-Wl,-rpath," + os.path.dirname(library)], check=True, timeout=300
+        )
         return program
 
     return build
@@ -56,7 +65,9 @@ def predict_onnxruntime(compile_example, tmp_path_factory):
     """Built with the headers in $ONNXRUNTIME_INCLUDE, or the few declarations beside this test."""
     import onnxruntime
 
-    found = glob.glob(os.path.join(os.path.dirname(onnxruntime.__file__), "capi", "libonnxruntime.so.1*"))
+    found = glob.glob(
+        os.path.join(os.path.dirname(onnxruntime.__file__), "capi", "libonnxruntime.so.1*")
+    )
     library = found[0] if found else missing("an onnxruntime wheel with libonnxruntime.so")
     # Programs look for it under this name, which a release has as a link and the wheel has not.
     link = str(tmp_path_factory.mktemp("lib") / "libonnxruntime.so.1")
@@ -86,9 +97,12 @@ def exported(network, examples, tmp_path_factory):
 
 def run(program, *arguments):
     return subprocess.run(
-        [program] + [str(a) for a in arguments], timeout=300, universal_newlines=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
+        [program] + [str(a) for a in arguments],
+        timeout=300,
+        universal_newlines=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
 
 
 def logits_of(done):
@@ -123,11 +137,19 @@ def test_the_examples_say_what_is_wrong(predict_mxnet, predict_onnxruntime, expo
             2,
             "nowhere.json: No such file",
         ),
-        (run(predict_mxnet, symbol, params, 32, folder / "short.f32"), 2, "are no images of 3 x 32 x 32"),
+        (
+            run(predict_mxnet, symbol, params, 32, folder / "short.f32"),
+            2,
+            "are no images of 3 x 32 x 32",
+        ),
         (run(predict_mxnet, params, params, 32, folder / "images.f32"), 1, "MXNet: "),
         (run(predict_onnxruntime), 2, "usage"),
         (run(predict_onnxruntime, folder / "model.onnx", 32, folder / "short.f32"), 2, "no images"),
         (run(predict_onnxruntime, params, 32, folder / "images.f32"), 1, "ONNX Runtime: "),
-        (run(predict_onnxruntime, folder / "model.onnx", 16, folder / "images.f32"), 1, "ONNX Runtime: "),
+        (
+            run(predict_onnxruntime, folder / "model.onnx", 16, folder / "images.f32"),
+            1,
+            "ONNX Runtime: ",
+        ),
     ]:
         assert done.returncode == code and message in done.stderr

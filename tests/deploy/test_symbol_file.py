@@ -1,4 +1,6 @@
-"""A symbol from elsewhere: what our exports and the zoo write passes, and nothing that could hurt reaches MXNet."""
+"""A symbol from elsewhere: what our exports and the zoo write passes, and nothing that could hurt
+reaches MXNet.
+"""
 
 import copy
 import json
@@ -16,10 +18,26 @@ from gluon_tricks.errors import UserError
 
 # Of each family of the zoo one: together they have all operators of all its networks.
 FAMILIES = (
-    "alexnet", "cifar_residualattentionnet56", "cifar_resnet20_v1", "darknet53", "densenet121", "hrnet_w18_small_v1_c",
-    "mobilenetv2_0.25", "mobilenetv3_small", "nasnet_4_1056", "resnest14", "resnet18_v1d", "resnet18_v2", "resnet50_v1b_gn",
-    "se_resnet18_v1", "shufflenet_v1", "shufflenet_v2", "squeezenet1.1", "vgg11_bn", "xception",
-)  # fmt: skip
+    "alexnet",
+    "cifar_residualattentionnet56",
+    "cifar_resnet20_v1",
+    "darknet53",
+    "densenet121",
+    "hrnet_w18_small_v1_c",
+    "mobilenetv2_0.25",
+    "mobilenetv3_small",
+    "nasnet_4_1056",
+    "resnest14",
+    "resnet18_v1d",
+    "resnet18_v2",
+    "resnet50_v1b_gn",
+    "se_resnet18_v1",
+    "shufflenet_v1",
+    "shufflenet_v2",
+    "squeezenet1.1",
+    "vgg11_bn",
+    "xception",
+)
 MEAN, STD = (123.68, 116.779, 103.939), (58.393, 57.12, 57.375)
 
 
@@ -31,7 +49,13 @@ def same(one, other):
     """Whether MXNet finds the same in both: arguments, states, outputs and operators."""
     symbols = [mx.sym.load_json(json.dumps(graph)) for graph in (one, other)]
     found = [
-        (s.list_arguments(), s.list_auxiliary_states(), s.get_internals().list_outputs(), s.list_outputs()) for s in symbols
+        (
+            s.list_arguments(),
+            s.list_auxiliary_states(),
+            s.get_internals().list_outputs(),
+            s.list_outputs(),
+        )
+        for s in symbols
     ]
     return found[0] == found[1]
 
@@ -56,7 +80,9 @@ def test_the_zoos_networks_pass_and_stay_what_they_are(name):
 @pytest.mark.slow
 def test_every_network_of_the_zoo_passes():
     for name in models.names():
-        net = models.get_model(name, **({} if "_0." in name and name.startswith("resnet") else dict(classes=10)))
+        net = models.get_model(
+            name, **({} if "_0." in name and name.startswith("resnet") else dict(classes=10))
+        )
         symbol_file.checked(json.loads(net(mx.sym.var("data", dtype=np.float32)).tojson()))
 
 
@@ -87,7 +113,10 @@ def attribute(operator, **values):
 @pytest.mark.parametrize(
     "damage, message",
     [
-        (change("Activation", op="_Native", attrs=dict(info="0x1234", need_top_grad="False")), "operator _Native"),
+        (
+            change("Activation", op="_Native", attrs=dict(info="0x1234", need_top_grad="False")),
+            "operator _Native",
+        ),
         (change("Activation", op="_NDArray", attrs=dict(info="1")), "operator _NDArray"),
         (change("Activation", op="Custom", attrs=dict(op_type="x")), "operator Custom"),
         (change("null", op="_zeros", attrs=dict(shape="(99999, 99999)")), "operator _zeros"),
@@ -119,7 +148,9 @@ def test_what_could_hurt_is_refused_in_one_line_that_names_it(graph, tmp_path, d
     damaged = described(graph)
     damage(damaged)
     (tmp_path / "m-symbol.json").write_text(json.dumps(damaged))
-    with pytest.raises(UserError, match="m-symbol.json: no symbol that gluon-tricks exports: .*" + message) as raised:
+    with pytest.raises(
+        UserError, match="m-symbol.json: no symbol that gluon-tricks exports: .*" + message
+    ) as raised:
         symbol_file.read(str(tmp_path / "m-symbol.json"))
     assert "\n" not in str(raised.value)
 
@@ -133,8 +164,14 @@ def test_what_could_hurt_is_refused_in_one_line_that_names_it(graph, tmp_path, d
         (lambda node: node["attrs"].pop("max_calib_range"), "has no range of its output"),
         (lambda node: node["inputs"].pop(), "_sg_mkldnn_conv has 4 inputs"),
         (lambda node: node["subgraphs"][0]["nodes"].pop(), "is no earlier node"),
-        (lambda node: node["subgraphs"][0]["nodes"][-1].update(op="Dropout", attrs={}), "the graph inside is not the one"),
-        (lambda node: node["subgraphs"][0].update(heads=[[0, 0, 0]]), "the graph inside is not the one"),
+        (
+            lambda node: node["subgraphs"][0]["nodes"][-1].update(op="Dropout", attrs={}),
+            "the graph inside is not the one",
+        ),
+        (
+            lambda node: node["subgraphs"][0].update(heads=[[0, 0, 0]]),
+            "the graph inside is not the one",
+        ),
     ],
 )
 def test_graphs_inside_of_fused_operators_are_checked_too(quantized, damage, message):
@@ -166,20 +203,26 @@ def test_what_one_image_takes_is_bounded_before_it_is_run(graph, tmp_path):
     paths = str(tmp_path / "m-symbol.json"), str(tmp_path / "m-0000.params")
     graphs.save(graph, *paths)
     (tmp_path / "m-symbol.json").write_text(json.dumps(damaged))
-    with pytest.raises(UserError, match="m-symbol.json: one image takes an array of more than 67,108,864 elements"):
+    with pytest.raises(
+        UserError, match="m-symbol.json: one image takes an array of more than 67,108,864 elements"
+    ):
         graphs.load(*paths, (3, 32, 32))
     shapes = [(str(i), (1, 1 << 25)) for i in range(32)]
     symbol_file.check_shapes("m", shapes)
     with pytest.raises(UserError, match="m: x has 6 dimensions"):
         symbol_file.check_shapes("m", [("x", (1,) * 6)])
-    with pytest.raises(UserError, match="m: one image takes arrays of more than 1,073,741,824 elements"):
+    with pytest.raises(
+        UserError, match="m: one image takes arrays of more than 1,073,741,824 elements"
+    ):
         symbol_file.check_shapes("m", shapes + [("one more", (1,))])
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_mutated_graphs_are_refused_or_run(graph, quantized, tmp_path, seed):
-    """Damage that nobody thought of: an exception that is no UserError, or the end of this process, is a fault."""
+    """Damage that nobody thought of: an exception that is no UserError, or the end of this process,
+    is a fault.
+    """
     draw = random.Random(seed)
     for form in (graph, quantized):
         paths = str(tmp_path / "m-symbol.json"), str(tmp_path / "m-0000.params")
@@ -204,7 +247,9 @@ def mutated(whole, draw):
     other = draw.choice(operators)
     kind = draw.randrange(6)
     if kind == 0 and node.get("attrs"):
-        node["attrs"][draw.choice(sorted(node["attrs"]))] = draw.choice(["0", "-1", "(9999999, 1)", "()", "True", "1e9", ""])
+        node["attrs"][draw.choice(sorted(node["attrs"]))] = draw.choice(
+            ["0", "-1", "(9999999, 1)", "()", "True", "1e9", ""]
+        )
     elif kind == 1 and node["inputs"]:
         draw.choice(node["inputs"])[draw.randrange(2)] = draw.choice([-1, 0, 1, 2, 3, 2**31])
     elif kind == 2:

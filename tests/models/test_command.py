@@ -29,7 +29,9 @@ def test_the_four_rows_of_table_5(capsys):
 
 @pytest.mark.slow
 def test_without_a_pattern_our_networks_are_listed_and_written_as_json(capsys, tmp_path):
-    assert run("--input-size", "64", "--classes", "10", "--json", str(tmp_path / "models.json")) == 0
+    assert (
+        run("--input-size", "64", "--classes", "10", "--json", str(tmp_path / "models.json")) == 0
+    )
     rows = json.loads((tmp_path / "models.json").read_text())
     assert [row["name"] for row in rows] == NAMES
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]] == NAMES

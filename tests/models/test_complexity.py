@@ -10,7 +10,9 @@ from gluon_tricks.models import get_model
 from gluon_tricks.models.complexity import count
 
 
-@pytest.mark.parametrize("variant, giga", [("v1", 3.86), ("v1b", 4.09), ("v1c", 4.33), ("v1d", 4.33)])
+@pytest.mark.parametrize(
+    "variant, giga", [("v1", 3.86), ("v1b", 4.09), ("v1c", 4.33), ("v1d", 4.33)]
+)
 def test_resnet50_costs_what_table_5_says(variant, giga):
     complexity = count(get_model("resnet50_" + variant), 224)
     assert round(complexity.parameters / 1e6, 1) == 25.6
@@ -121,7 +123,10 @@ def test_a_network_that_cannot_be_traced_or_is_too_big_for_the_image_is_an_error
 
 @pytest.mark.slow
 def test_features_and_exported_networks_are_counted_too(tmp_path):
-    whole, features = get_model("resnet18_v1d", classes=10), get_model("resnet18_v1d", features_only=True)
+    whole, features = (
+        get_model("resnet18_v1d", classes=10),
+        get_model("resnet18_v1d", features_only=True),
+    )
     assert count(whole, 64).multiply_adds - count(features, 64).multiply_adds == 5120
     whole.initialize()
     whole.hybridize()

@@ -21,7 +21,9 @@ def test_squares_are_dropped_and_the_others_make_up_for_them():
     np.testing.assert_array_equal(values[0], values[1])
     zeros = values[0] == 0
     # every zero lies in a square of zeros; those at the border are cut by it
-    squares = ndimage.binary_opening(np.pad(zeros, ((0, 0), (1, 1), (1, 1)), mode="edge"), np.ones((1, 3, 3)))
+    squares = ndimage.binary_opening(
+        np.pad(zeros, ((0, 0), (1, 1), (1, 1)), mode="edge"), np.ones((1, 3, 3))
+    )
     np.testing.assert_array_equal(squares[:, 1:-1, 1:-1], zeros)
     assert 0.08 < zeros.mean() < 0.14
     np.testing.assert_allclose(values.mean(), 1, rtol=1e-5)

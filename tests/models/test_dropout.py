@@ -50,7 +50,10 @@ def test_a_replaced_dropout_is_the_same_operation_with_the_same_name():
     follow_seed(ours)
     graph = ours(mx.sym.var("data")).tojson()
     assert '"cudnn_off": "True"' in graph
-    assert graph.replace('"cudnn_off": "True"', '"cudnn_off": "False"') == theirs(mx.sym.var("data")).tojson()
+    assert (
+        graph.replace('"cudnn_off": "True"', '"cudnn_off": "False"')
+        == theirs(mx.sym.var("data")).tojson()
+    )
 
 
 def test_dropout_drops_its_share_in_training_alone():

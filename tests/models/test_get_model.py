@@ -16,18 +16,29 @@ from gluon_tricks.models.resnet import NAMES, ResNet
 
 
 def zero_gammas(net):
-    return [name for name, p in net.collect_params().items() if name.endswith("gamma") and p.init == "zeros"]
+    return [
+        name
+        for name, p in net.collect_params().items()
+        if name.endswith("gamma") and p.init == "zeros"
+    ]
 
 
 def test_names_are_ours_and_the_zoos_classifiers_and_no_others():
     listed = names()
     assert listed[:20] == NAMES and len(listed) == len(set(listed))
-    for name in ("vgg16", "mobilenet1.0", "inceptionv3", "densenet201", "se_resnext50_32x4d", "darknet53"):
+    for name in (
+        "vgg16",
+        "mobilenet1.0",
+        "inceptionv3",
+        "densenet201",
+        "se_resnext50_32x4d",
+        "darknet53",
+    ):
         assert name in listed
-    not_classifiers = (
-        "ssd yolo faster mask fcn psp deeplab simple_pose alpha_pose center_net i3d slowfast monodepth"
-    )
-    assert not [n for n in listed if n.startswith(tuple(not_classifiers.split())) or "kinetics" in n]
+    not_classifiers = "ssd yolo faster mask fcn psp deeplab simple_pose alpha_pose center_net i3d slowfast monodepth"
+    assert not [
+        n for n in listed if n.startswith(tuple(not_classifiers.split())) or "kinetics" in n
+    ]
     assert not [n for n in listed if n.endswith(("_int8", "_ucf101", "_s"))]
 
 
@@ -95,7 +106,9 @@ def test_last_gamma_of_a_zoo_network_is_zero_when_initialised():
     net.initialize()
     net(mx.nd.zeros((1, 3, 32, 32)))
     parameters = net.collect_params()
-    assert len(zeros) == 8 and all(abs(parameters[name].data()).max().asscalar() == 0 for name in zeros)
+    assert len(zeros) == 8 and all(
+        abs(parameters[name].data()).max().asscalar() == 0 for name in zeros
+    )
 
 
 def test_use_se_gives_resnext_squeeze_and_excitation_which_gluoncv_drops():
@@ -112,7 +125,8 @@ def test_batch_norm_gives_vgg_batch_norms():
 
 
 @pytest.mark.parametrize(
-    "name", ["resnet18_v1", "resnet18_v1d", "hrnet_w18_small_v1_c", "squeezenet1.1", "cifar_resnet20_v1"]
+    "name",
+    ["resnet18_v1", "resnet18_v1d", "hrnet_w18_small_v1_c", "squeezenet1.1", "cifar_resnet20_v1"],
 )
 def test_classes_reach_the_last_layer(name):
     output = get_model(name, classes=7)(mx.sym.var("data"))
@@ -130,10 +144,14 @@ def test_a_network_of_fixed_classes_refuses_others():
 
 @pytest.mark.parametrize("name", ["squeezenet1.1", "googlenet", "densenet121", "inceptionv3"])
 @pytest.mark.slow
-def test_networks_with_a_fixed_last_pooling_take_other_sizes_and_are_gluoncvs_at_their_own(name, tmp_path):
+def test_networks_with_a_fixed_last_pooling_take_other_sizes_and_are_gluoncvs_at_their_own(
+    name, tmp_path
+):
     theirs, ours = gluoncv.model_zoo.get_model(name, classes=5), get_model(name, classes=5)
     theirs.initialize(mx.init.Xavier())
-    images = mx.nd.array(np.random.RandomState(0).normal(size=(1, 3, input_size(name), input_size(name))))
+    images = mx.nd.array(
+        np.random.RandomState(0).normal(size=(1, 3, input_size(name), input_size(name)))
+    )
     expected = theirs(images).asnumpy()
     theirs.save_parameters(str(tmp_path / "net.params"))
     ours.load_parameters(str(tmp_path / "net.params"))
@@ -143,7 +161,10 @@ def test_networks_with_a_fixed_last_pooling_take_other_sizes_and_are_gluoncvs_at
 
 
 def test_the_image_size_given_to_resnest_changes_training_alone():
-    plain, sized = get_model("resnest26", classes=5), get_model("resnest26", classes=5, input_size=96)
+    plain, sized = (
+        get_model("resnest26", classes=5),
+        get_model("resnest26", classes=5, input_size=96),
+    )
     assert trace(plain).tojson() == trace(sized).tojson()
     with mx.autograd.train_mode():
         assert trace(plain).tojson() != trace(sized).tojson()
@@ -183,7 +204,7 @@ def publish(tmp_path_factory):
             net.save_parameters(str(folder / "net"))
             sha1 = hashlib.sha1((folder / "net").read_bytes()).hexdigest()
             patch.setitem(model_store._model_sha1, name, sha1)
-            file = "{}-{}".format(name, sha1[:8])
+            file = f"{name}-{sha1[:8]}"
             with zipfile.ZipFile(str(folder / (file + ".zip")), "w") as archive:
                 archive.write(str(folder / "net"), file + ".params")
         return nets[name]
@@ -194,7 +215,9 @@ def publish(tmp_path_factory):
         yield publish_once
 
 
-@pytest.mark.parametrize("name", ["mobilenet0.25", pytest.param("resnet18_v1b", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "name", ["mobilenet0.25", pytest.param("resnet18_v1b", marks=pytest.mark.slow)]
+)
 def test_pretrained_is_gluoncvs_published_network(name, publish):
     theirs = publish(name)
     net = get_model(name, pretrained=True)

@@ -1,4 +1,6 @@
-"""MXNet's array files: read as MXNet reads them when they are whole, and never larger than the file when they are not."""
+"""MXNet's array files: read as MXNet reads them when they are whole, and never larger than the file
+when they are not.
+"""
 
 import struct
 import subprocess
@@ -12,7 +14,11 @@ from gluon_tricks.errors import UserError
 from gluon_tricks.models import ndarray_file
 from gluon_tricks.models.parameters import read, read_arrays
 
-VALUES = {"one": [1.5, -2, np.pi], "layer.é": np.arange(24).reshape(2, 3, 4), "none": np.zeros((0, 3))}
+VALUES = {
+    "one": [1.5, -2, np.pi],
+    "layer.é": np.arange(24).reshape(2, 3, 4),
+    "none": np.zeros((0, 3)),
+}
 HEADER = struct.pack("<3Q", 0x112, 0, 1)
 NAME = struct.pack("<2Q", 1, 1) + b"a"
 
@@ -33,7 +39,9 @@ def assert_same(ours, theirs):
         np.testing.assert_array_equal(ours[name].asnumpy(), theirs[name].asnumpy())
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "uint8", "int32", "int8", "int64", "bool"])
+@pytest.mark.parametrize(
+    "dtype", ["float32", "float64", "float16", "uint8", "int32", "int8", "int64", "bool"]
+)
 def test_arrays_are_those_that_mxnet_reads(dtype, tmp_path):
     path = saved(tmp_path / "a.params", arrays(dtype))
     assert_same(ndarray_file.read(path), mx.nd.load(path))
@@ -48,7 +56,14 @@ def test_a_file_without_names_is_a_list_and_one_without_arrays_is_empty(tmp_path
 def test_older_and_newer_versions_of_the_format_are_read(tmp_path):
     values = np.arange(6, dtype="float32").reshape(2, 3)
     shape = struct.pack("<i2q", 2, 2, 3)
-    old = HEADER + struct.pack("<I", 0xF993FAC8) + shape + struct.pack("<3i", 1, 0, 0) + values.tobytes() + NAME
+    old = (
+        HEADER
+        + struct.pack("<I", 0xF993FAC8)
+        + shape
+        + struct.pack("<3i", 1, 0, 0)
+        + values.tobytes()
+        + NAME
+    )
     (tmp_path / "old.params").write_bytes(old)
     assert_same(read(tmp_path / "old.params"), mx.nd.load(str(tmp_path / "old.params")))
     with mx.util.np_shape(True):
@@ -72,17 +87,39 @@ def test_arrays_of_any_device_come_to_be_on_the_cpu(tmp_path):
         (struct.pack("<2I", 0xF993FAC9, 2), "is sparse"),
         (struct.pack("<I2i", 0xF993FAC9, 0, -1), "-1 dimensions"),
         (struct.pack("<I2i", 0xF993FAC9, 0, 2**30), "dimensions"),
-        (struct.pack("<I2iq3i", 0xF993FAC9, 0, 1, 2**40, 1, 0, 0), "more than the rest of the file"),
-        (struct.pack("<I2i2q3i", 0xF993FAC9, 0, 2, 2**62, 0, 1, 0, 0), "more than the rest of the file"),
+        (
+            struct.pack("<I2iq3i", 0xF993FAC9, 0, 1, 2**40, 1, 0, 0),
+            "more than the rest of the file",
+        ),
+        (
+            struct.pack("<I2i2q3i", 0xF993FAC9, 0, 2, 2**62, 0, 1, 0, 0),
+            "more than the rest of the file",
+        ),
         (struct.pack("<I2iq3i", 0xF993FAC9, 0, 1, -1, 1, 0, 0), "more than the rest of the file"),
         (struct.pack("<I2iq3i", 0xF993FAC9, 0, 1, 1, 1, 0, 99), "unknown type 99"),
-        (struct.pack("<I2iq3if", 0xF993FAC9, 0, 1, 1, 1, 0, 0, 7) + struct.pack("<2Q", 1, 2**60), "ends too early"),
-        (struct.pack("<I2iq3if", 0xF993FAC9, 0, 1, 1, 1, 0, 0, 7) + struct.pack("<Q", 2), "1 arrays and 2 names"),
+        (
+            struct.pack("<I2iq3if", 0xF993FAC9, 0, 1, 1, 1, 0, 0, 7) + struct.pack("<2Q", 1, 2**60),
+            "ends too early",
+        ),
+        (
+            struct.pack("<I2iq3if", 0xF993FAC9, 0, 1, 1, 1, 0, 0, 7) + struct.pack("<Q", 2),
+            "1 arrays and 2 names",
+        ),
         (struct.pack("<I2iq3if", 0xF993FAC9, 0, 1, 1, 1, 0, 0, 7) + NAME + b"!", "1 bytes follow"),
-        (struct.pack("<I2iq3if", 0xF993FAC9, 0, 1, 1, 1, 0, 0, 7) + struct.pack("<2Q", 1, 1) + b"\x1b", r"\\x1b is no name"),
-        (struct.pack("<I2iq3if", 0xF993FAC9, 0, 1, 1, 1, 0, 0, 7) + struct.pack("<2Q", 1, 1) + b"\xff", r"\\xff is no name"),
+        (
+            struct.pack("<I2iq3if", 0xF993FAC9, 0, 1, 1, 1, 0, 0, 7)
+            + struct.pack("<2Q", 1, 1)
+            + b"\x1b",
+            r"\\x1b is no name",
+        ),
+        (
+            struct.pack("<I2iq3if", 0xF993FAC9, 0, 1, 1, 1, 0, 0, 7)
+            + struct.pack("<2Q", 1, 1)
+            + b"\xff",
+            r"\\xff is no name",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_is_wrong_is_said_in_one_line(array, problem, tmp_path):
     (tmp_path / "a.params").write_bytes(HEADER + array)
     with pytest.raises(UserError, match=problem) as error:
@@ -131,6 +168,8 @@ print(refused)
 @pytest.mark.slow
 def test_no_flipped_bit_takes_memory_or_gives_a_traceback(tmp_path):
     path = saved(tmp_path / "a.params", arrays("float16"))
-    found = subprocess.run([sys.executable, "-c", FLIPS, path], capture_output=True, text=True, timeout=120)
+    found = subprocess.run(
+        [sys.executable, "-c", FLIPS, path], capture_output=True, text=True, timeout=120
+    )
     assert found.returncode == 0, found.stderr[-2000:]
     assert int(found.stdout.split()[-1]) > 1000

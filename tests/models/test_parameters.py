@@ -89,7 +89,9 @@ def test_float16_parameters_are_cast_to_the_networks_dtype(tmp_path, saved):
     other = get_model(SMALL, classes=5)
     load_parameters(other, str(tmp_path / "half.params"))
     assert other.output.weight.data().dtype == np.float32
-    np.testing.assert_allclose(values(other)["output.weight"], values(net)["output.weight"], atol=1e-3)
+    np.testing.assert_allclose(
+        values(other)["output.weight"], values(net)["output.weight"], atol=1e-3
+    )
 
 
 @pytest.mark.parametrize(
@@ -155,7 +157,9 @@ def test_a_head_that_fits_is_loaded_even_where_a_new_one_would_do(saved):
     "name, new_head",
     [("resnet18_v1", False), ("resnet18_v1c", True), ("resnet34_v1d", False), (SMALL, False)],
 )
-def test_a_file_of_another_architecture_names_a_parameter_and_what_it_holds(name, new_head, saved_v1d):
+def test_a_file_of_another_architecture_names_a_parameter_and_what_it_holds(
+    name, new_head, saved_v1d
+):
     _, file = saved_v1d
     with pytest.raises(UserError) as error:
         load_parameters(get_model(name, classes=5), file, new_head=new_head)
@@ -167,7 +171,9 @@ def test_a_narrower_network_is_no_new_head(tmp_path):
     initialised(get_model("mobilenet0.5", classes=5)).save_parameters(str(tmp_path / "net.params"))
     complaint = r"features.0.weight \(and .* more\) is \(16, 3, 3, 3\) in the file and \(8, "
     with pytest.raises(UserError, match=complaint):
-        load_parameters(get_model("mobilenet0.25", classes=5), str(tmp_path / "net.params"), new_head=True)
+        load_parameters(
+            get_model("mobilenet0.25", classes=5), str(tmp_path / "net.params"), new_head=True
+        )
 
 
 @pytest.mark.parametrize("keep", [0, 4, 30, 1000, -1000, -1])
@@ -208,16 +214,23 @@ def test_a_file_with_one_parameter_less_or_more_is_refused(saved, tmp_path):
             load_parameters(net, str(tmp_path / "other.params"))
 
 
-@pytest.mark.parametrize("name", ["features.1.running_mean", "features.1.running_var", "features.0.weight", "output.bias"])
+@pytest.mark.parametrize(
+    "name",
+    ["features.1.running_mean", "features.1.running_var", "features.0.weight", "output.bias"],
+)
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_a_value_that_is_not_finite_is_an_error_that_names_its_parameter(name, value, saved, tmp_path):
+def test_a_value_that_is_not_finite_is_an_error_that_names_its_parameter(
+    name, value, saved, tmp_path
+):
     net, file = saved
     arrays = mx.nd.load(file)
     broken = arrays[name].asnumpy()
     broken.flat[-1] = value
     mx.nd.save(str(tmp_path / "broken.params"), dict(arrays, **{name: mx.nd.array(broken)}))
     before = values(net)
-    with pytest.raises(UserError, match=f"broken.params: {name} has values that are NaN or infinite"):
+    with pytest.raises(
+        UserError, match=f"broken.params: {name} has values that are NaN or infinite"
+    ):
         load_parameters(net, str(tmp_path / "broken.params"))
     after = values(net)
     assert all(np.array_equal(before[key], after[key]) for key in before)

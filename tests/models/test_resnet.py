@@ -1,4 +1,6 @@
-"""Our ResNets against GluonCV's own blocks, the paper's section 4, and the definition of the zero gamma."""
+"""Our ResNets against GluonCV's own blocks, the paper's section 4, and the definition of the zero
+gamma.
+"""
 
 import json
 
@@ -71,7 +73,9 @@ def assert_close(a, b, what=""):
 
 
 def assert_same_network(ours, theirs, shape=IMAGES):
-    assert_close(ours(images(shape=shape)).asnumpy(), theirs(images(shape=shape)).asnumpy(), "inference")
+    assert_close(
+        ours(images(shape=shape)).asnumpy(), theirs(images(shape=shape)).asnumpy(), "inference"
+    )
     (y, gradients, statistics), (y2, gradients2, statistics2) = (
         training_step(net, images(shape=shape)) for net in (ours, theirs)
     )
@@ -97,9 +101,13 @@ def test_parameter_names_and_shapes_are_gluoncvs(name):
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in IN_GLUONCV])
 def test_shallow_v1c_and_v1d_have_the_layout_of_the_deep_ones(name):
-    shallow, deep = (structural(get_model(n)) for n in (name, name.replace("18", "50").replace("34", "50")))
+    shallow, deep = (
+        structural(get_model(n)) for n in (name, name.replace("18", "50").replace("34", "50"))
+    )
     stem = {key: p.shape for key, p in deep.items() if not key.startswith(("layer", "fc"))}
-    assert stem == {key: p.shape for key, p in shallow.items() if not key.startswith(("layer", "fc"))}
+    assert stem == {
+        key: p.shape for key, p in shallow.items() if not key.startswith(("layer", "fc"))
+    }
     convolution = "layer2.0.downsample.{}.weight".format(int(name.endswith("v1d")))
     assert convolution in shallow and convolution in deep
 
@@ -131,7 +139,10 @@ def test_resnet18_v1b_loads_gluoncvs_file_and_trains_alike(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["resnet50_v1", "resnet50_v1d"])
 def test_odd_image_sizes_give_gluoncvs_outputs(name, tmp_path):
-    ours, theirs = get_model(name, classes=7), initialised(gluoncv.model_zoo.get_model(name, classes=7))
+    ours, theirs = (
+        get_model(name, classes=7),
+        initialised(gluoncv.model_zoo.get_model(name, classes=7)),
+    )
     theirs.save_parameters(str(tmp_path / "net.params"))
     ours.load_parameters(str(tmp_path / "net.params"))
     assert_same_network(ours, theirs, (2, 3, 39, 53))
@@ -159,7 +170,9 @@ def test_group_norm_is_gluoncvs_and_can_be_hybridized(tmp_path):
     theirs.load_parameters(str(tmp_path / "net.params"))
     assert_same_network(ours, theirs, SMALL_IMAGES)
     ours.hybridize()
-    assert_close(ours(images(shape=SMALL_IMAGES)).asnumpy(), theirs(images(shape=SMALL_IMAGES)).asnumpy())
+    assert_close(
+        ours(images(shape=SMALL_IMAGES)).asnumpy(), theirs(images(shape=SMALL_IMAGES)).asnumpy()
+    )
 
 
 @pytest.mark.parametrize("name", deep_is_slow(NAMES))
@@ -171,13 +184,13 @@ def test_last_gamma_is_zero_in_the_last_norm_of_every_block_and_nowhere_else(nam
     zeros = [key for key, p in parameters.items() if key.endswith("gamma") and p.init == "zeros"]
     if name.endswith("_v1"):
         last = {
-            "features.{}.{}.body.{}.gamma".format(4 + s, b, 7 if bottleneck else 4)
+            f"features.{4 + s}.{b}.body.{7 if bottleneck else 4}.gamma"
             for s in range(4)
             for b in range(blocks[s])
         }
     else:
         last = {
-            "layer{}.{}.bn{}.gamma".format(s + 1, b, 3 if bottleneck else 2)
+            f"layer{s + 1}.{b}.bn{3 if bottleneck else 2}.gamma"
             for s in range(4)
             for b in range(blocks[s])
         }
@@ -204,7 +217,9 @@ def test_with_zero_gamma_every_block_starts_as_its_shortcut(name):
 def test_a_stride_lies_where_the_paper_puts_it(variant):
     net = get_model("resnet50_" + variant)
     block = net.features[5][0] if variant == "v1" else net.layer2[0]
-    body = list(block.body) if variant == "v1" else [block.conv1, block.bn1, block.relu1, block.conv2]
+    body = (
+        list(block.body) if variant == "v1" else [block.conv1, block.bn1, block.relu1, block.conv2]
+    )
     strides = [body[i]._kwargs["stride"] for i in (0, 3)]
     assert strides == ([(2, 2), (1, 1)] if variant == "v1" else [(1, 1), (2, 2)])
     first = net.features[0] if variant == "v1" else net.conv1
@@ -215,8 +230,14 @@ def test_a_stride_lies_where_the_paper_puts_it(variant):
         ]
         assert stem == [(32, (3, 3), (2, 2)), (32, (3, 3), (1, 1)), (64, (3, 3), (1, 1))]
     else:
-        assert (first._channels, first._kwargs["kernel"], first._kwargs["stride"]) == (64, (7, 7), (2, 2))
-    shortcut = [(type(layer).__name__, layer._kwargs["stride"]) for layer in list(block.downsample)[:-1]]
+        assert (first._channels, first._kwargs["kernel"], first._kwargs["stride"]) == (
+            64,
+            (7, 7),
+            (2, 2),
+        )
+    shortcut = [
+        (type(layer).__name__, layer._kwargs["stride"]) for layer in list(block.downsample)[:-1]
+    ]
     assert shortcut == (
         [("AvgPool2D", (2, 2)), ("Conv2D", (1, 1))] if variant == "v1d" else [("Conv2D", (2, 2))]
     )
@@ -226,13 +247,18 @@ def test_a_stride_lies_where_the_paper_puts_it(variant):
 def test_initialising_needs_no_forward_pass(name):
     net = get_model(name)
     net.initialize()
-    assert all(parameter.data().shape == parameter.shape for parameter in net.collect_params().values())
+    assert all(
+        parameter.data().shape == parameter.shape for parameter in net.collect_params().values()
+    )
 
 
 @pytest.mark.parametrize(
     "name, dilated",
     [("resnet18_v1b", True)]
-    + [pytest.param(name, False, marks=pytest.mark.slow) for name in ("resnet18_v1", "resnet18_v1b")],
+    + [
+        pytest.param(name, False, marks=pytest.mark.slow)
+        for name in ("resnet18_v1", "resnet18_v1b")
+    ],
 )
 def test_features_are_the_stages_in_gluoncvs_graph(name, dilated, tmp_path):
     options = {"dilated": True} if dilated else {}
@@ -252,7 +278,9 @@ def test_features_are_the_stages_in_gluoncvs_graph(name, dilated, tmp_path):
     x = images(shape=SMALL_IMAGES)
     expected = [stage.asnumpy() for stage in extract(theirs, names)(x)]
     size = [8, 4, 4, 4] if dilated else [8, 4, 2, 1]
-    assert [stage.shape for stage in expected] == [(2, 64 * 2**i, size[i], size[i]) for i in range(4)]
+    assert [stage.shape for stage in expected] == [
+        (2, 64 * 2**i, size[i], size[i]) for i in range(4)
+    ]
     by_name, ours = extract(whole, names)(x), features(x)
     features.hybridize()
     for got in (by_name, ours, features(x)):
@@ -284,14 +312,20 @@ def test_a_backbone_is_made_of_our_layers_as_gluoncv_makes_it_of_its_own(tmp_pat
 
 @pytest.mark.slow
 def test_the_names_in_the_graph_are_gluoncvs():
-    """GluonCV's detection heads pick layers by them. Those of the additions, never picked, may differ."""
+    """GluonCV's detection heads pick layers by them. Those of the additions, never picked, may
+    differ.
+    """
     for name in ("resnet50_v1", "resnet50_v1b", "resnet50_v1c", "resnet50_v1d"):
         ours, theirs = get_model(name), gluoncv.model_zoo.get_model(name)
         listed = []
         for net in (ours, theirs):
             outputs = net(mx.sym.var("data")).get_internals().list_outputs()
             listed.append(
-                {o[len(net.prefix) :] if o.startswith(net.prefix) else o for o in outputs if "plus" not in o}
+                {
+                    o[len(net.prefix) :] if o.startswith(net.prefix) else o
+                    for o in outputs
+                    if "plus" not in o
+                }
             )
         assert listed[1] <= listed[0]
 
@@ -305,7 +339,9 @@ def test_final_drop_drops_half_of_the_last_layers_inputs_in_training_only(name):
     with mx.autograd.train_mode():
         assert set(drop(ones).asnumpy().ravel()) == {0, 2}
     operators = [
-        node["op"] for node in json.loads(net(mx.sym.var("data")).tojson())["nodes"] if node["op"] != "null"
+        node["op"]
+        for node in json.loads(net(mx.sym.var("data")).tojson())["nodes"]
+        if node["op"] != "null"
     ]
     assert operators[-2:] == ["Dropout", "FullyConnected"]
 
@@ -317,7 +353,9 @@ def test_norm_layer_and_its_arguments_reach_every_norm():
         norm_kwargs={"use_global_stats": True, "epsilon": 1e-3},
     )
     norms = []
-    net.apply(lambda block: norms.append(block) if isinstance(block, mx.gluon.nn.BatchNorm) else None)
+    net.apply(
+        lambda block: norms.append(block) if isinstance(block, mx.gluon.nn.BatchNorm) else None
+    )
     assert len(norms) == 22  # 3 in the stem, 16 in the blocks, 3 in the shortcuts
     assert all(norm._kwargs["use_global_stats"] and norm._kwargs["eps"] == 1e-3 for norm in norms)
 

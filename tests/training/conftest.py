@@ -1,4 +1,6 @@
-"""Runs of several workers: real processes on loopback, in process groups that are killed when the test ends."""
+"""Runs of several workers: real processes on loopback, in process groups that are killed when the
+test ends.
+"""
 
 import os
 import signal
@@ -19,26 +21,42 @@ def driver(tmp_path_factory):
 
 @pytest.fixture
 def start(digits, driver, tmp_path):
-    """``start(launch, name, *flags)`` starts a run of two workers in the folder ``name`` and gives its Popen.
+    """``start(launch, name, *flags)`` starts a run of two workers in the folder ``name`` and gives
+    its Popen.
 
-    ``options`` are horovodrun's or those of ``gluon-tricks launch``, instead of those for two workers; other keywords are
-    environment variables. ``prefix`` are words before the command.
+    ``options`` are horovodrun's or those of ``gluon-tricks launch``, instead of those for two
+    workers; other keywords are environment variables. ``prefix`` are words before the command.
     """
     started = []
 
     def start(launch, name, *flags, options=None, prefix=(), **environment):
         notes = tmp_path / (name + "-notes")
         notes.mkdir(exist_ok=True)
-        words = ["train", "--data-dir", str(digits), "--save-dir", str(tmp_path / name), "--resume", "auto"]
+        words = [
+            "train",
+            "--data-dir",
+            str(digits),
+            "--save-dir",
+            str(tmp_path / name),
+            "--resume",
+            "auto",
+        ]
         words += FLAGS + list(flags)
         command = [sys.executable, driver] + words
         bin = os.path.dirname(sys.executable)
         if launch == "horovod":
             options = options or ["-np", "2"]
-            command = [os.path.join(bin, "horovodrun")] + options + command + ["--kvstore", "horovod"]
+            command = (
+                [os.path.join(bin, "horovodrun")] + options + command + ["--kvstore", "horovod"]
+            )
         elif launch.startswith("dist"):
             options = options or ["-n", "2", "-s", "1"]
-            command = [sys.executable, "-c", LAUNCHER, driver, "launch", "--kvstore", launch] + options + ["--"] + words
+            command = (
+                [sys.executable, "-c", LAUNCHER, driver, "launch", "--kvstore", launch]
+                + options
+                + ["--"]
+                + words
+            )
         environment = {
             **os.environ,
             "OMP_NUM_THREADS": "1",

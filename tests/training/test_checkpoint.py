@@ -30,7 +30,10 @@ def trained():
             )
         net.initialize(mx.init.Xavier())
         trainer = gluon.Trainer(
-            net.collect_params(), optimizer, dict(learning_rate=0.1, momentum=0.9), update_on_kvstore=False
+            net.collect_params(),
+            optimizer,
+            dict(learning_rate=0.1, momentum=0.9),
+            update_on_kvstore=False,
         )
         for number in range(steps):
             step(net, trainer, number)
@@ -72,7 +75,9 @@ def test_float16_weights_keep_their_float32_master_copies(tmp_path):
     class Scale(gluon.HybridBlock):
         def __init__(self):
             super().__init__(prefix="scale_")
-            self.weight = self.params.get("weight", shape=(6,), init=mx.init.Uniform(1), dtype="float16")
+            self.weight = self.params.get(
+                "weight", shape=(6,), init=mx.init.Uniform(1), dtype="float16"
+            )
 
         def hybrid_forward(self, F, x, weight):
             return F.sum(F.broadcast_mul(x, weight), axis=1)
@@ -98,7 +103,8 @@ def test_float16_weights_keep_their_float32_master_copies(tmp_path):
     other, its_trainer = make()
     checkpoint.load(path, checkpoint.read_state(path), other, its_trainer, [mx.cpu()])
     assert any(
-        array.dtype == np.float32 for array in mx.nd.load(os.path.join(path, "optimizer.states")).values()
+        array.dtype == np.float32
+        for array in mx.nd.load(os.path.join(path, "optimizer.states")).values()
     )
     for number in range(3, 6):
         go(net, trainer, number)
@@ -108,7 +114,9 @@ def test_float16_weights_keep_their_float32_master_copies(tmp_path):
 
 @pytest.mark.parametrize("name", ["net.params", "optimizer.states", "state.json"])
 @pytest.mark.parametrize("damage", ["flipped", "cut", "gone"])
-def test_a_damaged_checkpoint_is_named_and_the_one_before_it_is_used(trained, tmp_path, name, damage):
+def test_a_damaged_checkpoint_is_named_and_the_one_before_it_is_used(
+    trained, tmp_path, name, damage
+):
     net, trainer = trained()
     older = checkpoint.save(str(tmp_path), 3, net, trainer, {}, keep=2)
     newer = checkpoint.save(str(tmp_path), 4, net, trainer, {}, keep=2)
@@ -194,16 +202,26 @@ def test_a_checkpoint_in_the_folder_of_another_step_is_damaged(trained, tmp_path
     path = checkpoint.save(str(tmp_path), 3, net, trainer, {}, keep=2)
     os.rename(path, checkpoint.path_of(str(tmp_path), 5))
     assert checkpoint.latest(str(tmp_path), print) is None
-    moved = os.rename(checkpoint.path_of(str(tmp_path), 5), str(tmp_path / "mine")) or str(tmp_path / "mine")
+    moved = os.rename(checkpoint.path_of(str(tmp_path), 5), str(tmp_path / "mine")) or str(
+        tmp_path / "mine"
+    )
     assert checkpoint.read_state(moved)["step"] == 3  # where the name says nothing
 
 
 STATE = dict(
-    epoch=1, steps_per_epoch=3, global_batch=8, log_bytes=0, best=None, seconds=1.5, training_seconds=1.0, bad_records=0,
-    validated=None, intervals=[dict(loss=0.5, top1=1, top5=2, images=8)],
+    epoch=1,
+    steps_per_epoch=3,
+    global_batch=8,
+    log_bytes=0,
+    best=None,
+    seconds=1.5,
+    training_seconds=1.0,
+    bad_records=0,
+    validated=None,
+    intervals=[dict(loss=0.5, top1=1, top5=2, images=8)],
     epochs_so_far=[dict(loss=0.0, top1=0, top5=0, images=0)],
     loss_scale=dict(scale=1.0, good_steps=0, skipped=0, skipped_in_a_row=0),
-)  # fmt: skip
+)
 
 
 def as_older_version(state):
@@ -228,13 +246,21 @@ def test_checkpoints_of_the_version_before_are_read(trained, tmp_path):
 
 
 WRONG = dict(
-    step=[None, -1, 3.0, True, "3", 10**30], num_update=[None, [3]], sha256=[None, {}, {"net.params": 1}, {"../net.params": "0"}],
-    steps_per_epoch=[0, None], global_batch=[0, "8"], log_bytes=[-1, None], seconds=[float("nan"), "1"],
+    step=[None, -1, 3.0, True, "3", 10**30],
+    num_update=[None, [3]],
+    sha256=[None, {}, {"net.params": 1}, {"../net.params": "0"}],
+    steps_per_epoch=[0, None],
+    global_batch=[0, "8"],
+    log_bytes=[-1, None],
+    seconds=[float("nan"), "1"],
     training_seconds=[float("inf")],
-    best=[{}, 3, dict(top1=1.0, top5=1.0, loss=1.0, images=1)], validated=[[], dict(top1="1", top5=1.0, loss=1.0, images=1)],
-    intervals=[None, [], [{}], [dict(loss=0.5, top1=1.5, top5=2, images=8)]], epochs_so_far=[{}, [None]],
-    loss_scale=[None, {}, dict(scale=float("inf"), good_steps=0, skipped=0, skipped_in_a_row=0)], bad_records=[-1],
-)  # fmt: skip
+    best=[{}, 3, dict(top1=1.0, top5=1.0, loss=1.0, images=1)],
+    validated=[[], dict(top1="1", top5=1.0, loss=1.0, images=1)],
+    intervals=[None, [], [{}], [dict(loss=0.5, top1=1.5, top5=2, images=8)]],
+    epochs_so_far=[{}, [None]],
+    loss_scale=[None, {}, dict(scale=float("inf"), good_steps=0, skipped=0, skipped_in_a_row=0)],
+    bad_records=[-1],
+)
 
 
 @pytest.mark.parametrize("sealed", [True, False], ids=["sealed", "of the version before"])
@@ -282,12 +308,16 @@ def test_what_becomes_known_later_is_added_or_not_at_all(trained, tmp_path, monk
 
 @pytest.mark.parametrize("contexts", [1, 3, 8])
 def test_a_checkpoint_of_several_devices_holds_the_weights_of_one_to_the_bit(tmp_path, contexts):
-    """MXNet's own save_parameters would give (w + ... + w) / n, which is another number for n = 3, 5, 6, 7 and 8."""
+    """MXNet's own save_parameters would give (w + ... + w) / n, which is another number for n = 3,
+    5, 6, 7 and 8.
+    """
     devices = [mx.cpu(i) for i in range(contexts)]
     net = gluon.nn.HybridSequential()
     net.add(gluon.nn.Dense(40, in_units=30), gluon.nn.BatchNorm(in_channels=40))
     net.initialize(mx.init.Xavier(), ctx=devices)
-    trainer = gluon.Trainer(net.collect_params(), "nag", dict(momentum=0.9), update_on_kvstore=False)
+    trainer = gluon.Trainer(
+        net.collect_params(), "nag", dict(momentum=0.9), update_on_kvstore=False
+    )
     for device in devices:  # equal on all devices, and no round numbers
         checkpoint.put_statistics(net, device, np.random.RandomState(0).rand(80).astype("float32"))
     path = checkpoint.save(str(tmp_path), 0, net, trainer, {}, keep=1)
@@ -298,7 +328,9 @@ def test_a_checkpoint_of_several_devices_holds_the_weights_of_one_to_the_bit(tmp
     own = np.stack([checkpoint.statistics_of(net, device) for device in devices])
     np.testing.assert_array_equal(checkpoint.mean_statistics(own), own[0])
     different = own * np.arange(contexts)[:, None]
-    np.testing.assert_allclose(checkpoint.mean_statistics(different), own[0] * (contexts - 1) / 2, rtol=1e-6)
+    np.testing.assert_allclose(
+        checkpoint.mean_statistics(different), own[0] * (contexts - 1) / 2, rtol=1e-6
+    )
 
 
 def test_a_checkpoint_of_another_network_is_named(trained, tmp_path):
@@ -306,7 +338,9 @@ def test_a_checkpoint_of_another_network_is_named(trained, tmp_path):
     path = checkpoint.save(str(tmp_path), 3, net, trainer, {}, keep=2)
     other = gluon.nn.Dense(3, in_units=2)
     other.initialize()
-    its_trainer = gluon.Trainer(other.collect_params(), "nag", dict(momentum=0.9), update_on_kvstore=False)
+    its_trainer = gluon.Trainer(
+        other.collect_params(), "nag", dict(momentum=0.9), update_on_kvstore=False
+    )
     with pytest.raises(CheckpointError, match="does not fit the network"):
         checkpoint.load(path, checkpoint.read_state(path), other, its_trainer, [mx.cpu()])
 
@@ -315,12 +349,18 @@ def test_a_checkpoint_of_another_network_is_named(trained, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["link", "folder", "file", "dead link", "nothing"])
-def test_the_best_checkpoint_is_found_and_marked_whatever_best_has_become(trained, tmp_path, monkeypatch, kind):
+def test_the_best_checkpoint_is_found_and_marked_whatever_best_has_become(
+    trained, tmp_path, monkeypatch, kind
+):
     """A folder after a copy that follows links; a file where there are no links."""
     net, trainer = trained()
-    first, second = (checkpoint.save(str(tmp_path), step, net, trainer, {}, keep=5) for step in (1, 2))
+    first, second = (
+        checkpoint.save(str(tmp_path), step, net, trainer, {}, keep=5) for step in (1, 2)
+    )
     if kind == "file":
-        monkeypatch.setattr(os, "symlink", lambda *given: (_ for _ in ()).throw(OSError("no links here")))
+        monkeypatch.setattr(
+            os, "symlink", lambda *given: (_ for _ in ()).throw(OSError("no links here"))
+        )
     checkpoint.mark_best(str(tmp_path), first)
     mark = tmp_path / "best"
     assert mark.is_file() == (kind == "file")
@@ -359,7 +399,9 @@ def test_what_a_killed_run_left_half_written_goes(trained, tmp_path):
     checkpoint.remove_half_written(str(tmp_path))
     left = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file())
     files = ["log.jsonl", "net.params", "optimizer.states", "state.json"]
-    assert left == [os.path.join("checkpoints", "step-00000003", name) for name in files] + ["notes.new"]
+    assert left == [os.path.join("checkpoints", "step-00000003", name) for name in files] + [
+        "notes.new"
+    ]
 
 
 def test_half_written_checkpoints_are_nothing(trained, tmp_path):
@@ -377,7 +419,7 @@ def test_old_checkpoints_go_and_the_best_stays(trained, tmp_path):
         if number == 2:
             checkpoint.mark_best(str(tmp_path), path)
     assert [os.path.basename(p) for p in checkpoint.checkpoints(str(tmp_path))] == [
-        "step-0000000{}".format(i) for i in (5, 4, 2)
+        f"step-0000000{i}" for i in (5, 4, 2)
     ]
     assert checkpoint.read_state(str(tmp_path / "best"))["step"] == 2
 
@@ -412,7 +454,9 @@ except checkpoint.CheckpointError as error:
 @pytest.mark.slow
 @pytest.mark.parametrize("room", ["100", "1000000", "4001000", "read-only"])
 def test_a_full_or_read_only_disc_is_an_error_and_earlier_checkpoints_stay_whole(tmp_path, room):
-    """A limit on the size of files stands in for the full disc; MXNet's C++ and Python both meet it."""
+    """A limit on the size of files stands in for the full disc; MXNet's C++ and Python both meet
+    it.
+    """
     assert resource.RLIM_INFINITY in resource.getrlimit(resource.RLIMIT_FSIZE)
     done = subprocess.run(
         [sys.executable, "-c", SECOND_SAVE, str(tmp_path), room],

@@ -35,10 +35,15 @@ class Workers:
 
 
 @pytest.mark.parametrize(
-    "workers, parts, devices", [(1, 1, 1), (2, 2, 1), (1, 6, 3), (3, 12, 2), (3, 4, 1), (2, 7, 2), (3, 8, 1)]
+    "workers, parts, devices",
+    [(1, 1, 1), (2, 2, 1), (1, 6, 3), (3, 12, 2), (3, 4, 1), (2, 7, 2), (3, 8, 1)],
 )
-def test_workers_micro_batches_and_devices_share_the_global_batch_out_in_order(workers, parts, devices):
-    """Each part once and in order, on devices that are there; nobody has two parts more than another."""
+def test_workers_micro_batches_and_devices_share_the_global_batch_out_in_order(
+    workers, parts, devices
+):
+    """Each part once and in order, on devices that are there; nobody has two parts more than
+    another.
+    """
     images, found, shares = [], [], []
     for rank in range(workers):
         layout = Layout(4, parts, devices, workers, rank)
@@ -63,7 +68,7 @@ def test_a_run_keeps_its_global_batch_or_scales_with_its_workers():
         world_size, rank, devices = 3, 1, [mx.cpu()]
 
     keep, scale, plain = (
-        parse("--batch-size 8 --lr 0.1 --resume auto --elastic {}".format(how).split())
+        parse(f"--batch-size 8 --lr 0.1 --resume auto --elastic {how}".split())
         for how in ("keep-batch", "scale-lr", "none")
     )
     assert layout_of(keep, Three, 32) == Layout(8, 4, 1, 3, 1)
@@ -100,7 +105,9 @@ def test_what_belongs_to_parts_is_gathered_in_their_order():
     for _ in range(2):  # first what each one sends, then with the sum of it
         for workers.rank, layout in enumerate(layouts):
             workers.sum = lambda array: sums.append(array) or array if not found else found[0]
-            gathered = cluster.gather_parts(workers, layout, values[layout.own_parts.start : layout.own_parts.stop])
+            gathered = cluster.gather_parts(
+                workers, layout, values[layout.own_parts.start : layout.own_parts.stop]
+            )
         found = [sum(sums)]
     np.testing.assert_array_equal(gathered, values)
 
@@ -134,7 +141,14 @@ def test_every_device_has_the_first_ones_parameters_before_the_first_step():
     ],
 )
 def test_a_worker_that_nobody_launched_says_how_to(monkeypatch, flags, words):
-    for name in ("HOROVOD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_PROCID", "HOROVOD_ELASTIC", "DMLC_ROLE"):
+    for name in (
+        "HOROVOD_SIZE",
+        "OMPI_COMM_WORLD_SIZE",
+        "PMI_SIZE",
+        "SLURM_PROCID",
+        "HOROVOD_ELASTIC",
+        "DMLC_ROLE",
+    ):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(UserError, match=words):
         cluster.join(parse(flags.split()))
@@ -142,7 +156,11 @@ def test_a_worker_that_nobody_launched_says_how_to(monkeypatch, flags, words):
 
 @pytest.mark.parametrize(
     "flags",
-    ["--stall-timeout 5", "--gradient-compression fp16", "--kvstore dist_sync --gradient-compression fp16"],
+    [
+        "--stall-timeout 5",
+        "--gradient-compression fp16",
+        "--kvstore dist_sync --gradient-compression fp16",
+    ],
 )
 def test_flags_of_workers_are_refused_without_workers(flags):
     with pytest.raises(ConfigError, match="no effect"):
@@ -165,7 +183,10 @@ class TestWatchdog:
     @pytest.fixture
     def servers(self, tmp_path):
         (tmp_path / "workers").mkdir(exist_ok=True)
-        servers = [watchdog.Heartbeat(str(tmp_path / "workers"), f"server-{number}", 0.1) for number in range(2)]
+        servers = [
+            watchdog.Heartbeat(str(tmp_path / "workers"), f"server-{number}", 0.1)
+            for number in range(2)
+        ]
         yield servers
         for server in servers:
             server.stop()
@@ -175,7 +196,11 @@ class TestWatchdog:
         workers = [watchdog.Watchdog(1, lambda: lost) for _ in range(3)]
         names = ["worker-0", "worker-1", "worker-2"]
         for name, worker in zip(names, workers):
-            worker.watch(str(tmp_path / "workers"), name, [other for other in names if other != name] + ["server-0", "server-1"])
+            worker.watch(
+                str(tmp_path / "workers"),
+                name,
+                [other for other in names if other != name] + ["server-0", "server-1"],
+            )
         while len(list((tmp_path / "workers").iterdir())) < 3:
             time.sleep(0.02)
         yield workers
@@ -233,11 +258,15 @@ class TestWatchdog:
             why, _ = self.wait(ended)
         assert "network" in why and "server" not in why
 
-    def test_who_is_lost_without_a_heartbeat_is_named_and_who_never_had_one(self, workers, ended, lost):
+    def test_who_is_lost_without_a_heartbeat_is_named_and_who_never_had_one(
+        self, workers, ended, lost
+    ):
         lost.append("the scheduler")
         with workers[0], workers[1], workers[2]:
             why, _ = self.wait(ended)
-        assert "the scheduler, server 0 and server 1 are stopped, gone" in why and "waiting too" in why
+        assert (
+            "the scheduler, server 0 and server 1 are stopped, gone" in why and "waiting too" in why
+        )
 
     def test_nothing_stays_behind(self, ended, tmp_path):
         worker = watchdog.Watchdog(1)
@@ -263,7 +292,9 @@ def test_a_guardian_kills_a_worker_that_is_stopped_and_says_which():
         "guardian.start(0.5)('worker 3 on here'); time.sleep(0.5)\n"
         "os.kill(os.getpid(), signal.SIGSTOP); time.sleep(60)"
     )
-    stopped = subprocess.run([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True, timeout=30)
+    stopped = subprocess.run(
+        [sys.executable, "-c", code], stderr=subprocess.PIPE, text=True, timeout=30
+    )
     assert stopped.returncode == -signal.SIGKILL
     assert "worker 3 on here was stopped for 0.5 seconds" in stopped.stderr
 
@@ -271,7 +302,9 @@ def test_a_guardian_kills_a_worker_that_is_stopped_and_says_which():
 def test_a_guardian_ends_with_its_worker_and_before_that_does_nothing():
     code = "import time; from gluon_tricks.training import guardian; guardian.start(0.5)('worker 3'); time.sleep(1)"
     # Standard error is open until both have ended.
-    ended = subprocess.run([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True, timeout=30)
+    ended = subprocess.run(
+        [sys.executable, "-c", code], stderr=subprocess.PIPE, text=True, timeout=30
+    )
     assert (ended.returncode, ended.stderr) == (0, "")
 
 
@@ -305,7 +338,9 @@ def test_the_servers_add_changes_at_once_and_sums_of_all_workers_round_by_round(
 @pytest.mark.parametrize("workers", [1, 2, 3])
 def test_tallies_of_a_checkpoint_are_a_workers_own_or_all_on_rank_0(workers):
     tallies = [dict(loss=1.5, top1=1, top5=2, images=4), dict(loss=2.0, top1=3, top5=4, images=4)]
-    found = [Tally.of_worker(tallies, Layout(1, workers, 1, workers, rank)) for rank in range(workers)]
+    found = [
+        Tally.of_worker(tallies, Layout(1, workers, 1, workers, rank)) for rank in range(workers)
+    ]
     if workers == 2:
         assert found == [Tally(**tally) for tally in tallies]
     else:

@@ -1,4 +1,6 @@
-"""A damaged run's folder: `--resume auto` and `report` name the damage or go on rightly, and never end in a traceback."""
+"""A damaged run's folder: `--resume auto` and `report` name the damage or go on rightly, and never
+end in a traceback.
+"""
 
 import json
 import random
@@ -10,9 +12,36 @@ from gluon_tricks.errors import UserError
 from gluon_tricks.reporting import page
 from gluon_tricks.reporting.runs import find
 
-JSON = ["config.json", "environment.json", "result.json", "log.jsonl", "timing.jsonl", "checkpoints/step-00000008/state.json"]
-OTHERS = ["checkpoints/step-00000008/net.params", "checkpoints/step-00000008/optimizer.states", "train.log", "labels.txt"]
-VALUES = (None, True, -1, 0.5, 1e308, float("inf"), float("nan"), 10**400, "", "\x1b[31m\n", [], [[1]], {}, {"a": [1]})
+JSON = [
+    "config.json",
+    "environment.json",
+    "result.json",
+    "log.jsonl",
+    "timing.jsonl",
+    "checkpoints/step-00000008/state.json",
+]
+OTHERS = [
+    "checkpoints/step-00000008/net.params",
+    "checkpoints/step-00000008/optimizer.states",
+    "train.log",
+    "labels.txt",
+]
+VALUES = (
+    None,
+    True,
+    -1,
+    0.5,
+    1e308,
+    float("inf"),
+    float("nan"),
+    10**400,
+    "",
+    "\x1b[31m\n",
+    [],
+    [[1]],
+    {},
+    {"a": [1]},
+)
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +53,14 @@ def original(digits, tmp_path_factory):
     from gluon_tricks.training.run import Run
 
     folder = tmp_path_factory.mktemp("original") / "run"
-    given = dict(SMALL, data_dir=str(digits), save_dir=str(folder), num_epochs=1, num_training_samples=64, save_interval=4)
+    given = dict(
+        SMALL,
+        data_dir=str(digits),
+        save_dir=str(folder),
+        num_epochs=1,
+        num_training_samples=64,
+        save_interval=4,
+    )
     run = Run(flags.resolve(given))
     run.train()
     run.close()
@@ -34,13 +70,21 @@ def original(digits, tmp_path_factory):
 def places(value, path=()):
     """The path of every value inside of one from JSON."""
     yield path
-    for key, inner in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+    for key, inner in (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value)
+        if isinstance(value, list)
+        else ()
+    ):
         yield from places(inner, path + (key,))
 
 
 def with_other_value(text, draw):
     """JSON lines of which a value, a key or a whole line is another."""
-    lines = [json.loads(line) for line in text.splitlines()] if "\n{" in text else [json.loads(text)]
+    lines = (
+        [json.loads(line) for line in text.splitlines()] if "\n{" in text else [json.loads(text)]
+    )
     number = draw.randrange(len(lines))
     path = draw.choice(list(places(lines[number])))
     value, holder = draw.choice(VALUES), lines
@@ -58,7 +102,9 @@ def with_other_value(text, draw):
 def damage(file, draw):
     """Damage a file in one of the ways in which files are damaged."""
     data = bytearray(file.read_bytes())
-    kind = draw.choice(["flip", "flip", "value", "value", "cut", "empty", "zeros", "gone", "folder", "letters"])
+    kind = draw.choice(
+        ["flip", "flip", "value", "value", "cut", "empty", "zeros", "gone", "folder", "letters"]
+    )
     if kind == "value" and file.suffix in (".json", ".jsonl") and b"sha256" not in data[:100]:
         return file.write_text(with_other_value(data.decode(), draw))
     if kind in ("gone", "folder"):
@@ -101,7 +147,10 @@ def test_resuming_names_the_damage_or_ends_with_the_whole_log(original, tmp_path
         except UserError as error:
             assert "\n" not in str(error)
         else:
-            assert (copy / "log.jsonl").read_bytes() == (folder / "log.jsonl").read_bytes(), (name, seed)
+            assert (copy / "log.jsonl").read_bytes() == (folder / "log.jsonl").read_bytes(), (
+                name,
+                seed,
+            )
 
 
 @pytest.mark.parametrize("seed", range(3))

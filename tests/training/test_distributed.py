@@ -1,4 +1,5 @@
-"""The same run in every launch: one process, two contexts, two parameter-server workers, two Horovod workers.
+"""The same run in every launch: one process, two contexts, two parameter-server workers, two
+Horovod workers.
 
 Real processes on loopback, bounded in time; what a test starts is in process groups that it kills.
 """
@@ -26,7 +27,9 @@ def test_every_launch_is_the_same_run(finish):
     assert len(one[1][0]) == 20
     logs = []
     for launch, options in (("horovod", None), ("dist_sync", ["-n", "2", "-s", "2"])):
-        parameters, notes, log = finish(launch, launch, "--batch-size", "4", "--mixup", options=options)
+        parameters, notes, log = finish(
+            launch, launch, "--batch-size", "4", "--mixup", options=options
+        )
         compare(one[0], parameters)
         assert len(notes) == 2
         assert keys_by_step(notes) == keys_by_step(one[1])
@@ -57,10 +60,13 @@ def test_workers_out_of_step_see_the_same_images_and_end_with_the_same_parameter
     for name in ("step", "rate", "lam"):
         assert [row[name] for row in notes[0]] == [row[name] for row in in_step[1][0]]
     assert [row["images"] for row in log] == [row["images"] for row in in_step[2]]
-    # Older gradients and a momentum for each worker make it another run, but it goes the same way (a cosine of 0.87 to 0.95
-    # in ten runs) and as far (1.03 to 1.13 times): no worker's changes are lost, and none are added twice.
+    # Older gradients and a momentum for each worker make it another run, but it goes the same way
+    # (a cosine of 0.87 to 0.95 in ten runs) and as far (1.03 to 1.13 times): no worker's changes
+    # are lost, and none are added twice.
     way, same_way = (
-        np.concatenate([(end[name] - first[0][name]).ravel() for name in end if "running" not in name])
+        np.concatenate(
+            [(end[name] - first[0][name]).ravel() for name in end if "running" not in name]
+        )
         for end in (parameters, in_step[0])
     )
     far, as_far = np.linalg.norm(way), np.linalg.norm(same_way)
@@ -84,7 +90,9 @@ def test_a_run_goes_on_under_another_launch(finish):
 
 
 def test_a_run_goes_on_with_fewer_workers_and_the_same_global_batch(finish):
-    """Four parts on four micro-batches of one process, on two workers, and on three: two of them have one part."""
+    """Four parts on four micro-batches of one process, on two workers, and on three: two of them
+    have one part.
+    """
     flags = ("--batch-size", "2", "--mixup", "--elastic", "keep-batch")
     whole = finish("local", "whole", *flags, "--accumulate", "4")
     finish("horovod", "moved", *flags, "--accumulate", "2", "--max-steps", "7")
@@ -94,7 +102,9 @@ def test_a_run_goes_on_with_fewer_workers_and_the_same_global_batch(finish):
     assert [row["images"] for row in whole[2]] == [row["images"] for row in moved[2]]
 
 
-def test_workers_that_resume_have_the_bits_and_the_log_of_workers_that_never_stopped(finish, tmp_path):
+def test_workers_that_resume_have_the_bits_and_the_log_of_workers_that_never_stopped(
+    finish, tmp_path
+):
     """With BatchNorm, whose statistics each worker has its own of."""
     flags = "--batch-size 4 --model cifar_resnet20_v1 --num-epochs 1 --log-interval 4".split()
     whole = finish("horovod", "whole", *flags)
@@ -150,14 +160,20 @@ def test_when_a_worker_is_gone_all_end_and_nothing_is_left(start, tmp_path, laun
 
 
 @pytest.mark.parametrize("launch, role", [("dist_sync", "server"), ("dist_async", "scheduler")])
-def test_a_server_or_scheduler_that_is_stopped_is_named_by_the_workers(start, tmp_path, launch, role):
-    process = start(launch, "run", "--batch-size", "4", "--num-epochs", "50", "--stall-timeout", "4", SLOW="0.1")
+def test_a_server_or_scheduler_that_is_stopped_is_named_by_the_workers(
+    start, tmp_path, launch, role
+):
+    process = start(
+        launch, "run", "--batch-size", "4", "--num-epochs", "50", "--stall-timeout", "4", SLOW="0.1"
+    )
     wait_for_steps(tmp_path, "run", 3)
     os.kill(child_with(process, "DMLC_ROLE=" + role), signal.SIGSTOP)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 4, output
     name = r"server 0 on \S+" if role == "server" else r"the scheduler at 127.0.0.1:\d+"
-    assert re.search(rf"error: worker \d heard nothing .*: {name} is stopped, gone or cut off", output), output
+    assert re.search(
+        rf"error: worker \d heard nothing .*: {name} is stopped, gone or cut off", output
+    ), output
     assert not alive(tmp_path / "run")
 
 
@@ -183,6 +199,6 @@ def test_a_signal_to_one_worker_stops_all_after_the_same_step_with_a_checkpoint(
         assert process.returncode == 143
     _, notes, _ = result(tmp_path, "run")
     assert len(notes[0]) == len(notes[1]) < 20
-    assert json.loads((sorted((tmp_path / "run" / "checkpoints").iterdir())[-1] / "state.json").read_text())[
-        "step"
-    ] == len(notes[0])
+    assert json.loads(
+        (sorted((tmp_path / "run" / "checkpoints").iterdir())[-1] / "state.json").read_text()
+    )["step"] == len(notes[0])

@@ -24,8 +24,19 @@ def elastic(tmp_path):
         script.write_text("#!/bin/sh\ncat '{}'\n".format(tmp_path / "hosts"))
         script.chmod(0o755)
         count = str(len(hosts))
-        return ["--gloo", "-np", count, "--min-np", "1", "--max-np", "2", "--network-interfaces", "lo",
-                "--host-discovery-script", str(script)]  # fmt: skip
+        return [
+            "--gloo",
+            "-np",
+            count,
+            "--min-np",
+            "1",
+            "--max-np",
+            "2",
+            "--network-interfaces",
+            "lo",
+            "--host-discovery-script",
+            str(script),
+        ]
 
     return elastic
 
@@ -42,9 +53,13 @@ def whole(finish):
 
 
 @pytest.mark.parametrize("rank", [0, 1])
-def test_horovods_run_goes_on_without_a_worker_that_is_killed(start, finish, whole, tmp_path, elastic, rank):
+def test_horovods_run_goes_on_without_a_worker_that_is_killed(
+    start, finish, whole, tmp_path, elastic, rank
+):
     # A host whose worker fails is not used again, so each has a name of its own.
-    process = start("horovod", "run", *FLAGS, options=elastic("localhost:1", "127.0.0.1:1"), SLOW="0.2")
+    process = start(
+        "horovod", "run", *FLAGS, options=elastic("localhost:1", "127.0.0.1:1"), SLOW="0.2"
+    )
     wait_for_steps(tmp_path, "run", 5)
     os.kill(process_of(tmp_path, "run", rank), signal.SIGKILL)
     output, _ = process.communicate(timeout=90)
@@ -53,18 +68,26 @@ def test_horovods_run_goes_on_without_a_worker_that_is_killed(start, finish, who
     assert not alive(tmp_path / "run")
 
 
-def test_horovods_run_goes_on_without_a_worker_that_is_stopped(start, finish, whole, tmp_path, elastic):
+def test_horovods_run_goes_on_without_a_worker_that_is_stopped(
+    start, finish, whole, tmp_path, elastic
+):
     flags = FLAGS + ["--stall-timeout", "3"]
-    process = start("horovod", "run", *flags, options=elastic("localhost:1", "127.0.0.1:1"), SLOW="0.2")
+    process = start(
+        "horovod", "run", *flags, options=elastic("localhost:1", "127.0.0.1:1"), SLOW="0.2"
+    )
     wait_for_steps(tmp_path, "run", 5)
     os.killpg(os.getpgid(process_of(tmp_path, "run", 1)), signal.SIGSTOP)
     output, _ = process.communicate(timeout=90)
-    assert process.returncode == 0 and re.search(r"worker 1 on \S+ was stopped for 3 seconds", output), output
+    assert process.returncode == 0 and re.search(
+        r"worker 1 on \S+ was stopped for 3 seconds", output
+    ), output
     check(whole, finish)
     assert not alive(tmp_path / "run")
 
 
-def test_horovods_run_goes_on_with_a_worker_that_joins_and_loses_no_step(start, finish, whole, tmp_path, elastic):
+def test_horovods_run_goes_on_with_a_worker_that_joins_and_loses_no_step(
+    start, finish, whole, tmp_path, elastic
+):
     options = elastic("localhost:1")
     process = start("horovod", "run", "--accumulate", "2", *FLAGS, options=options, SLOW="0.4")
     wait_for_steps(tmp_path, "run", 3, ranks=(0,))
@@ -87,7 +110,11 @@ def check(whole, finish):
     run = finish("local", "run", "--accumulate", "2", *FLAGS)  # only says that it has finished
     compare(whole[0], run[0])
     for mine, other in zip(whole[2], run[2]):
-        assert (mine["step"], mine["images"], mine["top1"]) == (other["step"], other["images"], other["top1"])
+        assert (mine["step"], mine["images"], mine["top1"]) == (
+            other["step"],
+            other["images"],
+            other["top1"],
+        )
     assert len(whole[2]) == len(run[2])
     return run
 
@@ -104,7 +131,9 @@ def test_the_launcher_starts_a_run_again_that_has_lost_a_worker(start, finish, w
 
 
 def test_the_global_batch_and_the_rate_follow_the_workers_where_asked_to(finish, tmp_path):
-    """From 8 images a step to 4: twice the steps of half the rate, at the same place of the data and the schedule."""
+    """From 8 images a step to 4: twice the steps of half the rate, at the same place of the data
+    and the schedule.
+    """
     flags = ["--batch-size", "4", "--elastic", "scale-lr", "--warmup-epochs", "0"]
     finish("horovod", "run", *flags, "--max-steps", "13")
     _, notes, log = finish("local", "run", *flags)

@@ -1,4 +1,6 @@
-"""Low precision (section 3.2) through the whole loop, with a network of operators that have float16 on a CPU."""
+"""Low precision (section 3.2) through the whole loop, with a network of operators that have float16
+on a CPU.
+"""
 
 import mxnet as mx
 import numpy as np
@@ -11,7 +13,9 @@ from gluon_tricks.training.run import Diverged
 
 
 class Linear(gluon.HybridBlock):
-    """BatchNorm, the mean over the pixels of each of 4 x 4 tiles, and a dense layer written as a sum of products."""
+    """BatchNorm, the mean over the pixels of each of 4 x 4 tiles, and a dense layer written as a
+    sum of products.
+    """
 
     def __init__(self, classes):
         super().__init__(prefix="linear_")
@@ -27,13 +31,19 @@ class Linear(gluon.HybridBlock):
 
 @pytest.fixture
 def linear(monkeypatch):
-    monkeypatch.setattr(network.models, "get_model", lambda name, classes, **options: Linear(classes))
+    monkeypatch.setattr(
+        network.models, "get_model", lambda name, classes, **options: Linear(classes)
+    )
 
 
 @pytest.mark.parametrize("scale", ["dynamic", 128.0])
 def test_float16_trains_like_float32_with_float32_master_weights(train, tmp_path, linear, scale):
     half = train(
-        save_dir=str(tmp_path / "half"), dtype="float16", loss_scale=scale, no_wd=True, label_smoothing=0.1
+        save_dir=str(tmp_path / "half"),
+        dtype="float16",
+        loss_scale=scale,
+        no_wd=True,
+        label_smoothing=0.1,
     )
     single = train(save_dir=str(tmp_path / "single"), no_wd=True, label_smoothing=0.1)
     assert half.net.bn.gamma.data().dtype == np.float32
@@ -43,7 +53,9 @@ def test_float16_trains_like_float32_with_float32_master_weights(train, tmp_path
     ]
     assert [array.dtype for array in momentum_and_master] == [np.float32, np.float32]
     np.testing.assert_allclose(
-        half.net.weight.data().asnumpy().astype("float32"), single.net.weight.data().asnumpy(), atol=4e-3
+        half.net.weight.data().asnumpy().astype("float32"),
+        single.net.weight.data().asnumpy(),
+        atol=4e-3,
     )
     assert abs(half.validated["loss"] - single.validated["loss"]) < 0.02
 
@@ -51,7 +63,9 @@ def test_float16_trains_like_float32_with_float32_master_weights(train, tmp_path
 def test_steps_whose_gradients_overflow_are_skipped_and_the_scale_is_halved(
     train, tmp_path, linear, monkeypatch
 ):
-    begin = train(save_dir=str(tmp_path / "begin"), dtype="float16", loss_scale=1.0, lr=1e-30, max_steps=1)
+    begin = train(
+        save_dir=str(tmp_path / "begin"), dtype="float16", loss_scale=1.0, lr=1e-30, max_steps=1
+    )
     from gluon_tricks.training import run as module
 
     class Steep(module.LossScale):
@@ -62,7 +76,9 @@ def test_steps_whose_gradients_overflow_are_skipped_and_the_scale_is_halved(
     monkeypatch.setattr(module, "LossScale", Steep)
     run = train(save_dir=str(tmp_path / "steep"), dtype="float16", max_steps=3)
     assert run.loss_scale.skipped == 3 and run.loss_scale.scale == 2.0**21
-    np.testing.assert_array_equal(run.net.weight.data().asnumpy(), begin.net.weight.data().asnumpy())
+    np.testing.assert_array_equal(
+        run.net.weight.data().asnumpy(), begin.net.weight.data().asnumpy()
+    )
 
 
 def test_too_many_skipped_steps_in_a_row_end_the_run(train, linear):
@@ -76,7 +92,9 @@ def test_float16_resumes_with_the_same_bits(train, tmp_path, linear):
     whole = train(save_dir=str(tmp_path / "whole"), **flags)
     train(save_dir=str(tmp_path / "stopped"), max_steps=5, **flags)
     resumed = train(save_dir=str(tmp_path / "stopped"), resume="auto", **flags)
-    np.testing.assert_array_equal(whole.net.weight.data().asnumpy(), resumed.net.weight.data().asnumpy())
+    np.testing.assert_array_equal(
+        whole.net.weight.data().asnumpy(), resumed.net.weight.data().asnumpy()
+    )
     assert whole.loss_scale.state() == resumed.loss_scale.state()
     assert (tmp_path / "whole" / "log.jsonl").read_bytes() == (
         tmp_path / "stopped" / "log.jsonl"
@@ -84,5 +102,7 @@ def test_float16_resumes_with_the_same_bits(train, tmp_path, linear):
 
 
 def test_a_network_of_matrices_is_refused_on_a_cpu(train):
-    with pytest.raises(UserError, match="--dtype float16: MXNet multiplies no float16 matrices on a CPU"):
+    with pytest.raises(
+        UserError, match="--dtype float16: MXNet multiplies no float16 matrices on a CPU"
+    ):
         train(dtype="float16")

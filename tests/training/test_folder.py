@@ -1,4 +1,6 @@
-"""A run that is resumed, and its workers: the same flags, the same records, the same parameters, wherever they lie."""
+"""A run that is resumed, and its workers: the same flags, the same records, the same parameters,
+wherever they lie.
+"""
 
 import json
 import shutil
@@ -13,10 +15,15 @@ from gluon_tricks.training.run_folder import RunFolder
 
 
 def relabelled(source, path):
-    """A copy of a data set's folder whose training images have other labels; sizes, indexes and checksums are right."""
+    """A copy of a data set's folder whose training images have other labels; sizes, indexes and
+    checksums are right.
+    """
     shutil.copytree(source, path)
     with RecordFile(source / "train.rec") as file:
-        records = [(int(key), (file.read(i)[0] + 1) % 10, file.read(i)[1]) for i, key in enumerate(file.keys)]
+        records = [
+            (int(key), (file.read(i)[0] + 1) % 10, file.read(i)[1])
+            for i, key in enumerate(file.keys)
+        ]
     with RecordWriter(path / "train.rec") as writer:
         for record in records:
             writer.write(*record)
@@ -63,16 +70,21 @@ def test_without_names_the_labels_tell_the_number_of_classes(train, digits, tmp_
     copy = shutil.copytree(digits, tmp_path / "copy")
     (copy / "labels.txt").unlink()
     for classes, said in ((1000, True), (20, True), (19, False), (10, False)):
-        train(max_steps=1, classes=classes, data_dir=str(copy), save_dir=str(tmp_path / str(classes)))
+        train(
+            max_steps=1, classes=classes, data_dir=str(copy), save_dir=str(tmp_path / str(classes))
+        )
         assert ("train.rec seem to be of 10 classes" in capsys.readouterr().out) == said
 
 
 def about(**changes):
     """What a worker says of itself."""
     found = dict(
-        version="1", layout=dict(global_batch=8), data=dict(train=dict(records=3, sample_sha256="a"), validation=None),
-        parameters=dict(teacher="abc", use_params=None), flags={},
-    )  # fmt: skip
+        version="1",
+        layout=dict(global_batch=8),
+        data=dict(train=dict(records=3, sample_sha256="a"), validation=None),
+        parameters=dict(teacher="abc", use_params=None),
+        flags={},
+    )
     found.update(changes)
     found["flags"] = json.loads(flags.to_json(flags.Config(**found["flags"])))
     return found
@@ -85,9 +97,18 @@ def about(**changes):
         (dict(flags=dict(rec_train="/there/train.rec", num_data_workers=7)), None),
         (dict(flags=dict(teacher="/there/net.params")), None),  # of the same contents
         (dict(flags=dict(use_params="/there/net.params")), "--use-params"),
-        (dict(parameters=dict(teacher="abd", use_params=None)), "--teacher: its parameters are others"),
-        (dict(data=dict(train=dict(records=3, sample_sha256="b"), validation=None)), "sample_sha256 a -> b"),
-        (dict(data=dict(train=dict(records=3, sample_sha256="a", sha256="x"), validation=None)), None),
+        (
+            dict(parameters=dict(teacher="abd", use_params=None)),
+            "--teacher: its parameters are others",
+        ),
+        (
+            dict(data=dict(train=dict(records=3, sample_sha256="b"), validation=None)),
+            "sample_sha256 a -> b",
+        ),
+        (
+            dict(data=dict(train=dict(records=3, sample_sha256="a", sha256="x"), validation=None)),
+            None,
+        ),
         (dict(flags=dict(lr=0.3)), "--lr: 0.1 -> 0.3"),
         (dict(layout=dict(global_batch=9)), "layout"),
         (dict(version="2"), "gluon_tricks 1 -> 2"),

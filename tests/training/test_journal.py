@@ -1,4 +1,6 @@
-"""The log holds what the run has said and nothing else, whatever happens to its file; every error names the file."""
+"""The log holds what the run has said and nothing else, whatever happens to its file; every error
+names the file.
+"""
 
 import os
 import subprocess
@@ -67,12 +69,18 @@ def test_what_was_logged_after_the_checkpoint_is_said_again(journal):
 
 
 @pytest.mark.parametrize("damage", ["cut", "empty", "gone", "flipped", "of another run", "zeros"])
-def test_a_damaged_log_is_restored_from_the_checkpoint_and_what_was_there_is_kept(tmp_path, capsys, damage):
+def test_a_damaged_log_is_restored_from_the_checkpoint_and_what_was_there_is_kept(
+    tmp_path, capsys, damage
+):
     whole = b"".join(b'{"event": "epoch", "step": %d}\n' % step for step in range(5))
     there = dict(
-        cut=whole[:70], empty=b"", gone=None, flipped=whole.replace(b"3}", b"8}"), zeros=bytes(len(whole)) + b"\n",
+        cut=whole[:70],
+        empty=b"",
+        gone=None,
+        flipped=whole.replace(b"3}", b"8}"),
+        zeros=bytes(len(whole)) + b"\n",
         **{"of another run": b'{"event": "train"}\n' + whole},
-    )[damage]  # fmt: skip
+    )[damage]
     if there is not None:
         (tmp_path / "log.jsonl").write_bytes(there)
     journal = Journal(str(tmp_path))
@@ -154,7 +162,9 @@ def test_a_folder_that_was_moved_or_replaced_is_an_error_and_is_not_written(tmp_
     with pytest.raises(UserError, match="removed, moved or replaced"):
         journal.epoch(2, 0, EPOCH)
     journal.close()
-    assert len(read(str(tmp_path / "moved" / "log.jsonl"))) == 1 and (not again or not os.listdir(str(folder)))
+    assert len(read(str(tmp_path / "moved" / "log.jsonl"))) == 1 and (
+        not again or not os.listdir(str(folder))
+    )
 
 
 # -- a full disk
@@ -167,7 +177,8 @@ journal = Journal(sys.argv[1], tensorboard=sys.argv[2] == "tensorboard")
 resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
 write = dict(log=lambda: journal.epoch(1, 0, dict(loss=1.0)), timing=lambda: journal.clock("train", step=1),
              train=lambda: journal.say("x" * 100))
-write["tensorboard"] = lambda: journal.epoch(1, 0, dict.fromkeys("abcdefghijklm", 1.0))  # more bytes than in the log
+# more bytes than in the log
+write["tensorboard"] = lambda: journal.epoch(1, 0, dict.fromkeys("abcdefghijklm", 1.0))
 try:
     for _ in range(1000):
         write[sys.argv[2]]()
@@ -182,9 +193,16 @@ def test_a_full_disk_is_an_error_that_names_the_file(tmp_path, name):
     """A limit on the size of files stands in for the full disk."""
     if name == "tensorboard":
         pytest.importorskip("tensorboardX")
-    done = subprocess.run([sys.executable, "-c", FULL, str(tmp_path), name], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", FULL, str(tmp_path), name],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
     assert done.returncode == 1 and done.stderr.count("\n") == 1, done.stderr
-    assert str(tmp_path / name) in done.stderr and "cannot be written: File too large" in done.stderr
+    assert (
+        str(tmp_path / name) in done.stderr and "cannot be written: File too large" in done.stderr
+    )
     if name in ("log", "timing"):  # half a line is no line
         assert len(read(str(tmp_path / (name + ".jsonl")))) > 10
 
@@ -212,5 +230,9 @@ def test_tensorboard_has_the_logs_figures(tmp_path):
         length = int.from_bytes(data[:8], "little")
         events.append(Event.FromString(data[12 : 12 + length]))
         data = data[16 + length :]
-    scalars = {value.tag: (event.step, value.simple_value) for event in events for value in event.summary.value}
+    scalars = {
+        value.tag: (event.step, value.simple_value)
+        for event in events
+        for value in event.summary.value
+    }
     assert scalars == {"epoch/loss": (7, 1.0), "epoch/top1": (7, 50.0)}

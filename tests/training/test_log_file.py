@@ -1,4 +1,6 @@
-"""--logging-file writes where its user says and cuts nothing there; --tensorboard says what it needs."""
+"""--logging-file writes where its user says and cuts nothing there; --tensorboard says what it
+needs.
+"""
 
 import sys
 import types
@@ -22,7 +24,9 @@ def test_a_log_file_gets_the_plain_lines_in_a_folder_that_it_makes(tmp_path):
         assert (tmp_path / log_file).read_text() == "one\ngrün\n"
 
 
-@pytest.mark.parametrize("there, kept", [("my notes", "my notes\n"), ("my notes\n", "my notes\n"), ("", "")])
+@pytest.mark.parametrize(
+    "there, kept", [("my notes", "my notes\n"), ("my notes\n", "my notes\n"), ("", "")]
+)
 def test_what_stands_in_a_log_file_stays(tmp_path, there, kept):
     (tmp_path / "notes.txt").write_text(there)
     say(tmp_path, tmp_path / "notes.txt", "one")
@@ -57,12 +61,16 @@ def test_a_log_file_that_cannot_be_written_is_named(tmp_path, path):
         Journal(str(tmp_path), path)
 
 
-@pytest.mark.parametrize("broken", [ImportError("not here"), TypeError("Descriptors cannot be created directly")])
+@pytest.mark.parametrize(
+    "broken", [ImportError("not here"), TypeError("Descriptors cannot be created directly")]
+)
 def test_tensorboard_says_what_it_needs(tmp_path, monkeypatch, broken):
     class Broken(types.ModuleType):
         def __getattr__(self, name):
             raise broken
 
     monkeypatch.setitem(sys.modules, "tensorboardX", Broken("tensorboardX"))
-    with pytest.raises(UserError, match=r"--tensorboard needs tensorboardX \(.*pip install 'tensorboardX"):
+    with pytest.raises(
+        UserError, match=r"--tensorboard needs tensorboardX \(.*pip install 'tensorboardX"
+    ):
         Journal(str(tmp_path), tensorboard=True)

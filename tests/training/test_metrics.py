@@ -40,18 +40,17 @@ def test_logits_that_are_not_finite_are_never_right():
 
 
 def test_fewer_than_five_classes_are_all_within_five():
-    assert statistics(mx.nd.array([[0, 1], [1, 0]]), mx.nd.zeros(2), mx.nd.zeros(2)).asnumpy().tolist() == [
-        0,
-        1,
-        2,
-    ]
+    assert statistics(
+        mx.nd.array([[0, 1], [1, 0]]), mx.nd.zeros(2), mx.nd.zeros(2)
+    ).asnumpy().tolist() == [0, 1, 2]
 
 
 @pytest.mark.parametrize("valid, expected", [(None, [10, 4, 4]), (3, [3, 3, 3]), (1, [0, 1, 1])])
 def test_only_valid_images_count(valid, expected):
     logits = mx.nd.array(np.eye(6)[:4])
     assert (
-        statistics(logits, mx.nd.arange(4), mx.nd.array([0, 1, 2, 7]), valid).asnumpy().tolist() == expected
+        statistics(logits, mx.nd.arange(4), mx.nd.array([0, 1, 2, 7]), valid).asnumpy().tolist()
+        == expected
     )
 
 
@@ -84,7 +83,9 @@ def test_an_empty_tally_has_a_summary():
 
 def test_pending_results_are_received_in_order_two_steps_later():
     received = []
-    pending = Pending(lambda arrays, step: received.append((step, [float(a.sum()) for a in arrays])))
+    pending = Pending(
+        lambda arrays, step: received.append((step, [float(a.sum()) for a in arrays]))
+    )
     for step in range(5):
         pending.push([mx.nd.full((2,), step)], step)
         assert [number for number, _ in received] == list(range(step - 1))
@@ -99,7 +100,10 @@ def batches(images, size):
     for start in range(0, images, size):
         valid = min(size, images - start)
         x, y = np.zeros((size, 7), "float32"), np.zeros(size, "float32")
-        x[:valid], y[:valid] = np.eye(7)[truth[start : start + valid]], labels[start : start + valid]
+        x[:valid], y[:valid] = (
+            np.eye(7)[truth[start : start + valid]],
+            labels[start : start + valid],
+        )
         yield Batch(mx.nd.array(x), mx.nd.array(y), np.arange(size), valid, None)
 
 
@@ -119,5 +123,7 @@ def test_evaluation_that_misses_images_is_an_error():
 
 def test_evaluation_casts_to_the_networks_dtype():
     seen = []
-    evaluate(lambda x: seen.append(x.dtype) or x, batches(8, 8), Alone(), lambda z, y: y, dtype="float16")
+    evaluate(
+        lambda x: seen.append(x.dtype) or x, batches(8, 8), Alone(), lambda z, y: y, dtype="float16"
+    )
     assert set(seen) == {np.float16}

@@ -1,4 +1,6 @@
-"""What a step minimises: the order of smoothing, mixup and distillation, mixup's last epochs, and dtypes."""
+"""What a step minimises: the order of smoothing, mixup and distillation, mixup's last epochs, and
+dtypes.
+"""
 
 import mxnet as mx
 import numpy as np

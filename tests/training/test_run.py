@@ -26,19 +26,28 @@ TRICKS = dict(label_smoothing=0.1, mixup=True, no_wd=True, warmup_epochs=0.5)
 
 
 def parameters(run):
-    return {name: p.list_data()[0].asnumpy() for name, p in run.net._collect_params_with_prefix().items()}
+    return {
+        name: p.list_data()[0].asnumpy()
+        for name, p in run.net._collect_params_with_prefix().items()
+    }
 
 
 def same(first, second):
-    return first.keys() == second.keys() and all(np.array_equal(first[name], second[name]) for name in first)
+    return first.keys() == second.keys() and all(
+        np.array_equal(first[name], second[name]) for name in first
+    )
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("where", ["middle of an epoch", "end of an epoch", "two stops"])
 @pytest.mark.parametrize(
-    "launch", [dict(), dict(cpu_contexts=2, batch_size=4, accumulate=2)], ids=["one device", "parts"]
+    "launch",
+    [dict(), dict(cpu_contexts=2, batch_size=4, accumulate=2)],
+    ids=["one device", "parts"],
 )
-def test_a_resumed_run_has_the_bits_and_the_log_of_one_that_was_never_stopped(train, tmp_path, where, launch):
+def test_a_resumed_run_has_the_bits_and_the_log_of_one_that_was_never_stopped(
+    train, tmp_path, where, launch
+):
     flags = dict(TRICKS, **launch)
     whole = train(save_dir=str(tmp_path / "whole"), **flags)
     stops = {"middle of an epoch": [3], "end of an epoch": [8], "two stops": [2, 9]}[where]
@@ -63,7 +72,7 @@ def test_a_resumed_run_has_the_bits_and_the_log_of_one_that_was_never_stopped(tr
 
 
 def checkpoint_name(run):
-    return "step-{:08d}".format(run.total_steps)
+    return f"step-{run.total_steps:08d}"
 
 
 @pytest.mark.slow
@@ -82,9 +91,15 @@ def test_micro_batches_on_one_device_train_like_as_many_devices(train, tmp_path)
     micro = train(save_dir=str(tmp_path / "micro"), accumulate=4, **flags)
     assert devices.layout.global_batch == micro.layout.global_batch == 16
     for p, q in zip(devices.trained, micro.trained):
-        np.testing.assert_allclose(p.list_data()[0].asnumpy(), q.list_data()[0].asnumpy(), atol=1e-5)
+        np.testing.assert_allclose(
+            p.list_data()[0].asnumpy(), q.list_data()[0].asnumpy(), atol=1e-5
+        )
     losses = [
-        [r["loss"] for r in read(os.path.join(run.config.save_dir, "log.jsonl")) if r["event"] == "train"]
+        [
+            r["loss"]
+            for r in read(os.path.join(run.config.save_dir, "log.jsonl"))
+            if r["event"] == "train"
+        ]
         for run in (devices, micro)
     ]
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)
@@ -108,9 +123,13 @@ def test_a_run_goes_on_with_other_devices_and_the_same_global_batch(train, tmp_p
     flags = dict(batch_size=4, num_epochs=1, mixup=True)
     whole = train(save_dir=str(tmp_path / "whole"), cpu_contexts=4, **flags)
     train(save_dir=str(tmp_path / "moved"), cpu_contexts=4, max_steps=2, **flags)
-    moved = train(save_dir=str(tmp_path / "moved"), cpu_contexts=2, accumulate=2, resume="auto", **flags)
+    moved = train(
+        save_dir=str(tmp_path / "moved"), cpu_contexts=2, accumulate=2, resume="auto", **flags
+    )
     for p, q in zip(whole.trained, moved.trained):
-        np.testing.assert_allclose(p.list_data()[0].asnumpy(), q.list_data()[0].asnumpy(), atol=1e-5)
+        np.testing.assert_allclose(
+            p.list_data()[0].asnumpy(), q.list_data()[0].asnumpy(), atol=1e-5
+        )
     alike(saved(whole), saved(moved))
     with pytest.raises(ConfigError, match="global batch: 16 -> 4"):
         train(save_dir=str(tmp_path / "moved"), resume="auto", **flags)
@@ -132,7 +151,11 @@ def test_the_folder_says_what_the_run_was(train, tmp_path):
         "images_per_second",
         "seconds",
     } <= set(result)
-    assert result["images"] == 355 and result["steps"] == run.total_steps == 16 and result["epochs"] == 2
+    assert (
+        result["images"] == 355
+        and result["steps"] == run.total_steps == 16
+        and result["epochs"] == 2
+    )
     config = json.loads((folder / "config.json").read_text())
     assert (
         config["flags"]["batch_size"] == 8
@@ -143,8 +166,13 @@ def test_the_folder_says_what_the_run_was(train, tmp_path):
     environment = json.loads((folder / "environment.json").read_text())
     assert environment["mxnet"] == mx.__version__ and environment["command"]
     events = [record["event"] for record in read(str(folder / "log.jsonl"))]
-    assert events == ["train"] * 3 + ["epoch", "validation"] + ["train"] * 4 + ["epoch", "validation"]
-    assert (folder / "best" / "net.params").exists() and len(checkpoint.checkpoints(str(folder))) == 2
+    assert events == ["train"] * 3 + ["epoch", "validation"] + ["train"] * 4 + [
+        "epoch",
+        "validation",
+    ]
+    assert (folder / "best" / "net.params").exists() and len(
+        checkpoint.checkpoints(str(folder))
+    ) == 2
     assert [p for p in folder.rglob("*") if p.suffix in (".pkl", ".pickle")] == []
 
 
@@ -152,31 +180,48 @@ def test_the_folder_says_what_the_run_was(train, tmp_path):
 def test_the_best_checkpoint_is_that_of_the_best_validation(train, tmp_path):
     train(num_epochs=4, keep_checkpoints=1, lr=0.1)
     scores = {
-        r["step"]: r["top1"] for r in read(str(tmp_path / "run" / "log.jsonl")) if r["event"] == "validation"
+        r["step"]: r["top1"]
+        for r in read(str(tmp_path / "run" / "log.jsonl"))
+        if r["event"] == "validation"
     }
     state = checkpoint.read_state(str(tmp_path / "run" / "best"))
-    assert len(scores) == 4 and scores[state["step"]] == max(scores.values()) == state["best"]["top1"]
+    assert (
+        len(scores) == 4 and scores[state["step"]] == max(scores.values()) == state["best"]["top1"]
+    )
 
 
 @pytest.mark.slow
 def test_training_learns_the_digits(train):
     run = train(
-        num_training_samples=None, num_epochs=2, batch_size=32, last_gamma=None, lr=0.2, warmup_epochs=0.5
+        num_training_samples=None,
+        num_epochs=2,
+        batch_size=32,
+        last_gamma=None,
+        lr=0.2,
+        warmup_epochs=0.5,
     )
     assert run.validated["top1"] > 80 and run.validated["images"] == 355
 
 
 @pytest.mark.slow
-def test_flags_that_make_it_another_run_are_refused_by_name_and_harmless_ones_are_not(train, tmp_path):
+def test_flags_that_make_it_another_run_are_refused_by_name_and_harmless_ones_are_not(
+    train, tmp_path
+):
     train(max_steps=2)
     with pytest.raises(
-        ConfigError, match=r"--lr: 0.05 -> 0.2.*--label-smoothing: 0.0 -> 0.1|--label-smoothing.*--lr"
+        ConfigError,
+        match=r"--lr: 0.05 -> 0.2.*--label-smoothing: 0.0 -> 0.1|--label-smoothing.*--lr",
     ):
         train(resume="auto", lr=0.2, label_smoothing=0.1)
     with pytest.raises(ConfigError, match="--num-epochs: 2 -> 3"):
         train(resume="auto", num_epochs=3)
     run = train(
-        resume="auto", log_interval=1, save_interval=2, num_data_workers=1, keep_checkpoints=5, max_steps=2
+        resume="auto",
+        log_interval=1,
+        save_interval=2,
+        num_data_workers=1,
+        keep_checkpoints=5,
+        max_steps=2,
     )
     assert run.step == 4
 
@@ -203,11 +248,14 @@ def test_a_finished_run_says_so_and_stays_as_it_is(train, tmp_path, capsys):
     assert (tmp_path / "run" / "result.json").read_bytes() == before
 
 
-def test_a_loss_that_is_not_finite_stops_the_run_and_names_step_rate_and_checkpoint(train, tmp_path):
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_step_rate_and_checkpoint(
+    train, tmp_path
+):
     # a warmup so steep that the first two steps are harmless and the third is not
     flags = dict(lr=1e30, warmup_epochs=1, warmup_lr=1e-30, warmup_from=0, save_interval=1)
     with pytest.raises(
-        Diverged, match=r"at step \d+ \(learning rate [\d.e+]+\); the last good checkpoint is .*step-00000002"
+        Diverged,
+        match=r"at step \d+ \(learning rate [\d.e+]+\); the last good checkpoint is .*step-00000002",
     ) as error:
         train(**flags)
     assert error.value.exit_code == 3
@@ -255,10 +303,16 @@ def test_a_teacher_can_be_a_run_and_the_soft_loss_is_added(train, tmp_path):
     flags = dict(num_epochs=1, max_steps=1, log_interval=1)
     plain = train(save_dir=str(tmp_path / "plain"), **flags)
     taught = train(
-        save_dir=str(tmp_path / "taught"), teacher=str(tmp_path / "teacher"), temperature=2.0, **flags
+        save_dir=str(tmp_path / "taught"),
+        teacher=str(tmp_path / "teacher"),
+        temperature=2.0,
+        **flags,
     )
-    first = [read(os.path.join(run.config.save_dir, "log.jsonl"))[0]["loss"] for run in (plain, taught)]
-    # T^2 CE is at least T^2 x the teacher's entropy and far from 0 for two networks that know little.
+    first = [
+        read(os.path.join(run.config.save_dir, "log.jsonl"))[0]["loss"] for run in (plain, taught)
+    ]
+    # T^2 CE is at least T^2 x the teacher's entropy and far from 0 for two networks that know
+    # little.
     assert first[1] > first[0] + 1
     with pytest.raises(UserError, match="--teacher-model"):
         train(teacher=str(tmp_path / "teacher" / "best" / "net.params"))
@@ -273,14 +327,17 @@ def test_validation_counts_every_image_once_on_several_devices(train):
 
 
 def test_steps_get_other_numbers_where_the_global_batch_follows_the_devices(train, tmp_path):
-    """8 steps of 8 images an epoch, then 4 of 16: the newest checkpoint has a smaller number, and the best is still there."""
+    """8 steps of 8 images an epoch, then 4 of 16: the newest checkpoint has a smaller number, and
+    the best is still there.
+    """
     flags = dict(resume="auto", elastic="scale-lr", keep_checkpoints=1)
     before = train(max_steps=11, **flags)
     assert before.best["step"] == 8
     folder = tmp_path / "run"
     best = os.path.realpath(folder / "best")
     after = train(cpu_contexts=2, max_steps=1, **flags)
-    assert (after.step, after.total_steps) == (4 + 1 + 1, 8)  # step 3 of 8 in the second epoch is step 1 of 4
+    # step 3 of 8 in the second epoch is step 1 of 4
+    assert (after.step, after.total_steps) == (4 + 1 + 1, 8)
     assert after.schedule(0) == 2 * before.schedule(0)
     step, state = checkpoint.latest(str(folder))
     assert state["step"] == 6 and state["global_batch"] == 16
@@ -290,7 +347,9 @@ def test_steps_get_other_numbers_where_the_global_batch_follows_the_devices(trai
     assert again.step == 8 and again.resumed_from == step
 
 
-def test_a_run_that_was_killed_before_its_first_checkpoint_keeps_its_global_batch_too(train, tmp_path, monkeypatch):
+def test_a_run_that_was_killed_before_its_first_checkpoint_keeps_its_global_batch_too(
+    train, tmp_path, monkeypatch
+):
     flags = dict(resume="auto", elastic="keep-batch")
     with monkeypatch.context() as patched:
         patched.setattr(checkpoint, "save", lambda *given, **named: pytest.fail("killed"))
@@ -336,14 +395,18 @@ def test_a_run_whose_checkpoints_are_gone_is_refused(train, tmp_path, what):
     assert (tmp_path / "run" / "log.jsonl").read_bytes() == before
 
 
-def test_a_run_without_a_checkpoint_starts_from_the_beginning_and_says_so(train, tmp_path, monkeypatch, capsys):
+def test_a_run_without_a_checkpoint_starts_from_the_beginning_and_says_so(
+    train, tmp_path, monkeypatch, capsys
+):
     with monkeypatch.context() as patched:
         patched.setattr(checkpoint, "save", lambda *given, **named: pytest.fail("killed"))
         with pytest.raises(pytest.fail.Exception):
             train(max_steps=4)
     run = train(max_steps=4, resume="auto")
     assert "has no checkpoint yet and starts from the beginning" in capsys.readouterr().out
-    assert [line["step"] for line in read(str(tmp_path / "run" / "log.jsonl"))] == [3] and run.step == 4
+    assert [line["step"] for line in read(str(tmp_path / "run" / "log.jsonl"))] == [
+        3
+    ] and run.step == 4
 
 
 @pytest.mark.parametrize("left", ["checkpoints", "log.jsonl", "result.json"])
@@ -363,7 +426,9 @@ def test_a_run_goes_on_with_a_damaged_log_and_ends_with_a_whole_one(train, tmp_p
     train(save_dir=str(tmp_path / "whole"), num_epochs=1)
     train(save_dir=str(tmp_path / "run"), num_epochs=1, max_steps=6)
     log = tmp_path / "run" / "log.jsonl"
-    dict(cut=lambda: os.truncate(str(log), 20), gone=log.unlink, **{"a byte": lambda: flip(log, 20)})[damage]()
+    dict(
+        cut=lambda: os.truncate(str(log), 20), gone=log.unlink, **{"a byte": lambda: flip(log, 20)}
+    )[damage]()
     train(save_dir=str(tmp_path / "run"), num_epochs=1, resume="auto")
     assert log.read_bytes() == (tmp_path / "whole" / "log.jsonl").read_bytes()
 
@@ -382,10 +447,14 @@ def test_a_run_of_the_version_before_goes_on(train, tmp_path):
         (path / "log.jsonl").unlink()
     resumed = train(resume="auto", **flags)
     assert same(parameters(whole), parameters(resumed))
-    assert (tmp_path / "run" / "log.jsonl").read_bytes() == (tmp_path / "whole" / "log.jsonl").read_bytes()
+    assert (tmp_path / "run" / "log.jsonl").read_bytes() == (
+        tmp_path / "whole" / "log.jsonl"
+    ).read_bytes()
 
 
-def test_config_json_that_is_removed_while_the_run_trains_is_written_again(train, tmp_path, monkeypatch, capsys):
+def test_config_json_that_is_removed_while_the_run_trains_is_written_again(
+    train, tmp_path, monkeypatch, capsys
+):
     save = Run.save
 
     def remove_before(run):
@@ -419,7 +488,9 @@ def test_a_folder_that_is_removed_while_the_run_trains_is_an_error(train, tmp_pa
 @pytest.fixture
 def bad_image(digits, tmp_path):
     """A validation file with one image that cannot be decoded."""
-    with RecordFile(str(digits / "val.rec")) as held, RecordWriter(str(tmp_path / "bad.rec")) as out:
+    with RecordFile(str(digits / "val.rec")) as held, RecordWriter(
+        str(tmp_path / "bad.rec")
+    ) as out:
         for i in range(20):
             label, data = held.read(i)
             out.write(i, label, data[: len(data) // 2] if i == 2 else data)
@@ -433,15 +504,23 @@ def test_a_bad_validation_image_does_not_cost_the_epoch(train, tmp_path, bad_ima
     assert state["step"] == 8 and state["awaits_validation"]
     with pytest.raises(UserError, match="bad.rec, record 2"):  # nothing is trained again
         train(rec_val=bad_image, num_epochs=1, resume="auto")
-    assert [line["event"] for line in read(str(tmp_path / "run" / "log.jsonl"))] == ["train"] * 3 + ["epoch"]
+    assert [line["event"] for line in read(str(tmp_path / "run" / "log.jsonl"))] == [
+        "train"
+    ] * 3 + ["epoch"]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("moment", ["evaluation", "amend", "mark_best"])
 @pytest.mark.parametrize("epoch", [0, 1])
-def test_a_run_that_is_killed_at_its_validation_validates_when_it_goes_on(train, tmp_path, monkeypatch, moment, epoch):
+def test_a_run_that_is_killed_at_its_validation_validates_when_it_goes_on(
+    train, tmp_path, monkeypatch, moment, epoch
+):
     whole = train(save_dir=str(tmp_path / "whole"), lr=0.1)
-    place, name = dict(evaluation=(Run, "_evaluation"), amend=(checkpoint, "amend"), mark_best=(checkpoint, "mark_best"))[moment]
+    place, name = dict(
+        evaluation=(Run, "_evaluation"),
+        amend=(checkpoint, "amend"),
+        mark_best=(checkpoint, "mark_best"),
+    )[moment]
     original, calls = getattr(place, name), []
 
     def kill(*given, **named):
@@ -454,10 +533,19 @@ def test_a_run_that_is_killed_at_its_validation_validates_when_it_goes_on(train,
             train(lr=0.1)
     resumed = train(lr=0.1, resume="auto")
     assert same(parameters(whole), parameters(resumed)) and resumed.best == whole.best
-    assert (tmp_path / "run" / "log.jsonl").read_bytes() == (tmp_path / "whole" / "log.jsonl").read_bytes()
-    results = [json.loads((tmp_path / name / "result.json").read_text()) for name in ("whole", "run")]
-    assert all(results[0][name] == results[1][name] for name in ("top1", "top5", "loss", "images", "best"))
-    best = [checkpoint.read_state(checkpoint.best(str(tmp_path / name)))["step"] for name in ("whole", "run")]
+    assert (tmp_path / "run" / "log.jsonl").read_bytes() == (
+        tmp_path / "whole" / "log.jsonl"
+    ).read_bytes()
+    results = [
+        json.loads((tmp_path / name / "result.json").read_text()) for name in ("whole", "run")
+    ]
+    assert all(
+        results[0][name] == results[1][name] for name in ("top1", "top5", "loss", "images", "best")
+    )
+    best = [
+        checkpoint.read_state(checkpoint.best(str(tmp_path / name)))["step"]
+        for name in ("whole", "run")
+    ]
     assert best[0] == best[1] == whole.best["step"]
 
 
@@ -468,12 +556,17 @@ def test_a_run_that_was_killed_before_its_result_writes_it(train, tmp_path):
     result.unlink()
     train(num_epochs=1, resume="auto")
     after = json.loads(result.read_text())
-    assert {name for name in before if before[name] != after[name]} <= {"seconds", "images_per_second"}
+    assert {name for name in before if before[name] != after[name]} <= {
+        "seconds",
+        "images_per_second",
+    }
 
 
 @pytest.mark.parametrize("label", [10, -1, 0.5, float("nan")])
 def test_labels_of_validation_are_looked_at_before_the_first_step(train, tmp_path, digits, label):
-    with RecordFile(str(digits / "val.rec")) as held, RecordWriter(str(tmp_path / "odd.rec")) as out:
+    with RecordFile(str(digits / "val.rec")) as held, RecordWriter(
+        str(tmp_path / "odd.rec")
+    ) as out:
         for i in range(4):
             own, data = held.read(i)
             out.write(i, label if i == 3 else own, data)
@@ -482,17 +575,26 @@ def test_labels_of_validation_are_looked_at_before_the_first_step(train, tmp_pat
     assert not (tmp_path / "run" / "config.json").exists()
 
 
-def test_training_without_validation_is_said_and_a_missing_file_says_how(train, tmp_path, digits, capsys):
+def test_training_without_validation_is_said_and_a_missing_file_says_how(
+    train, tmp_path, digits, capsys
+):
     train(data_dir=None, rec_train=str(digits / "train.rec"), max_steps=1)
     assert "no validation, because there is no --rec-val" in capsys.readouterr().out
     shutil.copy(str(digits / "train.rec"), str(tmp_path / "train.rec"))
     shutil.copy(str(digits / "train.idx"), str(tmp_path / "train.idx"))
-    with pytest.raises(UserError, match="val.rec is not there: give --rec-val FILE.rec, or .* --rec-train .*train.rec instead"):
+    with pytest.raises(
+        UserError,
+        match="val.rec is not there: give --rec-val FILE.rec, or .* --rec-train .*train.rec instead",
+    ):
         train(data_dir=str(tmp_path), save_dir=str(tmp_path / "other"))
 
 
-@pytest.mark.parametrize("name, value", [("features.1.running_var", np.inf), ("features.0.weight", np.nan)])
-def test_a_checkpoint_of_values_that_are_not_finite_is_not_written(train, tmp_path, monkeypatch, name, value):
+@pytest.mark.parametrize(
+    "name, value", [("features.1.running_var", np.inf), ("features.0.weight", np.nan)]
+)
+def test_a_checkpoint_of_values_that_are_not_finite_is_not_written(
+    train, tmp_path, monkeypatch, name, value
+):
     save = Run.save
 
     def spoil(run):
@@ -511,10 +613,19 @@ def test_a_checkpoint_of_values_that_are_not_finite_is_not_written(train, tmp_pa
 def words(digits, folder, *more):
     """The arguments of a short run."""
     given = dict(
-        model="cifar_resnet20_v1", classes=10, input_size=32, batch_size=8, num_training_samples=16, num_epochs=1,
-        data_dir=digits, save_dir=folder, num_data_workers=1,
-    )  # fmt: skip
-    return [word for name, value in given.items() for word in (flags_of.spelling(name), str(value))] + list(more)
+        model="cifar_resnet20_v1",
+        classes=10,
+        input_size=32,
+        batch_size=8,
+        num_training_samples=16,
+        num_epochs=1,
+        data_dir=digits,
+        save_dir=folder,
+        num_data_workers=1,
+    )
+    return [
+        word for name, value in given.items() for word in (flags_of.spelling(name), str(value))
+    ] + list(more)
 
 
 def start(*given):
@@ -527,7 +638,9 @@ def test_a_second_run_in_the_folder_is_refused_before_it_changes_anything(digits
     folder = tmp_path / "run"
     folder.mkdir()
     (folder / "log.jsonl").write_text('{"half')
-    with Lock(str(folder / ".lock"), "it"), pytest.raises(Locked, match=f"--save-dir {folder}: process {os.getpid()} on"):
+    with Lock(str(folder / ".lock"), "it"), pytest.raises(
+        Locked, match=f"--save-dir {folder}: process {os.getpid()} on"
+    ):
         start(digits, folder, "--resume", "auto")
     assert (folder / "log.jsonl").read_text() == '{"half'
     assert start(digits, folder, "--resume", "auto") == 0
@@ -548,13 +661,18 @@ def test_a_run_that_goes_on_in_another_folder_leaves_two_whole_ones(train, tmp_p
     before = {path: path.read_bytes() for path in (tmp_path / "a").rglob("*") if path.is_file()}
     source = str(tmp_path / "a" / "checkpoints" / "step-00000011")
     train(save_dir=str(tmp_path / "b"), lr=0.1, max_steps=1, resume=source)
-    shutil.rmtree(str(tmp_path / "b" / "checkpoints" / "step-00000012"))  # as if it had been killed before
+    # as if it had been killed before
+    shutil.rmtree(str(tmp_path / "b" / "checkpoints" / "step-00000012"))
     assert checkpoint.latest(str(tmp_path / "b"))[1]["step"] == 11
     assert checkpoint.read_state(checkpoint.best(str(tmp_path / "b")))["step"] == 8
     moved = train(save_dir=str(tmp_path / "b"), lr=0.1, resume="auto")
     assert same(parameters(whole), parameters(moved))
-    assert (tmp_path / "b" / "log.jsonl").read_bytes() == (tmp_path / "whole" / "log.jsonl").read_bytes()
-    assert {path: path.read_bytes() for path in (tmp_path / "a").rglob("*") if path.is_file()} == before
+    assert (tmp_path / "b" / "log.jsonl").read_bytes() == (
+        tmp_path / "whole" / "log.jsonl"
+    ).read_bytes()
+    assert {
+        path: path.read_bytes() for path in (tmp_path / "a").rglob("*") if path.is_file()
+    } == before
     with pytest.raises(UserError, match="holds another run"):
         train(save_dir=str(tmp_path / "whole"), lr=0.1, resume=source)
 
@@ -570,15 +688,26 @@ def test_a_run_that_was_copied_without_links_goes_on(train, tmp_path, resume):
     resume = resume if resume == "auto" else str(tmp_path / "b" / "best")
     resumed = train(save_dir=str(tmp_path / "b"), lr=0.1, resume=resume)
     assert same(parameters(whole), parameters(resumed))
-    best = [checkpoint.read_state(checkpoint.best(str(tmp_path / name)))["step"] for name in ("whole", "b")]
+    best = [
+        checkpoint.read_state(checkpoint.best(str(tmp_path / name)))["step"]
+        for name in ("whole", "b")
+    ]
     assert best[0] == best[1] == whole.best["step"]
-    assert (tmp_path / "b" / "log.jsonl").read_bytes() == (tmp_path / "whole" / "log.jsonl").read_bytes()
+    assert (tmp_path / "b" / "log.jsonl").read_bytes() == (
+        tmp_path / "whole" / "log.jsonl"
+    ).read_bytes()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("contexts", [3, 8])
 def test_a_resumed_run_of_several_devices_is_the_run_to_the_bit(train, tmp_path, contexts):
-    flags = dict(cpu_contexts=contexts, batch_size=2, num_epochs=1, num_training_samples=4 * 2 * contexts, val_frequency=9)
+    flags = dict(
+        cpu_contexts=contexts,
+        batch_size=2,
+        num_epochs=1,
+        num_training_samples=4 * 2 * contexts,
+        val_frequency=9,
+    )
     whole = train(save_dir=str(tmp_path / "whole"), **flags)
     train(save_dir=str(tmp_path / "stopped"), max_steps=2, **flags)
     resumed = train(save_dir=str(tmp_path / "stopped"), resume="auto", **flags)
@@ -588,7 +717,9 @@ def test_a_resumed_run_of_several_devices_is_the_run_to_the_bit(train, tmp_path,
     for name, parameter in whole.net._collect_params_with_prefix().items():
         if parameter.name in trained:
             np.testing.assert_array_equal(saved[name].asnumpy(), parameter.list_data()[0].asnumpy())
-    assert (tmp_path / "stopped" / "log.jsonl").read_bytes() == (tmp_path / "whole" / "log.jsonl").read_bytes()
+    assert (tmp_path / "stopped" / "log.jsonl").read_bytes() == (
+        tmp_path / "whole" / "log.jsonl"
+    ).read_bytes()
 
 
 @pytest.mark.slow
@@ -604,6 +735,14 @@ def test_a_killed_runs_half_written_checkpoint_goes_with_the_next_start(digits, 
         process.send_signal(signal.SIGKILL)
         process.wait()
     (folder / "checkpoints" / ".writing-step-00000099").mkdir()
-    assert start(digits, folder, "--save-interval", "1", "--num-epochs", "9", "--resume", "auto") == 0
-    assert [path.name for path in (folder / "checkpoints").iterdir() if not path.name.startswith("step-0")] == []
-    assert [path.name for path in folder.iterdir() if path.suffix == ".new" or path.name == ".lock"] == []
+    assert (
+        start(digits, folder, "--save-interval", "1", "--num-epochs", "9", "--resume", "auto") == 0
+    )
+    assert [
+        path.name
+        for path in (folder / "checkpoints").iterdir()
+        if not path.name.startswith("step-0")
+    ] == []
+    assert [
+        path.name for path in folder.iterdir() if path.suffix == ".new" or path.name == ".lock"
+    ] == []

@@ -1,4 +1,6 @@
-"""What others learn of a run from its folder: the flags, the checkpoint, the names, the data, and nothing that is not so."""
+"""What others learn of a run from its folder: the flags, the checkpoint, the names, the data, and
+nothing that is not so.
+"""
 
 import dataclasses
 import json
@@ -29,7 +31,9 @@ def write_records(path, labels):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """A project's folder with data/, and runs/a that was trained in it by relative paths, with two checkpoints."""
+    """A project's folder with data/, and runs/a that was trained in it by relative paths, with two
+    checkpoints.
+    """
     project = tmp_path_factory.mktemp("project")
     for name in ("train", "val"):
         write_records(str(project / "data" / (name + ".rec")), [0, 1, 2, 0])
@@ -37,10 +41,24 @@ def trained(tmp_path_factory):
     before = os.getcwd()
     os.chdir(project)
     try:
-        run = Run(flags.resolve(dict(
-            data_dir="data", save_dir="runs/a", model="cifar_resnet20_v1", classes=3, input_size=32, batch_size=2, num_epochs=2,
-            num_data_workers=1, val_frequency=1, lr=1e-4, rgb_mean=(1.0, 2.0, 3.0), crop_ratio=1.0,
-        )))  # fmt: skip
+        run = Run(
+            flags.resolve(
+                dict(
+                    data_dir="data",
+                    save_dir="runs/a",
+                    model="cifar_resnet20_v1",
+                    classes=3,
+                    input_size=32,
+                    batch_size=2,
+                    num_epochs=2,
+                    num_data_workers=1,
+                    val_frequency=1,
+                    lr=1e-4,
+                    rgb_mean=(1.0, 2.0, 3.0),
+                    crop_ratio=1.0,
+                )
+            )
+        )
         run.train()
         run.close()
     finally:
@@ -74,12 +92,19 @@ def read(folder):
 
 
 def as_older(folder, save_dir="runs/a"):
-    """Make the folder one of an older version: relative paths, no checksum, no names, and less known of the data."""
+    """Make the folder one of an older version: relative paths, no checksum, no names, and less
+    known of the data.
+    """
     contents = read(folder)
-    contents["flags"].update(data_dir="data", save_dir=save_dir, **{
-        field + end: f"data/{name}.{end[1:] or 'rec'}" for field, name in (("rec_train", "train"), ("rec_val", "val"))
-        for end in ("", "_idx")
-    })  # fmt: skip
+    contents["flags"].update(
+        data_dir="data",
+        save_dir=save_dir,
+        **{
+            field + end: f"data/{name}.{end[1:] or 'rec'}"
+            for field, name in (("rec_train", "train"), ("rec_val", "val"))
+            for end in ("", "_idx")
+        },
+    )
     del contents["parameters"]
     for split in contents["data"].values():
         split.pop("sample_sha256")
@@ -89,11 +114,26 @@ def as_older(folder, save_dir="runs/a"):
 
 def test_a_run_says_what_it_was_from_any_folder(project):
     run = RunFolder(os.path.relpath(project / "runs" / "a"))
-    assert (run.config.model, run.config.classes, run.config.rgb_mean) == ("cifar_resnet20_v1", 3, (1.0, 2.0, 3.0))
-    assert run.config.rec_val == str(project / "data" / "val.rec") and run.layout["global_batch"] == 2
+    assert (run.config.model, run.config.classes, run.config.rgb_mean) == (
+        "cifar_resnet20_v1",
+        3,
+        (1.0, 2.0, 3.0),
+    )
+    assert (
+        run.config.rec_val == str(project / "data" / "val.rec") and run.layout["global_batch"] == 2
+    )
     assert run.labels() == ["ant", "bee", "cow"]
-    assert run.validation_file() == (str(project / "data" / "val.rec"), str(project / "data" / "val.idx"))
-    for inside in ("best", "best/net.params", "checkpoints/step-00000004", "checkpoints/step-00000004/net.params", "."):
+    assert run.validation_file() == (
+        str(project / "data" / "val.rec"),
+        str(project / "data" / "val.idx"),
+    )
+    for inside in (
+        "best",
+        "best/net.params",
+        "checkpoints/step-00000004",
+        "checkpoints/step-00000004/net.params",
+        ".",
+    ):
         assert run_of(str(project / "runs" / "a" / inside)).config == run.config
     assert run_of(str(project / "data" / "val.rec")) is None
 
@@ -102,7 +142,9 @@ def test_the_names_stay_with_the_run_when_the_data_are_gone(project):
     shutil.rmtree(project / "data")
     run = RunFolder(str(project / "runs" / "a"))
     assert run.labels() == ["ant", "bee", "cow"]
-    with pytest.raises(UserError, match="val.rec, on which .* was validated, is not there: give --rec-val"):
+    with pytest.raises(
+        UserError, match="val.rec, on which .* was validated, is not there: give --rec-val"
+    ):
         run.validation_file()
 
 
@@ -118,7 +160,9 @@ def test_an_older_run_that_was_moved_takes_no_other_projects_data_or_names(proje
     shutil.move(str(project / "runs" / "a"), str(tmp_path / "moved"))
     run = RunFolder(str(tmp_path / "moved"))
     assert run.labels() is None
-    with pytest.raises(UserError, match="val.rec is not the file on which .*moved was validated .*records 4 -> 3"):
+    with pytest.raises(
+        UserError, match="val.rec is not the file on which .*moved was validated .*records 4 -> 3"
+    ):
         run.validation_file()
 
 
@@ -134,11 +178,22 @@ def test_evaluate_measures_another_file_only_if_it_is_named(project, capsys):
 
 
 FIELDS = [
-    ("flags", "classes", "3"), ("flags", "classes", 0), ("flags", "lr", None), ("flags", "crop_area", [1]), ("flags", "mixup", 1),
-    ("flags", "rgb_std", [1, 2, "3"]), ("flags", "model", ["resnet18_v1"]), ("flags", "lr_mode", "sine"), ("flags", "clasres", 3),
-    ("layout", "global_batch", "2"), ("layout", "began_with", 0), ("layout", "parts", 1.5),
-    ("data", "train", 3), ("data", "validation", ["records"]), ("parameters", "teacher", 3),
-]  # fmt: skip
+    ("flags", "classes", "3"),
+    ("flags", "classes", 0),
+    ("flags", "lr", None),
+    ("flags", "crop_area", [1]),
+    ("flags", "mixup", 1),
+    ("flags", "rgb_std", [1, 2, "3"]),
+    ("flags", "model", ["resnet18_v1"]),
+    ("flags", "lr_mode", "sine"),
+    ("flags", "clasres", 3),
+    ("layout", "global_batch", "2"),
+    ("layout", "began_with", 0),
+    ("layout", "parts", 1.5),
+    ("data", "train", 3),
+    ("data", "validation", ["records"]),
+    ("parameters", "teacher", 3),
+]
 
 
 @pytest.mark.parametrize("part, name, value", FIELDS)
@@ -152,7 +207,9 @@ def test_a_value_of_a_wrong_type_is_one_line_that_names_the_file(project, part, 
         assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "3", "null", '{"flags": {}}', "[" * 100000, "\x00", '{"a": NaN}'])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "3", "null", '{"flags": {}}', "[" * 100000, "\x00", '{"a": NaN}']
+)
 def test_what_is_no_config_is_one_line(project, text):
     (project / "runs" / "a" / "config.json").write_text(text)
     with pytest.raises(UserError, match=r"config.json: damaged") as error:
@@ -190,7 +247,9 @@ def test_the_best_checkpoint_is_found_without_the_link(project):
     assert state["step"] == state["best"]["step"]
     os.unlink(project / "runs" / "a" / "best")
     again, state_again = run.checkpoint("best")
-    assert os.path.samefile(again, os.path.join(run.path, "checkpoints", f"step-{state['step']:08d}"))
+    assert os.path.samefile(
+        again, os.path.join(run.path, "checkpoints", f"step-{state['step']:08d}")
+    )
     assert state_again == state
 
 
@@ -222,7 +281,9 @@ def test_a_parameter_file_outside_of_a_checkpoint_has_no_checksum(project, tmp_p
 
 def test_paths_become_absolute_and_names_of_networks_stay(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    config = flags.Config(teacher="resnet50_v1d", use_params="a/net.params", resume="auto", save_dir="/x/runs")
+    config = flags.Config(
+        teacher="resnet50_v1d", use_params="a/net.params", resume="auto", save_dir="/x/runs"
+    )
     found = run_folder.absolute(config)
     assert found == dataclasses.replace(config, use_params=str(tmp_path / "a" / "net.params"))
     (tmp_path / "resnet50_v1d").mkdir()  # a run's folder of that name comes first

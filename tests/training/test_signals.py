@@ -59,13 +59,15 @@ def undisturbed(digits, tmp_path_factory):
 def wait_for(condition, seconds=120):
     end = time.time() + seconds
     while not condition():
-        assert time.time() < end, "waited {} seconds in vain".format(seconds)
+        assert time.time() < end, f"waited {seconds} seconds in vain"
         time.sleep(0.02)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "number, code", [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)], ids=["SIGTERM", "Ctrl-C", "SIGHUP"]
+    "number, code",
+    [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)],
+    ids=["SIGTERM", "Ctrl-C", "SIGHUP"],
 )
 def test_a_signal_ends_the_run_after_a_whole_step_with_a_checkpoint(
     digits, undisturbed, tmp_path, number, code
@@ -75,7 +77,9 @@ def test_a_signal_ends_the_run_after_a_whole_step_with_a_checkpoint(
         command(digits, folder), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     try:
-        wait_for(lambda: (folder / "log.jsonl").exists() and (folder / "log.jsonl").stat().st_size > 0)
+        wait_for(
+            lambda: (folder / "log.jsonl").exists() and (folder / "log.jsonl").stat().st_size > 0
+        )
         process.send_signal(number)
         _, errors = process.communicate(timeout=60)
     finally:
@@ -106,7 +110,9 @@ def test_a_run_that_is_killed_at_a_random_moment_loses_nothing(digits, undisturb
         time.sleep(moments.uniform(0, 1.5))
         process.kill()
         process.wait()
-        checkpoints = [r["step"] for r in read(str(folder / "timing.jsonl")) if r["event"] == "checkpoint"]
+        checkpoints = [
+            r["step"] for r in read(str(folder / "timing.jsonl")) if r["event"] == "checkpoint"
+        ]
         resumed = [r["step"] for r in read(str(folder / "timing.jsonl")) if r["event"] == "resumed"]
         assert all(step in [0] + checkpoints for step in resumed)
         steps += checkpoints[-1:]

@@ -1,7 +1,8 @@
 """Twenty steps of our loop against independent loops, on the same images from the same parameters.
 
-One is written from the paper's formulas in numpy, with GluonCV's block and MXNet's own NAG; the other from
-what GluonCV offers: its LRScheduler, its DistillationSoftmaxCrossEntropyLoss, its smoothing and mixup.
+One is written from the paper's formulas in numpy, with GluonCV's block and MXNet's own NAG; the
+other from what GluonCV offers: its LRScheduler, its DistillationSoftmaxCrossEntropyLoss, its
+smoothing and mixup.
 """
 
 import json
@@ -35,13 +36,15 @@ TOLERANCE = 1e-5
 def gluoncvs(model):
     """GluonCV's network; of ResNet-18-D it has the blocks, but not the name."""
     if model == OURS:
-        return ResNetV1b(BasicBlockV1b, [2, 2, 2, 2], classes=CLASSES, deep_stem=True, avg_down=True)
+        return ResNetV1b(
+            BasicBlockV1b, [2, 2, 2, 2], classes=CLASSES, deep_stem=True, avg_down=True
+        )
     return gluoncv.model_zoo.get_model(model, classes=CLASSES)
 
 
 class Case:
-    """A run of ours, finished: its parameters before and after, its images, its losses, its teacher's
-    parameters.
+    """A run of ours, finished: its parameters before and after, its images, its losses, its
+    teacher's parameters.
     """
 
     def __init__(self, folder, model, words, parts=1, data=""):
@@ -58,7 +61,7 @@ class Case:
                 EPOCHS,
                 folder,
                 words,
-                data or "--synthetic {}".format(STEPS_PER_EPOCH * self.global_batch),
+                data or f"--synthetic {STEPS_PER_EPOCH * self.global_batch}",
             ).split()
         )
         run = Run(self.config)
@@ -74,7 +77,9 @@ class Case:
         finally:
             run.close()
         with open(folder / "run" / "log.jsonl") as file:
-            self.losses = [line["loss"] for line in map(json.loads, file) if line["event"] == "train"]
+            self.losses = [
+                line["loss"] for line in map(json.loads, file) if line["event"] == "train"
+            ]
         assert len(self.losses) == STEPS
 
     def check(self, net, losses):
@@ -95,7 +100,9 @@ class Case:
 
 
 def parameters_of(net):
-    """Name -> array of the trained parameters. Statistics differ by how a loop averages them over devices."""
+    """Name -> array of the trained parameters. Statistics differ by how a loop averages them over
+    devices.
+    """
     return {
         name: parameter.list_data()[0].asnumpy()
         for name, parameter in net._collect_params_with_prefix().items()
@@ -133,7 +140,9 @@ def papers_rate(tricks, step):
         return (step + 1) * eta / m
     if tricks.get("cosine"):
         return 0.5 * (1 + math.cos((step - m) * math.pi / (STEPS - m))) * eta
-    return eta * 0.1 ** sum(step >= epoch * STEPS_PER_EPOCH for epoch in tricks.get("decay", (30, 60, 90)))
+    return eta * 0.1 ** sum(
+        step >= epoch * STEPS_PER_EPOCH for epoch in tricks.get("decay", (30, 60, 90))
+    )
 
 
 def papers_loop(case, tricks, teacher=None):
@@ -148,7 +157,9 @@ def papers_loop(case, tricks, teacher=None):
     if micros > 1:
         for parameter in net.collect_params(".*weight|.*bias|.*gamma|.*beta").values():
             parameter.grad_req = "add"
-    trainer = gluon.Trainer(net.collect_params(), "nag", dict(learning_rate=0.0, momentum=0.9, wd=1e-4))
+    trainer = gluon.Trainer(
+        net.collect_params(), "nag", dict(learning_rate=0.0, momentum=0.9, wd=1e-4)
+    )
     cross_entropy = gluon.loss.SoftmaxCrossEntropyLoss(sparse_label=False)
     epsilon, losses = tricks.get("smoothing", 0), []
     for step, (images, labels) in enumerate(case.batches):
@@ -167,7 +178,8 @@ def papers_loop(case, tricks, teacher=None):
                 x, q = mx.nd.array(x, ctx=device), mx.nd.array(q, ctx=device)
                 if instructor:
                     soft = mx.nd.array(
-                        softmax(instructor(x.as_in_context(DEVICES[0])).asnumpy() / TEMPERATURE), ctx=device
+                        softmax(instructor(x.as_in_context(DEVICES[0])).asnumpy() / TEMPERATURE),
+                        ctx=device,
                     )
                 with autograd.record():
                     z = net(x)
@@ -237,15 +249,17 @@ def test_each_trick_and_all_together_are_the_papers_formulas(name, teachers, tmp
 
 
 def gluoncvs_loop(case, tricks, scheduler, teacher=None):
-    """(net, mean loss of each step), with the building blocks that GluonCV gives its users; ``scheduler``
-    sets the rate.
+    """(net, mean loss of each step), with the building blocks that GluonCV gives its users;
+    ``scheduler`` sets the rate.
     """
     devices, eta = DEVICES[: tricks.get("devices", 1)], 0.1 if tricks.get("smoothing") else 0.0
     net = case.block(case.start, devices)
     if tricks.get("no_wd"):
         for parameter in net.collect_params(".*beta|.*gamma|.*bias").values():
             parameter.wd_mult = 0.0
-    trainer = gluon.Trainer(net.collect_params(), "nag", dict(wd=1e-4, momentum=0.9, lr_scheduler=scheduler))
+    trainer = gluon.Trainer(
+        net.collect_params(), "nag", dict(wd=1e-4, momentum=0.9, lr_scheduler=scheduler)
+    )
     sparse = not (tricks.get("smoothing") or tricks.get("mixup"))
     if teacher:
         instructor = case.block(teacher, devices)
@@ -287,7 +301,9 @@ def gluoncvs_loop(case, tricks, scheduler, teacher=None):
 
 
 class ByEpoch(mx.lr_scheduler.LRScheduler):
-    """The schedule of the authors' script of 2018, which is told the epoch and the batch, not the update."""
+    """The schedule of the authors' script of 2018, which is told the epoch and the batch, not the
+    update.
+    """
 
     def __init__(self, eta, warmup):
         super().__init__(base_lr=eta)
@@ -303,9 +319,15 @@ def sequential(eta, warmup):
     """The schedule of the authors' script from 2019 on, of GluonCV's own classes."""
     return LRSequential(
         [
-            LRScheduler("linear", base_lr=0, target_lr=eta, nepochs=warmup, iters_per_epoch=STEPS_PER_EPOCH),
             LRScheduler(
-                "cosine", base_lr=eta, target_lr=0, nepochs=EPOCHS - warmup, iters_per_epoch=STEPS_PER_EPOCH
+                "linear", base_lr=0, target_lr=eta, nepochs=warmup, iters_per_epoch=STEPS_PER_EPOCH
+            ),
+            LRScheduler(
+                "cosine",
+                base_lr=eta,
+                target_lr=0,
+                nepochs=EPOCHS - warmup,
+                iters_per_epoch=STEPS_PER_EPOCH,
             ),
         ]
     )
@@ -334,40 +356,50 @@ GLUONCV = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "name, counting", [(name, "steps") for name in GLUONCV] + [("warmup", "updates"), ("all", "updates")]
+    "name, counting",
+    [(name, "steps") for name in GLUONCV] + [("warmup", "updates"), ("all", "updates")],
 )
-def test_fidelity_gluoncv_is_what_gluoncvs_own_building_blocks_do(name, counting, teachers, tmp_path):
+def test_fidelity_gluoncv_is_what_gluoncvs_own_building_blocks_do(
+    name, counting, teachers, tmp_path
+):
     model, words, tricks = GLUONCV[name]
     eta, warmup = 0.01 if "--teacher" in words else 0.05, tricks.get("warmup", 0)
-    fixed = "--fidelity gluoncv --val-last-batch exact --lr-mode cosine --lr {} --lr-counting {} ".format(
-        eta, counting
-    )
+    fixed = f"--fidelity gluoncv --val-last-batch exact --lr-mode cosine --lr {eta} --lr-counting {counting} "
     case = Case(
-        tmp_path, model, fixed + words.format(teacher=teachers[model], model=model), tricks.get("devices", 1)
+        tmp_path,
+        model,
+        fixed + words.format(teacher=teachers[model], model=model),
+        tricks.get("devices", 1),
     )
     scheduler = sequential(eta, warmup) if counting == "updates" else ByEpoch(eta, warmup)
-    case.check(*gluoncvs_loop(case, tricks, scheduler, teachers[model] if "--teacher" in words else None))
+    case.check(
+        *gluoncvs_loop(case, tricks, scheduler, teachers[model] if "--teacher" in words else None)
+    )
 
 
 # -- both on one RecordIO file
 
 
 @pytest.mark.slow
-def test_on_one_record_file_ours_and_mxnets_reader_and_the_authors_loop_give_the_same_losses(tmp_path):
+def test_on_one_record_file_ours_and_mxnets_reader_and_the_authors_loop_give_the_same_losses(
+    tmp_path,
+):
     size, images = SIZE[TINY], 2 * BATCH * STEPS_PER_EPOCH + 3
     rng, path = np.random.RandomState(5), str(tmp_path / "train.rec")
     with RecordWriter(path) as records:
         for key in range(images):
-            done, payload = cv2.imencode(".png", rng.randint(0, 256, (size, size, 3), dtype=np.uint8))
+            done, payload = cv2.imencode(
+                ".png", rng.randint(0, 256, (size, size, 3), dtype=np.uint8)
+            )
             assert done
             records.write(key, float(rng.randint(CLASSES)), payload.tobytes())
     case = Case(
         tmp_path,
         TINY,
         "--fidelity gluoncv --lr 0.05 --lr-mode cosine --lr-counting updates --warmup-epochs 1"
-        " --num-training-samples {} --cpu-contexts 2"
+        f" --num-training-samples {images - 3} --cpu-contexts 2"
         " --no-wd --label-smoothing --mixup --crop-area 1,1 --crop-aspect 1,1 --flip 0 --color-jitter 0"
-        " --pca-noise 0".format(images - 3),
+        " --pca-noise 0",
         parts=2,
         data="--rec-train " + path,
     )
@@ -387,12 +419,17 @@ def test_on_one_record_file_ours_and_mxnets_reader_and_the_authors_loop_give_the
         std_g=57.12,
         std_b=57.375,
     )
-    pictures, labels = zip(*[(batch.data[0].asnumpy()[0], batch.label[0].asnumpy()[0]) for batch in reader])
+    pictures, labels = zip(
+        *[(batch.data[0].asnumpy()[0], batch.label[0].asnumpy()[0]) for batch in reader]
+    )
     assert len(pictures) == images
     for keys, (ours, known) in zip(case.keys, case.batches):
-        np.testing.assert_allclose(ours.asnumpy(), np.stack([pictures[key] for key in keys]), atol=2e-6)
+        np.testing.assert_allclose(
+            ours.asnumpy(), np.stack([pictures[key] for key in keys]), atol=2e-6
+        )
         assert known.asnumpy().tolist() == [labels[key] for key in keys]
 
-    # Their last bits differ, and twenty steps of a small network make much of that: so the loop gets ours.
+    # Their last bits differ, and twenty steps of a small network make much of that: so the loop
+    # gets ours.
     tricks = dict(warmup=1, no_wd=True, smoothing=True, mixup=True, devices=2)
     case.check(*gluoncvs_loop(case, tricks, sequential(0.05, 1)))

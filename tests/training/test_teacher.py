@@ -1,4 +1,6 @@
-"""Teachers: only one that is whole, knows the student's classes, and sees images as it was trained to."""
+"""Teachers: only one that is whole, knows the student's classes, and sees images as it was trained
+to.
+"""
 
 import shutil
 
@@ -29,7 +31,12 @@ def saved(path, model=SMALL, classes=3, size=32, **options):
 def run_with(folder, **given):
     """A run's folder with a parameter file in it, as a user may keep it."""
     config = flags.Config(**dict(dict(model=SMALL, classes=3, input_size=32, synthetic=8), **given))
-    about = dict(version="0", layout=dict(began_with=8), data=dict(train=None, validation=None), parameters={})
+    about = dict(
+        version="0",
+        layout=dict(began_with=8),
+        data=dict(train=None, validation=None),
+        parameters={},
+    )
     run_folder.write(str(folder), about, config)
     options = models.options_of(config)
     return saved(folder / "net.params", config.model, config.classes, config.input_size, **options)
@@ -37,8 +44,14 @@ def run_with(folder, **given):
 
 def taught(images, say=print, **given):
     """The logits of the teacher that the flags name, for images of the student."""
-    config = flags.Config(**dict(dict(model=SMALL, classes=3, input_size=32, synthetic=8, teacher_model=SMALL), **given))
-    return network.teacher(config, [mx.cpu(0), mx.cpu(1)], say)(mx.nd.array(images, ctx=mx.cpu(1))).asnumpy()
+    config = flags.Config(
+        **dict(
+            dict(model=SMALL, classes=3, input_size=32, synthetic=8, teacher_model=SMALL), **given
+        )
+    )
+    return network.teacher(config, [mx.cpu(0), mx.cpu(1)], say)(
+        mx.nd.array(images, ctx=mx.cpu(1))
+    ).asnumpy()
 
 
 def test_the_images_are_normalised_as_the_teacher_knows_them(tmp_path):
@@ -46,10 +59,16 @@ def test_the_images_are_normalised_as_the_teacher_knows_them(tmp_path):
     pixels = np.random.default_rng(0).uniform(0, 255, (2, 3, 32, 32))
 
     def normalised(mean, std):
-        return ((pixels - np.reshape(mean, (3, 1, 1))) / np.reshape(std, (3, 1, 1))).astype("float32")
+        return ((pixels - np.reshape(mean, (3, 1, 1))) / np.reshape(std, (3, 1, 1))).astype(
+            "float32"
+        )
 
     student = flags.Config()
-    found = taught(normalised(student.rgb_mean, student.rgb_std), said.append, teacher=str(tmp_path / "net.params"))
+    found = taught(
+        normalised(student.rgb_mean, student.rgb_std),
+        said.append,
+        teacher=str(tmp_path / "net.params"),
+    )
     expected = net(mx.nd.array(normalised((0, 1, 2), (1, 2, 100)))).asnumpy()
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
     assert len(said) == 1 and "--rgb-mean" in said[0]
@@ -72,7 +91,9 @@ def test_images_of_another_size_than_the_teachers_are_said(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("model, option", [("resnet18_v1b", "use_gn"), ("resnext50_32x4d", "use_se")])
+@pytest.mark.parametrize(
+    "model, option", [("resnet18_v1b", "use_gn"), ("resnext50_32x4d", "use_se")]
+)
 def test_a_teacher_has_its_runs_options(tmp_path, model, option):
     net = run_with(tmp_path, model=model, **{option: True})
     images = np.random.default_rng(0).normal(size=(1, 3, 32, 32)).astype("float32")
@@ -89,7 +110,10 @@ def test_a_published_teacher_of_other_classes_is_refused(tmp_path, monkeypatch):
         if classes == 3:
             assert network.teacher(config, [mx.cpu()]) is not None
         else:
-            with pytest.raises(UserError, match="--teacher resnet18_v1d: its published parameters are for another number"):
+            with pytest.raises(
+                UserError,
+                match="--teacher resnet18_v1d: its published parameters are for another number",
+            ):
                 network.teacher(config, [mx.cpu()])
 
 
@@ -126,14 +150,19 @@ def test_parameters_of_a_damaged_checkpoint_are_used_for_nothing(train, tmp_path
 
 
 @pytest.mark.slow
-def test_a_run_goes_on_with_its_teacher_wherever_that_lies_and_with_no_other(train, tmp_path, monkeypatch):
+def test_a_run_goes_on_with_its_teacher_wherever_that_lies_and_with_no_other(
+    train, tmp_path, monkeypatch
+):
     flags = dict(max_steps=1, teacher_model=SMALL, resume="auto")
     for name in "abc":
         (tmp_path / name).mkdir()
     saved(tmp_path / "a" / "net.params", classes=10)
     shutil.copy(tmp_path / "a" / "net.params", tmp_path / "b" / "net.params")
     arrays = mx.nd.load(str(tmp_path / "a" / "net.params"))
-    mx.nd.save(str(tmp_path / "c" / "net.params"), dict(arrays, **{"output.bias": arrays["output.bias"] + 1}))
+    mx.nd.save(
+        str(tmp_path / "c" / "net.params"),
+        dict(arrays, **{"output.bias": arrays["output.bias"] + 1}),
+    )
     train(teacher=str(tmp_path / "a" / "net.params"), **flags)
     monkeypatch.chdir(tmp_path)
     assert train(teacher="b/net.params", **flags).step == 2

@@ -1,4 +1,6 @@
-"""Two hosts: two network namespaces with a cable between them, and an ssh that runs its command in the other one."""
+"""Two hosts: two network namespaces with a cable between them, and an ssh that runs its command in
+the other one.
+"""
 
 import os
 import re
@@ -14,7 +16,8 @@ pytestmark = pytest.mark.slow
 
 FLAGS = "--batch-size 4 --mixup".split()
 SSH = """#!/bin/sh
-# Options may stand before the host and behind it. The command starts as ssh's does: without our environment.
+# Options may stand before the host and behind it. The command starts as ssh's does: without our
+# environment.
 host=
 while :; do case $1 in -o) shift 2;; -*) shift;; *) [ "$host" ] && break; host=$1; shift;; esac; done
 [ -e {folder}/$host.down ] && exit 255
@@ -27,7 +30,7 @@ class Hosts:
     """Hosts a (10.77.0.1) and b (10.77.0.2), whose interfaces are both called gt0."""
 
     def __init__(self):
-        self.name = "gt{}".format(os.getpid())
+        self.name = f"gt{os.getpid()}"
         self._made = []
 
     def make(self):
@@ -36,12 +39,12 @@ class Hosts:
             run("ip", "netns", "add", name)
             self._made.append(name)
             os.makedirs("/etc/netns/" + name)
-            with open("/etc/netns/{}/hosts".format(name), "w") as file:
+            with open(f"/etc/netns/{name}/hosts", "w") as file:
                 file.write("127.0.0.1 localhost\n10.77.0.1 a\n10.77.0.2 b\n")
         peer = ["peer", "name", "gt0", "netns", names["b"]]
         run("ip", "link", "add", "gt0", "netns", names["a"], "type", "veth", *peer)
         for number, (host, name) in enumerate(names.items(), 1):
-            run("ip", "-n", name, "addr", "add", "10.77.0.{}/24".format(number), "dev", "gt0")
+            run("ip", "-n", name, "addr", "add", f"10.77.0.{number}/24", "dev", "gt0")
             for interface in ("lo", "gt0"):
                 run("ip", "-n", name, "link", "set", interface, "up")
 
@@ -72,7 +75,8 @@ def hosts():
         subprocess.run(hosts.prefix() + ["true"], check=True, stderr=subprocess.PIPE)
     except (OSError, subprocess.CalledProcessError) as error:
         hosts.remove()
-        # On a machine of our own this has to run; where the system forbids namespaces nothing can be said.
+        # On a machine of our own this has to run; where the system forbids namespaces nothing can
+        # be said.
         pytest.xfail("no network namespaces here: {}".format(getattr(error, "stderr", error)))
     yield hosts
     hosts.remove()
@@ -80,7 +84,9 @@ def hosts():
 
 @pytest.fixture
 def launch(hosts, start, tmp_path):
-    """``launch(kvstore, *flags, options=[...])`` starts the run ``run`` on both hosts, launched on host a."""
+    """``launch(kvstore, *flags, options=[...])`` starts the run ``run`` on both hosts, launched on
+    host a.
+    """
 
     def launch(kvstore, *flags, options=(), slow="0"):
         ssh = tmp_path / "bin" / "ssh"
@@ -88,13 +94,24 @@ def launch(hosts, start, tmp_path):
         notes = tmp_path / "run-notes"
         ssh.write_text(SSH.format(folder=tmp_path, name=hosts.name, notes=notes, slow=slow))
         ssh.chmod(0o755)
-        path = os.pathsep.join([str(ssh.parent), os.path.dirname(sys.executable), os.environ["PATH"]])
+        path = os.pathsep.join(
+            [str(ssh.parent), os.path.dirname(sys.executable), os.environ["PATH"]]
+        )
         if kvstore == "horovod":
             words = ["--gloo", "-np", "2", "-H", "a:1,b:1", "--network-interfaces", "gt0"]
         else:
-            words = "-n 2 -s 2 --hosts a,b --address 10.77.0.1 --interface gt0".split() + list(options)
+            words = "-n 2 -s 2 --hosts a,b --address 10.77.0.1 --interface gt0".split() + list(
+                options
+            )
         return start(
-            kvstore, "run", *FLAGS, *flags, options=words, prefix=hosts.prefix(), PATH=path, SLOW=slow
+            kvstore,
+            "run",
+            *FLAGS,
+            *flags,
+            options=words,
+            prefix=hosts.prefix(),
+            PATH=path,
+            SLOW=slow,
         )
 
     return launch
@@ -107,7 +124,9 @@ def test_two_hosts_train_the_same_run_as_one_process(launch, finish, tmp_path, k
 
 
 @pytest.mark.parametrize("kvstore", ["horovod", "dist_sync"])
-def test_a_host_that_is_cut_off_is_named_by_the_other_and_both_end(launch, hosts, tmp_path, kvstore):
+def test_a_host_that_is_cut_off_is_named_by_the_other_and_both_end(
+    launch, hosts, tmp_path, kvstore
+):
     process = launch(kvstore, "--num-epochs", "50", "--stall-timeout", "4", slow="0.1")
     wait_for_steps(tmp_path, "run", 3)
     hosts.cut()

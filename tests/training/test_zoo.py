@@ -37,7 +37,7 @@ QUICK = (
 )
 # The smallest images that a network can take, where 32 pixels are too few.
 SMALLEST = dict(alexnet=64, inceptionv3=75)
-SMALLEST.update(("resnest{}".format(layers), 65) for layers in (26, 50, 101, 200, 269))  # DropBlock
+SMALLEST.update((f"resnest{layers}", 65) for layers in (26, 50, 101, 200, 269))  # DropBlock
 FROM_224 = ("residualattentionnet",)  # sizes that are fixed inside
 
 
@@ -55,21 +55,30 @@ def smallest(name):
 
 
 def check(name, flags=""):
-    """A training step with the tricks that apply everywhere and those of ``flags``, then an evaluation."""
-    classes = 1000 if name.startswith("resnet") and "_0." in name else 5  # a pruned network's head is fixed
+    """A training step with the tricks that apply everywhere and those of ``flags``, then an
+    evaluation.
+    """
+    # a pruned network's head is fixed
+    classes = 1000 if name.startswith("resnet") and "_0." in name else 5
     size = smallest(name)
     images = 1 if size >= 224 else 2
     config = parse(
-        "--model {} --classes {} --input-size {} --mode imperative --no-wd --label-smoothing --mixup"
-        " {}".format(name, classes, size, flags).split()
+        f"--model {name} --classes {classes} --input-size {size} --mode imperative --no-wd --label-smoothing --mixup"
+        f" {flags}".split()
     )
     net = network.student(config, Cpu.devices, say=print)
     objective = Objective(config, 1)
     trainer = gluon.Trainer(
-        net.collect_params(), "nag", dict(learning_rate=0.01, momentum=0.9, wd=1e-4), update_on_kvstore=False
+        net.collect_params(),
+        "nag",
+        dict(learning_rate=0.01, momentum=0.9, wd=1e-4),
+        update_on_kvstore=False,
     )
     rng = np.random.RandomState(0)
-    x, y = mx.nd.array(rng.normal(size=(images, 3, size, size))), mx.nd.array(rng.randint(0, 5, images))
+    x, y = (
+        mx.nd.array(rng.normal(size=(images, 3, size, size))),
+        mx.nd.array(rng.randint(0, 5, images)),
+    )
     weight = next(p for p in net.collect_params().values() if p.name.endswith("weight"))
     before = weight.data().copy()
     inputs, targets = objective.prepare(x, y, 0, 0)
@@ -79,7 +88,11 @@ def check(name, flags=""):
     loss.backward()
     trainer.step(images)
     tally = evaluate(
-        net, [Batch(x, y, np.arange(images), images, None)], Cpu(), objective.plain_losses, expected=images
+        net,
+        [Batch(x, y, np.arange(images), images, None)],
+        Cpu(),
+        objective.plain_losses,
+        expected=images,
     )
     assert np.isfinite(loss.mean().asscalar())
     assert (before != weight.data()).max().asscalar(), "the first weight has not moved"
@@ -92,7 +105,9 @@ def test_a_network_trains_and_is_evaluated(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in models.names() if name not in QUICK + network.WITHOUT_ONEDNN])
+@pytest.mark.parametrize(
+    "name", [name for name in models.names() if name not in QUICK + network.WITHOUT_ONEDNN]
+)
 def test_every_network_trains_and_is_evaluated(name):
     check(name)
 
@@ -106,20 +121,27 @@ def test_networks_that_onednn_cannot_train_say_how_they_can(monkeypatch):
 
 @pytest.mark.slow
 def test_networks_that_onednn_cannot_train_do_so_without_it():
-    code = """
+    code = f"""
         import importlib.util
-        spec = importlib.util.spec_from_file_location("zoo", {!r})
+        spec = importlib.util.spec_from_file_location("zoo", {os.path.abspath(__file__)!r})
         zoo = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(zoo)
         for name in zoo.network.WITHOUT_ONEDNN:
             zoo.check(name)
-    """.format(os.path.abspath(__file__))
+    """
     root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     environment = dict(
-        os.environ, MXNET_MKLDNN_ENABLED="0", MXNET_STORAGE_FALLBACK_LOG_VERBOSE="0", PYTHONPATH=root
+        os.environ,
+        MXNET_MKLDNN_ENABLED="0",
+        MXNET_STORAGE_FALLBACK_LOG_VERBOSE="0",
+        PYTHONPATH=root,
     )
     subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)], env=environment, cwd=root, check=True, timeout=300
+        [sys.executable, "-c", textwrap.dedent(code)],
+        env=environment,
+        cwd=root,
+        check=True,
+        timeout=300,
     )
 
 
@@ -156,7 +178,7 @@ def test_a_flag_that_cannot_apply_is_refused_by_name(name, flag, capsys):
 
 @pytest.mark.parametrize("mode", ["hybrid", "imperative"])
 def test_resnests_dropblock_works_at_other_sizes_and_in_training_alone(mode):
-    words = "--model resnest26 --classes 5 --input-size 96 --mode {}".format(mode)
+    words = f"--model resnest26 --classes 5 --input-size 96 --mode {mode}"
     net = network.student(parse(words.split()), Cpu.devices)
     assert network.is_stochastic(net)
     images = mx.nd.array(np.random.RandomState(0).normal(size=(2, 3, 96, 96)))
@@ -211,10 +233,14 @@ def test_parameters_of_another_head_need_a_new_one(tmp_path):
     source.save_parameters(path)
     words = "--model cifar_resnet20_v1 --classes 10 --input-size 32 "
     said = []
-    tuned = network.student(parse((words + "--use-params " + path).split()), Cpu.devices, said.append)
+    tuned = network.student(
+        parse((words + "--use-params " + path).split()), Cpu.devices, said.append
+    )
     assert "output" in said[0]
     np.testing.assert_array_equal(
         tuned.features[0].weight.data().asnumpy(), source.features[0].weight.data().asnumpy()
     )
     with pytest.raises(UserError, match="seven.params"):
-        network.student(parse((words + "--resume-params " + path).split()), Cpu.devices, said.append)
+        network.student(
+            parse((words + "--resume-params " + path).split()), Cpu.devices, said.append
+        )

@@ -1,4 +1,6 @@
-"""Distillation against the paper's formula in numpy and GluonCV's DistillationSoftmaxCrossEntropyLoss."""
+"""Distillation against the paper's formula in numpy and GluonCV's
+DistillationSoftmaxCrossEntropyLoss.
+"""
 
 import mxnet as mx
 import numpy as np
@@ -63,8 +65,12 @@ def test_soft_loss_pulls_the_student_to_the_teacher():
 
 
 def test_float16_outputs_are_computed_in_float32():
-    half = soft_loss(mx.nd.array(STUDENT, dtype="float16"), mx.nd.array(TEACHER, dtype="float16"), 20)
+    half = soft_loss(
+        mx.nd.array(STUDENT, dtype="float16"), mx.nd.array(TEACHER, dtype="float16"), 20
+    )
     assert half.dtype == np.float32
     np.testing.assert_allclose(
-        half.asnumpy(), soft_loss(mx.nd.array(STUDENT), mx.nd.array(TEACHER), 20).asnumpy(), rtol=2e-3
+        half.asnumpy(),
+        soft_loss(mx.nd.array(STUDENT), mx.nd.array(TEACHER), 20).asnumpy(),
+        rtol=2e-3,
     )

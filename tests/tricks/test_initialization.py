@@ -14,7 +14,9 @@ CONV, DENSE = (32 * 9, 64 * 9), (200, 300)
 
 def weights(form):
     net = nn.HybridSequential()
-    net.add(nn.Conv2D(64, 3, in_channels=32), nn.BatchNorm(in_channels=64), nn.Dense(300, in_units=200))
+    net.add(
+        nn.Conv2D(64, 3, in_channels=32), nn.BatchNorm(in_channels=64), nn.Dense(300, in_units=200)
+    )
     mx.random.seed(5000)
     net.initialize(initializer(form))
     return net[0], net[1], net[2]
@@ -43,7 +45,9 @@ def test_msra_is_normal_with_mxnets_slope_and_average_fan():
     # MSRAPrelu's defaults: variance 2 / (1 + 0.25^2) over the average of both fans
     conv, _, dense = weights("msra")
     for layer, fans in ((conv, CONV), (dense, DENSE)):
-        assert p_value(layer.weight, stats.norm(0, np.sqrt(2 / (1 + 0.25**2) / np.mean(fans)))) > 0.01
+        assert (
+            p_value(layer.weight, stats.norm(0, np.sqrt(2 / (1 + 0.25**2) / np.mean(fans)))) > 0.01
+        )
 
 
 @pytest.mark.parametrize("form", ["xavier", "msra", "xavier-gaussian"])

@@ -1,4 +1,6 @@
-"""Targets and cross entropy against the paper's formula, GluonCV's arithmetic, and MXNet's own loss."""
+"""Targets and cross entropy against the paper's formula, GluonCV's arithmetic, and MXNet's own
+loss.
+"""
 
 import mxnet as mx
 import numpy as np
@@ -13,13 +15,17 @@ def test_paper_gives_the_others_an_equal_share_of_epsilon():
     for epsilon in (0.1, 0.35):
         expected = np.full((4, 10), epsilon / 9)
         expected[np.arange(4), LABELS] = 1 - epsilon
-        np.testing.assert_allclose(smooth(mx.nd.array(LABELS), 10, epsilon).asnumpy(), expected, atol=1e-7)
+        np.testing.assert_allclose(
+            smooth(mx.nd.array(LABELS), 10, epsilon).asnumpy(), expected, atol=1e-7
+        )
 
 
 def test_gluoncv_gives_every_class_a_share():
     expected = np.full((4, 10), 0.1 / 10)
     expected[np.arange(4), LABELS] = 1 - 0.1 + 0.1 / 10
-    np.testing.assert_allclose(smooth(mx.nd.array(LABELS), 10, 0.1, "gluoncv").asnumpy(), expected, atol=1e-7)
+    np.testing.assert_allclose(
+        smooth(mx.nd.array(LABELS), 10, 0.1, "gluoncv").asnumpy(), expected, atol=1e-7
+    )
 
 
 @pytest.mark.parametrize("form", ["paper", "gluoncv"])
@@ -63,7 +69,9 @@ def test_cross_entropy_is_mxnets_loss_for_classes_and_for_distributions():
     logits = mx.nd.array(rng.normal(size=(4, 10)))
     hard = mx.gluon.loss.SoftmaxCrossEntropyLoss()(logits, mx.nd.array(LABELS))
     np.testing.assert_allclose(
-        cross_entropy(logits, smooth(mx.nd.array(LABELS), 10, 0)).asnumpy(), hard.asnumpy(), rtol=1e-5
+        cross_entropy(logits, smooth(mx.nd.array(LABELS), 10, 0)).asnumpy(),
+        hard.asnumpy(),
+        rtol=1e-5,
     )
     targets = smooth(mx.nd.array(LABELS), 10, 0.1)
     soft = mx.gluon.loss.SoftmaxCrossEntropyLoss(sparse_label=False)(logits, targets)

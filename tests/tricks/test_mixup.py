@@ -59,7 +59,9 @@ def test_mix_is_a_weighted_sum_of_pairs():
     rng = np.random.RandomState(0)
     images, partners, lam = rng.normal(size=(5, 3, 4, 4)), np.array([2, 0, 4, 1, 3]), 0.3
     mixed = mix(mx.nd.array(images), mx.nd.array(partners, dtype="int32"), lam)
-    np.testing.assert_allclose(mixed.asnumpy(), 0.3 * images + 0.7 * images[partners], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        mixed.asnumpy(), 0.3 * images + 0.7 * images[partners], rtol=1e-5, atol=1e-6
+    )
 
 
 def test_mixed_targets_are_distributions():
@@ -67,7 +69,9 @@ def test_mixed_targets_are_distributions():
     mixed = mix(targets, mx.nd.array([1, 2, 0], dtype="int32"), 0.25).asnumpy()
     np.testing.assert_allclose(mixed.sum(axis=1), 1, atol=1e-6)
     np.testing.assert_allclose(
-        mixed[0], [0.25 * 0.9 + 0.75 * 0.1 / 3, 0.25 * 0.1 / 3 + 0.75 * 0.9, 0.1 / 3, 0.1 / 3], atol=1e-6
+        mixed[0],
+        [0.25 * 0.9 + 0.75 * 0.1 / 3, 0.25 * 0.1 / 3 + 0.75 * 0.9, 0.1 / 3, 0.1 / 3],
+        atol=1e-6,
     )
 
 
@@ -85,6 +89,8 @@ def test_reverse_is_the_authors_arithmetic():
         mix(x, partners, lam).asnumpy(), (lam * x + (1 - lam) * x[::-1]).asnumpy(), rtol=1e-6
     )
     share = dict(on_value=1 - eta + eta / classes, off_value=eta / classes)
-    theirs = lam * labels.one_hot(classes, **share) + (1 - lam) * labels[::-1].one_hot(classes, **share)
+    theirs = lam * labels.one_hot(classes, **share) + (1 - lam) * labels[::-1].one_hot(
+        classes, **share
+    )
     ours = mix(smooth(labels, classes, eta, "gluoncv"), partners, lam)
     np.testing.assert_allclose(ours.asnumpy(), theirs.asnumpy(), atol=1e-7)

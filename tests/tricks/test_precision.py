@@ -1,4 +1,6 @@
-"""The loss scale's rules, the test for finite gradients, and the float32 master copy of MXNet's optimizer."""
+"""The loss scale's rules, the test for finite gradients, and the float32 master copy of MXNet's
+optimizer.
+"""
 
 import json
 

@@ -1,4 +1,6 @@
-"""The learning rate against the paper's formulas, GluonCV's scheduler, and the authors' published logs."""
+"""The learning rate against the paper's formulas, GluonCV's scheduler, and the authors' published
+logs.
+"""
 
 import math
 
@@ -20,16 +22,24 @@ def test_warmup_at_batch_i_is_i_eta_over_m():
 
 
 def test_warmup_of_the_authors_starts_at_rate_0_and_their_unused_flag_raises_it():
-    schedule = LearningRate(peak=0.4, num_epochs=10, steps_per_epoch=8, warmup_epochs=5, warmup_from=0)
-    assert [schedule(t) for t in range(40)] == pytest.approx([0.4 * t / 40 for t in range(40)], abs=1e-15)
+    schedule = LearningRate(
+        peak=0.4, num_epochs=10, steps_per_epoch=8, warmup_epochs=5, warmup_from=0
+    )
+    assert [schedule(t) for t in range(40)] == pytest.approx(
+        [0.4 * t / 40 for t in range(40)], abs=1e-15
+    )
     raised = LearningRate(
         peak=0.4, num_epochs=10, steps_per_epoch=8, warmup_epochs=5, warmup_from=0, warmup_start=0.1
     )
-    assert [raised(t) for t in range(40)] == pytest.approx([0.1 + 0.3 * t / 40 for t in range(40)], abs=1e-15)
+    assert [raised(t) for t in range(40)] == pytest.approx(
+        [0.1 + 0.3 * t / 40 for t in range(40)], abs=1e-15
+    )
 
 
 def test_warmup_ends_after_a_fraction_of_an_epoch():
-    schedule = LearningRate(peak=1.0, num_epochs=2, steps_per_epoch=10, warmup_epochs=0.5, mode="constant")
+    schedule = LearningRate(
+        peak=1.0, num_epochs=2, steps_per_epoch=10, warmup_epochs=0.5, mode="constant"
+    )
     assert [schedule(t) for t in range(6)] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0, 1.0])
 
 
@@ -37,7 +47,9 @@ def test_cosine_falls_over_the_batches_after_the_warmup():
     schedule = LearningRate(peak=0.4, num_epochs=12, steps_per_epoch=7, warmup_epochs=2)
     total = 70
     for t in range(total):
-        assert schedule(14 + t) == pytest.approx(0.5 * (1 + math.cos(t * math.pi / total)) * 0.4, abs=1e-15)
+        assert schedule(14 + t) == pytest.approx(
+            0.5 * (1 + math.cos(t * math.pi / total)) * 0.4, abs=1e-15
+        )
     assert schedule(14) == 0.4
     assert schedule(84) == schedule(1000) == 0
 
@@ -69,7 +81,9 @@ def test_exp_is_94_percent_every_two_epochs():
 
 def test_poly_is_the_square_of_what_is_left():
     schedule = LearningRate(peak=0.1, num_epochs=4, steps_per_epoch=5, mode="poly", warmup_epochs=1)
-    assert [schedule(5 + t) for t in range(16)] == pytest.approx([0.1 * (1 - t / 15) ** 2 for t in range(16)])
+    assert [schedule(5 + t) for t in range(16)] == pytest.approx(
+        [0.1 * (1 - t / 15) ** 2 for t in range(16)]
+    )
 
 
 def test_constant_stays():
@@ -85,7 +99,9 @@ def test_counting_by_updates_is_gluoncvs_own_scheduler(mode, warmup):
     epochs, batches, eta = 12, 7, 0.4
     theirs = LRSequential(
         [
-            LRScheduler("linear", base_lr=0, target_lr=eta, nepochs=warmup, iters_per_epoch=batches),
+            LRScheduler(
+                "linear", base_lr=0, target_lr=eta, nepochs=warmup, iters_per_epoch=batches
+            ),
             LRScheduler(
                 mode,
                 base_lr=eta,
@@ -122,11 +138,12 @@ def test_counting_by_updates_begins_an_epoch_where_a_pass_over_all_images_ends()
         global_batch=2048,
     )
     updates = [ours(625 * epoch) * 3124 / 2.6 for epoch in range(5)]
-    # 626 or 625 batches a pass: 1281167 / 2048 = 625.57, rounded up as the images of earlier passes require
+    # 626 or 625 batches a pass: 1281167 / 2048 = 625.57, rounded up as the images of earlier passes
+    # require
     assert updates == pytest.approx([1, 627, 1253, 1878, 2504], abs=1e-6)
 
 
 @pytest.mark.parametrize("field", ["mode", "counting"])
 def test_unknown_words_are_named(field):
-    with pytest.raises(ValueError, match="unknown {} 'new'".format(field)):
+    with pytest.raises(ValueError, match=f"unknown {field} 'new'"):
         LearningRate(peak=1, num_epochs=1, steps_per_epoch=1, **{field: "new"})(0)

@@ -1,5 +1,5 @@
-"""No bias decay: which parameters keep weight decay, in our networks and in the zoo's, and what MXNet's
-optimizer then does.
+"""No bias decay: which parameters keep weight decay, in our networks and in the zoo's, and what
+MXNet's optimizer then does.
 """
 
 import mxnet as mx
@@ -63,11 +63,16 @@ def test_an_exempt_parameter_without_gradient_does_not_move(exempt):
     if exempt:
         exempt_biases(net)
     trainer = mx.gluon.Trainer(
-        net.collect_params(), "nag", dict(learning_rate=0.5, momentum=0.0, wd=0.1), update_on_kvstore=False
+        net.collect_params(),
+        "nag",
+        dict(learning_rate=0.5, momentum=0.0, wd=0.1),
+        update_on_kvstore=False,
     )
     with mx.autograd.record():
         loss = 0 * net(mx.nd.ones((1, 2))).sum()
     loss.backward()
     trainer.step(1)
     np.testing.assert_allclose(net.weight.data().asnumpy(), 1 - 0.5 * 0.1, rtol=1e-6)
-    np.testing.assert_allclose(net.bias.data().asnumpy(), 1.0 if exempt else 1 - 0.5 * 0.1, rtol=1e-6)
+    np.testing.assert_allclose(
+        net.bias.data().asnumpy(), 1.0 if exempt else 1 - 0.5 * 0.1, rtol=1e-6
+    )

@@ -21,7 +21,12 @@ def add_arguments(parser):
         text = module.__doc__.splitlines()[0]
         kind = kinds.add_parser(name, help=text, description=text)
         module.add_arguments(kind)
-        kind.add_argument("directory", type=user_path, metavar="DIR", help="where train.rec, val.rec and their like go")
+        kind.add_argument(
+            "directory",
+            type=user_path,
+            metavar="DIR",
+            help="where train.rec, val.rec and their like go",
+        )
         add_workers(kind)
 
 
@@ -50,11 +55,11 @@ def main(args):
 
 def check(args):
     if getattr(args, "resize", 0) < 0:
-        raise UserError("--resize {}: is a number of pixels".format(args.resize))
+        raise UserError(f"--resize {args.resize}: is a number of pixels")
     if not 1 <= getattr(args, "quality", DEFAULT_QUALITY) <= 100:
-        raise UserError("--quality {}: is not within 1 and 100".format(args.quality))
+        raise UserError(f"--quality {args.quality}: is not within 1 and 100")
     if not 0 <= getattr(args, "seed", 0) < 2**32:
-        raise UserError("--seed {}: is not within 0 and 4294967295".format(args.seed))
+        raise UserError(f"--seed {args.seed}: is not within 0 and 4294967295")
     if getattr(args, "restart_marks", False):
         marks.check_tool()
 

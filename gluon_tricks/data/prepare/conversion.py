@@ -1,8 +1,9 @@
-"""Write splits of a data set as RecordIO: threads convert, one writer keeps the order, a killed run goes on.
+"""Write splits of a data set as RecordIO: threads convert, one writer keeps the order, a killed run
+goes on.
 
 The files' bytes depend only on the images and the settings, never on the number of threads or on
-interruptions. Beside ``train.rec`` and ``train.idx`` lies ``train.lst``, im2rec's list: key, label, where the
-image came from.
+interruptions. Beside ``train.rec`` and ``train.idx`` lies ``train.lst``, im2rec's list: key, label,
+where the image came from.
 """
 
 import collections
@@ -35,11 +36,12 @@ STATE = {"made_of": dict, "sources": str, "done": int, "sizes": list, "broken": 
 
 
 class Split:
-    """What goes into one file: ``names[i]`` (where image i comes from), ``labels[i]`` and its image.
+    """What goes into one file: ``names[i]`` (where image i comes from), ``labels[i]`` and its
+    image.
 
-    ``read(i)`` gives the source's bytes (or an array), and ``encode`` makes ``(encoded image, what was done to it)`` of
-    them. Both are called from any thread, and raise ValueError where the image is broken. ``size`` is about how many
-    bytes will be written.
+    ``read(i)`` gives the source's bytes (or an array), and ``encode`` makes ``(encoded image, what
+    was done to it)`` of them. Both are called from any thread, and raise ValueError where the image
+    is broken. ``size`` is about how many bytes will be written.
     """
 
     def __init__(self, names, labels, read, encode=None, size=0):
@@ -66,8 +68,11 @@ class Split:
         return self.take(np.random.RandomState(seed).permutation(len(self)))
 
     def hold_out(self, fraction, seed):
-        """``(kept, held out)`` in this order; of each class ``fraction`` (rounded down) is held out."""
-        fraction = fractions.Fraction(str(fraction))  # 0.29 of 100 is 29, and 0.29 * 100 is a bit less
+        """``(kept, held out)`` in this order; of each class ``fraction`` (rounded down) is held
+        out.
+        """
+        # 0.29 of 100 is 29, and 0.29 * 100 is a bit less
+        fraction = fractions.Fraction(str(fraction))
         random, held_out = np.random.RandomState(seed), np.zeros(len(self), dtype=bool)
         for label in np.unique(self.labels):
             mine = random.permutation(np.flatnonzero(self.labels == label))
@@ -78,15 +83,16 @@ class Split:
 def write_data_set(directory, splits, classes, settings, workers=1, skip_broken=False):
     """Write ``{name: Split}`` as ``name.rec``, .idx and .lst, with labels.txt and manifest.json.
 
-    classes: names in the order of their labels. settings: JSON-able, all that the bytes depend on beside the
-    images. A split that is there already is not written again, and one that was interrupted goes on, if the
-    settings and the list of images are the same. Broken images are named and, unless ``skip_broken``, an
-    error once all are known. Returns the manifest. Raises UserError.
+    classes: names in the order of their labels. settings: JSON-able, all that the bytes depend on
+    beside the images. A split that is there already is not written again, and one that was
+    interrupted goes on, if the settings and the list of images are the same. Broken images are
+    named and, unless ``skip_broken``, an error once all are known. Returns the manifest. Raises
+    UserError.
     """
     try:
         os.makedirs(directory, exist_ok=True)
     except OSError as error:
-        raise UserError("{}: cannot be made: {}".format(directory, error.strerror)) from error
+        raise UserError(f"{directory}: cannot be made: {error.strerror}") from error
     manifest_path = os.path.join(directory, "manifest.json")
     manifest = read_json(manifest_path)
     if (
@@ -97,7 +103,9 @@ def write_data_set(directory, splits, classes, settings, workers=1, skip_broken=
         manifest = {"settings": settings, "classes": len(classes), "splits": {}}
     refuse_control_characters(classes, splits)
     works = [Work(directory, name, split, settings) for name, split in splits.items()]
-    works = [work for work in works if not work.is_whole(manifest["splits"].get(work.name), workers)]
+    works = [
+        work for work in works if not work.is_whole(manifest["splits"].get(work.name), workers)
+    ]
     check_space(directory, works)
     for work in works:
         try:
@@ -118,11 +126,15 @@ def write_labels(directory, classes):
 
 
 def refuse_control_characters(classes, splits):
-    """UserError for a name that would break the lines of labels.txt or of a list, or act on a terminal."""
+    """UserError for a name that would break the lines of labels.txt or of a list, or act on a
+    terminal.
+    """
     names = (name for split in splits.values() for name in split.names)
     for name in itertools.chain(classes, names):
         if has_control_characters(name):
-            raise UserError(f"{printable(name)}: its name has a line break, a tab or the like; rename it")
+            raise UserError(
+                f"{printable(name)}: its name has a line break, a tab or the like; rename it"
+            )
 
 
 def check_space(directory, works):
@@ -131,14 +143,14 @@ def check_space(directory, works):
     free = shutil.disk_usage(directory).free
     if needed > free:
         raise UserError(
-            "{}: {:.2f} GB are needed there, and the disc has {:.2f} GB free".format(
-                directory, needed / 1e9, free / 1e9
-            )
+            f"{directory}: {needed / 1e9:.2f} GB are needed there, and the disc has {free / 1e9:.2f} GB free"
         )
 
 
 class Work:
-    """One split on its way into ``name.rec``; what is safely on the disc is noted in ``name.rec.state``."""
+    """One split on its way into ``name.rec``; what is safely on the disc is noted in
+    ``name.rec.state``.
+    """
 
     def __init__(self, directory, name, split, settings):
         self.name, self.split = name, split
@@ -148,11 +160,14 @@ class Work:
         order = hashlib.sha256("\n".join(split.names).encode("utf-8", "surrogateescape"))
         order.update(split.labels.tobytes())
         self.made_of = dict(settings, images=order.hexdigest())
-        self.sources = order  # and, as they are written, the images: what they were made of, in their order
+        # and, as they are written, the images: what they were made of, in their order
+        self.sources = order
         self.done, self.sizes, self.broken, self.forms = 0, (0, 0), [], collections.Counter()
 
     def is_whole(self, entry, workers):
-        """Is this split written already, as its entry in the manifest says, and of the images that are there now?"""
+        """Is this split written already, as its entry in the manifest says, and of the images that
+        are there now?
+        """
         return (
             isinstance(entry, dict)
             and all(
@@ -196,13 +211,15 @@ class Work:
             if self.broken and not skip_broken:
                 raise UserError(
                     "{}: {} of {} images are broken, the first is {} ({}); mend them, or leave them out with "
-                    "--skip-broken".format(self.path, len(self.broken), len(self.split), *self.broken[0][1:])
+                    "--skip-broken".format(
+                        self.path, len(self.broken), len(self.split), *self.broken[0][1:]
+                    )
                 )
             left_out = {position for position, _, _ in self.broken}
             kept = [position for position in range(len(self.split)) if position not in left_out]
             write_text(
                 self.path[: -len("rec")] + "lst",
-                "".join("{}\t{}\t{}\n".format(i, self.split.labels[i], self.split.names[i]) for i in kept),
+                "".join(f"{i}\t{self.split.labels[i]}\t{self.split.names[i]}\n" for i in kept),
             )
         return {
             "records": len(kept),
@@ -227,7 +244,9 @@ class Work:
                 if len(self.broken) >= MAX_BROKEN and 2 * len(self.broken) > position:
                     writer.keep_parts = False
                     self.forget()
-                    raise UserError("{} images cannot be decoded; are these images?".format(len(self.broken)))
+                    raise UserError(
+                        f"{len(self.broken)} images cannot be decoded; are these images?"
+                    )
             else:
                 writer.write_frame(position, framed)
                 digest.update(framed)
@@ -238,13 +257,19 @@ class Work:
                 noted = time.monotonic()
 
     def convert(self, position):
-        """``(framed record, form, mark)`` of an image, or ``(None, problem, mark)`` of a broken one."""
+        """``(framed record, form, mark)`` of an image, or ``(None, problem, mark)`` of a broken
+        one.
+        """
         mark = UNREADABLE
         try:
             data = self.split.read(position)
             mark = hashlib.sha256(data).digest()
             payload, form = self.split.encode(data)
-            return frame(pack_image(position, float(self.split.labels[position]), payload)), form, mark
+            return (
+                frame(pack_image(position, float(self.split.labels[position]), payload)),
+                form,
+                mark,
+            )
         except ValueError as error:
             return None, str(error), mark
 
@@ -292,7 +317,8 @@ class Work:
                 and not os.path.exists(path + ".part")
                 and os.path.exists(path)
             ):
-                os.replace(path, path + ".part")  # it was interrupted between giving the files their names
+                # it was interrupted between giving the files their names
+                os.replace(path, path + ".part")
             if not os.path.exists(path + ".part") or os.path.getsize(path + ".part") < size:
                 return
         with open(self.path + ".part", "rb") as file:
@@ -310,7 +336,9 @@ class Work:
 
 
 def is_state(found, images):
-    """Is this what :meth:`Work.note` writes of a split of so many images? Else there is nothing to go on from."""
+    """Is this what :meth:`Work.note` writes of a split of so many images? Else there is nothing to
+    go on from.
+    """
     return (
         all(isinstance(found.get(key), kind) for key, kind in STATE.items())
         and 0 <= found["done"] <= images

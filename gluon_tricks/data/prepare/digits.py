@@ -1,8 +1,8 @@
 """scikit-learn's 1,797 handwritten digits, with a fixed split
 
-They lie inside scikit-learn's wheel (UCI's "Optical Recognition of Handwritten Digits", its test part): 8x8
-pixels of 0 to 16. Here they become grey PNGs of 32x32 by cubic interpolation, and a fifth of each class is
-held out.
+They lie inside scikit-learn's wheel (UCI's "Optical Recognition of Handwritten Digits", its test
+part): 8x8 pixels of 0 to 16. Here they become grey PNGs of 32x32 by cubic interpolation, and a
+fifth of each class is held out.
 """
 
 import numpy as np
@@ -38,7 +38,11 @@ def read(args):
     everything = Split(names, found.target, pixels.__getitem__, encode, 900 * len(pixels))
     train, val = everything.hold_out(HELD_OUT, SEED)
     settings = {"data_set": "digits", "seed": SEED, "size": SIZE, "held_out": HELD_OUT}
-    return {"train": train.shuffled(SEED), "val": val}, [str(digit) for digit in range(10)], settings
+    return (
+        {"train": train.shuffled(SEED), "val": val},
+        [str(digit) for digit in range(10)],
+        settings,
+    )
 
 
 def enlarge(image):
@@ -46,4 +50,5 @@ def enlarge(image):
     import cv2
 
     enlarged = cv2.resize(image, (SIZE, SIZE), interpolation=cv2.INTER_CUBIC)
-    return np.clip(np.rint(enlarged), 0, 255).astype(np.uint8)  # cubic interpolation overshoots a little
+    # cubic interpolation overshoots a little
+    return np.clip(np.rint(enlarged), 0, 255).astype(np.uint8)

@@ -1,7 +1,8 @@
 """a folder with one folder of images for each class
 
-The classes are the sorted names of the folders, so that labels are 0, 1, ... in that order; images may lie
-deeper inside. Files that do not have the name of an image are passed over, and counted by their extensions.
+The classes are the sorted names of the folders, so that labels are 0, 1, ... in that order; images
+may lie deeper inside. Files that do not have the name of an image are passed over, and counted by
+their extensions.
 """
 
 import collections
@@ -24,9 +25,16 @@ from .conversion import Split
 
 
 def add_arguments(parser):
-    parser.add_argument("source", type=user_path, metavar="SOURCE", help="the folder with the classes' folders")
+    parser.add_argument(
+        "source", type=user_path, metavar="SOURCE", help="the folder with the classes' folders"
+    )
     held_out = parser.add_mutually_exclusive_group()
-    held_out.add_argument("--val", type=user_path, metavar="FOLDER", help="another such folder with the validation images")
+    held_out.add_argument(
+        "--val",
+        type=user_path,
+        metavar="FOLDER",
+        help="another such folder with the validation images",
+    )
     held_out.add_argument(
         "--val-fraction",
         type=float,
@@ -44,7 +52,7 @@ def read(args):
     """``({"train": Split, "val": Split}, class names, settings)``, val only where it was asked for."""
     if not 0 <= args.val_fraction < 1:
         raise UserError(
-            "--val-fraction {}: is a part of the images, from 0 to below 1".format(args.val_fraction)
+            f"--val-fraction {args.val_fraction}: is a part of the images, from 0 to below 1"
         )
     classes = class_folders(args.source, args.directory)
     splits = {"train": read_split(args.source, classes, args)}
@@ -52,14 +60,14 @@ def read(args):
         strange = sorted(set(class_folders(args.val)) - set(classes))
         if strange:
             raise UserError(
-                "{}: {} has no such class".format(os.path.join(args.val, strange[0]), args.source)
+                f"{os.path.join(args.val, strange[0])}: {args.source} has no such class"
             )
         splits["val"] = read_split(args.val, classes, args)
     elif args.val_fraction:
         splits["train"], splits["val"] = splits["train"].hold_out(args.val_fraction, args.seed)
         if not len(splits["val"]):
             raise UserError(
-                "--val-fraction {}: no class has enough images to hold one out".format(args.val_fraction)
+                f"--val-fraction {args.val_fraction}: no class has enough images to hold one out"
             )
     old = os.path.join(args.directory, "val.rec")
     if "val" not in splits and os.path.exists(old):
@@ -71,21 +79,25 @@ def read(args):
 
 
 def class_folders(source, result=None):
-    """The sorted names of the folders inside, without hidden ones and without the folder of the result."""
+    """The sorted names of the folders inside, without hidden ones and without the folder of the
+    result.
+    """
     try:
         with os.scandir(source) as entries:
             entries = [entry for entry in entries if not entry.name.startswith(".")]
             names = sorted(entry.name for entry in entries if entry.is_dir())
     except OSError as error:
-        raise UserError("{}: cannot be read: {}".format(source, error.strerror)) from error
+        raise UserError(f"{source}: cannot be read: {error.strerror}") from error
     for entry in entries:
         refuse_dead_link(entry.path)
     if result:
         names = [
-            name for name in names if os.path.realpath(os.path.join(source, name)) != os.path.realpath(result)
+            name
+            for name in names
+            if os.path.realpath(os.path.join(source, name)) != os.path.realpath(result)
         ]
     if not names:
-        raise UserError("{}: holds no folders; it has to hold one for each class".format(source))
+        raise UserError(f"{source}: holds no folders; it has to hold one for each class")
     return names
 
 
@@ -116,5 +128,7 @@ def read_split(source, classes, args):
 def files_beside(source):
     """The Counter of the extensions of the files that lie next to the classes' folders."""
     with os.scandir(source) as entries:
-        files = [entry.name for entry in entries if not entry.is_dir() and not entry.name.startswith(".")]
+        files = [
+            entry.name for entry in entries if not entry.is_dir() and not entry.name.startswith(".")
+        ]
     return collections.Counter(map(extension_of, files))

@@ -1,9 +1,10 @@
 """MNIST-style idx files, packed by gzip or not
 
-The format of MNIST, Fashion-MNIST, KMNIST and EMNIST: two zero bytes, a type byte (8: unsigned bytes), the
-number of dimensions, each dimension as a big-endian uint32, the values. A folder holds
-train-images-idx3-ubyte, train-labels-idx1-ubyte and the same with t10k for the test images, each with or
-without .gz. EMNIST's files begin with emnist-SET-, have test for t10k, and their images are transposed.
+The format of MNIST, Fashion-MNIST, KMNIST and EMNIST: two zero bytes, a type byte (8: unsigned
+bytes), the number of dimensions, each dimension as a big-endian uint32, the values. A folder holds
+train-images-idx3-ubyte, train-labels-idx1-ubyte and the same with t10k for the test images, each
+with or without .gz. EMNIST's files begin with emnist-SET-, have test for t10k, and their images are
+transposed.
 """
 
 import gzip
@@ -23,26 +24,39 @@ PREFIXES = {"train": ("train",), "val": ("t10k", "test")}
 EMNIST = re.compile(r"emnist-([a-z]+)-")
 UNSIGNED_BYTE = 0x08
 MOST_BYTES = 1 << 31  # EMNIST's largest has 0.6 billion
-MOST_UNPACKED_OF_ANY, MOST_UNPACKED_PER_BYTE = 1 << 26, 100  # of a packed file; MNIST's become 5 times as large
+# of a packed file; MNIST's become 5 times as large
+MOST_UNPACKED_OF_ANY, MOST_UNPACKED_PER_BYTE = 1 << 26, 100
 
 
 def add_arguments(parser):
-    parser.add_argument("source", type=user_path, metavar="SOURCE", help="the folder with the idx files")
-    parser.add_argument("--seed", type=int, default=0, help="of the order of the training images (default 0)")
     parser.add_argument(
-        "--class-names", type=user_path, metavar="FILE",
-        help="one name a line, for labels.txt (default: EMNIST's mapping, or 0, 1, ...)"
+        "source", type=user_path, metavar="SOURCE", help="the folder with the idx files"
     )
     parser.add_argument(
-        "--emnist", metavar="SET", help="which of EMNIST's sets, as letters, where the folder holds several"
+        "--seed", type=int, default=0, help="of the order of the training images (default 0)"
+    )
+    parser.add_argument(
+        "--class-names",
+        type=user_path,
+        metavar="FILE",
+        help="one name a line, for labels.txt (default: EMNIST's mapping, or 0, 1, ...)",
+    )
+    parser.add_argument(
+        "--emnist",
+        metavar="SET",
+        help="which of EMNIST's sets, as letters, where the folder holds several",
     )
 
 
 def read(args):
-    """``({"train": Split, "val": Split}, class names, settings)``; images become PNGs of their own size."""
+    """``({"train": Split, "val": Split}, class names, settings)``; images become PNGs of their own
+    size.
+    """
     prefix = emnist_prefix(args.source, args.emnist)
     splits = {
-        name: read_split(args.source, tuple(prefix + part for part in parts), transposed=bool(prefix))
+        name: read_split(
+            args.source, tuple(prefix + part for part in parts), transposed=bool(prefix)
+        )
         for name, parts in PREFIXES.items()
     }
     # The letters of EMNIST begin with 1.
@@ -52,10 +66,14 @@ def read(args):
     count = 1 + max(int(split.labels.max()) for split in splits.values())
     absent = np.setdiff1d(np.arange(count), splits["train"].labels)
     if absent.size:
-        raise UserError(f"{args.source}: the class with label {absent[0] + first} has no training images")
+        raise UserError(
+            f"{args.source}: the class with label {absent[0] + first} has no training images"
+        )
     classes = class_names(args, prefix) or [str(label + first) for label in range(count)]
     if len(classes) < count:
-        raise UserError(f"{args.class_names or args.source}: has {len(classes)} names, and there are {count} classes")
+        raise UserError(
+            f"{args.class_names or args.source}: has {len(classes)} names, and there are {count} classes"
+        )
     splits["train"] = splits["train"].shuffled(args.seed)
     return splits, classes, {"data_set": "idx", "seed": args.seed}
 
@@ -69,12 +87,16 @@ def class_names(args, prefix):
 
 
 def emnist_prefix(folder, wanted):
-    """What the names of the files of one of EMNIST's sets begin with, or "" if they are none of EMNIST's."""
+    """What the names of the files of one of EMNIST's sets begin with, or "" if they are none of
+    EMNIST's.
+    """
     found = sorted({match.group(1) for match in map(EMNIST.match, list_folder(folder)) if match})
     if wanted and wanted not in found:
         raise UserError(f"--emnist {wanted}: {folder} has no files emnist-{wanted}-...")
     if len(found) > 1 and not wanted:
-        raise UserError(f"{folder}: holds several of EMNIST's sets; choose one with --emnist: {', '.join(found)}")
+        raise UserError(
+            f"{folder}: holds several of EMNIST's sets; choose one with --emnist: {', '.join(found)}"
+        )
     return f"emnist-{wanted or found[0]}-" if found else ""
 
 
@@ -94,15 +116,27 @@ def read_split(folder, prefixes, transposed=False):
             f"{images_path}: images of shape {images.shape} and labels of shape {labels.shape} do not go together"
         )
     if len(images) != len(labels):
-        raise UserError(f"{images_path} holds {len(images)} images, and {labels_path} holds {len(labels)} labels")
+        raise UserError(
+            f"{images_path} holds {len(images)} images, and {labels_path} holds {len(labels)} labels"
+        )
     if 0 in images.shape:
         raise UserError(f"{images_path}: has images of shape {images.shape}")
 
     def pixels(position):
-        return np.ascontiguousarray(images[position].swapaxes(0, 1)) if transposed else images[position]
+        return (
+            np.ascontiguousarray(images[position].swapaxes(0, 1))
+            if transposed
+            else images[position]
+        )
 
     names = [f"{os.path.basename(images_path)}/{i}" for i in range(len(images))]
-    return Split(names, labels, pixels, lambda image: (encode_png(image), "png"), images.nbytes + 100 * len(images))
+    return Split(
+        names,
+        labels,
+        pixels,
+        lambda image: (encode_png(image), "png"),
+        images.nbytes + 100 * len(images),
+    )
 
 
 def find(folder, prefixes, what):
@@ -119,21 +153,34 @@ def find(folder, prefixes, what):
 
 
 def read_idx(path):
-    """``(path, uint8 array)``; UserError where the file is damaged or holds anything but unsigned bytes."""
+    """``(path, uint8 array)``; UserError where the file is damaged or holds anything but unsigned
+    bytes.
+    """
     try:
         with (gzip.open if path.endswith(".gz") else open)(path, "rb") as file:
             head = file.read(4)
-            if len(head) < 4 or head[:2] != b"\0\0" or head[2] != UNSIGNED_BYTE or not 1 <= head[3] <= 4:
-                raise UserError("{}: is not an idx file of unsigned bytes".format(path))
-            shape = struct.unpack(">{}I".format(head[3]), file.read(4 * head[3]))
+            if (
+                len(head) < 4
+                or head[:2] != b"\0\0"
+                or head[2] != UNSIGNED_BYTE
+                or not 1 <= head[3] <= 4
+            ):
+                raise UserError(f"{path}: is not an idx file of unsigned bytes")
+            shape = struct.unpack(f">{head[3]}I", file.read(4 * head[3]))
             count = int(np.prod([int(size) for size in shape], dtype=object))
             there = os.fstat(file.fileno()).st_size
-            most = MOST_UNPACKED_OF_ANY + MOST_UNPACKED_PER_BYTE * there if path.endswith(".gz") else MOST_BYTES
+            most = (
+                MOST_UNPACKED_OF_ANY + MOST_UNPACKED_PER_BYTE * there
+                if path.endswith(".gz")
+                else MOST_BYTES
+            )
             if count > min(most, MOST_BYTES):
-                raise UserError(f"{path}: says it holds {count} bytes; of {there} bytes at most {most} are read")
+                raise UserError(
+                    f"{path}: says it holds {count} bytes; of {there} bytes at most {most} are read"
+                )
             data = file.read(count + 1)
     except (OSError, EOFError, zlib.error, struct.error) as error:
-        raise UserError("{}: cannot be read: {}".format(path, error)) from error
+        raise UserError(f"{path}: cannot be read: {error}") from error
     if len(data) != count:
         raise UserError(
             "{}: holds {} values than its header says ({})".format(
@@ -153,7 +200,9 @@ def read_names(path):
 
 
 def read_mapping(path):
-    """The classes' names in EMNIST's file of lines "label code code", the codes being those of characters."""
+    """The classes' names in EMNIST's file of lines "label code code", the codes being those of
+    characters.
+    """
     try:
         rows = sorted([int(number) for number in line.split()] for line in read_names(path))
         return ["".join(map(chr, codes)) for _, *codes in rows]

@@ -1,9 +1,10 @@
 """ImageNet (ILSVRC 2012) from its official archives, which are not unpacked
 
-The training archive is a tar of one tar for each class, none of them compressed, so that an image is a range
-of bytes of the one big file: the headers are read once, then the images in their shuffled order. The
-development kit says which class each validation image has and how many training images a class has. Labels
-are the positions of the classes' WordNet ids in sorted order, as in every framework's pretrained networks.
+The training archive is a tar of one tar for each class, none of them compressed, so that an image
+is a range of bytes of the one big file: the headers are read once, then the images in their
+shuffled order. The development kit says which class each validation image has and how many training
+images a class has. Labels are the positions of the classes' WordNet ids in sorted order, as in
+every framework's pretrained networks.
 """
 
 import contextlib
@@ -27,7 +28,11 @@ from ..recordio import LENGTH_MASK
 from . import images, tar
 from .conversion import Split
 
-TRAIN, VAL, DEVKIT = "ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar", "ILSVRC2012_devkit_t12.tar.gz"
+TRAIN, VAL, DEVKIT = (
+    "ILSVRC2012_img_train.tar",
+    "ILSVRC2012_img_val.tar",
+    "ILSVRC2012_devkit_t12.tar.gz",
+)
 MD5 = {
     TRAIN: "1d675b47d978889d74fa0da5fadfb00e",
     VAL: "29b22e2961454d5413ddabcf34fc5622",
@@ -40,11 +45,15 @@ CLASSES, TRAIN_IMAGES, VAL_IMAGES = 1000, 1281167, 50000
 
 def add_arguments(parser):
     parser.add_argument(
-        "source", type=user_path, metavar="SOURCE",
-        help="the folder with {}, {} and {}".format(TRAIN, VAL, DEVKIT)
+        "source",
+        type=user_path,
+        metavar="SOURCE",
+        help=f"the folder with {TRAIN}, {VAL} and {DEVKIT}",
     )
     parser.add_argument("--only", choices=("train", "val"), help="write one of the two files")
-    parser.add_argument("--seed", type=int, default=0, help="of the order of the training images (default 0)")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of the order of the training images (default 0)"
+    )
     images.add_arguments(parser)
     parser.add_argument(
         "--allow-partial",
@@ -79,13 +88,13 @@ def read(args):
     for name, path in zip(wanted, archives):
         split, wrong = (read_train if name == "train" else read_val)(path, devkit, args)
         if not len(split):
-            raise UserError("{}: holds no images".format(path))
+            raise UserError(f"{path}: holds no images")
         if wrong and not args.allow_partial:
             raise UserError(
                 "{}: {}{}; --allow-partial goes on with what is there".format(
                     path,
                     "; ".join(wrong[:5]),
-                    " and {} more such".format(len(wrong) - 5) if len(wrong) > 5 else "",
+                    f" and {len(wrong) - 5} more such" if len(wrong) > 5 else "",
                 )
             )
         splits[name] = split.shuffled(args.seed) if name == "train" else split
@@ -94,8 +103,9 @@ def read(args):
 
 
 class Devkit:
-    """What the development kit says: of each label the WordNet id (``ids``), that with its words (``names``)
-    and the number of training images (``counts``); of each validation image the label (``truth``).
+    """What the development kit says: of each label the WordNet id (``ids``), that with its words
+    (``names``) and the number of training images (``counts``); of each validation image the label
+    (``truth``).
     """
 
     def __init__(self, path):
@@ -119,18 +129,18 @@ class Devkit:
                 if int(entry["num_children"]) == 0
             )
         except Exception as error:  # loadmat raises nearly anything on damaged files
-            raise UserError("{}: its meta.mat cannot be read: {}".format(path, error)) from error
+            raise UserError(f"{path}: its meta.mat cannot be read: {error}") from error
         self.path = path
         self.ids = [entry[0] for entry in leaves]
-        self.names = ["{} {}".format(entry[0], entry[2]) for entry in leaves]
+        self.names = [f"{entry[0]} {entry[2]}" for entry in leaves]
         self.counts = [entry[3] for entry in leaves]
         label_of = {entry[1]: label for label, entry in enumerate(leaves)}
         try:
             self.truth = [label_of[int(line)] for line in truth.split()]
         except (ValueError, KeyError) as error:
             raise UserError(
-                "{}: the validation ground truth names a class that meta.mat lacks: {}; the kit of another "
-                "year or task?".format(path, error)
+                f"{path}: the validation ground truth names a class that meta.mat lacks: {error}; the kit of another "
+                "year or task?"
             ) from None
 
     @staticmethod
@@ -170,12 +180,16 @@ def unpacked(path):
     with (gzip.open if packed else open)(path, "rb") as file:
         data = file.read(MOST_UNPACKED + 1)
     if len(data) > MOST_UNPACKED:
-        raise UserError(f"{path}: holds more than {MOST_UNPACKED:,} bytes; the kit has a few million")
+        raise UserError(
+            f"{path}: holds more than {MOST_UNPACKED:,} bytes; the kit has a few million"
+        )
     return data
 
 
 def check_mat(path, data):
-    """UserError where the parts that are packed inside a .mat file would become more than MOST_UNPACKED."""
+    """UserError where the parts that are packed inside a .mat file would become more than
+    MOST_UNPACKED.
+    """
     order = ">" if data[MAT_HEADER - 2 : MAT_HEADER] == b"MI" else "<"
     place, left = MAT_HEADER, MOST_UNPACKED
     while place + 8 <= len(data):
@@ -204,34 +218,38 @@ def read_train(path, devkit, args):
     wrong, counts = [], np.bincount(members[1], minlength=len(devkit.ids))
     for wordnet_id, expected, count in zip(devkit.ids, devkit.counts, counts):
         if not count:
-            wrong.append("class {} is missing".format(wordnet_id))
+            wrong.append(f"class {wordnet_id} is missing")
         elif count != expected:
-            wrong.append("class {} has {} images instead of {}".format(wordnet_id, count, expected))
+            wrong.append(f"class {wordnet_id} has {count} images instead of {expected}")
     return split_of(path, descriptor, *members, args), wrong
 
 
 def scan_train(descriptor, size, path, devkit, args):
-    """``(names, labels, offsets, sizes)`` of all images, read from the headers of the inner archives."""
+    """``(names, labels, offsets, sizes)`` of all images, read from the headers of the inner
+    archives.
+    """
     label_of = {wordnet_id: label for label, wordnet_id in enumerate(devkit.ids)}
     inner = {}
     for name, start, length in tar.members(descriptor, 0, size, path):
         wordnet_id = os.path.basename(name)[: -len(".tar")]
         if not name.endswith(".tar") or wordnet_id not in label_of:
-            raise UserError("{}: holds {}, which is no class of {}".format(path, name, devkit.path))
+            raise UserError(f"{path}: holds {name}, which is no class of {devkit.path}")
         if wordnet_id in inner:
-            raise UserError("{}: holds {} twice".format(path, name))
+            raise UserError(f"{path}: holds {name} twice")
         inner[wordnet_id] = start, start + length
 
     def scan(wordnet_id):
-        found = tar.members(descriptor, *inner[wordnet_id], "{} ({}.tar inside)".format(path, wordnet_id))
+        found = tar.members(descriptor, *inner[wordnet_id], f"{path} ({wordnet_id}.tar inside)")
         return sorted(found)
 
     names, labels, offsets, sizes = [], [], [], []
     with Progress("headers", len(inner)) as progress:
         order = sorted(inner)
         # More threads than cores: they wait for the disc.
-        for done, (wordnet_id, found) in enumerate(zip(order, in_order(scan, order, args.workers or 8)), 1):
-            names += ["{}/{}".format(wordnet_id, os.path.basename(name)) for name, _, _ in found]
+        for done, (wordnet_id, found) in enumerate(
+            zip(order, in_order(scan, order, args.workers or 8)), 1
+        ):
+            names += [f"{wordnet_id}/{os.path.basename(name)}" for name, _, _ in found]
             labels += [label_of[wordnet_id]] * len(found)
             offsets += [offset for _, offset, _ in found]
             sizes += [size for _, _, size in found]
@@ -247,16 +265,16 @@ def read_val(path, devkit, args):
         match = re.fullmatch(r"ILSVRC2012_val_(\d{8})\.JPEG", os.path.basename(name))
         if not match or not 1 <= int(match.group(1)) <= len(devkit.truth):
             raise UserError(
-                "{}: holds {}, which is none of the {:,} images of {}".format(
-                    path, name, len(devkit.truth), devkit.path
-                )
+                f"{path}: holds {name}, which is none of the {len(devkit.truth):,} images of {devkit.path}"
             )
         found[int(match.group(1))] = os.path.basename(name), offset, length
-    wrong = ["image {} is missing".format(i) for i in range(1, len(devkit.truth) + 1) if i not in found]
+    wrong = [f"image {i} is missing" for i in range(1, len(devkit.truth) + 1) if i not in found]
     order = sorted(found)
     names, offsets, sizes = zip(*(found[i] for i in order)) if found else ((), (), ())
     labels = [devkit.truth[i - 1] for i in order]
-    return split_of(path, descriptor, list(names), labels, np.array(offsets), np.array(sizes), args), wrong
+    return split_of(
+        path, descriptor, list(names), labels, np.array(offsets), np.array(sizes), args
+    ), wrong
 
 
 def split_of(path, descriptor, names, labels, offsets, sizes, args):
@@ -270,7 +288,9 @@ def split_of(path, descriptor, names, labels, offsets, sizes, args):
     def encode(data):
         return images.stored_form(data, args, keep_png=False)
 
-    return Split(names, labels, read, encode, images.size_after(int(np.sum(sizes)), len(names), args.resize))
+    return Split(
+        names, labels, read, encode, images.size_after(int(np.sum(sizes)), len(names), args.resize)
+    )
 
 
 def keep_members(cache, path, names, labels, offsets, sizes):
@@ -317,7 +337,5 @@ def check_md5(path):
     os.close(descriptor)
     if digest.hexdigest() != MD5[name]:
         raise UserError(
-            "{}: its MD5 sum is {}, and the published one is {}; fetch it again".format(
-                path, digest.hexdigest(), MD5[name]
-            )
+            f"{path}: its MD5 sum is {digest.hexdigest()}, and the published one is {MD5[name]}; fetch it again"
         )

@@ -1,8 +1,8 @@
 """Bring encoded images into a form that every reader decodes to the same pixels.
 
-Readers differ on some: ImageRecordIter turns an image as EXIF's orientation says, libjpeg-turbo and mx.image
-do not; the colours of CMYK are anyone's guess; and libjpeg's warnings are errors to one and nothing to
-another.
+Readers differ on some: ImageRecordIter turns an image as EXIF's orientation says, libjpeg-turbo and
+mx.image do not; the colours of CMYK are anyone's guess; and libjpeg's warnings are errors to one
+and nothing to another.
 """
 
 import contextlib
@@ -33,7 +33,7 @@ def add_arguments(parser):
         type=int,
         default=DEFAULT_QUALITY,
         metavar="Q",
-        help="of the JPEGs that have to be coded anew, 1 to 100 (default {})".format(DEFAULT_QUALITY),
+        help=f"of the JPEGs that have to be coded anew, 1 to 100 (default {DEFAULT_QUALITY})",
     )
     parser.add_argument(
         "--restart-marks",
@@ -51,7 +51,8 @@ def add_arguments(parser):
 def settings(args):
     """What the flags of :func:`add_arguments` make the bytes depend on; JSON-able."""
     found = {"resize": args.resize, "quality": args.quality}
-    return dict(found, restart_marks=True) if args.restart_marks else found  # unset: as before there was the flag
+    # unset: as before there was the flag
+    return dict(found, restart_marks=True) if args.restart_marks else found
 
 
 def size_after(size, count, short_side):
@@ -73,12 +74,13 @@ def encode_png(image):
     image = image if image.ndim == 2 else image[:, :, ::-1]
     done, data = cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, 9])
     if not done:
-        raise ValueError("OpenCV cannot encode an image of shape {}".format(image.shape))
+        raise ValueError(f"OpenCV cannot encode an image of shape {image.shape}")
     return data.tobytes()
 
 
 def stored_form(data, args, keep_png=True):
-    """:func:`normal_form` as the flags of :func:`add_arguments` want it, with restart marks where they do.
+    """:func:`normal_form` as the flags of :func:`add_arguments` want it, with restart marks where
+    they do.
 
     What is "kept" but for its marks is "marked".
     """
@@ -88,14 +90,16 @@ def stored_form(data, args, keep_png=True):
 
 
 def normal_form(data, short_side=0, quality=DEFAULT_QUALITY, keep_png=True):
-    """``(data, what was done to it)``: the image as bytes that every reader decodes to the same pixels.
+    """``(data, what was done to it)``: the image as bytes that every reader decodes to the same
+    pixels.
 
-    A sound upright RGB or grey JPEG, and a PNG where ``keep_png``, stay as they are to the byte ("kept"),
-    unless their shorter side is longer than ``short_side`` > 0, to which it is then scaled ("resized").
-    Everything else becomes a JPEG of ``quality``: CMYK ("cmyk"), EXIF orientation of any format ("turned"), colours
-    sampled in a way that TurboJPEG does not know ("resampled"), and other formats ("png", "other"). A JPEG that lacks
-    only its end mark gets it ("ended"), and one with stray bytes, which decoders skip with a warning, loses
-    them ("cleaned"). ValueError where the image is damaged: truncated, or not decodable.
+    A sound upright RGB or grey JPEG, and a PNG where ``keep_png``, stay as they are to the byte
+    ("kept"), unless their shorter side is longer than ``short_side`` > 0, to which it is then
+    scaled ("resized"). Everything else becomes a JPEG of ``quality``: CMYK ("cmyk"), EXIF
+    orientation of any format ("turned"), colours sampled in a way that TurboJPEG does not know
+    ("resampled"), and other formats ("png", "other"). A JPEG that lacks only its end mark gets it
+    ("ended"), and one with stray bytes, which decoders skip with a warning, loses them ("cleaned").
+    ValueError where the image is damaged: truncated, or not decodable.
     """
     done = "kept"
     if data[:3] == jpeg.BEGIN:
@@ -116,7 +120,8 @@ def _repaired_jpeg(data):
     try:
         image = decode(data)
     except ValueError as error:
-        if "Premature end of JPEG file" in str(error):  # it may be whole, but for its last two bytes
+        # it may be whole, but for its last two bytes
+        if "Premature end of JPEG file" in str(error):
             image, data, done = decode(data + jpeg.END), data + jpeg.END, "ended"
         else:
             image, data = _without_stray_bytes(data, error)
@@ -129,7 +134,9 @@ def _repaired_jpeg(data):
 
 
 def _without_stray_bytes(data, error):
-    """``(image, data)`` without the bytes that libjpeg says it skipped before a marker; else the error."""
+    """``(image, data)`` without the bytes that libjpeg says it skipped before a marker; else the
+    error.
+    """
     said = re.search(r"(\d+) extraneous bytes before marker 0x([0-9a-f]{2})", str(error))
     if not said:
         raise error
@@ -155,7 +162,9 @@ def turn(image, orientation):
 
 
 def shrink(image, short_side):
-    """The image scaled so that its shorter side has ``short_side`` pixels, each a mean of what it covers."""
+    """The image scaled so that its shorter side has ``short_side`` pixels, each a mean of what it
+    covers.
+    """
     import cv2
 
     height, width = image.shape[:2]
@@ -165,7 +174,8 @@ def shrink(image, short_side):
 
 
 def exif_orientation(data):
-    """EXIF's orientation of an encoded image, 1 (upright) to 8; 1 where it says none or makes no sense.
+    """EXIF's orientation of an encoded image, 1 (upright) to 8; 1 where it says none or makes no
+    sense.
 
     That of a TIFF is 1, as OpenCV's decoder turns TIFFs whatever it is told.
     """

@@ -1,7 +1,8 @@
-"""Where the files lie inside an uncompressed tar archive, to read them in any order without unpacking.
+"""Where the files lie inside an uncompressed tar archive, to read them in any order without
+unpacking.
 
-Strict where Python's tarfile is lenient: a damaged header in the middle is an error with its place, not the
-end.
+Strict where Python's tarfile is lenient: a damaged header in the middle is an error with its place,
+not the end.
 """
 
 from ...errors import UserError
@@ -12,15 +13,16 @@ MOST_METADATA = 1 << 20  # bytes of a long name or of pax records
 
 
 def members(descriptor, start, end, path):
-    """``[(name, offset, size)]`` of the regular files in the archive at bytes ``start`` to ``end`` of a file.
+    """``[(name, offset, size)]`` of the regular files in the archive at bytes ``start`` to ``end``
+    of a file.
 
-    ``path`` is for messages. Reads ustar, GNU and pax headers. UserError where a header is damaged or a file
-    is cut.
+    ``path`` is for messages. Reads ustar, GNU and pax headers. UserError where a header is damaged
+    or a file is cut.
     """
     found, place, override = [], start, {}
     while place < end:
         if place + BLOCK > end:
-            raise UserError("{}: truncated: it ends at byte {} in the middle of a header".format(path, end))
+            raise UserError(f"{path}: truncated: it ends at byte {end} in the middle of a header")
         header = read_bytes(descriptor, BLOCK, place, path)
         if not any(header):
             break  # the end mark; archives that lack it end at the end of the file
@@ -29,18 +31,16 @@ def members(descriptor, start, end, path):
             size = override.pop("size", None)
             size = number(header[124:136]) if size is None else size
         except ValueError as error:
-            raise UserError("{}: no tar header at byte {}: {}".format(path, place, error)) from None
+            raise UserError(f"{path}: no tar header at byte {place}: {error}") from None
         data, kind = place + BLOCK, header[156:157]
         if data + size > end:
             raise UserError(
-                "{}: truncated: the file at byte {} has {} bytes, and {} are there".format(
-                    path, data, size, end - data
-                )
+                f"{path}: truncated: the file at byte {data} has {size} bytes, and {end - data} are there"
             )
         if kind in b"LKxg":
             if size > MOST_METADATA:
                 raise UserError(
-                    "{}: damaged tar header at byte {}: a name of {} bytes".format(path, place, size)
+                    f"{path}: damaged tar header at byte {place}: a name of {size} bytes"
                 )
             if kind == b"L":
                 override["path"] = text(read_bytes(descriptor, size, data, path))

@@ -1,11 +1,12 @@
 """Who trains: the devices of this process, and how gradients and counts travel between workers.
 
-``Local`` is one process with one or several devices, whose gradients MXNet's KVStore sums. ``Horovod`` and
-``ParameterServer`` are one of several such workers. Everywhere gradients are summed, never averaged: the loss of each
-part is divided by the global batch already. ``Layout`` says whose the images are.
+``Local`` is one process with one or several devices, whose gradients MXNet's KVStore sums.
+``Horovod`` and ``ParameterServer`` are one of several such workers. Everywhere gradients are
+summed, never averaged: the loss of each part is divided by the global batch already. ``Layout``
+says whose the images are.
 
-All workers have to make the same calls of ``sum``, ``sum_later``, ``broadcast``, ``publish`` and ``settle`` in the same
-order.
+All workers have to make the same calls of ``sum``, ``sum_later``, ``broadcast``, ``publish`` and
+``settle`` in the same order.
 """
 
 import contextlib
@@ -18,11 +19,22 @@ from mxnet import gluon
 from ...errors import UserError
 from .layout import Layout, layout_of
 
-__all__ = ["Layout", "Local", "devices_of", "gather", "gather_json", "gather_parts", "join", "layout_of"]
+__all__ = [
+    "Layout",
+    "Local",
+    "devices_of",
+    "gather",
+    "gather_json",
+    "gather_parts",
+    "join",
+    "layout_of",
+]
 
 
 def join(config):
-    """This process's place among the workers, as ``--kvstore`` says. Blocks until all workers are there."""
+    """This process's place among the workers, as ``--kvstore`` says. Blocks until all workers are
+    there.
+    """
     if config.kvstore == "horovod":
         from .horovod import Horovod
 
@@ -30,7 +42,9 @@ def join(config):
     if config.kvstore.startswith("dist"):
         from .parameter_server import AsynchronousParameterServer, ParameterServer
 
-        return (AsynchronousParameterServer if config.kvstore == "dist_async" else ParameterServer)(config)
+        return (AsynchronousParameterServer if config.kvstore == "dist_async" else ParameterServer)(
+            config
+        )
     return Local(config)
 
 
@@ -46,15 +60,15 @@ def gpu(number, config):
     there = mx.context.num_gpus()
     if number >= there:
         raise UserError(
-            "--num-gpus {}, but MXNet sees {} GPUs here; 'gluon-tricks doctor' says why".format(
-                max(number + 1, config.num_gpus), there
-            )
+            f"--num-gpus {max(number + 1, config.num_gpus)}, but MXNet sees {there} GPUs here; 'gluon-tricks doctor' says why"
         )
     return mx.gpu(number)
 
 
 class Local:
-    """One process. ``devices`` are its MXNet contexts; rank, world_size and the sums are those of one worker."""
+    """One process. ``devices`` are its MXNet contexts; rank, world_size and the sums are those of
+    one worker.
+    """
 
     rank = 0
     world_size = 1
@@ -65,33 +79,44 @@ class Local:
         self._kvstore = config.kvstore
 
     def trainer(self, net, optimizer, settings):
-        """A Gluon trainer whose ``allreduce_grads`` sums the gradients over all devices and workers.
+        """A Gluon trainer whose ``allreduce_grads`` sums the gradients over all devices and
+        workers.
 
-        The update is the devices' own, not the KVStore's: only so can a step be skipped and the optimizer's state
-        be saved without pickle.
+        The update is the devices' own, not the KVStore's: only so can a step be skipped and the
+        optimizer's state be saved without pickle.
         """
         return gluon.Trainer(
-            net.collect_params(), optimizer, settings, kvstore=self._kvstore, update_on_kvstore=False
+            net.collect_params(),
+            optimizer,
+            settings,
+            kvstore=self._kvstore,
+            update_on_kvstore=False,
         )
 
     def sum(self, array):
-        """The sum over all workers of a numpy array (n,) of int64, float32 or float64, on every worker, same dtype."""
+        """The sum over all workers of a numpy array (n,) of int64, float32 or float64, on every
+        worker, same dtype.
+        """
         return array
 
     def sum_later(self, array):
-        """The same of an NDArray (n,) of float32, as an NDArray that is still being computed: nobody waits here."""
+        """The same of an NDArray (n,) of float32, as an NDArray that is still being computed:
+        nobody waits here.
+        """
         return array
 
     def broadcast(self, net, trainer):
         """Give every device and worker rank 0's parameters. Their shapes have to be known.
 
-        Left to itself, the trainer does so after the first backward pass, when BatchNorm's statistics differ already.
+        Left to itself, the trainer does so after the first backward pass, when BatchNorm's
+        statistics differ already.
         """
         with self.waiting():
             if not trainer._kv_initialized:
                 trainer._init_kvstore()
             trainer._init_params()
-            mx.nd.waitall()  # or the first gradients may reach a server before the parameters have left it
+            # or the first gradients may reach a server before the parameters have left it
+            mx.nd.waitall()
 
     def publish(self, trainer):
         """Let the first step start: the parameters are those of the checkpoint, if there is one."""
@@ -106,22 +131,28 @@ class Local:
         return contextlib.nullcontext()
 
     def watch(self, folder):
-        """Let the workers know of each other's life through files in ``folder``, which all of them share."""
+        """Let the workers know of each other's life through files in ``folder``, which all of them
+        share.
+        """
 
     def _watch(self, folder, servers=()):
-        workers = ["worker-{}".format(rank) for rank in range(self.world_size)]
+        workers = [f"worker-{rank}" for rank in range(self.world_size)]
         own = workers.pop(self.rank)
         self.waiting().watch(folder, own, workers + list(servers))
 
     def close(self):
-        """Wait until all workers come to their end, so that nobody loses another one who is still at work."""
+        """Wait until all workers come to their end, so that nobody loses another one who is still
+        at work.
+        """
 
     def leave(self, error):
         """Go, with an error, while the others may still be at work."""
 
 
 def gather(cluster, array):
-    """Every worker's numpy array (n,), as (world_size, n) on every worker; to the bit, since only zeros are added."""
+    """Every worker's numpy array (n,), as (world_size, n) on every worker; to the bit, since only
+    zeros are added.
+    """
     if not array.size:
         return np.zeros((cluster.world_size, 0), array.dtype)
     rows = np.zeros((cluster.world_size,) + array.shape, array.dtype)
@@ -130,7 +161,9 @@ def gather(cluster, array):
 
 
 def gather_parts(cluster, layout, own):
-    """(parts, n) of every worker's numpy array (parts of this worker, n), of which workers may have different numbers."""
+    """(parts, n) of every worker's numpy array (parts of this worker, n), of which workers may have
+    different numbers.
+    """
     most = -(-layout.parts // layout.workers)
     rows = gather(cluster, np.pad(own, ((0, most - len(own)), (0, 0))).ravel())
     rows = rows.reshape((layout.workers, most, own.shape[1]))

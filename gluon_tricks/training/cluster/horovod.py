@@ -21,38 +21,50 @@ class Horovod(Local):
     """One of several processes with one device each, whose gradients Horovod sums."""
 
     def __init__(self, config):
-        # Horovod reads these when it starts. It has to wait longer than we do: its own way out may crash ("double free").
+        # Horovod reads these when it starts. It has to wait longer than we do: its own way out may
+        # crash ("double free").
         seconds = config.stall_timeout
         os.environ.setdefault("HOROVOD_GLOO_TIMEOUT_SECONDS", str(2 * seconds))
         os.environ.setdefault("HOROVOD_STALL_CHECK_TIME_SECONDS", str(seconds))
         os.environ.setdefault("HOROVOD_STALL_SHUTDOWN_TIME_SECONDS", str(2 * seconds))
         if not config.num_gpus:
-            # Milliseconds between two rounds of talk among the workers. Horovod's 1 takes the cores from those who compute.
+            # Milliseconds between two rounds of talk among the workers. Horovod's 1 takes the cores
+            # from those who compute.
             os.environ.setdefault("HOROVOD_CYCLE_TIME", "25")
         try:
             import horovod.mxnet as hvd
         except ImportError as error:
             raise UserError(
-                "--kvstore horovod: Horovod cannot be imported ({}); docs/install.md says how to build it".format(error)
+                f"--kvstore horovod: Horovod cannot be imported ({error}); docs/install.md says how to build it"
             ) from None
         if not any(name in os.environ for name in STARTED_BY):
             raise UserError(
                 "--kvstore horovod: start the workers with 'horovodrun -np N gluon-tricks train ...', see docs/distributed.md"
             )
         if config.cpu_contexts > 1:
-            raise UserError("--kvstore horovod: a worker has one device, so start more workers instead of --cpu-contexts")
+            raise UserError(
+                "--kvstore horovod: a worker has one device, so start more workers instead of --cpu-contexts"
+            )
         if os.environ.get("HOROVOD_ELASTIC"):
-            # Others than a stopped worker go on when it is killed, or when Horovod has waited in vain for one that is cut off.
+            # Others than a stopped worker go on when it is killed, or when Horovod has waited in
+            # vain for one that is cut off.
             self._guardian = guardian.start(seconds)
             self._watchdog = Watchdog(3 * seconds, limit="three times --stall-timeout,")
             # horovodrun may have to wait for hosts first.
             limit = "HOROVOD_ELASTIC_TIMEOUT"
-            start = Watchdog(int(os.environ.get(limit, ELASTIC_TIMEOUT)) + seconds, limit=limit + " and --stall-timeout,")
+            start = Watchdog(
+                int(os.environ.get(limit, ELASTIC_TIMEOUT)) + seconds,
+                limit=limit + " and --stall-timeout,",
+            )
         else:
             self._guardian = guardian.start(2 * seconds)  # the others say its name first
             self._watchdog = start = Watchdog(seconds)
-            if "HOROVOD_RANK" in os.environ:  # so that whoever is stopped before all are there has a name
-                self.rank, self.world_size = int(os.environ["HOROVOD_RANK"]), int(os.environ["HOROVOD_SIZE"])
+            # so that whoever is stopped before all are there has a name
+            if "HOROVOD_RANK" in os.environ:
+                self.rank, self.world_size = (
+                    int(os.environ["HOROVOD_RANK"]),
+                    int(os.environ["HOROVOD_SIZE"]),
+                )
                 self.watch(os.path.join(config.save_dir, "workers"))
         with start:
             hvd.init()
@@ -60,23 +72,27 @@ class Horovod(Local):
             start.close()
         self._hvd = hvd
         self.rank, self.world_size = hvd.rank(), hvd.size()
-        self._guardian("worker {} on {}".format(self.rank, platform.node()))
+        self._guardian(f"worker {self.rank} on {platform.node()}")
         self.devices = [gpu(hvd.local_rank(), config) if config.num_gpus else mx.cpu()]
         self._compression = config.gradient_compression
         self._later = 0
 
     def trainer(self, net, optimizer, settings):
-        return HorovodTrainer(self._hvd, self._compression, net.collect_params(), optimizer, settings)
+        return HorovodTrainer(
+            self._hvd, self._compression, net.collect_params(), optimizer, settings
+        )
 
     def sum(self, array):
-        name = "sum.{}.{}".format(array.dtype, array.size)
+        name = f"sum.{array.dtype}.{array.size}"
         with self.waiting():
-            return self._hvd.allreduce(mx.nd.array(array, dtype=array.dtype), op=self._hvd.Sum, name=name).asnumpy()
+            return self._hvd.allreduce(
+                mx.nd.array(array, dtype=array.dtype), op=self._hvd.Sum, name=name
+            ).asnumpy()
 
     def sum_later(self, array):
         # Few names, which Horovod remembers and so negotiates faster, but no name twice at once.
         self._later += 1
-        return self._hvd.allreduce(array, op=self._hvd.Sum, name="later.{}".format(self._later % 8))
+        return self._hvd.allreduce(array, op=self._hvd.Sum, name=f"later.{self._later % 8}")
 
     def broadcast(self, net, trainer):
         with self.waiting():
@@ -98,7 +114,9 @@ class Horovod(Local):
         self._watchdog.close()
 
     def reset(self):
-        """Give up the connections that are left, so that :func:`gluon_tricks.training.cluster.join` can make new ones."""
+        """Give up the connections that are left, so that :func:`gluon_tricks.training.cluster.join`
+        can make new ones.
+        """
         with self.waiting():
             with contextlib.suppress(mx.MXNetError):
                 mx.nd.waitall()
@@ -115,7 +133,10 @@ class Horovod(Local):
             with self.waiting():  # so that the others' word for this worker is not that it is busy
                 missing = self._watchdog.who_is_missing()
             reason = str(error).strip().splitlines()[-1]
-            end("the other workers are lost, or one of them has an error: {}; {}".format(missing, reason), LOST)
+            end(
+                f"the other workers are lost, or one of them has an error: {missing}; {reason}",
+                LOST,
+            )
         self._watchdog.close()
 
 
@@ -132,9 +153,10 @@ class HorovodTrainer(gluon.Trainer):
             if parameter.grad_req == "null":
                 continue
             gradient = parameter.list_grad()[0]
-            about = dict(op=hvd.Sum, name="gradient.{}".format(index), priority=-index)
+            about = dict(op=hvd.Sum, name=f"gradient.{index}", priority=-index)
             if self._compression == "fp16" and gradient.dtype == np.float32:
-                # Of the size of a worker's own mean gradient, so that dividing by the global batch costs no precision.
+                # Of the size of a worker's own mean gradient, so that dividing by the global batch
+                # costs no precision.
                 small = hvd.allreduce((gradient * hvd.size()).astype("float16"), **about)
                 gradient[:] = small.astype("float32") / hvd.size()
             else:

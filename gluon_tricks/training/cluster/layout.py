@@ -1,4 +1,6 @@
-"""Which images of the global batch belong to which worker, micro-batch and device: arithmetic alone."""
+"""Which images of the global batch belong to which worker, micro-batch and device: arithmetic
+alone.
+"""
 
 from dataclasses import dataclass
 
@@ -9,10 +11,10 @@ from ...errors import UserError
 class Layout:
     """How the images of a step, the global batch, are shared out.
 
-    The global batch is a row of ``parts`` of ``batch_size`` images, one for each forward and backward pass. Each worker has
-    a run of neighbouring parts, as many as the others or one more; within it they go micro-batch after micro-batch, and
-    within that device after device. BatchNorm and mixup's pairs live inside one part, so that launches with the same
-    parts compute the same.
+    The global batch is a row of ``parts`` of ``batch_size`` images, one for each forward and
+    backward pass. Each worker has a run of neighbouring parts, as many as the others or one more;
+    within it they go micro-batch after micro-batch, and within that device after device. BatchNorm
+    and mixup's pairs live inside one part, so that launches with the same parts compute the same.
     """
 
     batch_size: int
@@ -24,8 +26,8 @@ class Layout:
     def __post_init__(self):
         if self.parts < self.workers * self.devices:
             raise UserError(
-                "the global batch of {} images has {} parts of --batch-size {}, too few for {} workers with {} devices each: "
-                "start fewer".format(self.global_batch, self.parts, self.batch_size, self.workers, self.devices)
+                f"the global batch of {self.global_batch} images has {self.parts} parts of --batch-size {self.batch_size}, too few for {self.workers} workers with {self.devices} devices each: "
+                "start fewer"
             )
 
     @property
@@ -59,9 +61,7 @@ class Layout:
 
     def in_words(self):
         """The global batch as a product."""
-        return "{} = {} images x {} parts; {} workers with {} devices each".format(
-            self.global_batch, self.batch_size, self.parts, self.workers, self.devices
-        )
+        return f"{self.global_batch} = {self.batch_size} images x {self.parts} parts; {self.workers} workers with {self.devices} devices each"
 
     def micro_batch(self, micro):
         """(device's number, part's number) pairs of a micro-batch of this worker."""
@@ -74,12 +74,15 @@ class Layout:
 
 
 def layout_of(config, cluster, began_with=None):
-    """How this launch shares out a step; ``began_with`` is the global batch of a run that is resumed."""
+    """How this launch shares out a step; ``began_with`` is the global batch of a run that is
+    resumed.
+    """
     workers, devices = cluster.world_size, len(cluster.devices)
     parts = workers * devices * config.accumulate
     if began_with and config.elastic == "keep-batch":
         parts, rest = divmod(began_with, config.batch_size)
         if rest:
-            raise UserError("--elastic keep-batch: the run's {} images a step are no multiple of --batch-size {}".format(
-                began_with, config.batch_size))  # fmt: skip
+            raise UserError(
+                f"--elastic keep-batch: the run's {began_with} images a step are no multiple of --batch-size {config.batch_size}"
+            )
     return Layout(config.batch_size, parts, devices, workers, cluster.rank)

@@ -27,29 +27,32 @@ class ParameterServer(Local):
     def __init__(self, config):
         if os.environ.get("DMLC_ROLE") != "worker":
             raise UserError(
-                "--kvstore {0}: start the workers with 'gluon-tricks launch --kvstore {0} -n N -s N -- train ...', "
-                "see docs/distributed.md".format(config.kvstore)
+                f"--kvstore {config.kvstore}: start the workers with 'gluon-tricks launch --kvstore {config.kvstore} -n N -s N -- train ...', "
+                "see docs/distributed.md"
             )
         super().__init__(config)
-        # Seconds between two signs of life that ps-lite's nodes and the scheduler give each other; it gives none if unset.
+        # Seconds between two signs of life that ps-lite's nodes and the scheduler give each other;
+        # it gives none if unset.
         os.environ.setdefault("PS_HEARTBEAT_INTERVAL", "1")
         self._watchdog = Watchdog(config.stall_timeout, self._lost)
         self._guardian = guardian.start(2 * config.stall_timeout)  # the others say its name first
         with self.waiting():
             self._kvstore = mx.kv.create(config.kvstore)
         self.rank, self.world_size = self._kvstore.rank, self._kvstore.num_workers
-        print("parameter server: worker {} of {}".format(self.rank, self.world_size), flush=True)
-        self._guardian("worker {} on {}".format(self.rank, platform.node()))
+        print(f"parameter server: worker {self.rank} of {self.world_size}", flush=True)
+        self._guardian(f"worker {self.rank} on {platform.node()}")
         self._keys = {}  # of a sum: its key
-        # MXNet's servers add float16 in float32 or not as a variable says that they do not initialise. Now it says yes.
+        # MXNet's servers add float16 in float32 or not as a variable says that they do not
+        # initialise. Now it says yes.
         self._command(SET_MULTI_PRECISION)
 
     def sum(self, array):
         if array.dtype == np.float32:
             with self.waiting():
                 return self.sum_later(mx.nd.array(array)).asnumpy()
-        # The servers know no integers and round float64. So the bytes of every worker travel, two by two as a float32 that
-        # holds them exactly, and are added here, in the order of the ranks.
+        # The servers know no integers and round float64. So the bytes of every worker travel, two
+        # by two as a float32 that holds them exactly, and are added here, in the order of the
+        # ranks.
         pairs = np.ascontiguousarray(array).view(np.uint16).astype(np.float32)
         return gather(self, pairs).astype(np.uint16).view(array.dtype).sum(axis=0)
 
@@ -71,7 +74,9 @@ class ParameterServer(Local):
         return self._watchdog
 
     def watch(self, folder):
-        self._watch(folder, ["server-{}".format(number) for number in range(int(os.environ["DMLC_NUM_SERVER"]))])
+        self._watch(
+            folder, [f"server-{number}" for number in range(int(os.environ["DMLC_NUM_SERVER"]))]
+        )
         self._command(CONTROLLER, BEAT, os.path.abspath(folder), self._watchdog.period)
 
     def _command(self, kind, *words):
@@ -86,7 +91,11 @@ class ParameterServer(Local):
             return []
         scheduler = "the scheduler at {DMLC_PS_ROOT_URI}:{DMLC_PS_ROOT_PORT}".format_map(os.environ)
         silent, seconds = ctypes.c_int(), max(3, int(self._watchdog.seconds / 2))
-        check_call(_LIB.MXKVStoreGetNumDeadNode(self._kvstore.handle, SCHEDULER, ctypes.byref(silent), seconds))
+        check_call(
+            _LIB.MXKVStoreGetNumDeadNode(
+                self._kvstore.handle, SCHEDULER, ctypes.byref(silent), seconds
+            )
+        )
         return [scheduler] if silent.value else []
 
     def meet(self):
@@ -115,9 +124,10 @@ class ParameterServer(Local):
 class AsynchronousParameterServer(ParameterServer):
     """One of several workers that wait for each other only where the log says what all have done.
 
-    A step is a worker's own: it updates its copy of the parameters with the gradients of its own images, tells the servers
-    how much that changed, and takes what they have by now. Learning rate, weight decay and momentum are therefore the
-    optimizer's of the worker, as in every other launch, and the servers only add.
+    A step is a worker's own: it updates its copy of the parameters with the gradients of its own
+    images, tells the servers how much that changed, and takes what they have by now. Learning rate,
+    weight decay and momentum are therefore the optimizer's of the worker, as in every other launch,
+    and the servers only add.
     """
 
     in_step = False
@@ -132,7 +142,8 @@ class AsynchronousParameterServer(ParameterServer):
         return AsynchronousTrainer(self._kvstore, net.collect_params(), optimizer, settings)
 
     def sum_later(self, array):
-        # Two keys in turn: nobody starts a key's next sum before all have come to the one between, with this one's result.
+        # Two keys in turn: nobody starts a key's next sum before all have come to the one between,
+        # with this one's result.
         about = np.dtype(array.dtype).name, array.size
         self._sums[about] = self._sums.get(about, 0) + 1
         total = self._push_and_pull(array, about + (self._sums[about] % 2,), between=self.meet)
@@ -152,7 +163,9 @@ class AsynchronousParameterServer(ParameterServer):
 
 
 class AsynchronousTrainer(gluon.Trainer):
-    """A Gluon trainer that sums the gradients of its own devices, and shares its updates with other workers."""
+    """A Gluon trainer that sums the gradients of its own devices, and shares its updates with other
+    workers.
+    """
 
     def __init__(self, store, parameters, optimizer, settings):
         super().__init__(parameters, optimizer, settings, kvstore="device", update_on_kvstore=False)
@@ -178,4 +191,8 @@ class AsynchronousTrainer(gluon.Trainer):
             self._before[index] = parameter.list_data()[0].copy()
 
     def _shared(self):
-        return [(index, parameter) for index, parameter in enumerate(self._params) if parameter.grad_req != "null"]
+        return [
+            (index, parameter)
+            for index, parameter in enumerate(self._params)
+            if parameter.grad_req != "null"
+        ]

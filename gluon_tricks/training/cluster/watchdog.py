@@ -1,8 +1,9 @@
-"""Nobody waits for ever: a worker that has waited too long for the others says for whom, and ends itself.
+"""Nobody waits for ever: a worker that has waited too long for the others says for whom, and ends
+itself.
 
-Neither MXNet's parameter server nor a peer that is stopped gives an error that could be caught, and neither says who is
-missing. So every process of a run has a :class:`Heartbeat`, a file in the run's folder, which all of them share: whose file
-no longer changes is stopped or gone.
+Neither MXNet's parameter server nor a peer that is stopped gives an error that could be caught, and
+neither says who is missing. So every process of a run has a :class:`Heartbeat`, a file in the run's
+folder, which all of them share: whose file no longer changes is stopped or gone.
 """
 
 import contextlib
@@ -21,7 +22,9 @@ LOST = 4  # exit code of a worker that has waited for the others in vain
 
 
 def end(why, code):
-    """End at once, without what MXNet and Python do at an end, which may wait for workers who never come."""
+    """End at once, without what MXNet and Python do at an end, which may wait for workers who never
+    come.
+    """
     text = f"gluon-tricks train: error: {why}\n"
     sys.stdout.flush()
     os.write(2, text.encode(errors="backslashreplace"))
@@ -29,7 +32,9 @@ def end(why, code):
 
 
 class Heartbeat:
-    """The file ``folder/name``, written every ``period`` seconds until :meth:`stop`; ``state()`` is a dict to write into it."""
+    """The file ``folder/name``, written every ``period`` seconds until :meth:`stop`; ``state()`` is
+    a dict to write into it.
+    """
 
     def __init__(self, folder, name, period, state=dict):
         self._folder, self._path = folder, os.path.join(folder, name)
@@ -62,10 +67,11 @@ class Heartbeat:
 
 
 class Watchdog:
-    """A context in which this process may wait for the others, but ends itself when that takes ``seconds``.
+    """A context in which this process may wait for the others, but ends itself when that takes
+    ``seconds``.
 
-    ``limit`` names those seconds, and ``lost()`` lists who is known to be lost without a heartbeat. Contexts may be nested:
-    the time is the outermost one's.
+    ``limit`` names those seconds, and ``lost()`` lists who is known to be lost without a heartbeat.
+    Contexts may be nested: the time is the outermost one's.
     """
 
     def __init__(self, seconds, lost=list, limit="--stall-timeout"):
@@ -81,18 +87,24 @@ class Watchdog:
         threading.Thread(target=self._live, daemon=True).start()
 
     def watch(self, folder, name, others):
-        """From now on this process is ``name`` in ``folder``, and ``others`` are the names of those it may wait for.
+        """From now on this process is ``name`` in ``folder``, and ``others`` are the names of those
+        it may wait for.
 
-        Names are "worker-0", "server-1" and the like. The first worker removes what an earlier launch has left.
+        Names are "worker-0", "server-1" and the like. The first worker removes what an earlier
+        launch has left.
         """
         if self._heartbeat:
             return
         with contextlib.suppress(OSError):
             os.makedirs(folder, exist_ok=True)
-            for old in filter(HEARTBEAT.fullmatch, os.listdir(folder) if name == "worker-0" else ()):
+            for old in filter(
+                HEARTBEAT.fullmatch, os.listdir(folder) if name == "worker-0" else ()
+            ):
                 os.remove(os.path.join(folder, old))
         self._name, self._others, self._folder = name, others, folder
-        self._heartbeat = Heartbeat(folder, name, self.period, lambda: dict(waits=self._since is not None))
+        self._heartbeat = Heartbeat(
+            folder, name, self.period, lambda: dict(waits=self._since is not None)
+        )
 
     def close(self):
         """The last wait is over."""
@@ -112,10 +124,14 @@ class Watchdog:
             self._since = None
 
     def who_is_missing(self, before=None):
-        """In words, what the heartbeats say; ``before`` are those of a while ago (default: of now, and then waits)."""
+        """In words, what the heartbeats say; ``before`` are those of a while ago (default: of now,
+        and then waits).
+        """
         lost = self._lost()
         if not self._folder:
-            return f"{are(lost)} stopped, gone or cut off" if lost else "they may never have started"
+            return (
+                f"{are(lost)} stopped, gone or cut off" if lost else "they may never have started"
+            )
         if before is None:
             before = self._beats()
             time.sleep(3 * self.period)
@@ -124,7 +140,11 @@ class Watchdog:
         absent = [name for name in self._others if name not in now]
         # A worker makes its file itself; a server may be on a host without the run's folder.
         silent += [name for name in absent if name.startswith("worker")]
-        others = [name for name in self._others if name not in silent and name in now and name.startswith("worker")]
+        others = [
+            name
+            for name in self._others
+            if name not in silent and name in now and name.startswith("worker")
+        ]
         busy = [name for name in others if not now[name]["waits"]]
         hosts = {name: beat["host"] for name, beat in {**before, **now}.items()}
         if silent:
@@ -134,7 +154,11 @@ class Watchdog:
                 f"{are(_named(busy, hosts))} alive, but busy with something else: "
                 "slow data, a slow disk, or --stall-timeout is too short"
             )
-        waiting = f"{are(_named(others, hosts))} alive and waiting too" if others else "no other worker is there"
+        waiting = (
+            f"{are(_named(others, hosts))} alive and waiting too"
+            if others
+            else "no other worker is there"
+        )
         suspects = lost + _named([name for name in absent if name not in silent], hosts)
         if suspects:
             return f"{are(suspects)} stopped, gone or cut off; {waiting}"
@@ -147,7 +171,9 @@ class Watchdog:
             with contextlib.suppress(OSError, ValueError, AttributeError):
                 with open(os.path.join(self._folder, name)) as file:
                     beat = json.load(file)
-                found[name] = dict(beat=beat.get("beat"), host=beat.get("host"), waits=beat.get("waits"))
+                found[name] = dict(
+                    beat=beat.get("beat"), host=beat.get("host"), waits=beat.get("waits")
+                )
         return found
 
     def _live(self):
@@ -169,7 +195,10 @@ def _words(name):
 
 
 def _named(names, hosts):
-    return [_words(name) + (f" on {printable(hosts[name])}" if hosts.get(name) else "") for name in names]
+    return [
+        _words(name) + (f" on {printable(hosts[name])}" if hosts.get(name) else "")
+        for name in names
+    ]
 
 
 def are(names):
