@@ -11,7 +11,7 @@ try:
     from . import __version__, process
     from .errors import UserError
     from .files import json_output
-    from .quiet import drop_noise
+    from .stderr_filter import drop_noise
     from .text import printable
     from .threads import set_threads
 except KeyboardInterrupt:  # the first milliseconds of a command
@@ -20,21 +20,30 @@ except KeyboardInterrupt:  # the first milliseconds of a command
 # name: (module with add_arguments(parser) and main(args) -> exit code, one line of help)
 COMMANDS = {
     "train": ("gluon_tricks.training.run", "train a network; every trick of the paper is a flag"),
-    "plan": ("gluon_tricks.plan", "say what a train command would do, without training"),
-    "evaluate": ("gluon_tricks.evaluate", "exact top-1 and top-5 of a model on a RecordIO file"),
-    "predict": ("gluon_tricks.predict", "name what is in images"),
-    "export": ("gluon_tricks.export", "write a trained network for use without this package"),
-    "report": ("gluon_tricks.report", "a page with the curves and figures of runs"),
+    "plan": ("gluon_tricks.training.plan", "say what a train command would do, without training"),
+    "evaluate": (
+        "gluon_tricks.deploy.evaluation",
+        "exact top-1 and top-5 of a model on a RecordIO file",
+    ),
+    "predict": ("gluon_tricks.deploy.prediction", "name what is in images"),
+    "export": (
+        "gluon_tricks.deploy.export",
+        "write a trained network for use without this package",
+    ),
+    "report": ("gluon_tricks.commands.report", "a page with the curves and figures of runs"),
     "models": (
-        "gluon_tricks.models.command",
+        "gluon_tricks.commands.models",
         "names, parameters and multiply-adds of the networks",
     ),
     "prepare": ("gluon_tricks.data.prepare", "turn a data set into RecordIO files"),
-    "records": ("gluon_tricks.data.records_command", "verify, index or describe a RecordIO file"),
-    "data": ("gluon_tricks.data.show", "look at images as the augmentation makes them"),
+    "records": ("gluon_tricks.commands.records", "verify, index or describe a RecordIO file"),
+    "data": (
+        "gluon_tricks.reporting.contact_sheet",
+        "look at images as the augmentation makes them",
+    ),
     "bench": ("gluon_tricks.bench", "measure the training step, the loader, inference, scaling"),
-    "launch": ("gluon_tricks.launch", "start a training run on many machines"),
-    "doctor": ("gluon_tricks.doctor", "say what of the software and hardware is there"),
+    "launch": ("gluon_tricks.distributed.launcher", "start a training run on many machines"),
+    "doctor": ("gluon_tricks.commands.doctor", "say what of the software and hardware is there"),
 }
 
 

@@ -18,7 +18,7 @@ import math
 import os
 from dataclasses import dataclass
 
-from . import authors
+from . import fidelity as authors
 from .errors import UserError
 from .text import printable
 

@@ -8,7 +8,7 @@ import time
 import mxnet as mx
 import numpy as np
 
-from gluon_tricks.training.journal import read
+from gluon_tricks.training.logger import read
 
 # A command of the package with small networks without BatchNorm, and a record of the keys, rates
 # and lambdas of each step.
@@ -61,7 +61,7 @@ loop.train_step = noted
 if os.environ.get("OTHER_LR") and int(os.environ.get("HOROVOD_RANK", 0)) == 1:
     sys.argv += ["--lr", os.environ["OTHER_LR"]]
 if os.environ.get("OVERFLOW_AT") and os.environ.get("HOROVOD_RANK") == "1":
-    from gluon_tricks.training.cluster.horovod import HorovodTrainer
+    from gluon_tricks.distributed.horovod import HorovodTrainer
     sum_up = HorovodTrainer._allreduce_grads
     def overflow(self):
         overflow.steps += 1

@@ -263,7 +263,7 @@ def test_ctrl_c_is_130_in_silence_wherever_it_comes(work, tmp_path):
 
 def test_ctrl_c_reaches_the_process_that_drops_noise_without_ending_it():
     work = """
-        from gluon_tricks.quiet import NOISE, drop_noise
+        from gluon_tricks.stderr_filter import NOISE, drop_noise
         drop_noise()
         try:
             os.killpg(0, signal.SIGINT)

@@ -13,7 +13,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
-from gluon_tricks import doctor
+from gluon_tricks.commands import doctor
 
 ROOT = Path(__file__).resolve().parents[1]
 

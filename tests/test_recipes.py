@@ -13,7 +13,8 @@ import sys
 import pytest
 
 from gluon_tricks import config as flags
-from gluon_tricks import launch, paper
+from gluon_tricks import paper
+from gluon_tricks.distributed import launcher as launch
 from gluon_tricks.tricks.schedule import linear_scaling
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))

@@ -16,9 +16,9 @@ import time
 
 import numpy as np
 
+from ..child_processes import end_with_parent
 from ..errors import UserError
 from ..files import write_json
-from ..processes import end_with_parent
 
 RUNTIMES = {
     "plain": "MXNet, operator by operator",

@@ -11,9 +11,9 @@ import subprocess
 import sys
 import tempfile
 
+from ..child_processes import end_with_parent
 from ..errors import UserError
 from ..files import write_json
-from ..processes import end_with_parent
 
 
 def add_arguments(parser):
@@ -113,7 +113,7 @@ def command(launch, workers, words):
 
 def measure(args, launch, workers):
     """Images a second of all workers together: the median of the rounds but the first."""
-    from ..training.journal import read
+    from ..training.logger import read
 
     steps = args.steps * args.rounds
     with tempfile.TemporaryDirectory() as folder:

@@ -7,7 +7,7 @@ import numpy as np
 from ..text import printable
 from . import jpeg
 from .decode import PNG, decode, jpeg_header
-from .ordered import Progress, in_order
+from .parallel import Progress, in_order
 from .records import RecordFile
 
 SAMPLE = 1000  # images whose size is looked at

@@ -16,7 +16,7 @@ import numpy as np
 from ..errors import UserError
 from ..files import sync_folder
 from . import recordio
-from .disc import open_for_reading, read_bytes, read_json
+from .file_reading import open_for_reading, read_bytes, read_json
 from .recordio import RecordError
 
 # bytes; an index may list few of a file's records, so the gap to the next can be huge

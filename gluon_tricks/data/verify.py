@@ -9,9 +9,9 @@ import numpy as np
 
 from ..errors import UserError
 from .decode import decode
-from .disc import open_for_reading, read_bytes, read_json
+from .file_reading import open_for_reading, read_bytes, read_json
 from .labels import class_of
-from .ordered import Progress, in_order
+from .parallel import Progress, in_order
 from .recordio import (
     FRAME,
     IMAGE_HEADER,

@@ -10,8 +10,8 @@ import tempfile
 
 import numpy as np
 
+from ..child_processes import end_with_parent
 from ..errors import UserError
-from ..processes import end_with_parent
 from .manifest import FILES
 
 # Largest difference allowed, as a share of the largest output; a symbol has to give the very bits.

@@ -29,7 +29,7 @@ def description(model, options):
     ONNX file.
 
     ``model`` is a :class:`gluon_tricks.deploy.classifier.Classifier`, ``options`` a
-    :class:`gluon_tricks.deploy.forms.Options`.
+    :class:`gluon_tricks.deploy.formats.Options`.
     """
     return dict(
         model=model.model,

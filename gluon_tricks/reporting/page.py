@@ -11,7 +11,8 @@ from ..config import spelling
 from ..errors import UserError
 from ..locking import Lock
 from ..text import printable
-from . import plots, tables, words
+from . import phrases as words
+from . import plots, tables
 from .runs import groups_of
 
 STYLE = """

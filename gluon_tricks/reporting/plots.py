@@ -4,7 +4,7 @@ side.
 
 import textwrap
 
-from . import words
+from . import phrases as words
 
 TRAINING, VALIDATION, OTHER = "#1f77b4", "#d62728", "#444444"
 DPI = 110

@@ -3,7 +3,7 @@
 import math
 
 from ..text import printable
-from . import words
+from . import phrases as words
 
 
 def data_title(runs):

@@ -14,12 +14,12 @@ from ..config import ConfigError
 from ..data.recordio import RecordError
 from ..data.records import RecordFile, spread
 from ..deploy.manifest import LABELS
+from ..distributed.local import gather_json
 from ..errors import UserError
 from ..files import sha256, write_json, write_text
 from ..locking import Lock
 from ..text import printable
 from . import checkpoint, network, run_folder
-from .cluster import gather_json
 
 LOGS = ("log.jsonl", "timing.jsonl", "train.log")
 SPLITS = {"train": "rec_train", "validation": "rec_val"}

@@ -18,19 +18,20 @@ import numpy as np
 from .. import config as flags
 from .. import determinism
 from ..data import augment, loader
+from ..distributed import elastic
+from ..distributed.local import gather_json, gather_parts, join, layout_of
 from ..errors import UserError
 from ..files import write_json
 from ..models import complexity
 from ..models.parameters import first_not_finite
 from ..tricks.precision import LossScale
-from . import checkpoint, elastic, folder, network
-from .clock import learning_rate, same_place
-from .cluster import gather_json, gather_parts, join, layout_of
-from .journal import Journal
+from . import checkpoint, folder, network
+from .logger import Journal
 from .loop import gradients_are_finite, train
 from .metrics import Tally, evaluate
 from .objective import Objective
-from .running import RunningStatistics
+from .running_statistics import RunningStatistics
+from .schedule import learning_rate, same_place
 from .stopping import Stop
 
 add_arguments = flags.add_arguments

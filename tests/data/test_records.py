@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gluon_tricks import cli
-from gluon_tricks.data import disc, recordio
+from gluon_tricks.data import file_reading as disc
+from gluon_tricks.data import recordio
 from gluon_tricks.data.records import (
     RecordError,
     RecordFile,

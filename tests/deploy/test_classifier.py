@@ -11,8 +11,8 @@ import pytest
 from gluon_tricks import config as flags
 from gluon_tricks.deploy import manifest as manifests
 from gluon_tricks.deploy.classifier import open_classifier
+from gluon_tricks.deploy.export import export
 from gluon_tricks.errors import UserError
-from gluon_tricks.export import export
 from gluon_tricks.training.checkpoint import FORMAT, seal
 
 FORMS = ("symbol", "onnx", "int8")
@@ -183,7 +183,7 @@ def test_an_onnx_file_alone_says_its_classes_and_size(folder, tmp_path, images):
 def test_an_exported_onnx_file_alone_knows_its_preprocessing_and_its_labels(
     params, tmp_path, images, preprocess
 ):
-    from gluon_tricks.deploy.forms import Forms, Options
+    from gluon_tricks.deploy.formats import Forms, Options
 
     mean, std = (10.0, 20.0, 30.0), (4.0, 5.0, 6.0)
     model = opened(params, rgb_mean=mean, rgb_std=std, crop_ratio=0.8)

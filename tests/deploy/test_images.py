@@ -10,8 +10,8 @@ from gluon_tricks import cli
 from gluon_tricks.data.records import RecordError, RecordWriter
 from gluon_tricks.deploy import images
 from gluon_tricks.deploy.classifier import Classifier
+from gluon_tricks.deploy.evaluation import batches
 from gluon_tricks.errors import UserError
-from gluon_tricks.evaluate import batches
 
 MODEL = Classifier(
     "stub", "gluon", None, 9, 8, 0.5, (100.0, 110.0, 120.0), (50.0, 60.0, 70.0), None

@@ -11,7 +11,7 @@ import pytest
 from gluon_tricks.data.augment import EvalTransform
 from gluon_tricks.deploy import manifest
 from gluon_tricks.deploy.classifier import Classifier
-from gluon_tricks.deploy.forms import Options
+from gluon_tricks.deploy.formats import Options
 from gluon_tricks.errors import UserError
 
 

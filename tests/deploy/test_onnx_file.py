@@ -8,8 +8,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from scipy.special import softmax
 
-from gluon_tricks import evaluate, predict
+from gluon_tricks.deploy import evaluation as evaluate
 from gluon_tricks.deploy import onnx_file
+from gluon_tricks.deploy import prediction as predict
 from gluon_tricks.deploy.classifier import open_classifier
 from gluon_tricks.errors import UserError
 

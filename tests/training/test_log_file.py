@@ -8,7 +8,7 @@ import types
 import pytest
 
 from gluon_tricks.errors import UserError
-from gluon_tricks.training.journal import Journal
+from gluon_tricks.training.logger import Journal
 
 
 def say(folder, log_file, *lines):

@@ -6,8 +6,9 @@ import os
 from ...config import user_path
 from ...errors import UserError
 from ...text import printable
-from ..ordered import add_workers, threads
-from . import digits, folder, idx, imagenet, marks
+from ..parallel import add_workers, threads
+from . import digits, folder, idx, imagenet
+from . import restart_markers as marks
 from .conversion import write_data_set
 from .images import DEFAULT_QUALITY
 

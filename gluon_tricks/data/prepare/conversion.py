@@ -22,8 +22,8 @@ import numpy as np
 from ...errors import UserError
 from ...files import write_text
 from ...text import has_control_characters, printable
-from ..disc import read_json
-from ..ordered import Progress, in_order
+from ..file_reading import read_json
+from ..parallel import Progress, in_order
 from ..recordio import frame, pack_image
 from ..records import RecordWriter, index_path_of
 

@@ -22,8 +22,8 @@ import numpy as np
 
 from ...config import user_path
 from ...errors import UserError
-from ..disc import open_for_reading, read_bytes
-from ..ordered import Progress, in_order
+from ..file_reading import open_for_reading, read_bytes
+from ..parallel import Progress, in_order
 from ..recordio import LENGTH_MASK
 from . import images, tar
 from .conversion import Split

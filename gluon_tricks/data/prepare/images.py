@@ -13,7 +13,7 @@ import numpy as np
 
 from .. import formats, jpeg
 from ..decode import PNG, decode, jpeg_header
-from . import marks
+from . import restart_markers as marks
 
 DEFAULT_QUALITY = 95
 AS_BYTES = ("kept", "ended", "cleaned")  # the forms in which no pixel is coded anew

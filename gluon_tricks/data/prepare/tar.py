@@ -6,7 +6,7 @@ not the end.
 """
 
 from ...errors import UserError
-from ..disc import read_bytes
+from ..file_reading import read_bytes
 
 BLOCK = 512
 MOST_METADATA = 1 << 20  # bytes of a long name or of pax records

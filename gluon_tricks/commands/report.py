@@ -1,0 +1,57 @@
+"""``gluon-tricks report``: runs as a page: flags in the paper's words, curves, figures beside the
+paper's.
+"""
+
+import os
+import sys
+
+from ..config import user_path
+from ..reporting import page, tables
+from ..reporting.runs import find, groups_of
+from ..text import printable
+
+
+def add_arguments(parser):
+    parser.add_argument(
+        "runs",
+        nargs="+",
+        type=user_path,
+        metavar="RUN",
+        help="a run's folder, or a folder of runs; the first run is what others are compared with",
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        default="",
+        type=user_path,
+        metavar="DIR",
+        help="where report.html, report.md and the pictures go [RUN/report, or report]",
+    )
+    parser.add_argument(
+        "--open", action="store_true", help="print nothing but the path of the page"
+    )
+
+
+def _warn(text):
+    print(text, file=sys.stderr)
+
+
+def main(args):
+    """Write the report and print its table and the page's path."""
+    runs = find(args.runs, say=_warn)
+    for run in runs:
+        for text in run.damage:
+            _warn(f"{run.name}: {text}")
+    folder = args.output or (
+        os.path.join(args.runs[0], "report") if len(args.runs) == 1 else "report"
+    )
+    path = os.path.abspath(page.write(runs, folder))
+    if not args.open:
+        for own in page.by_data(runs):
+            groups = groups_of(own)
+            print(tables.data_title(own))
+            print(tables.markdown(*tables.results(groups)))
+            if own[0].on_imagenet:
+                print(tables.markdown(*tables.beside_paper(groups)))
+    print(printable(path) if args.open else "report: " + printable(path))
+    return 0

@@ -1,0 +1,192 @@
+"""What software and hardware is here, as plain facts: `gluon-tricks doctor` judges them.
+
+Nothing of the stack is imported. Packages are found by their metadata and tried in processes of
+their own, since a broken build may end the process that imports it.
+"""
+
+import glob
+import importlib.metadata
+import json
+import os
+import platform
+import re
+import shutil
+import site
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+from .child_processes import end_with_parent
+
+# What libmxnet.so of mxnet-cu112 loads: library -> the folder under site-packages/nvidia of its
+# wheel.
+CUDA_LIBRARIES = {
+    "libcudart.so.11.0": "cuda_runtime",
+    "libnvrtc.so.11.2": "cuda_nvrtc",
+    "libcublas.so.11": "cublas",
+    "libcudnn.so.8": "cudnn",
+    "libcufft.so.10": "cufft",
+    "libcurand.so.10": "curand",
+    "libcusolver.so.11": "cusolver",
+    "libnccl.so.2": "nccl",
+    "libnvToolsExt.so.1": "nvtx",
+}
+DRIVER_LIBRARY = "libcuda.so.1"
+
+# What is run to try a package; where it prints something, JSON.
+TRIALS = {
+    "mxnet": """
+import mxnet
+features = mxnet.runtime.Features()
+enabled = [name for name in features if features.is_enabled(name)]
+print(json.dumps({"features": enabled, "gpus": mxnet.context.num_gpus()}))
+""",
+    "horovod": """
+import horovod.mxnet as hvd
+built = {"Gloo": hvd.gloo_built(), "MPI": hvd.mpi_built(), "NCCL": hvd.nccl_built()}
+print(json.dumps({"backends": [name for name in built if built[name]]}))
+""",
+    "gluoncv": "from gluoncv.model_zoo import get_model",
+    "cv2": "import cv2",
+    "simplejpeg": "import simplejpeg",
+    "sklearn": "import sklearn.datasets",
+    "onnx": "import onnx.mapping",
+    "onnxruntime": "import onnxruntime",
+    "tensorboardX": "import tensorboardX",
+}
+
+
+def gather():
+    """Everything below, as one dict of JSON values."""
+    with ThreadPoolExecutor(4) as pool:
+        trials = dict(zip(TRIALS, pool.map(run_python, TRIALS.values())))
+    return {
+        "python": list(sys.version_info[:3]),
+        "machine": platform.system() + " " + platform.machine(),
+        "executable": sys.executable,
+        "distributions": distributions(),
+        "trials": trials,
+        "jpegtran": shutil.which("jpegtran"),
+        "gpus": gpus(),
+        "cuda_libraries": loadable([*CUDA_LIBRARIES, DRIVER_LIBRARY]),
+        "cuda_wheels": cuda_wheels(),
+        "cores": len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count() or 1,
+        "threads": None
+        if "GLUON_TRICKS_SET_THREADS" in os.environ
+        else os.environ.get("OMP_NUM_THREADS"),
+        "processor": processor(),
+        "folder": os.getcwd(),
+        "free_bytes": shutil.disk_usage(".").free,
+    }
+
+
+def distributions(path=None):
+    """{normalised name: version} of what is installed, in the folders ``path`` alone where given.
+
+    Of two versions of one thing, the one that an import finds.
+    """
+    found = {}
+    for distribution in importlib.metadata.distributions(
+        **({} if path is None else {"path": path})
+    ):
+        name = distribution.metadata["Name"]
+        if name:  # the remains of a removed package have none
+            found.setdefault(re.sub(r"[-_.]+", "-", name).lower(), distribution.version)
+    return found
+
+
+def run_python(code, timeout=120):
+    """Run ``code`` in a process of its own, for at most ``timeout`` seconds.
+
+    Returns {"ok": whether it ended well, "value": the JSON of its last line of output or None,
+    "error": why}.
+    """
+
+    def failure(error):
+        return {"ok": False, "value": None, "error": error}
+
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", "import json\n" + code],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            universal_newlines=True,
+            timeout=timeout,
+            preexec_fn=end_with_parent(),
+        )
+    except subprocess.TimeoutExpired:
+        return failure(f"no end within {timeout} s")
+    if done.returncode < 0:
+        return failure(f"ended by signal {-done.returncode}")
+    if done.returncode:
+        return failure((done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1])
+    lines = done.stdout.strip().splitlines()
+    return {"ok": True, "value": json.loads(lines[-1]) if lines else None, "error": ""}
+
+
+def loadable(names):
+    """{library: whether the dynamic loader finds it and all that it needs}."""
+    code = """
+import ctypes
+def loads(name):
+    try:
+        return bool(ctypes.CDLL(name))
+    except OSError:
+        return False
+print(json.dumps({name: loads(name) for name in NAMES}))
+"""
+    return run_python(code.replace("NAMES", repr(list(names))))["value"] or dict.fromkeys(
+        names, False
+    )
+
+
+def cuda_wheels():
+    """{part: its lib folder} of the nvidia-*-cu11 wheels in this environment, parts as in
+    CUDA_LIBRARIES.
+    """
+    found = {}
+    for folder in site.getsitepackages() + [site.getusersitepackages()]:
+        for path in glob.glob(os.path.join(glob.escape(folder), "nvidia", "*", "lib")):
+            part = os.path.basename(os.path.dirname(path))
+            if part in CUDA_LIBRARIES.values():
+                found.setdefault(part, path)
+    return found
+
+
+def gpus():
+    """[{"name", "driver", "capability": "8.0", or "" where the driver is too old to say}] from
+    nvidia-smi.
+    """
+    for fields in ("name,driver_version,compute_cap", "name,driver_version"):
+        command = ["nvidia-smi", "--query-gpu=" + fields, "--format=csv,noheader"]
+        try:
+            text = subprocess.run(
+                command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=60, check=True
+            ).stdout.decode()
+        except (OSError, subprocess.TimeoutExpired):
+            return []
+        except subprocess.CalledProcessError:
+            continue
+        rows = [
+            [cell.strip() for cell in line.split(",")] for line in text.splitlines() if line.strip()
+        ]
+        return [dict(zip(("name", "driver", "capability"), row + [""])) for row in rows]
+    return []
+
+
+def processor():
+    """{"name": the processor's name, "flags": [its instruction sets]} as /proc/cpuinfo has them."""
+    try:
+        with open("/proc/cpuinfo") as stream:
+            text = stream.read()
+    except OSError:
+        text = ""
+
+    def first(key):
+        line = re.search(rf"^{key}\s*:(.*)$", text, re.MULTILINE)
+        return line.group(1).strip() if line else ""
+
+    return {"name": first("model name") or platform.processor(), "flags": first("flags").split()}

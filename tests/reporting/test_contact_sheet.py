@@ -1,0 +1,102 @@
+import cv2
+import numpy as np
+import pytest
+
+from gluon_tricks import cli
+from gluon_tricks import config as configuration
+from gluon_tricks.data import augment
+from gluon_tricks.data.records import RecordFile, RecordWriter
+from gluon_tricks.reporting import contact_sheet as show
+
+
+@pytest.fixture(scope="module")
+def records(tmp_path_factory):
+    path = str(tmp_path_factory.mktemp("records") / "some.rec")
+    with RecordWriter(path) as writer:
+        for key in range(5):
+            image = np.random.RandomState(key).randint(0, 256, (30, 40, 3)).astype(np.uint8)
+            writer.write(10 + key, key, cv2.imencode(".png", image)[1].tobytes())
+    return path
+
+
+def run(*arguments):
+    return cli.main(["data", "show"] + [str(argument) for argument in arguments])
+
+
+def test_the_sheet_is_a_png_with_a_row_an_image(tmp_path, records, capfd):
+    path = tmp_path / "sheet.png"
+    assert run("--rec", records, "-o", path, "--input-size", 16, "--images", 2, "--epochs", 2) == 0
+    small = cv2.imread(str(path))
+    assert run("--rec", records, "-o", path, "--input-size", 16, "--images", 4, "--epochs", 2) == 0
+    big = cv2.imread(str(path))
+    assert (
+        small.std() > 10 and big.shape[0] == 2 * small.shape[0] and big.shape[1] == small.shape[1]
+    )
+    assert str(path) in capfd.readouterr().out
+
+
+def test_pictures_are_those_that_training_sees(records):
+    config = configuration.parse(["--rec-train", records, "--input-size", "16", "--seed", "3"])
+    with RecordFile(records) as file:
+        shown, label, images = show.pictures(file, 2, config, 3)
+        transform = augment.TrainTransform.from_config(config)
+        payload = file.read(2)[1]
+    assert label == 2 and "record 12, label 2" in shown[0][0]
+    for epoch in range(3):
+        expected = transform.apply(payload, transform.sample(3, epoch, [12]))
+        np.testing.assert_array_equal(images[epoch], expected)
+    assert len(shown) == 2 + 3
+
+
+def test_mixed_pictures_are_the_weighted_sum_of_two_rows():
+    config = configuration.parse(["--mixup", "--mixup-partner", "reverse"])
+    rows = [([], label, [np.full((3, 2, 2), value)]) for label, value in ((1, 0.0), (2, 1.0))]
+    show.mix(rows, config, 1)
+    ((title, image),) = rows[0][0]
+    lam = float(title.split("\n")[1].split(" ")[0])
+    mean, std = np.array(config.rgb_mean), np.array(config.rgb_std)
+    np.testing.assert_allclose(image[0, 0], ((1 - lam) * std + mean) / 255, atol=0.01 * 58 / 255)
+    assert "of label 1" in title and title.endswith("of 2")
+
+
+def test_mixup_alpha_zero_leaves_the_mixed_pictures_out(tmp_path, records):
+    path = tmp_path / "sheet.png"
+    widths = []
+    for flags in ([], ["--mixup-alpha", "0"]):
+        assert run("--rec", records, "-o", path, "--images", 1, "--epochs", 1, *flags) == 0
+        widths.append(cv2.imread(str(path)).shape[1])
+    assert widths[1] < widths[0]
+
+
+def test_images_are_chosen_by_their_keys(records):
+    with RecordFile(records) as file:
+        assert show.choose(file, "14,10", 6, 0) == [4, 0]
+        assert sorted(show.choose(file, None, 9, 0)) == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    "arguments, named",
+    [
+        (["--keys", "99"], "no record 99"),
+        (["--keys", "x"], "--keys x"),
+        (["--images", "0"], "--images"),
+        (["-o", "/nowhere/sheet.png"], "/nowhere/sheet.png"),
+    ],
+)
+def test_wrong_input_is_one_line_that_names_it(tmp_path, records, capfd, arguments, named):
+    assert (
+        run(
+            "--rec",
+            records,
+            "-o",
+            tmp_path / "a.png",
+            "--input-size",
+            16,
+            "--epochs",
+            1,
+            *arguments,
+        )
+        == 2
+    )
+    error = capfd.readouterr().err
+    assert named in error and error.count("\n") == 1
