@@ -47,10 +47,10 @@ def add_arguments(parser):
 def main(args):
     """Print a row a launch and number of workers; the exit code is 0."""
     launches = args.launches.split(",")
-    unknown = sorted(set(launches) - {"horovod", "dist_sync", "dist_device_sync", "dist_async"})
+    unknown = sorted(set(launches) - {"horovod", "dist_sync", "dist_device_sync"})
     if unknown or args.workers < 1 or args.rounds < 2 or args.steps < 1 or args.repeats < 1:
         raise UserError(
-            "bench scaling: --launches are of horovod, dist_sync, dist_device_sync, dist_async; "
+            "bench scaling: --launches are of horovod, dist_sync, dist_device_sync; "
             "--workers, --steps and --repeats at least 1, --rounds at least 2"
         )
     cases = [("local", 1)] + [

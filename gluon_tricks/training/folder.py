@@ -14,7 +14,7 @@ from ..config import ConfigError
 from ..data.recordio import RecordError
 from ..data.records import RecordFile, spread
 from ..deploy.manifest import LABELS
-from ..distributed.local import gather_json
+from ..distributed.gathering import gather_json
 from ..errors import UserError
 from ..files import sha256, write_json, write_text
 from ..locking import Lock

@@ -19,7 +19,8 @@ from .. import config as flags
 from .. import determinism
 from ..data import augment, loader
 from ..distributed import elastic
-from ..distributed.local import gather_json, gather_parts, join, layout_of
+from ..distributed.gathering import gather_json, gather_parts
+from ..distributed.workers import join, layout_of
 from ..errors import UserError
 from ..files import write_json
 from ..models import complexity
@@ -31,7 +32,7 @@ from .loop import gradients_are_finite, train
 from .metrics import Tally, evaluate
 from .objective import Objective
 from .running_statistics import RunningStatistics
-from .schedule import learning_rate, same_place
+from .schedule import learning_rate, resumed_step
 from .stopping import Stop
 
 add_arguments = flags.add_arguments
@@ -48,12 +49,12 @@ def main(args):
     that of a signal: 129 (SIGHUP), 130 (Ctrl-C), 143 (SIGTERM)."""
     config = flags.resolve(vars(args))
     if config.kvstore == "horovod" and elastic.is_driven():
-        return elastic.train(config, session)
+        return elastic.train(config, session, Stop)
     cluster = join(config)
     try:
         return session(config, cluster, Stop())
     except Exception as error:
-        cluster.leave(error)
+        cluster.abort(error)
         raise
 
 
@@ -140,7 +141,6 @@ class Run:
         self.cluster.broadcast(self.net, self.trainer)
         self.running = RunningStatistics(self.net, self.layout, devices)
         self._check_resume(resumed)
-        self.cluster.publish(self.trainer)
         if resumed:
             self._settle_in(*resumed)
         self.stop_step = (
@@ -226,13 +226,10 @@ class Run:
         hear of it.
 
         That is the loss of all and what any was asked: so they stop after the same step, and nobody
-        waits for one who has left. It arrives with the statistics, some steps later. Workers who
-        are not in step tell each other where they meet, for a line of the log.
+        waits for one who has left. It arrives with the statistics, some steps later.
         """
         if self.layout.workers == 1:
             self.stop.agreed = self.stop.asked
-            return outcomes
-        if not self.cluster.in_step and not self.log_is_due(step + 1):
             return outcomes
         device = self.cluster.devices[0]
         losses = [outcome[:1].as_in_context(device) for outcome in outcomes]
@@ -398,7 +395,13 @@ class Run:
         )
         self.running = RunningStatistics(self.net, layout, self.cluster.devices)
         self.running.put(own)
-        self.step = same_place(state, self.layout.global_batch, self.steps_per_epoch)
+        self.step = resumed_step(
+            state["step"],
+            state["global_batch"],
+            state["steps_per_epoch"],
+            self.layout.global_batch,
+            self.steps_per_epoch,
+        )
         self._started = time.time() - state["seconds"]
         self.journal.training_seconds = state["training_seconds"]
         self.best, self.validated = state["best"], state["validated"]
@@ -486,7 +489,7 @@ class Run:
         """
         # BatchNorm writes its statistics in the backward pass, which copying them does not wait
         # for.
-        self.cluster.settle(self.trainer)
+        self.cluster.wait_all()
         own = self.running.get()
         every = gather_parts(self.cluster, self.layout, own)
         if len(every) > 1:

@@ -5,9 +5,9 @@ come or go.
 import contextlib
 import signal
 
+from ..distributed.elastic import HOSTS_CHANGED, HostsChanged
 from ..errors import UserError
 
-HOSTS_CHANGED = 0  # beside the signals' numbers, which start at 1
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 REASONS = SIGNALS + (HOSTS_CHANGED,)
 
@@ -18,10 +18,6 @@ class Interrupted(UserError):
     def __init__(self, message, signal_number):
         super().__init__(message)
         self.exit_code = 128 + signal_number
-
-
-class HostsChanged(Exception):
-    """Workers are to come or go, and the run is to go on with those that are there then."""
 
 
 class Stop:
