@@ -71,8 +71,10 @@ def main(args):
     rows = [row(case, repeats) for case in cases]
     for found in rows:
         print(
-            "{launch:16} {workers:3} workers {images_per_second:8.1f} images/s, efficiency {efficiency:.3f} "
-            "({efficiency_worst:.3f} to {efficiency_best:.3f})".format(**found),
+            "{launch:16} {workers:3} workers {images_per_second:8.1f} images/s, "
+            "efficiency {efficiency:.3f} ({efficiency_worst:.3f} to {efficiency_best:.3f})".format(
+                **found
+            ),
             flush=True,
         )
     if args.json:
@@ -153,7 +155,8 @@ def measure(args, launch, workers):
         )
         if done.returncode:
             raise UserError(
-                f"{launch} with {workers} workers ended with {done.returncode}:\n{done.stdout[-2000:]}"
+                f"{launch} with {workers} workers ended with {done.returncode}:\n"
+                f"{done.stdout[-2000:]}"
             )
         speeds = [
             row["images_per_second"]

@@ -19,7 +19,7 @@ HOSTS_CHANGED = 0  # a reason to stop, next to the signals' numbers, which start
 
 
 class HostsChanged(Exception):
-    """Workers are to be added or removed, and the run is to go on with those that are there then."""
+    """Workers are added or removed, and the run has to go on with those that are there then."""
 
 
 def is_driven():
@@ -65,7 +65,7 @@ def train(config, session, new_stop):
 
 
 class HostsListener:
-    """Asks the running session to stop when ``horovodrun`` says that hosts were added or removed."""
+    """Asks the running session to stop when ``horovodrun`` reports hosts added or removed."""
 
     stop = None
 

@@ -3,6 +3,7 @@ alone.
 """
 
 from dataclasses import dataclass
+from typing import Any, Iterator, Tuple
 
 from ..errors import UserError
 
@@ -68,12 +69,12 @@ class Layout:
             f"{self.workers} workers with {self.devices} devices each"
         )
 
-    def micro_batch(self, number: int):
+    def micro_batch(self, number: int) -> Iterator[Tuple[int, int]]:
         """(device's number, part's number) pairs of this worker's micro-batch ``number``."""
         start = number * self.devices
         return enumerate(self.own_parts[start : start + self.devices])
 
-    def split(self, batch, part: int):
+    def split(self, batch: Any, part: int) -> Any:
         """The images of a part, from an array with this worker's images of the step."""
         start = (part - self.own_parts.start) * self.batch_size
         return batch[start : start + self.batch_size]

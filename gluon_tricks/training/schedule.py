@@ -4,11 +4,12 @@ run goes on.
 
 from typing import Optional
 
+from ..config import Config
 from ..tricks.schedule import LearningRate, linear_scaling
 
 
 def learning_rate(
-    config,
+    config: Config,
     global_batch: int,
     steps_per_epoch: int,
     images: int = 0,

@@ -1,4 +1,4 @@
-"""Workers that come and go: Horovod's elastic mode, and the launcher that starts a run again."""
+"""Workers that are added and lost: Horovod's elastic mode, and the launcher that starts a run again."""
 
 import math
 import os
@@ -15,7 +15,7 @@ FLAGS = "--batch-size 4 --mixup --elastic keep-batch --save-interval 2".split()
 
 @pytest.fixture
 def elastic(tmp_path):
-    """``elastic(*hosts)`` says which hosts there are, from now on; it gives horovodrun's options."""
+    """``elastic(*hosts)`` says which hosts there are from now on; returns horovodrun's options."""
 
     def elastic(*hosts):
         (tmp_path / "hosts.new").write_text("".join(host + "\n" for host in hosts))
@@ -72,7 +72,7 @@ def test_horovods_run_goes_on_without_a_worker_that_is_stopped(start, tmp_path, 
     assert not alive(tmp_path / "run")
 
 
-def test_horovods_run_goes_on_with_a_worker_that_joins_and_loses_no_step(
+def test_horovods_run_goes_on_with_a_worker_that_is_added_and_loses_no_step(
     start, tmp_path, reference, elastic
 ):
     options = elastic("localhost:1")
@@ -120,7 +120,7 @@ def test_the_launcher_starts_a_run_again_that_has_lost_a_worker(start, tmp_path,
     assert not alive(tmp_path / "run")
 
 
-def test_the_global_batch_and_the_rate_follow_the_workers_where_asked_to(finish, tmp_path):
+def test_the_global_batch_and_the_rate_follow_the_workers_if_asked_to(finish, tmp_path):
     """From 8 images a step to 4: twice the steps of half the rate, at the same place of the data
     and the schedule.
     """
@@ -135,6 +135,6 @@ def test_the_global_batch_and_the_rate_follow_the_workers_where_asked_to(finish,
     validation = [row for row in log if row["event"] == "validation"]
     assert [row["epoch"] for row in validation] == [0, 1]
     passes = [row["passes"] for row in log if row["event"] == "train"]
-    assert passes == sorted(passes) and passes[-1] == 2  # where `report` draws them
+    assert passes == sorted(passes) and passes[-1] == 2  # their places in the report's curves
     names = sorted(path.name for path in (tmp_path / "run" / "checkpoints").iterdir())
     assert "step-00000040" in names and "step-00000013" not in names

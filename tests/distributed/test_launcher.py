@@ -1,4 +1,4 @@
-"""Launching: what is started where, with which environment, and that all end together."""
+"""Launching: which processes are started on which host, with which environment, and that all end together."""
 
 import argparse
 import os
@@ -57,7 +57,7 @@ def test_scheduler_servers_and_workers_are_planned_with_their_environment():
     ]
 
 
-def test_there_are_as_many_servers_as_workers_where_nothing_is_said():
+def test_there_are_as_many_servers_as_workers_by_default():
     assert [p.role for p in plan("-n 2 -- train")] == ["scheduler"] + ["server"] * 2 + [
         "worker"
     ] * 2
@@ -191,7 +191,10 @@ def process(role, number, code):
 
 def test_the_first_failure_ends_all_and_its_code_comes_back(capfd, tmp_path):
     mark = str(tmp_path / "mark")
-    sleeper = f"import subprocess, sys; subprocess.run([sys.executable, '-c', 'import time; time.sleep(60)', {mark!r}])"
+    sleeper = (
+        "import subprocess, sys; "
+        f"subprocess.run([sys.executable, '-c', 'import time; time.sleep(60)', {mark!r}])"
+    )
     began = time.time()
     failing = "import sys, time; print('hello'); time.sleep(0.5); sys.exit(7)"
     group = ProcessGroup(
@@ -241,7 +244,10 @@ def test_what_was_told_to_stop_says_so_whatever_its_own_exit_code(tmp_path):
     again.
     """
     ready = tmp_path / "ready"
-    code = "import signal, sys, time; signal.signal(15, lambda *_: sys.exit(1)); open({!r}, 'w'); time.sleep(60)"
+    code = (
+        "import signal, sys, time; signal.signal(15, lambda *_: sys.exit(1)); "
+        f"open({str(ready)!r}, 'w'); time.sleep(60)"
+    )
 
     def stop():
         while not ready.exists():
@@ -249,7 +255,7 @@ def test_what_was_told_to_stop_says_so_whatever_its_own_exit_code(tmp_path):
         os.kill(os.getpid(), 15)
 
     threading.Thread(target=stop, daemon=True).start()
-    found = ProcessGroup([process("horovodrun", 0, code.format(str(ready)))]).run()
+    found = ProcessGroup([process("horovodrun", 0, code)]).run()
     assert found == 143 and found in launcher.FINAL
 
 
@@ -259,7 +265,8 @@ def test_nothing_stays_when_the_launcher_itself_is_ended(tmp_path, number):
     mark = str(tmp_path / "mark")
     code = (
         "import sys; from gluon_tricks.distributed.process_group import Process, ProcessGroup\n"
-        f"sleep = [sys.executable, '-c', 'import sys, time; open(sys.argv[1], \"w\"); time.sleep(60)', {mark!r}]\n"
+        "sleep = [sys.executable, '-c', "
+        f"'import sys, time; open(sys.argv[1], \"w\"); time.sleep(60)', {mark!r}]\n"
         "sys.exit(ProcessGroup([Process('worker', 0, '', dict(), sleep)]).run())"
     )
     launcher = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)

@@ -16,10 +16,12 @@ pytestmark = pytest.mark.slow
 
 FLAGS = "--batch-size 4 --mixup".split()
 SSH = """#!/bin/sh
-# Options may stand before the host and behind it. The command starts as ssh's does: without our
+# Options may come before the host and after it. The command starts as ssh's does: without our
 # environment.
 host=
-while :; do case $1 in -o) shift 2;; -*) shift;; *) [ "$host" ] && break; host=$1; shift;; esac; done
+while :; do
+  case $1 in -o) shift 2;; -*) shift;; *) [ "$host" ] && break; host=$1; shift;; esac
+done
 [ -e {folder}/$host.down ] && exit 255
 exec ip netns exec {name}$host env -i HOME="$HOME" PATH=/usr/bin:/bin NOTES={notes} SLOW={slow} \\
   unshare --uts sh -c "hostname $host; $*"
@@ -75,8 +77,7 @@ def hosts():
         subprocess.run(hosts.prefix() + ["true"], check=True, stderr=subprocess.PIPE)
     except (OSError, subprocess.CalledProcessError) as error:
         hosts.remove()
-        # On a machine of our own this has to run; where the system forbids namespaces nothing can
-        # be said.
+        # On a machine of our own this has to run; some systems forbid namespaces.
         pytest.xfail("no network namespaces here: {}".format(getattr(error, "stderr", error)))
     yield hosts
     hosts.remove()

@@ -1,4 +1,4 @@
-"""The layout's arithmetic, one worker alone, and what is refused before anything starts."""
+"""The layout's arithmetic, one worker alone, the watchdog, and what is refused at the start."""
 
 import re
 import signal
@@ -11,7 +11,8 @@ import mxnet as mx
 import numpy as np
 import pytest
 
-from gluon_tricks.config import ConfigError, parse
+from gluon_tricks import cli
+from gluon_tricks.config import ConfigError, from_dict, parse
 from gluon_tricks.distributed import watchdog
 from gluon_tricks.distributed.gathering import gather, gather_json, gather_parts
 from gluon_tricks.distributed.layout import Layout
@@ -75,7 +76,7 @@ def test_a_run_keeps_its_global_batch_or_scales_with_its_workers():
     )
     assert layout_of(keep, Three, 32) == Layout(8, 4, 1, 3, 1)
     assert layout_of(scale, Three, 32) == layout_of(plain, Three, 32) == Layout(8, 3, 1, 3, 1)
-    assert layout_of(keep, Three) == Layout(8, 3, 1, 3, 1)  # where the run begins
+    assert layout_of(keep, Three) == Layout(8, 3, 1, 3, 1)  # the run begins
     with pytest.raises(UserError, match="no multiple of --batch-size 8"):
         layout_of(keep, Three, 36)
     peaks = [learning_rate(config, 24, 10, began_with=32)(0) for config in (keep, scale)]
@@ -164,6 +165,15 @@ def test_flags_of_workers_are_refused_without_workers(flags):
         parse(flags.split())
 
 
+def test_asynchronous_updates_are_refused_with_what_to_take_instead(capsys):
+    """By train and by launch; the folder of a run that had them can still be read."""
+    for command in (parse, lambda words: cli.main(["launch", "-n", "2"] + words)):
+        with pytest.raises(SystemExit) as stop:
+            command(["--kvstore", "dist_async"])
+        assert stop.value.code == 2 and "take dist_sync" in capsys.readouterr().err
+    assert from_dict(dict(kvstore="dist_async")).kvstore == "dist_sync"
+
+
 class TestWatchdog:
     """Heartbeats of three workers and two servers in one process, and a folder that they share."""
 
@@ -214,7 +224,7 @@ class TestWatchdog:
         """It stops as when its process is killed or stopped: the file stays."""
         heartbeat._stopped.set()
 
-    def test_a_short_wait_is_let_be(self, workers, ended):
+    def test_a_short_wait_ends_nobody(self, workers, ended):
         with workers[0]:
             time.sleep(0.3)
         time.sleep(1.2)
@@ -249,7 +259,7 @@ class TestWatchdog:
             why, _ = self.wait(ended)
         assert "worker 2 on " in why and "busy" in why
 
-    def test_where_all_wait_the_network_is_cut(self, workers, servers, ended):
+    def test_if_all_wait_the_network_is_cut(self, workers, servers, ended):
         self.wait_for_servers(workers)
         with workers[0], workers[1], workers[2]:
             why, _ = self.wait(ended)
@@ -297,7 +307,10 @@ def test_a_guardian_kills_a_worker_that_is_stopped_and_says_which():
 
 
 def test_a_guardian_ends_with_its_worker_and_before_that_does_nothing():
-    code = "import time; from gluon_tricks.distributed import guardian; guardian.start(0.5)('worker 3'); time.sleep(1)"
+    code = (
+        "import time; from gluon_tricks.distributed import guardian; "
+        "guardian.start(0.5)('worker 3'); time.sleep(1)"
+    )
     # Standard error is open until both have ended.
     ended = subprocess.run(
         [sys.executable, "-c", code], stderr=subprocess.PIPE, text=True, timeout=30
