@@ -48,8 +48,8 @@ def test_every_launch_is_the_same_run(finish, reference):
 
 
 def test_one_big_context_is_the_same_run_without_mixup(finish, finish_once):
-    one = finish("local", "one", "--batch-size", "8")
-    compare(one[0], finish_once("horovod", "--batch-size", "4")[0])
+    one = finish("local", "one", "--batch-size", "8", "--num-epochs", "1")
+    compare(one[0], finish_once("horovod", "--batch-size", "4", "--num-epochs", "1")[0])
 
 
 def test_a_run_goes_on_under_other_launches_and_with_other_workers(finish):
@@ -82,8 +82,9 @@ def test_gradients_that_overflow_on_one_worker_are_skipped_by_all_together(finis
 
 
 def test_gradients_are_sent_as_float16_if_asked_to(finish, finish_once):
-    plain = finish_once("horovod", "--batch-size", "4")
-    small = finish("horovod", "small", "--batch-size", "4", "--gradient-compression", "fp16")
+    flags = ("--batch-size", "4", "--num-epochs", "1")
+    plain = finish_once("horovod", *flags)
+    small = finish("horovod", "small", *flags, "--gradient-compression", "fp16")
     compare(plain[0], small[0], atol=1e-3)
     assert any((plain[0][name] != small[0][name]).any() for name in plain[0])
 
