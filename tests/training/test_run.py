@@ -80,7 +80,7 @@ def checkpoint_name(run):
 def test_validation_leaves_training_as_it_would_be_without(train, tmp_path):
     with_validation = train(save_dir=str(tmp_path / "a"), val_frequency=1)
     without = train(save_dir=str(tmp_path / "b"), val_frequency=100)
-    trained = [p.name for p in with_validation.trained]
+    trained = [p.name for p in with_validation.learner.trained]
     a, b = parameters(with_validation), parameters(without)
     assert len(trained) > 20 and same(a, b)
 
@@ -91,7 +91,7 @@ def test_micro_batches_on_one_device_train_like_as_many_devices(train, tmp_path)
     devices = train(save_dir=str(tmp_path / "devices"), cpu_contexts=4, **flags)
     micro = train(save_dir=str(tmp_path / "micro"), accumulate=4, **flags)
     assert devices.layout.global_batch == micro.layout.global_batch == 16
-    for p, q in zip(devices.trained, micro.trained):
+    for p, q in zip(devices.learner.trained, micro.learner.trained):
         np.testing.assert_allclose(
             p.list_data()[0].asnumpy(), q.list_data()[0].asnumpy(), atol=1e-5
         )
@@ -127,7 +127,7 @@ def test_a_run_goes_on_with_other_devices_and_the_same_global_batch(train, tmp_p
     moved = train(
         save_dir=str(tmp_path / "moved"), cpu_contexts=2, accumulate=2, resume="auto", **flags
     )
-    for p, q in zip(whole.trained, moved.trained):
+    for p, q in zip(whole.learner.trained, moved.learner.trained):
         np.testing.assert_allclose(
             p.list_data()[0].asnumpy(), q.list_data()[0].asnumpy(), atol=1e-5
         )
@@ -713,7 +713,7 @@ def test_a_resumed_run_of_several_devices_is_the_run_to_the_bit(train, tmp_path,
     resumed = train(save_dir=str(tmp_path / "stopped"), resume="auto", **flags)
     assert same(parameters(whole), parameters(resumed))
     saved = mx.nd.load(str(tmp_path / "stopped" / "checkpoints" / "step-00000004" / "net.params"))
-    trained = {p.name for p in whole.trained}
+    trained = {p.name for p in whole.learner.trained}
     for name, parameter in whole.learner.net._collect_params_with_prefix().items():
         if parameter.name in trained:
             np.testing.assert_array_equal(saved[name].asnumpy(), parameter.list_data()[0].asnumpy())
