@@ -24,9 +24,10 @@ def statistics(logits, labels, losses, valid=None):
         Only the first ``valid`` images are counted; default n.
 
     Returns
-    ------- NDArray (3,): sum of the losses, images right at top-1, images right at top-5. Of equal
-    logits the one with the smaller class index comes first, and logits that are not finite are
-    never right.
+    -------
+    NDArray (3,): sum of the losses, images right at top-1, images right at top-5. Of equal logits
+    the one with the smaller class index comes first, and logits that are not finite are never
+    right.
     """
     logits, labels = logits.astype("float32"), labels.astype("float32")
     own = logits.pick(labels).expand_dims(1)
