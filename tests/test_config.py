@@ -510,7 +510,7 @@ def test_every_flag_has_help_and_a_metavar_and_a_paper_section_where_it_is_one_o
 
 def test_the_flags_are_known_without_mxnet():
     code = (
-        "import sys, gluon_tricks.cli, gluon_tricks.training.plan; sys.exit('mxnet' in sys.modules)"
+        "import sys, gluon_tricks.cli, gluon_tricks.commands.plan; sys.exit('mxnet' in sys.modules)"
     )
     root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     assert subprocess.run([sys.executable, "-c", code], cwd=root, timeout=60).returncode == 0

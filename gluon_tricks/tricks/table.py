@@ -174,9 +174,7 @@ TRICKS = (
         section="5.1",
         flags=("lr_mode", "lr_decay", "lr_decay_epoch", "lr_decay_period"),
         applies=lambda config: True,  # there is always a decay
-        state=lambda run: (
-            "on" if run.config.lr_mode == "cosine" else f"off: {run.config.lr_mode}"
-        ),
+        state=lambda run: "on" if run.config.lr_mode == "cosine" else f"off: {run.config.lr_mode}",
         phrase=_decay_phrase,
         file="tricks/schedule.py",
         test="tricks/test_schedule.py",

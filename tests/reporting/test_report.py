@@ -14,9 +14,10 @@ from gluon_tricks import cli, paper
 from gluon_tricks import config as flags
 from gluon_tricks.errors import UserError
 from gluon_tricks.locking import Lock
-from gluon_tricks.reporting import page, plots, tables
 from gluon_tricks.reporting import phrases as words
-from gluon_tricks.reporting.runs import Group, find, groups_of, read
+from gluon_tricks.reporting import plots, tables
+from gluon_tricks.reporting.reading import find, read
+from gluon_tricks.reporting.runs import Group, by_data, groups_of
 
 EFFICIENT = (
     "--batch-size 128 --linear-scaling --warmup-epochs 5 --last-gamma --no-wd --dtype float16"
@@ -91,7 +92,7 @@ def cells(runs):
     """The two tables as a list of dicts."""
     (header, rows), (more, further) = (
         tables.results(groups_of(runs)),
-        tables.beside_paper(groups_of(runs)),
+        tables.next_to_paper(groups_of(runs)),
     )
     return [dict(zip(header + more, row + others)) for row, others in zip(rows, further)]
 
@@ -476,11 +477,11 @@ def test_runs_on_other_images_are_compared_among_themselves_alone(tmp_path, caps
     write_run(tmp_path / "digits")
     recipe_run(tmp_path / "imagenet", "table5_resnet50_v1d")
     report(str(tmp_path / "digits"), str(tmp_path / "imagenet"), output=tmp_path / "out")
-    digits, imagenet = page.by_data(find([str(tmp_path / "digits"), str(tmp_path / "imagenet")]))
+    digits, imagenet = by_data(find([str(tmp_path / "digits"), str(tmp_path / "imagenet")]))
     assert [run.name for run in digits + imagenet] == ["digits", "imagenet"]
     text = (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
-    assert text.count("Beside the paper") == 1 and text.index("ImageNet-1k") < text.index(
-        "Beside the paper"
+    assert text.count("Next to the paper") == 1 and text.index("ImageNet-1k") < text.index(
+        "Next to the paper"
     )
     assert (
         "## 1,442 training images, 355 validation images, 1000 classes\n\nThese are not ImageNet's"

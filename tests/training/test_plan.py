@@ -169,7 +169,7 @@ LOGGED = dict(COMMANDS, resnet18_v1="--model resnet18_v1" + FOUR + E120)
 
 
 def planned(command, workers=0):
-    return plan.Plan(flags.parse(shlex.split(command)), workers)
+    return plan.RunPlan(flags.parse(shlex.split(command)), workers)
 
 
 def printed(text, capsys):
