@@ -25,12 +25,12 @@ h3 { font-size: 1.05em }
 table { border-collapse: collapse; margin: 1em 0; font-size: 0.92em }
 th, td { border: 1px solid #ddd; padding: 0.3em 0.6em; text-align: left; vertical-align: top }
 th { background: #f4f4f4 }
-td { overflow-wrap: anywhere }
-td:nth-child(2) { min-width: 14em }
-td:nth-child(n+3) { white-space: nowrap }
+th, td, .flag { white-space: nowrap }
+td:nth-child(2) { white-space: normal; overflow-wrap: anywhere; min-width: 14em }
 td:last-child { white-space: normal; min-width: 5em }
 img { max-width: 100%; height: auto }
-pre { background: #f6f6f6; font-size: 0.9em; padding: 0.6em; white-space: pre-wrap; overflow-wrap: anywhere }
+pre { background: #f6f6f6; font-size: 0.9em; padding: 0.6em }
+pre { white-space: pre-wrap; overflow-wrap: anywhere }
 .note { color: #555 }
 details { margin: 0.8em 0 }
 summary { cursor: pointer; font-weight: 600 }
@@ -117,11 +117,11 @@ def _compare(runs, folder, suffix, markdown, body):
     title, note = tables.data_title(runs), tables.data_note(runs)
     header, rows = tables.results(groups)
     markdown.append(f"## {title}\n\n{note}\n")
-    body.append(f"<h2>{html.escape(title)}</h2>\n<p>{html.escape(note)}</p>\n")
+    body.append(f"<h2>{html.escape(title)}</h2>\n<p>{_escape(note)}</p>\n")
     if len(groups) > 1:
         shared = "Common to all: {}.".format(", ".join(words.common(groups)) or "nothing")
         markdown.append(shared + "\n")
-        body.append(f"<p>{html.escape(shared)}</p>\n")
+        body.append(f"<p>{_escape(shared)}</p>\n")
     about = _about_figures(runs[0].task)
     markdown += [tables.markdown(header, rows), about + "\n"]
     body += [_table(header, rows), f'<p class="note">{html.escape(about)}</p>\n']
@@ -188,7 +188,7 @@ def _details(run, said, picture, is_open):
     return DETAILS.format(
         open=" open" if is_open else "",
         name=html.escape(run.name),
-        said=html.escape(said),
+        said=_escape(said),
         picture=picture,
         facts=_table(None, facts),
         flags=html.escape("\n".join(flags)),
@@ -202,7 +202,12 @@ def _table(header, rows):
 
 
 def _line(tag, cells):
-    return "<tr>{}</tr>".format("".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells))
+    return "<tr>{}</tr>".format("".join(f"<{tag}>{_escape(cell)}</{tag}>" for cell in cells))
+
+
+def _escape(text):
+    """Text as HTML in which no line ends within a flag's name."""
+    return re.sub(r"--\w[\w-]*", r'<span class="flag">\g<0></span>', html.escape(text))
 
 
 def _image(path, about):

@@ -92,7 +92,8 @@ def all_curves(groups, path):
         labels.append(textwrap.shorten(words.label(group, shared), 110, placeholder=" ..."))
     for axes in {train_loss, distilled, val_loss}:
         _scale_loss(axes)
-    _name(train_loss, "training loss, as minimised", "loss")
+    dashed = "" if distilled is train_loss else "; distilled runs: dashed, right axis"
+    _name(train_loss, "training loss as minimised" + dashed, "loss")
     _name(val_loss, "validation loss (cross entropy)", "loss")
     for axes, which in ((train_best, "training"), (val_best, "validation")):
         title = f"{which} {best.title}"
@@ -116,7 +117,7 @@ def _axes_of_distilled(axes, runs):
         return axes
     right = axes.twinx()
     right.spines["top"].set_visible(False)
-    right.set_ylabel("distilled runs (dashed): with the soft loss")
+    right.set_ylabel("loss of distilled runs")
     return right
 
 
