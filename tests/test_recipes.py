@@ -19,7 +19,7 @@ from gluon_tricks.tricks.schedule import linear_scaling
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 RECIPES = os.path.join(ROOT, "recipes")
-NAMES = [row.recipe for row in paper.ROWS]
+ROWS = {row.recipe: row for row in paper.ROWS}
 OWN = [row.recipe for row in paper.ROWS if not row.same_run_as]
 SHARED = {"launch", "demo_digits", "ablation_digits"}
 # What makes a recipe small enough for a test; the last of a flag wins.
@@ -57,7 +57,7 @@ def arguments(name, *more, **variables):
 
 def test_every_row_has_a_script_and_every_script_a_row():
     scripts = {name[:-3] for name in os.listdir(RECIPES) if name.endswith(".sh")}
-    assert scripts - SHARED == set(NAMES)
+    assert scripts - SHARED == set(ROWS)
     for name in scripts:
         assert os.stat(script(name)).st_mode & stat.S_IXUSR, name
 
@@ -76,9 +76,9 @@ def test_a_recipe_is_short_and_says_first_what_it_is():
         assert lines[-1].endswith('"$@"')
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ROWS)
 def test_a_recipes_flags_are_its_rows_settings(name):
-    row = paper.row_of(name)
+    row = ROWS[name]
     given = arguments(name, DATA="/data", RUNS="/runs")
     config = flags.parse(given)
     batch = config.batch_size * config.num_gpus * config.accumulate
@@ -260,7 +260,7 @@ def test_a_recipe_trains(name, data, teacher, tmp_path, monkeypatch, inception_f
 
     # Hundreds of megabytes a recipe; checkpoints have their own tests.
     monkeypatch.setattr(checkpoint, "save", lambda *arguments: None)
-    row = paper.row_of(name)
+    row = ROWS[name]
     small = SMALL + ["--data-dir", data]
     small += ["--input-size", "75"] if row.network == "Inception-V3" else []
     small += ["--teacher", teacher] if row.needs else []

@@ -10,16 +10,16 @@ is written by `python -m gluon_tricks.reporting.recipes`.
 
     DATA=/data/imagenet recipes/table6_resnet50_v1d_mixup.sh
 
-trains the row into `runs/table6_resnet50_v1d_mixup`. Flags behind the name win over the recipe's (`--num-
-epochs 30`; `gluon-tricks train --help` lists them). A recipe that was stopped or killed goes on when it is
-typed again. [docs/reproduce.md](../docs/reproduce.md) leads from an empty host to a row of the table.
+trains the row into `runs/table6_resnet50_v1d_mixup`. Flags behind the name win over the recipe's
+(`--num-epochs 30`; `gluon-tricks train --help` lists them). A recipe that was stopped or killed goes on when it
+is typed again. [docs/reproduce.md](../docs/reproduce.md) leads from an empty host to a row of the table.
 
 | variable | what it says |
 | --- | --- |
 | `DATA` | folder with train.rec, train.idx, val.rec, val.idx (`data/imagenet`) |
 | `RUNS` | folder of the runs, where teachers are looked for too (`runs`) |
 | `GPUS` | GPUs of a machine (8); with 0 it computes on the CPU |
-| `ACCUMULATE` | micro-batches a step, where a GPU has too little memory for its share of the batch (1) |
+| `ACCUMULATE` | micro-batches a step, if a GPU has too little memory for its share of the batch (1) |
 | `THREADS` | threads that decode images, a process (the machine's cores) |
 | `LAUNCHER=horovod NP=32 HOSTS=a:8,b:8,c:8,d:8` | 32 Horovod workers, one a GPU, instead of one process |
 | `RESTARTS=3` | with Horovod: start again so often after a failure, on the hosts that still answer |
@@ -73,7 +73,7 @@ def _link(recipe):
 def _score(score):
     if score is None:
         return "–"
-    return "{:.2f} / {:.2f}".format(*score[:2]) + ("" if score.confirmed else " (u)")
+    return "{:.2f} / {:.2f}".format(*score)
 
 
 def _hours(row):

@@ -32,6 +32,7 @@ class Trick:
 
     name: str
     section: str
+    usage: str  # the flag that turns it on, as in the paper
     flags: Tuple[str, ...]
     applies: Callable[[Config], bool]  # else a plan says "off" and a report nothing
     state: Callable[[Training], str]  # what a plan says of it
@@ -116,6 +117,7 @@ TRICKS = (
     Trick(
         name="linear scaling",
         section="3.1",
+        usage="--linear-scaling",
         flags=("linear_scaling", "lr", "base_lr"),
         applies=lambda config: True,  # there is always a rate
         state=_rate_state,
@@ -127,6 +129,7 @@ TRICKS = (
     Trick(
         name="warmup",
         section="3.1",
+        usage="--warmup-epochs 5",
         flags=("warmup_epochs",),
         applies=lambda config: config.warmup_epochs > 0,
         state=lambda run: f"{run.config.warmup_epochs:g} epochs, {run.warmup_steps:,} steps",
@@ -139,6 +142,7 @@ TRICKS = (
     Trick(
         name="zero gamma",
         section="3.1",
+        usage="--last-gamma",
         flags=("last_gamma",),
         applies=lambda config: config.last_gamma,
         state=lambda run: "on",
@@ -150,6 +154,7 @@ TRICKS = (
     Trick(
         name="no bias decay",
         section="3.1",
+        usage="--no-wd",
         flags=("no_wd",),
         applies=lambda config: config.no_wd,
         state=lambda run: "on",
@@ -161,6 +166,7 @@ TRICKS = (
     Trick(
         name="low precision",
         section="3.2",
+        usage="--dtype float16",
         flags=("dtype",),
         applies=lambda config: config.dtype == "float16",
         state=lambda run: f"float16, loss scale {run.config.loss_scale}",
@@ -172,6 +178,7 @@ TRICKS = (
     Trick(
         name="cosine decay",
         section="5.1",
+        usage="--lr-mode cosine",
         flags=("lr_mode", "lr_decay", "lr_decay_epoch", "lr_decay_period"),
         applies=lambda config: True,  # there is always a decay
         state=lambda run: "on" if run.config.lr_mode == "cosine" else f"off: {run.config.lr_mode}",
@@ -183,6 +190,7 @@ TRICKS = (
     Trick(
         name="label smoothing",
         section="5.2",
+        usage="--label-smoothing 0.1",
         flags=("label_smoothing", "smoothing_form"),
         applies=lambda config: config.label_smoothing > 0,
         state=lambda run: f"{run.config.label_smoothing:g}",
@@ -195,6 +203,7 @@ TRICKS = (
     Trick(
         name="distillation",
         section="5.3",
+        usage="--teacher RUN",
         flags=("teacher", "teacher_model", "temperature", "hard_weight"),
         applies=lambda config: bool(config.teacher),
         state=lambda run: f"from {run.config.teacher}, T = {run.config.temperature:g}",
@@ -206,6 +215,7 @@ TRICKS = (
     Trick(
         name="mixup",
         section="5.4",
+        usage="--mixup-alpha 0.2",
         flags=("mixup", "mixup_alpha", "mixup_off_epoch", "mixup_partner"),
         applies=lambda config: config.mixup_alpha > 0,
         state=_mixup_state,

@@ -414,7 +414,7 @@ def test_every_flag_that_changes_a_run_is_said(tmp_path):
 
 def recipe_run(folder, recipe, **settings):
     """A run with the settings of a paper's row."""
-    row = paper.row_of(recipe).settings
+    row = next(row for row in paper.ROWS if row.recipe == recipe).settings
     names = (
         "model input_size dtype num_epochs warmup_epochs lr_mode last_gamma no_wd label_smoothing"
     )
