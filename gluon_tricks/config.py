@@ -1,4 +1,4 @@
-"""Every training flag, once: all that is to be known of it stands where it is defined.
+"""Every training flag, once: its definition says all that is known of it.
 
 Names and meanings are those of GluonCV's train_imagenet.py wherever it has the flag; the defaults
 are the paper's. If the paper and the authors' code differ, one flag selects the form and
@@ -364,7 +364,7 @@ def resolve(given: Dict[str, Any]) -> Config:
 
     _resolve_mixup(config, given, asked)
     _resolve_decay(config, given)
-    for name in fidelity.needless(config):
+    for name in fidelity.turned_off(config):
         setattr(config, name, False)
     # train_horovod.py: only at the end
     if config.fidelity == "gluoncv" and config.val_frequency == 0:
@@ -437,7 +437,7 @@ def check_ranges(config: Config) -> None:
         )
 
 
-# Flags that cannot be together: whether they are, of (config, the flags that were given), and why.
+# Flags that cannot be together: a test of (config, the flags that were given), and why not.
 CONTRADICTIONS = (
     (
         lambda config, given: config.resume_states,

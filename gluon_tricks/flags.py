@@ -43,13 +43,13 @@ class Needs(NamedTuple):
 
 
 def flag(
-    default,
+    default: Any,
     help: str,
     kind: Optional[Kind] = None,
     valid: Optional[Valid] = None,
     needs: Optional[Needs] = None,
     choices: Optional[Sequence] = None,
-    bare=None,
+    bare: Any = None,
     names: Sequence[str] = (),
     section: str = "",
     free: bool = False,
@@ -106,14 +106,14 @@ def numbers(count: int = 0, of: type = float) -> Kind:
     return Kind(parse, "X,X", fits)
 
 
-def is_number(value, of: type = float) -> bool:
+def is_number(value: Any, of: type = float) -> bool:
     """Whether a value from JSON is a number (``of`` int: a whole one)."""
     kinds = (int, float) if of is float else int
     return isinstance(value, kinds) and not isinstance(value, bool)
 
 
 PATH = Kind(user_path, "PATH", lambda value: isinstance(value, str))
-KINDS = {
+KINDS: Dict[Any, Kind] = {
     int: Kind(int, "N", partial(is_number, of=int)),
     float: Kind(float, "X", is_number),
     str: Kind(str, "S", lambda value: isinstance(value, str)),
@@ -121,14 +121,14 @@ KINDS = {
 }
 
 
-def _kind(field) -> Kind:
+def _kind(field: dataclasses.Field) -> Kind:
     return field.metadata["kind"] or KINDS[field.type]
 
 
 # ---- ranges
 
 
-def at_least(least) -> Valid:
+def at_least(least: float) -> Valid:
     """Values from ``least`` on."""
     return Valid(lambda value: value >= least, f", but has to be at least {least}")
 
@@ -144,7 +144,7 @@ RANGE_TO_1 = Valid(
 )
 
 
-def check_ranges(config) -> None:
+def check_ranges(config: Any) -> None:
     """Raise :class:`ConfigError` for the first flag whose value is not finite or out of range."""
     for field in dataclasses.fields(config):
         value, valid = getattr(config, field.name), field.metadata["valid"]
@@ -162,13 +162,13 @@ def _is_finite(value):
 # ---- flags that need others
 
 
-def without_effect(config) -> Dict[str, str]:
+def without_effect(config: Any) -> Dict[str, str]:
     """The flags that have no effect in ``config``, and in words what each would need."""
     needs = {field.name: field.metadata["needs"] for field in dataclasses.fields(config)}
     return {name: need.words for name, need in needs.items() if need and not need.holds(config)}
 
 
-def check_effects(config, given: Dict[str, Any]) -> None:
+def check_effects(config: Any, given: Dict[str, Any]) -> None:
     """Raise :class:`ConfigError` for a flag among the ``given`` that does nothing: its user
     believes that it does.
     """
@@ -193,17 +193,17 @@ def spelling(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def text_of(value) -> str:
+def text_of(value: Any) -> str:
     """A flag's value as it is typed."""
     return ",".join(f"{v:g}" for v in value) if isinstance(value, tuple) else str(value)
 
 
-def shown(name: str, value) -> str:
+def shown(name: str, value: Any) -> str:
     """``--flag is VALUE``, as errors begin."""
     return f"{spelling(name)} is {text_of(value)}"
 
 
-def from_json(cls, values: Dict[str, Any]):
+def from_json(cls: Any, values: Dict[str, Any]) -> Any:
     """An instance of the dataclass ``cls`` from a dict that JSON brought; flags that are missing
     have their defaults.
 
@@ -225,7 +225,7 @@ def from_json(cls, values: Dict[str, Any]):
     return config
 
 
-def differences(old, new, names: Optional[Sequence[str]] = None) -> List[str]:
+def differences(old: Any, new: Any, names: Optional[Sequence[str]] = None) -> List[str]:
     """Lines ``--flag: old -> new`` for the flags that change what a run computes (or those in
     ``names``).
     """

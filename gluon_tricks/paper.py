@@ -7,7 +7,7 @@ tests read the figures here.
 """
 
 from dataclasses import dataclass, field
-from typing import NamedTuple, Optional
+from typing import Any, Dict, NamedTuple, Optional
 
 TRAINING_IMAGES, VALIDATION_IMAGES = 1281167, 50000  # ImageNet-1k
 
@@ -20,7 +20,7 @@ class Score(NamedTuple):
 
 
 class Speed(NamedTuple):
-    """How long an epoch takes, and where that stands."""
+    """How long an epoch takes, and where that is published."""
 
     minutes: float
     source: str
@@ -112,7 +112,7 @@ TABLE6_NETWORKS = ("ResNet-50-D", "Inception-V3", "MobileNet")
 
 
 class Log(NamedTuple):
-    """A training log that the authors published, of 8 GPUs: best accuracy, median images a second."""
+    """A training log that the authors published, of 8 GPUs: best accuracy, median images/s."""
 
     epochs: int
     score: Score
@@ -141,7 +141,7 @@ MODELS = {
 }
 
 # Section 2.1, and what sections 3 and 5 add to it.
-BASELINE = dict(
+BASELINE: Dict[str, Any] = dict(
     global_batch=256,
     peak=0.1,
     dtype="float32",
@@ -162,7 +162,7 @@ BASELINE = dict(
     input_size=224,
 )
 LARGE_BATCH = dict(global_batch=1024, peak=0.4)
-HEURISTICS = {  # Table 4 adds them in this order
+HEURISTICS: Dict[str, Dict[str, Any]] = {  # Table 4 adds them in this order
     "linear scaling": {},
     "+ warmup": dict(warmup_epochs=5),
     "+ zero gamma": dict(last_gamma=True),
@@ -170,9 +170,9 @@ HEURISTICS = {  # Table 4 adds them in this order
     "+ FP16": dict(dtype="float16"),
 }
 COSINE = dict(lr_mode="cosine")
-SMOOTHING = dict(label_smoothing=0.1)
+SMOOTHING: Dict[str, Any] = dict(label_smoothing=0.1)
 DISTILLATION = dict(distilled=True, temperature=20.0, hard_weight=-1.0)
-MIXUP = dict(mixup_alpha=0.2, num_epochs=200)
+MIXUP: Dict[str, Any] = dict(mixup_alpha=0.2, num_epochs=200)
 # Table 6: what is added to the efficient training, and the end of the recipe's name
 REFINEMENTS = {
     "efficient": ("efficient", ()),

@@ -1,4 +1,4 @@
-"""The published figures agree where the paper prints one twice, and each row knows what it trains."""
+"""The published figures agree if the paper prints one twice, and each row knows what it trains."""
 
 import os
 import subprocess
@@ -18,7 +18,7 @@ def rows(table, network=None):
 
 
 def test_the_figures_are_read_without_mxnet():
-    code = "import sys, gluon_tricks.paper, gluon_tricks.reporting.recipes; sys.exit('mxnet' in sys.modules)"
+    code = "import sys, gluon_tricks.reporting.page; sys.exit('mxnet' in sys.modules)"
     assert subprocess.call([sys.executable, "-c", code], cwd=ROOT) == 0
 
 

@@ -51,8 +51,8 @@ DETAILS = """<details{open}><summary>{name}</summary>
 ABOUT_FIGURES = (
     "{figures} are the last validation's; the best {best} is the best of all validations. "
     "± is the standard deviation over seeds; behind a difference it is that difference's standard "
-    "error. The training loss is what was minimised (label smoothing, mixup and distillation add to "
-    "it), validation's is the plain cross entropy; under mixup the training {best} asks for the "
+    "error. The training loss is what was minimised (label smoothing, mixup and distillation add "
+    "to it), validation's is the plain cross entropy; under mixup the training {best} asks for the "
     "class with the larger share."
 )
 
@@ -60,7 +60,7 @@ ABOUT_FIGURES = (
 def write(runs, folder):
     """Write the report of ``runs`` into ``folder``; returns the path of the page.
 
-    Raises :class:`UserError` where the folder cannot be written.
+    Raises :class:`UserError` if the folder cannot be written.
     """
     try:
         os.makedirs(folder, exist_ok=True)

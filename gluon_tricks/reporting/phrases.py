@@ -1,4 +1,4 @@
-"""A run's flags in the paper's words, and the paper's row that they stand for."""
+"""A run's flags in the paper's words, and the paper's row that has the same ones."""
 
 import os
 import re
@@ -29,7 +29,7 @@ def network(model):
 
 
 def phrases(run):
-    """What a run was, as a list of phrases in the paper's words and order (sections 2.1, 3, 4, 5)."""
+    """What a run was: phrases in the paper's words and order (sections 2.1, 3, 4, 5)."""
     config = run.config
     about = Training(config, run.peak, run.global_batch, teacher=_teacher(config))
     return [

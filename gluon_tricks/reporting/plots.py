@@ -214,7 +214,7 @@ def _speeds(axes, run, **style):
 
 
 def _scale_loss(axes):
-    """A logarithmic axis if the losses span so much that a linear one would flatten most of them."""
+    """Make the axis logarithmic if on a linear one most of the losses would be flat."""
     losses = [loss for line in axes.lines for loss in line.get_ydata() if 0 < loss < float("inf")]
     if losses and max(losses) > 30 * min(losses):
         axes.set_yscale("log")

@@ -100,7 +100,7 @@ def read(path, name=None):
 
 
 def flags_of(path):
-    """The flags in a run's ``config.json`` as they stand there; empty if it cannot be read."""
+    """The flags in a run's ``config.json``, unchecked; empty if it cannot be read."""
     try:
         flags = config_file.read(path).get("flags")
     except (OSError, ValueError, RecursionError):
@@ -109,7 +109,7 @@ def flags_of(path):
 
 
 def _config_file(path):
-    """(:class:`Config`, its flags as they stand there, layout, data) of a run's ``config.json``."""
+    """(:class:`Config`, its flags as they are written, layout, data) of a run's ``config.json``."""
     where = f"{printable(path)}/{config_file.CONFIG}"
     try:
         found = config_file.read(path)
@@ -156,8 +156,8 @@ def _needed(task):
 
 
 def _passes(line, layout):
-    """The place of a log's line in epochs, for the plots' axes; a whole number if it stands at the
-    end of one.
+    """The place of a log's line in epochs, for the plots' axes; a whole number if it is at the end
+    of one.
     """
     if line.get("event") in ("epoch", "validation") and isinstance(line.get("epoch"), int):
         return line["epoch"] + 1

