@@ -272,7 +272,7 @@ def test_a_recipe_typed_again_goes_on(data, tmp_path):
     for steps in (2, 4):
         out = run("table6_mobilenet_mixup", *small, RUNS=str(tmp_path))
         assert out.returncode == 0, out.stderr
-        assert f"stopped after step {steps} of" in out.stdout
+        assert f"at step {steps} of" in out.stdout
 
 
 def test_the_ablation_is_table_6_with_three_seeds_a_rung(tmp_path):

@@ -70,9 +70,8 @@ def _text(value):
 
 
 def _same(one, other):
-    if isinstance(one, float) or isinstance(other, float):
-        return abs(one - other) < 1e-9
-    return one == other
+    numbers = all(isinstance(value, (int, float)) for value in (one, other))
+    return abs(one - other) < 1e-9 if numbers else one == other
 
 
 def common(groups):

@@ -405,6 +405,7 @@ def test_every_flag_that_changes_a_run_is_said(tmp_path):
     for given in changes.split(";"):
         assert said(given) != plain, given
     assert said("--warmup-epochs 1 --warmup-lr 0.01") != said("--warmup-epochs 1")
+    assert said("--dtype float16 --loss-scale 128") != said("--dtype float16")
     smoothed = said("--label-smoothing")
     assert said("--label-smoothing --smoothing-form gluoncv") != smoothed
     assert (
