@@ -221,11 +221,11 @@ def teacher(data, tmp_path_factory):
 
 
 def train(given):
-    from gluon_tricks.training.run import Run
+    from gluon_tricks.training.run import build, finish
 
-    run = Run(flags.parse(given))
+    run = build(flags.parse(given))
     try:
-        assert run.train() == 0
+        finish(run)
     finally:
         run.close()
     return run.config.save_dir

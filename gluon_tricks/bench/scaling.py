@@ -113,7 +113,7 @@ def command(launch, workers, words):
 
 def measure(args, launch, workers):
     """Images a second of all workers together: the median of the rounds but the first."""
-    from ..training.logger import read
+    from ..training.log_files import read
 
     steps = args.steps * args.rounds
     with tempfile.TemporaryDirectory() as folder:

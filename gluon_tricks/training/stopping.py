@@ -20,6 +20,16 @@ class Interrupted(UserError):
         self.exit_code = 128 + signal_number
 
 
+class Diverged(UserError):
+    """Loss, gradients or parameters are not finite: ``what``, at ``step``, and what to do."""
+
+    exit_code = 3
+
+    def __init__(self, what, step, advice=""):
+        super().__init__(f"{what} at step {step}{advice}")
+        self.what, self.step = what, step
+
+
 class HostsChanged(Exception):
     """Workers are to come or go, and the run is to go on with those that are there then."""
 

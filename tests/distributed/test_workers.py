@@ -17,8 +17,8 @@ from gluon_tricks.distributed import watchdog
 from gluon_tricks.distributed.local import Layout, layout_of
 from gluon_tricks.distributed.server import FIRST_SUM, adder
 from gluon_tricks.errors import UserError
-from gluon_tricks.training.metrics import Tally
 from gluon_tricks.training.schedule import learning_rate, same_place
+from gluon_tricks.training.sums import Sums
 
 
 class Workers:
@@ -337,12 +337,15 @@ def test_the_servers_add_changes_at_once_and_sums_of_all_workers_round_by_round(
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3])
-def test_tallies_of_a_checkpoint_are_a_workers_own_or_all_on_rank_0(workers):
-    tallies = [dict(loss=1.5, top1=1, top5=2, images=4), dict(loss=2.0, top1=3, top5=4, images=4)]
+def test_sums_of_a_checkpoint_are_a_workers_own_or_all_on_rank_0(workers):
+    names = ("loss", "top1", "top5")
+    kept = [dict(loss=1.5, top1=1, top5=2, images=4), dict(loss=2.0, top1=3, top5=4, images=4)]
     found = [
-        Tally.of_worker(tallies, Layout(1, workers, 1, workers, rank)) for rank in range(workers)
+        Sums.of_worker(names, kept, Layout(1, workers, 1, workers, rank)).to_json()
+        for rank in range(workers)
     ]
     if workers == 2:
-        assert found == [Tally(**tally) for tally in tallies]
+        assert found == kept
     else:
-        assert found == [Tally(3.5, 4, 6, 8)] + [Tally()] * (workers - 1)
+        nothing = dict(loss=0, top1=0, top5=0, images=0)
+        assert found == [dict(loss=3.5, top1=4, top5=6, images=8)] + [nothing] * (workers - 1)
