@@ -42,7 +42,7 @@ COMMANDS = {
         "look at images as the augmentation makes them",
     ),
     "bench": ("gluon_tricks.bench", "measure the training step, the loader, inference, scaling"),
-    "launch": ("gluon_tricks.distributed.launcher", "start a training run on many machines"),
+    "launch": ("gluon_tricks.commands.launch", "start a training run on many machines"),
     "doctor": ("gluon_tricks.commands.doctor", "say what of the software and hardware is there"),
 }
 

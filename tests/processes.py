@@ -76,15 +76,16 @@ sys.exit(cli.main(sys.argv[1:]))
 # own command.
 LAUNCHER = """
 import sys
-from gluon_tricks import cli, launch
-driver, plan = sys.argv.pop(1), launch.plan
+from gluon_tricks import cli
+from gluon_tricks.distributed import launcher
+driver, plan = sys.argv.pop(1), launcher.plan
 def planned(*words, **about):
     found = plan(*words, **about)
     for process in found:
         if process.role == "worker":
             process.command = [sys.executable, driver] + process.command[3:]
     return found
-launch.plan = planned
+launcher.plan = planned
 sys.exit(cli.main(sys.argv[1:]))
 """
 FLAGS = (

@@ -4,7 +4,7 @@ import contextlib
 import os
 import platform
 
-from ..distributed.local import gather_json
+from ..distributed.gathering import gather_json
 from ..errors import UserError
 from ..locking import Lock
 from ..text import printable

@@ -11,7 +11,7 @@ from ..config import ConfigError
 from ..data.recordio import RecordError
 from ..data.records import RecordFile, spread
 from ..deploy.manifest import LABELS
-from ..distributed.local import gather_json
+from ..distributed.gathering import gather_json
 from ..files import sha256, write_json, write_text
 from ..text import printable
 from . import network, run_folder

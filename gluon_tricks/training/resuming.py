@@ -2,12 +2,12 @@
 
 import time
 
-from ..distributed.local import gather_json
+from ..distributed.gathering import gather_json
 from . import checkpoint, folder, identity
 from .checkpoint_state import read_log
 from .running_statistics import RunningStatistics
 from .saving import save
-from .schedule import same_place
+from .schedule import resumed_step
 from .sums import Sums
 
 
@@ -20,7 +20,13 @@ def restore(run, path, state):
     learner.running = RunningStatistics(learner.net, layout, devices)
     learner.running.put(statistics)
     learner.loss_scale.restore(state["loss_scale"])
-    progress.step = same_place(state, layout.global_batch, run.timetable.steps_per_epoch)
+    progress.step = resumed_step(
+        state["step"],
+        state["global_batch"],
+        state["steps_per_epoch"],
+        layout.global_batch,
+        run.timetable.steps_per_epoch,
+    )
     progress.started = time.time() - state["seconds"]
     progress.best, progress.validated = state["best"], state["validated"]
     progress.interval = Sums.of_worker(run.task.sums, state["intervals"], layout)

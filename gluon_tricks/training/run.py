@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from .. import determinism
 from ..data import loader
 from ..distributed import elastic
-from ..distributed.local import join, layout_of
+from ..distributed.workers import join, layout_of
 from ..models import complexity
 from ..tasks.registry import TASKS
 from ..tricks.precision import LossScale
@@ -36,12 +36,12 @@ from .validation import validate
 def train(config):
     """Train as the flags ask; the exit code is 0. Every other end of the command is an error."""
     if config.kvstore == "horovod" and elastic.is_driven():
-        return elastic.train(config, session)
+        return elastic.train(config, session, Stop)
     workers = join(config)
     try:
         return session(config, workers, Stop())
     except Exception as error:
-        workers.leave(error)
+        workers.abort(error)
         raise
 
 
@@ -91,7 +91,7 @@ class Run:
         each part.
         """
         # BatchNorm writes them in the backward pass, which copying them does not wait for.
-        self.workers.settle(self.learner.trainer)
+        self.workers.wait_all()
         with averaged(self.learner.running, self.learner.net, self.workers, self.layout) as every:
             yield every
 
@@ -137,11 +137,9 @@ def _begin(run, resumed):
     """Write the folder of a new run, or go on from the checkpoint."""
     if resumed:
         restore(run, *resumed)
+        take_over(run, *resumed)
     else:
         identity.write(run)
-    run.workers.publish(run.learner.trainer)
-    if resumed:
-        take_over(run, *resumed)
     stop = run.progress.step + run.config.max_steps
     total = run.timetable.total_steps
     run.timetable.stop_step = min(total, stop) if run.config.max_steps else total

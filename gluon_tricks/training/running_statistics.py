@@ -11,7 +11,7 @@ import contextlib
 import mxnet as mx
 import numpy as np
 
-from ..distributed.local import gather_parts
+from ..distributed.gathering import gather_parts
 
 
 class RunningStatistics:

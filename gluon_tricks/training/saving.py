@@ -2,7 +2,7 @@
 
 import os
 
-from ..distributed.local import gather_json
+from ..distributed.gathering import gather_json
 from ..files import write_json
 from ..models.parameters import first_not_finite
 from ..tasks.figure import best_figure, loss_last

@@ -14,7 +14,7 @@ import pytest
 from gluon_tricks import config as flags_of
 from gluon_tricks.config import ConfigError
 from gluon_tricks.data.records import RecordFile, RecordWriter
-from gluon_tricks.distributed.local import join
+from gluon_tricks.distributed.workers import join
 from gluon_tricks.errors import UserError
 from gluon_tricks.locking import Lock, Locked
 from gluon_tricks.training import checkpoint, loop, validation
