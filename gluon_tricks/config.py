@@ -70,6 +70,17 @@ def _backend(text):
     return "native" if text == "mxnet" else text  # GluonCV's name for it
 
 
+def kvstore_name(text):
+    """The name of a way to share gradients, for argparse; what was removed is refused with what to
+    take instead.
+    """
+    if text == "dist_async":
+        raise argparse.ArgumentTypeError(
+            "dist_async was removed: take dist_sync, whose workers make every step together"
+        )
+    return text
+
+
 def _loss_scale(text):
     if text == "dynamic":
         return text
@@ -80,6 +91,7 @@ def _loss_scale(text):
 
 
 BACKEND = Kind(_backend, "S", lambda value: isinstance(value, str))
+KVSTORE = Kind(kvstore_name, "S", lambda value: isinstance(value, str))
 LOSS_SCALE = Kind(_loss_scale, "X|dynamic", lambda value: value == "dynamic" or is_number(value))
 
 POSITIVE_OR_DYNAMIC = Valid(
@@ -269,11 +281,10 @@ class Config:
         "MXNET_ENFORCE_DETERMINISM=1 and MXNET_CUDNN_AUTOTUNE_DEFAULT=0")
     cpu_contexts: int = devices(0, valid=at_least(0), free=True,
         help="train on this many CPU contexts as if they were GPUs")
-    kvstore: str = devices("device", free=True,
-        choices=("local", "device", "dist_sync", "dist_device_sync", "dist_async", "horovod"),
+    kvstore: str = devices("device", kind=KVSTORE, free=True,
+        choices=("local", "device", "dist_sync", "dist_device_sync", "horovod"),
         help="how gradients travel: within this process (local, device), over MXNet's parameter "
-        "server (dist_sync, dist_device_sync, and dist_async out of step), or between Horovod's "
-        "workers")
+        "server (dist_sync, dist_device_sync), or between Horovod's workers")
     elastic: str = devices("none", choices=("none", "keep-batch", "scale-lr"), needs=RESUME,
         free=True, help="a run that is resumed by more or fewer workers keeps its global batch "
         "(keep-batch), or lets it follow, and the learning rate with it (scale-lr)")
@@ -456,11 +467,6 @@ CONTRADICTIONS = (
         "--num-gpus and --cpu-contexts contradict each other: give one of the two",
     ),
     (
-        lambda config, given: config.kvstore == "dist_async" and config.dtype == "float16",
-        "--kvstore dist_async: the servers add up small changes of the parameters, which needs "
-        "--dtype float32",
-    ),
-    (
         lambda config, given: config.use_pretrained and config.use_params,
         "--use-pretrained and --use-params contradict each other: give one of the two",
     ),
@@ -499,6 +505,8 @@ def from_dict(values: Dict[str, Any]) -> Config:
     Raises :class:`ConfigError` for flags that this version does not have, and values of a wrong
     type or out of range.
     """
+    if values.get("kvstore") == "dist_async":  # of a run from before it was removed
+        values = dict(values, kvstore="dist_sync")
     config = flags.from_json(Config, values)
     check_ranges(config)
     return config
