@@ -20,7 +20,7 @@ except KeyboardInterrupt:  # the first milliseconds of a command
 # name: (module with add_arguments(parser) and main(args) -> exit code, one line of help)
 COMMANDS = {
     "train": ("gluon_tricks.commands.train", "train a network; every trick of the paper is a flag"),
-    "plan": ("gluon_tricks.training.plan", "say what a train command would do, without training"),
+    "plan": ("gluon_tricks.commands.plan", "say what a train command would do, without training"),
     "evaluate": (
         "gluon_tricks.deploy.evaluation",
         "exact top-1 and top-5 of a model on a RecordIO file",

@@ -10,7 +10,7 @@ import pytest
 
 from gluon_tricks.errors import UserError
 from gluon_tricks.reporting import page
-from gluon_tricks.reporting.runs import find
+from gluon_tricks.reporting.reading import find
 
 JSON = [
     "config.json",
