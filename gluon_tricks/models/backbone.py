@@ -9,7 +9,7 @@ NASNet) has no such layers.
 import collections
 import json
 import math
-from typing import Dict, Iterator, List, NamedTuple, Tuple
+from typing import Dict, Iterable, Iterator, List, NamedTuple, Sequence, Tuple
 
 import mxnet as mx
 from mxnet import gluon
@@ -63,11 +63,11 @@ def features(net: HybridBlock, input_size: int = 224) -> Tuple[gluon.SymbolBlock
         Stage(name, channels, _stride(input_size, height))
         for name, (_, channels, height, _) in zip(outputs, shapes)
     ]
-    backbone = gluon.SymbolBlock(symbols, mx.sym.var("data"), params=net.collect_params())
-    return backbone, stages
+    data = mx.sym.var("data", dtype="float32")
+    return gluon.SymbolBlock(symbols, data, params=net.collect_params()), stages
 
 
-def _computed(net, input_size) -> Dict[str, mx.sym.Symbol]:
+def _computed(net: HybridBlock, input_size: int) -> Dict[str, mx.sym.Symbol]:
     """The last output of each resolution among those that all later feature maps depend on; {} if
     a resolution has none.
     """
@@ -85,18 +85,18 @@ def _computed(net, input_size) -> Dict[str, mx.sym.Symbol]:
     return {name: internals[name + "_output"] for name in last.values()}
 
 
-def _heights(nodes, shapes) -> Dict[int, int]:
+def _heights(nodes: Sequence[dict], shapes: Dict[str, tuple]) -> Dict[int, int]:
     """The heights of the operations' outputs that are feature maps, by the operations' numbers."""
     found = {}
     for number, node in enumerate(nodes):
         first = node["name"] + "_output"
-        shape = shapes.get(first) or shapes.get(first + "0") or ()
+        shape: tuple = shapes.get(first) or shapes.get(first + "0") or ()
         if len(shape) == 4 and min(shape[2:]) > 1:
             found[number] = shape[2]
     return found
 
 
-def _passed_by_all(nodes, maps) -> Iterator[int]:
+def _passed_by_all(nodes: Sequence[dict], maps: Iterable[int]) -> Iterator[int]:
     """The numbers of the operations that every path of feature maps to the head goes through.
 
     nodes: those of the graph, in the order in which they are computed. maps: the numbers of those

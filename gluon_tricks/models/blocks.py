@@ -10,7 +10,7 @@ numbers in its neighbours' long names stay as they are.
 The names are those that GluonCV gives these layers.
 """
 
-from typing import Callable, List, Optional, Sequence, Tuple
+from typing import Any, Callable, List, Optional, Sequence, Tuple
 
 from mxnet.gluon import nn
 from mxnet.gluon.block import HybridBlock
@@ -36,7 +36,7 @@ def conv(
     )
 
 
-def norm(layer: Callable = nn.BatchNorm, **options) -> Callable:
+def norm(layer: Callable = nn.BatchNorm, **options: Any) -> Callable:
     """``norm(layer, ...)(channels)`` is a normalisation of so many channels.
 
     layer: BatchNorm or what replaces it, such as SyncBatchNorm or :class:`.group_norm.GroupNorm`.

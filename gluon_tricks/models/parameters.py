@@ -5,6 +5,7 @@ A file holds arrays under names. ``save_parameters`` writes the path to a parame
 (``layer1.0.conv1.weight``), ``export`` its own name (``arg:resnet50_v1d_layers1_conv0_weight``).
 """
 
+import functools
 import os
 from typing import Any, Dict, List, Optional
 
@@ -12,7 +13,7 @@ import mxnet as mx
 import numpy as np
 from mxnet.gluon.block import HybridBlock
 
-from ..config import FLAGS
+from ..config import Config
 from ..errors import UserError
 from ..text import printable
 from . import ndarray_file, registry
@@ -135,7 +136,7 @@ def assign(net, arrays, source, new_head=False, ctx=None):
     return wrong
 
 
-def classes_in(path: str, name: str, **options) -> int:
+def classes_in(path: str, name: str, **options: Any) -> int:
     """The number of classes that a parameter file of the network called ``name`` has in its last
     layer.
     """
@@ -145,7 +146,7 @@ def classes_in(path: str, name: str, **options) -> int:
         arrays = _by_layer(net, parameters, arrays, path)
     wrong = _wrong(parameters, arrays)
     head = _is_head(parameters, arrays, wrong)
-    return arrays[wrong[0]].shape[0] if head else FLAGS["classes"].default
+    return arrays[wrong[0]].shape[0] if head else Config().classes
 
 
 def _wrong(parameters, arrays):
@@ -219,12 +220,17 @@ def _shapes(name, parameters, arrays, what=None):
 def _recognise(arrays):
     """The name of the registered network that such arrays belong to, or None."""
     for name in registry.names(sources=False):
-        parameters = registry.get_model(name)._collect_params_with_prefix()
+        parameters = _parameters_of(name)
         if set(parameters) == set(arrays):
             wrong = _wrong(parameters, arrays)
             if not wrong or _is_head(parameters, arrays, wrong):
                 return name
     return None
+
+
+@functools.lru_cache(maxsize=None)
+def _parameters_of(name):
+    return registry.get_model(name)._collect_params_with_prefix()
 
 
 def _brief(names):

@@ -13,12 +13,23 @@ registered.
 import difflib
 import functools
 from dataclasses import dataclass, field
-from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import (
+    Any,
+    Callable,
+    Dict,
+    List,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Tuple,
+    TypeVar,
+)
 
 import mxnet as mx
 from mxnet.gluon.block import HybridBlock
 
-from ..config import FLAGS, spelling
+from ..config import FLAGS, Config, spelling
 from ..errors import UserError
 from .dropout import follow_seed
 
@@ -85,12 +96,16 @@ class Source(NamedTuple):
     explain: Callable[[str], Optional[str]]
 
 
+Build = TypeVar("Build", bound=Callable[..., HybridBlock])
+
 _networks: Dict[str, Network] = {}
 _aliases: Dict[str, Tuple[str, Dict[str, Any]]] = {}
 _sources: List[Source] = []
 
 
-def register(*names: str, suffixes: Optional[Mapping[str, Mapping[str, Any]]] = None, **about):
+def register(
+    *names: str, suffixes: Optional[Mapping[str, Mapping[str, Any]]] = None, **about: Any
+) -> Callable[[Build], Build]:
     """A decorator that registers a function under these names.
 
     Parameters
@@ -103,7 +118,7 @@ def register(*names: str, suffixes: Optional[Mapping[str, Mapping[str, Any]]] = 
         The other fields of :class:`Network`.
     """
 
-    def decorate(build):
+    def decorate(build: Build) -> Build:
         for name in names:
             if name in _networks:
                 raise ValueError(f"two networks are called {name}")
@@ -154,7 +169,7 @@ def input_size(name: str) -> int:
     return get(name).input_size
 
 
-def options_of(config) -> Dict[str, Any]:
+def options_of(config: Config) -> Dict[str, Any]:
     """The flags of a :class:`gluon_tricks.config.Config` that shape the network, for
     :func:`get_model`.
     """
@@ -167,7 +182,7 @@ def get_model(
     classes: int = 1000,
     pretrained: bool = False,
     input_size: Optional[int] = None,
-    **options,
+    **options: Any,
 ) -> HybridBlock:
     """The network called ``name``, a HybridBlock from images (N, 3, H, W) to (N, classes).
 
@@ -222,7 +237,7 @@ def get_model(
     return net
 
 
-def load_pretrained(net: HybridBlock, name: str, **options) -> List[str]:
+def load_pretrained(net: HybridBlock, name: str, **options: Any) -> List[str]:
     """Set ``net``, made by ``get_model(name, **options)``, to GluonCV's published parameters.
 
     Returns the names of parameters that stay as they were: those of the last layer, if the

@@ -19,9 +19,9 @@ others have ``conv1 ... layer4, fc``, and the 1x1 convolutions of its bottleneck
 """
 
 from functools import partial
-from typing import Callable, NamedTuple, Sequence
+from typing import Any, Callable, Dict, NamedTuple, Optional, Sequence
 
-from mxnet.gluon import nn
+from mxnet.gluon import ParameterDict, nn
 from mxnet.gluon.block import HybridBlock
 
 from . import blocks, published
@@ -128,10 +128,10 @@ class ResNet(HybridBlock):
         dilated: bool = False,
         final_drop: float = 0.0,
         norm_layer: Callable = nn.BatchNorm,
-        norm_kwargs=None,
+        norm_kwargs: Optional[dict] = None,
         features_only: bool = False,
-        prefix=None,
-        params=None,
+        prefix: Optional[str] = None,
+        params: Optional[ParameterDict] = None,
     ):
         super().__init__(prefix=prefix, params=params)
         self.features_only = features_only
@@ -143,9 +143,9 @@ class ResNet(HybridBlock):
             trunk = parts.stem(norm)
             channels = 64
             for i, name in enumerate(STAGES):
-                plan = _Stage(i + 1, depths[i], channels, 64 * 2**i, strides[i], dilations[i])
-                trunk.append((name, _stage(plan, parts, norm, last_norm)))
-                channels = plan.width * parts.expansion
+                shape = _StageShape(i + 1, depths[i], channels, 64 * 2**i, strides[i], dilations[i])
+                trunk.append((name, _stage(shape, parts, norm, last_norm)))
+                channels = shape.width * parts.expansion
             if not features_only:
                 trunk += [("avgpool", nn.GlobalAvgPool2D()), ("flat", nn.Flatten())]
                 trunk += [("drop", nn.Dropout(final_drop))] if final_drop else []
@@ -162,7 +162,7 @@ class ResNet(HybridBlock):
         """The name of the last layer, the one that depends on the number of classes."""
         return "output" if self._v1_names else "fc"
 
-    def stage_outputs(self, x) -> dict:
+    def stage_outputs(self, x: Any) -> Dict[str, Any]:
         """The outputs of the four stages for images or a symbol of them, by the stages' names."""
         return self._run(x)[1]
 
@@ -181,7 +181,7 @@ class ResNet(HybridBlock):
         return x, stages
 
 
-class _Stage(NamedTuple):
+class _StageShape(NamedTuple):
     """One of the four stages: ``blocks`` residual blocks of inner width ``width``."""
 
     number: int
@@ -192,42 +192,42 @@ class _Stage(NamedTuple):
     dilation: int
 
 
-def _stage(plan, parts, norm, last_norm):
+def _stage(shape, parts, norm, last_norm):
     """The first block changes resolution and channels, the others keep them.
 
     Dilation doubles from stage to stage; the first 3x3 convolution of a stage still has the one
     before.
     """
-    channels = plan.width * parts.expansion
+    channels = shape.width * parts.expansion
     kind = "stage" if parts.v1_names else "layers"
-    stage = nn.HybridSequential(prefix=f"{kind}{plan.number}_")
+    stage = nn.HybridSequential(prefix=f"{kind}{shape.number}_")
     # in v1 the shortcut is made after the body, in the stage's scope: that decides its long names
-    shortcut = None if parts.v1_names else _shortcut(plan, parts, norm)
+    shortcut = None if parts.v1_names else _shortcut(shape, parts, norm)
     with stage.name_scope():
-        dilations = (max(1, plan.dilation // 2), plan.dilation)
-        body = parts.body(plan.in_channels, plan.width, plan.stride, dilations, norm, last_norm)
+        dilations = (max(1, shape.dilation // 2), shape.dilation)
+        body = parts.body(shape.in_channels, shape.width, shape.stride, dilations, norm, last_norm)
         if parts.v1_names:
-            shortcut = _shortcut(plan, parts, norm)
+            shortcut = _shortcut(shape, parts, norm)
         stage.add(parts.residual(body, shortcut, parts.v1_names))
-        for _ in range(1, plan.blocks):
-            body = parts.body(channels, plan.width, 1, (plan.dilation,) * 2, norm, last_norm)
+        for _ in range(1, shape.blocks):
+            body = parts.body(channels, shape.width, 1, (shape.dilation,) * 2, norm, last_norm)
             stage.add(parts.residual(body, None, parts.v1_names))
     return stage
 
 
-def _shortcut(plan, parts, norm):
+def _shortcut(shape, parts, norm):
     """The shortcut of a stage's first block; None if it changes no channels."""
-    channels = plan.width * parts.expansion
-    if channels == plan.in_channels:
+    channels = shape.width * parts.expansion
+    if channels == shape.in_channels:
         return None
-    scope = nn.HybridSequential(prefix="" if parts.v1_names else f"down{plan.number}_")
+    scope = nn.HybridSequential(prefix="" if parts.v1_names else f"down{shape.number}_")
     with scope.name_scope():
-        for name, layer in parts.shortcut(plan.in_channels, channels, plan.stride, norm):
+        for name, layer in parts.shortcut(shape.in_channels, channels, shape.stride, norm):
             scope.register_child(layer, name)
     return scope
 
 
-def resnet(name: str, classes: int = 1000, use_gn: bool = False, **options) -> ResNet:
+def resnet(name: str, classes: int = 1000, use_gn: bool = False, **options: Any) -> ResNet:
     """The :class:`ResNet` called ``name``, for instance ``resnet50_v1d``.
 
     use_gn: GroupNorm replaces BatchNorm. options: those of the class.
