@@ -68,7 +68,14 @@ def test_the_models_command_counts_a_registered_network(capsys):
 def test_a_registered_network_is_trained_and_its_file_is_recognised(tmp_path):
     words = "--model toy --last-gamma --classes 4 --input-size 16 --batch-size 8 --num-epochs 1"
     folder = tmp_path / "run"
-    flags = [*words.split(), "--num-training-samples", "16", "--save-dir", str(folder)]
+    flags = [
+        *words.split(),
+        "--synthetic",
+        "--num-training-samples",
+        "16",
+        "--save-dir",
+        str(folder),
+    ]
     assert main(["train", *flags, "-j", "1"]) == 0
     (checkpoint,) = (folder / "checkpoints").iterdir()
     net = get_model("toy", classes=4)
