@@ -167,7 +167,7 @@ def _fits(parameter, array):
 
 
 def _is_head(parameters, arrays, wrong):
-    """Are the parameters of the wrong shape those of a last layer with another number of classes?"""
+    """Do the wrong shapes belong to a last layer with another number of classes?"""
     pairs = [(parameters[name].shape, arrays[name].shape) for name in wrong]
     return (
         len({name.rsplit(".", 1)[0] for name in wrong}) == 1
@@ -193,8 +193,8 @@ def _by_layer(net, parameters, arrays, source):
         if {prefix + name for name in short} == set(arrays):
             return {short[name[len(prefix) :]]: array for name, array in arrays.items()}
     raise ParameterError(
-        f"{source} belongs to an exported graph, and its parameters ({next(iter(arrays))}, ...) are "
-        f"not those of {_name(net)}. Load it together with the symbol file next to it "
+        f"{source} belongs to an exported graph, and its parameters ({next(iter(arrays))}, ...) "
+        f"are not those of {_name(net)}. Load it together with the symbol file next to it "
         "(mxnet.gluon.SymbolBlock.imports), or give a file that save_parameters wrote"
     )
 

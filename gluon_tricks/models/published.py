@@ -1,4 +1,4 @@
-"""The parameters that GluonCV publishes: downloaded once into ~/.mxnet/models, then read from there.
+"""GluonCV's published parameters: downloaded once into ~/.mxnet/models, then read from there.
 
 If they cannot be downloaded, the error says which file to bring here and how to pass it.
 """
@@ -39,8 +39,8 @@ def _way_out(file, error, store):
             f"GluonCV publishes no parameters of {file}: train it, or give a file with --use-params"
         )
     way_out = (
-        f"With a network, gluoncv.model_zoo.get_model({file!r}, pretrained=True) puts them into "
-        "~/.mxnet/models: copy the file and pass it with --use-params"
+        f"On a machine with internet access, gluoncv.model_zoo.get_model({file!r}, "
+        "pretrained=True) puts them into ~/.mxnet/models: copy the file and pass it with --use-params"
     )
     if file in store._model_sha1:
         repository = os.environ.get("MXNET_GLUON_REPO", store.apache_repo_url).rstrip("/") + "/"

@@ -1,20 +1,20 @@
 """ResNet and the paper's three tweaks of it (section 4): one network, three switches, five depths.
 
-======= ============================== =================== =============================================
+======= ============================== =================== ==============================
 variant stride of a down-sampling      stem                shortcut of a down-sampling block
         bottleneck
-======= ============================== =================== =============================================
+======= ============================== =================== ==============================
 v1      in its first 1x1 convolution   one 7x7 convolution 1x1 convolution with stride 2
 v1b (B) **in its 3x3 convolution**     one 7x7 convolution 1x1 convolution with stride 2
 v1c (C) in its 3x3 convolution         **three of 3x3**    1x1 convolution with stride 2
-v1d (D) in its 3x3 convolution         three of 3x3        **2x2 average pooling**, then 1x1 with stride 1
-======= ============================== =================== =============================================
+v1d (D) in its 3x3 convolution         three of 3x3        **2x2 average pooling**, then 1x1
+======= ============================== =================== ==============================
 
 A 1x1 convolution with stride 2 never looks at three quarters of its input; B and D take the two
 away. The depths 18 and 34 have no bottleneck, so that B changes nothing there.
 
 Parameters carry GluonCV's names: a file written here loads there, and the reverse. Two marks of
-GluonCV's v1 come with that and are no tweak: its layers stand in ``features`` and ``output``, the
+GluonCV's v1 come with that and are no tweak: its layers are in ``features`` and ``output``, the
 others have ``conv1 ... layer4, fc``, and the 1x1 convolutions of its bottlenecks have biases.
 """
 

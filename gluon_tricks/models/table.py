@@ -1,4 +1,4 @@
-"""Networks chosen by patterns, and what one image costs each: the rows of ``gluon-tricks models``."""
+"""The rows of ``gluon-tricks models``: networks chosen by patterns, and what an image costs."""
 
 import fnmatch
 from typing import Any, Dict, List, Optional, Sequence
@@ -25,7 +25,7 @@ def select(patterns: Sequence[str] = (), everything: bool = False) -> List[str]:
 
 
 def measure(name: str, classes: int = 1000, size: Optional[int] = None) -> Dict[str, Any]:
-    """{name, input_size, parameters, multiply_adds} of one network, or {name, input_size, error}."""
+    """The row of one network: name, input_size, and parameters and multiply_adds, or error."""
     size = size or input_size(name)
     row = {"name": name, "input_size": size}
     try:
