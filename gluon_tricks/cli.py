@@ -19,7 +19,7 @@ except KeyboardInterrupt:  # the first milliseconds of a command
 
 # name: (module with add_arguments(parser) and main(args) -> exit code, one line of help)
 COMMANDS = {
-    "train": ("gluon_tricks.training.run", "train a network; every trick of the paper is a flag"),
+    "train": ("gluon_tricks.commands.train", "train a network; every trick of the paper is a flag"),
     "plan": ("gluon_tricks.training.plan", "say what a train command would do, without training"),
     "evaluate": (
         "gluon_tricks.deploy.evaluation",
@@ -42,7 +42,7 @@ COMMANDS = {
         "look at images as the augmentation makes them",
     ),
     "bench": ("gluon_tricks.bench", "measure the training step, the loader, inference, scaling"),
-    "launch": ("gluon_tricks.distributed.launcher", "start a training run on many machines"),
+    "launch": ("gluon_tricks.commands.launch", "start a training run on many machines"),
     "doctor": ("gluon_tricks.commands.doctor", "say what of the software and hardware is there"),
 }
 

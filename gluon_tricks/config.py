@@ -101,6 +101,17 @@ def _backend(text):
     return "native" if text == "mxnet" else text  # GluonCV's name for it
 
 
+def kvstore_name(text):
+    """The name of a way to share gradients, for argparse; what was removed is refused with what to
+    take instead.
+    """
+    if text == "dist_async":
+        raise argparse.ArgumentTypeError(
+            "dist_async was removed: take dist_sync, whose workers make every step together"
+        )
+    return text
+
+
 def _loss_scale(text):
     if text == "dynamic":
         return text
@@ -224,8 +235,8 @@ class Config:
                                  "MXNET_CUDNN_AUTOTUNE_DEFAULT=0", free=True, group=DEVICES)
     cpu_contexts: int = flag(0, "train on this many CPU contexts as if they were GPUs", type=int, free=True, group=DEVICES)
     kvstore: str = flag("device", "how gradients travel: within this process (local, device), over MXNet's parameter server (dist_sync, "
-                        "dist_device_sync, and dist_async out of step), or between Horovod's workers",
-                        choices=("local", "device", "dist_sync", "dist_device_sync", "dist_async", "horovod"), free=True,
+                        "dist_device_sync), or between Horovod's workers",
+                        type=kvstore_name, choices=("local", "device", "dist_sync", "dist_device_sync", "horovod"), free=True,
                         group=DEVICES)
     elastic: str = flag("none", "a run that is resumed by more or fewer workers keeps its global batch (keep-batch), or lets it follow, and "
                         "the learning rate with it (scale-lr)", choices=("none", "keep-batch", "scale-lr"), free=True,
@@ -498,10 +509,6 @@ def _check_effects(config, given):
         raise ConfigError(
             "--num-gpus and --cpu-contexts contradict each other: give one of the two"
         )
-    if config.kvstore == "dist_async" and config.dtype == "float16":
-        raise ConfigError(
-            "--kvstore dist_async: the servers add up small changes of the parameters, which needs --dtype float32"
-        )
     if config.use_pretrained and config.use_params:
         raise ConfigError(
             "--use-pretrained and --use-params contradict each other: give one of the two"
@@ -578,6 +585,8 @@ def from_dict(flags):
     Raises :class:`ConfigError` for flags that this version does not have, and values of a wrong
     type or out of range.
     """
+    if flags.get("kvstore") == "dist_async":  # of a run from before it was removed
+        flags = dict(flags, kvstore="dist_sync")
     unknown = sorted(set(flags) - set(FLAGS))
     if unknown:
         raise ConfigError(

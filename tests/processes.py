@@ -8,7 +8,7 @@ import time
 import mxnet as mx
 import numpy as np
 
-from gluon_tricks.training.logger import read
+from gluon_tricks.training.log_files import read
 
 # A command of the package with small networks without BatchNorm, and a record of the keys, rates
 # and lambdas of each step.
@@ -19,7 +19,7 @@ import mxnet as mx
 from mxnet.gluon import nn
 from gluon_tricks import cli
 from gluon_tricks.models.registry import register
-from gluon_tricks.training import loop, run
+from gluon_tricks.training import loop
 from gluon_tricks.tricks import mixup
 
 @register("tiny", input_size=32)
@@ -45,13 +45,14 @@ class Linear(mx.gluon.HybridBlock):
 
 step = loop.train_step
 
-def noted(it, batch, number):
-    outcome = step(it, batch, number)
-    with open(os.path.join(os.environ["NOTES"], "{}.jsonl".format(it.layout.rank)), "a") as file:
-        lam = mixup.draw_lambda(0.2, it.config.seed, number) if it.config.mixup else None
-        values = [float(p.list_data()[0].asnumpy().astype("float64").sum()) for p in it.trained]
-        about = dict(step=number, keys=batch.keys.tolist(), rate=it.trainer.learning_rate, lam=lam, values=values,
-                     pid=os.getpid(), workers=it.layout.workers, skipped=it.loss_scale.skipped)
+def noted(learner, layout, devices, batch, number):
+    outcome = step(learner, layout, devices, batch, number)
+    with open(os.path.join(os.environ["NOTES"], "{}.jsonl".format(layout.rank)), "a") as file:
+        mixed = bool(learner.objective._mixings)
+        lam = mixup.draw_lambda(0.2, 0, number) if mixed else None
+        values = [float(p.list_data()[0].asnumpy().astype("float64").sum()) for p in learner.trained]
+        about = dict(step=number, keys=batch.keys.tolist(), rate=learner.trainer.learning_rate, lam=lam, values=values,
+                     pid=os.getpid(), workers=layout.workers, skipped=learner.loss_scale.skipped)
         file.write(json.dumps(about) + chr(10))
     if os.environ.get("SLOW"):
         import time
@@ -76,15 +77,16 @@ sys.exit(cli.main(sys.argv[1:]))
 # own command.
 LAUNCHER = """
 import sys
-from gluon_tricks import cli, launch
-driver, plan = sys.argv.pop(1), launch.plan
+from gluon_tricks import cli
+from gluon_tricks.distributed import launcher
+driver, plan = sys.argv.pop(1), launcher.plan
 def planned(*words, **about):
     found = plan(*words, **about)
     for process in found:
         if process.role == "worker":
             process.command = [sys.executable, driver] + process.command[3:]
     return found
-launch.plan = planned
+launcher.plan = planned
 sys.exit(cli.main(sys.argv[1:]))
 """
 FLAGS = (

@@ -14,7 +14,8 @@ import pytest
 
 from gluon_tricks import config as flags
 from gluon_tricks import paper
-from gluon_tricks.distributed import launcher as launch
+from gluon_tricks.commands import launch
+from gluon_tricks.distributed.launch_plan import plan
 from gluon_tricks.tricks.schedule import linear_scaling
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -139,7 +140,7 @@ def test_horovod_is_started_again_by_the_launcher_where_asked_to(tmp_path):
     launch.add_arguments(parser)
     args = parser.parse_args(words[3:])
     assert (args.kvstore, args.workers, args.hosts, args.restarts) == ("horovod", 16, "a:8,b:8", 3)
-    (process,) = launch.plan(args, launch.read_hosts(args.hosts))
+    (process,) = plan(launch.launch_of(args))
     config = flags.parse(process.command[process.command.index("train") + 1 :])
     assert (config.kvstore, config.num_gpus, config.batch_size, config.elastic) == (
         "horovod",
@@ -221,11 +222,11 @@ def teacher(data, tmp_path_factory):
 
 
 def train(given):
-    from gluon_tricks.training.run import Run
+    from gluon_tricks.training.run import build, finish
 
-    run = Run(flags.parse(given))
+    run = build(flags.parse(given))
     try:
-        assert run.train() == 0
+        finish(run)
     finally:
         run.close()
     return run.config.save_dir

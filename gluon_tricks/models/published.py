@@ -40,7 +40,8 @@ def _way_out(file, error, store):
         )
     way_out = (
         f"On a machine with internet access, gluoncv.model_zoo.get_model({file!r}, "
-        "pretrained=True) puts them into ~/.mxnet/models: copy the file and pass it with --use-params"
+        "pretrained=True) puts them into ~/.mxnet/models: copy the file and pass it with "
+        "--use-params"
     )
     if file in store._model_sha1:
         repository = os.environ.get("MXNET_GLUON_REPO", store.apache_repo_url).rstrip("/") + "/"

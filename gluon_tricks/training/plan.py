@@ -80,7 +80,7 @@ class Plan:
 
     def __init__(self, config, workers=0):
         from ..data.loader import steps_in
-        from ..distributed.local import Layout
+        from ..distributed.layout import Layout
         from .schedule import learning_rate
 
         self.config = config

@@ -11,7 +11,7 @@ from mxnet import gluon
 
 from gluon_tricks.errors import UserError
 from gluon_tricks.models import registry
-from gluon_tricks.training.run import Diverged
+from gluon_tricks.training.stopping import Diverged
 
 
 class Linear(gluon.HybridBlock):
@@ -48,18 +48,20 @@ def test_float16_trains_like_float32_with_float32_master_weights(train_linear, t
         label_smoothing=0.1,
     )
     single = train_linear(save_dir=str(tmp_path / "single"), no_wd=True, label_smoothing=0.1)
-    assert half.net.bn.gamma.data().dtype == np.float32
-    assert half.loss_scale.skipped == 0
+    assert half.learner.net.bn.gamma.data().dtype == np.float32
+    assert half.learner.loss_scale.skipped == 0
     (momentum_and_master,) = [
-        made for made in half.trainer._updaters[0].states.values() if isinstance(made, tuple)
+        made
+        for made in half.learner.trainer._updaters[0].states.values()
+        if isinstance(made, tuple)
     ]
     assert [array.dtype for array in momentum_and_master] == [np.float32, np.float32]
     np.testing.assert_allclose(
-        half.net.weight.data().asnumpy().astype("float32"),
-        single.net.weight.data().asnumpy(),
+        half.learner.net.weight.data().asnumpy().astype("float32"),
+        single.learner.net.weight.data().asnumpy(),
         atol=4e-3,
     )
-    assert abs(half.validated["loss"] - single.validated["loss"]) < 0.02
+    assert abs(half.progress.validated["loss"] - single.progress.validated["loss"]) < 0.02
 
 
 def test_steps_whose_gradients_overflow_are_skipped_and_the_scale_is_halved(
@@ -77,9 +79,9 @@ def test_steps_whose_gradients_overflow_are_skipped_and_the_scale_is_halved(
 
     monkeypatch.setattr(module, "LossScale", Steep)
     run = train_linear(save_dir=str(tmp_path / "steep"), dtype="float16", max_steps=3)
-    assert run.loss_scale.skipped == 3 and run.loss_scale.scale == 2.0**21
+    assert run.learner.loss_scale.skipped == 3 and run.learner.loss_scale.scale == 2.0**21
     np.testing.assert_array_equal(
-        run.net.weight.data().asnumpy(), begin.net.weight.data().asnumpy()
+        run.learner.net.weight.data().asnumpy(), begin.learner.net.weight.data().asnumpy()
     )
 
 
@@ -95,9 +97,9 @@ def test_float16_resumes_with_the_same_bits(train_linear, tmp_path):
     train_linear(save_dir=str(tmp_path / "stopped"), max_steps=5, **flags)
     resumed = train_linear(save_dir=str(tmp_path / "stopped"), resume="auto", **flags)
     np.testing.assert_array_equal(
-        whole.net.weight.data().asnumpy(), resumed.net.weight.data().asnumpy()
+        whole.learner.net.weight.data().asnumpy(), resumed.learner.net.weight.data().asnumpy()
     )
-    assert whole.loss_scale.state() == resumed.loss_scale.state()
+    assert whole.learner.loss_scale.state() == resumed.learner.loss_scale.state()
     assert (tmp_path / "whole" / "log.jsonl").read_bytes() == (
         tmp_path / "stopped" / "log.jsonl"
     ).read_bytes()

@@ -1,0 +1,106 @@
+"""Image classification: one class an image; cross entropy, top-1 and top-5.
+
+A task says what its targets, its loss and its figures are; the training loop, the log, the
+checkpoints and the reports know no more of it than that.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Dict, Optional, Sequence
+
+import numpy as np
+
+from ..tricks.label_smoothing import cross_entropy, smooth
+from .figure import Figure
+
+if TYPE_CHECKING:  # the report reads the figures' names alone, and MXNet takes a second to import
+    from mxnet.nd import NDArray
+
+
+class Classification:
+    """The task of a run.
+
+    Parameters
+    ----------
+    classes : int
+        K.
+    smoothing : float
+        epsilon of label smoothing (section 5.2); 0: one-hot targets.
+    form : str
+        ``paper`` or ``gluoncv``, see :func:`gluon_tricks.tricks.label_smoothing.smooth`.
+    """
+
+    figures = (
+        Figure("loss", "loss", digits=4, higher_is_better=False),
+        Figure("top1", "top-1", "%"),
+        Figure("top5", "top-5", "%"),
+    )
+    best = "top1"  # the figure that tells the best checkpoint
+    sums = ("loss", "top1", "top5")  # what :meth:`count` gives, in this order; the loss comes first
+    counts = ("top1", "top5")  # those of them that are whole numbers
+
+    def __init__(self, classes: int, smoothing: float = 0.0, form: str = "paper"):
+        self.classes, self._smoothing, self._form = classes, smoothing, form
+
+    @classmethod
+    def from_config(cls, config):
+        """The task that the flags of a run ask for."""
+        return cls(config.classes, config.label_smoothing, config.smoothing_form)
+
+    def targets(self, labels: NDArray) -> NDArray:
+        """Distributions (n, K), float32, that the network is trained on; labels (n,) are classes."""
+        return smooth(labels, self.classes, self._smoothing, self._form)
+
+    def losses(self, logits: NDArray, targets: NDArray) -> NDArray:
+        """The cross entropy (n,), float32, of logits (n, K) and target distributions (n, K)."""
+        return cross_entropy(logits, targets)
+
+    def validation_losses(self, logits: NDArray, labels: NDArray) -> NDArray:
+        """The cross entropy (n,) with the true classes alone, which validation reports."""
+        return cross_entropy(logits, smooth(labels, self.classes, 0))
+
+    def labels(self, targets: NDArray) -> NDArray:
+        """The classes (n,) that the training figures count as right: of mixed ones the larger."""
+        return targets.argmax(axis=1)
+
+    def count(
+        self, logits: NDArray, labels: NDArray, losses: NDArray, valid: Optional[int] = None
+    ) -> NDArray:
+        """What a batch adds to the named :attr:`sums`, computed on its device.
+
+        Parameters
+        ----------
+        logits : NDArray (n, K)
+        labels : NDArray (n,)
+            True classes.
+        losses : NDArray (n,)
+        valid : int
+            Only the first ``valid`` images are counted; default n.
+
+        Returns
+        -------
+        NDArray (3,), float32
+            The sum of the losses, the images right at top-1 and at top-5. Of equal logits the one
+            with the smaller class index comes first, and logits that are not finite are never right.
+        """
+        import mxnet as mx
+
+        logits, labels = logits.astype("float32"), labels.astype("float32")
+        own = logits.pick(labels).expand_dims(1)
+        earlier = mx.nd.arange(logits.shape[1], ctx=logits.context).expand_dims(0)
+        tied = mx.nd.broadcast_equal(logits, own) * mx.nd.broadcast_lesser(
+            earlier, labels.expand_dims(1)
+        )
+        rank = (mx.nd.broadcast_greater(logits, own) + tied).sum(axis=1)
+        finite = (logits.abs() < np.inf).min(axis=1)
+        rows = mx.nd.stack(losses, (rank < 1) * finite, (rank < 5) * finite)
+        return (rows if valid is None else rows[:, :valid]).sum(axis=1)
+
+    @staticmethod
+    def summary(sums: Sequence[float], images: int) -> Dict[str, float]:
+        """The figures of ``images`` images from the :attr:`sums` over them, and their number."""
+        loss, top1, top5 = sums
+        count = max(1, images)
+        return dict(
+            loss=loss / count, top1=100 * top1 / count, top5=100 * top5 / count, images=images
+        )
