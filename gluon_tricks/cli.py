@@ -38,7 +38,7 @@ COMMANDS = {
     "prepare": ("gluon_tricks.data.prepare", "turn a data set into RecordIO files"),
     "records": ("gluon_tricks.commands.records", "verify, index or describe a RecordIO file"),
     "data": (
-        "gluon_tricks.reporting.contact_sheet",
+        "gluon_tricks.commands.show",
         "look at images as the augmentation makes them",
     ),
     "bench": ("gluon_tricks.bench", "measure the training step, the loader, inference, scaling"),

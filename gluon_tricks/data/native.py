@@ -17,10 +17,11 @@ import contextlib
 import numpy as np
 
 from ..errors import UserError
-from .augment import shorter_edge
-from .batches import Batch, wrong_label
+from .batches import Batch
+from .labels import none_of
 from .loader import epoch_length, steps_in
 from .records import RecordFile
+from .transforms.resize import shorter_edge
 
 
 class NativeTrainLoader:
@@ -37,8 +38,9 @@ class NativeTrainLoader:
         self._config, self._count = config, count
         self._part, self._parts = first // count, global_batch // count
         images = count_records(config.rec_train, config.rec_train_idx, "--rec-train")
-        self.images = epoch_length(config, images)  # in an epoch
-        self.steps_per_epoch = steps_in(config, self.images, global_batch)
+        # in an epoch
+        self.images = epoch_length(images, config.num_training_samples, config.rec_train)
+        self.steps_per_epoch = steps_in(self.images, global_batch)
         self._iterator, self._next_step = None, None
 
     def batches(self, start_step, stop_step):
@@ -217,7 +219,7 @@ def as_batch(batch, valid, classes, path):
     real = labels[:valid]
     wrong = ~((real >= 0) & (real < classes) & (real == np.floor(real)))
     if wrong.any():
-        raise wrong_label(path, real[wrong][0], classes)
+        raise UserError(f"{path}: {none_of(real[wrong][0], classes)}")
     images = batch.data[0].as_in_context(mx.cpu())
     return Batch(
         images, mx.nd.array(labels, dtype="float32"), np.full(len(labels), -1, np.int64), valid

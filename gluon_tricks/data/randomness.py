@@ -11,7 +11,9 @@ import numpy as np
 GOLDEN = 0x9E3779B97F4A7C15
 MASK = (1 << 64) - 1
 
-# What a number is for; two purposes never share their numbers.
+# What a number is for; two purposes never share their numbers. AUGMENT is for the paper's own
+# operations, each with its slice (data/transforms/); any other gets a purpose of its own, the next
+# number.
 ORDER, AUGMENT, SYNTHETIC = 1, 2, 3
 
 

@@ -17,7 +17,8 @@ import numpy as np
 
 from .. import config as flags
 from .. import determinism
-from ..data import augment, loader
+from ..data import loader
+from ..data.transforms.color_map import apply_on_device
 from ..distributed import elastic
 from ..distributed.local import gather_json, gather_parts, join, layout_of
 from ..errors import UserError
@@ -205,7 +206,7 @@ class Run:
             split(array, part).as_in_context(device) for array in (batch.images, batch.labels)
         )
         if self.config.device_augment:
-            images = augment.apply_on_device(
+            images = apply_on_device(
                 images, split(batch.matrices, part).as_in_context(device)
             )
         return images, labels
