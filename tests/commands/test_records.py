@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from gluon_tricks import cli
 from gluon_tricks.data import file_reading as disc
-from gluon_tricks.data.batches import checked_label
 from gluon_tricks.data.records import RecordFile, RecordWriter, index_path_of
+from gluon_tricks.data.sources import checked_label
 from gluon_tricks.data.verify import verify
 from gluon_tricks.errors import UserError
 

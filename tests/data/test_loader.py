@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 from gluon_tricks import config as configuration
-from gluon_tricks.data import augment, batches, decode, loader, randomness
+from gluon_tricks.data import batches, decode, loader, randomness
 from gluon_tricks.data.records import RecordError, RecordFile, RecordWriter
+from gluon_tricks.data.transforms import paper
+from gluon_tricks.data.transforms.color_map import apply_on_device
 from gluon_tricks.errors import UserError
 
 COUNT, SIZE = 53, 16
@@ -98,7 +100,7 @@ def assert_same(some, others):
 @pytest.mark.parametrize("form", ["paper", "gluoncv"])
 def test_batches_are_those_of_a_plain_loop_over_the_order(records, form):
     config = config_of(records, "--color-form", form, "--seed", "5")
-    transform = augment.TrainTransform.from_config(config)
+    transform = paper.train_transform(config)
     got = train(config, 8, 0, 9)
     with RecordFile(records) as file:
         for step in range(9):
@@ -131,7 +133,7 @@ def test_uint8_batches_become_the_float32_batches_on_the_device(records, form):
     ):
         images = mx.nd.array(got[0], dtype="uint8")
         assert images.shape == (8, SIZE, SIZE, 3)
-        floats = augment.apply_on_device(images, mx.nd.array(got[3]))
+        floats = apply_on_device(images, mx.nd.array(got[3]))
         np.testing.assert_allclose(floats.asnumpy(), expected[0], atol=1e-5)
         np.testing.assert_array_equal(got[1], expected[1])
 
@@ -218,7 +220,7 @@ def test_evaluation_gives_every_image_once(records, batch_size, world_size):
 def test_evaluation_images_are_those_of_the_transform_and_every_pass_is_the_same(records):
     config = config_of(records)
     first, second = evaluate(config, 8, passes=2)
-    transform = augment.EvalTransform.from_config(config)
+    transform = paper.eval_transform(config)
     with RecordFile(records) as file:
         for (batch, valid), (again, _) in zip(first, second):
             assert_same([batch], [again])
@@ -515,7 +517,7 @@ def test_synthetic_images_are_normalised_noise_also_on_the_device():
     flags = ["--synthetic", "64", "--input-size", str(SIZE)]
     floats = train(configuration.parse(flags), 64, 0, 1)[0]
     raw = train(configuration.parse(flags + ["--device-augment"]), 64, 0, 1)[0]
-    made = augment.apply_on_device(mx.nd.array(raw[0], dtype="uint8"), mx.nd.array(raw[3]))
+    made = apply_on_device(mx.nd.array(raw[0], dtype="uint8"), mx.nd.array(raw[3]))
     np.testing.assert_allclose(made.asnumpy(), floats[0], atol=1e-5)
     assert abs(raw[0].mean() - 127.5) < 1 and abs(raw[0].std() - 73.9) < 1
 

@@ -4,9 +4,10 @@ import pytest
 
 from gluon_tricks import cli
 from gluon_tricks import config as configuration
-from gluon_tricks.data import augment
 from gluon_tricks.data.records import RecordFile, RecordWriter
-from gluon_tricks.reporting import contact_sheet as show
+from gluon_tricks.data.transforms.normalise import Normalise
+from gluon_tricks.data.transforms.paper import eval_transform, train_transform
+from gluon_tricks.reporting import contact_sheet
 
 
 @pytest.fixture(scope="module")
@@ -35,27 +36,30 @@ def test_the_sheet_is_a_png_with_a_row_an_image(tmp_path, records, capfd):
     assert str(path) in capfd.readouterr().out
 
 
-def test_pictures_are_those_that_training_sees(records):
-    config = configuration.parse(["--rec-train", records, "--input-size", "16", "--seed", "3"])
+def test_the_images_are_those_that_training_sees(records):
+    config = configuration.parse(["--rec-train", records, "--input-size", "16"])
+    transform = train_transform(config)
     with RecordFile(records) as file:
-        shown, label, images = show.pictures(file, 2, config, 3)
-        transform = augment.TrainTransform.from_config(config)
+        row = contact_sheet.row_of(file, 2, transform, eval_transform(config), 3, 3)
         payload = file.read(2)[1]
-    assert label == 2 and "record 12, label 2" in shown[0][0]
+    assert row.label == 2 and "record 12, label 2" in row.shown[0][0]
     for epoch in range(3):
         expected = transform.apply(payload, transform.sample(3, epoch, [12]))
-        np.testing.assert_array_equal(images[epoch], expected)
-    assert len(shown) == 2 + 3
+        np.testing.assert_array_equal(row.images[epoch], expected)
+    assert len(row.shown) == 2 + 3
 
 
-def test_mixed_pictures_are_the_weighted_sum_of_two_rows():
-    config = configuration.parse(["--mixup", "--mixup-partner", "reverse"])
-    rows = [([], label, [np.full((3, 2, 2), value)]) for label, value in ((1, 0.0), (2, 1.0))]
-    show.mix(rows, config, 1)
-    ((title, image),) = rows[0][0]
+def test_mixed_images_are_the_weighted_sum_of_two_rows():
+    normalise = Normalise((120.0, 110.0, 100.0), (58.0, 57.0, 56.0))
+    rows = [
+        contact_sheet.Row([], label, [np.full((3, 2, 2), value, np.float32)])
+        for label, value in ((1, 0.0), (2, 1.0))
+    ]
+    contact_sheet.add_mixed(rows, 0.2, "reverse", 0, 1, normalise)
+    ((title, image),) = rows[0].shown
     lam = float(title.split("\n")[1].split(" ")[0])
-    mean, std = np.array(config.rgb_mean), np.array(config.rgb_std)
-    np.testing.assert_allclose(image[0, 0], ((1 - lam) * std + mean) / 255, atol=0.01 * 58 / 255)
+    expected = ((1 - lam) * np.array(normalise.std) + np.array(normalise.mean)) / 255
+    np.testing.assert_allclose(image[0, 0], expected, atol=0.01 * 58 / 255)
     assert "of label 1" in title and title.endswith("of 2")
 
 
@@ -70,8 +74,8 @@ def test_mixup_alpha_zero_leaves_the_mixed_pictures_out(tmp_path, records):
 
 def test_images_are_chosen_by_their_keys(records):
     with RecordFile(records) as file:
-        assert show.choose(file, "14,10", 6, 0) == [4, 0]
-        assert sorted(show.choose(file, None, 9, 0)) == [0, 1, 2, 3, 4]
+        assert contact_sheet.choose(file, "14,10", 6, 0) == [4, 0]
+        assert sorted(contact_sheet.choose(file, None, 9, 0)) == [0, 1, 2, 3, 4]
 
 
 @pytest.mark.parametrize(
