@@ -7,7 +7,7 @@ import numpy as np
 from ..text import printable
 from . import jpeg
 from .decode import PNG, decode, jpeg_header
-from .parallel import Progress, in_order
+from .parallel import Progress, ordered_map
 from .records import RecordFile
 
 SAMPLE = 1000  # images whose size is looked at
@@ -20,14 +20,16 @@ def describe(path, workers=1):
     with RecordFile(path) as file:
         labels, several = [], 0
         with Progress("labels", len(file)) as progress:
-            for done, label in enumerate(in_order(file.read_label, range(len(file)), workers), 1):
+            for done, label in enumerate(
+                ordered_map(file.read_label, range(len(file)), workers), 1
+            ):
                 if np.ndim(label):
                     several += 1
                 else:
                     labels.append(label)
                 progress.show(done)
         sample = np.unique(np.linspace(0, len(file) - 1, min(SAMPLE, len(file))).astype(int))
-        images = list(in_order(lambda position: look(file, position), sample.tolist(), workers))
+        images = list(ordered_map(lambda position: look(file, position), sample.tolist(), workers))
         report = {
             "path": path,
             "bytes": file.size,
@@ -63,7 +65,7 @@ def look(file, position):
         if kind == "JPEG":
             height, width = jpeg_header(payload)[:2]
             scan = jpeg.one_scan(payload)
-            kind = "JPEG with restart marks" if scan and scan.interval else kind
+            kind = "JPEG with restart markers" if scan and scan.interval else kind
         else:
             height, width = decode(payload).shape[:2]
     except ValueError:
@@ -71,7 +73,7 @@ def look(file, position):
     return kind, height, width, len(payload)
 
 
-def in_words(report):
+def lines_of(report):
     """The lines that a person reads."""
     held = "{records} records, {bytes} bytes, keys {keys[0]} to {keys[1]}".format(**report)
     lines = [f"{printable(report['path'])}: {held}"]

@@ -170,9 +170,7 @@ def images_of(config):
     if config.synthetic:
         return epoch_length(config.synthetic, given, config.rec_train), "--synthetic"
     if index and os.path.exists(index):
-        length = epoch_length(
-            len(read_index(index, config.rec_train)[0]), given, config.rec_train
-        )
+        length = epoch_length(len(read_index(index, config.rec_train)[0]), given, config.rec_train)
         return length, "--num-training-samples" if given else index
     if given:
         return given, "--num-training-samples"

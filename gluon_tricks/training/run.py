@@ -206,9 +206,7 @@ class Run:
             split(array, part).as_in_context(device) for array in (batch.images, batch.labels)
         )
         if self.config.device_augment:
-            images = apply_on_device(
-                images, split(batch.matrices, part).as_in_context(device)
-            )
+            images = apply_on_device(images, split(batch.matrices, part).as_in_context(device))
         return images, labels
 
     def finish_micro_batch(self):

@@ -116,7 +116,7 @@ def test_a_file_of_mxnets_tools_is_compared_with_the_checksum_of_the_manifest(tm
     # Without the checksum nothing shows it, and the command says so.
     os.unlink(str(tmp_path / "manifest.json"))
     assert cli.main(["records", "verify", path]) == 0
-    assert "as far as decoding shows: 3 tell no checksum" in capsys.readouterr().out
+    assert "as far as decoding shows: 3 have no checksum" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("damage", ["no record", "cut", "longer"])

@@ -123,7 +123,9 @@ def test_colours_are_mapped_in_the_order_of_the_list():
         x = image + noise.astype(np.float64)
         x = contrast * x + (1 - contrast) * (x @ grey).mean()
         x = brightness * (saturation * x + (1 - saturation) * (x @ grey)[..., None])
-        np.testing.assert_allclose(one.apply(payload, parameters, i).transpose(1, 2, 0), x, atol=1e-3)
+        np.testing.assert_allclose(
+            one.apply(payload, parameters, i).transpose(1, 2, 0), x, atol=1e-3
+        )
 
 
 # masks and boxes

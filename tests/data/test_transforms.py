@@ -239,7 +239,9 @@ def test_principal_components_are_those_of_mxnets_own_augmenter():
         np.random.set_state(state)
     ours = pca_noise.PCA_VECTORS @ (random.normal(0, 0.1, 3) * pca_noise.PCA_VALUES)
     np.testing.assert_allclose(ours, theirs, rtol=1e-5)
-    np.testing.assert_allclose(pca_noise.PCA_VECTORS.T @ pca_noise.PCA_VECTORS, np.eye(3), atol=1e-3)
+    np.testing.assert_allclose(
+        pca_noise.PCA_VECTORS.T @ pca_noise.PCA_VECTORS, np.eye(3), atol=1e-3
+    )
 
 
 def test_parameters_depend_on_seed_epoch_and_key_alone():
@@ -313,7 +315,9 @@ def test_the_papers_colour_step_equals_hue_saturation_brightness_one_after_the_o
         turned = np.empty(image.shape)
         for place in np.ndindex(12, 12):
             hue, s, v = colorsys.rgb_to_hsv(*(image[place] / 255))
-            turned[place] = 255 * np.array(colorsys.hsv_to_rgb(hue * parameters.values["hue"][i] % 1, s, v))
+            turned[place] = 255 * np.array(
+                colorsys.hsv_to_rgb(hue * parameters.values["hue"][i] % 1, s, v)
+            )
         expected = plainly(
             np.rint(turned),
             [("saturation", saturation[i]), ("brightness", brightness[i]), ("noise", noise[i])],

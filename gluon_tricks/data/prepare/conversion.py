@@ -2,8 +2,8 @@
 goes on.
 
 The files' bytes depend only on the images and the settings, never on the number of threads or on
-interruptions. Beside ``train.rec`` and ``train.idx`` lies ``train.lst``, im2rec's list: key, label,
-where the image came from.
+interruptions. Next to ``train.rec`` and ``train.idx`` is ``train.lst``, im2rec's list: key, label,
+source of the image.
 """
 
 import collections
@@ -23,12 +23,12 @@ from ...errors import UserError
 from ...files import write_text
 from ...text import has_control_characters, printable
 from ..file_reading import read_json
-from ..parallel import Progress, in_order
+from ..parallel import Progress, ordered_map
 from ..recordio import frame, pack_image
 from ..records import RecordWriter, index_path_of
 
 SYNC_EVERY = 5.0  # seconds of work that a killed run may lose
-MAX_BROKEN = 1000  # where these are most of the images so far, they are something else than images
+MAX_BROKEN = 1000  # if these are most of the images so far, they are not images
 
 
 UNREADABLE = bytes(32)  # in the place of the SHA-256 of an image that cannot be read
@@ -40,7 +40,7 @@ class Split:
     image.
 
     ``read(i)`` gives the source's bytes (or an array), and ``encode`` makes ``(encoded image, what
-    was done to it)`` of them. Both are called from any thread, and raise ValueError where the image
+    was done to it)`` of them. Both are called from any thread, and raise ValueError if the image
     is broken. ``size`` is about how many bytes will be written.
     """
 
@@ -84,11 +84,14 @@ def write_data_set(directory, splits, classes, settings, workers=1, skip_broken=
     """Write ``{name: Split}`` as ``name.rec``, .idx and .lst, with labels.txt and manifest.json.
 
     classes: names in the order of their labels. settings: JSON-able, all that the bytes depend on
-    beside the images. A split that is there already is not written again, and one that was
+    besides the images. A split that is there already is not written again, and one that was
     interrupted goes on, if the settings and the list of images are the same. Broken images are
     named and, unless ``skip_broken``, an error once all are known. Returns the manifest. Raises
     UserError.
     """
+    import cv2
+
+    cv2.setNumThreads(1)  # of each of its calls: our threads are the parallelism
     try:
         os.makedirs(directory, exist_ok=True)
     except OSError as error:
@@ -102,7 +105,7 @@ def write_data_set(directory, splits, classes, settings, workers=1, skip_broken=
     ):
         manifest = {"settings": settings, "classes": len(classes), "splits": {}}
     refuse_control_characters(classes, splits)
-    works = [Work(directory, name, split, settings) for name, split in splits.items()]
+    works = [SplitWriter(directory, name, split, settings) for name, split in splits.items()]
     works = [
         work for work in works if not work.is_whole(manifest["splits"].get(work.name), workers)
     ]
@@ -138,17 +141,18 @@ def refuse_control_characters(classes, splits):
 
 
 def check_space(directory, works):
-    """UserError where the disc cannot hold what is still to be written."""
+    """UserError if the disk cannot hold what is still to be written."""
     needed = sum(work.split.size + 80 * len(work.split) - work.bytes_there() for work in works)
     free = shutil.disk_usage(directory).free
     if needed > free:
         raise UserError(
-            f"{directory}: {needed / 1e9:.2f} GB are needed there, and the disc has {free / 1e9:.2f} GB free"
+            f"{directory}: {needed / 1e9:.2f} GB are needed there, and the disk has "
+            f"{free / 1e9:.2f} GB free"
         )
 
 
-class Work:
-    """One split on its way into ``name.rec``; what is safely on the disc is noted in
+class SplitWriter:
+    """One split on its way into ``name.rec``; what is safely on the disk is noted in
     ``name.rec.state``.
     """
 
@@ -181,12 +185,12 @@ class Work:
         """What ``sources`` is after the first ``count`` images; reads them."""
         digest = self.sources.copy()
         with Progress(f"{self.name}: compare with the source", count) as progress:
-            for done, mark in enumerate(in_order(self.mark, range(count), workers), 1):
-                digest.update(mark)
+            for done, one in enumerate(ordered_map(self.source_digest, range(count), workers), 1):
+                digest.update(one)
                 progress.show(done)
         return digest
 
-    def mark(self, position):
+    def source_digest(self, position):
         """SHA-256 of an image as its source has it."""
         try:
             return hashlib.sha256(self.split.read(position)).digest()
@@ -235,9 +239,9 @@ class Work:
     def append(self, writer, digest, workers, progress):
         """Convert and write the images that are not done yet."""
         noted = time.monotonic()
-        results = in_order(self.convert, range(self.done, len(self.split)), workers)
-        for position, (framed, form, mark) in enumerate(results, self.done):
-            self.sources.update(mark)
+        results = ordered_map(self.convert, range(self.done, len(self.split)), workers)
+        for position, (framed, form, source) in enumerate(results, self.done):
+            self.sources.update(source)
             if framed is None:
                 self.broken.append([position, self.split.names[position], form])
                 progress.say(f"{self.split.names[position]}: {form}")
@@ -257,24 +261,21 @@ class Work:
                 noted = time.monotonic()
 
     def convert(self, position):
-        """``(framed record, form, mark)`` of an image, or ``(None, problem, mark)`` of a broken
-        one.
+        """``(framed record, form, source's digest)`` of an image, or ``(None, problem, digest)`` of
+        a broken one.
         """
-        mark = UNREADABLE
+        source = UNREADABLE
         try:
             data = self.split.read(position)
-            mark = hashlib.sha256(data).digest()
+            source = hashlib.sha256(data).digest()
             payload, form = self.split.encode(data)
-            return (
-                frame(pack_image(position, float(self.split.labels[position]), payload)),
-                form,
-                mark,
-            )
+            label = float(self.split.labels[position])
+            return frame(pack_image(position, label, payload)), form, source
         except ValueError as error:
-            return None, str(error), mark
+            return None, str(error), source
 
     def note(self, done, writer):
-        """Remember that so many images are on the disc."""
+        """Remember that so many images are on the disk."""
         self.done, self.sizes = done, writer.sync()
         write_text(
             self.state_path,
@@ -336,7 +337,7 @@ class Work:
 
 
 def is_state(found, images):
-    """Is this what :meth:`Work.note` writes of a split of so many images? Else there is nothing to
+    """Is this what :meth:`SplitWriter.note` writes of a split of so many images? Else there is nothing to
     go on from.
     """
     return (

@@ -23,7 +23,7 @@ import numpy as np
 from ...config import user_path
 from ...errors import UserError
 from ..file_reading import open_for_reading, read_bytes
-from ..parallel import Progress, in_order
+from ..parallel import Progress, ordered_map
 from ..recordio import LENGTH_MASK
 from . import images, tar
 from .conversion import Split
@@ -247,7 +247,7 @@ def scan_train(descriptor, size, path, devkit, args):
         order = sorted(inner)
         # More threads than cores: they wait for the disc.
         for done, (wordnet_id, found) in enumerate(
-            zip(order, in_order(scan, order, args.workers or 8)), 1
+            zip(order, ordered_map(scan, order, args.workers or 8)), 1
         ):
             names += [f"{wordnet_id}/{os.path.basename(name)}" for name, _, _ in found]
             labels += [label_of[wordnet_id]] * len(found)

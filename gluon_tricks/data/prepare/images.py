@@ -13,10 +13,10 @@ import numpy as np
 
 from .. import formats, jpeg
 from ..decode import PNG, decode, jpeg_header
-from . import restart_markers as marks
+from . import restart_markers
 
 DEFAULT_QUALITY = 95
-AS_BYTES = ("kept", "ended", "cleaned")  # the forms in which no pixel is coded anew
+AS_BYTES = ("kept", "ended", "cleaned")  # the forms in which no pixel is coded again
 
 
 def add_arguments(parser):
@@ -33,13 +33,14 @@ def add_arguments(parser):
         type=int,
         default=DEFAULT_QUALITY,
         metavar="Q",
-        help=f"of the JPEGs that have to be coded anew, 1 to 100 (default {DEFAULT_QUALITY})",
+        help=f"of the JPEGs that have to be coded again, 1 to 100 (default {DEFAULT_QUALITY})",
     )
     parser.add_argument(
+        "--restart-markers",
         "--restart-marks",
         action="store_true",
-        help="code JPEGs anew, without loss, in pieces of which the loader decodes those that a crop touches "
-        "(needs jpegtran)",
+        help="code JPEGs again, without loss, with restart markers, so that the loader decodes only "
+        "what a crop touches (needs jpegtran)",
     )
     parser.add_argument(
         "--skip-broken",
@@ -51,8 +52,8 @@ def add_arguments(parser):
 def settings(args):
     """What the flags of :func:`add_arguments` make the bytes depend on; JSON-able."""
     found = {"resize": args.resize, "quality": args.quality}
-    # unset: as before there was the flag
-    return dict(found, restart_marks=True) if args.restart_marks else found
+    # Without the flag the settings are those of versions that did not have it.
+    return dict(found, restart_marks=True) if args.restart_markers else found
 
 
 def size_after(size, count, short_side):
@@ -79,13 +80,15 @@ def encode_png(image):
 
 
 def stored_form(data, args, keep_png=True):
-    """:func:`normal_form` as the flags of :func:`add_arguments` want it, with restart marks where
-    they do.
+    """:func:`normal_form` as the flags of :func:`add_arguments` want it, with restart
+    markers if they do.
 
-    What is "kept" but for its marks is "marked".
+    What is "kept" but for its markers is "marked".
     """
     data, done = normal_form(data, args.resize, args.quality, keep_png)
-    marked = marks.with_marks(data) if args.restart_marks and data[:3] == jpeg.BEGIN else None
+    marked = None
+    if args.restart_markers and data[:3] == jpeg.BEGIN:
+        marked = restart_markers.with_restart_markers(data)
     return (marked, "marked" if done == "kept" else done) if marked else (data, done)
 
 

@@ -47,9 +47,5 @@ def eval_transform(config) -> Transform:
 def evaluation(size: int, crop_ratio: float, mean: RGB, std: RGB) -> Transform:
     """Shorter edge to ``size / crop_ratio`` (256), centre crop, normalisation; nothing is random."""
     return Transform(
-        [
-            ResizeShorterEdge(shorter_edge(size, crop_ratio)),
-            CentreCrop(size),
-            Normalise(mean, std),
-        ]
+        [ResizeShorterEdge(shorter_edge(size, crop_ratio)), CentreCrop(size), Normalise(mean, std)]
     )
