@@ -47,7 +47,7 @@ def add_arguments(parser):
         type=user_path,
         required=True,
         metavar="FILE.png",
-        help="where the sheet goes",
+        help="the file to write",
     )
     show.add_argument("--images", type=int, default=6, metavar="N", help="how many images [6]")
     show.add_argument(

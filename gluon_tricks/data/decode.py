@@ -160,7 +160,7 @@ def _without_black(inks):
 
 
 def _decode_unknown_sampling(payload):
-    """OpenCV decodes these, also where a part is missing. So their end marker has to be there.
+    """OpenCV decodes these, also if a part is missing. So their end marker has to be there.
 
     In the data of a scan the marker's two bytes cannot occur; before them they may, in EXIF's small
     picture.

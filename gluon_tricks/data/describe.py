@@ -14,7 +14,7 @@ SAMPLE = 1000  # images whose size is looked at
 
 
 def describe(path, workers=1):
-    """What a file holds, as a JSON-able dict. UserError where it cannot be read or a record is
+    """What a file holds, as a JSON-able dict. UserError if it cannot be read or a record is
     damaged.
     """
     with RecordFile(path) as file:

@@ -196,7 +196,7 @@ def _bounds(payload, scan, count):
         if bounds[-1] <= len(data) and data.take(ends - 1).tobytes() == codes:
             return bounds
     after_ones = np.flatnonzero(data[scan.start : -1] == 0xFF) + (scan.start + 1)
-    # a zero follows where the ones are coded data
+    # a zero follows if the ones are coded data
     found = after_ones[data[after_ones] != 0][:count]
     if data[found].tobytes() != codes:
         return None

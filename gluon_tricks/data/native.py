@@ -2,13 +2,13 @@
 traps handled.
 
 Handled: the rows that fill the last validation batch do not count, every validation pass has an
-iterator of its own (a used one goes on where the last batch wrapped to), ``seed_aug`` is never set
+iterator of its own (a used one goes on after the images to which the last batch wrapped), ``seed_aug`` is never set
 (it repeats few crops for ever), batches are moved from cpu_pinned to cpu, errors name the file.
 
 Left, and so refused or documented (docs/data.md): it knows neither records' keys nor a position in
 the epoch, shuffles only within chunks, gives other images with other numbers of threads or workers,
 cannot scale hue, flips with probability 0.5 or never, and ends at the first broken record without
-saying which one it is; where that record is a validation image, the whole process ends (a division
+saying which one it is; if that record is a validation image, the whole process ends (a division
 by zero inside MXNet).
 """
 
@@ -98,7 +98,7 @@ class NativeEvalLoader:
         if self._wrap and world_size > 1:
             raise UserError(f"--val-last-batch wrap is for one worker, not {world_size}")
         self.images = count_records(config.rec_val, config.rec_val_idx, "--rec-val")
-        # where it has to wrap twice, ImageRecordIter fails
+        # if it has to wrap twice, ImageRecordIter fails
         if self.images // world_size < batch_size:
             raise UserError(
                 f"{config.rec_val}: {self.images} images are too few for batches of {batch_size} on {world_size} workers, --data-backend native"
@@ -112,7 +112,7 @@ class NativeEvalLoader:
 
     def batches(self, number):
         """The pass of this number; with wrap it follows from the passes before, which are read
-        where they were not."""
+        if they were not."""
         with named_errors(self._config.rec_val):
             if self._wrap and number == self._next_pass:
                 self._iterator.reset()

@@ -29,13 +29,13 @@ LENGTH_BITS = 29
 LENGTH_MASK = (1 << LENGTH_BITS) - 1
 FRAME = struct.Struct("<II")
 IMAGE_HEADER = struct.Struct("<IfQQ")
-CHECKSUM = struct.Struct("<I4s")  # id2 of a record that tells its CRC-32
+CHECKSUM = struct.Struct("<I4s")  # id2 of a record that has its CRC-32
 CHECKSUM_AT, CHECKSUM_MARK = 16, b"=crc"
 WHOLE, FIRST, MIDDLE, LAST = range(4)
 
 
 class RecordError(UserError):
-    """A record or its file is damaged; ``path``, and ``key`` where the record is known, say which."""
+    """A record or its file is damaged; ``path``, and ``key`` if the record is known, say which."""
 
     def __init__(self, path, key, problem):
         self.path, self.key, self.problem = str(path), key, problem
@@ -89,7 +89,7 @@ def checksum(header, rest):
 
 
 def checksum_of(body):
-    """The CRC-32 that an image record's body tells, or None: those of MXNet's tools tell none."""
+    """The CRC-32 that an image record's body has, or None: those of MXNet's tools have none."""
     written, mark = CHECKSUM.unpack_from(body, CHECKSUM_AT)
     return written if mark == CHECKSUM_MARK else None
 
@@ -132,7 +132,7 @@ def frame_parts(read, place, size):
     """Yield ``(start, end)`` of the bytes of each part of the record at ``place`` in a file of
     ``size`` bytes.
 
-    ValueError where the record is broken.
+    ValueError if the record is broken.
     """
     flags = WHOLE, FIRST
     while True:
@@ -179,7 +179,7 @@ def scan(read, size):
 
 
 def record_end(read, place, size, dead):
-    """Where the record at ``place`` ends, as :func:`read_frame` finds it; ValueError where it is
+    """Where the record at ``place`` ends, as :func:`read_frame` finds it; ValueError if it is
     broken.
 
     ``dead`` holds the places of later parts that are known to lead to damage, and gets those that

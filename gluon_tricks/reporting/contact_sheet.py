@@ -100,7 +100,7 @@ def add_mixed(
 
 
 def visible(normalised: np.ndarray, normalise: Normalise) -> np.ndarray:
-    """The colours, 0 to 1, of a normalised image (3, H, W), cut off where a screen has none."""
+    """The colours, 0 to 1, of a normalised image (3, H, W), cut off at those that a screen has."""
     colors = normalised.transpose(1, 2, 0) * np.asarray(normalise.std) + np.asarray(normalise.mean)
     return np.clip(colors / 255, 0, 1)
 

@@ -44,7 +44,7 @@ def add_arguments(parser):
     parser.add_argument(
         "--emnist",
         metavar="SET",
-        help="which of EMNIST's sets, as letters, where the folder holds several",
+        help="which of EMNIST's sets, as letters, if the folder holds several",
     )
 
 
@@ -153,7 +153,7 @@ def find(folder, prefixes, what):
 
 
 def read_idx(path):
-    """``(path, uint8 array)``; UserError where the file is damaged or holds anything but unsigned
+    """``(path, uint8 array)``; UserError if the file is damaged or holds anything but unsigned
     bytes.
     """
     try:

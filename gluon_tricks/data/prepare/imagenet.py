@@ -58,7 +58,7 @@ def add_arguments(parser):
     parser.add_argument(
         "--allow-partial",
         action="store_true",
-        help="go on where classes or images are missing; labels stay those of the whole data set",
+        help="go on if classes or images are missing; labels stay those of the whole data set",
     )
     parser.add_argument(
         "--md5", action="store_true", help="first compare the archives with the published MD5 sums"
@@ -162,7 +162,7 @@ class Devkit:
         return found.values()
 
     def check(self):
-        """UserError where this is not the whole kit of 2012."""
+        """UserError if this is not the whole kit of 2012."""
         found = len(self.ids), sum(self.counts), len(self.truth)
         if found != (CLASSES, TRAIN_IMAGES, VAL_IMAGES):
             raise UserError(
@@ -187,7 +187,7 @@ def unpacked(path):
 
 
 def check_mat(path, data):
-    """UserError where the parts that are packed inside a .mat file would become more than
+    """UserError if the parts that are packed inside a .mat file would become more than
     MOST_UNPACKED.
     """
     order = ">" if data[MAT_HEADER - 2 : MAT_HEADER] == b"MI" else "<"
@@ -245,7 +245,7 @@ def scan_train(descriptor, size, path, devkit, args):
     names, labels, offsets, sizes = [], [], [], []
     with Progress("headers", len(inner)) as progress:
         order = sorted(inner)
-        # More threads than cores: they wait for the disc.
+        # More threads than cores: they wait for the disk.
         for done, (wordnet_id, found) in enumerate(
             zip(order, ordered_map(scan, order, args.workers or 8)), 1
         ):
@@ -326,7 +326,7 @@ def identity(path):
 
 
 def check_md5(path):
-    """UserError where the file is not the one that was published."""
+    """UserError if the file is not the one that was published."""
     digest, name = hashlib.md5(), os.path.basename(path)
     descriptor, size = open_for_reading(path)
     with Progress("md5 of " + name, size) as progress:

@@ -96,13 +96,13 @@ def normal_form(data, short_side=0, quality=DEFAULT_QUALITY, keep_png=True):
     """``(data, what was done to it)``: the image as bytes that every reader decodes to the same
     pixels.
 
-    A sound upright RGB or grey JPEG, and a PNG where ``keep_png``, stay as they are to the byte
+    A sound upright RGB or grey JPEG, and a PNG if ``keep_png``, stay as they are to the byte
     ("kept"), unless their shorter side is longer than ``short_side`` > 0, to which it is then
     scaled ("resized"). Everything else becomes a JPEG of ``quality``: CMYK ("cmyk"), EXIF
     orientation of any format ("turned"), colours sampled in a way that TurboJPEG does not know
-    ("resampled"), and other formats ("png", "other"). A JPEG that lacks only its end mark gets it
+    ("resampled"), and other formats ("png", "other"). A JPEG that lacks only its end marker gets it
     ("ended"), and one with stray bytes, which decoders skip with a warning, loses them ("cleaned").
-    ValueError where the image is damaged: truncated, or not decodable.
+    ValueError if the image is damaged: truncated, or not decodable.
     """
     done = "kept"
     if data[:3] == jpeg.BEGIN:
@@ -177,7 +177,7 @@ def shrink(image, short_side):
 
 
 def exif_orientation(data):
-    """EXIF's orientation of an encoded image, 1 (upright) to 8; 1 where it says none or makes no
+    """EXIF's orientation of an encoded image, 1 (upright) to 8; 1 if it says none or makes no
     sense.
 
     That of a TIFF is 1, as OpenCV's decoder turns TIFFs whatever it is told.

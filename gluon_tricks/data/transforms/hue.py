@@ -21,6 +21,7 @@ class Hue(PixelOperation):
 
     name = "hue"
     draws = Draws(randomness.AUGMENT, 1, first=41)
+    in_place = True
 
     @property
     def off(self):

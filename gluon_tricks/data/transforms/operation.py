@@ -49,6 +49,8 @@ class Operation:
 class PixelOperation(Operation):
     """An operation on 8-bit RGB pixels, (height, width, 3); ``value`` is the image's sample."""
 
+    in_place = False  # may ``out`` be ``picture`` itself? It saves memory traffic.
+
     def changes(self, value: Any) -> bool:
         """Does it change an image with this value?"""
         return True
@@ -58,7 +60,9 @@ class PixelOperation(Operation):
         return height, width
 
     def image(self, picture: np.ndarray, value: Any, out: np.ndarray, scratch: Scratch) -> None:
-        """Write the changed image into ``out``, which is other memory than ``picture``."""
+        """Write the changed image into ``out``: other memory than ``picture``, or if ``in_place``
+        perhaps the same.
+        """
         raise NotImplementedError
 
 

@@ -88,21 +88,24 @@ class Transform:
         Written into ``out`` if it is given. ValueError if the image is damaged.
         """
         scratch = scratch or Scratch()
-        values = [value_of(one, parameters, i) for one in self._pixels]
+        steps = self._steps(parameters, i)
         if self._window:
-            picture = decode_crop(payload, lambda h, w: self._window(h, w, values[0]), scratch)
+            value = steps[0][1]
+            picture = decode_crop(payload, lambda h, w: self._window(h, w, value), scratch)
         else:
             picture = decode(payload, scratch)
-        steps = [pair for pair in zip(self._pixels, values) if pair[0].changes(pair[1])]
-        for one, value in steps[:-1]:
-            target = scratch.array(one.name, (*one.shape(*picture.shape[:2]), 3))
+        in_out = len(steps) - 1  # the first step that writes into out: all after it work in place
+        while in_out > 0 and steps[in_out][0].in_place:
+            in_out -= 1
+        for number, (one, value) in enumerate(steps):
+            height, width = one.shape(*picture.shape[:2])
+            if number < in_out:
+                target = scratch.array(one.name, (height, width, 3))
+            else:
+                target = out = np.empty((height, width, 3), np.uint8) if out is None else out
             one.image(picture, value, target, scratch)
             picture = target
-        one, value = steps[-1]
-        if out is None:
-            out = np.empty((*one.shape(*picture.shape[:2]), 3), np.uint8)
-        one.image(picture, value, out, scratch)
-        return out
+        return picture
 
     def apply(self, payload: bytes, parameters: Parameters, i: int = 0) -> np.ndarray:
         """Both stages: float32 ``(3, size, size)`` of the ``i``-th image."""
@@ -116,7 +119,7 @@ class Transform:
         """
         if not self._window:
             return 0, 0, height, width
-        return self._window(height, width, value_of(self._pixels[0], parameters, i))
+        return self._window(height, width, self._steps(parameters, i)[0][1])
 
     def mask(self, mask: np.ndarray, parameters: Parameters, i: int = 0) -> np.ndarray:
         """A mask (height, width) as the ``i``-th image is moved; UserError names an operation that
@@ -143,15 +146,27 @@ class Transform:
             height, width = one.shape(height, width)
         return np.clip(boxes, 0, np.tile([width, height], 2))
 
+    def _steps(self, parameters, i):
+        """``[(operation, value)]`` of the pixel operations that change the ``i``-th image."""
+        steps = []
+        for one in self._pixels:
+            value = parameters.values[one.name][i] if one.draws else None
+            if one.changes(value):
+                steps.append((one, value))
+        return steps or [(Copy(), None)]
+
     def _moves(self, parameters, i):
-        """``(operation, value)`` of each operation that moves the ``i``-th image's pixels."""
-        pairs = [(one, value_of(one, parameters, i)) for one in self._pixels]
-        return [(a, value) for a, value in pairs if isinstance(a, Geometry) and a.changes(value)]
+        """Those of the steps that move the image's pixels."""
+        return [step for step in self._steps(parameters, i) if isinstance(step[0], Geometry)]
 
 
-def value_of(one: Operation, parameters: Parameters, i: int) -> Any:
-    """The sample of an operation for the ``i``-th image, or None if nothing about it is random."""
-    return parameters.values[one.name][i] if one.draws else None
+class Copy(PixelOperation):
+    """The image as it is, if no operation changes it."""
+
+    name = "copy"
+
+    def image(self, picture, value, out, scratch):
+        np.copyto(out, picture)
 
 
 def slice_of(draws):
