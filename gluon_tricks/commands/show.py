@@ -1,4 +1,4 @@
-"""``gluon-tricks data show``: a sheet on which a person sees what the augmentation does to images."""
+"""``gluon-tricks show``: a sheet on which a person sees what the augmentation does to images."""
 
 from .. import config as configuration
 from ..config import user_path
@@ -32,16 +32,13 @@ MIXED = 3  # columns with mixed images
 
 
 def add_arguments(parser):
-    commands = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    help = "write a contact sheet of originals and what the augmentation makes of them"
-    show = commands.add_parser("show", help=help, description=help, allow_abbrev=False)
-    show.add_argument(
+    parser.add_argument(
         "--rec",
         type=user_path,
         metavar="FILE",
         help="RecordIO file of images; the same as --rec-train",
     )
-    show.add_argument(
+    parser.add_argument(
         "-o",
         "--output",
         type=user_path,
@@ -49,14 +46,14 @@ def add_arguments(parser):
         metavar="FILE.png",
         help="the file to write",
     )
-    show.add_argument("--images", type=int, default=6, metavar="N", help="how many images [6]")
-    show.add_argument(
+    parser.add_argument("--images", type=int, default=6, metavar="N", help="how many images [6]")
+    parser.add_argument(
         "--epochs", type=int, default=5, metavar="N", help="how many epochs of each [5]"
     )
-    show.add_argument(
+    parser.add_argument(
         "--keys", metavar="K,K", help="the images with these keys; default: the first of epoch 0"
     )
-    configuration.add_arguments(show, only=FLAGS)
+    configuration.add_arguments(parser, only=FLAGS)
 
 
 def main(args):

@@ -204,9 +204,9 @@ def check_size(height, width, payload):
     most = min(MOST_PIXELS, PIXELS_OF_ANY + PIXELS_PER_BYTE * len(payload))
     if height * width > most:
         raise ValueError(
-            f"says it has {width} x {height} pixels; of {len(payload):,} bytes at most {most:,} pixels are decoded "
-            f"({PIXELS_OF_ANY:,} and {PIXELS_PER_BYTE} a byte, never more than {MOST_PIXELS:,}): scale it down, or it "
-            "is damaged"
+            f"says it has {width} x {height} pixels; of {len(payload):,} bytes at most {most:,} "
+            f"pixels are decoded ({PIXELS_OF_ANY:,} and {PIXELS_PER_BYTE} a byte, never more than "
+            f"{MOST_PIXELS:,}): scale it down, or it is damaged"
         )
 
 

@@ -58,7 +58,7 @@ def describe(path, workers=1):
 
 
 def look(file, position):
-    """``(format, height, width, bytes)`` of an image; heights of what cannot be decoded are None."""
+    """``(format, height, width, bytes)`` of an image; None for the sizes of a broken one."""
     payload = file.read(position)[1]
     kind = "JPEG" if payload[:3] == jpeg.BEGIN else "PNG" if payload[:8] == PNG else "other"
     try:
@@ -83,7 +83,9 @@ def lines_of(report):
         counts = report["images_of_class"]
         ordered = sorted(counts, key=lambda label: (counts[label], int(label)))
         lines.append(
-            f"classes: {len(counts)}, labels {min(map(int, counts))} to {max(map(int, counts))}, images of a class: {counts[ordered[0]]} to {counts[ordered[-1]]}, median {np.median(list(counts.values())):g}"
+            f"classes: {len(counts)}, labels {min(map(int, counts))} to {max(map(int, counts))}, "
+            f"images of a class: {counts[ordered[0]]} to {counts[ordered[-1]]}, "
+            f"median {np.median(list(counts.values())):g}"
         )
         shown = (
             sorted(counts, key=int) if len(counts) <= 20 else ordered[:5] + ["..."] + ordered[-5:]

@@ -63,7 +63,8 @@ def _tiff(payload):
         or tags.get(BITS, 1) > 16
     ):
         raise ValueError(
-            "a TIFF of floating-point, signed or 32-bit numbers, whose range is unknown: save it with 8 bits"
+            "a TIFF of floating-point, signed or 32-bit numbers, whose range is unknown: "
+            "save it with 8 bits"
         )
     return [(tags[HEIGHT], tags[WIDTH]), (tags.get(TILE_HEIGHT, 0), tags.get(TILE_WIDTH, 0))]
 

@@ -15,6 +15,7 @@ from typing import Any, Iterator, Optional, Tuple, Union
 
 import numpy as np
 
+from ..config import Config
 from ..errors import UserError
 from . import randomness
 from .batches import Batch, BatchMaker, BatchPlan
@@ -22,6 +23,7 @@ from .records import RecordFile
 from .sources import BadRecords, RecordSource, SyntheticSource, checked_label
 from .synthetic import SyntheticImages
 from .transforms import paper
+from .transforms.transform import Transform
 
 __all__ = ["Batch", "eval_loader", "train_loader"]
 
@@ -31,7 +33,9 @@ Source = Union[RecordSource, SyntheticSource]
 Records = Union[RecordFile, SyntheticImages]
 
 
-def train_loader(config, global_batch: int, first: int = 0, count: Optional[int] = None):
+def train_loader(
+    config: Config, global_batch: int, first: int = 0, count: Optional[int] = None
+) -> Any:
     """The training images of ``config`` for the worker with positions [first, first + count) of a
     global batch.
 
@@ -55,7 +59,7 @@ def train_loader(config, global_batch: int, first: int = 0, count: Optional[int]
         raise
 
 
-def eval_loader(config, batch_size: int, rank: int = 0, world_size: int = 1):
+def eval_loader(config: Config, batch_size: int, rank: int = 0, world_size: int = 1) -> Any:
     """The validation images of ``config`` that fall to this rank, each exactly once in a pass (an
     iteration).
 
@@ -80,7 +84,7 @@ def eval_loader(config, batch_size: int, rank: int = 0, world_size: int = 1):
     return EvalLoader(records, maker, batch_size, rank, world_size, wrap)
 
 
-def check_labels(config, rank: int = 0, world_size: int = 1) -> None:
+def check_labels(config: Config, rank: int = 0, world_size: int = 1) -> None:
     """Look at the labels of this rank's validation images, which costs a small read each.
 
     Raises UserError naming the first record whose label is none of the classes: better now than
@@ -199,7 +203,7 @@ def wrapped_pass(images: int, batch_size: int, number: int) -> Tuple[int, int]:
     return before, stop
 
 
-def open_records(config, field: str, synthetic: int, on_device: bool = False):
+def open_records(config: Config, field: str, synthetic: int, on_device: bool = False) -> Any:
     """The RecordFile that a field of ``config`` names, or so many synthetic images; UserError if
     there is nothing.
     """
@@ -237,7 +241,13 @@ def steps_in(images: int, global_batch: int) -> int:
     return images // global_batch
 
 
-def source_of(config, records, transform, on_device=False, bad=None) -> Source:
+def source_of(
+    config: Config,
+    records: Any,
+    transform: Transform,
+    on_device: bool = False,
+    bad: Optional[BadRecords] = None,
+) -> Source:
     """What the rows of batches hold; ``bad`` notes broken records, and without it they are errors."""
     if config.synthetic:
         return SyntheticSource(records)

@@ -21,7 +21,11 @@ from .batches import Batch
 from .labels import none_of
 from .loader import epoch_length, steps_in
 from .records import RecordFile
+from .transforms.paper import train_transform
 from .transforms.resize import shorter_edge
+
+# the operations that ImageRecordIter has
+KNOWN = ("crop", "flip", "saturation", "brightness", "contrast", "PCA noise")
 
 
 class NativeTrainLoader:
@@ -33,10 +37,11 @@ class NativeTrainLoader:
         refuse_what_it_cannot(config)
         if global_batch % count or first % count:
             raise UserError(
-                f"--data-backend native needs equal shares of a global batch, not {count} of {global_batch} images"
+                "--data-backend native needs equal shares of a global batch, "
+                f"not {count} of {global_batch} images"
             )
         self._config, self._count = config, count
-        self._part, self._parts = first // count, global_batch // count
+        self._shard, self._shards = first // count, global_batch // count
         images = count_records(config.rec_train, config.rec_train_idx, "--rec-train")
         # in an epoch
         self.images = epoch_length(images, config.num_training_samples, config.rec_train)
@@ -66,16 +71,17 @@ class NativeTrainLoader:
         epoch, index = divmod(step, self.steps_per_epoch)
         if index:
             raise UserError(
-                f"--data-backend native cannot start at step {index} of epoch {epoch}: ImageRecordIter has no position "
-                "to go to. Resume from a checkpoint at an epoch's end, or use --data-backend threads."
+                f"--data-backend native cannot start at step {index} of epoch {epoch}: "
+                "ImageRecordIter has no position to go to. Resume from a checkpoint at an epoch's "
+                "end, or use --data-backend threads."
             )
         seed = (self._config.seed * 1000003 + epoch) % 2**31
-        self._iterator = train_iterator(self._config, self._count, seed, self._part, self._parts)
+        self._iterator = train_iterator(self._config, self._count, seed, self._shard, self._shards)
 
     def _next(self):
         try:
             return next(self._iterator)
-        except StopIteration:  # a worker's part may be shorter than its share
+        except StopIteration:  # a worker's shard may be shorter than its share of the steps
             self._iterator.reset()
             return next(self._iterator)
 
@@ -101,7 +107,8 @@ class NativeEvalLoader:
         # if it has to wrap twice, ImageRecordIter fails
         if self.images // world_size < batch_size:
             raise UserError(
-                f"{config.rec_val}: {self.images} images are too few for batches of {batch_size} on {world_size} workers, --data-backend native"
+                f"{config.rec_val}: {self.images} images are too few for batches of {batch_size} "
+                f"on {world_size} workers, --data-backend native"
             )
         self._passes = 0
         self._iterator, self._next_pass = None, None
@@ -143,6 +150,9 @@ def refuse_what_it_cannot(config):
         problem = "--color-form paper (it cannot scale hue; use --color-form gluoncv)"
     elif config.flip not in (0, 0.5):
         problem = f"--flip {config.flip:g} (only 0 and 0.5)"
+    else:
+        unknown = [one.name for one in train_transform(config).operations if one.name not in KNOWN]
+        problem = unknown[0] if unknown else None
     if problem:
         raise UserError(f"--data-backend native, MXNet's ImageRecordIter, cannot do {problem}")
 
@@ -154,14 +164,14 @@ def count_records(path, index_path, flag):
         return len(records)
 
 
-def common_settings(config, batch_size, part, parts):
+def common_settings(config, batch_size, shard, shards):
     size, mean, std = config.input_size, config.rgb_mean, config.rgb_std
     return dict(
         batch_size=batch_size,
         data_shape=(3, size, size),
         preprocess_threads=config.num_data_workers,
-        part_index=part,
-        num_parts=parts,
+        part_index=shard,
+        num_parts=shards,
         verbose=False,
         mean_r=mean[0],
         mean_g=mean[1],
@@ -172,7 +182,7 @@ def common_settings(config, batch_size, part, parts):
     )
 
 
-def train_iterator(config, batch_size, seed=0, part=0, parts=1):
+def train_iterator(config, batch_size, seed=0, shard=0, shards=1):
     """ImageRecordIter with the augmentation of ``config``; ``seed`` decides the order alone."""
     import mxnet as mx
 
@@ -193,11 +203,11 @@ def train_iterator(config, batch_size, seed=0, part=0, parts=1):
             contrast=jitter,
             saturation=jitter,
             pca_noise=config.pca_noise,
-            **common_settings(config, batch_size, part, parts),
+            **common_settings(config, batch_size, shard, shards),
         )
 
 
-def eval_iterator(config, batch_size, part=0, parts=1):
+def eval_iterator(config, batch_size, shard=0, shards=1):
     """ImageRecordIter that resizes the shorter edge, crops the centre and normalises."""
     import mxnet as mx
 
@@ -206,7 +216,7 @@ def eval_iterator(config, batch_size, part=0, parts=1):
         path_imgidx=config.rec_val_idx,
         shuffle=False,
         resize=shorter_edge(config.input_size, config.crop_ratio),
-        **common_settings(config, batch_size, part, parts),
+        **common_settings(config, batch_size, shard, shards),
     )
 
 

@@ -303,7 +303,8 @@ class RecordWriter:
 def other_id(identity):
     """What is wrong with a record that has another id than the index's key."""
     return (
-        f"the record at its place has the id {identity}: the index is wrong or belongs to another file; "
+        f"the record at its place has the id {identity}: the index is wrong or belongs to another "
+        "file; "
         "'gluon-tricks records index --force' makes it again"
     )
 

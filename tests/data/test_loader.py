@@ -464,9 +464,9 @@ def test_memory_stays_constant_over_many_epochs(records):
     for _ in data.batches(0, 30):
         pass
     before = resident()
-    for _ in data.batches(30, 400):
+    for _ in data.batches(30, 180):
         pass
-    assert resident() - before < 10  # 370 batches of 0.8 MB each
+    assert resident() - before < 10  # 150 batches of 0.8 MB each
     data.close()
 
 

@@ -32,7 +32,7 @@ class Solarize(PixelOperation):
     threshold: int
 
     name = "solarize"
-    draws = Draws(purpose=9001, count=2)
+    draws = Draws(purpose=9001, numbers=2)
 
     def sample(self, numbers):
         return numbers[:, 1] < 0.5
@@ -155,7 +155,6 @@ def test_a_mask_moves_with_the_image(operations):
         assert set(np.unique(mask)) <= set(range(16))
         # away from the fields' borders, where the image has colours in between
         assert np.mean(np.abs(image[..., 0] / 16.0 - mask) < 0.01) > 0.85
-        assert np.abs(image[..., 0] / 16.0 - mask).max() <= 15
 
 
 @pytest.mark.parametrize(

@@ -354,7 +354,9 @@ def test_a_run_interrupted_while_it_gives_the_names_goes_on(source, tmp_path, mo
     with pytest.raises(Interrupted):
         prepare(source, tmp_path / "out")
     monkeypatch.setattr(os, "replace", replace)
-    monkeypatch.setattr(conversion.SplitWriter, "convert", lambda *_: pytest.fail("converted again"))
+    monkeypatch.setattr(
+        conversion.SplitWriter, "convert", lambda *_: pytest.fail("converted again")
+    )
     assert prepare(source, tmp_path / "out") == 0
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
 
@@ -409,7 +411,9 @@ def test_a_mended_image_and_a_kill_at_once_leave_no_mixture(source, tmp_path, mo
     (source / "bear" / "bear03.jpg").write_bytes(b"broken")
     assert prepare(source, tmp_path / "out") == 2
     (source / "bear" / "bear03.jpg").write_bytes(sound)
-    monkeypatch.setattr(conversion.SplitWriter, "note", lambda *_: (_ for _ in ()).throw(Interrupted()))
+    monkeypatch.setattr(
+        conversion.SplitWriter, "note", lambda *_: (_ for _ in ()).throw(Interrupted())
+    )
     with pytest.raises(Interrupted):  # all is written, nothing is noted
         prepare(source, tmp_path / "out")
     monkeypatch.undo()

@@ -544,7 +544,7 @@ def sound_places(content):
 
 
 def test_the_places_of_a_large_file_take_little_memory():
-    places = recordio.Places()
+    places = recordio.OffsetSet()
     for place in range(0, 1 << 22, 8):
         places.add(place)
     assert 8 in places and 4 not in places and 1 << 22 not in places

@@ -36,7 +36,7 @@ STATE = {"made_of": dict, "sources": str, "done": int, "sizes": list, "broken": 
 
 
 class Split:
-    """What goes into one file: ``names[i]`` (where image i comes from), ``labels[i]`` and its
+    """What goes into one file: ``names[i]`` (the source of image i), ``labels[i]`` and its
     image.
 
     ``read(i)`` gives the source's bytes (or an array), and ``encode`` makes ``(encoded image, what
@@ -214,10 +214,9 @@ class SplitWriter:
             self.note(len(self.split), writer)
             if self.broken and not skip_broken:
                 raise UserError(
-                    "{}: {} of {} images are broken, the first is {} ({}); mend them, or leave them out with "
-                    "--skip-broken".format(
-                        self.path, len(self.broken), len(self.split), *self.broken[0][1:]
-                    )
+                    f"{self.path}: {len(self.broken)} of {len(self.split)} images are broken, the "
+                    f"first is {self.broken[0][1]} ({self.broken[0][2]}); mend them, or leave "
+                    "them out with --skip-broken"
                 )
             left_out = {position for position, _, _ in self.broken}
             kept = [position for position in range(len(self.split)) if position not in left_out]
@@ -309,8 +308,8 @@ class SplitWriter:
         if differing:
             said = " and ".join([key for key in differing if key != "images"] or differing)
             raise UserError(
-                f"{self.path}.part was begun with other {said}; use the same to go on, or delete {self.state_path} "
-                "to start over"
+                f"{self.path}.part was begun with other {said}; use the same to go on, or delete "
+                f"{self.state_path} to start over"
             )
         for path, size in zip(self.files, state["sizes"]):
             if (

@@ -71,8 +71,11 @@ def read(args):
             )
     old = os.path.join(args.directory, "val.rec")
     if "val" not in splits and os.path.exists(old):
-        said = "is of an earlier command; its images may be among the training images now: remove it, or give --val"
-        print(f"{printable(old)}: {said}", file=sys.stderr)
+        print(
+            f"{printable(old)}: is of an earlier command; its images may be among the training "
+            "images now: remove it, or give --val",
+            file=sys.stderr,
+        )
     splits["train"] = splits["train"].shuffled(args.seed)
     settings = dict(images.settings(args), data_set="folder", seed=args.seed)
     return splits, classes, settings

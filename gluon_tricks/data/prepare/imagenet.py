@@ -265,7 +265,8 @@ def read_val(path, devkit, args):
         match = re.fullmatch(r"ILSVRC2012_val_(\d{8})\.JPEG", os.path.basename(name))
         if not match or not 1 <= int(match.group(1)) <= len(devkit.truth):
             raise UserError(
-                f"{path}: holds {name}, which is none of the {len(devkit.truth):,} images of {devkit.path}"
+                f"{path}: holds {name}, which is none of the {len(devkit.truth):,} images "
+                f"of {devkit.path}"
             )
         found[int(match.group(1))] = os.path.basename(name), offset, length
     wrong = [f"image {i} is missing" for i in range(1, len(devkit.truth) + 1) if i not in found]
@@ -337,5 +338,6 @@ def check_md5(path):
     os.close(descriptor)
     if digest.hexdigest() != MD5[name]:
         raise UserError(
-            f"{path}: its MD5 sum is {digest.hexdigest()}, and the published one is {MD5[name]}; fetch it again"
+            f"{path}: its MD5 sum is {digest.hexdigest()}, and the published one is {MD5[name]}; "
+            "fetch it again"
         )

@@ -35,7 +35,8 @@ def members(descriptor, start, end, path):
         data, kind = place + BLOCK, header[156:157]
         if data + size > end:
             raise UserError(
-                f"{path}: truncated: the file at byte {data} has {size} bytes, and {end - data} are there"
+                f"{path}: truncated: the file at byte {data} has {size} bytes, "
+                f"and {end - data} are there"
             )
         if kind in b"LKxg":
             if size > MOST_METADATA:

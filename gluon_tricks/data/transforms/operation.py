@@ -11,7 +11,7 @@ An operation draws its numbers under a purpose of its own (:mod:`gluon_tricks.da
 one that is added to a list leaves the draws of the others alone.
 """
 
-from typing import Any, NamedTuple, Optional, Tuple
+from typing import Any, Callable, NamedTuple, Optional, Tuple
 
 import numpy as np
 
@@ -21,12 +21,12 @@ from .color_map import ColorMap
 
 
 class Draws(NamedTuple):
-    """The uniform numbers of an operation: ``count`` for each image, of those of a purpose the ones
-    from ``first`` on.
+    """The uniform numbers of an operation: so many ``numbers`` for each image, of those of a
+    purpose the ones from ``first`` on.
     """
 
     purpose: int
-    count: int
+    numbers: int
     first: int = 0
 
 
@@ -42,7 +42,7 @@ class Operation:
         return False
 
     def sample(self, numbers: np.ndarray) -> np.ndarray:
-        """One value for each image, from uniform numbers in [0, 1), float64 (n, draws.count)."""
+        """One value for each image, from uniform numbers in [0, 1), float64 (n, draws.numbers)."""
         return numbers
 
 
@@ -67,11 +67,13 @@ class PixelOperation(Operation):
 
 
 class Geometry(PixelOperation):
-    """A pixel operation that moves pixels; the first of a list may have a ``window``, and is then
-    given this part of the image alone, which saves decoding the rest.
+    """A pixel operation that moves pixels.
+
+    The first of a list may have a ``window``: it is then given this part of an image alone, which
+    saves decoding the rest, and has to change every image.
     """
 
-    window = None  # or a method (height, width, value) -> (y, x, height, width)
+    window: Optional[Callable[..., Tuple[int, int, int, int]]] = None  # (height, width, value)
 
     def mask(self, mask: np.ndarray, value: Any) -> np.ndarray:
         """A mask (height, width) moved with the image: no new values, the nearest is taken."""

@@ -8,6 +8,7 @@ An operation whose amount is zero is off. The colour step has two forms:
 
 from typing import Tuple
 
+from ...config import Config
 from .crop import CentreCrop, RandomResizedCrop
 from .flip import Flip
 from .hue import Hue
@@ -24,7 +25,7 @@ COLOR_FORMS = {
 RGB = Tuple[float, float, float]
 
 
-def train_transform(config) -> Transform:
+def train_transform(config: Config) -> Transform:
     """What training does to an image, chosen by the flags."""
     return Transform(
         [
@@ -39,7 +40,7 @@ def train_transform(config) -> Transform:
     )
 
 
-def eval_transform(config) -> Transform:
+def eval_transform(config: Config) -> Transform:
     """What evaluation does to an image, chosen by the flags."""
     return evaluation(config.input_size, config.crop_ratio, config.rgb_mean, config.rgb_std)
 

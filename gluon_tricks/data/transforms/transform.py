@@ -8,7 +8,7 @@
 Sampling is vectorised over a batch and a pure function of (seed, epoch, record key).
 """
 
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -33,8 +33,8 @@ class Transform:
     operation twice.
     """
 
-    def __init__(self, operations: Sequence[Union[Operation, Normalise]]) -> None:
-        *others, self.normalise = operations
+    def __init__(self, operations: Sequence[Any]) -> None:
+        others, self.normalise = operations[:-1], operations[-1]
         self.operations: List[Operation] = [one for one in others if not one.off]
         check_order(self.operations, self.normalise)
         self._pixels = [one for one in self.operations if isinstance(one, PixelOperation)]
@@ -43,8 +43,8 @@ class Transform:
         self._numbers: Dict[int, int] = {}  # of each purpose: how many numbers an image needs
         for one in self.operations:
             if one.draws:
-                purpose, count, first = one.draws
-                self._numbers[purpose] = max(self._numbers.get(purpose, 0), first + count)
+                purpose, numbers, first = one.draws
+                self._numbers[purpose] = max(self._numbers.get(purpose, 0), first + numbers)
 
     @property
     def size(self) -> int:
@@ -72,7 +72,7 @@ class Transform:
         }
         colors = ColorMap(len(keys))
         for one in self._affine:
-            one.add_to(colors, values.get(one.name))
+            one.add_to(colors, values[one.name])
         return Parameters(self.normalise.matrices(colors), values)
 
     def image(
@@ -125,7 +125,7 @@ class Transform:
         """A mask (height, width) as the ``i``-th image is moved; UserError names an operation that
         cannot.
         """
-        y, x, height, width = self.window(*mask.shape[:2], parameters, i)
+        y, x, height, width = self.window(mask.shape[0], mask.shape[1], parameters, i)
         mask = mask[y : y + height, x : x + width]
         for one, value in self._moves(parameters, i):
             mask = one.mask(mask, value)
@@ -170,7 +170,7 @@ class Copy(PixelOperation):
 
 
 def slice_of(draws):
-    return slice(draws.first, draws.first + draws.count)
+    return slice(draws.first, draws.first + draws.numbers)
 
 
 def check_order(operations: Sequence[Operation], last: Any) -> None:
