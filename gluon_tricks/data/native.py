@@ -49,7 +49,7 @@ class NativeTrainLoader:
         self._iterator, self._next_step = None, None
 
     def batches(self, start_step, stop_step):
-        """Batches of these steps; ``start_step`` has to begin an epoch, or be where the last
+        """Batches of these steps; ``start_step`` has to begin an epoch, or be the step at which the last
         iteration stopped."""
         if start_step != self._next_step:
             self._start(start_step)

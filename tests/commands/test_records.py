@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gluon_tricks import cli
-from gluon_tricks.data import file_reading as disc
+from gluon_tricks.data import file_reading
 from gluon_tricks.data.records import RecordFile, RecordWriter, index_path_of
 from gluon_tricks.data.sources import checked_label
 from gluon_tricks.data.verify import verify
@@ -149,7 +149,7 @@ def test_a_stretch_that_the_disc_cannot_read_is_named_and_the_rest_is_examined(
             raise OSError(errno.EIO, "Input/output error")
         return pread(descriptor, count, offset)
 
-    monkeypatch.setattr(disc, "RETRY_AFTER", ())
+    monkeypatch.setattr(file_reading, "RETRY_AFTER", ())
     monkeypatch.setattr(os, "pread", read)
     _, _, problems = verify(path)
     assert [problem.key for problem in problems] == [101, 102]

@@ -43,7 +43,7 @@ def sampled(*factors, scans=None, rows=2):
         return b"\xff" + bytes([marker]) + struct.pack(">H", len(data) + 2) + data
 
     def scan(components):
-        """In the order of the image's units, each with a unit's blocks of every component in turn."""
+        """In the order of the image's MCUs, each with its blocks of every component in turn."""
         bits, last = "", [0] * len(factors)
         for row, column in np.ndindex(rows, 3):
             for i in components:
@@ -213,11 +213,11 @@ def by_opencv(image, *options):
 
 
 def marked(image, interval, *options):
-    """A JPEG with a restart mark behind every ``interval`` units of 16 x 16 pixels."""
+    """A JPEG with a restart marker after every ``interval`` MCUs of 16 x 16 pixels."""
     return by_opencv(image, cv2.IMWRITE_JPEG_RST_INTERVAL, interval, *options)
 
 
-FULL = cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444  # units of 8 x 8
+FULL = cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444  # MCUs of 8 x 8
 
 MARKED = ["markers in a row", "markers in a table", "markers of 444", "markers at rows"]
 

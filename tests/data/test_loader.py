@@ -316,7 +316,7 @@ def test_a_broken_image_is_replaced_by_the_next_of_the_order_named_and_counted(t
                 for r in caplog.records
                 if f"record {1000 + number}" in r.getMessage()
             ]
-            assert len(named) == 1 and path in named[0]  # once, though it was met in each epoch
+            assert len(named) == 1 and path in named[0]  # once, though it is in each epoch
 
 
 def test_a_replacement_looks_as_in_its_own_place(tmp_path):

@@ -70,7 +70,7 @@ def test_restart_markers_change_no_pixel(kind):
 
 
 @pytest.mark.parametrize(
-    "width, unit, pixels",
+    "width, mcu_width, pixels",
     [
         (500, 16, 64),
         (375, 16, 64),
@@ -82,8 +82,8 @@ def test_restart_markers_change_no_pixel(kind):
         (1, 32, 32),
     ],
 )
-def test_a_row_of_the_image_has_whole_intervals_about_64_pixels_wide(width, unit, pixels):
-    assert restart_markers.interval(width, unit) * unit == pixels
+def test_a_row_of_the_image_has_whole_intervals_about_64_pixels_wide(width, mcu_width, pixels):
+    assert restart_markers.interval(width, mcu_width) * mcu_width == pixels
 
 
 def test_a_jpeg_whose_colours_are_sampled_in_an_uncommon_way_gets_none(monkeypatch):

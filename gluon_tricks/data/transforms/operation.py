@@ -89,6 +89,8 @@ class Geometry(PixelOperation):
 class AffineOperation(Operation):
     """An operation that is affine in an image's RGB values."""
 
-    def add_to(self, colors: ColorMap, values: np.ndarray) -> None:
-        """Do it after what ``colors`` does already; ``values`` are the samples of all images."""
+    def add_to(self, colors: ColorMap, values: Any) -> None:
+        """Do it after what ``colors`` does already; ``values`` are the samples of all images, or
+        None if nothing about it is random.
+        """
         raise NotImplementedError

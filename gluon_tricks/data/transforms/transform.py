@@ -72,7 +72,7 @@ class Transform:
         }
         colors = ColorMap(len(keys))
         for one in self._affine:
-            one.add_to(colors, values[one.name])
+            one.add_to(colors, values.get(one.name))
         return Parameters(self.normalise.matrices(colors), values)
 
     def image(
