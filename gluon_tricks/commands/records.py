@@ -1,4 +1,4 @@
-"""``gluon-tricks records``: say whether a RecordIO file is sound, make its index again, describe it."""
+"""``gluon-tricks records``: check a RecordIO file, make its index again, describe it."""
 
 import os
 

@@ -119,8 +119,8 @@ def window(payload, scan, y, x, height, width):
     whole image.
 
     None if it would be the whole, or if the restart markers are not those that the header announces
-    or do not enclose rectangles. In a window of a JPEG without markers the data go on below its last
-    row.
+    or do not enclose rectangles. In a window of a JPEG without markers the data go on below its
+    last row.
     """
     # Chroma is smoothed with its neighbours, so a pixel more has to be there on each side.
     top, left, bottom, right = max(0, y - 1), max(0, x - 1), y + height + 1, x + width + 1
@@ -165,7 +165,7 @@ def _intervals(payload, scan, top, left, bottom, right):
 
 
 def _joined(header, payload, begins, ends):
-    """A JPEG of the intervals of a payload with these begins and ends, both int64 (rows, columns)."""
+    """A JPEG of the intervals of a payload from begins to ends, both int64 (rows, columns)."""
     whole = memoryview(payload)  # whose slices are no copies
     kept = [whole[begin:end] for begin, end in zip(begins[:, 0].tolist(), ends[:, -1].tolist())]
     cut = bytearray().join([header] + kept)

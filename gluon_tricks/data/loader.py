@@ -168,7 +168,7 @@ class EvalLoader:
         return self.batches(self._passes - 1)
 
     def batches(self, number: int) -> Iterator[Batch]:
-        """The pass of this number, from 0; the number matters with ``--val-last-batch wrap`` alone."""
+        """The pass of this number, from 0; it matters with ``--val-last-batch wrap`` alone."""
         if self._wrap:
             start, stop = wrapped_pass(self.images, self._batch_size, number)
         else:
@@ -248,7 +248,7 @@ def source_of(
     on_device: bool = False,
     bad: Optional[BadRecords] = None,
 ) -> Source:
-    """What the rows of batches hold; ``bad`` notes broken records, and without it they are errors."""
+    """What the rows of batches hold; ``bad`` notes broken records, else they are errors."""
     if config.synthetic:
         return SyntheticSource(records)
     return RecordSource(records, transform, config.seed, config.classes, on_device, bad)

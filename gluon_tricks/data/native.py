@@ -2,8 +2,8 @@
 traps handled.
 
 Handled: the rows that fill the last validation batch do not count, every validation pass has an
-iterator of its own (a used one goes on after the images to which the last batch wrapped), ``seed_aug`` is never set
-(it repeats few crops for ever), batches are moved from cpu_pinned to cpu, errors name the file.
+iterator of its own (a used one goes on after the images to which the last batch wrapped),
+``seed_aug`` is never set (it repeats few crops for ever), batches are moved from cpu_pinned to cpu, errors name the file.
 
 Left, and so refused or documented (docs/data.md): it knows neither records' keys nor a position in
 the epoch, shuffles only within chunks, gives other images with other numbers of threads or workers,
@@ -49,8 +49,8 @@ class NativeTrainLoader:
         self._iterator, self._next_step = None, None
 
     def batches(self, start_step, stop_step):
-        """Batches of these steps; ``start_step`` has to begin an epoch, or be the step at which the last
-        iteration stopped."""
+        """Batches of these steps; ``start_step`` has to begin an epoch, or be the step at
+        which the last iteration stopped."""
         if start_step != self._next_step:
             self._start(start_step)
         elif start_step % self.steps_per_epoch == 0:

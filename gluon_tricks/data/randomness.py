@@ -43,7 +43,7 @@ def uniforms(purpose, seed, epoch, keys, count):
 
 
 def normals(uniform_pairs):
-    """Standard normal numbers from uniform ones ``(..., 2)``: Box and Muller's, float64 ``(...)``."""
+    """Standard normal numbers, float64 ``(...)``, from uniform ones ``(..., 2)``: Box, Muller."""
     radius = np.sqrt(-2 * np.log1p(-uniform_pairs[..., 0]))
     return radius * np.cos(2 * np.pi * uniform_pairs[..., 1])
 

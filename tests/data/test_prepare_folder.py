@@ -13,6 +13,7 @@ import simplejpeg
 
 from gluon_tricks import cli
 from gluon_tricks.data.prepare import conversion
+from gluon_tricks.data.prepare.split import Split
 from gluon_tricks.data.records import RecordFile
 
 CLASSES = ["apple", "bear", "cat"]
@@ -227,7 +228,7 @@ def test_validation_images_of_an_earlier_command_are_named(source, tmp_path, cap
     "count, fraction, held_out", [(100, 0.29, 29), (100, 0.57, 57), (50, 0.58, 29), (10, 0.25, 2)]
 )
 def test_fractions_are_exact(count, fraction, held_out):
-    split = conversion.Split([str(i) for i in range(count)], [0] * count, None)
+    split = Split([str(i) for i in range(count)], [0] * count, None)
     assert [len(part) for part in split.hold_out(fraction, 0)] == [count - held_out, held_out]
 
 

@@ -8,7 +8,6 @@ source of the image.
 
 import collections
 import contextlib
-import fractions
 import hashlib
 import itertools
 import json
@@ -24,8 +23,9 @@ from ...files import write_text
 from ...text import has_control_characters, printable
 from ..file_reading import read_json
 from ..parallel import Progress, ordered_map
+from ..record_index import index_path_of
 from ..recordio import frame, pack_image
-from ..records import RecordWriter, index_path_of
+from ..records import RecordWriter
 
 SYNC_EVERY = 5.0  # seconds of work that a killed run may lose
 MAX_BROKEN = 1000  # if these are most of the images so far, they are not images
@@ -33,51 +33,6 @@ MAX_BROKEN = 1000  # if these are most of the images so far, they are not images
 
 UNREADABLE = bytes(32)  # in the place of the SHA-256 of an image that cannot be read
 STATE = {"made_of": dict, "sources": str, "done": int, "sizes": list, "broken": list, "forms": dict}
-
-
-class Split:
-    """What goes into one file: ``names[i]`` (the source of image i), ``labels[i]`` and its
-    image.
-
-    ``read(i)`` gives the source's bytes (or an array), and ``encode`` makes ``(encoded image, what
-    was done to it)`` of them. Both are called from any thread, and raise ValueError if the image
-    is broken. ``size`` is about how many bytes will be written.
-    """
-
-    def __init__(self, names, labels, read, encode=None, size=0):
-        self.names, self.labels = names, np.asarray(labels, dtype=np.int64)
-        self.read, self.encode, self.size = read, encode, size
-
-    def __len__(self):
-        return len(self.names)
-
-    def take(self, order):
-        """Some of the images, in the order of these positions."""
-        order = np.asarray(order, dtype=np.int64)
-        return Split(
-            [self.names[i] for i in order],
-            self.labels[order],
-            lambda position: self.read(int(order[position])),
-            self.encode,
-            self.size * len(order) // max(1, len(self)),
-        )
-
-    def shuffled(self, seed):
-        """All images in the order that belongs to the seed."""
-        # RandomState's stream is frozen by NumPy's promise; the newer Generator's is not.
-        return self.take(np.random.RandomState(seed).permutation(len(self)))
-
-    def hold_out(self, fraction, seed):
-        """``(kept, held out)`` in this order; of each class ``fraction`` (rounded down) is held
-        out.
-        """
-        # 0.29 of 100 is 29, and 0.29 * 100 is a bit less
-        fraction = fractions.Fraction(str(fraction))
-        random, held_out = np.random.RandomState(seed), np.zeros(len(self), dtype=bool)
-        for label in np.unique(self.labels):
-            mine = random.permutation(np.flatnonzero(self.labels == label))
-            held_out[mine[: int(len(mine) * fraction)]] = True
-        return self.take(np.flatnonzero(~held_out)), self.take(np.flatnonzero(held_out))
 
 
 def write_data_set(directory, splits, classes, settings, workers=1, skip_broken=False):
@@ -291,7 +246,7 @@ class SplitWriter:
         )
 
     def recall(self, digest, workers):
-        """Take up what an interrupted run noted; ``digest`` is fed with the bytes that are there."""
+        """Take up what an interrupted run noted; ``digest`` gets the bytes that are there."""
         state = read_json(self.state_path)
         if not is_state(state, len(self.split)):
             return
@@ -336,8 +291,8 @@ class SplitWriter:
 
 
 def is_state(found, images):
-    """Is this what :meth:`SplitWriter.note` writes of a split of so many images? Else there is nothing to
-    go on from.
+    """Is this what :meth:`SplitWriter.note` writes of a split of so many images? Else there is
+    nothing to go on from.
     """
     return (
         all(isinstance(found.get(key), kind) for key, kind in STATE.items())

@@ -21,7 +21,7 @@ from ..image_files import (
     refuse_dead_link,
 )
 from . import images
-from .conversion import Split
+from .split import Split
 
 
 def add_arguments(parser):

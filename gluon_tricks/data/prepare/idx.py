@@ -17,8 +17,8 @@ import numpy as np
 
 from ...config import user_path
 from ...errors import UserError
-from .conversion import Split
 from .images import encode_png
+from .split import Split
 
 PREFIXES = {"train": ("train",), "val": ("t10k", "test")}
 EMNIST = re.compile(r"emnist-([a-z]+)-")

@@ -26,7 +26,7 @@ from ..file_reading import open_for_reading, read_bytes
 from ..parallel import Progress, ordered_map
 from ..recordio import LENGTH_MASK
 from . import images, tar
-from .conversion import Split
+from .split import Split
 
 TRAIN, VAL, DEVKIT = (
     "ILSVRC2012_img_train.tar",
@@ -139,8 +139,8 @@ class Devkit:
             self.truth = [label_of[int(line)] for line in truth.split()]
         except (ValueError, KeyError) as error:
             raise UserError(
-                f"{path}: the validation ground truth names a class that meta.mat lacks: {error}; the kit of another "
-                "year or task?"
+                f"{path}: the validation ground truth names a class that meta.mat lacks: {error}; "
+                "the kit of another year or task?"
             ) from None
 
     @staticmethod
@@ -166,8 +166,8 @@ class Devkit:
         found = len(self.ids), sum(self.counts), len(self.truth)
         if found != (CLASSES, TRAIN_IMAGES, VAL_IMAGES):
             raise UserError(
-                "{}: speaks of {:,} classes, {:,} training and {:,} validation images, and ImageNet has "
-                "{:,}, {:,} and {:,}; --allow-partial goes on with it".format(
+                "{}: speaks of {:,} classes, {:,} training and {:,} validation images, and ImageNet "
+                "has {:,}, {:,} and {:,}; --allow-partial goes on with it".format(
                     self.path, *found, CLASSES, TRAIN_IMAGES, VAL_IMAGES
                 )
             )
@@ -258,7 +258,7 @@ def scan_train(descriptor, size, path, devkit, args):
 
 
 def read_val(path, devkit, args):
-    """``(Split, what is missing)`` of the validation archive, in the order of the images' numbers."""
+    """``(Split, what is missing)`` of the validation archive, in the order of the numbers."""
     descriptor, size = open_for_reading(path)
     found = {}
     for name, offset, length in tar.members(descriptor, 0, size, path):

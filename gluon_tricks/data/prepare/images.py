@@ -39,7 +39,7 @@ def add_arguments(parser):
         "--restart-markers",
         "--restart-marks",
         action="store_true",
-        help="code JPEGs again, without loss, with restart markers, so that the loader decodes only "
+        help="code JPEGs again, without loss, with restart markers: the loader then decodes only "
         "what a crop touches (needs jpegtran)",
     )
     parser.add_argument(

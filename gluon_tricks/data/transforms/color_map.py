@@ -1,4 +1,4 @@
-"""All affine colour operations of an image as one 3x4 matrix, and its use on the host or the device.
+"""All affine colour operations of an image as one 3x4 matrix, applied on the host or the device.
 
 Between the operations nothing is rounded, nor cut off at 0 and 255. Scaling the contrast adds a
 fifth column: it is multiplied by the image's mean grey value and added to the offset.

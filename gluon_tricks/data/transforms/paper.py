@@ -46,7 +46,7 @@ def eval_transform(config: Config) -> Transform:
 
 
 def evaluation(size: int, crop_ratio: float, mean: RGB, std: RGB) -> Transform:
-    """Shorter edge to ``size / crop_ratio`` (256), centre crop, normalisation; nothing is random."""
+    """Shorter edge to ``size / crop_ratio`` (256), centre crop, normalisation: nothing random."""
     return Transform(
         [ResizeShorterEdge(shorter_edge(size, crop_ratio)), CentreCrop(size), Normalise(mean, std)]
     )
