@@ -99,7 +99,7 @@ def test_an_image_in_which_no_rectangle_fits_gets_the_largest_centred_square():
 @pytest.mark.parametrize(
     "height, width", [(40, 90), (91, 40), (33, 120), (20, 100), (100, 20), (20, 21)]
 )
-def test_the_window_if_no_rectangle_fits_is_that_of_image_record_iter(tmp_path, height, width):
+def test_the_window_where_no_rectangle_fits_is_that_of_image_record_iter(tmp_path, height, width):
     """Of the whole image's area no rectangle fits but the image, whose colours are its coordinates."""
     one = transform(
         *"--input-size 32 --crop-area 1,1 --crop-fallback window --flip 0 --color-jitter 0 --pca-noise 0".split(),
