@@ -7,15 +7,15 @@ import os
 import numpy as np
 
 from ..data import image_files
-from ..data.augment import EvalTransform
 from ..data.prepare.images import normal_form
 from ..data.records import RecordError, RecordFile
+from ..data.transforms.paper import eval_transform
 from ..errors import UserError
 
 
 def transform_of(model):
-    """The :class:`gluon_tricks.data.augment.EvalTransform` of a classifier."""
-    return EvalTransform.from_config(model.data_config())
+    """What evaluation does to the images of a classifier."""
+    return eval_transform(model.data_config())
 
 
 def image_of(transform, payload):

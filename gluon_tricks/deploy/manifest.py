@@ -6,7 +6,7 @@ import json
 import os
 
 from .. import config as flags
-from ..data.augment import shorter_edge
+from ..data.transforms.resize import shorter_edge
 from ..errors import UserError
 from ..files import sha256, write_json
 from ..text import printable
