@@ -159,6 +159,29 @@ def about(session):
     return {}
 
 
+def classes_and_size(path, session):
+    """What the file of another program says of itself: {"classes", "input_size"}, each if it is
+    fixed; UserError unless it takes square float images (N, 3, H, W).
+    """
+    (images,) = session.get_inputs()
+    shape = images.shape
+    where = f"{printable(path)}: its input {printable(images.name)} is {images.type} {shape}"
+    channels = shape[1] if len(shape) == 4 else None
+    if len(shape) == 4 and shape[3] == 3 and channels != 3:
+        raise UserError(
+            f"{where}, images in the order NHWC; only NCHW, (N, 3, H, W), is run: convert the model "
+            "to it"
+        )
+    wrong_channels = isinstance(channels, int) and channels != 3
+    if len(shape) != 4 or images.type != "tensor(float)" or wrong_channels:
+        raise UserError(f"{where}, but float images (N, 3, H, W) are needed")
+    if isinstance(shape[2], int) and isinstance(shape[3], int) and shape[2] != shape[3]:
+        raise UserError(f"{where}, but only square images are made here")
+    classes = session.get_outputs()[0].shape[-1:]
+    found = dict(classes=classes[0] if classes else None, input_size=shape[2])
+    return {name: value for name, value in found.items() if isinstance(value, int)}
+
+
 def _import_onnx():
     try:
         import onnx

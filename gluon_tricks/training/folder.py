@@ -11,9 +11,9 @@ import sys
 from .. import __version__, determinism
 from .. import config as flags
 from ..config import ConfigError
+from ..data.class_names import LABELS
 from ..data.recordio import RecordError
 from ..data.records import RecordFile, spread
-from ..deploy.manifest import LABELS
 from ..distributed.local import gather_json
 from ..errors import UserError
 from ..files import sha256, write_json, write_text
