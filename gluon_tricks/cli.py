@@ -118,16 +118,24 @@ def run(argv):
 
 
 def prepare_for_training(words, name):
-    """What has to happen before the command's module imports MXNet, which depends on two flags."""
-    from . import config, determinism, stderr_filter
+    """What has to happen before the module of a command that trains is imported, and with it MXNet."""
+    from . import determinism, stderr_filter
+
+    found = early_flags(words, name)
+    if found.deterministic:
+        determinism.prepare()
+    if not found.num_gpus:  # GPUs do not compute with oneDNN, whose message is dropped
+        stderr_filter.filter_stderr()
+
+
+def early_flags(words, name):
+    """The two flags that have to be known before all others are parsed."""
+    from . import config
 
     parser = Parser(prog=name, add_help=False, allow_abbrev=False)
     config.add_arguments(parser, only=("deterministic", "num_gpus"))
-    found = parser.parse_known_args(words)[0]
-    if getattr(found, "deterministic", False):
-        determinism.prepare()
-    if not getattr(found, "num_gpus", 0):  # GPUs do not compute with oneDNN, whose message it is
-        stderr_filter.filter_stderr()
+    parser.set_defaults(deterministic=False, num_gpus=0)
+    return parser.parse_known_args(words)[0]
 
 
 def parser_of_all():

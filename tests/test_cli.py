@@ -261,14 +261,14 @@ def test_ctrl_c_is_130_in_silence_wherever_it_comes(work, tmp_path):
     assert run_process(prepare + textwrap.dedent(work)) == (130, "")
 
 
-def test_ctrl_c_reaches_the_process_that_drops_noise_without_ending_it():
+def test_ctrl_c_does_not_end_the_process_that_filters_standard_error():
     work = """
-        from gluon_tricks.stderr_filter import NOISE, drop_noise
-        drop_noise()
+        from gluon_tricks.stderr_filter import MESSAGE, filter_stderr
+        filter_stderr()
         try:
             os.killpg(0, signal.SIGINT)
         finally:
-            os.write(2, NOISE + b" and more\\nthe last words\\n")
+            os.write(2, MESSAGE + b" and more\\nthe last words\\n")
     """
     assert run_process(work, start_new_session=True) == (130, "the last words\n")
 
@@ -278,7 +278,7 @@ def test_ctrl_c_after_the_work_is_silent_too():
 
 
 def test_ctrl_c_that_is_ignored_stays_ignored():
-    code = f"import os, signal; from gluon_tricks import process; process.answer_interrupts(); {PRESS}; process.end(0); {PRESS}"
+    code = f"import os, signal; from gluon_tricks import command_process as p; p.answer_interrupts(); {PRESS}; p.end(0); {PRESS}"
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=ROOT,

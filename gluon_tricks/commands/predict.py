@@ -55,13 +55,13 @@ def main(args):
             skipped.append(dict(name=item.name, reason=item.error))
             print(f"gluon-tricks predict: {printable(item.error)}", file=sys.stderr)
             continue
-        entries.append(as_json(model, item))
+        entries.append(as_json(item))
         if args.sheet and len(shown) < sheet.MOST_IMAGES:
             shown.append((item, model.preprocessing.pixels(item.image[None])[0]))
         if args.json != "-":
-            print("\n".join(lines(model, item)))
+            print("\n".join(lines(item)))
     if args.sheet:
-        sheet.draw_sheet(model, shown, args.sheet)
+        sheet.draw_sheet(shown, args.sheet)
     if args.json:
         about = dict(model=model.model, kind=model.kind)
         write_json(args.json, dict(about, images=entries, skipped=skipped))
@@ -92,20 +92,20 @@ def parse_keys(text):
     return keys
 
 
-def as_json(model, item):
+def as_json(item):
     """A prediction for ``--json``."""
     keys = ("class", "label", "probability")
     entry = dict(name=item.name, top=[dict(zip(keys, guess)) for guess in item.top])
     if item.true is not None:
-        entry.update(true=item.true, true_label=sheet.true_label(model, item))
+        entry.update(true=item.true, true_label=item.true_label)
     return entry
 
 
-def lines(model, item):
+def lines(item):
     """A prediction for a person."""
     true = ""
     if item.true is not None:
-        true = f" (true: {printable(sheet.true_label(model, item) or item.true)})"
+        true = f" (true: {printable(item.true_label or item.true)})"
     yield printable(item.name) + true
     for place, guess in enumerate(item.top, 1):
         yield f"  {place:2d}  {100 * guess.probability:6.2f} %  {printable(guess.label)}"

@@ -27,6 +27,7 @@ class Prediction(NamedTuple):
     name: Name
     top: List[Guess]  # the likeliest first; of equal probabilities the smaller class number
     true: Optional[int] = None  # the class of the record, if it is known
+    true_label: Optional[str] = None  # None also if that is none of the model's classes
     image: Optional[np.ndarray] = None  # float32 (3, size, size), as the network saw it
     error: Optional[str] = None  # why there is none of all that
 
@@ -58,7 +59,8 @@ def _predict_batch(model, batch, top):
         if isinstance(image, Exception):
             yield Prediction(name, [], error=str(image))
         else:
-            yield Prediction(name, likeliest(model, next(rows), top), true, image)
+            label = None if true is None or not 0 <= true < model.classes else model.label(true)
+            yield Prediction(name, likeliest(model, next(rows), top), true, label, image)
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:

@@ -7,15 +7,13 @@ import numpy as np
 
 from ..errors import UserError
 from ..text import printable
-from .classifier import Classifier
 from .prediction import Prediction
 
 MOST_IMAGES = 100
 COLUMNS = 5
-Shown = List[Tuple[Prediction, np.ndarray]]
 
 
-def draw_sheet(model: Classifier, shown: Shown, path: str) -> None:
+def draw_sheet(shown: List[Tuple[Prediction, np.ndarray]], path: str) -> None:
     """Write a PNG of images (uint8 (H, W, 3)) under their likeliest class, which is red if it is
     not the true one.
     """
@@ -32,7 +30,7 @@ def draw_sheet(model: Classifier, shown: Shown, path: str) -> None:
         wrong = item.true not in (None, item.top[0].number)
         # Without parse_math a dollar in a file's name would be read as a formula.
         color = "firebrick" if wrong else "black"
-        axes.set_title(_title(model, item, wrong), fontsize=8, color=color, parse_math=False)
+        axes.set_title(_title(item, wrong), fontsize=8, color=color, parse_math=False)
     figure.tight_layout()
     try:
         FigureCanvasAgg(figure).print_png(path)
@@ -40,12 +38,7 @@ def draw_sheet(model: Classifier, shown: Shown, path: str) -> None:
         raise UserError(f"{path}: cannot be written: {error.strerror}") from None
 
 
-def _title(model, item, wrong):
+def _title(item, wrong):
     name, guess = printable(os.path.basename(str(item.name)))[:28], item.top[0]
     text = f"{name}\n{printable(guess.label)[:24]} {100 * guess.probability:.0f} %"
-    return text + f"\ntrue: {printable(true_label(model, item) or item.true)[:24]}" * wrong
-
-
-def true_label(model: Classifier, item: Prediction):
-    """The name of the true class, or None if it is none of the model's classes."""
-    return model.label(item.true) if 0 <= item.true < model.classes else None
+    return f"{text}\ntrue: {printable(item.true_label or item.true)[:24]}" if wrong else text

@@ -7,7 +7,6 @@ import sys
 import pytest
 
 from gluon_tricks import diagnosis, system
-from gluon_tricks.commands import doctor
 
 GOOD = {"ok": True, "value": None, "error": ""}
 # A machine without a GPU on which everything is as it should be.
@@ -67,7 +66,9 @@ def gpu_host(cpu_host):
 
 def errors(facts):
     return {
-        finding.name: finding for finding in diagnosis.judge(facts) if finding.status == diagnosis.ERROR
+        finding.name: finding
+        for finding in diagnosis.judge(facts)
+        if finding.status == diagnosis.ERROR
     }
 
 
@@ -87,7 +88,9 @@ def test_a_missing_jpegtran_is_no_error_and_says_what_it_is_for(cpu_host):
 
 
 def test_a_whole_cpu_host_has_no_error_and_misses_only_a_gpu(cpu_host):
-    assert [each.name for each in diagnosis.judge(cpu_host) if each.status != diagnosis.OK] == ["GPU"]
+    assert [each.name for each in diagnosis.judge(cpu_host) if each.status != diagnosis.OK] == [
+        "GPU"
+    ]
     assert "CPU build active" in finding(cpu_host, "MXNet").text
     assert "lacks CUDA, cuDNN, NCCL" in finding(cpu_host, "MXNet").text
 
@@ -132,7 +135,7 @@ def test_another_version_of_mxnet_is_an_error(cpu_host):
 
 def test_packages_that_only_sound_like_mxnet_are_no_builds_of_it(cpu_host):
     cpu_host["distributions"].update({"mxnet-tools": "1.0", "mxnetx": "2.0"})
-    assert list(doctor.mxnet_builds(cpu_host)) == ["mxnet"]
+    assert list(diagnosis.mxnet_builds(cpu_host)) == ["mxnet"]
 
 
 def test_a_horovod_without_its_mxnet_part_is_called_hollow(cpu_host):
@@ -207,7 +210,7 @@ def test_python_3_8_to_3_11_fit(cpu_host):
     ],
 )
 def test_which_gpus_the_cuda_build_has_code_for(capability, good):
-    assert doctor.runs_on(capability) is good
+    assert diagnosis.runs_on(capability) is good
 
 
 def test_an_h100_is_an_error_under_the_cuda_build(gpu_host):
@@ -290,7 +293,7 @@ def test_gpus_are_read_from_nvidia_smi(tmp_path, monkeypatch, old):
     assert system.gpus() == [v100 if old else a100]
 
 
-def test_the_doctor_itself_imports_nothing_of_the_stack():
+def test_the_command_imports_none_of_the_packages_that_it_looks_for():
     code = (
         "import sys, gluon_tricks.commands.doctor; "
         "sys.exit(len({'mxnet', 'numpy', 'cv2', 'gluoncv', 'horovod'} & set(sys.modules)))"

@@ -13,11 +13,12 @@ import pytest
 from scipy.special import softmax
 
 from gluon_tricks import models
-from gluon_tricks.deploy import classifier, export
-from gluon_tricks.deploy import evaluation as evaluate
+from gluon_tricks.commands import export as export_command
+from gluon_tricks.deploy import evaluation, export
 from gluon_tricks.deploy import graph as graphs
 from gluon_tricks.deploy.compare import ExportError
-from gluon_tricks.deploy.formats import Options
+from gluon_tricks.deploy.opening import open_model
+from gluon_tricks.deploy.writer import Options
 from gluon_tricks.errors import UserError
 from gluon_tricks.locking import Lock
 
@@ -35,28 +36,28 @@ def params(tmp_path_factory):
 
 @pytest.fixture
 def model(params):
-    return classifier.open_classifier(params, model="cifar_resnet20_v1", classes=5)
+    return open_model(params, model="cifar_resnet20_v1", classes=5)
 
 
 def command(*arguments):
     parser = argparse.ArgumentParser()
-    export.add_arguments(parser)
-    return export.main(parser.parse_args([str(argument) for argument in arguments]))
+    export_command.add_arguments(parser)
+    return export_command.main(parser.parse_args([str(argument) for argument in arguments]))
 
 
 def figures(model, record):
-    found = evaluate.evaluate(model, str(record))
+    found = evaluation.evaluate(model, str(record))
     return found["top1"], found["top5"], found["images"]
 
 
 def agreement(one, other, record):
-    """In how many percent of the images the first form of both has the same answer."""
-    opened = classifier.open_classifier(one), classifier.open_classifier(other, format="int8")
+    """In how many percent of the images the first format of one and INT8 of the other has the same answer."""
+    opened = open_model(one), open_model(other, format="int8")
     answers = [
         np.concatenate(
             [
                 model.predict(batch.images).argmax(axis=1)
-                for batch in evaluate.batches(model, str(record))
+                for batch in evaluation.batches(model, str(record))
             ]
         )
         for model in opened
@@ -65,7 +66,7 @@ def agreement(one, other, record):
 
 
 def names(folder):
-    """What is in the folder beside ``out``, hidden things included."""
+    """What is in the folder next to ``out``, hidden things included."""
     return sorted(os.listdir(str(folder)))
 
 
@@ -73,7 +74,9 @@ def names(folder):
 
 
 @pytest.mark.slow
-def test_a_run_becomes_a_folder_of_all_forms_that_evaluate_like_it(train, digits, tmp_path, capsys):
+def test_a_run_becomes_a_folder_of_all_formats_that_evaluate_like_it(
+    train, digits, tmp_path, capsys
+):
     run = train(num_epochs=1)
     out = tmp_path / "out"
     assert (
@@ -94,20 +97,17 @@ def test_a_run_becomes_a_folder_of_all_forms_that_evaluate_like_it(train, digits
     )
     manifest = json.loads((out / "manifest.json").read_text())
 
-    expected = figures(classifier.open_classifier(run.config.save_dir), digits / "val.rec")
+    expected = figures(open_model(run.config.save_dir), digits / "val.rec")
     assert (
         manifest["measured"]["top1"],
         manifest["measured"]["top5"],
         manifest["measured"]["images"],
     ) == expected
     assert expected[0] == run.best["top1"]  # as training measured it
-    for form in ("symbol", "onnx"):
-        assert (
-            figures(classifier.open_classifier(str(out), format=form), digits / "val.rec")
-            == expected
-        )
+    for format in ("symbol", "onnx"):
+        assert figures(open_model(str(out), format=format), digits / "val.rec") == expected
     int8 = manifest["formats"]["int8"]
-    assert figures(classifier.open_classifier(str(out), format="int8"), digits / "val.rec")[:2] == (
+    assert figures(open_model(str(out), format="int8"), digits / "val.rec")[:2] == (
         int8["top1"],
         int8["top5"],
     )
@@ -115,14 +115,14 @@ def test_a_run_becomes_a_folder_of_all_forms_that_evaluate_like_it(train, digits
     assert int8["agreement"] == agreement(run.config.save_dir, str(out), digits / "val.rec")
     assert int8["calibration"] == dict(mode="naive", images=64, file="train.rec")
 
-    forms = manifest["formats"]
+    entries = manifest["formats"]
     assert (
-        forms["symbol"]["comparison"]["equal_to_the_bit"]
-        and forms["symbol"]["difference_to_network"] == 0
+        entries["symbol"]["comparison"]["equal_to_the_bit"]
+        and entries["symbol"]["difference_to_network"] == 0
     )
-    assert forms["onnx"]["comparison"]["relative_difference"] < 1e-4
+    assert entries["onnx"]["comparison"]["relative_difference"] < 1e-4
     # 3 and 1 random, 8 real
-    assert [form["comparison"]["images"] for form in forms.values()] == [12, 12, 12]
+    assert [entry["comparison"]["images"] for entry in entries.values()] == [12, 12, 12]
     assert (manifest["model"], manifest["classes"], manifest["input_size"]) == (
         "cifar_resnet20_v1",
         10,
@@ -162,7 +162,7 @@ numpy.savez("outputs.npz", *symbol, *onnx)
     with np.load(str(tmp_path / "outputs.npz")) as held:
         outputs = [held[f"arr_{i}"] for i in range(4)]
     images = (
-        ((pixels - np.array(model.rgb_mean)) / model.rgb_std)
+        ((pixels - np.array(model.preprocessing.rgb_mean)) / model.preprocessing.rgb_std)
         .transpose(0, 3, 1, 2)
         .astype(np.float32)
     )
@@ -177,12 +177,12 @@ numpy.savez("outputs.npz", *symbol, *onnx)
     assert manifest["formats"]["symbol"]["batch_norm"] == dict(folded=21, stayed=0)
     assert 0 < manifest["formats"]["symbol"]["difference_to_network"] < 1e-4
     # and here it takes images as every classifier does
-    again = classifier.open_classifier(str(tmp_path / "out")).predict(images)
+    again = open_model(str(tmp_path / "out")).predict(images)
     np.testing.assert_allclose(again, logits, atol=1e-4 * np.abs(logits).max())
 
 
 @pytest.mark.slow
-def test_a_form_that_computes_something_else_is_an_error_and_leaves_nothing(
+def test_a_format_that_computes_something_else_is_an_error_and_leaves_nothing(
     model, tmp_path, monkeypatch
 ):
     def save(graph, *paths):
@@ -195,14 +195,14 @@ def test_a_form_that_computes_something_else_is_an_error_and_leaves_nothing(
     whole = graphs.save
     monkeypatch.setattr(graphs, "save", save)
     with pytest.raises(
-        ExportError, match="the symbol form differs from the network by .*, and 0 is allowed"
+        ExportError, match="the symbol format differs from the network by .*, and 0 is allowed"
     ):
         export.export(model, str(tmp_path / "out"))
     assert names(tmp_path) == []
 
 
 @pytest.mark.slow
-def test_a_full_disc_is_an_error_and_leaves_nothing(params, tmp_path):
+def test_a_full_disk_is_an_error_and_leaves_nothing(params, tmp_path):
     program = """
 import resource, signal, sys
 import mxnet
@@ -233,26 +233,26 @@ sys.exit(cli.main(sys.argv[1:]))
     assert names(tmp_path) == []
 
 
-# -- the folder; the forms are made by a stand-in
+# -- the folder; the formats are written by a stand-in
 
 
 @pytest.fixture
 def quick(monkeypatch):
-    """Forms that write a line and compare nothing."""
+    """A writer that writes a line and compares nothing."""
 
-    class Forms:
+    class FormatWriter:
         def __init__(self, model, folder, options, real=""):
             self.folder = folder
 
-        def write(self, format):
+        def write(self, format, calibration=None):
             with open(os.path.join(self.folder, "model-symbol.json"), "w") as file:
                 file.write("new")
             return dict(
                 files=["model-symbol.json"], comparison=dict(images=1, equal_to_the_bit=True)
             )
 
-    monkeypatch.setattr(export, "Forms", Forms)
-    return Forms
+    monkeypatch.setattr(export, "FormatWriter", FormatWriter)
+    return FormatWriter
 
 
 def fail(*arguments):
@@ -400,9 +400,7 @@ def test_parameters_that_are_not_finite_are_named(params, tmp_path, name, value)
     changed.flat[-1] = value
     mx.nd.save(str(tmp_path / "bad.params"), dict(arrays, **{name: mx.nd.array(changed)}))
     with pytest.raises(UserError, match=f"bad.params: {name} has values that are NaN or infinite"):
-        classifier.open_classifier(
-            str(tmp_path / "bad.params"), model="cifar_resnet20_v1", classes=5
-        )
+        open_model(str(tmp_path / "bad.params"), model="cifar_resnet20_v1", classes=5)
 
 
 @pytest.mark.parametrize(
@@ -427,12 +425,14 @@ def test_flags_are_checked_as_train_checks_them(params, tmp_path, flags, message
 def test_a_network_computes_on_another_device_and_is_exported_from_the_cpu(params):
     """A second CPU context stands in for the GPU."""
     images = np.random.default_rng(0).standard_normal((2, 3, 32, 32)).astype(np.float32)
-    here = classifier.open_classifier(params, model="cifar_resnet20_v1")
-    there = classifier.open_classifier(params, model="cifar_resnet20_v1", device=mx.cpu(1))
+    here = open_model(params, model="cifar_resnet20_v1")
+    there = open_model(params, model="cifar_resnet20_v1", device=mx.cpu(1))
     np.testing.assert_array_equal(there.predict(images), here.predict(images))
-    assert all(mx.cpu(1) in held.list_ctx() for held in there.net.collect_params().values())
-    assert {array.context for array in graphs.trace(there.net).params.values()} == {mx.cpu()}
+    assert all(mx.cpu(1) in held.list_ctx() for held in there.trained.net.collect_params().values())
+    assert {array.context for array in graphs.trace(there.trained.net).params.values()} == {
+        mx.cpu()
+    }
 
 
 def test_the_number_of_classes_is_that_of_the_files_last_layer(params):
-    assert classifier.open_classifier(params, model="cifar_resnet20_v1").classes == 5
+    assert open_model(params, model="cifar_resnet20_v1").classes == 5
