@@ -20,7 +20,7 @@ import mxnet as mx
 import numpy as np
 
 from gluon_tricks import models
-from gluon_tricks.bench.infer import made_up_network
+from gluon_tricks.bench.infer import random_network
 from gluon_tricks.deploy import compare, int8, onnx
 from gluon_tricks.deploy import graph as graphs
 from gluon_tricks.deploy.fold import fold_batch_norm
@@ -49,7 +49,7 @@ INTEGER_OPERATORS = ("_sg_mkldnn", "_contrib_quantized")
 def measure(name):
     """A row of the table."""
     size = models.input_size(name)
-    net, images = made_up_network(name, size)
+    net, images = random_network(name, size)
     net.hybridize()  # line by line a few networks differ in the last bits already
     inputs, expected = images.asnumpy(), net(images).asnumpy()
     row = [name, str(size)]
@@ -68,9 +68,9 @@ def measure(name):
         folded, count, stayed = fold_batch_norm(graph)
         share = compare.difference([graphs.block(folded)(images).asnumpy()], [expected])[1]
         row.append(f"{share:.1e} ({count} of {count + stayed})")
-        for form in (graph, folded):
+        for variant in (graph, folded):
             try:
-                onnx.convert(form, os.path.join(folder, "model.onnx"), (3, size, size))
+                onnx.convert(variant, os.path.join(folder, "model.onnx"), (3, size, size))
                 share = compare.difference(compare.replay(folder, "onnx", [inputs])[0], [expected])[
                     1
                 ]

@@ -1,7 +1,7 @@
 """An ONNX file from elsewhere, looked at before a runtime opens it: what it may hold, reach and
 take.
 
-It reaches no other file but parameters beside it, has operators of the standard and no loops, and
+It reaches no other file but parameters next to it, has operators of the standard and no loops, and
 no arrays that one image makes are larger than :mod:`.symbol_file` allows.
 """
 
@@ -119,7 +119,7 @@ def _tensors(model):
 
 
 def _check_place(path, tensor):
-    """A tensor kept outside of the file has to be in a plain file beside it, with all its bytes."""
+    """A tensor kept outside of the file has to be in a plain file next to it, with all its bytes."""
     if tensor.data_location != tensor.EXTERNAL:
         return
     entries = {entry.key: entry.value for entry in tensor.external_data}
@@ -132,10 +132,10 @@ def _check_place(path, tensor):
         or "\\" in name
         or "\0" in name
     ):
-        raise UserError(f"{where}, but only files beside it are read; save the model as one file")
+        raise UserError(f"{where}, but only files next to it are read; save the model as one file")
     file = os.path.join(os.path.dirname(os.path.abspath(path)), name)
     if os.path.islink(file) or not os.path.isfile(file):
-        raise UserError(f"{where}, which is not there as a plain file; copy it beside the model")
+        raise UserError(f"{where}, which is not there as a plain file; copy it next to the model")
     try:
         offset = int(entries.get("offset") or 0)
         length = int(entries.get("length") or os.path.getsize(file) - offset)

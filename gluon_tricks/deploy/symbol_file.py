@@ -1,7 +1,7 @@
 """A symbol's JSON file from elsewhere, checked before MXNet sees it, which believes whatever stands
 there.
 
-What is right is written anew from the parts that were checked, so that nothing else reaches MXNet's
+What is right is written again from the parts that were checked, so that nothing else reaches MXNet's
 own parser.
 """
 
@@ -29,7 +29,7 @@ class _Wrong(Exception):
 
 
 def read(path):
-    """The text of a symbol's JSON file, checked and written anew; UserError says what is wrong with
+    """The text of a symbol's JSON file, checked and written again; UserError says what is wrong with
     it.
     """
     try:

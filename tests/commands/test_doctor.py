@@ -220,7 +220,7 @@ def test_an_h100_is_an_error_under_the_cuda_build(gpu_host):
     assert "pip install mxnet==1.9.1" in finding(gpu_host, "GPUs used").repair
 
 
-def test_an_h100_beside_a_gpu_that_fits_is_no_error(gpu_host):
+def test_an_h100_next_to_a_gpu_that_fits_is_no_error(gpu_host):
     gpu_host["gpus"][3]["capability"] = "9.0"
     assert not errors(gpu_host) and finding(gpu_host, "GPU 3").status == diagnosis.MISSING
 

@@ -97,7 +97,7 @@ def test_the_fresh_process_notices_when_it_is_not_independent(tmp_path, folder, 
 def test_the_largest_difference_is_also_given_as_a_share_of_the_largest_output():
     a, b = np.array([1.0, -8.0]), np.array([1.5, 2.0])
     assert compare.difference([a + 0.5, b], [a, b]) == (0.5, 0.5 / 8)
-    # each beside its own largest
+    # each as a share of its own largest
     assert compare.difference([a + 0.5, b + 0.25], [a, b]) == (0.5, 0.25 / 2)
     assert compare.difference([b, a], [b, a]) == (0, 0)
     assert compare.difference([np.zeros(2)], [np.zeros(2)]) == (0, 0)

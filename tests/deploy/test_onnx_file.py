@@ -83,7 +83,7 @@ def external(location, **entries):
     return made
 
 
-def test_parameters_in_a_plain_file_beside_it_are_read(save, tmp_path):
+def test_parameters_in_a_plain_file_next_to_it_are_read(save, tmp_path):
     (tmp_path / "weights.bin").write_bytes(b"head" + WEIGHT.tobytes())
     opened = open_model(save(external("weights.bin", offset=4, length=60)))
     np.testing.assert_allclose(opened.predict(IMAGES), LOGITS, rtol=1e-5, atol=1e-6)
@@ -105,7 +105,7 @@ def test_parameters_elsewhere_are_refused(save, tmp_path, location):
     "entries",
     [dict(offset=4), dict(length=64), dict(offset=-4), dict(offset="x"), dict(length=10**12)],
 )
-def test_parameters_that_the_file_beside_it_does_not_have_are_refused(save, tmp_path, entries):
+def test_parameters_that_the_file_next_to_it_does_not_have_are_refused(save, tmp_path, entries):
     (tmp_path / "weights.bin").write_bytes(WEIGHT.tobytes())
     with pytest.raises(UserError, match="m.onnx: keeps weight in the file 'weights.bin'"):
         open_model(save(external("weights.bin", **entries)))

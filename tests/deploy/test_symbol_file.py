@@ -228,10 +228,10 @@ def test_mutated_graphs_are_refused_or_run(graph, quantized, tmp_path, seed):
     is a fault.
     """
     draw = random.Random(seed)
-    for form in (graph, quantized):
+    for variant in (graph, quantized):
         paths = str(tmp_path / "m-symbol.json"), str(tmp_path / "m-0000.params")
-        graphs.save(form, *paths)
-        whole = described(form)
+        graphs.save(variant, *paths)
+        whole = described(variant)
         for _ in range(25):
             (tmp_path / "m-symbol.json").write_text(json.dumps(mutated(whole, draw)))
             try:
