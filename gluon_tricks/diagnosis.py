@@ -167,7 +167,7 @@ def judge_horovod(facts):
         return [Finding("horovod", OK, text)]
     if not facts["trials"]["mxnet"]["ok"]:
         return [Finding("horovod", ERROR, version + "; needs MXNet, see above")]
-    text = "{}, hollow: built without its MXNet part ({})".format(version, trial["error"])
+    text = "{}, incomplete: built without its MXNet part ({})".format(version, trial["error"])
     return [Finding("horovod", ERROR, text, "pip uninstall -y horovod; then " + repair)]
 
 

@@ -40,7 +40,7 @@ class Classifier:
     trained: Optional[Trained] = None  # None: an export
 
     def predict(
-        self, images: np.ndarray, names: Optional[Sequence[Union[int, str]]] = None
+        self, images: np.ndarray, names: Union[Sequence[Union[int, str]], np.ndarray, None] = None
     ) -> np.ndarray:
         """Logits (N, classes) of normalised images, float32 (N, 3, input_size, input_size).
 

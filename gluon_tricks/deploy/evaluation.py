@@ -32,7 +32,7 @@ def evaluate(
         logits = model.predict(batch.images, batch.keys)
         sums += Task.count_each(logits, batch.labels).sum(axis=1)
         count += len(batch.labels)
-    return Task.summary(sums, count)
+    return Task.summary(sums.tolist(), count)
 
 
 def batches(

@@ -12,7 +12,7 @@ import platform
 import re
 import shutil
 import tempfile
-from typing import Optional, Sequence
+from typing import Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -154,7 +154,7 @@ def validation_record(model: Classifier) -> str:
     return run.config.rec_val if run and os.path.isfile(run.config.rec_val) else ""
 
 
-def compare_figures(model: Classifier, quantized: Classifier, record: str):
+def compare_figures(model: Classifier, quantized: Classifier, record: str) -> Tuple[dict, dict]:
     """Figures of the network and of its INT8 variant on all images of a RecordIO file: two dicts.
 
     The second also says how much top-1 is lost, and for how many percent of the images both agree.
@@ -166,15 +166,14 @@ def compare_figures(model: Classifier, quantized: Classifier, record: str):
         sums += [Task.count_each(each, batch.labels).sum(axis=1) for each in logits]
         agreed += int((logits[0].argmax(axis=1) == logits[1].argmax(axis=1)).sum())
         count += len(batch.labels)
-    of_network, of_int8 = (
-        dict(Task.summary(each, count), file=os.path.basename(record)) for each in sums
-    )
-    of_int8.update(
+    of_network, of_int8 = (Task.summary(each, count) for each in sums.tolist())
+    differences = dict(
         top1_float32=of_network["top1"],
         top1_lost=of_network["top1"] - of_int8["top1"],
         agreement=100 * agreed / count,
     )
-    return of_network, of_int8
+    file = os.path.basename(record)
+    return dict(of_network, file=file), dict(of_int8, file=file, **differences)
 
 
 def _give_name(temporary, folder):

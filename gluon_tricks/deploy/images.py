@@ -24,7 +24,7 @@ def spread_keys(record: str, count: int) -> np.ndarray:
 
 
 def from_records(
-    preprocessing: Preprocessing, record: str, keys: Sequence[int]
+    preprocessing: Preprocessing, record: str, keys: Union[Sequence[int], np.ndarray]
 ) -> Iterator[Tuple[int, Optional[int], Image]]:
     """Yield ``(key, true class or None, image)`` of the records with these keys.
 

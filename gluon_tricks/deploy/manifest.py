@@ -4,7 +4,7 @@ checksums.
 
 import json
 import os
-from typing import Any, Optional, Sequence
+from typing import Any, Dict, Optional, Sequence
 
 from .. import config as flags
 from ..data.class_names import LABELS
@@ -42,7 +42,7 @@ def description(model: Any, options: Any) -> dict:
     )
 
 
-TYPES = dict(
+TYPES: Dict[str, Any] = dict(
     classes=int, input_size=int, crop_ratio=(int, float), rgb_mean=list, rgb_std=list, options=dict
 )
 

@@ -59,7 +59,7 @@ class Preprocessing(NamedTuple):
 
     def image(self, payload: bytes) -> np.ndarray:
         """float32 (3, size, size) of an encoded image; ValueError if it cannot be decoded."""
-        transform = EvalTransform(self.input_size, self.crop_ratio, self.rgb_mean, self.rgb_std)
+        transform = EvalTransform.from_config(self.config())
         return transform.apply(payload, transform.sample(0, 0, np.zeros(1, np.int64)), 0)
 
     def pixels(self, images: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ from ..errors import UserError
 from . import graph as graphs
 from . import images, int8, onnx
 from . import manifest as manifests
+from .classifier import Classifier
 from .compare import ExportError, compare, difference
 from .fold import fold_batch_norm
 from .manifest import FILES
@@ -52,9 +53,11 @@ class FormatWriter:
     ``real`` is a RecordIO file with images to compare on, after some random ones.
     """
 
-    def __init__(self, model, folder: str, options: Options, real: str = ""):
+    def __init__(self, model: Classifier, folder: str, options: Options, real: str = ""):
         self.model, self.folder, self.options = model, folder, options
-        graph, preprocessing = graphs.trace(model.trained.net), model.preprocessing
+        assert model.trained, "an export has no network to write"
+        net, preprocessing = model.trained.net, model.preprocessing
+        graph = graphs.trace(net)
         self.folded, folded, stayed = fold_batch_norm(graph)
         self.graph = self.folded if options.fold_bn else graph
         self.batch_norm = dict(folded=folded, stayed=stayed) if options.fold_bn else None
@@ -64,7 +67,7 @@ class FormatWriter:
             pixels.append(preprocessing.pixels(images.sample(preprocessing, real, REAL_IMAGES)))
         normalised = [normalise(p, preprocessing) for p in pixels]
         self.inputs = pixels if options.preprocess else [array.asnumpy() for array in normalised]
-        self.references = [self._outputs(model.trained.net(array)) for array in normalised]
+        self.references = [self._outputs(net(array)) for array in normalised]
 
     def write(self, format: str, calibration: Optional[Calibration] = None) -> dict:
         """Write one format and return its entry in the manifest; int8 needs ``calibration``.

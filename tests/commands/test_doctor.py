@@ -138,12 +138,12 @@ def test_packages_that_only_sound_like_mxnet_are_no_builds_of_it(cpu_host):
     assert list(diagnosis.mxnet_builds(cpu_host)) == ["mxnet"]
 
 
-def test_a_horovod_without_its_mxnet_part_is_called_hollow(cpu_host):
+def test_a_horovod_without_its_mxnet_part_is_called_incomplete(cpu_host):
     reason = "ImportError: Extension horovod.mxnet has not been built"
     cpu_host["trials"]["horovod"] = failure(reason)
     found = errors(cpu_host)["horovod"]
     assert (
-        "hollow" in found.text
+        "incomplete" in found.text
         and reason in found.text
         and "pip uninstall -y horovod" in found.repair
     )
