@@ -118,7 +118,7 @@ def run(argv):
 
 
 def prepare_for_training(words, name):
-    """What has to happen before the module of a command that trains is imported, and with it MXNet."""
+    """What has to happen before a command that trains is imported, and MXNet with it."""
     from . import determinism, stderr_filter
 
     found = early_flags(words, name)

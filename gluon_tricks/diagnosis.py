@@ -216,7 +216,7 @@ def judge_gpus(facts):
 
 
 def judge_cuda_libraries(facts):
-    """Asked only for a CUDA build of MXNet: its wheel brings none of the libraries that it loads."""
+    """Nothing without a CUDA build of MXNet, whose wheel has none of the libraries it loads."""
     if not has_cuda_build(facts):
         return []
     absent = [name for name, there in facts["cuda_libraries"].items() if not there]

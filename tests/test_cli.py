@@ -207,7 +207,8 @@ def run_process(work, closed=(), **keywords):
         for number in closed:
             os.close(number)
 
-    code = "import atexit, os, signal, sys, time, types\nfrom gluon_tricks import cli\ndef work(args):\n"
+    code = "import atexit, os, signal, sys, time, types\nfrom gluon_tricks import cli\n"
+    code += "def work(args):\n"
     code += textwrap.indent(textwrap.dedent(work), "    ")
     code += """
 sys.modules["room"] = types.SimpleNamespace(add_arguments=lambda parser: None, main=work)
@@ -278,7 +279,8 @@ def test_ctrl_c_after_the_work_is_silent_too():
 
 
 def test_ctrl_c_that_is_ignored_stays_ignored():
-    code = f"import os, signal; from gluon_tricks import command_process as p; p.answer_interrupts(); {PRESS}; p.end(0); {PRESS}"
+    code = "import os, signal; from gluon_tricks import command_process as p; "
+    code += f"p.answer_interrupts(); {PRESS}; p.end(0); {PRESS}"
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=ROOT,

@@ -62,7 +62,8 @@ def test_a_run_in_a_process_without_the_settings_is_refused(train):
 
 @pytest.mark.slow
 def test_a_runs_environment_has_the_settings(tmp_path):
-    small = "--synthetic 4 --model cifar_resnet20_v1 --classes 3 --input-size 32 --batch-size 4 --num-epochs 1 -j 1".split()
+    small = "--synthetic 4 --model cifar_resnet20_v1 --classes 3 --input-size 32 --batch-size 4"
+    small = (small + " --num-epochs 1 -j 1").split()
     command = [
         sys.executable,
         "-m",

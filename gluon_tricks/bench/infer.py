@@ -192,7 +192,7 @@ def measure(folder, runtimes, batch_sizes, threads, size, rounds, seconds):
 
 
 def run_process(task):
-    """The latencies in seconds, a list for each batch size, of one runtime in a process of its own."""
+    """The latencies of one runtime in a process of its own: seconds, a list for each batch size."""
     environment = dict(os.environ, OMP_NUM_THREADS=str(task["threads"]), MXNET_SUBGRAPH_VERBOSE="0")
     package = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     environment["PYTHONPATH"] = os.pathsep.join(

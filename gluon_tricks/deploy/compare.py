@@ -24,7 +24,7 @@ class ExportError(UserError):
 
 
 def replay(folder, format, inputs):
-    """Outputs (a list of arrays) for each of ``inputs``, by a fresh process without this package."""
+    """The outputs (a list) for each of ``inputs``, by a fresh process without this package."""
     source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "replay.py")
     # In the export's folder, so that nothing of it is left elsewhere if the export is killed.
     with tempfile.TemporaryDirectory(prefix=".compare-", dir=folder) as workplace, open(
@@ -97,8 +97,8 @@ def compare(folder, format, inputs, references):
     largest, share = difference(sum(outputs, []), sum(references, []))
     if not share <= TOLERANCES[format]:
         raise ExportError(
-            f"the {format} format differs from the network by {largest:.3g}, which is {share:.3g} of the largest output, "
-            f"and {TOLERANCES[format]:.3g} is allowed"
+            f"the {format} format differs from the network by {largest:.3g}, which is {share:.3g} "
+            f"of the largest output, and {TOLERANCES[format]:.3g} is allowed"
         )
     return dict(
         images=sum(len(array) for array in inputs),

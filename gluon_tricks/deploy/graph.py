@@ -121,12 +121,14 @@ def load(symbol_path, params_path, shape=None):
         raise UserError(f"{printable(symbol_path)}: has no input called {INPUT}; export again")
     if missing:
         raise UserError(
-            f"{params_path} has no values for {len(missing)} of {symbol_path}, for instance {missing[0]}"
+            f"{params_path} has no values for {len(missing)} of {symbol_path}, for "
+            f"instance {missing[0]}"
         )
     if unused or len(names) < len(params):
+        held = printable(unused[0]) if unused else "a name twice"
         raise UserError(
-            f"{printable(params_path)}: holds {printable(unused[0]) if unused else 'a name twice'}, which "
-            f"{printable(symbol_path)} does not use; export again"
+            f"{printable(params_path)}: holds {held}, which {printable(symbol_path)} "
+            "does not use; export again"
         )
     if shape is not None:
         _check_shapes(symbol, params, (1, *shape), symbol_path)

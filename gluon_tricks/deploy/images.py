@@ -15,7 +15,7 @@ Image = Union[np.ndarray, Exception]  # float32 (3, size, size), or why there is
 
 
 def spread_keys(record: str, count: int) -> np.ndarray:
-    """Keys of ``count`` records (or all, if there are fewer), evenly spread over a RecordIO file."""
+    """Keys of ``count`` records, or all if there are fewer, spread evenly over a RecordIO file."""
     with RecordFile(record) as file:
         if not len(file):
             raise UserError(f"{record}: holds no records")
@@ -47,7 +47,9 @@ def from_records(
 
 
 def sample(preprocessing: Preprocessing, record: str, count: int) -> np.ndarray:
-    """float32 (n, 3, size, size): images spread over a RecordIO file; RecordError for a broken one."""
+    """float32 (n, 3, size, size): images spread over a RecordIO file; RecordError names a broken
+    one.
+    """
     images = []
     for _, _, image in from_records(preprocessing, record, spread_keys(record, count)):
         if isinstance(image, Exception):

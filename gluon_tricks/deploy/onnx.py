@@ -170,8 +170,8 @@ def classes_and_size(path, session):
     channels = shape[1] if len(shape) == 4 else None
     if len(shape) == 4 and shape[3] == 3 and channels != 3:
         raise UserError(
-            f"{where}, images in the order NHWC; only NCHW, (N, 3, H, W), is run: convert the model "
-            "to it"
+            f"{where}, images in the order NHWC; only NCHW, (N, 3, H, W), is run: convert the "
+            "model to it"
         )
     wrong_channels = isinstance(channels, int) and channels != 3
     if len(shape) != 4 or images.type != "tensor(float)" or wrong_channels:

@@ -1,4 +1,4 @@
-"""What to load: every format gives the same answers, and what is none of them gets one clear message."""
+"""What to open: every format gives the same answers, all else gets one clear message."""
 
 import json
 import os

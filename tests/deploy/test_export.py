@@ -1,4 +1,4 @@
-"""Export: what is written is what was trained, whole or not at all, and runs without this package."""
+"""What is exported is what was trained, whole or not at all, and runs without this package."""
 
 import argparse
 import hashlib
@@ -51,7 +51,7 @@ def figures(model, record):
 
 
 def agreement(one, other, record):
-    """In how many percent of the images the first format of one and INT8 of the other has the same answer."""
+    """In how many percent of the images the first format of one and INT8 of the other agree."""
     opened = open_model(one), open_model(other, format="int8")
     answers = [
         np.concatenate(
@@ -155,7 +155,8 @@ import numpy, mxnet, onnxruntime
 pixels = numpy.load("pixels.npy")
 net = mxnet.gluon.SymbolBlock.imports("out/model-symbol.json", ["data"], "out/model-0000.params")
 symbol = [array.asnumpy() for array in net(mxnet.nd.array(pixels, dtype="uint8"))]
-onnx = onnxruntime.InferenceSession("out/model.onnx").run(["logits", "probabilities"], {"data": pixels})
+session = onnxruntime.InferenceSession("out/model.onnx")
+onnx = session.run(["logits", "probabilities"], {"data": pixels})
 numpy.savez("outputs.npz", *symbol, *onnx)
 """
     subprocess.run([sys.executable, "-c", program], cwd=str(tmp_path), check=True, timeout=300)
