@@ -30,8 +30,7 @@ NETWORKS = """
     resnet50_v1 resnet50_v1b resnet50_v1c resnet50_v1d resnet152_v1d resnet50_v2 se_resnet50_v1
     resnext50_32x4d se_resnext50_32x4d senet_154 resnest50 mobilenet1.0 mobilenetv2_1.0
     mobilenetv3_large inceptionv3 googlenet densenet121 densenet201 squeezenet1.1 vgg16_bn
-    alexnet xception
-    shufflenet_v1 darknet53 dla34 hrnet_w18_c nasnet_4_1056
+    alexnet xception shufflenet_v1 darknet53 dla34 hrnet_w18_c nasnet_4_1056
 """.split()
 COLUMNS = (
     "network",

@@ -1,13 +1,17 @@
 """What to open: every format gives the same answers, all else gets one clear message."""
 
+import ast
 import json
 import os
 import shutil
 
+import cv2
 import mxnet as mx
 import numpy as np
 import pytest
+from scipy.special import softmax
 
+import gluon_tricks
 from gluon_tricks import config as flags
 from gluon_tricks.deploy import manifest as manifests
 from gluon_tricks.deploy.export import export
@@ -287,3 +291,28 @@ def test_a_run_without_a_checkpoint_says_so(run_folder, tmp_path):
 def test_an_export_is_not_exported_again(folder, tmp_path):
     with pytest.raises(UserError, match="is exported already"):
         export(open_model(folder), str(tmp_path / "out"))
+
+
+def test_the_package_opens_a_model_that_classifies_files(params, tmp_path):
+    picture = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
+    cv2.imwrite(str(tmp_path / "a.png"), picture)
+    model = gluon_tricks.open_model(params, model="cifar_resnet20_v1", classes=5)
+    found, missing = model.classify([str(tmp_path / "a.png"), str(tmp_path / "b.png")], top=2)
+    shares = softmax(model.predict(found.image[None])[0])
+    assert [guess.number for guess in found.top] == list(np.argsort(-shares)[:2])
+    assert found.top[0].probability == pytest.approx(shares.max()) and found.error is None
+    assert missing.top == [] and "b.png: cannot be read" in missing.error
+
+
+def test_of_training_only_the_reader_of_run_folders_is_imported():
+    folder = os.path.dirname(manifests.__file__)
+    for name in filter(lambda name: name.endswith(".py"), os.listdir(folder)):
+        with open(os.path.join(folder, name)) as file:
+            for node in ast.walk(ast.parse(file.read())):
+                if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("training"):
+                    assert {node.module, *(each.name for each in node.names)} <= {
+                        "training",
+                        "training.run_folder",
+                        "run_folder",
+                        "RunFolder",
+                    }, name
