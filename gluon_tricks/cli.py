@@ -16,8 +16,8 @@ except KeyboardInterrupt:  # the first milliseconds of a command
 
 # name: (module with add_arguments(parser) and main(args) -> exit code, one line of help)
 COMMANDS = {
-    "train": ("gluon_tricks.training.run", "train a network; every trick of the paper is a flag"),
-    "plan": ("gluon_tricks.training.plan", "say what a train command would do, without training"),
+    "train": ("gluon_tricks.commands.train", "train a network; every trick of the paper is a flag"),
+    "plan": ("gluon_tricks.commands.plan", "say what a train command would do, without training"),
     "evaluate": (
         "gluon_tricks.commands.evaluate",
         "exact top-1 and top-5 of a model on a RecordIO file",
@@ -42,7 +42,7 @@ COMMANDS = {
         "gluon_tricks.commands.bench",
         "measure the training step, the loader, inference, scaling",
     ),
-    "launch": ("gluon_tricks.distributed.launcher", "start a training run on many machines"),
+    "launch": ("gluon_tricks.commands.launch", "start a training run on many machines"),
     "doctor": ("gluon_tricks.commands.doctor", "say what of the software and hardware is there"),
 }
 

@@ -31,23 +31,24 @@ DEFAULTS = dict(
 # updates.
 COUNTED_BY_UPDATES = ("googlenet", "mobilenetv3_large", "mobilenetv3_small")
 
-# Flags that published commands give to networks which ignore them (mobilenetv3), or have what they
-# ask for in any case.
-NEEDLESS = dict(
+# Flags that published commands give to networks which ignore them (mobilenetv3), or which have what
+# they ask for in any case (vgg*_bn): accepted, and turned off.
+IGNORED_BY_NETWORK = dict(
     last_gamma=("mobilenetv3_large", "mobilenetv3_small"),
     batch_norm=("vgg11_bn", "vgg13_bn", "vgg16_bn", "vgg19_bn"),
 )
 
-# Flags that work here and that GluonCV's own network ignores, so that its published run did not
+# Flags that work here but that GluonCV's own network ignores, so that its published run did not
 # have them.
-IGNORED = dict(last_gamma=("resnet18_v1b", "resnet34_v1b"))
+IGNORED_BY_AUTHORS = dict(last_gamma=("resnet18_v1b", "resnet34_v1b"))
 
-# Flags of the authors' scripts that are none here: why, or None where their script ignores them
-# too.
+# Flags of the authors' scripts that this package does not have: why, or None if their script
+# ignores them too.
 FOREIGN_FLAGS = {
     "--logging-dir": None,
-    "--auto_aug": "AutoAugment is not among the paper's augmentations (section 2.1) and its code is not part "
-    "of GluonCV: leave the flag out; the published ResNeSt figures cannot be had without it",
+    "--auto_aug": "AutoAugment is not among the paper's augmentations (section 2.1) and its code "
+    "is not part of GluonCV: leave the flag out; the published ResNeSt figures cannot be had "
+    "without it",
     "--use_sk": "selective kernels are not in GluonCV's zoo: leave it out",
     "--use_avd": "the ResNeSt of GluonCV's zoo has its average pooling built in: leave it out",
     "--dropblock-prob": "DropBlock is none of the paper's tricks: leave it out",
@@ -64,8 +65,8 @@ def forms(model):
 
 
 def without_defaults(given):
-    """``given`` (a dict of flags) less what ``--fidelity gluoncv`` lets stand without an effect: it
-    asks for nothing.
+    """``given`` (a dict of flags) without the values that may be given with ``--fidelity gluoncv``
+    although they have no effect.
     """
     if given.get("fidelity") != "gluoncv":
         return given
@@ -76,9 +77,11 @@ def without_defaults(given):
     }
 
 
-def needless(config):
-    """The flags that were given but are to be off in the run of ``config``."""
-    tables = (NEEDLESS, IGNORED) if config.fidelity == "gluoncv" else (NEEDLESS,)
+def turned_off(config):
+    """The flags that are off in the run of ``config`` even if they were given."""
+    tables = [IGNORED_BY_NETWORK]
+    if config.fidelity == "gluoncv":
+        tables.append(IGNORED_BY_AUTHORS)
     return {
         name
         for table in tables
@@ -90,8 +93,8 @@ def needless(config):
 def data_folder(folder):
     """The folder that holds train.rec.
 
-    ``folder``, or its ``rec`` as in GluonCV's data set; where none is named, the authors' default
-    if that is there.
+    ``folder``, or its ``rec`` as in GluonCV's data set; if none is named, the authors' default, if
+    that exists.
     """
     if not folder:
         default = os.path.expanduser(DATA_FOLDER)

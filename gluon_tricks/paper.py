@@ -3,12 +3,11 @@ to 6.
 
 He et al., Bag of Tricks for Image Classification with Convolutional Neural Networks, arXiv
 1812.01187. ``plan``, ``report``, recipes/README.md (:mod:`gluon_tricks.reporting.recipes`) and the
-tests read the figures here. A figure whose ``confirmed`` is False was not seen in the paper's own
-text by whoever wrote it down.
+tests read the figures here.
 """
 
 from dataclasses import dataclass, field
-from typing import NamedTuple, Optional
+from typing import Any, Dict, NamedTuple, Optional
 
 TRAINING_IMAGES, VALIDATION_IMAGES = 1281167, 50000  # ImageNet-1k
 
@@ -18,11 +17,10 @@ class Score(NamedTuple):
 
     top1: float
     top5: Optional[float] = None
-    confirmed: bool = True
 
 
 class Speed(NamedTuple):
-    """How long an epoch takes, and where that stands."""
+    """How long an epoch takes, and where that is published."""
 
     minutes: float
     source: str
@@ -59,16 +57,6 @@ class Row:
             f"Table {self.table}" if self.table else "Teacher", self.network, self.row
         )
 
-
-# Table 1: multiply-adds in 10^9 and accuracy of networks of this size.
-TABLE1 = {
-    "ResNet-50": (3.9, Score(75.3, 92.2)),
-    "ResNeXt-50": (4.2, Score(77.8)),
-    "SE-ResNet-50": (3.9, Score(76.71, 93.38)),
-    "SE-ResNeXt-50": (4.3, Score(78.90, 94.51)),
-    "DenseNet-201": (4.3, Score(77.42, 93.66)),
-    "ResNet-50 + tricks": (4.3, Score(79.29, 94.63)),
-}
 
 # Table 2: the authors' baseline, and the reference implementation's accuracy.
 TABLE2 = {
@@ -122,37 +110,9 @@ TABLE6 = {
 }
 TABLE6_NETWORKS = ("ResNet-50-D", "Inception-V3", "MobileNet")
 
-# Table 7: Places365, ResNet-50-D.
-TABLE7 = {
-    "efficient": Score(56.34, 86.87, confirmed=False),
-    "with the refinements": Score(56.70, 87.33, confirmed=False),
-}
-
-# Table 8: Faster-RCNN on VOC 2007 test; the backbone's ImageNet top-1, and mAP.
-TABLE8 = {
-    "ResNet-50-B, standard": (76.14, 77.54),
-    "ResNet-50-D, efficient": (77.16, 78.30),
-    "+ cosine": (77.91, 79.23),
-    "+ label smoothing": (78.34, 80.71),
-    "+ distillation": (78.67, 80.96),
-    "+ mixup": (79.16, 81.10),
-    "+ distillation and mixup": (79.29, 81.33),
-}
-
-# Table 9: FCN on ADE20K; pixel accuracy and mean intersection over union.
-TABLE9 = {
-    "ResNet-50-B, standard": (78.08, 37.05),
-    "ResNet-50-D, efficient": (78.88, 38.88),
-    "+ cosine": (79.25, 39.33),
-    "+ label smoothing": (78.64, 38.75),
-    "+ distillation": (78.97, 38.90),
-    "+ mixup": (78.47, 37.99),
-    "+ distillation and mixup": (78.72, 38.40),
-}
-
 
 class Log(NamedTuple):
-    """A training log that the authors published, of 8 GPUs: best accuracy, median images a second."""
+    """A training log that the authors published, of 8 GPUs: best accuracy, median images/s."""
 
     epochs: int
     score: Score
@@ -181,7 +141,7 @@ MODELS = {
 }
 
 # Section 2.1, and what sections 3 and 5 add to it.
-BASELINE = dict(
+BASELINE: Dict[str, Any] = dict(
     global_batch=256,
     peak=0.1,
     dtype="float32",
@@ -202,7 +162,7 @@ BASELINE = dict(
     input_size=224,
 )
 LARGE_BATCH = dict(global_batch=1024, peak=0.4)
-HEURISTICS = {  # Table 4 adds them in this order
+HEURISTICS: Dict[str, Dict[str, Any]] = {  # Table 4 adds them in this order
     "linear scaling": {},
     "+ warmup": dict(warmup_epochs=5),
     "+ zero gamma": dict(last_gamma=True),
@@ -210,9 +170,9 @@ HEURISTICS = {  # Table 4 adds them in this order
     "+ FP16": dict(dtype="float16"),
 }
 COSINE = dict(lr_mode="cosine")
-SMOOTHING = dict(label_smoothing=0.1)
+SMOOTHING: Dict[str, Any] = dict(label_smoothing=0.1)
 DISTILLATION = dict(distilled=True, temperature=20.0, hard_weight=-1.0)
-MIXUP = dict(mixup_alpha=0.2, num_epochs=200)
+MIXUP: Dict[str, Any] = dict(mixup_alpha=0.2, num_epochs=200)
 # Table 6: what is added to the efficient training, and the end of the recipe's name
 REFINEMENTS = {
     "efficient": ("efficient", ()),
@@ -329,11 +289,3 @@ def _speed(network, settings):
 
 
 ROWS = _rows()
-
-
-def row_of(recipe):
-    """The :class:`Row` of a recipe's name."""
-    for row in ROWS:
-        if row.recipe == recipe:
-            return row
-    raise KeyError(recipe)

@@ -51,16 +51,16 @@ def train(digits, tmp_path):
     back, closed.
     """
     from gluon_tricks import config as flags
-    from gluon_tricks.training.run import Run
+    from gluon_tricks.training.run import build, finish
 
     def train(**given):
         chosen = dict(SMALL, data_dir=str(digits), save_dir=str(tmp_path / "run"))
         chosen.update(given)
-        run = Run(
+        run = build(
             flags.resolve({name: value for name, value in chosen.items() if value is not None})
         )
         try:
-            run.train()
+            finish(run)
         finally:
             run.close()
         return run

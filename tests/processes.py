@@ -8,7 +8,7 @@ import time
 import mxnet as mx
 import numpy as np
 
-from gluon_tricks.training.logger import read
+from gluon_tricks.training.log_files import read
 
 # A command of the package with small networks without BatchNorm, and a record of the keys, rates
 # and lambdas of each step.
@@ -17,21 +17,24 @@ import json, os, sys
 sys.argv[0] = "gluon-tricks"
 import mxnet as mx
 from mxnet.gluon import nn
-from gluon_tricks import cli, models
-from gluon_tricks.training import loop, run
+from gluon_tricks import cli
+from gluon_tricks.models.registry import register
+from gluon_tricks.training import loop
 from gluon_tricks.tricks import mixup
 
-def tiny(name, classes=10, **options):
+@register("tiny", input_size=32)
+def tiny(name, classes):
     net = nn.HybridSequential(prefix="tiny_")
     with net.name_scope():
         net.add(nn.Conv2D(4, 5, strides=4, activation="relu", in_channels=3))
         net.add(nn.Flatten(), nn.Dense(classes, in_units=4 * 7 * 7))
     return net
 
+@register("linear", input_size=32)
 class Linear(mx.gluon.HybridBlock):
     # Operators that have float16 on a CPU: the mean of each of 4 x 4 tiles, and a product with a
     # matrix.
-    def __init__(self, name, classes=10, **options):
+    def __init__(self, name, classes):
         super().__init__(prefix="linear_")
         with self.name_scope():
             self.pool = nn.AvgPool2D(8)
@@ -40,17 +43,16 @@ class Linear(mx.gluon.HybridBlock):
     def hybrid_forward(self, F, x, weight):
         return F.sum(F.broadcast_mul(self.pool(x).reshape((0, 1, -1)), weight.expand_dims(0)), axis=2)
 
-plain, step = models.get_model, loop.train_step
-mine = dict(resnet18_v1=tiny, resnet34_v1=Linear)
-models.get_model = lambda name, **options: mine.get(name, plain)(name, **options)
+step = loop.train_step
 
-def noted(it, batch, number):
-    outcome = step(it, batch, number)
-    with open(os.path.join(os.environ["NOTES"], "{}.jsonl".format(it.layout.rank)), "a") as file:
-        lam = mixup.draw_lambda(0.2, it.config.seed, number) if it.config.mixup else None
-        values = [float(p.list_data()[0].asnumpy().astype("float64").sum()) for p in it.trained]
-        about = dict(step=number, keys=batch.keys.tolist(), rate=it.trainer.learning_rate, lam=lam, values=values,
-                     pid=os.getpid(), workers=it.layout.workers, skipped=it.loss_scale.skipped)
+def noted(learner, layout, devices, batch, number):
+    outcome = step(learner, layout, devices, batch, number)
+    with open(os.path.join(os.environ["NOTES"], "{}.jsonl".format(layout.rank)), "a") as file:
+        mixed = bool(learner.objective._mixings)
+        lam = mixup.draw_lambda(0.2, 0, number) if mixed else None
+        values = [float(p.list_data()[0].asnumpy().astype("float64").sum()) for p in learner.trained]
+        about = dict(step=number, keys=batch.keys.tolist(), rate=learner.trainer.learning_rate, lam=lam, values=values,
+                     pid=os.getpid(), workers=layout.workers, skipped=learner.loss_scale.skipped)
         file.write(json.dumps(about) + chr(10))
     if os.environ.get("SLOW"):
         import time
@@ -75,19 +77,20 @@ sys.exit(cli.main(sys.argv[1:]))
 # own command.
 LAUNCHER = """
 import sys
-from gluon_tricks import cli, launch
-driver, plan = sys.argv.pop(1), launch.plan
+from gluon_tricks import cli
+from gluon_tricks.distributed import launcher
+driver, plan = sys.argv.pop(1), launcher.plan
 def planned(*words, **about):
     found = plan(*words, **about)
     for process in found:
         if process.role == "worker":
             process.command = [sys.executable, driver] + process.command[3:]
     return found
-launch.plan = planned
+launcher.plan = planned
 sys.exit(cli.main(sys.argv[1:]))
 """
 FLAGS = (
-    "--model resnet18_v1 --classes 10 --input-size 32 --flip 0 --color-jitter 0 --pca-noise 0 --num-epochs 2 "
+    "--model tiny --classes 10 --input-size 32 --flip 0 --color-jitter 0 --pca-noise 0 --num-epochs 2 "
     "--num-training-samples 80 --lr 0.01 --lr-mode cosine --warmup-epochs 0.5 --label-smoothing -j 1 --log-interval 5"
 ).split()
 

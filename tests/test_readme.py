@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gluon_tricks.reporting.trick_table import trick_table
+
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
 
@@ -39,6 +41,10 @@ def test_the_recipes_in_the_readme_have_the_papers_figures():
     table = (ROOT / "recipes" / "README.md").read_text()
     for name, figures in re.findall(r"\[(table\d\w+)\]\([^)]*\) \| (\S+ / \S+) \|", README):
         assert re.search(rf"\[{name}\].*\| {figures} \|", table), name
+
+
+def test_the_table_of_tricks_is_that_of_the_package():
+    assert trick_table() in README, "paste: python -m gluon_tricks.reporting.trick_table"
 
 
 @pytest.mark.slow

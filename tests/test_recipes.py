@@ -14,17 +14,19 @@ import pytest
 
 from gluon_tricks import config as flags
 from gluon_tricks import paper
-from gluon_tricks.distributed import launcher as launch
+from gluon_tricks.commands import launch
+from gluon_tricks.distributed.launch_plan import plan
 from gluon_tricks.tricks.schedule import linear_scaling
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 RECIPES = os.path.join(ROOT, "recipes")
-NAMES = [row.recipe for row in paper.ROWS]
+ROWS = {row.recipe: row for row in paper.ROWS}
 OWN = [row.recipe for row in paper.ROWS if not row.same_run_as]
 SHARED = {"launch", "demo_digits", "ablation_digits"}
 # What makes a recipe small enough for a test; the last of a flag wins.
 SMALL = (
-    "--num-gpus 0 --cpu-contexts 1 --batch-size 2 --dtype float32 --max-steps 2 --classes 4 --input-size 33 "
+    "--num-gpus 0 --cpu-contexts 1 --batch-size 2 --dtype float32 --max-steps 2 --classes 4"
+    " --input-size 33 "
     "-j 1 --log-interval 1".split()
 )
 VARIABLES = ("GPUS", "NP", "HOSTS", "LAUNCHER", "ACCUMULATE", "RUNS", "DATA", "THREADS", "RESTARTS")
@@ -57,7 +59,7 @@ def arguments(name, *more, **variables):
 
 def test_every_row_has_a_script_and_every_script_a_row():
     scripts = {name[:-3] for name in os.listdir(RECIPES) if name.endswith(".sh")}
-    assert scripts - SHARED == set(NAMES)
+    assert scripts - SHARED == set(ROWS)
     for name in scripts:
         assert os.stat(script(name)).st_mode & stat.S_IXUSR, name
 
@@ -69,24 +71,23 @@ def test_a_recipe_is_short_and_says_first_what_it_is():
         assert len(lines) <= 15 and lines[0] == "#!/usr/bin/env bash"
         assert lines[1].startswith("# " + row.title)
         if row.score:
-            assert "top-1 {:.2f} %, top-5 {:.2f} %".format(*row.score[:2]) in lines[1]
+            assert "top-1 {:.2f} %, top-5 {:.2f} %".format(*row.score) in lines[1]
         assert "8 V100, {} images a step".format(row.settings["global_batch"]) in lines[2]
         assert (f"{row.hours:.1f} hours" if row.hours else "hours not published") in lines[2]
         assert not row.needs or f"# First: recipes/{row.needs}.sh" in lines
         assert lines[-1].endswith('"$@"')
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ROWS)
 def test_a_recipes_flags_are_its_rows_settings(name):
-    row = paper.row_of(name)
+    row = ROWS[name]
     given = arguments(name, DATA="/data", RUNS="/runs")
     config = flags.parse(given)
     batch = config.batch_size * config.num_gpus * config.accumulate
     peak = linear_scaling(batch, config.base_lr) if config.linear_scaling else config.lr
     found = dict(vars(config), global_batch=batch, peak=peak, distilled=bool(config.teacher))
     assert {key: found[key] for key in row.settings} == row.settings
-    # Whatever the row does not speak of is at its default, the paper's, or says where and how to
-    # run.
+    # Whatever the row does not name is at its default, the paper's, or says on what the run runs.
     derived = {"batch_size", "lr", "linear_scaling", "mixup", "teacher"}
     for key in set(flags.FLAGS) - set(row.settings) - derived:
         assert flags.FLAGS[key].metadata["free"] or found[key] == flags.FLAGS[key].default
@@ -139,7 +140,7 @@ def test_horovod_is_started_again_by_the_launcher_where_asked_to(tmp_path):
     launch.add_arguments(parser)
     args = parser.parse_args(words[3:])
     assert (args.kvstore, args.workers, args.hosts, args.restarts) == ("horovod", 16, "a:8,b:8", 3)
-    (process,) = launch.plan(args, launch.read_hosts(args.hosts))
+    (process,) = plan(launch.launch_of(args))
     config = flags.parse(process.command[process.command.index("train") + 1 :])
     assert (config.kvstore, config.num_gpus, config.batch_size, config.elastic) == (
         "horovod",
@@ -221,49 +222,44 @@ def teacher(data, tmp_path_factory):
 
 
 def train(given):
-    from gluon_tricks.training.run import Run
+    from gluon_tricks.training.run import build, finish
 
-    run = Run(flags.parse(given))
+    run = build(flags.parse(given))
     try:
-        assert run.train() == 0
+        finish(run)
     finally:
         run.close()
     return run.config.save_dir
 
 
-@pytest.fixture
-def inception_for_small_images(monkeypatch):
-    """Its last pooling takes 8 x 8, which 299 x 299 images give; the mean over all places is the
-    same.
-    """
-    from mxnet.gluon import nn
-
-    from gluon_tricks import models
-
-    build = models.get_model
-
-    def get_model(name, **options):
-        net = build(name, **options)
-        if name == "inceptionv3":
-            children = net.features._children
-            key = [key for key, child in children.items() if isinstance(child, nn.AvgPool2D)][-1]
-            children[key] = nn.GlobalAvgPool2D()
-        return net
-
-    monkeypatch.setattr(models, "get_model", get_model)
+# The smallest network that takes the flags of a recipe's own.
+SMALLER = {
+    "resnet50_v1": "resnet18_v1",
+    "resnet50_v1b": "resnet18_v1b",
+    "resnet50_v1c": "resnet18_v1c",
+    "resnet50_v1d": "resnet18_v1d",
+    "resnet152_v1d": "resnet18_v1d",
+    "mobilenet1.0": "mobilenet0.25",
+    "inceptionv3": "mobilenet0.25",
+}
+# Of each network the last row, which has the most tricks.
+LARGE = {ROWS[name].settings["model"]: name for name in OWN}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", OWN)
-def test_a_recipe_trains(name, data, teacher, tmp_path, monkeypatch, inception_for_small_images):
+@pytest.mark.parametrize(
+    "name, model",
+    [(name, SMALLER[ROWS[name].settings["model"]]) for name in OWN]
+    + [(name, model) for model, name in LARGE.items()],
+)
+def test_a_recipe_trains(name, model, data, teacher, tmp_path, monkeypatch):
     from gluon_tricks.training import checkpoint
 
     # Hundreds of megabytes a recipe; checkpoints have their own tests.
     monkeypatch.setattr(checkpoint, "save", lambda *arguments: None)
-    row = paper.row_of(name)
-    small = SMALL + ["--data-dir", data]
-    small += ["--input-size", "75"] if row.network == "Inception-V3" else []
-    small += ["--teacher", teacher] if row.needs else []
+    small = SMALL + ["--data-dir", data, "--model", model]
+    small += ["--input-size", "75"] if model == "inceptionv3" else []
+    small += ["--teacher", teacher] if ROWS[name].needs else []
     folder = train(arguments(name, *small, RUNS=str(tmp_path)))
     with open(os.path.join(folder, "log.jsonl")) as file:
         logged = [json.loads(line) for line in file]
@@ -277,7 +273,7 @@ def test_a_recipe_typed_again_goes_on(data, tmp_path):
     for steps in (2, 4):
         out = run("table6_mobilenet_mixup", *small, RUNS=str(tmp_path))
         assert out.returncode == 0, out.stderr
-        assert f"stopped after step {steps} of" in out.stdout
+        assert f"at step {steps} of" in out.stdout
 
 
 def test_the_ablation_is_table_6_with_three_seeds_a_rung(tmp_path):

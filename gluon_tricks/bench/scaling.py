@@ -12,6 +12,7 @@ import sys
 import tempfile
 
 from ..child_processes import end_with_parent
+from ..distributed.launch_plan import KVSTORES
 from ..errors import UserError
 from ..files import write_json
 
@@ -45,19 +46,24 @@ def add_arguments(parser):
 
 
 def main(args):
-    """Print a row a launch and number of workers; the exit code is 0."""
+    """Print a row for each launch and number of workers; the exit code is 0."""
     launches = args.launches.split(",")
-    unknown = sorted(set(launches) - {"horovod", "dist_sync", "dist_device_sync", "dist_async"})
-    if unknown or args.workers < 1 or args.rounds < 2 or args.steps < 1 or args.repeats < 1:
+    if (
+        not set(launches) <= set(KVSTORES)
+        or args.workers < 1
+        or args.rounds < 2
+        or args.steps < 1
+        or args.repeats < 1
+    ):
         raise UserError(
-            "bench scaling: --launches are of horovod, dist_sync, dist_device_sync, dist_async; "
+            f"bench scaling: --launches are of {', '.join(KVSTORES)}; "
             "--workers, --steps and --repeats at least 1, --rounds at least 2"
         )
     cases = [("local", 1)] + [
         (launch, count) for launch in launches for count in range(1, args.workers + 1)
     ]
-    # All cases in turn, so that each repeat compares what was measured within minutes: machines
-    # change their pace.
+    # All cases in turn, so that each repeat compares what was measured within minutes: a machine's
+    # speed changes.
     repeats = []
     for number in range(1, args.repeats + 1):
         repeats.append({})
@@ -71,8 +77,10 @@ def main(args):
     rows = [row(case, repeats) for case in cases]
     for found in rows:
         print(
-            "{launch:16} {workers:3} workers {images_per_second:8.1f} images/s, efficiency {efficiency:.3f} "
-            "({efficiency_worst:.3f} to {efficiency_best:.3f})".format(**found),
+            "{launch:16} {workers:3} workers {images_per_second:8.1f} images/s, "
+            "efficiency {efficiency:.3f} ({efficiency_worst:.3f} to {efficiency_best:.3f})".format(
+                **found
+            ),
             flush=True,
         )
     if args.json:
@@ -111,38 +119,24 @@ def command(launch, workers, words):
     )
 
 
+def train_words(args, images, steps, folder):
+    """The flags of ``train`` for ``steps`` steps, with so many synthetic images."""
+    # The last step's checkpoint and validation are outside of the rounds that are timed.
+    return (
+        f"--model {args.model} --batch-size {args.batch_size} --input-size {args.input_size} -j 1 "
+        f"--synthetic {images} --num-epochs 2 --max-steps {steps} --val-frequency 2 "
+        f"--save-frequency 0 --log-interval {args.steps}"
+    ).split() + ["--save-dir", folder]
+
+
 def measure(args, launch, workers):
     """Images a second of all workers together: the median of the rounds but the first."""
-    from ..training.logger import read
+    from ..training.log_files import read
 
     steps = args.steps * args.rounds
     with tempfile.TemporaryDirectory() as folder:
         run = os.path.join(folder, "run")
-        words = [
-            "--model",
-            args.model,
-            "--batch-size",
-            str(args.batch_size),
-            "--input-size",
-            str(args.input_size),
-            "-j",
-            "1",
-            "--synthetic",
-            str(args.batch_size * workers * steps),
-            "--num-epochs",
-            "2",
-            "--max-steps",
-            str(steps),
-            "--val-frequency",
-            "2",
-            "--save-frequency",
-            "0",
-            "--log-interval",
-            str(args.steps),
-            "--save-dir",
-            run,
-        ]
-        # The last step's checkpoint and validation stand outside of the rounds that are timed.
+        words = train_words(args, args.batch_size * workers * steps, steps, run)
         done = subprocess.run(
             command(launch, workers, words),
             env=dict(os.environ, OMP_NUM_THREADS="1"),
@@ -153,7 +147,8 @@ def measure(args, launch, workers):
         )
         if done.returncode:
             raise UserError(
-                f"{launch} with {workers} workers ended with {done.returncode}:\n{done.stdout[-2000:]}"
+                f"{launch} with {workers} workers ended with {done.returncode}:\n"
+                f"{done.stdout[-2000:]}"
             )
         speeds = [
             row["images_per_second"]

@@ -9,8 +9,9 @@ import time
 
 from .. import config as flags
 from ..files import write_json
-from ..training.loop import train_step
-from ..training.metrics import Pending
+from ..training.loop import receive
+from ..training.pending import Pending
+from ..training.step import StepResult, train_step
 
 
 def add_arguments(parser):
@@ -43,7 +44,7 @@ def main(args):
 
 def measure(args, folder):
     """``{"loop", "bare", "ratio", "low", "high"}``: medians over rounds, and the ratio's extremes."""
-    from ..training.run import Run
+    from ..training.run import build
 
     images = args.batch_size * args.steps
     size = dict(
@@ -62,7 +63,7 @@ def measure(args, folder):
             **never,
         )
     )
-    run = Run(config)
+    run = build(config)
     try:
         bare = BareLoop(run)
         loop = OurLoop(run)
@@ -92,15 +93,18 @@ class OurLoop:
 
     def __init__(self, run):
         self.run = run
-        self.pending = Pending(run.receive)
+        self.pending = Pending(lambda result, step: receive(run, result, step))
 
     def round(self, steps):
         run, started = self.run, time.perf_counter()
-        for batch in run.train_data.batches(run.step, run.step + steps):
-            run.trainer.set_learning_rate(run.schedule(run.step))
-            run.seed_devices(run.step)
-            self.pending.push(train_step(run, batch, run.step), run.step)
-            run.step += 1
+        progress, learner, timetable = run.progress, run.learner, run.timetable
+        devices = run.workers.devices
+        for batch in run.data.train.batches(progress.step, progress.step + steps):
+            step = progress.step
+            learner.trainer.set_learning_rate(timetable.learning_rate(step))
+            sums = train_step(learner, run.layout, devices, batch, step)
+            self.pending.push(StepResult(sums), step)
+            progress.step += 1
         self.pending.drain()
         _wait(run)
         return time.perf_counter() - started
@@ -117,8 +121,8 @@ class BareLoop:
         self.run = run
         self.loss = gluon.loss.SoftmaxCrossEntropyLoss()
         self.loss.hybridize()
-        batch = next(run.train_data.batches(0, 1))
-        device = run.cluster.devices[0]
+        batch = next(run.data.train.batches(0, 1))
+        device = run.workers.devices[0]
         self.images, self.labels = (
             batch.images.as_in_context(device),
             batch.labels.as_in_context(device),
@@ -130,13 +134,13 @@ class BareLoop:
         run, started = self.run, time.perf_counter()
         for _ in range(steps):
             with autograd.record():
-                loss = self.loss(run.net(self.images), self.labels)
+                loss = self.loss(run.learner.net(self.images), self.labels)
             loss.backward()
-            run.trainer.step(self.images.shape[0])
+            run.learner.trainer.step(self.images.shape[0])
         _wait(run)
         return time.perf_counter() - started
 
 
 def _wait(run):
-    for parameter in run.trained:
+    for parameter in run.learner.trained:
         parameter.list_data()[0].wait_to_read()

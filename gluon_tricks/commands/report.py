@@ -1,4 +1,4 @@
-"""``gluon-tricks report``: runs as a page: flags in the paper's words, curves, figures beside the
+"""``gluon-tricks report``: runs as a page: flags in the paper's words, curves, figures next to the
 paper's.
 """
 
@@ -7,7 +7,8 @@ import sys
 
 from ..config import user_path
 from ..reporting import page, tables
-from ..reporting.runs import find, groups_of
+from ..reporting.reading import find
+from ..reporting.runs import by_data, groups_of
 from ..text import printable
 
 
@@ -47,11 +48,11 @@ def main(args):
     )
     path = os.path.abspath(page.write(runs, folder))
     if not args.open:
-        for own in page.by_data(runs):
+        for own in by_data(runs):
             groups = groups_of(own)
             print(tables.data_title(own))
             print(tables.markdown(*tables.results(groups)))
             if own[0].on_imagenet:
-                print(tables.markdown(*tables.beside_paper(groups)))
+                print(tables.markdown(*tables.next_to_paper(groups)))
     print(printable(path) if args.open else "report: " + printable(path))
     return 0

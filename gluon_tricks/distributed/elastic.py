@@ -1,9 +1,9 @@
-"""Horovod's elastic mode: workers come and go, and each time the run goes on from its last
+"""Horovod's elastic mode: workers are added and lost, and each time the run goes on from its last
 checkpoint.
 
-``horovodrun --min-np`` starts what is missing and says who is there; the checkpoint is all that the
-workers need to know of the steps before. Where workers are added, the run stops after a whole step
-with a checkpoint and nothing is lost; where one dies, the steps since the last checkpoint
+``horovodrun --min-np`` starts the workers that are missing and tells the others; of the steps
+before, workers need to know nothing but the checkpoint. If workers are added, the run stops after a
+whole step with a checkpoint and nothing is lost. If one dies, the steps since the last checkpoint
 (``--save-interval``) are done again.
 """
 
@@ -12,9 +12,14 @@ import os
 import mxnet as mx
 
 from ..errors import UserError
-from ..training.stopping import HOSTS_CHANGED, HostsChanged, Stop
 from .horovodrun import listen_on
-from .local import join
+from .workers import join
+
+HOSTS_CHANGED = 0  # a reason to stop, next to the signals' numbers, which start at 1
+
+
+class HostsChanged(Exception):
+    """Workers are added or removed, and the run has to go on with those that are there then."""
 
 
 def is_driven():
@@ -22,45 +27,45 @@ def is_driven():
     return os.environ.get("HOROVOD_ELASTIC") == "1"
 
 
-def train(config, session):
-    """``session(config, cluster, stop)``, one after the other until one has come to the end of the
-    run.
+def train(config, session, new_stop):
+    """Call ``session(config, workers, stop)`` again and again until one has trained to the end of
+    the run; returns what that one returned.
+
+    ``stop`` comes from ``new_stop()``. Its attribute ``asked`` becomes ``HOSTS_CHANGED`` when
+    workers are added or removed; the session has to raise :class:`HostsChanged` then.
     """
     if config.elastic == "none":
         raise UserError(
-            "horovodrun --min-np: say what is to become of the global batch, with --elastic keep-batch or scale-lr"
+            "horovodrun --min-np: say what happens to the global batch when workers are added or "
+            "lost, with --elastic keep-batch or scale-lr"
         )
     from horovod.common.elastic import notification_manager
     from horovod.common.exceptions import HorovodInternalError
 
-    hosts = Hosts()
+    listener = HostsListener()
     listen_on(os.environ["HOROVOD_GLOO_IFACE"])
     while True:
-        cluster = join(config)
-        hosts.stop = Stop()
+        workers = join(config)
+        listener.stop = new_stop()
         notification_manager.init()
-        notification_manager.register_listener(hosts)
+        notification_manager.register_listener(listener)
         try:
-            return session(config, cluster, hosts.stop)
+            return session(config, workers, listener.stop)
         except HostsChanged:
-            what = "workers are to come or go"
+            reason = "workers are added or removed"
         except (mx.MXNetError, HorovodInternalError) as error:
-            lost, reason = (
-                cluster.who_is_lost() or "a worker is lost",
-                str(error).strip().splitlines()[-1],
-            )
-            what = f"{lost} ({reason})"
+            lost = workers.who_is_lost() or "a worker is lost"
+            reason = f"{lost} ({str(error).strip().splitlines()[-1]})"
         print(
-            f"gluon-tricks train: {what}; going on with those that are there, from the last checkpoint",
+            f"gluon-tricks train: {reason}; going on from the last checkpoint with the workers "
+            "that are there",
             flush=True,
         )
-        cluster.reset()
+        workers.disconnect()
 
 
-class Hosts:
-    """Hears from ``horovodrun`` of hosts that are there or no longer, and asks the running session
-    to stop.
-    """
+class HostsListener:
+    """Asks the running session to stop when ``horovodrun`` reports hosts added or removed."""
 
     stop = None
 

@@ -1,9 +1,9 @@
 """Kills a worker that is stopped for too long: ``python guardian.py SECONDS``, started by the
 worker with a pipe as stdin.
 
-Who starts the workers waits until each has ended, for ever if one is stopped (SIGSTOP), and elastic
-Horovod lets the others go on no sooner. So each worker has a guardian, to whom it writes its name.
-As a script of its own this file imports nothing of the package, and starts at once.
+A launcher waits until each worker has ended, for ever if one is stopped (SIGSTOP), and elastic
+Horovod does not let the others go on before. So each worker has a guardian, a process to which it
+writes its name. As a script this file imports nothing of the package, and starts at once.
 """
 
 import contextlib
@@ -16,8 +16,8 @@ import time
 
 
 def start(seconds):
-    """A guardian of this process, which kills it if it is stopped for so long: a function that
-    takes this process's name.
+    """Start the guardian of this process, which kills it after it was stopped for so many
+    ``seconds``. Returns a function that tells the guardian this process's name.
     """
     guardian = subprocess.Popen(
         [sys.executable, "-IS", os.path.abspath(__file__), str(seconds)],
@@ -36,7 +36,7 @@ def is_stopped(pid):
 
 
 def main(seconds):
-    """Guard the parent until it ends."""
+    """Watch the parent until it ends, and kill it if it is stopped for too long."""
     worker, stopped_since = os.getppid(), None
     name = f"process {worker}"
     while os.getppid() == worker:
@@ -48,17 +48,22 @@ def main(seconds):
         now = time.monotonic()
         stopped_since = (stopped_since or now) if is_stopped(worker) else None
         if stopped_since and now - stopped_since >= seconds:
-            with contextlib.suppress(OSError):  # nobody listens
+            with contextlib.suppress(OSError):  # nobody reads it
                 print(
-                    f"gluon-tricks train: error: {name} was stopped for {seconds:g} seconds, so it is killed",
+                    f"gluon-tricks train: error: {name} was stopped for {seconds:g} seconds, "
+                    "so it is killed",
                     file=sys.stderr,
                 )
-            # horovodrun gave it a group of its own
-            if "HOROVOD_GLOO_RENDEZVOUS_ADDR" in os.environ:
-                os.killpg(os.getpgid(worker), signal.SIGKILL)
-            else:
-                os.kill(worker, signal.SIGKILL)
+            kill(worker)
             return
+
+
+def kill(worker):
+    """Kill the worker, with its group if ``horovodrun`` gave it one."""
+    if "HOROVOD_GLOO_RENDEZVOUS_ADDR" in os.environ:
+        os.killpg(os.getpgid(worker), signal.SIGKILL)
+    else:
+        os.kill(worker, signal.SIGKILL)
 
 
 if __name__ == "__main__":

@@ -10,72 +10,59 @@ from mxnet import gluon
 
 from ..errors import UserError
 from . import guardian
-from .local import Local, gpu
-from .watchdog import LOST, Watchdog, end
+from .devices import gpu
+from .local import Local
+from .watchdog import LOST, Watchdog, end, other_workers
 
 ELASTIC_TIMEOUT = 600  # horovodrun's, in seconds
 STARTED_BY = ("HOROVOD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_PROCID", "HOROVOD_ELASTIC")
 
 
 class Horovod(Local):
-    """One of several processes with one device each, whose gradients Horovod sums."""
+    """One of several processes with one device each, whose gradients Horovod sums.
 
-    def __init__(self, config):
-        # Horovod reads these when it starts. It has to wait longer than we do: its own way out may
-        # crash ("double free").
-        seconds = config.stall_timeout
-        os.environ.setdefault("HOROVOD_GLOO_TIMEOUT_SECONDS", str(2 * seconds))
-        os.environ.setdefault("HOROVOD_STALL_CHECK_TIME_SECONDS", str(seconds))
-        os.environ.setdefault("HOROVOD_STALL_SHUTDOWN_TIME_SECONDS", str(2 * seconds))
-        if not config.num_gpus:
-            # Milliseconds between two rounds of talk among the workers. Horovod's 1 takes the cores
-            # from those who compute.
-            os.environ.setdefault("HOROVOD_CYCLE_TIME", "25")
-        try:
-            import horovod.mxnet as hvd
-        except ImportError as error:
-            raise UserError(
-                f"--kvstore horovod: Horovod cannot be imported ({error}); docs/install.md says how to build it"
-            ) from None
-        if not any(name in os.environ for name in STARTED_BY):
-            raise UserError(
-                "--kvstore horovod: start the workers with 'horovodrun -np N gluon-tricks train ...', see docs/distributed.md"
-            )
-        if config.cpu_contexts > 1:
-            raise UserError(
-                "--kvstore horovod: a worker has one device, so start more workers instead of --cpu-contexts"
-            )
+    ``num_gpus`` above 0 means the GPU of this worker's number on its host, ``stall_timeout`` is in
+    seconds, ``compression`` "none" or "fp16", and ``folder`` the one for the heartbeats.
+    """
+
+    def __init__(self, num_gpus, stall_timeout, compression, folder):
+        _set_environment(stall_timeout, on_cpu=not num_gpus)
+        self._hvd = hvd = _import_horovod()
         if os.environ.get("HOROVOD_ELASTIC"):
-            # Others than a stopped worker go on when it is killed, or when Horovod has waited in
-            # vain for one that is cut off.
-            self._guardian = guardian.start(seconds)
-            self._watchdog = Watchdog(3 * seconds, limit="three times --stall-timeout,")
-            # horovodrun may have to wait for hosts first.
-            limit = "HOROVOD_ELASTIC_TIMEOUT"
-            start = Watchdog(
-                int(os.environ.get(limit, ELASTIC_TIMEOUT)) + seconds,
-                limit=limit + " and --stall-timeout,",
-            )
+            self._start_elastic(stall_timeout)
         else:
-            self._guardian = guardian.start(2 * seconds)  # the others say its name first
-            self._watchdog = start = Watchdog(seconds)
-            # so that whoever is stopped before all are there has a name
-            if "HOROVOD_RANK" in os.environ:
-                self.rank, self.world_size = (
-                    int(os.environ["HOROVOD_RANK"]),
-                    int(os.environ["HOROVOD_SIZE"]),
-                )
-                self.watch(os.path.join(config.save_dir, "workers"))
-        with start:
-            hvd.init()
-        if start is not self._watchdog:
-            start.close()
-        self._hvd = hvd
+            self._start(stall_timeout, folder)
         self.rank, self.world_size = hvd.rank(), hvd.size()
         self._guardian(f"worker {self.rank} on {platform.node()}")
-        self.devices = [gpu(hvd.local_rank(), config) if config.num_gpus else mx.cpu()]
-        self._compression = config.gradient_compression
-        self._later = 0
+        self.devices = [gpu(hvd.local_rank(), num_gpus) if num_gpus else mx.cpu()]
+        self._compression = compression
+        self._sums = 0  # how often sum_later was called
+
+    def _start(self, seconds, folder):
+        self._guardian = guardian.start(2 * seconds)  # the others name a stopped worker before that
+        self._watchdog = Watchdog(seconds)
+        # so that a worker that is stopped before all are there has a name
+        if "HOROVOD_RANK" in os.environ:
+            self.rank = int(os.environ["HOROVOD_RANK"])
+            self.world_size = int(os.environ["HOROVOD_SIZE"])
+            self.watch(folder)
+        with self._watchdog:
+            self._hvd.init()
+
+    def _start_elastic(self, seconds):
+        # The others go on when a stopped worker is killed, or when Horovod has waited in vain for
+        # one that is cut off.
+        self._guardian = guardian.start(seconds)
+        self._watchdog = Watchdog(3 * seconds, limit="three times --stall-timeout,")
+        # horovodrun may have to wait for hosts first.
+        limit = "HOROVOD_ELASTIC_TIMEOUT"
+        start = Watchdog(
+            int(os.environ.get(limit, ELASTIC_TIMEOUT)) + seconds,
+            limit=limit + " and --stall-timeout,",
+        )
+        with start:
+            self._hvd.init()
+        start.close()
 
     def trainer(self, net, optimizer, settings):
         return HorovodTrainer(
@@ -91,8 +78,8 @@ class Horovod(Local):
 
     def sum_later(self, array):
         # Few names, which Horovod remembers and so negotiates faster, but no name twice at once.
-        self._later += 1
-        return self._hvd.allreduce(array, op=self._hvd.Sum, name=f"later.{self._later % 8}")
+        self._sums += 1
+        return self._hvd.allreduce(array, op=self._hvd.Sum, name=f"later.{self._sums % 8}")
 
     def broadcast(self, net, trainer):
         with self.waiting():
@@ -104,7 +91,8 @@ class Horovod(Local):
 
     def watch(self, folder):
         if self.world_size > 1:
-            self._watch(folder)
+            others = other_workers(self.rank, self.world_size)
+            self._watchdog.watch(folder, f"worker-{self.rank}", others)
 
     def close(self):
         with self.waiting():
@@ -113,10 +101,8 @@ class Horovod(Local):
             self._hvd.shutdown()
         self._watchdog.close()
 
-    def reset(self):
-        """Give up the connections that are left, so that :func:`gluon_tricks.distributed.local.join`
-        can make new ones.
-        """
+    def disconnect(self):
+        """Close the connections that are left, so that :func:`.workers.join` can make new ones."""
         with self.waiting():
             with contextlib.suppress(mx.MXNetError):
                 mx.nd.waitall()
@@ -128,9 +114,9 @@ class Horovod(Local):
         before = self._watchdog.halfway
         return before and self._watchdog.who_is_missing(before)
 
-    def leave(self, error):
+    def abort(self, error):
         if isinstance(error, mx.MXNetError):
-            with self.waiting():  # so that the others' word for this worker is not that it is busy
+            with self.waiting():  # so that the others do not call this worker busy
                 missing = self._watchdog.who_is_missing()
             reason = str(error).strip().splitlines()[-1]
             end(
@@ -138,6 +124,35 @@ class Horovod(Local):
                 LOST,
             )
         self._watchdog.close()
+
+
+def _set_environment(stall_timeout, on_cpu):
+    """What Horovod reads when it starts, unless the user has set it."""
+    # It has to wait longer than we do: its own way to end may be a crash ("double free").
+    os.environ.setdefault("HOROVOD_GLOO_TIMEOUT_SECONDS", str(2 * stall_timeout))
+    os.environ.setdefault("HOROVOD_STALL_CHECK_TIME_SECONDS", str(stall_timeout))
+    os.environ.setdefault("HOROVOD_STALL_SHUTDOWN_TIME_SECONDS", str(2 * stall_timeout))
+    if on_cpu:
+        # Milliseconds between two rounds of messages among the workers. With Horovod's 1 they take
+        # the cores from the training.
+        os.environ.setdefault("HOROVOD_CYCLE_TIME", "25")
+
+
+def _import_horovod():
+    """``horovod.mxnet``; :class:`UserError` if it is not there or did not start this process."""
+    try:
+        import horovod.mxnet as hvd
+    except ImportError as error:
+        raise UserError(
+            f"--kvstore horovod: Horovod cannot be imported ({error}); docs/install.md says how to "
+            "build it"
+        ) from None
+    if not any(name in os.environ for name in STARTED_BY):
+        raise UserError(
+            "--kvstore horovod: start the workers with 'horovodrun -np N gluon-tricks train ...', "
+            "see docs/distributed.md"
+        )
+    return hvd
 
 
 class HorovodTrainer(gluon.Trainer):
@@ -155,8 +170,8 @@ class HorovodTrainer(gluon.Trainer):
             gradient = parameter.list_grad()[0]
             about = dict(op=hvd.Sum, name=f"gradient.{index}", priority=-index)
             if self._compression == "fp16" and gradient.dtype == np.float32:
-                # Of the size of a worker's own mean gradient, so that dividing by the global batch
-                # costs no precision.
+                # Scaled to the size of a worker's own mean gradient, so that dividing by the global
+                # batch costs no precision.
                 small = hvd.allreduce((gradient * hvd.size()).astype("float16"), **about)
                 gradient[:] = small.astype("float32") / hvd.size()
             else:

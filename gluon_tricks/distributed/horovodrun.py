@@ -10,8 +10,8 @@ import sys
 
 
 def listen_on(interface):
-    """From now on, a server of this process that would listen on all interfaces listens on this
-    one.
+    """From now on, servers of this process that would listen on all interfaces listen on this one
+    alone.
     """
     from horovod.runner.util.network import get_driver_ip
 
@@ -32,7 +32,8 @@ def main():
         from horovod.runner import launch
     except ImportError as error:
         sys.exit(
-            f"horovodrun: error: Horovod cannot be imported ({error}); docs/install.md says how to build it"
+            f"horovodrun: error: Horovod cannot be imported ({error}); docs/install.md says how to "
+            "build it"
         )
     interfaces = launch.parse_args().nics or ()
     if len(interfaces) == 1:

@@ -3,86 +3,92 @@ alone.
 """
 
 from dataclasses import dataclass
+from typing import Any, Iterator, Tuple
 
 from ..errors import UserError
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How the images of a step, the global batch, are shared out.
+    """How the images of a step, the global batch, are divided among workers and devices.
 
-    The global batch is a row of ``parts`` of ``batch_size`` images, one for each forward and
-    backward pass. Each worker has a run of neighbouring parts, as many as the others or one more;
-    within it they go micro-batch after micro-batch, and within that device after device. BatchNorm
-    and mixup's pairs live inside one part, so that launches with the same parts compute the same.
+    The global batch is a row of ``parts``. A part is the ``batch_size`` images of one forward and
+    backward pass on one device; BatchNorm and mixup see one part at a time, so launches with the
+    same parts compute the same. Each worker has neighbouring parts, as many as the others or one
+    more. It computes them one micro-batch after the other, a micro-batch being one part on each of
+    its devices.
     """
 
     batch_size: int
     parts: int = 1
-    devices: int = 1  # of a worker
+    devices: int = 1  # of each worker
     workers: int = 1
     rank: int = 0
 
     def __post_init__(self):
         if self.parts < self.workers * self.devices:
             raise UserError(
-                f"the global batch of {self.global_batch} images has {self.parts} parts of --batch-size {self.batch_size}, too few for {self.workers} workers with {self.devices} devices each: "
-                "start fewer"
+                f"the global batch of {self.global_batch} images has {self.parts} parts of "
+                f"--batch-size {self.batch_size}, too few for {self.workers} workers with "
+                f"{self.devices} devices each: start fewer"
             )
 
     @property
-    def global_batch(self):
+    def global_batch(self) -> int:
         """Images in a step."""
         return self.batch_size * self.parts
 
-    def parts_of(self, rank):
-        """The numbers of a worker's parts, as a range."""
+    def parts_of(self, rank: int) -> range:
+        """The numbers of a worker's parts."""
         return range(self.parts * rank // self.workers, self.parts * (rank + 1) // self.workers)
 
     @property
-    def own_parts(self):
-        """The numbers of this worker's parts, as a range."""
+    def own_parts(self) -> range:
+        """The numbers of this worker's parts."""
         return self.parts_of(self.rank)
 
     @property
-    def worker_batch(self):
+    def worker_batch(self) -> int:
         """Images of a step that this worker reads."""
         return self.batch_size * len(self.own_parts)
 
     @property
-    def first(self):
-        """Position in the global batch of the first image of this worker."""
+    def first(self) -> int:
+        """Position in the global batch of this worker's first image."""
         return self.batch_size * self.own_parts.start
 
     @property
-    def accumulate(self):
-        """Micro-batches of this worker; not all devices need to have a part of the last one."""
+    def accumulate(self) -> int:
+        """Micro-batches of this worker in a step; the last one may leave devices without a part."""
         return -(-len(self.own_parts) // self.devices)
 
-    def in_words(self):
+    def in_words(self) -> str:
         """The global batch as a product."""
-        return f"{self.global_batch} = {self.batch_size} images x {self.parts} parts; {self.workers} workers with {self.devices} devices each"
+        return (
+            f"{self.global_batch} = {self.batch_size} images x {self.parts} parts; "
+            f"{self.workers} workers with {self.devices} devices each"
+        )
 
-    def micro_batch(self, micro):
-        """(device's number, part's number) pairs of a micro-batch of this worker."""
-        return enumerate(self.own_parts[micro * self.devices : (micro + 1) * self.devices])
+    def micro_batch(self, number: int) -> Iterator[Tuple[int, int]]:
+        """(device's number, part's number) pairs of this worker's micro-batch ``number``."""
+        start = number * self.devices
+        return enumerate(self.own_parts[start : start + self.devices])
 
-    def split(self, batch, part):
-        """The images of a part, of an array with this worker's images."""
+    def split(self, batch: Any, part: int) -> Any:
+        """The images of a part, from an array with this worker's images of the step."""
         start = (part - self.own_parts.start) * self.batch_size
         return batch[start : start + self.batch_size]
 
 
-def layout_of(config, cluster, began_with=None):
-    """How this launch shares out a step; ``began_with`` is the global batch of a run that is
-    resumed.
+def parts_that_keep(global_batch: int, batch_size: int) -> int:
+    """How many parts of ``batch_size`` images keep the ``global_batch`` of a resumed run.
+
+    Raises :class:`UserError` if it is no multiple of them.
     """
-    workers, devices = cluster.world_size, len(cluster.devices)
-    parts = workers * devices * config.accumulate
-    if began_with and config.elastic == "keep-batch":
-        parts, rest = divmod(began_with, config.batch_size)
-        if rest:
-            raise UserError(
-                f"--elastic keep-batch: the run's {began_with} images a step are no multiple of --batch-size {config.batch_size}"
-            )
-    return Layout(config.batch_size, parts, devices, workers, cluster.rank)
+    parts, rest = divmod(global_batch, batch_size)
+    if rest:
+        raise UserError(
+            f"--elastic keep-batch: the run's {global_batch} images a step are no multiple of "
+            f"--batch-size {batch_size}"
+        )
+    return parts

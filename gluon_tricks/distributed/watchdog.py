@@ -1,9 +1,9 @@
 """Nobody waits for ever: a worker that has waited too long for the others says for whom, and ends
 itself.
 
-Neither MXNet's parameter server nor a peer that is stopped gives an error that could be caught, and
+Neither MXNet's parameter server nor a stopped process gives an error that could be caught, and
 neither says who is missing. So every process of a run has a :class:`Heartbeat`, a file in the run's
-folder, which all of them share: whose file no longer changes is stopped or gone.
+folder, which all of them share: a process whose file no longer changes is stopped or gone.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ LOST = 4  # exit code of a worker that has waited for the others in vain
 
 
 def end(why, code):
-    """End at once, without what MXNet and Python do at an end, which may wait for workers who never
+    """End this process at once: the usual end of MXNet and Python may wait for workers who never
     come.
     """
     text = f"gluon-tricks train: error: {why}\n"
@@ -37,14 +37,15 @@ class Heartbeat:
     """
 
     def __init__(self, folder, name, period, state=dict):
+        self.name = name
         self._folder, self._path = folder, os.path.join(folder, name)
         self._period, self._state = period, state
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._live, daemon=True)
+        self._thread = threading.Thread(target=self._beat, daemon=True)
         self._thread.start()
 
     def stop(self):
-        """Leave nothing in the folder, nor the folder when nothing else is in it."""
+        """Remove the file, and the folder if nothing else is in it."""
         self._stopped.set()
         self._thread.join()
         with contextlib.suppress(OSError):
@@ -52,7 +53,7 @@ class Heartbeat:
         with contextlib.suppress(OSError):
             os.rmdir(self._folder)
 
-    def _live(self):
+    def _beat(self):
         beat = 0
         while not self._stopped.is_set():
             beat += 1
@@ -66,25 +67,67 @@ class Heartbeat:
             os.replace(self._path + ".new", self._path)  # nobody reads half of it
 
 
-class Watchdog:
-    """A context in which this process may wait for the others, but ends itself when that takes
-    ``seconds``.
+class Peers:
+    """The other processes of the run, as their heartbeats in ``folder`` show them."""
 
-    ``limit`` names those seconds, and ``lost()`` lists who is known to be lost without a heartbeat.
-    Contexts may be nested: the time is the outermost one's.
+    def __init__(self, folder, names):
+        self._folder, self._names = folder, names
+
+    def heartbeats(self):
+        """{name: what its file says}, of those that have one."""
+        found = {}
+        for name in self._names:
+            with contextlib.suppress(OSError, ValueError, AttributeError):
+                with open(os.path.join(self._folder, name)) as file:
+                    beat = json.load(file)
+                found[name] = {key: beat.get(key) for key in ("beat", "host", "waits")}
+        return found
+
+    def who_is_missing(self, before, now, lost):
+        """In words, what the heartbeats of ``before`` and ``now`` say of the processes; ``lost``
+        are those that are known to be lost without a heartbeat.
+        """
+        hosts = {name: beat["host"] for name, beat in {**before, **now}.items()}
+        silent = [name for name in self._names if name in now and now[name] == before.get(name)]
+        absent = [name for name in self._names if name not in now]
+        # A worker makes its file itself; a server may be on a host without the run's folder.
+        silent += [name for name in absent if _is_worker(name)]
+        if silent:
+            return f"{_are(_described(silent, hosts) + lost)} stopped, gone or cut off"
+        alive = [name for name in self._names if name in now and _is_worker(name)]
+        busy = [name for name in alive if not now[name]["waits"]]
+        if busy:
+            return (
+                f"{_are(_described(busy, hosts))} alive, but busy with something else: "
+                "slow data, a slow disk, or --stall-timeout is too short"
+            )
+        waiting = "no other worker is there"
+        if alive:
+            waiting = f"{_are(_described(alive, hosts))} alive and waiting too"
+        suspects = lost + _described(absent, hosts)
+        if suspects:
+            return f"{_are(suspects)} stopped, gone or cut off; {waiting}"
+        return f"{waiting}: the network between the hosts is cut"
+
+
+class Watchdog:
+    """A context in which this process may wait for the others, but ends itself if that takes longer
+    than ``seconds``.
+
+    ``limit`` is the name of those seconds, and ``lost()`` lists the processes that are known to be
+    lost without a heartbeat. Contexts may be nested: the time is the outermost one's.
     """
 
     def __init__(self, seconds, lost=list, limit="--stall-timeout"):
         self.seconds, self._limit = seconds, limit
         self.period = min(2.0, seconds / 10)
         self._lost = lost
-        self._name, self._others = "this worker", []
-        self._folder = self._heartbeat = None
+        self._heartbeat = self._peers = None
         self._depth = 0
         self._since = None
-        self.halfway = None  # the heartbeats of the others after half of the last long wait
+        self.halfway = None  # the others' heartbeats when half of the last long wait was over
         self._closed = threading.Event()
-        threading.Thread(target=self._live, daemon=True).start()
+        threading.Thread(target=self._check, daemon=True).start()
 
     def watch(self, folder, name, others):
         """From now on this process is ``name`` in ``folder``, and ``others`` are the names of those
@@ -97,11 +140,9 @@ class Watchdog:
             return
         with contextlib.suppress(OSError):
             os.makedirs(folder, exist_ok=True)
-            for old in filter(
-                HEARTBEAT.fullmatch, os.listdir(folder) if name == "worker-0" else ()
-            ):
-                os.remove(os.path.join(folder, old))
-        self._name, self._others, self._folder = name, others, folder
+            if name == "worker-0":
+                _remove_heartbeats(folder)
+        self._peers = Peers(folder, others)
         self._heartbeat = Heartbeat(
             folder, name, self.period, lambda: dict(waits=self._since is not None)
         )
@@ -124,84 +165,60 @@ class Watchdog:
             self._since = None
 
     def who_is_missing(self, before=None):
-        """In words, what the heartbeats say; ``before`` are those of a while ago (default: of now,
-        and then waits).
+        """In words, what the heartbeats say; ``before`` are those of a while ago (default: those of
+        now, after which this waits).
         """
         lost = self._lost()
-        if not self._folder:
+        if not self._peers:
             return (
-                f"{are(lost)} stopped, gone or cut off" if lost else "they may never have started"
+                f"{_are(lost)} stopped, gone or cut off" if lost else "they may never have started"
             )
         if before is None:
-            before = self._beats()
+            before = self._peers.heartbeats()
             time.sleep(3 * self.period)
-        now = self._beats()
-        silent = [name for name in self._others if name in now and now[name] == before.get(name)]
-        absent = [name for name in self._others if name not in now]
-        # A worker makes its file itself; a server may be on a host without the run's folder.
-        silent += [name for name in absent if name.startswith("worker")]
-        others = [
-            name
-            for name in self._others
-            if name not in silent and name in now and name.startswith("worker")
-        ]
-        busy = [name for name in others if not now[name]["waits"]]
-        hosts = {name: beat["host"] for name, beat in {**before, **now}.items()}
-        if silent:
-            return f"{are(_named(silent, hosts) + lost)} stopped, gone or cut off"
-        if busy:
-            return (
-                f"{are(_named(busy, hosts))} alive, but busy with something else: "
-                "slow data, a slow disk, or --stall-timeout is too short"
-            )
-        waiting = (
-            f"{are(_named(others, hosts))} alive and waiting too"
-            if others
-            else "no other worker is there"
-        )
-        suspects = lost + _named([name for name in absent if name not in silent], hosts)
-        if suspects:
-            return f"{are(suspects)} stopped, gone or cut off; {waiting}"
-        return f"{waiting}: the network between the hosts is cut"
+        return self._peers.who_is_missing(before, self._peers.heartbeats(), lost)
 
-    def _beats(self):
-        """{name: what its file says}, of the others that have one."""
-        found = {}
-        for name in self._others:
-            with contextlib.suppress(OSError, ValueError, AttributeError):
-                with open(os.path.join(self._folder, name)) as file:
-                    beat = json.load(file)
-                found[name] = dict(
-                    beat=beat.get("beat"), host=beat.get("host"), waits=beat.get("waits")
-                )
-        return found
-
-    def _live(self):
+    def _check(self):
         while not self._closed.wait(self.period):
             since = self._since
             waited = 0 if since is None else time.monotonic() - since
             if waited > self.seconds:
+                name = _spaced(self._heartbeat.name) if self._heartbeat else "this worker"
                 end(
-                    f"{_words(self._name)} heard nothing from the others for {self._limit} {self.seconds} seconds: "
-                    f"{self.who_is_missing(self.halfway)}",
+                    f"{name} heard nothing from the others for {self._limit} {self.seconds} "
+                    f"seconds: {self.who_is_missing(self.halfway)}",
                     LOST,
                 )
-            if waited > self.seconds / 2 and self._folder and self.halfway is None:
-                self.halfway = self._beats()
+            if waited > self.seconds / 2 and self._peers and self.halfway is None:
+                self.halfway = self._peers.heartbeats()
 
 
-def _words(name):
+def other_workers(rank, world_size):
+    """The names of all workers but this one."""
+    return [f"worker-{other}" for other in range(world_size) if other != rank]
+
+
+def _is_worker(name):
+    return name.startswith("worker")
+
+
+def _remove_heartbeats(folder):
+    for old in filter(HEARTBEAT.fullmatch, os.listdir(folder)):
+        os.remove(os.path.join(folder, old))
+
+
+def _spaced(name):
     return name.replace("-", " ")
 
 
-def _named(names, hosts):
+def _described(names, hosts):
     return [
-        _words(name) + (f" on {printable(hosts[name])}" if hosts.get(name) else "")
+        _spaced(name) + (f" on {printable(hosts[name])}" if hosts.get(name) else "")
         for name in names
     ]
 
 
-def are(names):
+def _are(names):
     """The names as the beginning of a sentence: "a is", "a and b are"."""
     *first, last = names
     return f"{', '.join(first)} and {last} are" if first else f"{last} is"

@@ -9,9 +9,10 @@ import contextlib
 import io
 import json
 from math import prod
-from typing import NamedTuple
+from typing import Any, Callable, Dict, NamedTuple, Sequence, Union
 
 import mxnet as mx
+from mxnet.gluon.block import HybridBlock
 
 from ..errors import UserError
 
@@ -34,9 +35,11 @@ class Complexity(NamedTuple):
     layers: tuple
 
 
-def count(net, input_size=224, channels=3):
-    """The :class:`Complexity` of ``net`` for one image of ``input_size`` (pixels, or (height,
-    width)).
+Size = Union[int, Sequence[int]]  # pixels, or (height, width)
+
+
+def count(net: HybridBlock, input_size: Size = 224, channels: int = 3) -> Complexity:
+    """The :class:`Complexity` of ``net`` for one image of ``input_size``.
 
     The net is traced, not run: its parameters may be uninitialised, and stay as they are. Raises
     UserError for a net that cannot be traced, or takes no such image.
@@ -57,8 +60,14 @@ def count(net, input_size=224, channels=3):
     )
 
 
-def trace(net):
+def trace(net: HybridBlock) -> mx.sym.Symbol:
     """The symbol that ``net`` computes from the variable ``data``; several outputs make a group."""
+    output = trace_with(net, net)
+    return mx.sym.Group(list(output)) if isinstance(output, (tuple, list)) else output
+
+
+def trace_with(net: HybridBlock, compute: Callable) -> Any:
+    """``compute(data)`` on the variable ``data``, which uses layers of ``net``."""
     # A parameter keeps the variable made of it, with the dtype of that moment: a net that is cast
     # later would still have it in its graph. And automatic names are numbered on.
     variables = {parameter: parameter._var for parameter in net.collect_params().values()}
@@ -66,18 +75,17 @@ def trace(net):
         for parameter in variables:
             parameter._var = None
         with mx.name.NameManager():
-            output = net(mx.sym.var("data"))
-    except (
-        Exception
-    ) as error:  # whatever a network does that a symbol cannot; all mean the same to the user
+            return compute(mx.sym.var("data"))
+    except Exception as error:  # whatever a network does that a symbol cannot
         raise UserError(f"{net.name} cannot be traced into a graph: {_last_line(error)}") from error
     finally:
         for parameter, variable in variables.items():
             parameter._var = variable
-    return mx.sym.Group(list(output)) if isinstance(output, (tuple, list)) else output
 
 
-def infer_shapes(graph, name, input_size, channels=3):
+def infer_shapes(
+    graph: mx.sym.Symbol, name: str, input_size: Size, channels: int = 3
+) -> Dict[str, tuple]:
     """Shapes of all outputs, arguments and auxiliary states of a symbol, by name, for one image."""
     height, width = (
         input_size if isinstance(input_size, (tuple, list)) else (input_size, input_size)

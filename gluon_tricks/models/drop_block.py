@@ -35,16 +35,15 @@ class DropBlock(dropblock.DropBlock):
 
 
 def repair(net, name):
-    """Put our DropBlock in the place of each of GluonCV's. UserError where the images are too small
-    for it.
-    """
+    """Replace GluonCV's DropBlocks by ours. UserError if the images are too small for them."""
     for block in list(net._children.values()):
         repair(block, name)
     for attribute, block in list(vars(net).items()):
         if type(block) is dropblock.DropBlock:
             if min(block.h, block.w) < block.block_size:
                 raise UserError(
-                    f"--input-size is too small for the DropBlock of {name}: it takes 65 pixels or more"
+                    f"--input-size is too small for the DropBlock of {name}: it takes 65 pixels or "
+                    "more"
                 )
             own = DropBlock(block.drop_prob, block.block_size, block.c, block.h, block.w)
             setattr(net, attribute, own)

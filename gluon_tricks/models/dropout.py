@@ -17,7 +17,7 @@ class Dropout(nn.Dropout):
 
 
 def follow_seed(net):
-    """Make each of Gluon's Dropouts in ``net`` one of ours; it stays where it is, with its name."""
+    """Make each of Gluon's Dropouts in ``net`` one of ours; it keeps its place and its name."""
 
     def replace(block):
         if type(block) is nn.Dropout:

@@ -5,38 +5,56 @@ A file holds arrays under names. ``save_parameters`` writes the path to a parame
 (``layer1.0.conv1.weight``), ``export`` its own name (``arg:resnet50_v1d_layers1_conv0_weight``).
 """
 
+import functools
 import os
+from typing import Any, Dict, List, Optional
 
+import mxnet as mx
 import numpy as np
+from mxnet.gluon.block import HybridBlock
 
+from ..config import Config
 from ..errors import UserError
 from ..text import printable
-from . import ndarray_file
-from .resnet import NAMES, resnet
+from . import ndarray_file, registry
 
 
 class ParameterError(UserError):
     """A parameter file that is damaged, or does not belong to the network."""
 
 
-def load_parameters(net, path, new_head=False, ctx=None):
-    """Set the parameters of ``net`` from the file ``path``; returns the names of those that were
-    not.
-
-    net: initialised (its parameters stay on their devices), or not (they come to be on ``ctx``, or
-    the CPU). new_head: where the file's last layer has another number of classes, the network's
-    stays as it is, and it
-        is its parameters whose names are returned; without ``new_head`` such a file is an error. A
-        last layer of the right size is loaded in either case.
+def load_parameters(
+    net: HybridBlock, path: str, new_head: bool = False, ctx: Optional[Any] = None
+) -> List[str]:
+    """Set the parameters of ``net`` from a file; returns the names of those that were not set.
 
     A network that only yields features takes the file of the whole one. Arrays of another dtype are
-    cast. Raises ParameterError naming the file, the parameter and the shapes, or the parameter that
-    is not finite, and then ``net`` is as it was.
+    cast.
+
+    Parameters
+    ----------
+    net : HybridBlock
+        Initialised (its parameters stay on their devices), or not (they come to be on ``ctx``, or
+        the CPU).
+    path : str
+        The parameter file.
+    new_head : bool
+        If the file's last layer has another number of classes, the network's stays as it is, and
+        its parameters are those whose names are returned; without ``new_head`` such a file is an
+        error. A last layer of the right size is loaded in either case.
+    ctx : Context
+        Where the parameters of a network that is not initialised come to be.
+
+    Raises
+    ------
+    ParameterError
+        Naming the file, the parameter and the shapes, or the parameter that is not finite; then
+        ``net`` is as it was.
     """
     return assign(net, read(path), path, new_head, ctx)
 
 
-def read(path):
+def read(path: str) -> Dict[str, mx.nd.NDArray]:
     """The arrays in a parameter file, as a dict of name to NDArray."""
     arrays = read_arrays(path)
     if not isinstance(arrays, dict) or not arrays:
@@ -58,8 +76,8 @@ def read_arrays(path):
         raise ParameterError(f"{path}: cannot be read: {error.strerror}") from None
     except ValueError as error:
         raise ParameterError(
-            f"{path} ({os.path.getsize(path):,} bytes) is no whole MXNet parameter file: {error}. It is damaged, cut off or "
-            "of another kind; copy or download it again"
+            f"{path} ({os.path.getsize(path):,} bytes) is no whole MXNet parameter file: {error}. "
+            "It is damaged, cut off or of another kind; copy or download it again"
         ) from None
 
 
@@ -71,8 +89,8 @@ def check_finite(arrays, source):
     name = first_not_finite(arrays)
     if name is not None:
         raise ParameterError(
-            f"{printable(source)}: {printable(name)} has values that are NaN or infinite; take an earlier checkpoint or "
-            "train again"
+            f"{printable(source)}: {printable(name)} has values that are NaN or infinite; take an "
+            "earlier checkpoint or train again"
         )
 
 
@@ -101,17 +119,15 @@ def assign(net, arrays, source, new_head=False, ctx=None):
 
     missing = [name for name in parameters if name not in arrays]
     extra = [name for name in arrays if name not in parameters]
-    wrong = [
-        name for name in parameters if name in arrays and not _fits(parameters[name], arrays[name])
-    ]
+    wrong = _wrong(parameters, arrays)
     head = _is_head(parameters, arrays, wrong)
     if missing or extra or (wrong and not head):
         raise ParameterError(_misfit(net, parameters, arrays, source, missing, extra, wrong))
     if wrong and not new_head:
         here, there = parameters[wrong[0]].shape[0], arrays[wrong[0]].shape[0]
         raise ParameterError(
-            f"{source}: {wrong[0]} is {arrays[wrong[0]].shape} in the file and {parameters[wrong[0]].shape} in the network: the file is for {there} classes, not {here}. "
-            f"Ask for --classes {there}, or for a new head"
+            f"{source}: {_shapes(wrong[0], parameters, arrays)}: the file is for {there} classes, "
+            f"not {here}. Ask for --classes {there}, or for a new head"
         )
     check_finite({name: arrays[name] for name in parameters}, source)
     for name, parameter in parameters.items():
@@ -120,17 +136,24 @@ def assign(net, arrays, source, new_head=False, ctx=None):
     return wrong
 
 
-def classes_of(net, path):
-    """The number of classes that a parameter file is for, if it is for ``net`` with any number of
-    them; else None.
+def classes_in(path: str, name: str, **options: Any) -> int:
+    """The number of classes that a parameter file of the network called ``name`` has in its last
+    layer.
     """
+    net = registry.get_model(name, **options)
     arrays, parameters = read(path), net._collect_params_with_prefix()
     if not any("." in name for name in arrays):
         arrays = _by_layer(net, parameters, arrays, path)
-    wrong = [
+    wrong = _wrong(parameters, arrays)
+    head = _is_head(parameters, arrays, wrong)
+    return arrays[wrong[0]].shape[0] if head else Config().classes
+
+
+def _wrong(parameters, arrays):
+    """The names of the parameters whose shapes in network and file differ."""
+    return [
         name for name in parameters if name in arrays and not _fits(parameters[name], arrays[name])
     ]
-    return arrays[wrong[0]].shape[0] if _is_head(parameters, arrays, wrong) else None
 
 
 def _fits(parameter, array):
@@ -144,7 +167,7 @@ def _fits(parameter, array):
 
 
 def _is_head(parameters, arrays, wrong):
-    """Are the parameters of the wrong shape those of a last layer with another number of classes?"""
+    """Do the wrong shapes belong to a last layer with another number of classes?"""
     pairs = [(parameters[name].shape, arrays[name].shape) for name in wrong]
     return (
         len({name.rsplit(".", 1)[0] for name in wrong}) == 1
@@ -170,9 +193,9 @@ def _by_layer(net, parameters, arrays, source):
         if {prefix + name for name in short} == set(arrays):
             return {short[name[len(prefix) :]]: array for name, array in arrays.items()}
     raise ParameterError(
-        f"{source} belongs to an exported graph, and its parameters ({next(iter(arrays))}, ...) are not those of {_name(net)}. Load it together "
-        "with the symbol file written beside it (mxnet.gluon.SymbolBlock.imports), or give a file that "
-        "save_parameters wrote"
+        f"{source} belongs to an exported graph, and its parameters ({next(iter(arrays))}, ...) "
+        f"are not those of {_name(net)}. Load it together with the symbol file next to it "
+        "(mxnet.gluon.SymbolBlock.imports), or give a file that save_parameters wrote"
     )
 
 
@@ -183,23 +206,31 @@ def _misfit(net, parameters, arrays, source, missing, extra, wrong):
     if extra:
         reasons.append(f"the network has no {_brief(extra)}")
     if wrong:
-        here, there = parameters[wrong[0]].shape, arrays[wrong[0]].shape
-        reasons.append(f"{_brief(wrong)} is {there} in the file and {here} in the network")
+        reasons.append(_shapes(wrong[0], parameters, arrays, _brief(wrong)))
     origin = _recognise(arrays)
-    return "{} does not fit {}: {}{}".format(
-        source, _name(net), "; ".join(reasons), f". It holds a {origin}" if origin else ""
-    )
+    holds = f". It holds a {origin}" if origin else ""
+    return f"{source} does not fit {_name(net)}: {'; '.join(reasons)}{holds}"
+
+
+def _shapes(name, parameters, arrays, what=None):
+    here, there = parameters[name].shape, arrays[name].shape
+    return f"{what or name} is {there} in the file and {here} in the network"
 
 
 def _recognise(arrays):
-    """The name of our network that such arrays belong to, or None."""
-    for name in NAMES:
-        parameters = resnet(name)._collect_params_with_prefix()
+    """The name of the registered network that such arrays belong to, or None."""
+    for name in registry.names(sources=False):
+        parameters = _parameters_of(name)
         if set(parameters) == set(arrays):
-            wrong = [key for key in parameters if not _fits(parameters[key], arrays[key])]
+            wrong = _wrong(parameters, arrays)
             if not wrong or _is_head(parameters, arrays, wrong):
                 return name
     return None
+
+
+@functools.lru_cache(maxsize=None)
+def _parameters_of(name):
+    return registry.get_model(name)._collect_params_with_prefix()
 
 
 def _brief(names):

@@ -1,29 +1,33 @@
 """ResNet and the paper's three tweaks of it (section 4): one network, three switches, five depths.
 
-======= ============================== =================== =============================================
+======= ============================== =================== ==============================
 variant stride of a down-sampling      stem                shortcut of a down-sampling block
         bottleneck
-======= ============================== =================== =============================================
+======= ============================== =================== ==============================
 v1      in its first 1x1 convolution   one 7x7 convolution 1x1 convolution with stride 2
 v1b (B) **in its 3x3 convolution**     one 7x7 convolution 1x1 convolution with stride 2
 v1c (C) in its 3x3 convolution         **three of 3x3**    1x1 convolution with stride 2
-v1d (D) in its 3x3 convolution         three of 3x3        **2x2 average pooling**, then 1x1 with stride 1
-======= ============================== =================== =============================================
+v1d (D) in its 3x3 convolution         three of 3x3        **2x2 average pooling**, then 1x1
+======= ============================== =================== ==============================
 
 A 1x1 convolution with stride 2 never looks at three quarters of its input; B and D take the two
 away. The depths 18 and 34 have no bottleneck, so that B changes nothing there.
 
 Parameters carry GluonCV's names: a file written here loads there, and the reverse. Two marks of
-GluonCV's v1 come with that and are no tweak: its layers stand in ``features`` and ``output`` where
-the others have ``conv1 ... layer4, fc``, and the 1x1 convolutions of its bottlenecks have biases.
+GluonCV's v1 come with that and are no tweak: its layers are in ``features`` and ``output``, the
+others have ``conv1 ... layer4, fc``, and the 1x1 convolutions of its bottlenecks have biases.
 """
 
-from typing import NamedTuple
+from functools import partial
+from typing import Any, Callable, Dict, NamedTuple, Optional, Sequence
 
-from mxnet.gluon import nn
+from mxnet.gluon import ParameterDict, nn
 from mxnet.gluon.block import HybridBlock
 
-from ..errors import UserError
+from . import blocks, published
+from .blocks import Residual
+from .group_norm import GroupNorm
+from .registry import register
 
 
 class Variant(NamedTuple):
@@ -50,251 +54,204 @@ DEPTHS = {
     152: ((3, 8, 36, 3), True),
 }
 
-# A network's layers up to the head, by the names that GluonCV's v1b gives them (v1 numbers them).
-TRUNK = [
-    "conv1",
-    "bn1",
-    "relu",
-    "maxpool",
-    "layer1",
-    "layer2",
-    "layer3",
-    "layer4",
-    "avgpool",
-    "flat",
-    "drop",
-]
-
-NAMES = [f"resnet{depth}_{variant}" for variant in VARIANTS for depth in DEPTHS]
+STAGES = ["layer1", "layer2", "layer3", "layer4"]
+# All layers up to the head in order, which GluonCV's v1 replaces by their numbers.
+TRUNK = ["conv1", "bn1", "relu", "maxpool", *STAGES, "avgpool", "flat", "drop"]
 
 
-def resnet(name, **options):
-    """The :class:`ResNet` called ``name``, for instance ``resnet50_v1d``; ``options`` are that
-    class's.
+class Parts(NamedTuple):
+    """The factories that a :class:`ResNet` is built with; those of :mod:`.blocks` show what each
+    takes.
+
+    A network of this family replaces some of them, for instance
+    ``parts_of(VARIANTS["v1d"], True)._replace(body=se_bottleneck)``.
     """
-    depth, variant = name[len("resnet") :].split("_")
-    options.setdefault("prefix", name + "_")
-    return ResNet(int(depth), VARIANTS[variant], **options)
+
+    stem: Callable[..., blocks.Layers]
+    body: Callable[..., blocks.Layers]
+    shortcut: Callable[..., blocks.Layers]
+    expansion: int  # channels of a block's output for each of its width
+    v1_names: bool = False  # GluonCV's names of v1, else those of v1b, v1c and v1d
+    residual: Callable[..., HybridBlock] = Residual
+
+
+def parts_of(variant: Variant, bottleneck: bool) -> Parts:
+    """The :class:`Parts` that the three switches choose."""
+    v1 = not variant.stride_in_3x3
+    return Parts(
+        stem=blocks.deep_stem if variant.deep_stem else blocks.plain_stem,
+        body=partial(blocks.bottleneck, stride_in_3x3=variant.stride_in_3x3, bias=v1)
+        if bottleneck
+        else blocks.basic,
+        shortcut=blocks.pooled_shortcut if variant.pooled_shortcut else blocks.plain_shortcut,
+        expansion=4 if bottleneck else 1,
+        v1_names=v1,
+    )
 
 
 class ResNet(HybridBlock):
     """Images, float (N, 3, H, W), to logits (N, classes).
 
-    depth: 18, 34, 50, 101 or 152. variant: a :class:`Variant`, the three switches. last_gamma:
-    gamma of the last BatchNorm of every residual block starts at 0, so that a block starts as
+    Parameters
+    ----------
+    depths : tuple of int
+        Residual blocks in each of the four stages.
+    parts : Parts
+        What the network is built of.
+    classes : int
+        Outputs of the last layer.
+    last_gamma : bool
+        gamma of the last BatchNorm of every residual block starts at 0, so that a block starts as
         its shortcut (section 3.1); at depths 18 and 34 too, where GluonCV's v1b ignores it in
         silence.
-    dilated: the last two stages keep the resolution of the second (1/8 of the image) and dilate
-    their 3x3
-        convolutions instead, as semantic segmentation wants it (section 6.2). Not for v1.
-    final_drop: dropout before the last layer. norm_layer, norm_kwargs: what stands in for
-    BatchNorm, for instance SyncBatchNorm. features_only: no head; the result is the list of the
-    four stages' outputs, at 1/4, 1/8, 1/16 and 1/32 of
+    dilated : bool
+        The last two stages keep the resolution of the second (1/8 of the image) and dilate their
+        3x3 convolutions instead, as semantic segmentation wants it (section 6.2).
+    final_drop : float
+        Dropout before the last layer.
+    norm_layer, norm_kwargs : callable, dict
+        What replaces BatchNorm, for instance SyncBatchNorm, and its arguments.
+    features_only : bool
+        No head; the result is the list of the four stages' outputs, at 1/4, 1/8, 1/16 and 1/32 of
         the image (1/4, 1/8, 1/8, 1/8 if dilated), for detection and segmentation.
-    prefix: of the parameters' long names (``collect_params``). :func:`resnet` gives a fixed one, so
-    that all
-        workers of a run and the exported graph name a parameter alike.
+    prefix : str
+        Of the parameters' long names (``collect_params``). The registered networks have a fixed
+        one, so that all workers of a run and the exported graph name a parameter alike.
     """
 
     def __init__(
         self,
-        depth,
-        variant,
-        classes=1000,
-        last_gamma=False,
-        dilated=False,
-        final_drop=0.0,
-        norm_layer=nn.BatchNorm,
-        norm_kwargs=None,
-        features_only=False,
-        prefix=None,
-        params=None,
+        depths: Sequence[int],
+        parts: Parts,
+        classes: int = 1000,
+        last_gamma: bool = False,
+        dilated: bool = False,
+        final_drop: float = 0.0,
+        norm_layer: Callable = nn.BatchNorm,
+        norm_kwargs: Optional[dict] = None,
+        features_only: bool = False,
+        prefix: Optional[str] = None,
+        params: Optional[ParameterDict] = None,
     ):
         super().__init__(prefix=prefix, params=params)
-        if depth not in DEPTHS:
-            raise UserError(f"no ResNet of depth {depth}: take one of {sorted(DEPTHS)}")
-        self.variant = variant
         self.features_only = features_only
-        self._v1_names = not variant.stride_in_3x3
-        if dilated and self._v1_names:
-            raise UserError("dilated does not apply to ResNet v1: take v1b, v1c or v1d")
-        self._zero_gamma = {"gamma_initializer": "zeros"} if last_gamma else {}
-        self._norm_layer = norm_layer
-        self._norm_kwargs = dict(norm_kwargs or {})
-
-        blocks, bottleneck = DEPTHS[depth]
-        expansion, body = (4, self._bottleneck) if bottleneck else (1, self._basic)
-        strides, dilations = (
-            ((1, 2, 1, 1), (1, 1, 2, 4)) if dilated else ((1, 2, 2, 2), (1, 1, 1, 1))
-        )
+        self._v1_names = parts.v1_names
+        norm = blocks.norm(norm_layer, **(norm_kwargs or {}))
+        last_norm = partial(norm, gamma_initializer="zeros") if last_gamma else norm
+        strides, dilations = ((1, 2, 1, 1), (1, 1, 2, 4)) if dilated else ((1, 2, 2, 2), (1,) * 4)
         with self.name_scope():
-            trunk = self._stem()
-            in_channels = 64
-            for i in range(4):
-                width = 64 * 2**i
-                stage = (
-                    i + 1,
-                    blocks[i],
-                    body,
-                    in_channels,
-                    width,
-                    width * expansion,
-                    strides[i],
-                    dilations[i],
-                )
-                trunk.append(self._stage(*stage))
-                in_channels = width * expansion
+            trunk = parts.stem(norm)
+            channels = 64
+            for i, name in enumerate(STAGES):
+                shape = _StageShape(i + 1, depths[i], channels, 64 * 2**i, strides[i], dilations[i])
+                trunk.append((name, _stage(shape, parts, norm, last_norm)))
+                channels = shape.width * parts.expansion
             if not features_only:
-                trunk += [nn.GlobalAvgPool2D(), nn.Flatten()]
-                trunk += [nn.Dropout(final_drop)] if final_drop else []
+                trunk += [("avgpool", nn.GlobalAvgPool2D()), ("flat", nn.Flatten())]
+                trunk += [("drop", nn.Dropout(final_drop))] if final_drop else []
+            self._names = [name for name, _ in trunk]
             if self._v1_names:
-                self.features = sequential(trunk, prefix="")
+                self.features = blocks.sequential(blocks.numbered(trunk, TRUNK), prefix="")
             else:
-                self._trunk = TRUNK[: len(trunk)]
-                for name, layer in zip(self._trunk, trunk):
-                    setattr(self, name, layer)
+                blocks.add_layers(self, trunk)
             if not features_only:
-                setattr(self, self.head_name, nn.Dense(classes, in_units=in_channels))
+                setattr(self, self.head_name, nn.Dense(classes, in_units=channels))
 
     @property
-    def head_name(self):
+    def head_name(self) -> str:
         """The name of the last layer, the one that depends on the number of classes."""
         return "output" if self._v1_names else "fc"
 
+    def stage_outputs(self, x: Any) -> Dict[str, Any]:
+        """The outputs of the four stages for images or a symbol of them, by the stages' names."""
+        return self._run(x)[1]
+
     def hybrid_forward(self, F, x):
-        layers = self.features if self._v1_names else [getattr(self, name) for name in self._trunk]
-        stages = []
-        for name, layer in zip(TRUNK, layers):
+        x, stages = self._run(x)
+        return list(stages.values()) if self.features_only else getattr(self, self.head_name)(x)
+
+    def _run(self, x):
+        """The output of the last layer before the head, and those of the stages by name."""
+        stages = {}
+        layers = self.features if self._v1_names else [getattr(self, name) for name in self._names]
+        for name, layer in zip(self._names, layers):
             x = layer(x)
-            if name.startswith("layer"):
-                stages.append(x)
-        return stages if self.features_only else getattr(self, self.head_name)(x)
-
-    # The stem: a quarter of the image's resolution, 64 channels.
-
-    def _stem(self):
-        # C: three convolutions which together look as far as the one of 7x7
-        if self.variant.deep_stem:
-            convolutions = [
-                conv(3, 32, 3, stride=2),
-                self._norm(32),
-                nn.Activation("relu"),
-                conv(32, 32, 3),
-                self._norm(32),
-                nn.Activation("relu"),
-                conv(32, 64, 3),
-            ]
-            first = sequential(convolutions, prefix="conv1")
-        else:
-            first = conv(3, 64, 7, stride=2)
-        return [first, self._norm(64), nn.Activation("relu"), nn.MaxPool2D(3, strides=2, padding=1)]
-
-    # The four stages of residual blocks.
-
-    def _stage(self, number, blocks, body, in_channels, width, channels, stride, dilation):
-        """The first block changes resolution and channels, the others keep them.
-
-        Dilation doubles from stage to stage; the first 3x3 convolution of a stage still has the one
-        before.
-        """
-        changes = in_channels != channels
-        shortcut = None
-        if changes and not self._v1_names:  # where it is made decides how its parameters are called
-            shortcut = self._shortcut(in_channels, channels, stride, prefix=f"down{number}_")
-        stage = nn.HybridSequential(
-            prefix=("stage{}_" if self._v1_names else "layers{}_").format(number)
-        )
-        with stage.name_scope():
-            layers = body(in_channels, width, stride, max(1, dilation // 2), dilation)
-            if changes and self._v1_names:
-                shortcut = self._shortcut(in_channels, channels, stride, prefix="")
-            stage.add(Residual(layers, shortcut, self._v1_names))
-            for _ in range(1, blocks):
-                stage.add(
-                    Residual(body(channels, width, 1, dilation, dilation), None, self._v1_names)
-                )
-        return stage
-
-    def _bottleneck(self, in_channels, width, stride, dilation, _):
-        # B: the 3x3 convolution has the stride, and so every input is looked at.
-        first, second = (1, stride) if self.variant.stride_in_3x3 else (stride, 1)
-        bias = self._v1_names
-        return [
-            conv(in_channels, width, 1, first, bias=bias),
-            self._norm(width),
-            nn.Activation("relu"),
-            conv(width, width, 3, second, dilation),
-            self._norm(width),
-            nn.Activation("relu"),
-            conv(width, 4 * width, 1, bias=bias),
-            self._norm(4 * width, **self._zero_gamma),
-        ]
-
-    def _basic(self, in_channels, width, stride, dilation, second_dilation):
-        return [
-            conv(in_channels, width, 3, stride, dilation),
-            self._norm(width),
-            nn.Activation("relu"),
-            conv(width, width, 3, 1, second_dilation),
-            self._norm(width, **self._zero_gamma),
-        ]
-
-    def _shortcut(self, in_channels, channels, stride, prefix):
-        shortcut = nn.HybridSequential(prefix=prefix)
-        with shortcut.name_scope():
-            if self.variant.pooled_shortcut:  # D: the mean of four pixels instead of one of them
-                shortcut.add(
-                    nn.AvgPool2D(stride, strides=stride, ceil_mode=True, count_include_pad=False)
-                )
-                stride = 1
-            shortcut.add(conv(in_channels, channels, 1, stride))
-            shortcut.add(self._norm(channels))
-        return shortcut
-
-    def _norm(self, channels, **kwargs):
-        return self._norm_layer(in_channels=channels, **{**self._norm_kwargs, **kwargs})
+            if name in STAGES:
+                stages[name] = x
+        return x, stages
 
 
-class Residual(HybridBlock):
-    """relu(body(x) + shortcut(x)); the shortcut is x itself where ``downsample`` is None.
+class _StageShape(NamedTuple):
+    """One of the four stages: ``blocks`` residual blocks of inner width ``width``."""
 
-    layers: the body's, in order, the last without an activation. Under v1's names they stand in
-    ``body``, else they are ``conv1, bn1, relu1, conv2, ...`` of the block.
+    number: int
+    blocks: int
+    in_channels: int
+    width: int
+    stride: int
+    dilation: int
+
+
+def _stage(shape, parts, norm, last_norm):
+    """The first block changes resolution and channels, the others keep them.
+
+    Dilation doubles from stage to stage; the first 3x3 convolution of a stage still has the one
+    before.
     """
-
-    def __init__(self, layers, downsample, v1_names):
-        super().__init__(prefix="" if v1_names else None)
-        if v1_names:
-            self.body = sequential(layers, prefix="")
-            self._body = ["body"]
-            self.last_relu = None
-        else:
-            names = [kind + str(i) for i in (1, 2, 3) for kind in ("conv", "bn", "relu")]
-            self._body = names[: len(layers)]
-            for name, layer in zip(self._body, layers):
-                setattr(self, name, layer)
-            self.last_relu = nn.Activation("relu")
-        self.downsample = downsample
-
-    def hybrid_forward(self, F, x):
-        y = x
-        for name in self._body:
-            y = getattr(self, name)(y)
-        if self.downsample is not None:
-            x = self.downsample(x)
-        y = y + x
-        return F.Activation(y, act_type="relu") if self.last_relu is None else self.last_relu(y)
+    channels = shape.width * parts.expansion
+    kind = "stage" if parts.v1_names else "layers"
+    stage = nn.HybridSequential(prefix=f"{kind}{shape.number}_")
+    # in v1 the shortcut is made after the body, in the stage's scope: that decides its long names
+    shortcut = None if parts.v1_names else _shortcut(shape, parts, norm)
+    with stage.name_scope():
+        dilations = (max(1, shape.dilation // 2), shape.dilation)
+        body = parts.body(shape.in_channels, shape.width, shape.stride, dilations, norm, last_norm)
+        if parts.v1_names:
+            shortcut = _shortcut(shape, parts, norm)
+        stage.add(parts.residual(body, shortcut, parts.v1_names))
+        for _ in range(1, shape.blocks):
+            body = parts.body(channels, shape.width, 1, (shape.dilation,) * 2, norm, last_norm)
+            stage.add(parts.residual(body, None, parts.v1_names))
+    return stage
 
 
-def conv(in_channels, channels, kernel, stride=1, dilation=1, bias=False):
-    """A convolution whose output has the input's resolution divided by ``stride``."""
-    padding = dilation * (kernel // 2)
-    return nn.Conv2D(
-        channels, kernel, stride, padding, dilation, use_bias=bias, in_channels=in_channels
-    )
+def _shortcut(shape, parts, norm):
+    """The shortcut of a stage's first block; None if it changes no channels."""
+    channels = shape.width * parts.expansion
+    if channels == shape.in_channels:
+        return None
+    scope = nn.HybridSequential(prefix="" if parts.v1_names else f"down{shape.number}_")
+    with scope.name_scope():
+        for name, layer in parts.shortcut(shape.in_channels, channels, shape.stride, norm):
+            scope.register_child(layer, name)
+    return scope
 
 
-def sequential(layers, prefix):
-    block = nn.HybridSequential(prefix=prefix)
-    block.add(*layers)
-    return block
+def resnet(name: str, classes: int = 1000, use_gn: bool = False, **options: Any) -> ResNet:
+    """The :class:`ResNet` called ``name``, for instance ``resnet50_v1d``.
+
+    use_gn: GroupNorm replaces BatchNorm. options: those of the class.
+    """
+    depth, variant = name[len("resnet") :].split("_")
+    depths, bottleneck = DEPTHS[int(depth)]
+    if use_gn:
+        options["norm_layer"] = GroupNorm
+    options.setdefault("prefix", name + "_")
+    return ResNet(depths, parts_of(VARIANTS[variant], bottleneck), classes, **options)
+
+
+def _load_published(net, name, use_gn=False, **_):
+    return published.load_file(net, name + ("_gn" if use_gn else ""))
+
+
+OPTIONS = ["last_gamma", "use_gn", "final_drop", "features_only"]
+OPTIONS += ["norm_layer", "norm_kwargs", "prefix", "params"]  # from Python alone
+NAMES = [f"resnet{depth}_{variant}" for variant in VARIANTS for depth in DEPTHS]
+
+for _name in NAMES:
+    register(
+        _name,
+        options=OPTIONS + ([] if _name.endswith("_v1") else ["dilated"]),
+        suffixes={"_gn": {"use_gn": True}},
+        load_published=_load_published,
+    )(resnet)

@@ -1,2 +1,4 @@
-"""The reporting room: runs.py reads runs, words.py names them, tables.py compares them, plots.py
-draws them, page.py writes the report; recipes.py writes the table of recipes."""
+"""Runs as a page: reading.py reads them, runs.py says what a run and its seeds are, phrases.py
+names them, tables.py compares them, plots.py draws them, page.py writes the report. recipes.py and
+trick_table.py write the tables of recipes/README.md and README.md.
+"""

@@ -1,4 +1,4 @@
-"""Writes the report: ``report.html`` with everything inside it, ``report.md``, the pictures beside
+"""Writes the report: ``report.html`` with everything inside it, ``report.md``, the pictures next to
 them.
 """
 
@@ -13,7 +13,7 @@ from ..locking import Lock
 from ..text import printable
 from . import phrases as words
 from . import plots, tables
-from .runs import groups_of
+from .runs import by_data, figure_of, groups_of
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #222; background: #fff }
@@ -25,12 +25,12 @@ h3 { font-size: 1.05em }
 table { border-collapse: collapse; margin: 1em 0; font-size: 0.92em }
 th, td { border: 1px solid #ddd; padding: 0.3em 0.6em; text-align: left; vertical-align: top }
 th { background: #f4f4f4 }
-td { overflow-wrap: anywhere }
-td:nth-child(2) { min-width: 14em }
-td:nth-child(n+3) { white-space: nowrap }
+th, td, .flag { white-space: nowrap }
+td:nth-child(2) { white-space: normal; overflow-wrap: anywhere; min-width: 14em }
 td:last-child { white-space: normal; min-width: 5em }
 img { max-width: 100%; height: auto }
-pre { background: #f6f6f6; font-size: 0.9em; padding: 0.6em; white-space: pre-wrap; overflow-wrap: anywhere }
+pre { background: #f6f6f6; font-size: 0.9em; padding: 0.6em }
+pre { white-space: pre-wrap; overflow-wrap: anywhere }
 .note { color: #555 }
 details { margin: 0.8em 0 }
 summary { cursor: pointer; font-weight: 600 }
@@ -49,18 +49,18 @@ DETAILS = """<details{open}><summary>{name}</summary>
 {facts}<details><summary>all flags</summary><pre>{flags}</pre></details></details>
 """
 ABOUT_FIGURES = (
-    "Top-1, top-5 and loss are the last validation's; the best top-1 is the best of all validations. "
-    "± is the standard deviation over seeds; behind a difference it is that difference's standard error. "
-    "The training loss is what was minimised (label smoothing, mixup and distillation add to it), "
-    "validation's is the plain cross entropy; under mixup the training top-1 asks for the class with the "
-    "larger share."
+    "{figures} are the last validation's; the best {best} is the best of all validations. "
+    "± is the standard deviation over seeds; behind a difference it is that difference's standard "
+    "error. The training loss is what was minimised (label smoothing, mixup and distillation add "
+    "to it), validation's is the plain cross entropy; under mixup the training {best} asks for the "
+    "class with the larger share."
 )
 
 
 def write(runs, folder):
     """Write the report of ``runs`` into ``folder``; returns the path of the page.
 
-    Raises :class:`UserError` where the folder cannot be written.
+    Raises :class:`UserError` if the folder cannot be written.
     """
     try:
         os.makedirs(folder, exist_ok=True)
@@ -79,14 +79,6 @@ def write(runs, folder):
             f"the report cannot be written into {printable(folder)}: {reason}"
         ) from None
     return page
-
-
-def by_data(runs):
-    """Runs on the same images together, in the order of the first ones: a list of lists."""
-    sets = {}
-    for run in runs:
-        sets.setdefault(run.data_key, []).append(run)
-    return list(sets.values())
 
 
 def _title(runs):
@@ -125,19 +117,21 @@ def _compare(runs, folder, suffix, markdown, body):
     title, note = tables.data_title(runs), tables.data_note(runs)
     header, rows = tables.results(groups)
     markdown.append(f"## {title}\n\n{note}\n")
-    body.append(f"<h2>{html.escape(title)}</h2>\n<p>{html.escape(note)}</p>\n")
+    body.append(f"<h2>{html.escape(title)}</h2>\n<p>{_escape(note)}</p>\n")
     if len(groups) > 1:
         shared = "Common to all: {}.".format(", ".join(words.common(groups)) or "nothing")
         markdown.append(shared + "\n")
-        body.append(f"<p>{html.escape(shared)}</p>\n")
-    markdown += [tables.markdown(header, rows), ABOUT_FIGURES + "\n"]
-    body += [_table(header, rows), f'<p class="note">{html.escape(ABOUT_FIGURES)}</p>\n']
+        body.append(f"<p>{_escape(shared)}</p>\n")
+    about = _about_figures(runs[0].task)
+    markdown += [tables.markdown(header, rows), about + "\n"]
+    body += [_table(header, rows), f'<p class="note">{html.escape(about)}</p>\n']
     if runs[0].on_imagenet:
-        markdown += ["### Beside the paper\n", tables.markdown(*tables.beside_paper(groups))]
-        body += ["<h3>Beside the paper</h3>\n", _table(*tables.beside_paper(groups))]
+        paper = tables.next_to_paper(groups)
+        markdown += ["### Next to the paper\n", tables.markdown(*paper)]
+        body += ["<h3>Next to the paper</h3>\n", _table(*paper)]
     pictures = []
     if len(groups) > 1 and any(run.validations for run in runs):
-        pictures.append(("ladder", plots.ladder, "top-1 of all runs"))
+        pictures.append(("ladder", plots.ladder, f"{_best(runs[0].task).title} of all runs"))
     if len(runs) > 1:
         pictures.append(("curves", plots.all_curves, "curves of all runs"))
     for name, draw, about in pictures:
@@ -147,12 +141,29 @@ def _compare(runs, folder, suffix, markdown, body):
         body.append(_image(os.path.join(folder, file), about))
 
 
+def _best(task):
+    return figure_of(task, task.best)
+
+
+def _about_figures(task):
+    titles = [figure.title for figure in _best_first(task)]
+    figures = ", ".join(titles[:-1]) + " and " + titles[-1]
+    return ABOUT_FIGURES.format(figures=figures[:1].upper() + figures[1:], best=_best(task).title)
+
+
+def _best_first(task):
+    """The task's figures: the best one, others, the loss."""
+    return sorted(
+        task.figures, key=lambda figure: (figure.name == "loss", figure.name != task.best)
+    )
+
+
 def _details(run, said, picture, is_open):
     """A run by itself: its words, curves, figures, origin and flags."""
     facts = [("state", run.status)] + [("damage", text) for text in run.damage]
     if run.last:
-        figures = "top-1 {top1:.2f} %, top-5 {top5:.2f} %, loss {loss:.4f} on {images:,} images"
-        facts.append(("last validation", figures.format(**run.last)))
+        figures = ", ".join(f.text(run.last[f.name]) for f in _best_first(run.task))
+        facts.append(("last validation", f"{figures} on {run.last['images']:,} images"))
     if run.finished:
         size = "{:,} parameters, {:,} multiply-adds"
         facts.append(
@@ -177,7 +188,7 @@ def _details(run, said, picture, is_open):
     return DETAILS.format(
         open=" open" if is_open else "",
         name=html.escape(run.name),
-        said=html.escape(said),
+        said=_escape(said),
         picture=picture,
         facts=_table(None, facts),
         flags=html.escape("\n".join(flags)),
@@ -191,7 +202,12 @@ def _table(header, rows):
 
 
 def _line(tag, cells):
-    return "<tr>{}</tr>".format("".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells))
+    return "<tr>{}</tr>".format("".join(f"<{tag}>{_escape(cell)}</{tag}>" for cell in cells))
+
+
+def _escape(text):
+    """Text as HTML in which no line ends within a flag's name."""
+    return re.sub(r"--\w[\w-]*", r'<span class="flag">\g<0></span>', html.escape(text))
 
 
 def _image(path, about):

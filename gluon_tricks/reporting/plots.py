@@ -1,35 +1,24 @@
-"""The report's pictures: a run's curves, all runs' curves together, the runs' accuracies side by
+"""The report's pictures: a run's curves, all runs' curves together, the runs' best figures side by
 side.
 """
 
 import textwrap
 
 from . import phrases as words
+from .runs import figure_of
 
 TRAINING, VALIDATION, OTHER = "#1f77b4", "#d62728", "#444444"
 DPI = 110
 
 
 def run_curves(run, path):
-    """One run: loss and top-1 of both sets, learning rate, images a second -> a PNG file."""
-    figure, ((loss, top1), (rate, speed)) = _figure(2, 2, (10.5, 6.4), run)
-    for axes, name in ((loss, "loss"), (top1, "top1")):
-        _line(axes, run.training, name, color=TRAINING, alpha=0.35, linewidth=0.9)
-        _line(axes, run.epochs, name, color=TRAINING, label="training")
-        _line(axes, run.validations, name, color=VALIDATION, label="validation")
-    _scale_loss(loss)
-    _name(loss, "loss", "loss (cross entropy)")
-    _name(top1, "top-1", "top-1 (%)")
-    for axes in (loss, top1):
-        if axes.get_legend_handles_labels()[0]:
-            # Beside the title, above the curves.
-            axes.legend(
-                loc="lower right",
-                bbox_to_anchor=(1.01, 0.99),
-                ncol=2,
-                frameon=False,
-                borderaxespad=0.2,
-            )
+    """One run: loss and best figure of both sets, learning rate, images a second -> a PNG file."""
+    best = figure_of(run.task, run.task.best)
+    figure, ((loss, score), (rate, speed)) = _figure(2, 2, (10.5, 6.4), run)
+    _losses(loss, run)
+    _both_sets(score, score, run, best.name)
+    _name(score, best.title, _unit(best))
+    _legend(score, score)
     _line(rate, run.training, "learning_rate", color=OTHER)
     _name(rate, "learning rate", "learning rate")
     _speeds(speed, run, color=OTHER)
@@ -37,30 +26,79 @@ def run_curves(run, path):
     _save(figure, path)
 
 
+def _losses(axes, run):
+    """A run's losses. The soft loss of a distilled one is of another size than validation's cross
+    entropy, which has an axis of its own then.
+    """
+    right = axes.twinx() if run.config.teacher and run.validations else axes
+    _both_sets(axes, right, run, "loss")
+    _scale_loss(axes)
+    if right is not axes:
+        _scale_loss(right)
+        _color_axis(axes, "left", TRAINING)
+        _color_axis(right, "right", VALIDATION)
+        right.set_ylabel("validation: cross entropy")
+    kind = "training: hard + soft loss" if run.config.teacher else "loss (cross entropy)"
+    _name(axes, "loss", kind)
+    _legend(axes, right)
+
+
+def _both_sets(training, validation, run, name):
+    """Draw a figure of the training and of the validation images into the axes of each."""
+    _line(training, run.training, name, color=TRAINING, alpha=0.35, linewidth=0.9)
+    _line(training, run.epochs, name, color=TRAINING, label="training")
+    _line(validation, run.validations, name, color=VALIDATION, label="validation")
+
+
+def _legend(*panels):
+    """The lines of axes in one place: next to the title, above the curves."""
+    handles = {}
+    for axes in panels:
+        handles.update({label: line for line, label in zip(*axes.get_legend_handles_labels())})
+    if handles:
+        panels[0].legend(
+            handles.values(),
+            handles,
+            loc="lower right",
+            bbox_to_anchor=(1.01, 0.99),
+            ncol=2,
+            frameon=False,
+            borderaxespad=0.2,
+        )
+
+
 def all_curves(groups, path):
     """All runs in one picture, a colour a group, a line a seed -> a PNG file."""
     runs = [run for group in groups for run in group.runs]
+    best = figure_of(runs[0].task, runs[0].task.best)
     figure, panels = _figure(3, 2, (11.5, 9.2), *runs)
-    (train_loss, val_loss), (train_top1, val_top1), (rate, speed) = panels
+    (train_loss, val_loss), (train_best, val_best), (rate, speed) = panels
+    distilled = _axes_of_distilled(train_loss, runs)
     shared, handles, labels = words.common(groups), [], []
     for group, color in zip(groups, _colors(len(groups))):
         style = dict(color=color, linewidth=1.3, alpha=1 if len(group.runs) == 1 else 0.7)
         for run in group.runs:
             records = run.epochs or run.training
-            _line(train_loss, records, "loss", **style)
-            _line(train_top1, records, "top1", **style)
+            if run.config.teacher and distilled is not train_loss:
+                _line(distilled, records, "loss", linestyle="--", **style)
+            else:
+                _line(train_loss, records, "loss", **style)
+            _line(train_best, records, best.name, **style)
             _line(val_loss, run.validations, "loss", **style)
-            _line(val_top1, run.validations, "top1", **style)
+            _line(val_best, run.validations, best.name, **style)
             _line(rate, run.training, "learning_rate", **style)
             _speeds(speed, run, **style)
         handles.append(rate.plot([], [], color=color, linewidth=2.5)[0])
         labels.append(textwrap.shorten(words.label(group, shared), 110, placeholder=" ..."))
-    _scale_loss(train_loss)
-    _scale_loss(val_loss)
-    _name(train_loss, "training loss (smoothing, mixup and distillation add to it)", "loss")
+    for axes in {train_loss, distilled, val_loss}:
+        _scale_loss(axes)
+    dashed = "" if distilled is train_loss else "; distilled runs: dashed, right axis"
+    _name(train_loss, "training loss as minimised" + dashed, "loss")
     _name(val_loss, "validation loss (cross entropy)", "loss")
-    for axes, name in ((train_top1, "training top-1"), (val_top1, "validation top-1")):
-        _name(axes, name + _cut_beginning(axes), "top-1 (%)")
+    for axes, which in ((train_best, "training"), (val_best, "validation")):
+        title = f"{which} {best.title}"
+        cut = _cut_beginning(axes) if best.higher_is_better else ""
+        _name(axes, title + cut, _unit(best))
     _name(rate, "learning rate", "learning rate")
     _name(speed, "speed", "images/s")
     # Below the panels, in a strip of its own.
@@ -71,37 +109,26 @@ def all_curves(groups, path):
     _save(figure, path)
 
 
-def ladder(groups, path):
-    """The last validation's top-1: a group's seeds, mean and spread, the paper's figure -> a PNG
-    file.
+def _axes_of_distilled(axes, runs):
+    """Where the training loss of distilled runs is drawn: it has T^2 times the soft loss in it, so
+    among others it gets an axis of its own.
     """
-    shared = words.common(groups)
-    figure, (axes,) = _figure(1, 1, (10, 1.3 + 0.55 * len(groups)))
-    axes = axes[0]
+    if len({bool(run.config.teacher) for run in runs}) == 1:
+        return axes
+    right = axes.twinx()
+    right.spines["top"].set_visible(False)
+    right.set_ylabel("loss of distilled runs")
+    return right
+
+
+def ladder(groups, path):
+    """The best figure of the last validation: a group's seeds, mean and spread, the paper's figure
+    -> a PNG file.
+    """
+    shared, best = words.common(groups), figure_of(groups[0].task, groups[0].task.best)
+    figure, ((axes,),) = _figure(1, 1, (10, 1.3 + 0.55 * len(groups)))
     for place, (group, color) in enumerate(zip(groups, _colors(len(groups)))):
-        values, mean, spread = group.values("top1"), group.mean("top1"), group.spread("top1")
-        axes.plot(values, [place] * len(values), "o", color=color, alpha=0.55, markersize=6)
-        if mean is not None:
-            axes.plot([mean, mean], [place - 0.28, place + 0.28], color=color, linewidth=2.5)
-            axes.annotate(
-                f"{mean:.2f}", (mean, place - 0.3), ha="center", va="bottom", fontsize=8.5
-            )
-        if spread is not None:
-            axes.plot([mean - spread, mean + spread], [place, place], color=color, linewidth=1.2)
-        rows, differences = (
-            words.nearest_rows(group.runs[0]) if group.runs[0].on_imagenet else ([], [])
-        )
-        if rows and not differences:
-            known = "" if axes.get_legend_handles_labels()[0] else "paper"
-            axes.plot(
-                rows[0].score.top1,
-                place,
-                "D",
-                color="black",
-                fillstyle="none",
-                markersize=8,
-                label=known,
-            )
+        _rung(axes, place, group, best, color)
     axes.set_yticks(range(len(groups)))
     axes.set_yticklabels(
         ["\n".join(textwrap.wrap(words.label(group, shared), 46)[:3]) for group in groups],
@@ -109,13 +136,44 @@ def ladder(groups, path):
     )
     axes.set_ylim(len(groups) - 0.5, -0.7)
     axes.margins(x=0.08)
-    axes.set_xlabel("validation top-1 after the last epoch (%)")
+    axes.set_xlabel(
+        f"validation {best.title} after the last epoch ({best.unit})".replace(" ()", "")
+    )
     about = "dots: seeds; upright bars: their mean; lines: one standard deviation"
     axes.set_title(about, loc="left", fontsize=8.5, color="#555555")
     axes.grid(axis="x", alpha=0.3)
     if axes.get_legend_handles_labels()[0]:
         axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), frameon=False)
     _save(figure, path)
+
+
+def _rung(axes, place, group, best, color):
+    """One group of the ladder, at height ``place``."""
+    values, mean, spread = group.values(best.name), group.mean(best.name), group.spread(best.name)
+    axes.plot(values, [place] * len(values), "o", color=color, alpha=0.55, markersize=6)
+    if mean is not None:
+        axes.plot([mean, mean], [place - 0.28, place + 0.28], color=color, linewidth=2.5)
+        text = f"{mean:.{best.digits}f}"
+        axes.annotate(text, (mean, place - 0.3), ha="center", va="bottom", fontsize=8.5)
+    if spread is not None:
+        axes.plot([mean - spread, mean + spread], [place, place], color=color, linewidth=1.2)
+    rows, differences = words.nearest_rows(group.runs[0])
+    if rows and not differences:
+        published = getattr(rows[0].score, best.name)
+        known = "" if axes.get_legend_handles_labels()[0] else "paper"
+        style = dict(color="black", fillstyle="none", markersize=8)
+        axes.plot(published, place, "D", label=known, **style)
+
+
+def _unit(figure):
+    return f"{figure.title} ({figure.unit})" if figure.unit else figure.title
+
+
+def _color_axis(axes, side, color):
+    axes.spines[side].set_visible(True)
+    axes.spines[side].set_color(color)
+    axes.tick_params(axis="y", colors=color)
+    axes.yaxis.label.set_color(color)
 
 
 def _figure(rows, columns, size, *runs):
@@ -156,9 +214,7 @@ def _speeds(axes, run, **style):
 
 
 def _scale_loss(axes):
-    """A logarithmic axis where the losses span so much that a linear one would flatten most of
-    them.
-    """
+    """Make the axis logarithmic if on a linear one most of the losses would be flat."""
     losses = [loss for line in axes.lines for loss in line.get_ydata() if 0 < loss < float("inf")]
     if losses and max(losses) > 30 * min(losses):
         axes.set_yscale("log")
@@ -166,8 +222,8 @@ def _scale_loss(axes):
 
 
 def _cut_beginning(axes):
-    """Show accuracies from where the runs' second halves begin, where the first would take most of
-    the room.
+    """Show accuracies from where the runs' second halves begin, if the first would take most of the
+    room.
 
     Returns what the panel's title has to say of it.
     """

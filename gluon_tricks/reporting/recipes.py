@@ -5,53 +5,55 @@ from .tables import markdown
 
 TEXT = """# Recipes
 
-A script for every row of the paper's Tables 2 to 6, and for the teachers of its distilled rows. This file
-is written by `python -m gluon_tricks.reporting.recipes`.
+A script for every row of the paper's Tables 2 to 6, and for the teachers of its distilled rows.
+This file is written by `python -m gluon_tricks.reporting.recipes`.
 
     DATA=/data/imagenet recipes/table6_resnet50_v1d_mixup.sh
 
-trains the row into `runs/table6_resnet50_v1d_mixup`. Flags behind the name win over the recipe's (`--num-
-epochs 30`; `gluon-tricks train --help` lists them). A recipe that was stopped or killed goes on when it is
-typed again. [docs/reproduce.md](../docs/reproduce.md) leads from an empty host to a row of the table.
+trains the row into `runs/table6_resnet50_v1d_mixup`. Flags behind the name win over the recipe's
+(`--num-epochs 30`; `gluon-tricks train --help` lists them). A recipe that was stopped or killed
+goes on when it is typed again. [docs/reproduce.md](../docs/reproduce.md) leads from an empty host
+to a row of the table.
 
 | variable | what it says |
 | --- | --- |
 | `DATA` | folder with train.rec, train.idx, val.rec, val.idx (`data/imagenet`) |
 | `RUNS` | folder of the runs, where teachers are looked for too (`runs`) |
 | `GPUS` | GPUs of a machine (8); with 0 it computes on the CPU |
-| `ACCUMULATE` | micro-batches a step, where a GPU has too little memory for its share of the batch (1) |
+| `ACCUMULATE` | micro-batches a step, if a GPU's memory is too small for its share of it (1) |
 | `THREADS` | threads that decode images, a process (the machine's cores) |
-| `LAUNCHER=horovod NP=32 HOSTS=a:8,b:8,c:8,d:8` | 32 Horovod workers, one a GPU, instead of one process |
-| `RESTARTS=3` | with Horovod: start again so often after a failure, on the hosts that still answer |
+| `LAUNCHER=horovod NP=32 HOSTS=a:8,b:8,c:8,d:8` | 32 Horovod workers, one a GPU |
+| `RESTARTS=3` | with Horovod: start again so often, on the hosts that still answer |
 | `LAUNCHER=plan` | say what would be trained, without training: steps, learning rate, tricks |
 | `LAUNCHER=print` | print the command, and do nothing |
 
-The images in a step stay the row's for any number of GPUs and workers: a GPU's share is the quotient.
-BatchNorm sees a share at a time, so only 8 shares (`GPUS` or `NP`, times `ACCUMULATE`) are the paper's: one
-GPU is `GPUS=1 ACCUMULATE=8`.
+The images in a step stay the row's for any number of GPUs and workers: a GPU's share is the
+quotient. BatchNorm sees a share at a time, so only 8 shares (`GPUS` or `NP`, times `ACCUMULATE`)
+are the paper's: one GPU is `GPUS=1 ACCUMULATE=8`.
 
-On GPUs the recipes make a run of one seed the same to the bit, as `--deterministic` does, and rows of float32
-set `NVIDIA_TF32_OVERRIDE=0`: else an A100 or a newer GPU multiplies in TF32, which is faster and no longer the
-paper's FP32. [docs/reproduce.md](../docs/reproduce.md) has these settings; those of yours win.
+On GPUs the recipes make a run of one seed the same to the bit, as `--deterministic` does, and rows
+of float32 set `NVIDIA_TF32_OVERRIDE=0`: else an A100 or a newer GPU multiplies in TF32, which is
+faster and no longer the paper's FP32. [docs/reproduce.md](../docs/reproduce.md) has these
+settings; those of yours win.
 
-**Nobody has trained these rows on ImageNet with this package yet: the accuracies are the paper's, not
-ours.**
+**Nobody has trained these rows on ImageNet with this package yet: the accuracies are the paper's,
+not ours.**
 
 {table}
-Hours are the epochs times the minutes an epoch of the paper's Table 3; *a*: times those that follow from
-the images a second in the authors' published log of that network, on 8 GPUs. A dash: nobody published a
-time. Distillation runs the teacher's forward pass too. A row that is the same run as one above it has a
-script that calls that one's.
+Hours are the epochs times the minutes an epoch of the paper's Table 3; *a*: times those that follow
+from the images a second in the authors' published log of that network, on 8 GPUs. A dash: nobody
+published a time. Distillation runs the teacher's forward pass too. A row that is the same run as
+one above it has a script that calls that one's.
 
-The paper's teacher is ResNet-152-D, trained with cosine decay and label smoothing, and with mixup where the
-student has mixup; its batch, rate and precision are not known here. The teachers' recipes take those of the
-authors' log of that network: 8 x 32 images, learning rate 0.1, float32 (with mixup: top-1 {top1:.2f} %,
-top-5 {top5:.2f} %). Inception-V3's teacher is trained on 299 x 299 pixels, the size of the images that it
-shares with the student. These are our choices.
+The paper's teacher is ResNet-152-D, trained with cosine decay and label smoothing, and with mixup
+if the student has mixup; its batch, rate and precision are not known here. The teachers' recipes
+take those of the authors' log of that network: 8 x 32 images, learning rate 0.1, float32 (with
+mixup: top-1 {top1:.2f} %, top-5 {top5:.2f} %). Inception-V3's teacher is trained on 299 x 299
+pixels, the size of the images that it shares with the student. These are our choices.
 
 `ablation_digits.sh` is Table 6 in miniature on handwritten digits, for a machine without a GPU;
-[docs/ablation.md](../docs/ablation.md) has what came out. `demo_digits.sh` is what `make demo` runs.
-`launch.sh` is what the recipes share.
+[docs/ablation.md](../docs/ablation.md) has what came out. `demo_digits.sh` is what `make demo`
+runs. `launch.sh` is what the recipes share.
 """
 
 
@@ -73,7 +75,7 @@ def _link(recipe):
 def _score(score):
     if score is None:
         return "–"
-    return "{:.2f} / {:.2f}".format(*score[:2]) + ("" if score.confirmed else " (u)")
+    return "{:.2f} / {:.2f}".format(*score)
 
 
 def _hours(row):

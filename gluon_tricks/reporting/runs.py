@@ -1,60 +1,53 @@
-"""Reads what runs left in their folders: finished, unfinished, killed in the middle of a line,
-damaged.
-"""
+"""Runs as a report knows them: one run, and runs that differ in their seed alone."""
 
 import json
-import math
 import os
 import statistics
 from dataclasses import dataclass, field
+from typing import List
 
 from .. import paper
-from ..config import FLAGS, ConfigError, from_dict
-from ..errors import UserError
-from ..files import sha256_of
-from ..text import printable
-
-# What `report` compares: the last validation, as the networks would be used, not the luckiest one.
-SCORES = ("top1", "top5", "loss")
-# What a line has to hold, by its file and event, to be drawn.
-NEEDED = {
-    "train": ("step", "loss", "top1"),
-    "epoch": ("step", "loss", "top1"),
-    "validation": ("step", "loss", "top1", "top5", "images"),
-}
-# Where they stand, these are numbers, and what is more than MOST is damage that could not be drawn.
-NUMBERS = (
-    "step",
-    "epoch",
-    "passes",
-    "learning_rate",
-    "top1",
-    "top5",
-    "images",
-    "images_per_second",
-)
-MOST = 1e15
+from ..config import FLAGS, Config
+from ..tasks import registry
+from ..tricks.schedule import linear_scaling
 
 
 @dataclass
 class Run:
-    """A run's folder, read. Missing files leave their part empty; only ``config.json`` has to be
-    there.
-    """
+    """A run's folder, read by :mod:`.reading`. Missing files leave their part empty."""
 
     path: str
     name: str
-    flags: dict
-    layout: dict
-    data: dict
+    config: Config
+    flags: dict  # as config.json has them, those of another version too
+    layout: dict  # of the batch and the epochs, as in config.json
+    data: dict  # fingerprints of the record files by split
     environment: dict
     result: dict
-    training: list = field(default_factory=list)  # the log's lines on some steps
-    epochs: list = field(default_factory=list)  # on whole epochs of the training set
-    validations: list = field(default_factory=list)
+    log: dict = field(default_factory=dict)  # event -> the log's lines, each with its "passes"
     # (passes over the training set so far, images a second)
     speeds: list = field(default_factory=list)
-    damage: list = field(default_factory=list)  # what could not be read, in words
+    damage: List[str] = field(default_factory=list)  # what could not be read, in words
+
+    @property
+    def task(self):
+        """The class of the run's task, which names its figures."""
+        return registry.of(self.flags)
+
+    @property
+    def training(self):
+        """The log's lines on some steps."""
+        return self.log.get("train", [])
+
+    @property
+    def epochs(self):
+        """The log's lines on whole epochs of the training set."""
+        return self.log.get("epoch", [])
+
+    @property
+    def validations(self):
+        """The log's lines on passes over the validation set."""
+        return self.log.get("validation", [])
 
     @property
     def finished(self):
@@ -64,19 +57,31 @@ class Run:
     @property
     def passes(self):
         """How many times it has been through the training set, as far as the log knows."""
-        return max(
-            [record["passes"] for record in self.training + self.epochs + self.validations] or [0]
-        )
+        return max([line["passes"] for lines in self.log.values() for line in lines] or [0])
 
     @property
     def last(self):
-        """The last validation: top1 and top5 in percent, loss, images, epoch; or an empty dict."""
+        """The last validation: the task's figures, images, epoch; or an empty dict."""
         return self.validations[-1] if self.validations else {}
 
     @property
     def best(self):
-        """The validation with the best top-1, or an empty dict."""
-        return max(self.validations, key=lambda record: record["top1"]) if self.validations else {}
+        """The validation with the best of the task's best figure, or an empty dict."""
+        best = figure_of(self.task, self.task.best)
+        sign = 1 if best.higher_is_better else -1
+        return max(self.validations, key=lambda line: sign * line[best.name], default={})
+
+    @property
+    def global_batch(self):
+        """Images in a step."""
+        return self.layout.get("global_batch", 0)
+
+    @property
+    def peak(self):
+        """The learning rate after the warmup."""
+        if self.config.linear_scaling:
+            return linear_scaling(self.global_batch, self.config.base_lr)
+        return self.config.lr
 
     @property
     def images_per_second(self):
@@ -88,20 +93,18 @@ class Run:
         """``finished``, or how far it came."""
         if self.finished:
             return "finished"
-        return "unfinished: {:.4g} of {} epochs".format(self.passes, self.flags["num_epochs"])
+        return f"unfinished: {self.passes:.4g} of {self.config.num_epochs} epochs"
 
     @property
     def data_key(self):
-        """Equal for runs on the same images."""
+        """Equal for runs of one task on the same images."""
         prints = [self.data.get(name) or {} for name in ("train", "validation")]
-        return tuple(part.get("index_sha256") for part in prints) + (
-            self.flags["synthetic"],
-            self.flags["classes"],
-        )
+        indices = tuple(part.get("index_sha256") for part in prints)
+        return self.task, *indices, self.config.synthetic, self.config.classes
 
     @property
     def data_counts(self):
-        """(training images, validation images) in the files; None where there is no file."""
+        """(training images, validation images) in the files; None if there is no file."""
         return tuple((self.data.get(name) or {}).get("records") for name in ("train", "validation"))
 
     @property
@@ -114,27 +117,31 @@ class Run:
 class Group:
     """Runs that differ in nothing but their seed."""
 
-    runs: list
+    runs: List[Run]
+
+    @property
+    def task(self):
+        """The runs' task."""
+        return self.runs[0].task
 
     @property
     def counted(self):
         """The runs whose figures are averaged: the finished ones, or all while none is."""
-        return [run for run in self.runs if run.finished and run.last] or [
-            run for run in self.runs if run.last
-        ]
+        measured = [run for run in self.runs if run.last]
+        return [run for run in measured if run.finished] or measured
 
-    def values(self, score):
-        """The last validation's ``top1``, ``top5`` or ``loss`` of each run that counts."""
-        return [run.last[score] for run in self.counted]
+    def values(self, name):
+        """A figure of the last validation of each run that counts."""
+        return [run.last[name] for run in self.counted]
 
-    def mean(self, score):
+    def mean(self, name):
         """Their mean, or None."""
-        values = self.values(score)
+        values = self.values(name)
         return statistics.mean(values) if values else None
 
-    def spread(self, score):
+    def spread(self, name):
         """Their standard deviation over seeds (n - 1), or None with fewer than two."""
-        values = self.values(score)
+        values = self.values(name)
         return statistics.stdev(values) if len(values) > 1 else None
 
     @property
@@ -149,7 +156,7 @@ def groups_of(runs):
     groups = {}
     for run in runs:
         flags = {
-            name: run.flags[name]
+            name: getattr(run.config, name)
             for name, known in FLAGS.items()
             if not known.metadata["free"] and name != "seed"
         }
@@ -158,191 +165,14 @@ def groups_of(runs):
     return list(groups.values())
 
 
-def find(paths, say=print):
-    """The runs in ``paths``, each a run's folder or a folder of such folders, in that order, none
-    twice.
-
-    The runs in a folder come in the order in which they were started. One whose ``config.json`` is
-    damaged is named through ``say`` and left out. Raises :class:`UserError` for a path without
-    runs, and if no run is left.
-    """
-    folders = []
-    for path in paths:
-        found = [path] if os.path.exists(os.path.join(path, "config.json")) else _runs_in(path)
-        if not found:
-            what = (
-                "no run here; a run's folder holds the config.json that 'gluon-tricks train' writes"
-            )
-            raise UserError(f"{path}: {what}")
-        folders += [os.path.realpath(folder) for folder in found]
-    folders = list(dict.fromkeys(folders))
-    parent = os.path.commonpath([os.path.dirname(folder) for folder in folders])
-    runs, damaged = [], []
-    for folder in folders:
-        try:
-            runs.append(read(folder, os.path.relpath(folder, parent)))
-        except UserError as error:
-            damaged.append(error)
-    if not runs:
-        raise damaged[0]
-    for error in damaged:
-        say(f"{error}; this run is left out")
-    return runs
+def by_data(runs):
+    """Runs on the same images together, in the order of the first ones: a list of lists."""
+    sets = {}
+    for run in runs:
+        sets.setdefault(run.data_key, []).append(run)
+    return list(sets.values())
 
 
-def _runs_in(path):
-    if not os.path.isdir(path):
-        return []
-    inside = [os.path.join(path, name) for name in sorted(os.listdir(path))]
-    found = [folder for folder in inside if os.path.exists(os.path.join(folder, "config.json"))]
-    return sorted(
-        found, key=lambda folder: str(read_json(folder, "environment.json").get("started", ""))
-    )
-
-
-def read(path, name=None):
-    """The :class:`Run` in a folder. Raises :class:`UserError` where its ``config.json`` cannot be
-    read.
-
-    What cannot be read in the other files is left out, and named in ``damage``.
-    """
-    config = read_json(path, "config.json")
-    run = Run(
-        path,
-        printable(name or os.path.basename(path)),
-        _flags(path, config),
-        _layout(path, config),
-        _data(path, config),
-        read_json(path, "environment.json"),
-        read_json(path, "result.json"),
-    )
-    run.damage += [
-        f"{name} cannot be read"
-        for name, found in (("environment.json", run.environment), ("result.json", run.result))
-        if not found and os.path.lexists(os.path.join(path, name))
-    ]
-    run.result = {name: value for name, value in run.result.items() if _is_number(value)}
-    kinds = {"train": run.training, "epoch": run.epochs, "validation": run.validations}
-    for record in _lines(run, "log.jsonl", lambda record: NEEDED.get(record["event"], ())):
-        if record["event"] in kinds:
-            kinds[record["event"]].append(dict(record, passes=_passes(record, run.layout)))
-    # A resumed run passes some steps again, and the clock's log keeps both times: the later counts.
-    speeds = {
-        _passes(record, run.layout): record["images_per_second"]
-        for record in _lines(
-            run,
-            "timing.jsonl",
-            lambda record: ("step", "images_per_second") * (record["event"] == "train"),
-        )
-        if record["event"] == "train"
-    }
-    run.speeds = sorted(speeds.items())
-    return run
-
-
-def _flags(path, config):
-    flags = config.get("flags")
-    changed = "sha256" in config and config["sha256"] != sha256_of(
-        {k: v for k, v in config.items() if k != "sha256"}
-    )
-    if changed or not isinstance(flags, dict):
-        raise UserError(f"{printable(path)}/config.json is damaged, or not of a run")
-    # A run of another version may have other flags, or lack one: it then had the default's
-    # behaviour.
-    try:
-        from_dict({name: value for name, value in flags.items() if name in FLAGS})
-    except (ConfigError, TypeError, ValueError) as error:
-        raise UserError(f"{printable(path)}/config.json is damaged: {error}") from None
-    return dict({name: known.default for name, known in FLAGS.items()}, **flags)
-
-
-def _layout(path, config):
-    layout = config.get("layout")
-    if not isinstance(layout, dict) or not all(
-        _is_number(layout.get(name, 0)) for name in ("global_batch", "steps_per_epoch")
-    ):
-        raise UserError(f"{printable(path)}/config.json is damaged, or not of a run: layout")
-    return layout
-
-
-def _data(path, config):
-    data = config.get("data") or {}
-    prints = data.values() if isinstance(data, dict) else [data]
-    sound = all(
-        part is None or isinstance(part, dict) and _is_number(part.get("records", 0))
-        for part in prints
-    )
-    if not sound or not all(
-        isinstance((part or {}).get("index_sha256", ""), str) for part in prints
-    ):
-        raise UserError(f"{printable(path)}/config.json is damaged, or not of a run: data")
-    return data
-
-
-def _passes(record, layout):
-    """The place of a log's line in epochs, for the plots' axes; whole ones where it stands at the
-    end of one.
-    """
-    if record.get("event") in ("epoch", "validation") and isinstance(record.get("epoch"), int):
-        return record["epoch"] + 1
-    passes = record.get("passes")  # which older versions did not write
-    return (
-        passes
-        if isinstance(passes, (int, float))
-        else record["step"] / max(1, layout.get("steps_per_epoch", 1))
-    )
-
-
-def read_json(path, name):
-    """The dict in a JSON file; empty where it is missing or damaged."""
-    try:
-        with open(os.path.join(path, name), encoding="utf-8") as file:
-            value = json.load(file)
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}
-
-
-def _lines(run, name, needed):
-    """The sound lines of a JSON lines file of a run; ``needed(record)`` are the names of the
-    numbers that one has to have.
-
-    The others are counted among the run's ``damage``, but for half a last line, as a run that was
-    killed leaves it.
-    """
-    try:
-        with open(os.path.join(run.path, name), encoding="utf-8", errors="replace") as file:
-            lines = file.readlines()
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        run.damage.append(f"{name} cannot be read: {error.strerror}")
-        return []
-    records = [_record(line, needed) for line in lines]
-    lost = sum(record is None and line.endswith("\n") for record, line in zip(records, lines))
-    if lost:
-        run.damage.append(f"{name}: {lost} damaged line{'s' * (lost > 1)} left out")
-    return [record for record in records if record is not None]
-
-
-def _record(line, needed):
-    """The object in a line, or None if it is damaged."""
-    try:
-        record = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(record, dict) or not isinstance(record.get("event"), str):
-        return None
-    sound = all(_is_number(record.get(name, 0)) for name in NUMBERS) and _is_number(
-        record.get("loss", 0), infinite=True
-    )
-    return record if sound and all(name in record for name in needed(record)) else None
-
-
-def _is_number(value, infinite=False):
-    """Whether a value from JSON is a number that can be counted and drawn; a loss may be infinite
-    or NaN too.
-    """
-    if not isinstance(value, (int, float)) or isinstance(value, bool):
-        return False
-    return abs(value) < MOST or (infinite and isinstance(value, float) and not math.isfinite(value))
+def figure_of(task, name):
+    """The task's figure of that name."""
+    return next(figure for figure in task.figures if figure.name == name)

@@ -1,30 +1,34 @@
-"""Runs on the same data, compared: tables of text that the page and the Markdown file both print."""
+"""Runs on the same data, compared: tables of text for the page and the Markdown file."""
 
 import math
 
+from .. import paper
 from ..text import printable
 from . import phrases as words
+from .runs import figure_of
+
+NONE = "–"
 
 
 def data_title(runs):
     """What the images of these runs are, in a line."""
     run = runs[0]
-    if run.flags["synthetic"]:
-        return "{} made-up images (--synthetic)".format(run.flags["synthetic"])
+    if run.config.synthetic:
+        return f"{run.config.synthetic} made-up images (--synthetic)"
     training, validation = run.data_counts
     counts = f"{_count(training)} training images, "
     counts += f"{_count(validation)} validation images" if validation else "no validation file"
-    if run.on_imagenet:
-        return f"ImageNet-1k ({counts})"
-    return "{}, {} classes".format(counts, run.flags["classes"])
+    return (
+        f"ImageNet-1k ({counts})" if run.on_imagenet else f"{counts}, {run.config.classes} classes"
+    )
 
 
 def data_note(runs):
     """What may be concluded from runs on these images."""
     if runs[0].on_imagenet:
         return (
-            "The files hold as many images as ImageNet-1k's, so the paper's figures stand beside the runs'. "
-            "The difference is the run's minus the paper's, in percentage points."
+            "The files hold as many images as ImageNet-1k's, so the paper's figures are shown next "
+            "to the runs'. The difference is the run's minus the paper's, in percentage points."
         )
     return (
         "These are not ImageNet's images: the paper's figures do not apply, "
@@ -32,80 +36,95 @@ def data_note(runs):
     )
 
 
+def named(figure):
+    """A figure with its unit, as tables head it: ``top-1 %``."""
+    return f"{figure.title} {figure.unit}".strip()
+
+
 def results(groups):
-    """(header, rows) of text: a row a group, with mean and spread where there are several seeds."""
-    compared, shared = len(groups) > 1, words.common(groups)
-    header = ["run", "what sets it apart" if compared else "what it was", "seeds", "top-1 %"]
+    """(header, rows) of text: a row a group, with mean and spread over several seeds."""
+    compared, shared, task = len(groups) > 1, words.common(groups), groups[0].task
+    best = figure_of(task, task.best)
+    others = [figure for figure in task.figures if figure is not best]
+    others.sort(key=lambda figure: figure.name == "loss")  # which comes last
+    header = ["run", "what sets it apart" if compared else "what it was", "seeds", named(best)]
     header += ["against the first row"] if compared else []
-    header += ["top-5 %", "loss", "best top-1 %", "images/s", "state"]
+    header += [named(figure) for figure in others] + ["best " + named(best), "images/s", "state"]
     rows = []
     for group in groups:
         what = words.label(group, shared) if compared else ", ".join(words.phrases(group.runs[0]))
-        row = [group.name, what, str(len(group.runs)), _measured(group, "top1")]
-        row += [_against(group, groups[0])] if compared else []
-        row += [_measured(group, "top5"), _measured(group, "loss", digits=4)]
-        rows.append(row + [_best(group), _speed(group), _state(group)])
+        row = [group.name, what, str(len(group.runs)), _measured(group, best)]
+        row += [_against(group, groups[0], best)] if compared else []
+        row += [_measured(group, figure) for figure in others]
+        rows.append(row + [_best(group, best), _speed(group), _state(group)])
     return header, rows
 
 
-def beside_paper(groups):
-    """(header, rows) of text: each group of runs on ImageNet and the paper's row that its flags
-    stand for.
+def next_to_paper(groups):
+    """(header, rows) of text: each group of runs on ImageNet and the paper's row with the same
+    settings.
     """
-    header = ["run", "paper's row", "top-1 / top-5 %", "paper's top-1 / top-5 %", "difference"]
+    figures = _published_figures(groups[0].task)
+    titles = " / ".join(figure.title for figure in figures) + " %"
+    header = ["run", "paper's row", titles, "paper's " + titles, "difference"]
     rows = []
     for group in groups:
-        title, published, difference = _published(group)
-        ours = "{} / {}".format(_measured(group, "top1"), _measured(group, "top5"))
+        ours = " / ".join(_measured(group, figure) for figure in figures)
+        title, published, difference = _published(group, figures)
         rows.append([group.name, title, ours, published, difference])
     return header, rows
 
 
-def _measured(group, score, digits=2):
-    """``98.33 ± 0.12``; a dash where nothing was measured."""
-    mean, spread = group.mean(score), group.spread(score)
-    if mean is None:
-        return "–"
-    text = "{:.{}f}".format(mean, digits)
-    return text if spread is None else text + " ± {:.{}f}".format(spread, digits)
+def _published_figures(task):
+    return [figure for figure in task.figures if figure.name in paper.Score._fields]
 
 
-def _best(group):
-    best = [run.best["top1"] for run in group.counted]
-    return f"{sum(best) / len(best):.2f}" if best else "–"
-
-
-def _against(group, first):
-    """The difference of the means, and its standard error where both have several seeds."""
-    if group is first or group.mean("top1") is None or first.mean("top1") is None:
-        return "–"
-    text = "{:+.2f}".format(group.mean("top1") - first.mean("top1"))
-    if group.spread("top1") is None or first.spread("top1") is None:
-        return text
-    error = math.sqrt(sum(side.spread("top1") ** 2 / len(side.counted) for side in (group, first)))
-    return text + f" ± {error:.2f}"
-
-
-def _published(group):
+def _published(group, figures):
     """The nearest row's title and figures, and the difference from them."""
     rows, differences = words.nearest_rows(group.runs[0])
     if not rows:
-        return ["none near", "–", "–"]
+        return ["none near", NONE, NONE]
     title = "; ".join(row.title for row in rows)
     if differences:
         title += ", but for " + ", ".join(differences)
-    score = rows[0].score
-    published = "{:.2f} / {}".format(score.top1, "–" if score.top5 is None else f"{score.top5:.2f}")
-    if group.mean("top1") is None:
-        return [title, published, "–"]
-    both = [group.mean("top1") - score.top1]
-    both += [] if score.top5 is None else [group.mean("top5") - score.top5]
-    return [title, published, " / ".join(f"{value:+.2f}" for value in both)]
+    theirs = [(figure, getattr(rows[0].score, figure.name)) for figure in figures]
+    published = " / ".join(NONE if value is None else f"{value:.2f}" for _, value in theirs)
+    known = [(figure, value) for figure, value in theirs if value is not None]
+    if not group.counted:
+        return [title, published, NONE]
+    differ = " / ".join(f"{group.mean(figure.name) - value:+.2f}" for figure, value in known)
+    return [title, published, differ]
+
+
+def _measured(group, figure):
+    """``98.33 ± 0.12``; a dash if nothing was measured."""
+    mean, spread = group.mean(figure.name), group.spread(figure.name)
+    if mean is None:
+        return NONE
+    text = f"{mean:.{figure.digits}f}"
+    return text if spread is None else f"{text} ± {spread:.{figure.digits}f}"
+
+
+def _best(group, figure):
+    best = [run.best[figure.name] for run in group.counted]
+    return f"{sum(best) / len(best):.{figure.digits}f}" if best else NONE
+
+
+def _against(group, first, figure):
+    """The difference of the means, and its standard error if both have several seeds."""
+    name, digits = figure.name, figure.digits
+    if group is first or group.mean(name) is None or first.mean(name) is None:
+        return NONE
+    text = f"{group.mean(name) - first.mean(name):+.{digits}f}"
+    if group.spread(name) is None or first.spread(name) is None:
+        return text
+    error = math.sqrt(sum(side.spread(name) ** 2 / len(side.counted) for side in (group, first)))
+    return text + f" ± {error:.{digits}f}"
 
 
 def _speed(group):
     speeds = [run.images_per_second for run in group.runs if run.images_per_second]
-    return f"{sum(speeds) / len(speeds):,.0f}" if speeds else "–"
+    return f"{sum(speeds) / len(speeds):,.0f}" if speeds else NONE
 
 
 def _state(group):

@@ -37,6 +37,7 @@ class Classification:
     )
     best = "top1"  # the figure that tells the best checkpoint
     sums = ("loss", "top1", "top5")  # what :meth:`count` gives, in this order; the loss comes first
+    counts = ("top1", "top5")  # those of them that are whole numbers
 
     def __init__(self, classes: int, smoothing: float = 0.0, form: str = "paper"):
         self.classes, self._smoothing, self._form = classes, smoothing, form

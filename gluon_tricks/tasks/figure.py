@@ -1,6 +1,6 @@
 """A figure that a task reports, as the log, the tables and the plots show it."""
 
-from typing import NamedTuple
+from typing import List, NamedTuple, Optional
 
 
 class Figure(NamedTuple):
@@ -16,3 +16,22 @@ class Figure(NamedTuple):
         """``top-1 77.16 %``."""
         unit = f" {self.unit}" if self.unit else ""
         return f"{self.title} {value:.{self.digits}f}{unit}"
+
+
+def best_figure(task) -> Figure:
+    """The figure that tells which of a task's checkpoints is the best."""
+    return next(figure for figure in task.figures if figure.name == task.best)
+
+
+def is_better(task, values: dict, best: Optional[dict]) -> bool:
+    """Whether a validation with these values is the best so far; ``best``: the one until now."""
+    if best is None:
+        return True
+    new, old = values[task.best], best[task.best]
+    return new > old if best_figure(task).higher_is_better else new < old
+
+
+def loss_last(task) -> List[Figure]:
+    """A task's figures as a person wants to read them: the loss, which comes first, at the end."""
+    loss, *others = task.figures
+    return [*others, loss]

@@ -16,31 +16,19 @@ checkpoint with the best validation; see :func:`best`.
 """
 
 import contextlib
-import hashlib
 import json
-import math
 import os
-import re
 import shutil
 
 import mxnet as mx
-import numpy as np
 
-from ..errors import UserError
-from ..files import sha256, sha256_of, sync_folder
+from ..files import sha256, sync_folder
 from ..models.parameters import read_arrays
 from ..text import printable
+from .checkpoint_state import FILES, FORMAT, NAME, CheckpointError, read_state, seal
 
-FORMAT = 4
-WITHOUT_CHECKSUM = 3  # the format before: state.json had no checksum, and the log was not kept
-FILES = ("net.params", "optimizer.states", "log.jsonl")
-_NAME = re.compile(r"step-(\d+)$")
 _ASIDE = ".aside"
 _HALF_WRITTEN = ".writing-"
-
-
-class CheckpointError(UserError):
-    """A checkpoint that cannot be written, found or read."""
 
 
 def path_of(run_folder, step):
@@ -118,7 +106,7 @@ def _cannot_write(path, error):
     folder, name = os.path.split(path)
     reason = error.strerror if isinstance(error, OSError) else str(error).strip().splitlines()[-1]
     return CheckpointError(
-        f"cannot write the checkpoint of step {int(_NAME.match(name).group(1))} into {printable(folder)}: {reason}; "
+        f"cannot write the checkpoint of step {int(NAME.match(name).group(1))} into {printable(folder)}: {reason}; "
         "earlier checkpoints are whole. Make room or mend the folder, then go on with --resume auto"
     )
 
@@ -130,12 +118,6 @@ def _write_state(folder, state):
     flush(path + ".new")
     os.replace(path + ".new", path)
     sync_folder(path)
-
-
-def seal(state):
-    """The state with the checksum of all that stands in it, the files' own checksums included."""
-    bare = {name: value for name, value in state.items() if name != "checksum"}
-    return dict(bare, checksum=sha256_of(bare))
 
 
 def parameters_of(net):
@@ -248,151 +230,12 @@ def _copy(source, path):
 # -- reading
 
 
-def read_state(path):
-    """The ``state.json`` of a checkpoint, after its checksum, its step and the checksums of its
-    files were compared.
-    """
-    try:
-        with open(os.path.join(path, "state.json"), encoding="utf-8") as file:
-            state = json.load(file)
-        problem = _problem(path, state)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        problem = f"is damaged or no checkpoint: {type(error).__name__}: {printable(error)}"
-    if problem:
-        raise CheckpointError(f"{printable(path)} {problem}")
-    return state
-
-
-def read_log(path, state):
-    """``log.jsonl`` as it was at the checkpoint (bytes), or None in one of an older version, which
-    does not hold it.
-    """
-    if "log.jsonl" not in state["sha256"]:
-        return None
-    with open(os.path.join(path, "log.jsonl"), "rb") as file:
-        return file.read(state["log_bytes"])
-
-
-def _problem(path, state):
-    """What is wrong with a checkpoint, to be said after its name, or None."""
-    version = state.get("format")
-    if version not in (FORMAT, WITHOUT_CHECKSUM):
-        known = (
-            f"{printable(version)[:20]}, this version reads formats {WITHOUT_CHECKSUM} and {FORMAT}"
-        )
-        return (
-            f"has format {known}"
-            if isinstance(version, int)
-            else f"is damaged: state.json has format {known}"
-        )
-    if version == FORMAT and state != seal(state):
-        return "is damaged: state.json has another SHA-256 than was written"
-    needed = _FIELDS if version == WITHOUT_CHECKSUM else ("step", "num_update", "sha256")
-    for name, fits in _FIELDS.items():
-        if name in state and not fits(state[name]):
-            return f"is damaged: {name} in state.json is {printable(state[name])[:80]}"
-        if name in needed and name not in state:
-            return f"is damaged: state.json does not say {name}"
-    named = _NAME.match(os.path.basename(os.path.realpath(path)))
-    if named and int(named.group(1)) != state["step"]:
-        return f"is damaged: state.json in it is of step {state['step']}"
-    for name, digest in state["sha256"].items():
-        size = state["log_bytes"] if name == "log.jsonl" else None
-        if _digest(os.path.join(path, name), size) != digest:
-            return f"is damaged: {name} has another SHA-256 than was written"
-    return None
-
-
-def _digest(path, size=None):
-    """The SHA-256 of a file, or of its first ``size`` bytes."""
-    if size is None:
-        return sha256(path)
-    with open(path, "rb") as file:
-        return hashlib.sha256(file.read(size)).hexdigest()
-
-
-def _is_count(value):
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**53
-
-
-def _is_positive(value):
-    return _is_count(value) and value > 0
-
-
-def _is_amount(value):
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < math.inf
-
-
-def _is_tallies(value):
-    names = {"loss", "top1", "top5", "images"}
-    return (
-        bool(value)
-        and isinstance(value, list)
-        and all(
-            isinstance(tally, dict)
-            and tally.keys() == names
-            and isinstance(tally["loss"], (int, float))
-            and all(_is_count(tally[name]) for name in names - {"loss"})
-            for tally in value
-        )
-    )
-
-
-def _is_figures(value):
-    """Of a validation; None before the first one."""
-    return value is None or (
-        all(isinstance(value[name], (int, float)) for name in ("top1", "top5", "loss"))
-        and _is_count(value["images"])
-    )
-
-
-def _is_best(value):
-    return _is_figures(value) and (
-        value is None or (_is_count(value["step"]) and _is_count(value["epoch"]))
-    )
-
-
-def _is_loss_scale(value):
-    counts = {"good_steps", "skipped", "skipped_in_a_row"}
-    return (
-        value.keys() == counts | {"scale"}
-        and all(_is_count(value[name]) for name in counts)
-        and _is_amount(value["scale"])
-    )
-
-
-def _is_digests(value):
-    return "net.params" in value and set(value) <= set(FILES)
-
-
-# What a state.json has to hold, field by field. There is more in it than a checksum can tell where
-# there is none.
-_FIELDS = dict(
-    step=_is_count,
-    num_update=_is_count,
-    sha256=_is_digests,
-    epoch=_is_count,
-    steps_per_epoch=_is_positive,
-    global_batch=_is_positive,
-    log_bytes=_is_count,
-    intervals=_is_tallies,
-    epochs_so_far=_is_tallies,
-    best=_is_best,
-    validated=_is_figures,
-    loss_scale=_is_loss_scale,
-    bad_records=_is_count,
-    seconds=_is_amount,
-    training_seconds=_is_amount,
-)
-
-
 def checkpoints(run_folder):
     """The folders of all checkpoints of a run, the newest first."""
     folder = os.path.join(run_folder, "checkpoints")
     names = os.listdir(folder) if os.path.isdir(folder) else []
     found = sorted(
-        ((int(_NAME.match(name).group(1)), name) for name in names if _NAME.match(name)),
-        reverse=True,
+        ((int(NAME.match(name).group(1)), name) for name in names if NAME.match(name)), reverse=True
     )
     return [os.path.join(folder, name) for _, name in found]
 
@@ -454,51 +297,6 @@ def load(path, state, net, trainer, devices, parts=0):
     return {part: arrays[name].asnumpy() for part, name in names.items() if name in arrays}
 
 
-def arrays_of(net, device):
-    """All that training changes without a gradient, BatchNorm's statistics, on one device: a list
-    of NDArrays.
-    """
-    return [parameter.data(device) for _, parameter in _averaged(net)]
-
-
-def flat(arrays):
-    """The values of such a list as numpy float32 (n,)."""
-    return np.concatenate([array.asnumpy().ravel() for array in arrays] or [np.zeros(0)]).astype(
-        "float32"
-    )
-
-
-def put_flat(arrays, values):
-    """The reverse of :func:`flat`."""
-    start = 0
-    for array in arrays:
-        array[:] = values[start : start + array.size].reshape(array.shape)
-        start += array.size
-
-
-def statistics_of(net, device):
-    """BatchNorm's statistics on one device: numpy float32 (n,)."""
-    return flat(arrays_of(net, device))
-
-
-def mean_statistics(every):
-    """The mean (n,) of the parts' statistics (parts, n), float32. In float64 the mean of equal
-    numbers is that number.
-    """
-    return every.mean(axis=0, dtype="float64").astype("float32")
-
-
-def put_statistics(net, device, values):
-    """The reverse of :func:`statistics_of`."""
-    put_flat(arrays_of(net, device), values)
-
-
-def _averaged(net):
-    return sorted(
-        (name, p) for name, p in net._collect_params_with_prefix().items() if p.grad_req == "null"
-    )
-
-
 def _flatten(made, name, path="state"):
     """(key, array) of an optimizer's state of one parameter: None, an NDArray, or tuples of them."""
     if made is None:
@@ -547,7 +345,7 @@ def set_aside(run_folder, step):
     """
     kept = os.path.realpath(best(run_folder) or "")
     for path in checkpoints(run_folder):
-        if int(_NAME.search(path).group(1)) > step:
+        if int(NAME.search(path).group(1)) > step:
             if os.path.realpath(path) == kept:
                 shutil.rmtree(path + _ASIDE, ignore_errors=True)  # of one who was killed here
                 shutil.copytree(path, path + _ASIDE, copy_function=_link)

@@ -1,91 +1,83 @@
-"""The training loop. The step count is its clock: learning rate, lambda, data and epoch all follow
-from it.
-"""
+"""The training loop. The step is its clock: learning rate, mixing, data and epoch follow from it."""
 
-from mxnet import autograd
+import math
 
-from ..tricks.precision import all_finite
-from .metrics import Pending, Tally, statistics
+import mxnet as mx
+
+from .pending import Pending
+from .saving import save
+from .step import StepResult, train_step
+from .stopping import Diverged
+from .sums import Sums
+from .validation import validate
 
 
 def train(run):
-    """Train ``run`` (:class:`gluon_tricks.training.run.Run`) from ``run.step`` to
-    ``run.stop_step``.
-    """
-    layout, journal = run.layout, run.journal
-    pending = Pending(run.receive)
-    journal.start(run.step, run.steps_per_epoch, run.total_steps)
-    for batch in run.train_data.batches(run.step, run.stop_step):
-        step, epoch = run.step, run.step // run.steps_per_epoch
-        learning_rate = run.schedule(step)
-        run.trainer.set_learning_rate(learning_rate)
-        run.seed_devices(step)
-        with run.cluster.waiting():
-            pending.push(run.tell_all(train_step(run, batch, step), step), step)
-        run.step = done = step + 1
-        journal.progress(done, epoch, learning_rate)
+    """Train ``run`` (:class:`gluon_tricks.training.run.Run`) from its step to where it stops."""
+    timetable, progress, workers = run.timetable, run.progress, run.workers
+    pending = Pending(lambda result, step: receive(run, result, step))
+    run.logger.start(progress.step, timetable.steps_per_epoch, timetable.total_steps)
+    for batch in run.data.train.batches(progress.step, timetable.stop_step):
+        step, epoch = progress.step, timetable.epoch(progress.step)
+        learning_rate = timetable.learning_rate(step)
+        run.learner.trainer.set_learning_rate(learning_rate)
+        with workers.waiting():
+            sums = train_step(run.learner, run.layout, workers.devices, batch, step)
+            pending.push(share(run, sums), step)
+        progress.step = done = step + 1
+        run.logger.progress(done, epoch, learning_rate)
 
-        epoch_ends = done % run.steps_per_epoch == 0
-        if run.log_is_due(done):
-            with run.cluster.waiting():
+        if timetable.should_log(done):
+            with workers.waiting():
                 pending.drain()
-            journal.train(
-                done,
-                epoch,
-                learning_rate,
-                run.interval.total(run.cluster).summary(),
-                layout.global_batch,
-            )
-            run.interval = Tally()
-        if epoch_ends:
-            journal.epoch(done, epoch, run.epoch.total(run.cluster).summary())
-            run.epoch = Tally()
-        run.awaits_validation = run.validate_is_due(done)
-        if run.awaits_validation or run.save_is_due(done):
-            with run.cluster.waiting():
+            figures = figures_of_all(run, progress.interval)
+            run.logger.train(done, epoch, learning_rate, figures, run.layout.global_batch)
+            progress.interval = Sums(run.task.sums)
+        if timetable.ends_epoch(done):
+            run.logger.epoch(done, epoch, figures_of_all(run, progress.epoch))
+            progress.epoch = Sums(run.task.sums)
+        progress.awaits_validation = timetable.should_validate(done)
+        is_asked_to_stop = run.stop.agreed is not None
+        if progress.awaits_validation or timetable.should_save(done) or is_asked_to_stop:
+            with workers.waiting():
                 pending.drain()
-            run.save()  # before validation, so that an error there does not cost the epoch
-        if run.awaits_validation:
-            run.validate()
-        run.stop_if_asked()
+            save(run)  # before validation, so that an error there does not cost the epoch
+        if progress.awaits_validation:
+            validate(run)
+        if run.stop.agreed is not None:
+            workers.close()  # the first one who leaves may take the others along
+            run.stop.raise_after(done)
 
 
-def train_step(run, batch, step):
-    """Forward, backward and update with this worker's images of a step.
+def share(run, sums):
+    """The :class:`StepResult` of a step: with several workers, also what all have to hear of it.
 
-    Returns one NDArray of :func:`statistics` a part, still being computed.
+    That is the loss of all and what any was asked: so they stop after the same step, and nobody
+    waits for one who has left. It arrives with the sums, some steps later.
     """
-    layout, objective, scale = run.layout, run.objective, run.loss_scale.scale
-    outcomes = []
-    for micro in range(layout.accumulate):
-        run.running.take_up(micro)
-        losses = []
-        for number, part in layout.micro_batch(micro):
-            images, labels = run.to_device(batch, part, run.cluster.devices[number])
-            inputs, targets = objective.prepare(images, labels, step, part)
-            taught = objective.teach(inputs)
-            with autograd.record():
-                logits = run.net(inputs)
-                loss = objective.losses(logits, targets, taught)
-                # The share of this part in the mean over the global batch: gradients are summed
-                # over the parts.
-                losses.append(loss.sum() * (scale / layout.global_batch))
-            outcomes.append(statistics(logits.detach(), targets.argmax(axis=1), loss.detach()))
-        autograd.backward(losses)
-        run.finish_micro_batch()
-        run.running.lay_down(micro)
-    run.trainer.allreduce_grads()
-    if run.gradients_are_good(step):
-        run.trainer.update(scale)
-    # their gradients add up over the micro-batches, and start again from 0
-    if layout.accumulate > 1:
-        for parameter in run.trained:
-            parameter.zero_grad()
-    return outcomes
+    if run.layout.workers == 1:
+        run.stop.agreed = run.stop.asked
+        return StepResult(sums)
+    device = run.workers.devices[0]
+    losses = mx.nd.add_n(*(vector[:1].as_in_context(device) for vector in sums))
+    reasons = mx.nd.array(run.stop.votes(), ctx=device)
+    return StepResult(sums, run.workers.sum_later(mx.nd.concat(losses, reasons, dim=0)))
 
 
-def gradients_are_finite(parameters):
-    """Whether all gradients, on all devices, are finite. Waits for them, so it is asked for under
-    float16 alone.
-    """
-    return all_finite([gradient for parameter in parameters for gradient in parameter.list_grad()])
+def receive(run, result, step):
+    """Count the result of a step, once it is computed; raises Diverged if its loss is not finite."""
+    vectors = [vector.asnumpy() for vector in result.sums]
+    shared = () if result.shared is None else result.shared.asnumpy()
+    for loss in [vector[0] for vector in vectors] + list(shared[:1]):
+        if not math.isfinite(loss):
+            raise Diverged(f"the loss is {loss}", step)
+    for vector in vectors:
+        run.progress.interval.add(vector, run.layout.batch_size)
+        run.progress.epoch.add(vector, run.layout.batch_size)
+    run.stop.count(shared[1:])
+
+
+def figures_of_all(run, sums):
+    """The task's figures of the sums of all workers."""
+    total = sums.total(run.workers)
+    return run.task.summary(total.values.tolist(), total.images)

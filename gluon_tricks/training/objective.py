@@ -1,49 +1,65 @@
-"""What a step minimises: smoothing, mixup and distillation in the order of the paper's sections 5.2
-to 5.4.
+"""What a step minimises: the task's loss on mixed images and targets, with a teacher or without.
+
+The order is that of the paper's sections 5.2 to 5.4: smoothing, mixup, and the teacher sees the
+mixed images.
 """
 
-import mxnet as mx
-
 from ..tricks.distillation import distill, soft_loss
-from ..tricks.label_smoothing import cross_entropy, smooth
-from ..tricks.mixup import draw_lambda, draw_partners, mix
+from ..tricks.mixing import mixings
 
 
 class Objective:
-    """The training loss that the flags ask for. ``teacher`` is a network on every device, or None."""
+    """The training loss.
 
-    def __init__(self, config, steps_per_epoch, teacher=None):
-        self._config = config
-        self._teacher = teacher
-        self._mixup_until = (
-            (config.num_epochs - config.mixup_off_epoch) * steps_per_epoch if config.mixup else 0
+    Parameters
+    ----------
+    task : of :mod:`gluon_tricks.tasks`
+    mixings : list
+        As :func:`gluon_tricks.tricks.mixing.mixings` gives them.
+    dtype : str
+        Of the images that the network takes.
+    teacher : function, optional
+        From images to logits (n, K), on every device.
+    temperature : float
+        T of distillation (section 5.3).
+    hard_weight : float
+        h of h x hard + (1 - h) x soft loss; None: their sum.
+    """
+
+    def __init__(
+        self, task, mixings=(), dtype="float32", teacher=None, temperature=1.0, hard_weight=None
+    ):
+        self.task = task
+        self._mixings, self._dtype = mixings, dtype
+        self._teacher, self._temperature, self._hard_weight = teacher, temperature, hard_weight
+
+    @classmethod
+    def from_config(cls, config, task, steps_per_epoch, teacher=None):
+        """The objective that the flags of a run ask for."""
+        return cls(
+            task,
+            mixings(config, steps_per_epoch),
+            config.dtype,
+            teacher,
+            config.temperature,
+            None if config.hard_weight == -1 else config.hard_weight,
         )
 
     def prepare(self, images, labels, step, part):
-        """The inputs (n, 3, H, W) and target distributions (n, K) of part ``part`` of the batch of
-        ``step``.
-        """
-        config = self._config
-        targets = smooth(labels, config.classes, config.label_smoothing, config.smoothing_form)
-        if step < self._mixup_until:
-            lam = draw_lambda(config.mixup_alpha, config.seed, step)
-            partners = draw_partners(len(labels), config.seed, step, part, config.mixup_partner)
-            partners = mx.nd.array(partners, ctx=images.context, dtype="int32")
-            images, targets = mix(images, partners, lam), mix(targets, partners, lam)
-        return images.astype(config.dtype, copy=False), targets
+        """The inputs (n, 3, H, W) and targets of part ``part`` of the batch of ``step``."""
+        targets = self.task.targets(labels)
+        for mixing in self._mixings:
+            images, targets = mixing(images, targets, step, part)
+        return images.astype(self._dtype, copy=False), targets
 
-    def teach(self, inputs):
+    def teacher_logits(self, inputs):
         """The teacher's logits (n, K) for the inputs, or None."""
         return None if self._teacher is None else self._teacher(inputs)
 
-    def losses(self, logits, targets, taught=None):
+    def losses(self, outputs, targets, teacher_logits=None):
         """The loss of each image: NDArray (n,), float32."""
-        hard = cross_entropy(logits, targets)
-        if taught is None:
+        hard = self.task.losses(outputs, targets)
+        if teacher_logits is None:
             return hard
-        weight = None if self._config.hard_weight == -1 else self._config.hard_weight
-        return distill(hard, soft_loss(logits, taught, self._config.temperature), weight)
-
-    def plain_losses(self, logits, labels):
-        """The cross entropy (n,) with the true classes alone, which validation reports."""
-        return cross_entropy(logits, smooth(labels, self._config.classes, 0))
+        soft = soft_loss(outputs, teacher_logits, self._temperature)
+        return distill(hard, soft, self._hard_weight)

@@ -1,77 +1,19 @@
-"""``gluon-tricks plan``: what a train command would do, from its flags and the index of its data
-alone.
-"""
+"""What a train command would do, from its flags and the index of its data alone."""
 
 import math
 import os
 
-from .. import config as flags
-from .. import fidelity as authors
-from .. import paper
+from .. import fidelity, paper
+from ..config import FLAGS, spelling, without_effect
 from ..errors import UserError
+from ..flags import text_of
+from ..tricks.table import TRICKS, Training, paper_rate
 
 # Where launchers tell a process how many workers there are.
 LAUNCHERS = ("HOROVOD_SIZE", "OMPI_COMM_WORLD_SIZE", "DMLC_NUM_WORKER")
 
 
-def add_arguments(parser):
-    flags.add_arguments(parser)
-    group = parser.add_argument_group("plan")
-    group.add_argument(
-        "--workers",
-        type=int,
-        default=0,
-        metavar="N",
-        help="workers of the launch [those of this one, or 1]",
-    )
-    group.add_argument(
-        "--plot",
-        type=flags.user_path,
-        metavar="FILE.png",
-        help="also draw the learning rate into this file",
-    )
-    group.add_argument(
-        "--lr-csv",
-        type=flags.user_path,
-        metavar="FILE",
-        help="also write epoch,batch,lr: the rate that each batch's update uses",
-    )
-    group.add_argument(
-        "--every",
-        type=int,
-        default=1,
-        metavar="N",
-        help="--lr-csv: only batches 0, N, 2N ... of each epoch [1]",
-    )
-
-
-def main(args):
-    if args.every < 1:
-        raise UserError(f"--every is {args.every}, but has to be at least 1")
-    if args.every > 1 and not args.lr_csv:
-        raise UserError("--every has no effect without --lr-csv: leave one out or add the other")
-    plan = Plan(flags.resolve(vars(args)), args.workers)
-    print("\n".join(plan.lines()))
-    if args.lr_csv:
-        _write("--lr-csv", args.lr_csv, lambda path: plan.write_rates(path, args.every))
-    if args.plot:
-        _write("--plot", args.plot, plan.draw)
-    return 0
-
-
-def _write(flag, path, write):
-    try:
-        write(path)
-    except (
-        OSError,
-        ValueError,
-    ) as error:  # matplotlib: ValueError for a kind of file that it does not know
-        reason = getattr(error, "strerror", None) or error
-        raise UserError(f"{flag} {path} cannot be written: {reason}") from None
-    print(f"{path} is written")
-
-
-class Plan:
+class RunPlan:
     """What the run of ``config`` will be on ``workers`` workers (0: those of this launch, or 1).
 
     Needs neither the GPUs nor the record files that the flags name. Raises UserError for all that
@@ -80,7 +22,7 @@ class Plan:
 
     def __init__(self, config, workers=0):
         from ..data.loader import steps_in
-        from ..distributed.local import Layout
+        from ..distributed.layout import Layout
         from .schedule import learning_rate
 
         self.config = config
@@ -96,19 +38,26 @@ class Plan:
         )
 
     def lines(self):
-        """The report, as lines of text."""
+        """The plan as lines of text."""
         config, layout = self.config, self.layout
         cost, groups = network_of(config)
-        yield f"network       {config.model}: {cost.parameters / 1e6:.2f} M parameters, {cost.multiply_adds / 1e9:.2f} G multiply-adds at {config.input_size}x{config.input_size}"
+        size, left_over = config.input_size, self.images % layout.global_batch
+        yield (
+            f"network       {config.model}: {cost.parameters / 1e6:.2f} M parameters, "
+            f"{cost.multiply_adds / 1e9:.2f} G multiply-adds at {size}x{size}"
+        )
         yield f"images        {self.images:,} an epoch ({self.images_from})"
         yield "global batch  " + layout.in_words()
-        yield f"steps         {self.steps_per_epoch:,} an epoch ({self.images % layout.global_batch} images left over each), {config.num_epochs} epochs, {self.total_steps:,} in all"
-        yield "weight decay  {:g} on {} tensors, {:,} parameters; none on {} tensors, {:,} parameters".format(
-            config.wd, *(groups["decayed"] + groups["not decayed"])
+        yield (
+            f"steps         {self.steps_per_epoch:,} an epoch ({left_over} images left over each), "
+            f"{config.num_epochs} epochs, {self.total_steps:,} in all"
         )
+        yield (
+            "weight decay  {:g} on {} tensors, {:,} parameters; none on {} tensors, {:,} parameters"
+        ).format(config.wd, *groups["decayed"], *groups["not decayed"])
         yield "\ntricks"
-        for name, section, state in tricks(config, self.schedule, layout.global_batch):
-            yield f"  {name:18} {section:5} {state}"
+        for trick, state in self.tricks():
+            yield f"  {trick.name:18} {trick.section:5} {state}"
         found = differences(config, layout.global_batch)
         yield "\nother than in the paper" + ("" if found else ": nothing")
         for flag, here, there, section in found:
@@ -116,6 +65,15 @@ class Plan:
         yield "\nlearning rate"
         for line in curve(self.schedule):
             yield "  " + line
+
+    def tricks(self):
+        """(:class:`Trick`, what is on, or "off") of each of the paper's tricks."""
+        run = Training(
+            self.config, self.schedule.peak, self.layout.global_batch, self.schedule.warmup_steps
+        )
+        return [
+            (trick, trick.state(run) if trick.applies(self.config) else "off") for trick in TRICKS
+        ]
 
     def write_rates(self, path, every=1):
         """Write ``epoch,batch,lr`` of batches 0, every, 2 every ... of each epoch; epochs begin
@@ -208,70 +166,25 @@ def network_of(config):
     return cost, {name: (len(group), sum(group)) for name, group in sizes.items()}
 
 
-def tricks(config, schedule, global_batch):
-    """(name, section, what is on, or "off") of each of the paper's tricks."""
-    scaled = paper_rate(global_batch)
-    states = [
-        ("linear scaling", "3.1", f"peak {schedule.peak:g}"),
-        ("warmup", "3.1", "off"),
-        ("zero gamma", "3.1", "on" if config.last_gamma else "off"),
-        ("no bias decay", "3.1", "on" if config.no_wd else "off"),
-        ("low precision", "3.2", "off"),
-        ("cosine decay", "5.1", "on" if config.lr_mode == "cosine" else f"off: {config.lr_mode}"),
-        (
-            "label smoothing",
-            "5.2",
-            f"{config.label_smoothing:g}" if config.label_smoothing else "off",
-        ),
-        ("distillation", "5.3", "off"),
-        ("mixup", "5.4", "off"),
-    ]
-    on = {}
-    if not math.isclose(schedule.peak, scaled):
-        on["linear scaling"] = f"peak {schedule.peak:g}, the paper's would be {scaled:g}"
-    if config.warmup_epochs:
-        on["warmup"] = f"{config.warmup_epochs:g} epochs, {schedule.warmup_steps:,} steps"
-    if config.dtype == "float16":
-        on["low precision"] = f"float16, loss scale {config.loss_scale}"
-    if config.teacher:
-        on["distillation"] = f"from {config.teacher}, T = {config.temperature:g}"
-    if config.mixup:
-        on["mixup"] = f"alpha {config.mixup_alpha:g}"
-        if config.mixup_off_epoch:
-            on["mixup"] += f", not in the last {config.mixup_off_epoch} epochs"
-    return [(name, section, on.get(name, state)) for name, section, state in states]
-
-
-# Flags that tricks() tells of, or that say how the work is spread: in themselves no difference from
-# the paper.
-NO_DIFFERENCE = {
-    *(
-        "model",
-        "dtype",
-        "batch_size",
-        "accumulate",
-        "lr",
-        "linear_scaling",
-        "base_lr",
-        "lr_mode",
-        "last_gamma",
-    ),
-    *("no_wd", "mixup", "teacher", "teacher_model", "loss_scale", "max_skipped"),
-}
+# Flags that are no difference from the paper in themselves: they say how the work is spread, or
+# are in a trick's line of the plan.
+NO_DIFFERENCE = {"model", "batch_size", "accumulate", "lr", "base_lr", "teacher_model"}
+NO_DIFFERENCE |= {"loss_scale", "max_skipped"}
+NO_DIFFERENCE |= {trick.flags[0] for trick in TRICKS if trick.flags[0] not in trick.values}
 
 
 def differences(config, global_batch):
     """(flag, its value here, the paper's, section) of all that decides the result and is not the
     paper's.
     """
-    useless = {name for name, has_effect, _ in flags.needs(config) if not has_effect}
+    ignored = NO_DIFFERENCE | set(without_effect(config))
     papers = paper_values(config)
     found = []
-    for name, field in flags.FLAGS.items():
-        section = field.metadata["section"] or ("2.1" if name in authors.FORMS else None)
+    for name, field in FLAGS.items():
+        section = field.metadata["section"] or ("2.1" if name in fidelity.FORMS else "")
         here, there = getattr(config, name), papers.get(name, field.default)
-        if section and here != there and name not in NO_DIFFERENCE and name not in useless:
-            found.append((flags.spelling(name), flags._text(here), flags._text(there), section))
+        if section and here != there and name not in ignored:
+            found.append((spelling(name), text_of(here), text_of(there), section))
     peak = paper_rate(global_batch, config.base_lr) if config.linear_scaling else config.lr
     there = paper_rate(global_batch)
     if not math.isclose(peak, there):
@@ -280,20 +193,15 @@ def differences(config, global_batch):
     return found
 
 
-def paper_rate(global_batch, base=paper.BASELINE["peak"]):
-    """Linear scaling from the paper's baseline."""
-    return base * global_batch / paper.BASELINE["global_batch"]
-
-
 def paper_values(config):
-    """The paper's values of flags that depend on others, where the default is not the answer."""
+    """The paper's values of flags that depend on others, if the default is not the answer."""
     values = dict(
         num_epochs=paper.MIXUP["num_epochs"] if config.mixup else paper.BASELINE["num_epochs"],
-        warmup_epochs=paper.HEURISTICS["+ warmup"]["warmup_epochs"] if config.warmup_epochs else 0,
-        label_smoothing=paper.SMOOTHING["label_smoothing"] if config.label_smoothing else 0.0,
-        mixup_alpha=paper.MIXUP["mixup_alpha"] if config.mixup else 0.0,
         input_size=299 if config.model.lower() == "inceptionv3" else 224,
     )
+    for trick in TRICKS:
+        for name, value in trick.values.items():
+            values[name] = value if trick.applies(config) else getattr(config, name)
     if config.lr_mode == "exp":
         values.update(lr_decay=0.94, lr_decay_period=2)
     return values

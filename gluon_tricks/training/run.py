@@ -1,5 +1,4 @@
-"""``gluon-tricks train``: puts a run together from its flags, trains it, and leaves its folder
-behind.
+"""What a run is made of: its parts are put together from the flags, trained, and closed.
 
 A run's folder holds ``config.json`` (the resolved flags, the layout, the data's fingerprints),
 ``environment.json`` (command, versions, commit, threads, settings), ``log.jsonl``,
@@ -7,533 +6,248 @@ A run's folder holds ``config.json`` (the resolved flags, the layout, the data's
 """
 
 import contextlib
-import dataclasses
-import math
 import os
-import time
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
-import mxnet as mx
-import numpy as np
-
-from .. import config as flags
 from .. import determinism
-from ..data import augment, loader
+from ..data import loader
 from ..distributed import elastic
-from ..distributed.local import gather_json, gather_parts, join, layout_of
-from ..errors import UserError
-from ..files import write_json
+from ..distributed.workers import join, layout_of
 from ..models import complexity
-from ..models.parameters import first_not_finite
+from ..tasks.registry import TASKS
 from ..tricks.precision import LossScale
-from . import checkpoint, folder, network
-from .logger import Journal
-from .loop import gradients_are_finite, train
-from .metrics import Tally, evaluate
+from . import checkpoint, folder, identity, network
+from .logger import Logger
+from .loop import train as train_steps
 from .objective import Objective
-from .running_statistics import RunningStatistics
-from .schedule import learning_rate, same_place
-from .stopping import Stop
+from .progress import Progress
+from .resuming import restore, take_over
+from .running_statistics import RunningStatistics, averaged
+from .saving import has_result, write_result
+from .schedule import learning_rate
+from .step import Learner
+from .stopping import Diverged, Stop
+from .sums import Sums
+from .timetable import Timetable
+from .validation import validate
 
-add_arguments = flags.add_arguments
 
-
-class Diverged(UserError):
-    """Loss, gradients or parameters are not finite."""
-
-    exit_code = 3
-
-
-def main(args):
-    """Train; the exit code is 0, 2 (wrong input), 3 (diverged), 4 (the other workers are lost), or
-    that of a signal: 129 (SIGHUP), 130 (Ctrl-C), 143 (SIGTERM)."""
-    config = flags.resolve(vars(args))
+def train(config):
+    """Train as the flags ask; the exit code is 0. Every other end of the command is an error."""
     if config.kvstore == "horovod" and elastic.is_driven():
-        return elastic.train(config, session)
-    cluster = join(config)
+        return elastic.train(config, session, Stop)
+    workers = join(config)
     try:
-        return session(config, cluster, Stop())
+        return session(config, workers, Stop())
     except Exception as error:
-        cluster.leave(error)
+        workers.abort(error)
         raise
 
 
-def session(config, cluster, stop):
+def session(config, workers, stop):
     """Train with these workers, to the end of the run or until ``stop`` says so; the exit code is
     0.
     """
-    with folder.locked(config, cluster):
-        run = Run(config, cluster, stop)
+    with folder.locked(config, workers):
+        run = build(config, workers, stop)
         try:
-            return run.train()
+            finish(run)
         finally:
             run.close()
+    return 0
 
 
+class Data(NamedTuple):
+    """The loaders; ``validation`` is None if there is no file."""
+
+    train: Any
+    validation: Any
+
+
+@dataclass
 class Run:
-    """All that the loop needs: the parts that the flags ask for, and the state that a checkpoint
-    holds.
-    """
+    """The parts that the loop, validation, saving and resuming work on."""
 
-    def __init__(self, config, cluster=None, stop=None):
-        determinism.check(config)
-        self.config = config
-        self.cluster = cluster or join(config)
-        self.stop = stop or Stop()
-        resumed = folder.prepare(config, self.cluster)  # (checkpoint's folder, its state) or None
-        self.resumed_from = resumed and resumed[0]
-        self.cluster.watch(os.path.join(config.save_dir, "workers"))
-        devices = self.cluster.devices
-        self.began_with = folder.began_with(config, self.cluster, self.resumed_from)
-        self.layout = layout_of(config, self.cluster, self.began_with)
+    config: Any
+    workers: Any
+    stop: Stop
+    layout: Any
+    data: Data
+    timetable: Timetable
+    logger: Logger
+    learner: Learner
+    progress: Progress
+    about: dict  # what config.json says of it
 
-        self.train_data = loader.train_loader(
-            config, self.layout.global_batch, self.layout.first, self.layout.worker_batch
-        )
-        self.eval_data = None
-        if config.rec_val or config.synthetic:
-            folder.check_validation_file(config)
-            loader.check_labels(config, self.cluster.rank, self.cluster.world_size)
-            batch = config.batch_size * len(devices)
-            self.eval_data = loader.eval_loader(
-                config, batch, self.cluster.rank, self.cluster.world_size
-            )
-        self.steps_per_epoch = self.train_data.steps_per_epoch
-        self.total_steps = config.num_epochs * self.steps_per_epoch
-        self.schedule = learning_rate(
-            config,
-            self.layout.global_batch,
-            self.steps_per_epoch,
-            self.train_data.images,
-            self.began_with,
-        )
+    @property
+    def task(self):
+        """What the network is trained for."""
+        return self.learner.objective.task
 
-        self.journal = Journal(
-            config.save_dir if self.cluster.rank == 0 else None,
-            config.logging_file,
-            config.tensorboard,
-        )
-        self.net = network.student(
-            config, devices, self.journal.say, accumulate=self.layout.accumulate
-        )
-        self.stochastic = network.is_stochastic(self.net)
-        self.trained = [p for p in self.net.collect_params().values() if p.grad_req != "null"]
-        self.complexity = complexity.count(self.net, config.input_size)
-        self.objective = Objective(
-            config, self.steps_per_epoch, network.teacher(config, devices, self.journal.say)
-        )
-        settings = dict(learning_rate=self.schedule(0), momentum=config.momentum, wd=config.wd)
-        self.trainer = self.cluster.trainer(
-            self.net, config.optimizer, dict(settings, multi_precision=config.dtype == "float16")
-        )
-        self.loss_scale = LossScale(config.loss_scale if config.dtype == "float16" else 1.0)
-
-        self.step = config.resume_epoch * self.steps_per_epoch
-        # since the log's last line, since the epoch's begin
-        self.interval, self.epoch = Tally(), Tally()
-        self.best = self.validated = None
-        # whether the epoch that has just ended is still to be validated
-        self.awaits_validation = False
-        self._started = time.time()  # moved back by the seconds of earlier sessions of the same run
-        self.about = folder.about(self)
-        folder.agree(self)
-        # before a checkpoint gives each its own statistics
-        self.cluster.broadcast(self.net, self.trainer)
-        self.running = RunningStatistics(self.net, self.layout, devices)
-        self._check_resume(resumed)
-        self.cluster.publish(self.trainer)
-        if resumed:
-            self._settle_in(*resumed)
-        self.stop_step = (
-            min(self.total_steps, self.step + config.max_steps)
-            if config.max_steps
-            else self.total_steps
-        )
-
-    # -- the whole run
-
-    def train(self):
-        """From the first step, or the checkpoint's, to the last; writes the result."""
-        self._say_what_it_is()
-        if self.step >= self.total_steps and not self.awaits_validation and self._has_result():
-            self.journal.say(
-                "this run has finished: {}".format(
-                    os.path.join(self.config.save_dir, "result.json")
-                )
-            )
-            self.cluster.close()
-            return 0
-        begin = self.step
-        with self.stop.listening(self.journal.say):
-            # it was killed before the validation of the epoch that the checkpoint ends
-            if self.awaits_validation:
-                self.validate()
-            train(self)
-        if self.step < self.total_steps:
-            self.journal.say(
-                f"stopped after {self.step - begin} steps as --max-steps asked, at step {self.step} of {self.total_steps}; "
-                "--resume auto goes on"
-            )
-        else:
-            self._write_result()
-        self.cluster.close()
-        return 0
+    @contextlib.contextmanager
+    def averaged_statistics(self):
+        """Within, every device has the mean of the running statistics of all parts; gives those of
+        each part.
+        """
+        # BatchNorm writes them in the backward pass, which copying them does not wait for.
+        self.workers.wait_all()
+        with averaged(self.learner.running, self.learner.net, self.workers, self.layout) as every:
+            yield every
 
     def close(self):
-        """Stop the loader's threads and close the files."""
-        self.train_data.close()
-        if self.eval_data is not None:
-            self.eval_data.close()
-        self.journal.close()
+        """Stop the loaders' threads and close the files."""
+        for data in self.data:
+            if data is not None:
+                data.close()
+        self.logger.close()
 
-    # -- what the loop asks for
 
-    def seed_devices(self, step):
-        """Dropout and the like draw from MXNet's generator, which has no state to save: seed it by
-        the step.
-        """
-        if self.stochastic:
-            for number, device in enumerate(self.cluster.devices):
-                key = np.random.SeedSequence(
-                    [self.config.seed, step, self.layout.own_parts[number]]
-                )
-                mx.random.seed(int(key.generate_state(1)[0] >> 1), ctx=device)
+def build(config, workers=None, stop=None):
+    """The :class:`Run` that the flags ask for, at its first step or its checkpoint's, its folder
+    checked and written.
+    """
+    determinism.check(config)
+    workers = workers or join(config)
+    resumed = folder.prepare(config, workers)  # (checkpoint's folder, its state) or None
+    workers.watch(os.path.join(config.save_dir, "workers"))
+    began_with = identity.began_with(config, workers, resumed and resumed[0])
+    layout = layout_of(config, workers, began_with)
+    data = _data(config, layout, workers)
+    timetable = _timetable(config, layout, data, began_with)
+    task = TASKS["classification"].from_config(config)
+    folder_of_rank_0 = config.save_dir if workers.rank == 0 else None
+    logger = Logger(task, folder_of_rank_0, config.logging_file, config.tensorboard)
+    learner = _learner(config, task, layout, workers, timetable, logger)
+    first_step = config.resume_epoch * timetable.steps_per_epoch
+    progress = Progress(first_step, Sums(task.sums), Sums(task.sums))
+    about = identity.about(config, layout, timetable, began_with)
+    identity.agree(workers, about)
+    # Before a checkpoint gives each part its own statistics.
+    workers.broadcast(learner.net, learner.trainer)
+    learner.running = RunningStatistics(learner.net, layout, workers.devices)
+    run = Run(
+        config, workers, stop or Stop(), layout, data, timetable, logger, learner, progress, about
+    )
+    _begin(run, resumed)
+    return run
 
-    def to_device(self, batch, part, device):
-        """(images float32 (n, 3, H, W), labels (n,)) of one part, on its device."""
-        split = self.layout.split
-        images, labels = (
-            split(array, part).as_in_context(device) for array in (batch.images, batch.labels)
-        )
-        if self.config.device_augment:
-            images = augment.apply_on_device(
-                images, split(batch.matrices, part).as_in_context(device)
-            )
-        return images, labels
 
-    def finish_micro_batch(self):
-        """Where several parts of a step run on CPU contexts, wait for a backward pass before
-        anything else starts.
+def _begin(run, resumed):
+    """Write the folder of a new run, or go on from the checkpoint."""
+    if resumed:
+        restore(run, *resumed)
+        take_over(run, *resumed)
+    else:
+        identity.write(run)
+    stop = run.progress.step + run.config.max_steps
+    total = run.timetable.total_steps
+    run.timetable.stop_step = min(total, stop) if run.config.max_steps else total
 
-        On a CPU, BatchNorm's backward pass writes the running statistics without the engine's
-        knowledge, so that without this they would depend on the clock in their last bits. On GPUs
-        the forward pass writes them, and nothing waits.
-        """
-        if len(self.layout.own_parts) > 1 and self.cluster.devices[0].device_type == "cpu":
-            mx.nd.waitall()
 
-    def tell_all(self, outcomes, step):
-        """Where there are several workers, add to the statistics of a step what all of them have to
-        hear of it.
+def _data(config, layout, workers):
+    train_data = loader.train_loader(config, layout.global_batch, layout.first, layout.worker_batch)
+    if not config.rec_val and not config.synthetic:
+        return Data(train_data, None)
+    folder.check_validation_file(config)
+    loader.check_labels(config, workers.rank, workers.world_size)
+    batch = config.batch_size * len(workers.devices)
+    return Data(train_data, loader.eval_loader(config, batch, workers.rank, workers.world_size))
 
-        That is the loss of all and what any was asked: so they stop after the same step, and nobody
-        waits for one who has left. It arrives with the statistics, some steps later. Workers who
-        are not in step tell each other where they meet, for a line of the log.
-        """
-        if self.layout.workers == 1:
-            self.stop.agreed = self.stop.asked
-            return outcomes
-        if not self.cluster.in_step and not self.log_is_due(step + 1):
-            return outcomes
-        device = self.cluster.devices[0]
-        losses = [outcome[:1].as_in_context(device) for outcome in outcomes]
-        votes = mx.nd.array(self.stop.votes(), ctx=device)
-        return outcomes + [self.cluster.sum_later(mx.nd.concat(mx.nd.add_n(*losses), votes, dim=0))]
 
-    def receive(self, outcomes, step):
-        """Count the statistics of a step, once they are computed."""
-        parts = len(self.layout.own_parts)
-        for loss, *_ in outcomes:
-            if not math.isfinite(loss):
-                raise Diverged(self._what_now(f"the loss is {loss}", step))
-        for outcome in outcomes[:parts]:
-            self.interval.add(outcome, self.layout.batch_size)
-            self.epoch.add(outcome, self.layout.batch_size)
-        for _, *votes in outcomes[parts:]:
-            self.stop.count(votes)
+def _timetable(config, layout, data, began_with):
+    steps, batch = data.train.steps_per_epoch, layout.global_batch
+    return Timetable(
+        steps,
+        config.num_epochs,
+        learning_rate(config, batch, steps, data.train.images, began_with),
+        config.log_interval,
+        config.val_frequency if data.validation is not None else 0,
+        config.save_frequency,
+        config.save_interval,
+    )
 
-    def gradients_are_good(self, step):
-        """False where the update has to be skipped, because float16 gradients are not finite."""
-        if self.config.dtype != "float16":
-            return True
-        finite = gradients_are_finite(self.trained)
-        self.loss_scale.update(finite)
-        if self.loss_scale.skipped_in_a_row > self.config.max_skipped:
-            raise Diverged(
-                self._what_now(
-                    f"gradients were not finite {self.loss_scale.skipped_in_a_row} times in a row",
-                    step,
-                )
-            )
-        return finite
 
-    def log_is_due(self, done):
-        """Whether a line of the log is due after ``done`` steps: all workers meet for it."""
-        return done % self.config.log_interval == 0 or done % self.steps_per_epoch == 0
+def _learner(config, task, layout, workers, timetable, logger):
+    devices = workers.devices
+    net = network.student(config, devices, logger.say, accumulate=layout.accumulate)
+    teacher = network.teacher(config, devices, logger.say)
+    is_float16 = config.dtype == "float16"
+    settings = dict(
+        learning_rate=timetable.learning_rate(0),
+        momentum=config.momentum,
+        wd=config.wd,
+        multi_precision=is_float16,
+    )
+    return Learner(
+        net,
+        Objective.from_config(config, task, timetable.steps_per_epoch, teacher),
+        workers.trainer(net, config.optimizer, settings),
+        LossScale(config.loss_scale if is_float16 else 1.0),
+        complexity.count(net, config.input_size),
+        config.seed if network.is_stochastic(net) else None,
+        config.max_skipped,
+    )
 
-    def validate_is_due(self, done):
-        """Whether the epoch that ends with ``done`` steps ends with a validation."""
-        if self.eval_data is None or done % self.steps_per_epoch:
-            return False
-        return (
-            done == self.total_steps
-            or (done // self.steps_per_epoch) % self.config.val_frequency == 0
-        )
 
-    def validate(self):
-        """Evaluate on all validation images the epoch that has just ended, and add that to its
-        checkpoint.
-        """
-        started, epoch = time.time(), self.step // self.steps_per_epoch - 1
-        with self._evaluation():
-            tally = evaluate(
-                self.net,
-                self.eval_data.batches(epoch // self.config.val_frequency),
-                self.cluster,
-                self.objective.plain_losses,
-                self.config.dtype,
-                expected=self.eval_data.images if self.config.val_last_batch == "exact" else None,
-            )
-        self.validated = summary = tally.summary()
-        self.journal.validation(self.step, epoch, summary, time.time() - started)
-        is_best = self.best is None or summary["top1"] > self.best["top1"]
-        if is_best:
-            self.best = dict(summary, step=self.step, epoch=epoch)
-        self.awaits_validation = False
-        if self.cluster.rank == 0:
-            path = checkpoint.path_of(self.config.save_dir, self.step)
-            state = dict(
-                best=self.best, validated=summary, awaits_validation=False, seconds=self.seconds()
-            )
-            checkpoint.amend(path, self.journal.contents(), **state)
-            if is_best:
-                checkpoint.mark_best(self.config.save_dir, path)
-
-    def save_is_due(self, done):
-        """Whether a checkpoint is due after ``done`` steps."""
-        config = self.config
-        every = config.save_frequency * self.steps_per_epoch
-        return (
-            done == self.stop_step
-            or self.stop.agreed is not None
-            or (every and done % every == 0)
-            or (config.save_interval and done % config.save_interval == 0)
-        )
-
-    def save(self):
-        """Write a checkpoint of this moment: all workers give their part, and rank 0 writes."""
-        tallies = gather_json(
-            self.cluster,
-            (
-                dataclasses.asdict(self.interval),
-                dataclasses.asdict(self.epoch),
-                self.train_data.bad_records,
-            ),
-        )
-        intervals, epochs, bad_records = zip(*tallies)
-        with self._averaged_statistics() as statistics:
-            self._write_checkpoint(
-                intervals, epochs, sum(bad_records), statistics if len(statistics) > 1 else ()
-            )
-
-    def _write_checkpoint(self, intervals, epochs, bad_records, statistics):
-        if self.cluster.rank == 0:
-            self._check_finite()
-            log = self.journal.contents()
-            folder.write_again(self)
-            state = dict(
-                epoch=self.step // self.steps_per_epoch,
-                steps_per_epoch=self.steps_per_epoch,
-                global_batch=self.layout.global_batch,
-                intervals=intervals,
-                epochs_so_far=epochs,
-                best=self.best,
-                validated=self.validated,
-                awaits_validation=self.awaits_validation,
-                loss_scale=self.loss_scale.state(),
-                bad_records=bad_records,
-                seconds=self.seconds(),
-                training_seconds=self.journal.training_seconds,
-            )
-            checkpoint.save(
-                self.config.save_dir,
-                self.step,
-                self.net,
-                self.trainer,
-                state,
-                self.config.keep_checkpoints,
-                statistics,
-                log,
-            )
-            self.journal.clock("checkpoint", step=self.step)
-
-    def _check_finite(self):
-        """Of parameters and statistics alone: a float32 master copy that is not finite makes its
-        float16 weight so.
-        """
-        name = first_not_finite(checkpoint.parameters_of(self.net))
-        if name is not None:
-            raise Diverged(
-                self._what_now(f"{name} has values that are NaN or infinite", self.step - 1)
-            )
-
-    def stop_if_asked(self):
-        """Raise what ends the run where it was asked to stop; the checkpoint of this step is
-        written.
-        """
-        if self.stop.agreed is not None:
-            self.cluster.close()  # the first one who leaves may take the others along
-            self.stop.raise_after(self.step)
-
-    # -- the pieces
-
-    def _check_resume(self, resumed):
-        if resumed is None:
-            folder.write(self)
-            return
-        path, state = resumed
-        folder.compare(self)
-        layout = self.layout
-        own = checkpoint.load(
-            path, state, self.net, self.trainer, self.cluster.devices, layout.parts
-        )
-        self.running = RunningStatistics(self.net, layout, self.cluster.devices)
-        self.running.put(own)
-        self.step = same_place(state, self.layout.global_batch, self.steps_per_epoch)
-        self._started = time.time() - state["seconds"]
-        self.journal.training_seconds = state["training_seconds"]
-        self.best, self.validated = state["best"], state["validated"]
-        self.interval, self.epoch = (
-            Tally.of_worker(state[name], layout) for name in ("intervals", "epochs_so_far")
-        )
-        self.loss_scale.restore(state["loss_scale"])
-        self.awaits_validation = state.get("awaits_validation", False) and self.validate_is_due(
-            self.step
-        )
-        self.journal.rewind(state["log_bytes"], checkpoint.read_log(path, state))
-        self.journal.clock("resumed", step=self.step)
-        self.journal.say(f"resuming from {path} at step {self.step} of {self.total_steps}")
-
-    def _settle_in(self, path, state):
-        """Make the folder that of this run where the checkpoint is another's, and give what it
-        holds the numbers of now.
-
-        Afterwards the checkpoint of this step and the mark of the best one are where they belong,
-        so that all may begin.
-        """
-        config, first = self.config, self.cluster.rank == 0
-        here = folder.is_same(path, checkpoint.path_of(config.save_dir, state["step"]))
-        renumbered = state["step"] != self.step
-        if not gather_json(self.cluster, here)[0] or renumbered:
-            self.save()
-        if first and renumbered:
-            checkpoint.set_aside(config.save_dir, self.step)
-        if (
-            first
-            and self.best
-            and not checkpoint.find_best(config.save_dir, self.best, folder.run_of(path).path)
-        ):
-            self.journal.say(
-                f"the checkpoint of the best validation (step {self.best['step']}) is not there any more"
-            )
-
-    def _say_what_it_is(self):
-        config, say = self.config, self.journal.say
+def finish(run):
+    """Train from where the run is to its end, or to where ``--max-steps`` stops it; write the
+    result.
+    """
+    say, progress, total = run.logger.say, run.progress, run.timetable.total_steps
+    _say_what_it_is(run)
+    if progress.step >= total and not progress.awaits_validation and has_result(run):
+        say(f"this run has finished: {os.path.join(run.config.save_dir, 'result.json')}")
+        run.workers.close()
+        return
+    begin = progress.step
+    try:
+        with run.stop.listening(say):
+            # It was killed before the validation of the epoch that the checkpoint ends.
+            if progress.awaits_validation:
+                validate(run)
+            train_steps(run)
+    except Diverged as error:
+        raise _with_advice(error, run) from None
+    if progress.step < total:
         say(
-            f"{config.model}: {self.complexity.parameters / 1e6:.2f} M parameters, {self.complexity.multiply_adds / 1e9:.2f} G multiply-adds at {config.input_size}x{config.input_size}"
+            f"stopped after {progress.step - begin} steps as --max-steps asked, at step "
+            f"{progress.step} of {total}; --resume auto goes on"
         )
-        layout = self.layout
+    else:
+        write_result(run)
+    run.workers.close()
+
+
+def _with_advice(error, run):
+    """The error with the learning rate, the last good checkpoint, and what to try."""
+    whole = checkpoint.latest(run.config.save_dir, say=lambda text: None)
+    last = f"the last good checkpoint is {whole[0]}" if whole else "there is no checkpoint yet"
+    rate = run.timetable.learning_rate(error.step)
+    return Diverged(
+        error.what,
+        error.step,
+        f" (learning rate {rate:.6g}); {last}. Try a smaller rate, a longer warmup or other data",
+    )
+
+
+def _say_what_it_is(run):
+    config, say, cost, size = run.config, run.logger.say, run.learner.complexity, "{0}x{0}"
+    say(
+        f"{config.model}: {cost.parameters / 1e6:.2f} M parameters, "
+        f"{cost.multiply_adds / 1e9:.2f} G multiply-adds at {size.format(config.input_size)}"
+    )
+    timetable = run.timetable
+    say(
+        f"global batch {run.layout.in_words()}; {timetable.steps_per_epoch} steps an epoch, "
+        f"{timetable.total_steps} in all"
+    )
+    if run.data.validation is None:
         say(
-            f"global batch {layout.in_words()}; {self.steps_per_epoch} steps an epoch, {self.total_steps} in all"
+            "no validation, because there is no --rec-val: no best checkpoint, and the figures are "
+            "the training set's"
         )
-        if self.eval_data is None:
-            say(
-                "no validation, because there is no --rec-val: no best checkpoint, and the figures are the training set's"
-            )
-        say(
-            "OMP_NUM_THREADS={}{}; the run's folder is {}".format(
-                os.environ.get("OMP_NUM_THREADS", "unset: MXNet computes on one core"),
-                " (all cores, as it was not set)"
-                if os.environ.get("GLUON_TRICKS_SET_THREADS")
-                else "",
-                config.save_dir,
-            )
-        )
-
-    def _what_now(self, what, step):
-        whole = checkpoint.latest(self.config.save_dir, say=lambda text: None)
-        return "{} at step {} (learning rate {:.6g}); {}. Try a smaller rate, a longer warmup or other data".format(
-            what,
-            step,
-            self.schedule(step),
-            f"the last good checkpoint is {whole[0]}" if whole else "there is no checkpoint yet",
-        )
-
-    @contextlib.contextmanager
-    def _evaluation(self):
-        """Within, every device has the mean of all parts' BatchNorm statistics; afterwards its own
-        again.
-
-        What comes after the evaluation is, to the bit, what it would be without.
-        """
-        with self._averaged_statistics():
-            yield
-        network.restore_layout(self.net)
-
-    @contextlib.contextmanager
-    def _averaged_statistics(self):
-        """Within, every device has the mean of the statistics of all parts; gives (parts, n), each
-        one's own.
-        """
-        # BatchNorm writes its statistics in the backward pass, which copying them does not wait
-        # for.
-        self.cluster.settle(self.trainer)
-        own = self.running.get()
-        every = gather_parts(self.cluster, self.layout, own)
-        if len(every) > 1:
-            for device in self.cluster.devices:
-                checkpoint.put_statistics(self.net, device, checkpoint.mean_statistics(every))
-        yield every
-        if len(every) > 1:
-            self.running.put(dict(zip(self.layout.own_parts, own)))
-        mx.nd.waitall()
-
-    def seconds(self):
-        """Seconds that the run has taken so far, over all sessions."""
-        return time.time() - self._started
-
-    def _has_result(self):
-        """Whether the run's end has been written down, as rank 0 sees it: it may have been killed
-        just before.
-        """
-        return gather_json(
-            self.cluster, os.path.exists(os.path.join(self.config.save_dir, "result.json"))
-        )[0]
-
-    def _write_result(self):
-        best = self.best or {}
-        final = self.validated or {}
-        result = dict(
-            {name: final.get(name) for name in ("top1", "top5", "loss", "images")},
-            best=best,
-            epochs=self.config.num_epochs,
-            steps=self.total_steps,
-            global_batch=self.layout.global_batch,
-            parameters=self.complexity.parameters,
-            multiply_adds=self.complexity.multiply_adds,
-            skipped_steps=self.loss_scale.skipped,
-            bad_records=sum(gather_json(self.cluster, self.train_data.bad_records)),
-            images_per_second=self.total_steps
-            * self.layout.global_batch
-            / max(self.journal.training_seconds, 1e-9),
-            seconds=self.seconds(),
-        )
-        if self.cluster.rank == 0:
-            self.journal.contents()
-            folder.write_again(self)
-            write_json(os.path.join(self.config.save_dir, "result.json"), result)
-        if final:
-            self.journal.say(
-                "top-1 {:.2f} %, top-5 {:.2f} % on {} images; best top-1 {:.2f} % after epoch {}".format(
-                    final["top1"], final["top5"], final["images"], best["top1"], best["epoch"]
-                )
-            )
+    threads = os.environ.get("OMP_NUM_THREADS", "unset: MXNet computes on one core")
+    chosen_here = os.environ.get("GLUON_TRICKS_SET_THREADS")
+    why = " (all cores, as it was not set)" if chosen_here else ""
+    say(f"OMP_NUM_THREADS={threads}{why}; the run's folder is {config.save_dir}")

@@ -14,11 +14,11 @@ from .. import models
 from ..data.class_names import LABELS, read_labels
 from ..data.records import RecordFile
 from ..errors import UserError
-from ..files import sha256_of, write_json
 from ..text import printable
-from . import checkpoint
+from . import checkpoint, config_file
+from .config_file import CONFIG
 
-CONFIG, PARAMETERS, STATE = "config.json", "net.params", "state.json"
+PARAMETERS, STATE = "net.params", "state.json"
 PATHS = (
     "data_dir",
     "rec_train",
@@ -47,8 +47,7 @@ class RunFolder:
         self.path = path
         file = os.path.join(path, CONFIG)
         try:
-            with open(file, encoding="utf-8") as opened:
-                found = json.load(opened)
+            found = config_file.read(path)
             _check(found)
             config = flags.from_dict(found["flags"])
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -135,15 +134,13 @@ def write(path, about, config):
     :class:`RunFolder`'s other attributes.
     """
     contents = dict(about, flags=json.loads(flags.to_json(absolute(config))))
-    write_json(os.path.join(path, CONFIG), dict(contents, sha256=_digest(contents)))
+    config_file.write(path, contents)
 
 
 def _check(found):
     """Raise ValueError, KeyError, TypeError or AttributeError if a ``config.json`` is not as
     :func:`write` writes it.
     """
-    if "sha256" in found and found["sha256"] != _digest(found):  # older runs have none
-        raise ValueError("it has another SHA-256 than was written")
     splits = [found["data"]["train"], found["data"]["validation"]]
     right = (
         set(found) <= {"version", "flags", "layout", "data", "parameters", "sha256"}
@@ -159,10 +156,6 @@ def _check(found):
     )
     if not right:
         raise ValueError("its contents are not those of a run")
-
-
-def _digest(contents):
-    return sha256_of({name: value for name, value in contents.items() if name != "sha256"})
 
 
 def run_of(path):

@@ -1,14 +1,17 @@
 """BatchNorm's running statistics: every part of the global batch has its own, whichever device
 computes it.
 
-A device that computes several parts of a step takes up each one's statistics before and lays them
-down after. So they are the same with a device for each part, with ``--accumulate``, and after
+A device that computes several parts of a step gets each one's statistics before and keeps them
+apart after. So they are the same with a device for each part, with ``--accumulate``, and after
 ``--elastic keep-batch`` has lost a worker.
 """
 
+import contextlib
+
+import mxnet as mx
 import numpy as np
 
-from . import checkpoint
+from ..distributed.gathering import gather_parts
 
 
 class RunningStatistics:
@@ -17,27 +20,25 @@ class RunningStatistics:
     def __init__(self, net, layout, devices):
         self._net, self._layout, self._devices = net, layout, devices
         # part: its arrays, on the device that computes it; empty if each device has one part
-        self._laid_down = {}
+        self._kept = {}
         if layout.accumulate > 1:
             for micro in range(layout.accumulate):
                 for number, part in layout.micro_batch(micro):
-                    self._laid_down[part] = [array.copy() for array in self._of(number)]
+                    self._kept[part] = [array.copy() for array in self._of(number)]
 
-    def take_up(self, micro):
+    def restore_parts(self, micro):
         """Give the devices the statistics of the parts that they are about to compute."""
-        self._copy(micro, lambda laid_down, device: laid_down.copyto(device))
+        self._copy(micro, lambda kept, device: kept.copyto(device))
 
-    def lay_down(self, micro):
+    def keep_parts(self, micro):
         """Keep what the devices have made of them."""
-        self._copy(micro, lambda laid_down, device: device.copyto(laid_down))
+        self._copy(micro, lambda kept, device: device.copyto(kept))
 
     def get(self):
         """numpy float32 (parts of this worker, n). What changes them has to be finished."""
-        if self._laid_down:
-            return np.stack(
-                [checkpoint.flat(self._laid_down[part]) for part in self._layout.own_parts]
-            )
-        return np.stack([checkpoint.flat(self._of(number)) for number in range(len(self._devices))])
+        if self._kept:
+            return np.stack([flat(self._kept[part]) for part in self._layout.own_parts])
+        return np.stack([flat(self._of(number)) for number in range(len(self._devices))])
 
     def put(self, values):
         """The reverse of :meth:`get` for some parts, a dict; parts that are not in it are left as
@@ -46,13 +47,74 @@ class RunningStatistics:
         for micro in range(self._layout.accumulate):
             for number, part in self._layout.micro_batch(micro):
                 if part in values:
-                    checkpoint.put_flat(self._laid_down.get(part) or self._of(number), values[part])
+                    put_flat(self._kept.get(part) or self._of(number), values[part])
 
     def _copy(self, micro, copy):
-        if self._laid_down:
+        if self._kept:
             for number, part in self._layout.micro_batch(micro):
-                for laid_down, device in zip(self._laid_down[part], self._of(number)):
-                    copy(laid_down, device)
+                for kept, device in zip(self._kept[part], self._of(number)):
+                    copy(kept, device)
 
     def _of(self, number):
-        return checkpoint.arrays_of(self._net, self._devices[number])
+        return arrays_of(self._net, self._devices[number])
+
+
+@contextlib.contextmanager
+def averaged(running, net, workers, layout):
+    """Within, every device has the mean of the statistics of all parts; gives (parts, n), those of
+    each part. What has changed them has to be finished on all workers.
+    """
+    own = running.get()
+    every = gather_parts(workers, layout, own)
+    if len(every) > 1:
+        for device in workers.devices:
+            put_statistics(net, device, mean_statistics(every))
+    yield every
+    if len(every) > 1:
+        running.put(dict(zip(layout.own_parts, own)))
+    mx.nd.waitall()
+
+
+def arrays_of(net, device):
+    """All that training changes without a gradient, BatchNorm's statistics, on one device: a list
+    of NDArrays.
+    """
+    return [parameter.data(device) for _, parameter in _averaged(net)]
+
+
+def flat(arrays):
+    """The values of such a list as numpy float32 (n,)."""
+    return np.concatenate([array.asnumpy().ravel() for array in arrays] or [np.zeros(0)]).astype(
+        "float32"
+    )
+
+
+def put_flat(arrays, values):
+    """The reverse of :func:`flat`."""
+    start = 0
+    for array in arrays:
+        array[:] = values[start : start + array.size].reshape(array.shape)
+        start += array.size
+
+
+def statistics_of(net, device):
+    """BatchNorm's statistics on one device: numpy float32 (n,)."""
+    return flat(arrays_of(net, device))
+
+
+def mean_statistics(every):
+    """The mean (n,) of the parts' statistics (parts, n), float32. In float64 the mean of equal
+    numbers is that number.
+    """
+    return every.mean(axis=0, dtype="float64").astype("float32")
+
+
+def put_statistics(net, device, values):
+    """The reverse of :func:`statistics_of`."""
+    put_flat(arrays_of(net, device), values)
+
+
+def _averaged(net):
+    return sorted(
+        (name, p) for name, p in net._collect_params_with_prefix().items() if p.grad_req == "null"
+    )

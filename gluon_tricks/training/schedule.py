@@ -1,19 +1,32 @@
-"""The clock of a run is its step: where a step is in the epochs, and its learning rate."""
+"""The step count is a run's clock: the learning rate of each step, and the step at which a resumed
+run goes on.
+"""
 
+from typing import Optional
+
+from ..config import Config
 from ..tricks.schedule import LearningRate, linear_scaling
 
 
-def learning_rate(config, global_batch, steps_per_epoch, images=0, began_with=None):
+def learning_rate(
+    config: Config,
+    global_batch: int,
+    steps_per_epoch: int,
+    images: int = 0,
+    began_with: Optional[int] = None,
+) -> LearningRate:
     """The schedule that the flags ask for.
 
-    ``images`` in an epoch matter to ``--lr-counting updates`` alone, and ``began_with``, the global
-    batch for which ``--lr`` was meant, to ``--elastic scale-lr``.
+    ``images`` in an epoch matter to ``--lr-counting updates`` alone. ``began_with`` is the global
+    batch with which a resumed run began: for that one ``--lr`` was meant, which matters to
+    ``--elastic scale-lr`` alone.
     """
-    peak = config.lr
     if config.linear_scaling:
         peak = linear_scaling(global_batch, config.base_lr)
     elif config.elastic == "scale-lr" and began_with:
         peak = config.lr * global_batch / began_with
+    else:
+        peak = config.lr
     return LearningRate(
         peak=peak,
         num_epochs=config.num_epochs,
@@ -31,16 +44,16 @@ def learning_rate(config, global_batch, steps_per_epoch, images=0, began_with=No
     )
 
 
-def same_place(state, global_batch, steps_per_epoch):
-    """The step at which a run goes on that had another global batch when its checkpoint's ``state``
-    was written.
+def resumed_step(
+    step: int, global_batch: int, steps_per_epoch: int, new_global_batch: int, new_steps: int
+) -> int:
+    """The step at which a run goes on after ``step`` steps of ``global_batch`` images, when it has
+    ``new_global_batch`` images in a step and ``new_steps`` in an epoch.
 
-    No image is left out: where the checkpoint ends within a step of now, that step's first images
-    are seen twice.
+    It is the step with the next image of the epoch: no image is left out, and those that stand
+    before this one in its step are seen twice.
     """
-    if state["global_batch"] == global_batch:
-        return state["step"]
-    epoch, done = divmod(state["step"], state["steps_per_epoch"])
-    return epoch * steps_per_epoch + min(
-        done * state["global_batch"] // global_batch, steps_per_epoch - 1
-    )
+    if global_batch == new_global_batch:
+        return step
+    epoch, done = divmod(step, steps_per_epoch)
+    return epoch * new_steps + min(done * global_batch // new_global_batch, new_steps - 1)

@@ -5,9 +5,9 @@ come or go.
 import contextlib
 import signal
 
+from ..distributed.elastic import HOSTS_CHANGED, HostsChanged
 from ..errors import UserError
 
-HOSTS_CHANGED = 0  # beside the signals' numbers, which start at 1
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 REASONS = SIGNALS + (HOSTS_CHANGED,)
 
@@ -20,8 +20,14 @@ class Interrupted(UserError):
         self.exit_code = 128 + signal_number
 
 
-class HostsChanged(Exception):
-    """Workers are to come or go, and the run is to go on with those that are there then."""
+class Diverged(UserError):
+    """Loss, gradients or parameters are not finite: ``what``, at ``step``, and what to do."""
+
+    exit_code = 3
+
+    def __init__(self, what, step, advice=""):
+        super().__init__(f"{what} at step {step}{advice}")
+        self.what, self.step = what, step
 
 
 class Stop:

@@ -1,4 +1,7 @@
-"""Knowledge distillation (section 5.3): CE(p, softmax(z)) + T^2 CE(softmax(r / T), softmax(z / T))."""
+"""Knowledge distillation (section 5.3).
+
+The loss is CE(p, softmax(z)) + T^2 CE(softmax(r / T), softmax(z / T)).
+"""
 
 from .label_smoothing import cross_entropy
 

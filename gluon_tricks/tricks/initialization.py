@@ -10,7 +10,7 @@ import mxnet as mx
 def initializer(form="xavier"):
     """The initializer of convolution and dense weights.
 
-    - ``xavier``: uniform in [-a, a], a = sqrt(6 / (d_in + d_out)), where d_in and d_out count a
+    - ``xavier``: uniform in [-a, a], a = sqrt(6 / (d_in + d_out)), with d_in and d_out that count a
       layer's inputs and outputs, times the kernel's area in a convolution (section 2.1);
     - ``msra``: normal, as the authors' train_imagenet.py;
     - ``xavier-gaussian``: normal with variance 2 / d_in, as the authors' train_horovod.py.

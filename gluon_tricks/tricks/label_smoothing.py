@@ -21,7 +21,7 @@ def smooth(labels, classes, epsilon, form="paper"):
     -------
     NDArray (n, K), float32, rows that sum to 1.
     """
-    if epsilon == 0:  # also with one class, where the others' share has no meaning
+    if epsilon == 0:  # also with one class, which has no others
         return labels.one_hot(classes)
     if form == "paper":
         return labels.one_hot(classes, on_value=1 - epsilon, off_value=epsilon / (classes - 1))

@@ -56,7 +56,7 @@ class LossScale:
 
 def all_finite(gradients):
     """Whether every element of every NDArray is finite. Waits for the gradients."""
-    # The operator takes arrays of one device and one dtype: float16 weights beside float32
+    # The operator takes arrays of one device and one dtype: float16 weights next to float32
     # BatchNorm parameters.
     groups = {}
     for gradient in gradients:

@@ -69,7 +69,7 @@ class LearningRate:
         return self.peak * self._decayed(progress, n // self.steps_per_epoch)
 
     def _count(self, step):
-        """(place in the schedule, the warmup's i, 1 where a stage of N falls over N - 1 and else
+        """(place in the schedule, the warmup's i, 1 if a stage of N falls over N - 1, otherwise
         0).
         """
         if self.counting == "steps":

@@ -1,4 +1,4 @@
-"""No bias decay (section 3.1): weight decay on the weights of convolution and dense layers alone."""
+"""No bias decay (section 3.1): weight decay only on weights of convolution and dense layers."""
 
 
 def decayed(name):

@@ -7,6 +7,7 @@ import pytest
 
 from gluon_tricks.commands import models as command
 from gluon_tricks.errors import UserError
+from gluon_tricks.models import table
 from gluon_tricks.models.resnet import NAMES
 
 
@@ -68,6 +69,6 @@ def test_wrong_arguments_are_named(argv, message):
 
 
 def test_all_selects_the_whole_zoo():
-    assert command.select([]) == NAMES
-    everything = command.select([], everything=True)
+    assert table.select([]) == NAMES
+    everything = table.select([], everything=True)
     assert everything[:20] == NAMES and "vgg16" in everything and len(everything) > 100

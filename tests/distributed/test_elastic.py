@@ -1,4 +1,4 @@
-"""Workers that come and go: Horovod's elastic mode, and the launcher that starts a run again."""
+"""Workers that are added and lost: Horovod's elastic mode, and the launcher that starts a run again."""
 
 import math
 import os
@@ -6,7 +6,7 @@ import re
 import signal
 
 import pytest
-from processes import alive, compare, process_of, wait_for_steps
+from processes import alive, compare, process_of, result, wait_for_steps
 
 pytestmark = pytest.mark.slow
 
@@ -15,7 +15,7 @@ FLAGS = "--batch-size 4 --mixup --elastic keep-batch --save-interval 2".split()
 
 @pytest.fixture
 def elastic(tmp_path):
-    """``elastic(*hosts)`` says which hosts there are, from now on; it gives horovodrun's options."""
+    """``elastic(*hosts)`` says which hosts there are from now on; returns horovodrun's options."""
 
     def elastic(*hosts):
         (tmp_path / "hosts.new").write_text("".join(host + "\n" for host in hosts))
@@ -41,20 +41,9 @@ def elastic(tmp_path):
     return elastic
 
 
-WHOLE = []
-
-
-@pytest.fixture
-def whole(finish):
-    """The run that nothing happens to, trained once."""
-    if not WHOLE:
-        WHOLE.append(finish("local", "whole", "--accumulate", "2", *FLAGS))
-    return WHOLE[0]
-
-
 @pytest.mark.parametrize("rank", [0, 1])
 def test_horovods_run_goes_on_without_a_worker_that_is_killed(
-    start, finish, whole, tmp_path, elastic, rank
+    start, tmp_path, reference, elastic, rank
 ):
     # A host whose worker fails is not used again, so each has a name of its own.
     process = start(
@@ -63,14 +52,12 @@ def test_horovods_run_goes_on_without_a_worker_that_is_killed(
     wait_for_steps(tmp_path, "run", 5)
     os.kill(process_of(tmp_path, "run", rank), signal.SIGKILL)
     output, _ = process.communicate(timeout=90)
-    assert "going on with those that are there" in output and "resuming from" in output
-    check(whole, finish)
+    assert "going on from the last checkpoint" in output and "resuming from" in output
+    check(reference, tmp_path)
     assert not alive(tmp_path / "run")
 
 
-def test_horovods_run_goes_on_without_a_worker_that_is_stopped(
-    start, finish, whole, tmp_path, elastic
-):
+def test_horovods_run_goes_on_without_a_worker_that_is_stopped(start, tmp_path, reference, elastic):
     flags = FLAGS + ["--stall-timeout", "3"]
     process = start(
         "horovod", "run", *flags, options=elastic("localhost:1", "127.0.0.1:1"), SLOW="0.2"
@@ -81,20 +68,20 @@ def test_horovods_run_goes_on_without_a_worker_that_is_stopped(
     assert process.returncode == 0 and re.search(
         r"worker 1 on \S+ was stopped for 3 seconds", output
     ), output
-    check(whole, finish)
+    check(reference, tmp_path)
     assert not alive(tmp_path / "run")
 
 
-def test_horovods_run_goes_on_with_a_worker_that_joins_and_loses_no_step(
-    start, finish, whole, tmp_path, elastic
+def test_horovods_run_goes_on_with_a_worker_that_is_added_and_loses_no_step(
+    start, tmp_path, reference, elastic
 ):
     options = elastic("localhost:1")
     process = start("horovod", "run", "--accumulate", "2", *FLAGS, options=options, SLOW="0.4")
     wait_for_steps(tmp_path, "run", 3, ranks=(0,))
     elastic("localhost:1", "127.0.0.1:1")
     output, _ = process.communicate(timeout=90)
-    assert process.returncode == 0 and "workers are to come or go" in output, output
-    _, notes, _ = check(whole, finish)
+    assert process.returncode == 0 and "workers are added or removed" in output, output
+    _, notes, _ = check(reference, tmp_path)
     assert {row["workers"] for row in notes[0]} == {1, 2}
     assert [row["step"] for row in notes[0]] == list(range(20))
 
@@ -105,32 +92,35 @@ def test_an_elastic_launch_has_to_say_what_becomes_of_the_batch(start, elastic):
     assert process.returncode != 0 and "--elastic keep-batch or scale-lr" in output
 
 
-def check(whole, finish):
+def check(reference, tmp_path):
     """The run has come to its end with the parameters of one that nothing happened to."""
-    run = finish("local", "run", "--accumulate", "2", *FLAGS)  # only says that it has finished
-    compare(whole[0], run[0])
-    for mine, other in zip(whole[2], run[2]):
+    assert (tmp_path / "run" / "result.json").exists()
+    run = result(tmp_path, "run")
+    compare(reference[0], run[0])
+    for mine, other in zip(reference[2], run[2]):
         assert (mine["step"], mine["images"], mine["top1"]) == (
             other["step"],
             other["images"],
             other["top1"],
         )
-    assert len(whole[2]) == len(run[2])
+    assert len(reference[2]) == len(run[2])
     return run
 
 
-def test_the_launcher_starts_a_run_again_that_has_lost_a_worker(start, finish, whole, tmp_path):
+def test_the_launcher_starts_a_run_again_that_has_lost_a_worker(start, tmp_path, reference):
     options = ["-n", "2", "-s", "1", "--restarts", "1"]
     process = start("dist_sync", "run", *FLAGS, options=options, SLOW="0.2")
     wait_for_steps(tmp_path, "run", 5)
     os.kill(process_of(tmp_path, "run", 1), signal.SIGKILL)
     output, _ = process.communicate(timeout=90)
     assert process.returncode == 0, output
+    assert "worker 1 was killed by SIGKILL" in output
     assert "starting again from the last checkpoint" in output and "resuming from" in output
-    check(whole, finish)
+    check(reference, tmp_path)
+    assert not alive(tmp_path / "run")
 
 
-def test_the_global_batch_and_the_rate_follow_the_workers_where_asked_to(finish, tmp_path):
+def test_the_global_batch_and_the_rate_follow_the_workers_if_asked_to(finish, tmp_path):
     """From 8 images a step to 4: twice the steps of half the rate, at the same place of the data
     and the schedule.
     """
@@ -145,6 +135,6 @@ def test_the_global_batch_and_the_rate_follow_the_workers_where_asked_to(finish,
     validation = [row for row in log if row["event"] == "validation"]
     assert [row["epoch"] for row in validation] == [0, 1]
     passes = [row["passes"] for row in log if row["event"] == "train"]
-    assert passes == sorted(passes) and passes[-1] == 2  # where `report` draws them
+    assert passes == sorted(passes) and passes[-1] == 2  # their places in the report's curves
     names = sorted(path.name for path in (tmp_path / "run" / "checkpoints").iterdir())
     assert "step-00000040" in names and "step-00000013" not in names

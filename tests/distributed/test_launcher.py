@@ -1,4 +1,4 @@
-"""Launching: what is started where, with which environment, and that all end together."""
+"""Launching: which processes are started on which host, with which environment, and that all end together."""
 
 import argparse
 import os
@@ -9,7 +9,9 @@ import time
 
 import pytest
 
-from gluon_tricks.distributed import launcher as launch
+from gluon_tricks.commands import launch
+from gluon_tricks.distributed import hosts, launch_plan, launcher
+from gluon_tricks.distributed.process_group import Process, ProcessGroup
 from gluon_tricks.errors import UserError
 
 
@@ -20,8 +22,7 @@ def parse(text):
 
 
 def plan(text, **keywords):
-    args = parse(text)
-    return launch.plan(args, launch.read_hosts(args.hosts) if args.hosts else {}, **keywords)
+    return launch_plan.plan(launch.launch_of(parse(text)), **keywords)
 
 
 def test_scheduler_servers_and_workers_are_planned_with_their_environment():
@@ -56,7 +57,7 @@ def test_scheduler_servers_and_workers_are_planned_with_their_environment():
     ]
 
 
-def test_there_are_as_many_servers_as_workers_where_nothing_is_said():
+def test_there_are_as_many_servers_as_workers_by_default():
     assert [p.role for p in plan("-n 2 -- train")] == ["scheduler"] + ["server"] * 2 + [
         "worker"
     ] * 2
@@ -94,8 +95,8 @@ def test_on_one_machine_horovod_uses_the_loopback_interface():
     assert "--network-interfaces" not in process.command
 
 
-def test_again_means_from_the_last_checkpoint_with_the_workers_that_are_left():
-    processes = plan("-n 4 -s 2 -- train --elastic keep-batch", workers=3, again=True)
+def test_resuming_means_from_the_last_checkpoint():
+    processes = plan("-n 3 -s 2 -- train --elastic keep-batch", resume=True)
     workers = [p for p in processes if p.role == "worker"]
     assert len(workers) == 3 and workers[0].environment["DMLC_NUM_WORKER"] == "3"
     assert workers[0].command[-2:] == ["--resume", "auto"]
@@ -117,7 +118,7 @@ def test_it_starts_again_after_a_failure_and_only_then(monkeypatch, codes, code)
         def run(self):
             return left.pop(0)
 
-    monkeypatch.setattr(launch, "Group", Group)
+    monkeypatch.setattr(launcher, "ProcessGroup", Group)
     assert launch.main(parse("-n 2 --restarts 2 -- train")) == code and not left
     assert ["--resume" in words for words in commands] == [False] + [True] * (len(codes) - 1)
 
@@ -136,7 +137,7 @@ def test_hosts_that_do_not_answer_are_left_out_and_their_workers_too(monkeypatch
         def run(self):
             return codes.pop(0)
 
-    monkeypatch.setattr(launch, "Group", Group)
+    monkeypatch.setattr(launcher, "ProcessGroup", Group)
     text = "-n 4 --restarts 1 --hosts a:1,b:2,c:1 --address 10.0.0.1 -- train --elastic keep-batch"
     assert launch.main(parse(text)) == 0
     assert planned == [["a", "b", "c", "a"], ["a", "c"]]
@@ -185,15 +186,18 @@ def test_a_file_without_good_hosts_is_refused(tmp_path, content, words):
 
 
 def process(role, number, code):
-    return launch.Process(role, number, "", {}, [sys.executable, "-c", code])
+    return Process(role, number, "", {}, [sys.executable, "-c", code])
 
 
 def test_the_first_failure_ends_all_and_its_code_comes_back(capfd, tmp_path):
     mark = str(tmp_path / "mark")
-    sleeper = f"import subprocess, sys; subprocess.run([sys.executable, '-c', 'import time; time.sleep(60)', {mark!r}])"
+    sleeper = (
+        "import subprocess, sys; "
+        f"subprocess.run([sys.executable, '-c', 'import time; time.sleep(60)', {mark!r}])"
+    )
     began = time.time()
     failing = "import sys, time; print('hello'); time.sleep(0.5); sys.exit(7)"
-    group = launch.Group(
+    group = ProcessGroup(
         [
             process("scheduler", 0, sleeper),
             process("worker", 0, sleeper),
@@ -209,7 +213,7 @@ def test_the_first_failure_ends_all_and_its_code_comes_back(capfd, tmp_path):
 def test_a_process_that_is_stopped_is_named_when_another_one_has_waited_for_it_in_vain(capfd):
     stopped = process("worker", 0, "import os, signal; os.kill(os.getpid(), signal.SIGSTOP)")
     tired = process("worker", 1, "import sys, time; time.sleep(0.5); sys.exit(4)")
-    assert launch.Group([stopped, tired]).run() == 4
+    assert ProcessGroup([stopped, tired]).run() == 4
     assert f"worker 0 is stopped (process {stopped.popen.pid})" in capfd.readouterr().err
 
 
@@ -218,12 +222,12 @@ def test_a_host_that_takes_a_connection_and_says_nothing_does_not_answer(monkeyp
     ssh.write_text("#!/bin/sh\nfor word; do test $word = b && exec sleep 60; done; exit 0\n")
     ssh.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path) + os.pathsep + os.environ["PATH"])
-    monkeypatch.setattr(launch, "ANSWER", 0.5)
-    assert launch.answering(dict(b=1, a=2)) == dict(a=2)
+    monkeypatch.setattr(hosts, "SECONDS_TO_ANSWER", 0.5)
+    assert hosts.reachable(dict(b=1, a=2)) == dict(a=2)
 
 
 def test_when_all_workers_are_through_the_servers_are_ended():
-    group = launch.Group(
+    group = ProcessGroup(
         [process("server", 0, "import time; time.sleep(60)"), process("worker", 0, "")]
     )
     assert group.run() == 0
@@ -231,7 +235,7 @@ def test_when_all_workers_are_through_the_servers_are_ended():
 
 def test_output_is_behind_the_rank_that_the_worker_was_given(capfd):
     code = "print('before'); print('parameter server: worker 1 of 2'); print('after')"
-    assert launch.Group([process("worker", 0, code)]).run() == 0
+    assert ProcessGroup([process("worker", 0, code)]).run() == 0
     assert capfd.readouterr().out.splitlines() == ["[worker 0] before", "[worker 1] after"]
 
 
@@ -240,7 +244,10 @@ def test_what_was_told_to_stop_says_so_whatever_its_own_exit_code(tmp_path):
     again.
     """
     ready = tmp_path / "ready"
-    code = "import signal, sys, time; signal.signal(15, lambda *_: sys.exit(1)); open({!r}, 'w'); time.sleep(60)"
+    code = (
+        "import signal, sys, time; signal.signal(15, lambda *_: sys.exit(1)); "
+        f"open({str(ready)!r}, 'w'); time.sleep(60)"
+    )
 
     def stop():
         while not ready.exists():
@@ -248,8 +255,8 @@ def test_what_was_told_to_stop_says_so_whatever_its_own_exit_code(tmp_path):
         os.kill(os.getpid(), 15)
 
     threading.Thread(target=stop, daemon=True).start()
-    found = launch.Group([process("horovodrun", 0, code.format(str(ready)))]).run()
-    assert found == 143 and found in launch.FINAL
+    found = ProcessGroup([process("horovodrun", 0, code)]).run()
+    assert found == 143 and found in launcher.FINAL
 
 
 @pytest.mark.slow
@@ -257,9 +264,10 @@ def test_what_was_told_to_stop_says_so_whatever_its_own_exit_code(tmp_path):
 def test_nothing_stays_when_the_launcher_itself_is_ended(tmp_path, number):
     mark = str(tmp_path / "mark")
     code = (
-        "import sys; from gluon_tricks import launch\n"
-        f"sleep = [sys.executable, '-c', 'import sys, time; open(sys.argv[1], \"w\"); time.sleep(60)', {mark!r}]\n"
-        "sys.exit(launch.Group([launch.Process('worker', 0, '', dict(), sleep)]).run())"
+        "import sys; from gluon_tricks.distributed.process_group import Process, ProcessGroup\n"
+        "sleep = [sys.executable, '-c', "
+        f"'import sys, time; open(sys.argv[1], \"w\"); time.sleep(60)', {mark!r}]\n"
+        "sys.exit(ProcessGroup([Process('worker', 0, '', dict(), sleep)]).run())"
     )
     launcher = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
     try:

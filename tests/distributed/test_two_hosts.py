@@ -16,10 +16,12 @@ pytestmark = pytest.mark.slow
 
 FLAGS = "--batch-size 4 --mixup".split()
 SSH = """#!/bin/sh
-# Options may stand before the host and behind it. The command starts as ssh's does: without our
+# Options may come before the host and after it. The command starts as ssh's does: without our
 # environment.
 host=
-while :; do case $1 in -o) shift 2;; -*) shift;; *) [ "$host" ] && break; host=$1; shift;; esac; done
+while :; do
+  case $1 in -o) shift 2;; -*) shift;; *) [ "$host" ] && break; host=$1; shift;; esac
+done
 [ -e {folder}/$host.down ] && exit 255
 exec ip netns exec {name}$host env -i HOME="$HOME" PATH=/usr/bin:/bin NOTES={notes} SLOW={slow} \\
   unshare --uts sh -c "hostname $host; $*"
@@ -75,8 +77,7 @@ def hosts():
         subprocess.run(hosts.prefix() + ["true"], check=True, stderr=subprocess.PIPE)
     except (OSError, subprocess.CalledProcessError) as error:
         hosts.remove()
-        # On a machine of our own this has to run; where the system forbids namespaces nothing can
-        # be said.
+        # On a machine of our own this has to run; some systems forbid namespaces.
         pytest.xfail("no network namespaces here: {}".format(getattr(error, "stderr", error)))
     yield hosts
     hosts.remove()
@@ -118,9 +119,9 @@ def launch(hosts, start, tmp_path):
 
 
 @pytest.mark.parametrize("kvstore", ["horovod", "dist_sync"])
-def test_two_hosts_train_the_same_run_as_one_process(launch, finish, tmp_path, kvstore):
+def test_two_hosts_train_the_same_run_as_one_process(launch, reference, tmp_path, kvstore):
     output, _ = launch(kvstore).communicate(timeout=120)
-    compare(finish("local", "whole", "--accumulate", "2", *FLAGS)[0], result(tmp_path, "run")[0])
+    compare(reference[0], result(tmp_path, "run")[0])
 
 
 @pytest.mark.parametrize("kvstore", ["horovod", "dist_sync"])
@@ -136,7 +137,7 @@ def test_a_host_that_is_cut_off_is_named_by_the_other_and_both_end(
     assert not alive(tmp_path / "run"), output
 
 
-def test_a_run_that_has_lost_a_host_goes_on_with_the_other_one(launch, finish, tmp_path):
+def test_a_run_that_has_lost_a_host_goes_on_with_the_other_one(launch, reference, tmp_path):
     flags = ["--elastic", "keep-batch", "--save-interval", "2"]
     process = launch("dist_sync", *flags, options=["--restarts", "1"], slow="0.2")
     wait_for_steps(tmp_path, "run", 5)
@@ -147,4 +148,4 @@ def test_a_run_that_has_lost_a_host_goes_on_with_the_other_one(launch, finish, t
     assert "starting again from the last checkpoint, on a;" in output
     parameters, notes, _ = result(tmp_path, "run")
     assert notes[0][-1]["workers"] == 1
-    compare(finish("local", "whole", "--accumulate", "2", *FLAGS)[0], parameters)
+    compare(reference[0], parameters)

@@ -1,4 +1,4 @@
-"""The layout's arithmetic, one worker alone, and what is refused before anything starts."""
+"""The layout's arithmetic, one worker alone, the watchdog, and what is refused at the start."""
 
 import re
 import signal
@@ -11,14 +11,16 @@ import mxnet as mx
 import numpy as np
 import pytest
 
-from gluon_tricks.config import ConfigError, parse
-from gluon_tricks.distributed import local as cluster
+from gluon_tricks import cli
+from gluon_tricks.config import ConfigError, from_dict, parse
 from gluon_tricks.distributed import watchdog
-from gluon_tricks.distributed.local import Layout, layout_of
-from gluon_tricks.distributed.server import FIRST_SUM, adder
+from gluon_tricks.distributed.gathering import gather, gather_json, gather_parts
+from gluon_tricks.distributed.layout import Layout
+from gluon_tricks.distributed.local import Local
+from gluon_tricks.distributed.workers import join, layout_of
 from gluon_tricks.errors import UserError
-from gluon_tricks.training.metrics import Tally
-from gluon_tricks.training.schedule import learning_rate, same_place
+from gluon_tricks.training.schedule import learning_rate, resumed_step
+from gluon_tricks.training.sums import Sums
 
 
 class Workers:
@@ -74,7 +76,7 @@ def test_a_run_keeps_its_global_batch_or_scales_with_its_workers():
     )
     assert layout_of(keep, Three, 32) == Layout(8, 4, 1, 3, 1)
     assert layout_of(scale, Three, 32) == layout_of(plain, Three, 32) == Layout(8, 3, 1, 3, 1)
-    assert layout_of(keep, Three) == Layout(8, 3, 1, 3, 1)  # where the run begins
+    assert layout_of(keep, Three) == Layout(8, 3, 1, 3, 1)  # the run begins
     with pytest.raises(UserError, match="no multiple of --batch-size 8"):
         layout_of(keep, Three, 36)
     peaks = [learning_rate(config, 24, 10, began_with=32)(0) for config in (keep, scale)]
@@ -84,8 +86,7 @@ def test_a_run_keeps_its_global_batch_or_scales_with_its_workers():
 @pytest.mark.parametrize("step, place", [(0, 0), (10, 13), (13, 17), (25, 33), (49, 65), (50, 66)])
 def test_with_another_global_batch_a_run_goes_on_at_the_same_image_or_just_before(step, place):
     """100 images an epoch: 25 steps of 4, or 33 of 3."""
-    state = dict(step=step, steps_per_epoch=25, global_batch=4)
-    found = same_place(state, 3, 33)
+    found = resumed_step(step, 4, 25, 3, 33)
     assert found == place
     assert step // 25 == found // 33  # the same epoch
     assert 0 <= step % 25 * 4 - found % 33 * 3 <= 3 + 1  # an epoch of 33 x 3 leaves one image out
@@ -93,7 +94,7 @@ def test_with_another_global_batch_a_run_goes_on_at_the_same_image_or_just_befor
 
 def test_a_gathered_array_is_the_sum_of_rows_with_zeros_elsewhere():
     values = [np.array([0.1, -3.0]), np.array([1e300, 7.0]), np.array([5.0, 0.3])]
-    parts = Workers(3).all(cluster.gather, values)
+    parts = Workers(3).all(gather, values)
     np.testing.assert_array_equal(sum(parts).reshape(3, 2), values)
 
 
@@ -106,7 +107,7 @@ def test_what_belongs_to_parts_is_gathered_in_their_order():
     for _ in range(2):  # first what each one sends, then with the sum of it
         for workers.rank, layout in enumerate(layouts):
             workers.sum = lambda array: sums.append(array) or array if not found else found[0]
-            gathered = cluster.gather_parts(
+            gathered = gather_parts(
                 workers, layout, values[layout.own_parts.start : layout.own_parts.stop]
             )
         found = [sum(sums)]
@@ -114,18 +115,18 @@ def test_what_belongs_to_parts_is_gathered_in_their_order():
 
 
 def test_one_worker_alone_gathers_what_it_has():
-    alone = cluster.join(parse([]))
-    assert isinstance(alone, cluster.Local) and (alone.rank, alone.world_size, alone.devices) == (
+    alone = join(parse([]))
+    assert isinstance(alone, Local) and (alone.rank, alone.world_size, alone.devices) == (
         0,
         1,
         [mx.cpu(0)],
     )
-    assert cluster.gather_json(alone, {"a": [1, None, "ü"]}) == [{"a": [1, None, "ü"]}]
-    assert cluster.gather(alone, np.zeros(0)).shape == (1, 0)
+    assert gather_json(alone, {"a": [1, None, "ü"]}) == [{"a": [1, None, "ü"]}]
+    assert gather(alone, np.zeros(0)).shape == (1, 0)
 
 
 def test_every_device_has_the_first_ones_parameters_before_the_first_step():
-    local = cluster.join(parse(["--cpu-contexts", "2"]))
+    local = join(parse(["--cpu-contexts", "2"]))
     net = mx.gluon.nn.BatchNorm(in_channels=2)
     net.initialize(ctx=local.devices)
     net.running_mean.data(local.devices[0])[:] = 3
@@ -135,11 +136,7 @@ def test_every_device_has_the_first_ones_parameters_before_the_first_step():
 
 @pytest.mark.parametrize(
     "flags, words",
-    [
-        ("--kvstore horovod", "horovodrun -np"),
-        ("--kvstore dist_sync", "gluon-tricks launch"),
-        ("--kvstore dist_async", "gluon-tricks launch"),
-    ],
+    [("--kvstore horovod", "horovodrun -np"), ("--kvstore dist_sync", "gluon-tricks launch")],
 )
 def test_a_worker_that_nobody_launched_says_how_to(monkeypatch, flags, words):
     for name in (
@@ -152,7 +149,7 @@ def test_a_worker_that_nobody_launched_says_how_to(monkeypatch, flags, words):
     ):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(UserError, match=words):
-        cluster.join(parse(flags.split()))
+        join(parse(flags.split()))
 
 
 @pytest.mark.parametrize(
@@ -166,6 +163,15 @@ def test_a_worker_that_nobody_launched_says_how_to(monkeypatch, flags, words):
 def test_flags_of_workers_are_refused_without_workers(flags):
     with pytest.raises(ConfigError, match="no effect"):
         parse(flags.split())
+
+
+def test_asynchronous_updates_are_refused_with_what_to_take_instead(capsys):
+    """By train and by launch; the folder of a run that had them can still be read."""
+    for command in (parse, lambda words: cli.main(["launch", "-n", "2"] + words)):
+        with pytest.raises(SystemExit) as stop:
+            command(["--kvstore", "dist_async"])
+        assert stop.value.code == 2 and "take dist_sync" in capsys.readouterr().err
+    assert from_dict(dict(kvstore="dist_async")).kvstore == "dist_sync"
 
 
 class TestWatchdog:
@@ -218,7 +224,7 @@ class TestWatchdog:
         """It stops as when its process is killed or stopped: the file stays."""
         heartbeat._stopped.set()
 
-    def test_a_short_wait_is_let_be(self, workers, ended):
+    def test_a_short_wait_ends_nobody(self, workers, ended):
         with workers[0]:
             time.sleep(0.3)
         time.sleep(1.2)
@@ -245,7 +251,7 @@ class TestWatchdog:
         assert re.search(r"seconds: server 1 on \S+ is stopped, gone or cut off$", why)
 
     def wait_for_servers(self, workers):
-        while not {"server-0", "server-1"} <= set(workers[0]._beats()):
+        while not {"server-0", "server-1"} <= set(workers[0]._peers.heartbeats()):
             time.sleep(0.02)
 
     def test_a_worker_that_lives_but_does_something_else_is_named(self, workers, servers, ended):
@@ -253,7 +259,7 @@ class TestWatchdog:
             why, _ = self.wait(ended)
         assert "worker 2 on " in why and "busy" in why
 
-    def test_where_all_wait_the_network_is_cut(self, workers, servers, ended):
+    def test_if_all_wait_the_network_is_cut(self, workers, servers, ended):
         self.wait_for_servers(workers)
         with workers[0], workers[1], workers[2]:
             why, _ = self.wait(ended)
@@ -301,7 +307,10 @@ def test_a_guardian_kills_a_worker_that_is_stopped_and_says_which():
 
 
 def test_a_guardian_ends_with_its_worker_and_before_that_does_nothing():
-    code = "import time; from gluon_tricks.distributed import guardian; guardian.start(0.5)('worker 3'); time.sleep(1)"
+    code = (
+        "import time; from gluon_tricks.distributed import guardian; "
+        "guardian.start(0.5)('worker 3'); time.sleep(1)"
+    )
     # Standard error is open until both have ended.
     ended = subprocess.run(
         [sys.executable, "-c", code], stderr=subprocess.PIPE, text=True, timeout=30
@@ -324,25 +333,16 @@ def test_horovods_servers_listen_on_one_interface(monkeypatch):
         server._httpd.server_close()
 
 
-def test_the_servers_add_changes_at_once_and_sums_of_all_workers_round_by_round():
-    update, parameter, total = adder(2), mx.nd.array([1, 2]), mx.nd.zeros(1)
-    for change in (0.5, 0.25):
-        update(3, mx.nd.full(2, change), parameter)
-    assert parameter.asnumpy().tolist() == [1.75, 2.75]
-    sums = []
-    for value in (1, 2, 10, 20):
-        update(FIRST_SUM, mx.nd.full(1, value), total)
-        sums.append(total.asscalar())
-    assert sums[1::2] == [3, 30]
-
-
 @pytest.mark.parametrize("workers", [1, 2, 3])
-def test_tallies_of_a_checkpoint_are_a_workers_own_or_all_on_rank_0(workers):
-    tallies = [dict(loss=1.5, top1=1, top5=2, images=4), dict(loss=2.0, top1=3, top5=4, images=4)]
+def test_sums_of_a_checkpoint_are_a_workers_own_or_all_on_rank_0(workers):
+    names = ("loss", "top1", "top5")
+    kept = [dict(loss=1.5, top1=1, top5=2, images=4), dict(loss=2.0, top1=3, top5=4, images=4)]
     found = [
-        Tally.of_worker(tallies, Layout(1, workers, 1, workers, rank)) for rank in range(workers)
+        Sums.of_worker(names, kept, Layout(1, workers, 1, workers, rank)).to_json()
+        for rank in range(workers)
     ]
     if workers == 2:
-        assert found == [Tally(**tally) for tally in tallies]
+        assert found == kept
     else:
-        assert found == [Tally(3.5, 4, 6, 8)] + [Tally()] * (workers - 1)
+        nothing = dict(loss=0, top1=0, top5=0, images=0)
+        assert found == [dict(loss=3.5, top1=4, top5=6, images=8)] + [nothing] * (workers - 1)

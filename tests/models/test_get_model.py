@@ -10,7 +10,7 @@ import pytest
 from gluoncv.model_zoo import model_store
 
 from gluon_tricks.errors import UserError
-from gluon_tricks.models import get_model, input_size, load_pretrained, names
+from gluon_tricks.models import get_model, input_size, load_pretrained, names, registry
 from gluon_tricks.models.complexity import count, trace
 from gluon_tricks.models.resnet import NAMES, ResNet
 
@@ -35,7 +35,10 @@ def test_names_are_ours_and_the_zoos_classifiers_and_no_others():
         "darknet53",
     ):
         assert name in listed
-    not_classifiers = "ssd yolo faster mask fcn psp deeplab simple_pose alpha_pose center_net i3d slowfast monodepth"
+    not_classifiers = (
+        "ssd yolo faster mask fcn psp deeplab simple_pose alpha_pose center_net i3d slowfast "
+        "monodepth"
+    )
     assert not [
         n for n in listed if n.startswith(tuple(not_classifiers.split())) or "kinetics" in n
     ]
@@ -274,5 +277,7 @@ def test_a_failed_download_says_what_to_download_and_how_to_pass_it(tmp_path, mo
 @pytest.mark.slow
 def test_every_network_of_the_zoo_is_made_and_counted_at_its_own_size():
     for name in names():
-        complexity = count(get_model(name), input_size(name))
+        classes = registry.get(name).fixed_classes or 7
+        complexity = count(get_model(name, classes=classes), input_size(name))
         assert complexity.parameters > 0 and complexity.multiply_adds > 0, name
+        assert complexity.layers[-1].output_shape[1] == classes, name

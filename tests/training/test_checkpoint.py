@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from mxnet import autograd, gluon
 
-from gluon_tricks.training import checkpoint
+from gluon_tricks.training import checkpoint, running_statistics
 from gluon_tricks.training.checkpoint import CheckpointError
+from gluon_tricks.training.checkpoint_state import read_log
 
 
 @pytest.fixture
@@ -238,7 +239,7 @@ def test_checkpoints_of_the_version_before_are_read(trained, tmp_path):
     rewrite(path, as_older_version)
     os.remove(os.path.join(path, "log.jsonl"))
     state = checkpoint.read_state(path)
-    assert state["step"] == 3 and checkpoint.read_log(path, state) is None
+    assert state["step"] == 3 and read_log(path, state) is None
     other, its_trainer = trained(steps=0)
     checkpoint.load(path, state, other, its_trainer, [mx.cpu()])
     for a, b in zip(values(net), values(other)):
@@ -300,10 +301,10 @@ def test_what_becomes_known_later_is_added_or_not_at_all(trained, tmp_path, monk
         with pytest.raises(pytest.fail.Exception):
             checkpoint.amend(path, b"one\ntwo\n", note=2)
     state = checkpoint.read_state(path)
-    assert state["note"] == 1 and checkpoint.read_log(path, state) == b"one\n"
+    assert state["note"] == 1 and read_log(path, state) == b"one\n"
     checkpoint.amend(path, b"one\ntwo\n", note=2)
     state = checkpoint.read_state(path)
-    assert state["note"] == 2 and checkpoint.read_log(path, state) == b"one\ntwo\n"
+    assert state["note"] == 2 and read_log(path, state) == b"one\ntwo\n"
 
 
 @pytest.mark.parametrize("contexts", [1, 3, 8])
@@ -319,17 +320,19 @@ def test_a_checkpoint_of_several_devices_holds_the_weights_of_one_to_the_bit(tmp
         net.collect_params(), "nag", dict(momentum=0.9), update_on_kvstore=False
     )
     for device in devices:  # equal on all devices, and no round numbers
-        checkpoint.put_statistics(net, device, np.random.RandomState(0).rand(80).astype("float32"))
+        running_statistics.put_statistics(
+            net, device, np.random.RandomState(0).rand(80).astype("float32")
+        )
     path = checkpoint.save(str(tmp_path), 0, net, trainer, {}, keep=1)
     saved = mx.nd.load(os.path.join(path, "net.params"))
     for name, parameter in net._collect_params_with_prefix().items():
         np.testing.assert_array_equal(saved[name].asnumpy(), parameter.data(devices[0]).asnumpy())
         assert saved[name].context == mx.cpu(0)
-    own = np.stack([checkpoint.statistics_of(net, device) for device in devices])
-    np.testing.assert_array_equal(checkpoint.mean_statistics(own), own[0])
+    own = np.stack([running_statistics.statistics_of(net, device) for device in devices])
+    np.testing.assert_array_equal(running_statistics.mean_statistics(own), own[0])
     different = own * np.arange(contexts)[:, None]
     np.testing.assert_allclose(
-        checkpoint.mean_statistics(different), own[0] * (contexts - 1) / 2, rtol=1e-6
+        running_statistics.mean_statistics(different), own[0] * (contexts - 1) / 2, rtol=1e-6
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from gluon_tricks.errors import UserError
 from gluon_tricks.reporting import page
-from gluon_tricks.reporting.runs import find
+from gluon_tricks.reporting.reading import find
 
 JSON = [
     "config.json",
@@ -50,7 +50,7 @@ def original(digits, tmp_path_factory):
     from conftest import SMALL
 
     from gluon_tricks import config as flags
-    from gluon_tricks.training.run import Run
+    from gluon_tricks.training.run import build, finish
 
     folder = tmp_path_factory.mktemp("original") / "run"
     given = dict(
@@ -61,8 +61,8 @@ def original(digits, tmp_path_factory):
         num_training_samples=64,
         save_interval=4,
     )
-    run = Run(flags.resolve(given))
-    run.train()
+    run = build(flags.resolve(given))
+    finish(run)
     run.close()
     return folder, given
 
@@ -124,11 +124,11 @@ def damage(file, draw):
 
 def resume(given):
     from gluon_tricks import config as flags
-    from gluon_tricks.training.run import Run
+    from gluon_tricks.training.run import build, finish
 
-    run = Run(flags.resolve(dict(given, resume="auto")))
+    run = build(flags.resolve(dict(given, resume="auto")))
     try:
-        run.train()
+        finish(run)
     finally:
         run.close()
 

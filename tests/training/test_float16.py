@@ -2,14 +2,16 @@
 on a CPU.
 """
 
+import functools
+
 import mxnet as mx
 import numpy as np
 import pytest
 from mxnet import gluon
 
 from gluon_tricks.errors import UserError
-from gluon_tricks.training import network
-from gluon_tricks.training.run import Diverged
+from gluon_tricks.models import registry
+from gluon_tricks.training.stopping import Diverged
 
 
 class Linear(gluon.HybridBlock):
@@ -17,8 +19,8 @@ class Linear(gluon.HybridBlock):
     sum of products.
     """
 
-    def __init__(self, classes):
-        super().__init__(prefix="linear_")
+    def __init__(self, name, classes):
+        super().__init__(prefix=name + "_")
         with self.name_scope():
             self.bn = gluon.nn.BatchNorm(in_channels=3)
             self.pool = gluon.nn.AvgPool2D(8)
@@ -30,40 +32,42 @@ class Linear(gluon.HybridBlock):
 
 
 @pytest.fixture
-def linear(monkeypatch):
-    monkeypatch.setattr(
-        network.models, "get_model", lambda name, classes, **options: Linear(classes)
-    )
+def train_linear(train):
+    registry.register("linear")(Linear)
+    yield functools.partial(train, model="linear")
+    del registry._networks["linear"]
 
 
 @pytest.mark.parametrize("scale", ["dynamic", 128.0])
-def test_float16_trains_like_float32_with_float32_master_weights(train, tmp_path, linear, scale):
-    half = train(
+def test_float16_trains_like_float32_with_float32_master_weights(train_linear, tmp_path, scale):
+    half = train_linear(
         save_dir=str(tmp_path / "half"),
         dtype="float16",
         loss_scale=scale,
         no_wd=True,
         label_smoothing=0.1,
     )
-    single = train(save_dir=str(tmp_path / "single"), no_wd=True, label_smoothing=0.1)
-    assert half.net.bn.gamma.data().dtype == np.float32
-    assert half.loss_scale.skipped == 0
+    single = train_linear(save_dir=str(tmp_path / "single"), no_wd=True, label_smoothing=0.1)
+    assert half.learner.net.bn.gamma.data().dtype == np.float32
+    assert half.learner.loss_scale.skipped == 0
     (momentum_and_master,) = [
-        made for made in half.trainer._updaters[0].states.values() if isinstance(made, tuple)
+        made
+        for made in half.learner.trainer._updaters[0].states.values()
+        if isinstance(made, tuple)
     ]
     assert [array.dtype for array in momentum_and_master] == [np.float32, np.float32]
     np.testing.assert_allclose(
-        half.net.weight.data().asnumpy().astype("float32"),
-        single.net.weight.data().asnumpy(),
+        half.learner.net.weight.data().asnumpy().astype("float32"),
+        single.learner.net.weight.data().asnumpy(),
         atol=4e-3,
     )
-    assert abs(half.validated["loss"] - single.validated["loss"]) < 0.02
+    assert abs(half.progress.validated["loss"] - single.progress.validated["loss"]) < 0.02
 
 
 def test_steps_whose_gradients_overflow_are_skipped_and_the_scale_is_halved(
-    train, tmp_path, linear, monkeypatch
+    train_linear, tmp_path, monkeypatch
 ):
-    begin = train(
+    begin = train_linear(
         save_dir=str(tmp_path / "begin"), dtype="float16", loss_scale=1.0, lr=1e-30, max_steps=1
     )
     from gluon_tricks.training import run as module
@@ -74,28 +78,28 @@ def test_steps_whose_gradients_overflow_are_skipped_and_the_scale_is_halved(
             self.scale = 2.0**24
 
     monkeypatch.setattr(module, "LossScale", Steep)
-    run = train(save_dir=str(tmp_path / "steep"), dtype="float16", max_steps=3)
-    assert run.loss_scale.skipped == 3 and run.loss_scale.scale == 2.0**21
+    run = train_linear(save_dir=str(tmp_path / "steep"), dtype="float16", max_steps=3)
+    assert run.learner.loss_scale.skipped == 3 and run.learner.loss_scale.scale == 2.0**21
     np.testing.assert_array_equal(
-        run.net.weight.data().asnumpy(), begin.net.weight.data().asnumpy()
+        run.learner.net.weight.data().asnumpy(), begin.learner.net.weight.data().asnumpy()
     )
 
 
-def test_too_many_skipped_steps_in_a_row_end_the_run(train, linear):
+def test_too_many_skipped_steps_in_a_row_end_the_run(train_linear):
     with pytest.raises(Diverged, match=r"not finite 3 times in a row at step 2") as error:
-        train(dtype="float16", loss_scale=1e9, max_skipped=2)
+        train_linear(dtype="float16", loss_scale=1e9, max_skipped=2)
     assert error.value.exit_code == 3
 
 
-def test_float16_resumes_with_the_same_bits(train, tmp_path, linear):
+def test_float16_resumes_with_the_same_bits(train_linear, tmp_path):
     flags = dict(dtype="float16", mixup=True)
-    whole = train(save_dir=str(tmp_path / "whole"), **flags)
-    train(save_dir=str(tmp_path / "stopped"), max_steps=5, **flags)
-    resumed = train(save_dir=str(tmp_path / "stopped"), resume="auto", **flags)
+    whole = train_linear(save_dir=str(tmp_path / "whole"), **flags)
+    train_linear(save_dir=str(tmp_path / "stopped"), max_steps=5, **flags)
+    resumed = train_linear(save_dir=str(tmp_path / "stopped"), resume="auto", **flags)
     np.testing.assert_array_equal(
-        whole.net.weight.data().asnumpy(), resumed.net.weight.data().asnumpy()
+        whole.learner.net.weight.data().asnumpy(), resumed.learner.net.weight.data().asnumpy()
     )
-    assert whole.loss_scale.state() == resumed.loss_scale.state()
+    assert whole.learner.loss_scale.state() == resumed.learner.loss_scale.state()
     assert (tmp_path / "whole" / "log.jsonl").read_bytes() == (
         tmp_path / "stopped" / "log.jsonl"
     ).read_bytes()

@@ -10,7 +10,7 @@ import pytest
 from gluon_tricks import config as flags
 from gluon_tricks.config import ConfigError
 from gluon_tricks.data.records import RecordFile, RecordWriter
-from gluon_tricks.training import folder
+from gluon_tricks.training import identity
 from gluon_tricks.training.run_folder import RunFolder
 
 
@@ -34,9 +34,9 @@ def relabelled(source, path):
 def test_a_run_goes_on_with_a_copy_of_its_data_and_not_with_other_labels(train, digits, tmp_path):
     train(max_steps=1)
     copy = shutil.copytree(digits, tmp_path / "copy")
-    assert train(max_steps=1, data_dir=str(copy), resume="auto").step == 2
+    assert train(max_steps=1, data_dir=str(copy), resume="auto").progress.step == 2
     (copy / "manifest.json").unlink()  # without the digest of the whole file the others still tell
-    assert train(max_steps=1, data_dir=str(copy), resume="auto").step == 3
+    assert train(max_steps=1, data_dir=str(copy), resume="auto").progress.step == 3
     with pytest.raises(ConfigError, match="the data of train: sample_sha256 .* -> "):
         train(data_dir=str(relabelled(digits, tmp_path / "other")), resume="auto")
 
@@ -49,7 +49,7 @@ def test_an_older_run_that_knew_less_of_its_data_goes_on(train, tmp_path):
         del split["sample_sha256"], split["sha256"]
     del contents["parameters"], contents["sha256"]
     file.write_text(json.dumps(contents))
-    assert train(max_steps=1, resume="auto").step == 2
+    assert train(max_steps=1, resume="auto").progress.step == 2
 
 
 def test_a_number_of_classes_that_is_not_the_datas_is_said_once(train, digits, tmp_path, capsys):
@@ -115,7 +115,7 @@ def about(**changes):
     ],
 )
 def test_workers_of_one_run_agree_in_all_that_the_parameters_depend_on(changes, expected):
-    lines = folder.disagreements([about(host="a"), about(host="b"), about(host="c", **changes)])
+    lines = identity.disagreements([about(host="a"), about(host="b"), about(host="c", **changes)])
     if expected is None:
         assert lines == []
     else:

@@ -8,14 +8,15 @@ import types
 import pytest
 
 from gluon_tricks.errors import UserError
-from gluon_tricks.training.logger import Journal
+from gluon_tricks.tasks.classification import Classification
+from gluon_tricks.training.logger import Logger
 
 
 def say(folder, log_file, *lines):
-    journal = Journal(str(folder), str(log_file))
+    logger = Logger(Classification, str(folder), str(log_file))
     for line in lines:
-        journal.say(line)
-    journal.close()
+        logger.say(line)
+    logger.close()
 
 
 def test_a_log_file_gets_the_plain_lines_in_a_folder_that_it_makes(tmp_path):
@@ -49,7 +50,7 @@ def test_a_log_file_that_is_the_runs_own_log_has_each_line_once(tmp_path):
 def test_a_log_file_with_the_name_of_another_file_of_the_run_is_refused(tmp_path, name):
     (tmp_path / name).write_text("{}\n")
     with pytest.raises(UserError, match="--logging-file .*" + name):
-        Journal(str(tmp_path), name)
+        Logger(Classification, str(tmp_path), name)
     assert (tmp_path / name).read_text() == "{}\n"
 
 
@@ -58,7 +59,7 @@ def test_a_log_file_that_cannot_be_written_is_named(tmp_path, path):
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="--logging-file .*" + path + ": cannot be written: "):
-        Journal(str(tmp_path), path)
+        Logger(Classification, str(tmp_path), path)
 
 
 @pytest.mark.parametrize(
@@ -73,4 +74,4 @@ def test_tensorboard_says_what_it_needs(tmp_path, monkeypatch, broken):
     with pytest.raises(
         UserError, match=r"--tensorboard needs tensorboardX \(.*pip install 'tensorboardX"
     ):
-        Journal(str(tmp_path), tensorboard=True)
+        Logger(Classification, str(tmp_path), tensorboard=True)

@@ -9,62 +9,64 @@ import sys
 import pytest
 
 from gluon_tricks.errors import UserError
-from gluon_tricks.training.logger import Journal, read
+from gluon_tricks.tasks.classification import Classification
+from gluon_tricks.training.log_files import read
+from gluon_tricks.training.logger import Logger
 
 EPOCH = dict(loss=1.0, top1=50.0, images=8)
 
 
 @pytest.fixture
-def journal(tmp_path):
-    """A journal with two lines in its log, and the log's path."""
-    journal = Journal(str(tmp_path))
+def logger(tmp_path):
+    """A logger with two lines in its log, and the log's path."""
+    logger = Logger(Classification, str(tmp_path))
     for step in (1, 2):
-        journal.epoch(step, 0, EPOCH)
-    yield journal, tmp_path / "log.jsonl"
-    journal.close()
+        logger.epoch(step, 0, EPOCH)
+    yield logger, tmp_path / "log.jsonl"
+    logger.close()
 
 
 def test_half_a_line_of_a_killed_run_goes_and_other_text_stays(tmp_path):
     (tmp_path / "log.jsonl").write_text('{"event": "epoch"}\n{"eve')
     (tmp_path / "notes.txt").write_text("my notes of last year")
-    journal = Journal(str(tmp_path), "notes.txt")
-    journal.say("begun")
-    journal.close()
+    logger = Logger(Classification, str(tmp_path), "notes.txt")
+    logger.say("begun")
+    logger.close()
     assert (tmp_path / "log.jsonl").read_text() == '{"event": "epoch"}\n'
     assert (tmp_path / "notes.txt").read_text() == "my notes of last year\nbegun\n"
 
 
 @pytest.mark.parametrize("file", ["/dev/null", "deeper/and/deeper.log", "train.log"])
 def test_the_logging_file_may_be_anything_that_can_be_written(tmp_path, file):
-    journal = Journal(str(tmp_path), file)
-    journal.say("once")
-    journal.close()
+    logger = Logger(Classification, str(tmp_path), file)
+    logger.say("once")
+    logger.close()
     assert file == "/dev/null" or (tmp_path / file).read_text() == "once\n"
 
 
 def test_the_logging_file_is_none_of_the_runs_own(tmp_path):
     with pytest.raises(UserError, match="--logging-file log.jsonl"):
-        Journal(str(tmp_path), "log.jsonl")
+        Logger(Classification, str(tmp_path), "log.jsonl")
 
 
 @pytest.mark.parametrize("name", ["log.jsonl", "timing.jsonl", "train.log"])
 def test_a_folder_in_place_of_a_file_is_named(tmp_path, name):
     (tmp_path / name).mkdir()
     with pytest.raises(UserError, match=name):
-        Journal(str(tmp_path))
+        Logger(Classification, str(tmp_path))
 
 
 # -- going on
 
 
-def test_what_was_logged_after_the_checkpoint_is_said_again(journal):
-    journal, path = journal
+def test_what_was_logged_after_the_checkpoint_is_said_again(logger):
+    logger, path = logger
     whole = path.read_bytes()
     first = whole.splitlines(keepends=True)[0]
-    journal.rewind(len(first), first)
+    logger.rewind(len(first), first)
     assert path.read_bytes() == first
-    journal.epoch(2, 0, EPOCH)
-    assert path.read_bytes() == whole == journal.contents()
+    logger.epoch(2, 0, EPOCH)
+    assert path.read_bytes() == whole == logger.contents()
     assert os.listdir(str(path.parent)) != [] and not (path.parent / "log.jsonl.damaged").exists()
 
 
@@ -83,9 +85,9 @@ def test_a_damaged_log_is_restored_from_the_checkpoint_and_what_was_there_is_kep
     )[damage]
     if there is not None:
         (tmp_path / "log.jsonl").write_bytes(there)
-    journal = Journal(str(tmp_path))
-    journal.rewind(len(whole), whole)
-    journal.close()
+    logger = Logger(Classification, str(tmp_path))
+    logger.rewind(len(whole), whole)
+    logger.close()
     assert (tmp_path / "log.jsonl").read_bytes() == whole
     assert "log.jsonl is not what the run has written; it is restored" in capsys.readouterr().out
     kept = tmp_path / "log.jsonl.damaged"
@@ -98,9 +100,9 @@ def test_without_a_copy_the_whole_lines_stay_and_the_loss_is_said(tmp_path, caps
     lines = [b'{"event": "epoch", "step": %d}\n' % step for step in range(5)]
     damaged = lines[0] + lines[1].replace(b'"event"', b'"event') + lines[2]
     (tmp_path / "log.jsonl").write_bytes(damaged)
-    journal = Journal(str(tmp_path))
-    journal.rewind(len(b"".join(lines)))
-    journal.close()
+    logger = Logger(Classification, str(tmp_path))
+    logger.rewind(len(b"".join(lines)))
+    logger.close()
     assert (tmp_path / "log.jsonl").read_bytes() == lines[0] + lines[2]
     assert (tmp_path / "log.jsonl.damaged").read_bytes() == damaged
     assert "lines are missing" in capsys.readouterr().out
@@ -109,9 +111,9 @@ def test_without_a_copy_the_whole_lines_stay_and_the_loss_is_said(tmp_path, caps
 def test_a_sound_log_needs_no_copy(tmp_path, capsys):
     lines = [b'{"event": "epoch", "step": %d}\n' % step for step in range(5)]
     (tmp_path / "log.jsonl").write_bytes(b"".join(lines))
-    journal = Journal(str(tmp_path))
-    journal.rewind(len(b"".join(lines[:3])))
-    journal.close()
+    logger = Logger(Classification, str(tmp_path))
+    logger.rewind(len(b"".join(lines[:3])))
+    logger.close()
     assert (tmp_path / "log.jsonl").read_bytes() == b"".join(lines[:3])
     assert capsys.readouterr().out == ""
 
@@ -120,8 +122,8 @@ def test_a_sound_log_needs_no_copy(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("damage", ["removed", "emptied", "replaced", "the same in another file"])
-def test_a_log_that_something_else_has_changed_is_written_again(journal, capsys, damage):
-    journal, path = journal
+def test_a_log_that_something_else_has_changed_is_written_again(logger, capsys, damage):
+    logger, path = logger
     whole = path.read_bytes()
     if damage == "emptied":
         path.write_bytes(b"")
@@ -131,19 +133,19 @@ def test_a_log_that_something_else_has_changed_is_written_again(journal, capsys,
         path.write_bytes(b"mine\n")
     if damage == "the same in another file":
         path.write_bytes(whole)
-    assert journal.contents() == whole == path.read_bytes()
+    assert logger.contents() == whole == path.read_bytes()
     assert "was changed or removed while the run trained" in capsys.readouterr().out
-    journal.epoch(3, 0, EPOCH)
+    logger.epoch(3, 0, EPOCH)
     assert [line["step"] for line in read(str(path))] == [1, 2, 3]
     if damage == "replaced":
         assert (path.parent / "log.jsonl.damaged").read_bytes() == b"mine\n"
 
 
-def test_other_files_that_are_removed_go_on(journal, capsys):
-    journal, path = journal
+def test_other_files_that_are_removed_go_on(logger, capsys):
+    logger, path = logger
     (path.parent / "timing.jsonl").unlink()
-    journal.contents()
-    journal.clock("checkpoint", step=2)
+    logger.contents()
+    logger.clock("checkpoint", step=2)
     assert "timing.jsonl was removed" in capsys.readouterr().out
     assert read(str(path.parent / "timing.jsonl"))[0]["event"] == "checkpoint"
 
@@ -152,16 +154,16 @@ def test_other_files_that_are_removed_go_on(journal, capsys):
 def test_a_folder_that_was_moved_or_replaced_is_an_error_and_is_not_written(tmp_path, again):
     folder = tmp_path / "run"
     folder.mkdir()
-    journal = Journal(str(folder))
-    journal.epoch(1, 0, EPOCH)
+    logger = Logger(Classification, str(folder))
+    logger.epoch(1, 0, EPOCH)
     folder.rename(tmp_path / "moved")
     if again:
         folder.mkdir()
     with pytest.raises(UserError, match="run: the run's folder was removed, moved or replaced"):
-        journal.contents()
+        logger.contents()
     with pytest.raises(UserError, match="removed, moved or replaced"):
-        journal.epoch(2, 0, EPOCH)
-    journal.close()
+        logger.epoch(2, 0, EPOCH)
+    logger.close()
     assert len(read(str(tmp_path / "moved" / "log.jsonl"))) == 1 and (
         not again or not os.listdir(str(folder))
     )
@@ -172,18 +174,20 @@ def test_a_folder_that_was_moved_or_replaced_is_an_error_and_is_not_written(tmp_
 FULL = """
 import resource, sys
 from gluon_tricks.errors import UserError
-from gluon_tricks.training.logger import Journal
-journal = Journal(sys.argv[1], tensorboard=sys.argv[2] == "tensorboard")
+from gluon_tricks.tasks.classification import Classification
+from gluon_tricks.training.log_files import read
+from gluon_tricks.training.logger import Logger
+logger = Logger(Classification, sys.argv[1], tensorboard=sys.argv[2] == "tensorboard")
 resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
-write = dict(log=lambda: journal.epoch(1, 0, dict(loss=1.0)), timing=lambda: journal.clock("train", step=1),
-             train=lambda: journal.say("x" * 100))
+write = dict(log=lambda: logger.epoch(1, 0, dict(loss=1.0)), timing=lambda: logger.clock("train", step=1),
+             train=lambda: logger.say("x" * 100))
 # more bytes than in the log
-write["tensorboard"] = lambda: journal.epoch(1, 0, dict.fromkeys("abcdefghijklm", 1.0))
+write["tensorboard"] = lambda: logger.epoch(1, 0, dict.fromkeys("abcdefghijklm", 1.0))
 try:
     for _ in range(1000):
         write[sys.argv[2]]()
 except UserError as error:
-    journal.close()
+    logger.close()
     sys.exit(str(error))
 """
 
@@ -209,10 +213,10 @@ def test_a_full_disk_is_an_error_that_names_the_file(tmp_path, name):
 
 def test_a_terminal_that_is_gone_does_not_end_the_run(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "stdout", open("/dev/full", "w"))
-    journal = Journal(str(tmp_path))
+    logger = Logger(Classification, str(tmp_path))
     for text in ("first", "second"):
-        journal.say(text)
-    journal.close()
+        logger.say(text)
+    logger.close()
     monkeypatch.undo()
     assert (tmp_path / "train.log").read_text() == "first\nsecond\n"
 
@@ -221,9 +225,9 @@ def test_tensorboard_has_the_logs_figures(tmp_path):
     pytest.importorskip("tensorboardX")
     from tensorboardX.proto.event_pb2 import Event
 
-    journal = Journal(str(tmp_path), tensorboard=True)
-    journal.epoch(7, 0, EPOCH)
-    journal.close()
+    logger = Logger(Classification, str(tmp_path), tensorboard=True)
+    logger.epoch(7, 0, EPOCH)
+    logger.close()
     (file,) = (tmp_path / "tensorboard").iterdir()
     data, events = file.read_bytes(), []
     while data:  # uint64 length, uint32 of it, the event, uint32 of it

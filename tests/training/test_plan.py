@@ -17,13 +17,15 @@ from gluon_tricks.training import plan
 
 REC = (
     " --rec-train /media/ramdisk/rec/train.rec --rec-train-idx /media/ramdisk/rec/train.idx"
-    " --rec-val /media/ramdisk/rec/val.rec --rec-val-idx /media/ramdisk/rec/val.idx --use-rec --mode hybrid"
+    " --rec-val /media/ramdisk/rec/val.rec --rec-val-idx /media/ramdisk/rec/val.idx --use-rec"
+    " --mode hybrid"
 )
 COSINE = REC + " --lr-mode cosine --warmup-epochs 5"
 EIGHT = COSINE + " --batch-size 128 --num-gpus 8 -j 60 --lr 0.4"
 FOUR = COSINE + " --batch-size 256 --num-gpus 4 -j 30 --lr 0.4"
 STEP = (
-    " --batch-size 64 --num-gpus 4 -j 32 --mode hybrid --num-epochs 150 --lr 0.1 --momentum 0.9 --wd 0.0001"
+    " --batch-size 64 --num-gpus 4 -j 32 --mode hybrid --num-epochs 150 --lr 0.1 --momentum 0.9"
+    " --wd 0.0001"
     " --lr-decay 0.1 --lr-decay-epoch 30,60,90"
 )
 MOBILE2 = (
@@ -74,15 +76,10 @@ COMMANDS = {
     "mobilenetv2_1.0": "mobilenetv2_1.0 --lr 0.05 --wd 0.00004 --num-epochs 150 --batch-size 64"
     " --num-gpus 4 -j 32" + COSINE + TRICKS,
     "vgg16_bn": "vgg16_bn --batch-norm --use-rec --save-dir params_vgg16_bn" + VGG,
-    "xception": "xception --input-size 299 --lr 0.1 --batch-size 32 --num-gpus 8 -j 60 --dtype float32"
-    + COSINE
-    + E200
-    + TRICKS,
-    "se_resnext101_64x4d": "se_resnext101_64x4d --lr 0.4 --batch-size 64 --num-gpus 8 -j 90 --dtype float32"
-    + COSINE
-    + E200
-    + GAMMA
-    + MIXED,
+    "xception": "xception --input-size 299 --lr 0.1 --batch-size 32 --num-gpus 8 -j 60 --dtype"
+    " float32" + COSINE + E200 + TRICKS,
+    "se_resnext101_64x4d": "se_resnext101_64x4d --lr 0.4 --batch-size 64 --num-gpus 8 -j 90"
+    " --dtype float32" + COSINE + E200 + GAMMA + MIXED,
 }
 for width in ("0.25", "0.5", "0.75", "1.0"):
     COMMANDS["mobilenet" + width] = "mobilenet" + width + EIGHT + E120 + HALF + TRICKS
@@ -125,11 +122,11 @@ COMMANDS = {name: "--model " + words for name, words in COMMANDS.items()}
 
 # Published commands of train_horovod.py, which all have --auto_aug.
 HOROVOD = [
-    "--model {} --lr {} --num-epochs 270 --batch-size {} --use-rec --dtype float32 --warmup-epochs 5"
+    "--model {} --lr {} --num-epochs 270 --batch-size {} --use-rec --dtype float32"
+    " --warmup-epochs 5"
     " --last-gamma --no-wd"
-    " --label-smoothing --mixup --log-interval 100 --eval-frequency 5 --auto_aug --input-size {}{}".format(
-        *row
-    )
+    " --label-smoothing --mixup --log-interval 100 --eval-frequency 5 --auto_aug --input-size"
+    " {}{}".format(*row)
     for row in (
         ("resnest14", 0.05, 128, 224, " --data-nthreads 10"),
         ("resnest26", 0.05, 128, 224, " --data-nthreads 10"),
@@ -140,13 +137,16 @@ HOROVOD = [
     )
 ]
 
-# What the logs beside the commands print: epoch/batch lr.
+# What the logs next to the commands print: epoch/batch lr.
 LOGS = {
-    "resnet18_v1": "0/49 0.003133, 0/99 0.006331, 0/1249 0.079872, 1/49 0.083133, 2/649 0.201503, 4/1249"
+    "resnet18_v1": "0/49 0.003133, 0/99 0.006331, 0/1249 0.079872, 1/49 0.083133, 2/649"
+    " 0.201503, 4/1249"
     " 0.399872,"
-    " 5/49 0.400000, 5/149 0.399999, 5/599 0.399983, 5/1249 0.399926, 119/599 0.000020, 119/849 0.000008,"
+    " 5/49 0.400000, 5/149 0.399999, 5/599 0.399983, 5/1249 0.399926, 119/599 0.000020, 119/849"
+    " 0.000008,"
     " 119/1149 0.000000",
-    "resnet50_v1d": "60/49 0.213435, 100/49 0.029005, 114/49 0.002646, 119/299 0.000043, 119/649 0.000017",
+    "resnet50_v1d": "60/49 0.213435, 100/49 0.029005, 114/49 0.002646, 119/299 0.000043,"
+    " 119/649 0.000017",
     "resnet50_v1d-mixup": "102/49 0.201485, 198/49 0.000100",
     "resnet50_v1b_gn": "119/299 0.000043, 119/649 0.000017",
     "mobilenet0.25": "119/249 0.000048, 119/649 0.000017",
@@ -156,20 +156,23 @@ LOGS = {
     "se_resnext101_64x4d": "199/1449 0.000005, 199/1749 0.000002, 199/2199 0.000000",
     "xception": "198/1299 0.000020, 198/1749 0.000018, 199/1299 0.000004, 199/1349 0.000003",
     "vgg16": "49/1249 0.010000, 49/4999 0.010000, 50/49 0.001000, 99/4999 0.000100",
-    "mobilenetv3_large": "0/49 0.041613, 0/599 0.499360, 1/49 0.562612, 3/49 1.603777, 4/599 2.582522,"
+    "mobilenetv3_large": "0/49 0.041613, 0/599 0.499360, 1/49 0.562612, 3/49 1.603777, 4/599"
+    " 2.582522,"
     " 5/49 2.600000,"
-    " 5/99 2.599999, 8/299 2.599381, 12/599 2.596767, 358/549 0.000032, 359/49 0.000018, 359/349 0.000001",
+    " 5/99 2.599999, 8/299 2.599381, 12/599 2.596767, 358/549 0.000032, 359/49 0.000018,"
+    " 359/349 0.000001",
     "mobilenetv3_small": "359/149 0.000009, 359/249 0.000004",
-    "googlenet_mixup": "102/49 0.201442, 104/1249 0.191909, 105/49 0.191778, 108/49 0.182131, 199/249"
+    "googlenet_mixup": "102/49 0.201442, 104/1249 0.191909, 105/49 0.191778, 108/49 0.182131,"
+    " 199/249"
     " 0.000016,"
     " 199/699 0.000005",
 }
-# The published log of this one is of another run than the command beside it.
+# The published log of this one is of another run than the command next to it.
 LOGGED = dict(COMMANDS, resnet18_v1="--model resnet18_v1" + FOUR + E120)
 
 
 def planned(command, workers=0):
-    return plan.Plan(flags.parse(shlex.split(command)), workers)
+    return plan.RunPlan(flags.parse(shlex.split(command)), workers)
 
 
 def printed(text, capsys):
@@ -306,7 +309,8 @@ def test_the_papers_own_run_differs_in_nothing(capsys):
     text = printed(
         "--model resnet50_v1d --num-gpus 8 --batch-size 128 --dtype float16 --linear-scaling"
         " --warmup-epochs 5 --last-gamma --no-wd"
-        " --lr-mode cosine --label-smoothing --mixup --num-epochs 200 --num-training-samples 1281167",
+        " --lr-mode cosine --label-smoothing --mixup --num-epochs 200 --num-training-samples"
+        " 1281167",
         capsys,
     )
     assert "other than in the paper: nothing" in text

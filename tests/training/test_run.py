@@ -14,13 +14,14 @@ import pytest
 from gluon_tricks import config as flags_of
 from gluon_tricks.config import ConfigError
 from gluon_tricks.data.records import RecordFile, RecordWriter
-from gluon_tricks.distributed.local import join
+from gluon_tricks.distributed.workers import join
 from gluon_tricks.errors import UserError
 from gluon_tricks.locking import Lock, Locked
-from gluon_tricks.training import checkpoint
-from gluon_tricks.training.logger import read
-from gluon_tricks.training.run import Diverged, Run, session
-from gluon_tricks.training.stopping import Stop
+from gluon_tricks.training import checkpoint, loop, validation
+from gluon_tricks.training.log_files import read
+from gluon_tricks.training.run import session
+from gluon_tricks.training.saving import save
+from gluon_tricks.training.stopping import Diverged, Stop
 
 TRICKS = dict(label_smoothing=0.1, mixup=True, no_wd=True, warmup_epochs=0.5)
 
@@ -28,7 +29,7 @@ TRICKS = dict(label_smoothing=0.1, mixup=True, no_wd=True, warmup_epochs=0.5)
 def parameters(run):
     return {
         name: p.list_data()[0].asnumpy()
-        for name, p in run.net._collect_params_with_prefix().items()
+        for name, p in run.learner.net._collect_params_with_prefix().items()
     }
 
 
@@ -72,14 +73,14 @@ def test_a_resumed_run_has_the_bits_and_the_log_of_one_that_was_never_stopped(
 
 
 def checkpoint_name(run):
-    return f"step-{run.total_steps:08d}"
+    return f"step-{run.timetable.total_steps:08d}"
 
 
 @pytest.mark.slow
 def test_validation_leaves_training_as_it_would_be_without(train, tmp_path):
     with_validation = train(save_dir=str(tmp_path / "a"), val_frequency=1)
     without = train(save_dir=str(tmp_path / "b"), val_frequency=100)
-    trained = [p.name for p in with_validation.trained]
+    trained = [p.name for p in with_validation.learner.trained]
     a, b = parameters(with_validation), parameters(without)
     assert len(trained) > 20 and same(a, b)
 
@@ -90,7 +91,7 @@ def test_micro_batches_on_one_device_train_like_as_many_devices(train, tmp_path)
     devices = train(save_dir=str(tmp_path / "devices"), cpu_contexts=4, **flags)
     micro = train(save_dir=str(tmp_path / "micro"), accumulate=4, **flags)
     assert devices.layout.global_batch == micro.layout.global_batch == 16
-    for p, q in zip(devices.trained, micro.trained):
+    for p, q in zip(devices.learner.trained, micro.learner.trained):
         np.testing.assert_allclose(
             p.list_data()[0].asnumpy(), q.list_data()[0].asnumpy(), atol=1e-5
         )
@@ -126,7 +127,7 @@ def test_a_run_goes_on_with_other_devices_and_the_same_global_batch(train, tmp_p
     moved = train(
         save_dir=str(tmp_path / "moved"), cpu_contexts=2, accumulate=2, resume="auto", **flags
     )
-    for p, q in zip(whole.trained, moved.trained):
+    for p, q in zip(whole.learner.trained, moved.learner.trained):
         np.testing.assert_allclose(
             p.list_data()[0].asnumpy(), q.list_data()[0].asnumpy(), atol=1e-5
         )
@@ -153,7 +154,7 @@ def test_the_folder_says_what_the_run_was(train, tmp_path):
     } <= set(result)
     assert (
         result["images"] == 355
-        and result["steps"] == run.total_steps == 16
+        and result["steps"] == run.timetable.total_steps == 16
         and result["epochs"] == 2
     )
     config = json.loads((folder / "config.json").read_text())
@@ -200,7 +201,7 @@ def test_training_learns_the_digits(train):
         lr=0.2,
         warmup_epochs=0.5,
     )
-    assert run.validated["top1"] > 80 and run.validated["images"] == 355
+    assert run.progress.validated["top1"] > 80 and run.progress.validated["images"] == 355
 
 
 @pytest.mark.slow
@@ -223,7 +224,7 @@ def test_flags_that_make_it_another_run_are_refused_by_name_and_harmless_ones_ar
         keep_checkpoints=5,
         max_steps=2,
     )
-    assert run.step == 4
+    assert run.progress.step == 4
 
 
 def test_a_run_does_not_continue_on_other_data(train, tmp_path, digits):
@@ -264,7 +265,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_step_rate_and_checkpo
 
 def test_mixup_takes_an_odd_batch(train):
     run = train(batch_size=7, mixup=True, num_epochs=1)
-    assert run.steps_per_epoch == 9
+    assert run.timetable.steps_per_epoch == 9
 
 
 @pytest.mark.parametrize(
@@ -321,30 +322,32 @@ def test_a_teacher_can_be_a_run_and_the_soft_loss_is_added(train, tmp_path):
 @pytest.mark.slow
 def test_validation_counts_every_image_once_on_several_devices(train):
     one = train(num_epochs=1, max_steps=8)
-    assert one.validated["images"] == 355
+    assert one.progress.validated["images"] == 355
     three = train(save_dir=one.config.save_dir + "3", num_epochs=1, cpu_contexts=3, batch_size=4)
-    assert three.validated["images"] == 355
+    assert three.progress.validated["images"] == 355
 
 
-def test_steps_get_other_numbers_where_the_global_batch_follows_the_devices(train, tmp_path):
+def test_steps_get_other_numbers_where_the_global_batch_follows_the_devices(
+    train, tmp_path, capsys
+):
     """8 steps of 8 images an epoch, then 4 of 16: the newest checkpoint has a smaller number, and
     the best is still there.
     """
     flags = dict(resume="auto", elastic="scale-lr", keep_checkpoints=1)
     before = train(max_steps=11, **flags)
-    assert before.best["step"] == 8
+    assert before.progress.best["step"] == 8
     folder = tmp_path / "run"
     best = os.path.realpath(folder / "best")
     after = train(cpu_contexts=2, max_steps=1, **flags)
     # step 3 of 8 in the second epoch is step 1 of 4
-    assert (after.step, after.total_steps) == (4 + 1 + 1, 8)
-    assert after.schedule(0) == 2 * before.schedule(0)
+    assert (after.progress.step, after.timetable.total_steps) == (4 + 1 + 1, 8)
+    assert after.timetable.learning_rate(0) == 2 * before.timetable.learning_rate(0)
     step, state = checkpoint.latest(str(folder))
     assert state["step"] == 6 and state["global_batch"] == 16
     assert os.path.realpath(folder / "best") == best + ".aside"
     checkpoint.read_state(str(folder / "best"))
     again = train(cpu_contexts=2, **flags)
-    assert again.step == 8 and again.resumed_from == step
+    assert again.progress.step == 8 and f"resuming from {step} " in capsys.readouterr().out
 
 
 def test_a_run_that_was_killed_before_its_first_checkpoint_keeps_its_global_batch_too(
@@ -406,7 +409,7 @@ def test_a_run_without_a_checkpoint_starts_from_the_beginning_and_says_so(
     assert "has no checkpoint yet and starts from the beginning" in capsys.readouterr().out
     assert [line["step"] for line in read(str(tmp_path / "run" / "log.jsonl"))] == [
         3
-    ] and run.step == 4
+    ] and run.progress.step == 4
 
 
 @pytest.mark.parametrize("left", ["checkpoints", "log.jsonl", "result.json"])
@@ -455,28 +458,24 @@ def test_a_run_of_the_version_before_goes_on(train, tmp_path):
 def test_config_json_that_is_removed_while_the_run_trains_is_written_again(
     train, tmp_path, monkeypatch, capsys
 ):
-    save = Run.save
-
     def remove_before(run):
         (tmp_path / "run" / "config.json").unlink()
         save(run)
 
-    monkeypatch.setattr(Run, "save", remove_before)
+    monkeypatch.setattr(loop, "save", remove_before)
     before = []
     train(max_steps=2, save_interval=1)
     assert "config.json was removed while the run trained" in capsys.readouterr().out and not before
     monkeypatch.undo()
-    assert train(max_steps=1, resume="auto").step == 3
+    assert train(max_steps=1, resume="auto").progress.step == 3
 
 
 def test_a_folder_that_is_removed_while_the_run_trains_is_an_error(train, tmp_path, monkeypatch):
-    save = Run.save
-
     def remove_before(run):
         shutil.rmtree(str(tmp_path / "run"))
         save(run)
 
-    monkeypatch.setattr(Run, "save", remove_before)
+    monkeypatch.setattr(loop, "save", remove_before)
     with pytest.raises(UserError, match="the run's folder was removed"):
         train(max_steps=2)
     assert not (tmp_path / "run").exists()
@@ -517,7 +516,7 @@ def test_a_run_that_is_killed_at_its_validation_validates_when_it_goes_on(
 ):
     whole = train(save_dir=str(tmp_path / "whole"), lr=0.1)
     place, name = dict(
-        evaluation=(Run, "_evaluation"),
+        evaluation=(validation, "evaluate"),
         amend=(checkpoint, "amend"),
         mark_best=(checkpoint, "mark_best"),
     )[moment]
@@ -532,7 +531,10 @@ def test_a_run_that_is_killed_at_its_validation_validates_when_it_goes_on(
         with pytest.raises(pytest.fail.Exception):
             train(lr=0.1)
     resumed = train(lr=0.1, resume="auto")
-    assert same(parameters(whole), parameters(resumed)) and resumed.best == whole.best
+    assert (
+        same(parameters(whole), parameters(resumed))
+        and resumed.progress.best == whole.progress.best
+    )
     assert (tmp_path / "run" / "log.jsonl").read_bytes() == (
         tmp_path / "whole" / "log.jsonl"
     ).read_bytes()
@@ -546,7 +548,7 @@ def test_a_run_that_is_killed_at_its_validation_validates_when_it_goes_on(
         checkpoint.read_state(checkpoint.best(str(tmp_path / name)))["step"]
         for name in ("whole", "run")
     ]
-    assert best[0] == best[1] == whole.best["step"]
+    assert best[0] == best[1] == whole.progress.best["step"]
 
 
 def test_a_run_that_was_killed_before_its_result_writes_it(train, tmp_path):
@@ -595,13 +597,11 @@ def test_training_without_validation_is_said_and_a_missing_file_says_how(
 def test_a_checkpoint_of_values_that_are_not_finite_is_not_written(
     train, tmp_path, monkeypatch, name, value
 ):
-    save = Run.save
-
     def spoil(run):
-        run.net._collect_params_with_prefix()[name].list_data()[0][:] = value
+        run.learner.net._collect_params_with_prefix()[name].list_data()[0][:] = value
         save(run)
 
-    monkeypatch.setattr(Run, "save", spoil)
+    monkeypatch.setattr(loop, "save", spoil)
     with pytest.raises(Diverged, match=f"{name} has values that are NaN or infinite at step 0"):
         train(max_steps=1)
     assert checkpoint.checkpoints(str(tmp_path / "run")) == []
@@ -692,7 +692,7 @@ def test_a_run_that_was_copied_without_links_goes_on(train, tmp_path, resume):
         checkpoint.read_state(checkpoint.best(str(tmp_path / name)))["step"]
         for name in ("whole", "b")
     ]
-    assert best[0] == best[1] == whole.best["step"]
+    assert best[0] == best[1] == whole.progress.best["step"]
     assert (tmp_path / "b" / "log.jsonl").read_bytes() == (
         tmp_path / "whole" / "log.jsonl"
     ).read_bytes()
@@ -713,8 +713,8 @@ def test_a_resumed_run_of_several_devices_is_the_run_to_the_bit(train, tmp_path,
     resumed = train(save_dir=str(tmp_path / "stopped"), resume="auto", **flags)
     assert same(parameters(whole), parameters(resumed))
     saved = mx.nd.load(str(tmp_path / "stopped" / "checkpoints" / "step-00000004" / "net.params"))
-    trained = {p.name for p in whole.trained}
-    for name, parameter in whole.net._collect_params_with_prefix().items():
+    trained = {p.name for p in whole.learner.trained}
+    for name, parameter in whole.learner.net._collect_params_with_prefix().items():
         if parameter.name in trained:
             np.testing.assert_array_equal(saved[name].asnumpy(), parameter.list_data()[0].asnumpy())
     assert (tmp_path / "stopped" / "log.jsonl").read_bytes() == (

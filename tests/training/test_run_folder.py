@@ -17,7 +17,7 @@ from gluon_tricks.data.records import RecordWriter
 from gluon_tricks.errors import UserError
 from gluon_tricks.files import sha256_of
 from gluon_tricks.training import run_folder
-from gluon_tricks.training.run import Run
+from gluon_tricks.training.run import build, finish
 from gluon_tricks.training.run_folder import RunFolder, run_of
 
 
@@ -41,7 +41,7 @@ def trained(tmp_path_factory):
     before = os.getcwd()
     os.chdir(project)
     try:
-        run = Run(
+        run = build(
             flags.resolve(
                 dict(
                     data_dir="data",
@@ -59,7 +59,7 @@ def trained(tmp_path_factory):
                 )
             )
         )
-        run.train()
+        finish(run)
         run.close()
     finally:
         os.chdir(before)

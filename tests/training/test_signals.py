@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from gluon_tricks.training.logger import read
+from gluon_tricks.training.log_files import read
 from gluon_tricks.training.stopping import Interrupted, Stop
 
 # Small enough for many rounds: 24 steps with a checkpoint after every second one.

@@ -20,7 +20,7 @@ from mxnet import autograd, gluon
 
 import gluon_tricks.config as flags
 from gluon_tricks.data.records import RecordWriter
-from gluon_tricks.training.run import Run
+from gluon_tricks.training.run import build, finish
 from gluon_tricks.tricks.mixup import draw_lambda, draw_partners
 
 EPOCHS, STEPS_PER_EPOCH, CLASSES, TEMPERATURE = 4, 5, 10, 20
@@ -64,16 +64,16 @@ class Case:
                 data or f"--synthetic {STEPS_PER_EPOCH * self.global_batch}",
             ).split()
         )
-        run = Run(self.config)
+        run = build(self.config)
         try:
             self.start = str(folder / "start.params")
-            run.net.save_parameters(self.start)
+            run.learner.net.save_parameters(self.start)
             self.batches, self.keys = [], []
-            for batch in run.train_data.batches(0, STEPS):
+            for batch in run.data.train.batches(0, STEPS):
                 self.batches.append((batch.images.copy(), batch.labels.copy()))
                 self.keys.append(batch.keys.copy())
-            run.train()
-            self.parameters = parameters_of(run.net)
+            finish(run)
+            self.parameters = parameters_of(run.learner.net)
         finally:
             run.close()
         with open(folder / "run" / "log.jsonl") as file:

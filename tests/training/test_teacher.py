@@ -165,6 +165,6 @@ def test_a_run_goes_on_with_its_teacher_wherever_that_lies_and_with_no_other(
     )
     train(teacher=str(tmp_path / "a" / "net.params"), **flags)
     monkeypatch.chdir(tmp_path)
-    assert train(teacher="b/net.params", **flags).step == 2
+    assert train(teacher="b/net.params", **flags).progress.step == 2
     with pytest.raises(ConfigError, match="--teacher: its parameters are others"):
         train(teacher="c/net.params", **flags)

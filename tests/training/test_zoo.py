@@ -17,10 +17,11 @@ from gluon_tricks.config import parse
 from gluon_tricks.data.loader import Batch
 from gluon_tricks.data.records import RecordWriter
 from gluon_tricks.errors import UserError
+from gluon_tricks.tasks.classification import Classification
 from gluon_tricks.training import network
-from gluon_tricks.training.metrics import evaluate
 from gluon_tricks.training.objective import Objective
-from gluon_tricks.training.run import Run
+from gluon_tricks.training.run import build, finish
+from gluon_tricks.training.validation import evaluate
 
 # One of each kind that takes well under a second; the others are slow tests.
 QUICK = (
@@ -67,7 +68,7 @@ def check(name, flags=""):
         f" {flags}".split()
     )
     net = network.student(config, Cpu.devices, say=print)
-    objective = Objective(config, 1)
+    objective = Objective.from_config(config, Classification.from_config(config), 1)
     trainer = gluon.Trainer(
         net.collect_params(),
         "nag",
@@ -87,16 +88,13 @@ def check(name, flags=""):
         loss = objective.losses(net(inputs), targets)
     loss.backward()
     trainer.step(images)
-    tally = evaluate(
-        net,
-        [Batch(x, y, np.arange(images), images, None)],
-        Cpu(),
-        objective.plain_losses,
-        expected=images,
+    sums = evaluate(
+        net, [Batch(x, y, np.arange(images), images, None)], Cpu(), objective.task, expected=images
     )
     assert np.isfinite(loss.mean().asscalar())
     assert (before != weight.data()).max().asscalar(), "the first weight has not moved"
-    assert tally.images == images and 0 <= tally.top1 <= tally.top5 <= images
+    top1, top5 = sums.values[1:]
+    assert sums.images == images and 0 <= top1 <= top5 <= images
 
 
 @pytest.mark.parametrize("name", QUICK)
@@ -210,7 +208,7 @@ def test_a_label_beyond_the_head_is_an_error_that_names_file_record_and_classes(
         for key in range(16):
             picture = np.full((32, 32, 3), 10 * key, np.uint8)
             records.write(key, float(key), cv2.imencode(".png", picture)[1].tobytes())
-    run = Run(
+    run = build(
         parse(
             "--model cifar_resnet20_v1 --classes 10 --input-size 32 --batch-size 8 --num-epochs 2"
             " --rec-train {} --save-dir {}".format(path, tmp_path / "run").split()
@@ -220,7 +218,7 @@ def test_a_label_beyond_the_head_is_an_error_that_names_file_record_and_classes(
         with pytest.raises(
             UserError, match=r"train\.rec, record 1[0-5]: label 1[0-5] is none of --classes 10"
         ):
-            run.train()
+            finish(run)
     finally:
         run.close()
 

@@ -1,4 +1,4 @@
-"""Mixup: lambda's distribution, the partners, the arithmetic of the paper and of the authors' code."""
+"""Mixup: lambda's distribution, the partners, the arithmetic of the paper and the authors."""
 
 import mxnet as mx
 import numpy as np

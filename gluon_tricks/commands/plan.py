@@ -1,0 +1,60 @@
+"""``gluon-tricks plan``: what a train command would do, without training."""
+
+from .. import config as flags
+from ..errors import UserError
+from ..training.plan import RunPlan
+
+
+def add_arguments(parser):
+    flags.add_arguments(parser)
+    group = parser.add_argument_group("plan")
+    group.add_argument(
+        "--workers",
+        type=int,
+        default=0,
+        metavar="N",
+        help="workers of the launch [those of this one, or 1]",
+    )
+    group.add_argument(
+        "--plot",
+        type=flags.user_path,
+        metavar="FILE.png",
+        help="also draw the learning rate into this file",
+    )
+    group.add_argument(
+        "--lr-csv",
+        type=flags.user_path,
+        metavar="FILE",
+        help="also write epoch,batch,lr: the rate that each batch's update uses",
+    )
+    group.add_argument(
+        "--every",
+        type=int,
+        default=1,
+        metavar="N",
+        help="--lr-csv: only batches 0, N, 2N ... of each epoch [1]",
+    )
+
+
+def main(args):
+    """Print the plan, and write the files that were asked for."""
+    if args.every < 1:
+        raise UserError(f"--every is {args.every}, but has to be at least 1")
+    if args.every > 1 and not args.lr_csv:
+        raise UserError("--every has no effect without --lr-csv: leave one out or add the other")
+    plan = RunPlan(flags.resolve(vars(args)), args.workers)
+    print("\n".join(plan.lines()))
+    if args.lr_csv:
+        _write("--lr-csv", args.lr_csv, lambda path: plan.write_rates(path, args.every))
+    if args.plot:
+        _write("--plot", args.plot, plan.draw)
+    return 0
+
+
+def _write(flag, path, write):
+    try:
+        write(path)
+    except (OSError, ValueError) as error:  # ValueError: matplotlib does not know such a file
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"{flag} {path} cannot be written: {reason}") from None
+    print(f"{path} is written")

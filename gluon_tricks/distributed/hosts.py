@@ -1,0 +1,54 @@
+"""The machines of a launch: which ones ``--hosts`` names, and which of them can be reached."""
+
+import contextlib
+import os
+import re
+import subprocess
+import time
+
+from ..child_processes import end_with_parent
+from ..errors import UserError
+
+SECONDS_TO_ANSWER = 30
+
+
+def read_hosts(text):
+    """{host: slots} of ``a:8,b`` (a host alone has one slot), or of a file with one of them a line,
+    where # begins a comment.
+    """
+    words = text.split(",")
+    if os.path.isfile(text) or os.sep in text:
+        try:
+            with open(text) as file:
+                words = [line.split("#")[0].strip() for line in file]
+        except OSError as error:
+            raise UserError(f"--hosts {text}: {error.strerror}") from None
+    hosts = {}
+    for word in filter(None, words):
+        # no option of ssh, for instance
+        found = re.match(r"([\w.@][\w.@-]*)(?::([1-9]\d*))?$", word)
+        if not found:
+            raise UserError(f"--hosts {text}: {word!r} is neither a host's name nor name:slots")
+        hosts[found.group(1)] = int(found.group(2) or 1)
+    if not hosts:
+        raise UserError(f"--hosts {text}: names no host")
+    return hosts
+
+
+def reachable(hosts):
+    """Those of the hosts, {host: slots}, that answer to ssh."""
+    ssh = ["ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10"]
+    silent = dict(stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    checks = [
+        subprocess.Popen(ssh + [host, "true"], preexec_fn=end_with_parent(), **silent)
+        for host in hosts
+    ]
+    deadline = time.monotonic() + SECONDS_TO_ANSWER
+    found = {}
+    for (host, slots), check in zip(hosts.items(), checks):
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            if check.wait(max(0, deadline - time.monotonic())) == 0:
+                found[host] = slots
+        check.kill()
+        check.wait()
+    return found

@@ -1,0 +1,146 @@
+"""Which processes a launch consists of: their hosts, environments and commands. Nothing is started
+here.
+
+The parameter server (ps-lite) comes with MXNet: :mod:`gluon_tricks.distributed.server` is its
+scheduler and its servers. Horovod's workers are started by ``horovodrun``, which is one process
+here.
+"""
+
+import os
+import re
+import socket
+import sys
+from dataclasses import dataclass, field
+from typing import Dict, List, Optional, Tuple
+
+from ..errors import UserError
+from .process_group import Process
+
+KVSTORES = ("dist_sync", "dist_device_sync", "horovod")
+# What the parameter server's processes on other hosts need of our environment: ssh does not pass it
+# on.
+PASSED_ON = re.compile("(MXNET|PS|OMP)_|NVIDIA_TF32_OVERRIDE$|PYTHONPATH$|PATH$")
+
+
+@dataclass(frozen=True)
+class Launch:
+    """What ``gluon-tricks launch`` was asked for; raises :class:`UserError` for what cannot be."""
+
+    kvstore: str
+    workers: int
+    words: Tuple[str, ...]  # train and its flags
+    servers: Optional[int] = None  # None: as many as workers
+    hosts: Dict[str, int] = field(default_factory=dict)  # {host: slots}; empty: this machine
+    address: Optional[str] = None  # of the scheduler
+    interface: Optional[str] = None
+    port: int = 0  # of the scheduler; 0: a free one
+    restarts: int = 0
+
+    def __post_init__(self):
+        if self.workers < 1 or (self.servers is not None and self.servers < 1):
+            raise UserError(
+                f"-n {self.workers} -s {self.servers}: there has to be at least one worker and one "
+                "server"
+            )
+        if self.restarts < 0:
+            raise UserError(f"--restarts {self.restarts}: has to be at least 0")
+        if self.words[:1] != ("train",):
+            raise UserError(
+                "gluon-tricks launch -n N -s N -- train FLAGS: the words after -- have to begin "
+                "with train"
+            )
+        if any(word.split("=")[0] == "--kvstore" for word in self.words):
+            raise UserError(
+                "--kvstore belongs before the --, to launch; the workers get it from there"
+            )
+        if self.kvstore == "horovod":
+            self._check_horovod()
+        elif self.hosts and not self.address:
+            raise UserError(
+                "--hosts needs --address, the address of this machine that the hosts reach"
+            )
+
+    def _check_horovod(self):
+        if self.servers or self.address or self.port:
+            raise UserError(
+                "--servers, --address and --port are the parameter server's: Horovod has none of "
+                "them"
+            )
+        if not self.hosts and self.interface not in (None, "lo"):
+            raise UserError(
+                f"--interface {self.interface}: on one machine Horovod's workers use lo alone"
+            )
+
+
+def plan(launch: Launch, resume: bool = False) -> List[Process]:
+    """The processes of a launch: scheduler, servers and workers, or ``horovodrun`` alone.
+
+    With ``resume`` the run goes on from its last checkpoint.
+    """
+    worker = [sys.executable, "-m", "gluon_tricks", *launch.words, "--kvstore", launch.kvstore]
+    if resume:
+        worker += ["--resume", "auto"]
+    environment = {}
+    if not launch.hosts and (
+        not os.environ.get("OMP_NUM_THREADS") or os.environ.get("GLUON_TRICKS_SET_THREADS")
+    ):
+        cores = len(os.sched_getaffinity(0))
+        environment["OMP_NUM_THREADS"] = str(max(1, cores // launch.workers))
+    if launch.kvstore == "horovod":
+        return [Process("horovodrun", 0, "", environment, _horovodrun(launch) + worker)]
+    return _parameter_server(launch, worker, dict(environment, **_ps_environment(launch)))
+
+
+def _horovodrun(launch):
+    """The words that start Horovod's workers."""
+    hosts, interface = launch.hosts, launch.interface or (None if launch.hosts else "lo")
+    words = [sys.executable, "-m", "gluon_tricks.distributed.horovodrun", "-np"]
+    words.append(str(launch.workers))
+    if hosts:
+        words += ["-H", ",".join(f"{host}:{slots}" for host, slots in hosts.items())]
+    return words + (["--network-interfaces", interface] if interface else [])
+
+
+def _parameter_server(launch, worker, environment):
+    """Scheduler, servers and workers, whose command is ``worker``; all but the scheduler, which is
+    here, are on the hosts in turn.
+    """
+    server = [sys.executable, "-m", "gluon_tricks.distributed.server"]
+    hosts = list(launch.hosts) or [""]
+
+    def process(role, number, host, command):
+        return Process(role, number, host, dict(environment, DMLC_ROLE=role), command)
+
+    return [process("scheduler", 0, "", server)] + [
+        process(role, number, hosts[number % len(hosts)], command)
+        for role, count, command in (
+            ("server", launch.servers or launch.workers, server),
+            ("worker", launch.workers, worker),
+        )
+        for number in range(count)
+    ]
+
+
+def _ps_environment(launch):
+    """What all processes of the parameter server have in their environment."""
+    environment = dict(
+        DMLC_PS_ROOT_URI=launch.address or "127.0.0.1",
+        DMLC_PS_ROOT_PORT=str(launch.port or free_port()),
+        DMLC_NUM_WORKER=str(launch.workers),
+        DMLC_NUM_SERVER=str(launch.servers or launch.workers),
+    )
+    if launch.interface or not launch.hosts:
+        environment["DMLC_INTERFACE"] = launch.interface or "lo"
+    if not launch.hosts and not launch.interface:
+        environment["DMLC_NODE_HOST"] = "127.0.0.1"
+    if launch.hosts:
+        ours = {name: value for name, value in os.environ.items() if PASSED_ON.match(name)}
+        environment.update(ours)
+    return environment
+
+
+def free_port():
+    """A port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]

@@ -1,0 +1,169 @@
+"""Processes that run and end together.
+
+ps-lite notices no death among its processes, so that one death has to end all of them here.
+"""
+
+import contextlib
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+from ..child_processes import end_with_parent
+from . import guardian
+
+WORK = ("worker", "horovodrun")  # the roles that end when the run does
+GRACE = 10  # seconds between asking a process to end and killing it
+# Printed by each worker, since the scheduler gives out the ranks.
+RANK = re.compile(r"parameter server: worker (\d+) of \d+")
+
+
+def say(text):
+    """Print a line of the launcher's own."""
+    print("gluon-tricks launch: " + text, file=sys.stderr, flush=True)
+
+
+class Process:
+    """One process: its role and number, its host (empty: here), its environment and its command."""
+
+    def __init__(self, role, number, host, environment, command):
+        self.role, self.host, self.environment, self.command = role, host, environment, command
+        self.label = role if role in ("scheduler", "horovodrun") else f"{role} {number}"
+        self.popen = None
+
+    def shell_line(self):
+        """The command with its environment, for a shell."""
+        words = [f"{name}={shlex.quote(value)}" for name, value in sorted(self.environment.items())]
+        return " ".join(["env"] + words + [shlex.quote(word) for word in self.command])
+
+    def start(self):
+        """Start it in a process group of its own, to be killed by the kernel when this process
+        dies.
+        """
+        command, environment = self.command, dict(os.environ, **self.environment)
+        if self.host:
+            # With a terminal (-tt), what runs over there ends with the connection.
+            line = f"cd {shlex.quote(os.getcwd())} && exec {self.shell_line()}"
+            command = ["ssh", "-tt", "-o", "BatchMode=yes", self.host, line]
+        self.popen = subprocess.Popen(
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            preexec_fn=end_with_parent(),
+        )
+
+    def is_stopped(self):
+        """Whether it was stopped by a signal (SIGSTOP), and runs here."""
+        with contextlib.suppress(OSError):
+            return guardian.is_stopped(self.popen.pid)
+        return False
+
+    def signal(self, number):
+        """Send a signal to its whole group, if that is still there."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.popen.pid, number)
+
+
+class ProcessGroup:
+    """Processes that are started together; when one fails, the others are ended."""
+
+    def __init__(self, processes):
+        self._processes = processes
+        self._lock = threading.Lock()  # for what is printed
+        self._readers = []
+        self._signal = None
+
+    def run(self):
+        """Start all, wait for the workers, end the rest. Returns the exit code, 128 + the signal's
+        number if one ended them.
+        """
+        before = {
+            number: signal.signal(number, self._pass_on)
+            for number in (signal.SIGINT, signal.SIGTERM)
+        }
+        try:
+            for process in self._processes:
+                process.start()
+                reader = threading.Thread(target=self._print_output, args=(process,), daemon=True)
+                reader.start()
+                self._readers.append(reader)
+            code = self._wait()
+            # horovodrun ends with 1 whatever ended it, and what was told to stop must not be
+            # started again.
+            return 128 + self._signal if code and self._signal is not None else code
+        finally:
+            self._end()
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _pass_on(self, number, frame):
+        """Give the workers the signal that this process was sent; a second one ends all at once."""
+        if self._signal is not None:
+            raise KeyboardInterrupt
+        self._signal = number
+        for process in self._processes:
+            if process.role in WORK and process.popen is not None:
+                process.signal(number)
+
+    def _wait(self):
+        """Until the workers have ended well, or one process has not; the exit code."""
+        while True:
+            codes = {process: process.popen.poll() for process in self._processes}
+            for process, code in codes.items():
+                if code:
+                    self._explain(process, code)
+                    return 128 - code if code < 0 else code
+            if all(code == 0 for process, code in codes.items() if process.role in WORK):
+                return 0
+            time.sleep(0.05)
+
+    def _explain(self, failed, code):
+        """Say which process failed, and which ones are stopped, for which it may have waited."""
+        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
+        with self._lock:
+            for process in self._processes:
+                if process.is_stopped():
+                    say(
+                        f"{process.label} is stopped (process {process.popen.pid}): "
+                        "the others waited for it"
+                    )
+            others = "; ending the others" if len(self._processes) > 1 else ""
+            say(f"{failed.label} {how}{others}")
+
+    def _end(self):
+        """Ask all that are left to end, then kill; no process of any group stays."""
+        started = [process for process in self._processes if process.popen is not None]
+        for process in started:
+            if process.popen.poll() is None:
+                process.signal(signal.SIGTERM)
+                process.signal(signal.SIGCONT)  # a stopped process ends only when it goes on
+        # A worker that was told to stop writes a checkpoint; the others have nothing to write.
+        deadline = time.monotonic() + (GRACE if self._signal is not None else 2)
+        while time.monotonic() < deadline and any(
+            process.popen.poll() is None for process in started
+        ):
+            time.sleep(0.05)
+        for process in started:
+            process.signal(signal.SIGKILL)
+            process.popen.wait()
+        for reader in self._readers:
+            reader.join(2)
+
+    def _print_output(self, process):
+        """Print each line of a process's output after its role and rank."""
+        with process.popen.stdout as lines:
+            for line in lines:
+                text = line.decode(errors="replace").rstrip("\r\n")
+                rank = RANK.search(text)
+                with self._lock:
+                    if rank:
+                        process.label = "worker " + rank.group(1)
+                        continue
+                    print(f"[{process.label}] {text}", flush=True)

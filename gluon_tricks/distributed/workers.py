@@ -1,0 +1,52 @@
+"""From a run's flags to its workers and their shares of the global batch: the values that the other
+modules of this package take instead of the whole :class:`gluon_tricks.config.Config`.
+"""
+
+import os
+
+from ..errors import UserError
+from .devices import devices_of
+from .layout import Layout, parts_that_keep
+from .local import Local
+
+
+def join(config):
+    """This process as one of the run's workers, of the class that ``--kvstore`` asks for. Returns
+    when all workers are there.
+    """
+    if config.kvstore == "horovod":
+        return _horovod(config)
+    devices = devices_of(config.num_gpus, config.cpu_contexts)
+    if config.kvstore.startswith("dist"):
+        from .parameter_server import ParameterServer
+
+        return ParameterServer(devices, config.kvstore, config.stall_timeout)
+    return Local(devices, config.kvstore)
+
+
+def _horovod(config):
+    from .horovod import Horovod
+
+    if config.cpu_contexts > 1:
+        raise UserError(
+            "--kvstore horovod: a worker has one device, so start more workers instead of "
+            "--cpu-contexts"
+        )
+    return Horovod(
+        config.num_gpus,
+        config.stall_timeout,
+        config.gradient_compression,
+        os.path.join(config.save_dir, "workers"),
+    )
+
+
+def layout_of(config, workers, began_with=None):
+    """The :class:`Layout` of a step for ``workers``, which is what :func:`join` returned.
+
+    ``began_with`` is the global batch with which a resumed run began, or None.
+    """
+    devices = len(workers.devices)
+    parts = workers.world_size * devices * config.accumulate
+    if began_with and config.elastic == "keep-batch":
+        parts = parts_that_keep(began_with, config.batch_size)
+    return Layout(config.batch_size, parts, devices, workers.world_size, workers.rank)

@@ -1,0 +1,278 @@
+"""What a flag is: how it is defined, parsed, checked, written as JSON and compared.
+
+A set of flags is a dataclass whose fields are made by :func:`flag`; :mod:`.config` has the only
+one. Nothing here knows a flag by its name.
+"""
+
+import argparse
+import contextlib
+import dataclasses
+import math
+import os
+from functools import partial
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
+
+from .errors import UserError
+from .text import printable
+
+
+class ConfigError(UserError):
+    """Flags that are wrong, contradict each other, or would have no effect."""
+
+
+class Kind(NamedTuple):
+    """What values a flag has."""
+
+    parse: Callable[[str], Any]  # argparse's type: text -> value
+    metavar: str
+    fits: Callable[[Any], bool]  # whether a value read from JSON is one of this kind
+
+
+class Valid(NamedTuple):
+    """Which values of its kind a flag may have."""
+
+    holds: Callable[[Any], bool]
+    otherwise: str  # what the error says of another value, behind "--flag is VALUE"
+
+
+class Needs(NamedTuple):
+    """Without what a flag would have no effect."""
+
+    holds: Callable[[Any], bool]  # of the whole set of flags
+    words: str
+
+
+def flag(
+    default: Any,
+    help: str,
+    kind: Optional[Kind] = None,
+    valid: Optional[Valid] = None,
+    needs: Optional[Needs] = None,
+    choices: Optional[Sequence] = None,
+    bare: Any = None,
+    names: Sequence[str] = (),
+    section: str = "",
+    free: bool = False,
+    group: str = "",
+) -> Any:
+    """A field of a dataclass of flags.
+
+    ``kind`` follows from the field's type if it is int, float, str or bool. ``bare`` is the value
+    of the flag without a value (of a bool: True), ``names`` are further spellings, ``section`` is
+    the paper's, ``group`` the heading of the help. ``free`` says that a resumed run may change the
+    flag, because the parameters that come out do not depend on it.
+    """
+    metadata = {name: value for name, value in locals().items() if name != "default"}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+# ---- kinds of values
+
+
+def user_path(text: str) -> str:
+    """A path as a user types it: ``~`` is the home folder, also in ``--flag=~/x``, which no shell
+    expands.
+    """
+    return os.path.expanduser(text)
+
+
+def on_or_off(text: str) -> bool:
+    """The value of ``--flag 1`` or ``--flag 0``."""
+    if text.lower() in ("1", "true", "on", "yes"):
+        return True
+    if text.lower() in ("0", "false", "off", "no"):
+        return False
+    raise argparse.ArgumentTypeError(f"{text!r} is neither 1 nor 0")
+
+
+def numbers(count: int = 0, of: type = float) -> Kind:
+    """A tuple of ``count`` numbers (0: any count), given as ``1,2``."""
+    wanted = f"{count} numbers" if count else "numbers"
+
+    def parse(text):
+        try:
+            values = tuple(of(part) for part in text.replace(",", " ").split())
+        except ValueError:
+            values = None
+        if values is None or (count and len(values) != count):
+            raise argparse.ArgumentTypeError(f"{text!r} is not a list of {wanted} such as 1,2")
+        return values
+
+    def fits(value):
+        with contextlib.suppress(argparse.ArgumentTypeError):
+            return isinstance(value, list) and parse(",".join(map(repr, value))) is not None
+        return False
+
+    return Kind(parse, "X,X", fits)
+
+
+def is_number(value: Any, of: type = float) -> bool:
+    """Whether a value from JSON is a number (``of`` int: a whole one)."""
+    kinds = (int, float) if of is float else int
+    return isinstance(value, kinds) and not isinstance(value, bool)
+
+
+PATH = Kind(user_path, "PATH", lambda value: isinstance(value, str))
+KINDS: Dict[Any, Kind] = {
+    int: Kind(int, "N", partial(is_number, of=int)),
+    float: Kind(float, "X", is_number),
+    str: Kind(str, "S", lambda value: isinstance(value, str)),
+    bool: Kind(on_or_off, "0|1", lambda value: isinstance(value, bool)),
+}
+
+
+def _kind(field: dataclasses.Field) -> Kind:
+    return field.metadata["kind"] or KINDS[field.type]
+
+
+# ---- ranges
+
+
+def at_least(least: float) -> Valid:
+    """Values from ``least`` on."""
+    return Valid(lambda value: value >= least, f", but has to be at least {least}")
+
+
+POSITIVE = Valid(lambda value: value > 0, ", but has to be positive")
+ALL_POSITIVE = Valid(lambda values: min(values) > 0, ", but has to be positive")
+SHARE = Valid(lambda value: 0 <= value <= 1, ", outside of [0, 1]")
+BELOW_1 = Valid(lambda value: 0 <= value < 1, ", outside of [0, 1)")
+ABOVE_0_TO_1 = Valid(lambda value: 0 < value <= 1, ", outside of (0, 1]")
+POSITIVE_RANGE = Valid(lambda ends: 0 < ends[0] <= ends[1], ": not a range of positive numbers")
+RANGE_TO_1 = Valid(
+    lambda ends: 0 < ends[0] <= ends[1] <= 1, ": not a range of positive numbers up to 1"
+)
+
+
+def check_ranges(config: Any) -> None:
+    """Raise :class:`ConfigError` for the first flag whose value is not finite or out of range."""
+    for field in dataclasses.fields(config):
+        value, valid = getattr(config, field.name), field.metadata["valid"]
+        if not _is_finite(value):
+            raise ConfigError(f"{shown(field.name, value)}, but has to be finite")
+        if valid and not valid.holds(value):
+            raise ConfigError(shown(field.name, value) + valid.otherwise)
+
+
+def _is_finite(value):
+    parts = value if isinstance(value, tuple) else (value,)
+    return all(math.isfinite(part) for part in parts if isinstance(part, float))
+
+
+# ---- flags that need others
+
+
+def without_effect(config: Any) -> Dict[str, str]:
+    """The flags that have no effect in ``config``, and in words what each would need."""
+    needs = {field.name: field.metadata["needs"] for field in dataclasses.fields(config)}
+    return {name: need.words for name, need in needs.items() if need and not need.holds(config)}
+
+
+def check_effects(config: Any, given: Dict[str, Any]) -> None:
+    """Raise :class:`ConfigError` for a flag among the ``given`` that does nothing: its user
+    believes that it does.
+    """
+    fields = {field.name: field for field in dataclasses.fields(config)}
+    for name, need in without_effect(config).items():
+        if name in given and not _is_off(fields[name], given[name]):
+            raise ConfigError(
+                f"{spelling(name)} has no effect without {need}: leave one out or add the other"
+            )
+
+
+def _is_off(field, value):
+    """Whether a value asks for nothing."""
+    return value in (0, "", ()) or (value == "none" and bool(field.metadata["choices"]))
+
+
+# ---- text, JSON, differences
+
+
+def spelling(name: str) -> str:
+    """``mixup_alpha`` -> ``--mixup-alpha``."""
+    return "--" + name.replace("_", "-")
+
+
+def text_of(value: Any) -> str:
+    """A flag's value as it is typed."""
+    return ",".join(f"{v:g}" for v in value) if isinstance(value, tuple) else str(value)
+
+
+def shown(name: str, value: Any) -> str:
+    """``--flag is VALUE``, as errors begin."""
+    return f"{spelling(name)} is {text_of(value)}"
+
+
+def from_json(cls: Any, values: Dict[str, Any]) -> Any:
+    """An instance of the dataclass ``cls`` from a dict that JSON brought; flags that are missing
+    have their defaults.
+
+    Raises :class:`ConfigError` for names that ``cls`` does not have, and values of a wrong kind or
+    out of range.
+    """
+    fields = {field.name: field for field in dataclasses.fields(cls)}
+    unknown = ", ".join(sorted(set(values) - set(fields)))
+    if unknown:
+        raise ConfigError(f"flags of another version of gluon_tricks: {printable(unknown)}")
+    for name, value in values.items():
+        choices = fields[name].metadata["choices"]
+        if not (value in choices if choices else _kind(fields[name]).fits(value)):
+            raise ConfigError(
+                f"{spelling(name)} is {printable(repr(value))[:80]}, which it cannot be"
+            )
+    config = cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+    check_ranges(config)
+    return config
+
+
+def differences(old: Any, new: Any, names: Optional[Sequence[str]] = None) -> List[str]:
+    """Lines ``--flag: old -> new`` for the flags that change what a run computes (or those in
+    ``names``).
+    """
+    if names is None:
+        names = [field.name for field in dataclasses.fields(old) if not field.metadata["free"]]
+    return [
+        f"{spelling(name)}: {text_of(getattr(old, name))} -> {text_of(getattr(new, name))}"
+        for name in names
+        if getattr(old, name) != getattr(new, name)
+    ]
+
+
+# ---- argparse
+
+
+def add_arguments(parser: argparse.ArgumentParser, fields: Sequence[dataclasses.Field]) -> None:
+    """Add flags to a parser, without defaults: what is not in its result was not given."""
+    groups: Dict[str, Any] = {}
+    for field in fields:
+        heading = field.metadata["group"]
+        if heading not in groups:
+            groups[heading] = parser.add_argument_group(heading)
+        _add_argument(groups[heading], field)
+
+
+def _add_argument(group, field):
+    meta, kind = field.metadata, _kind(field)
+    bare = True if field.type is bool else meta["bare"]
+    group.add_argument(
+        spelling(field.name),
+        *meta["names"],
+        dest=field.name,
+        default=argparse.SUPPRESS,
+        type=kind.parse,
+        choices=meta["choices"],
+        help=_help(field).replace("%", "%%"),
+        metavar=None if meta["choices"] else kind.metavar,
+        **({} if bare is None else dict(nargs="?", const=bare)),
+    )
+
+
+def _help(field):
+    section, default = field.metadata["section"], field.default
+    return "".join(
+        [
+            field.metadata["help"],
+            f" (section {section})" if section else "",
+            f" [{text_of(default)}]" if default not in ("", 0) else "",
+        ]
+    )

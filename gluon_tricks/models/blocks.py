@@ -1,0 +1,188 @@
+"""What residual networks are built of: small factories, each of which returns named layers.
+
+A factory returns pairs (name, layer) in the order in which they compute. A network finds its layers
+by these names and never by their position, so that a layer can be put in between (a blur before a
+convolution with stride, an attention after the last norm, DropBlock after each norm) without
+renaming the parameters of the others: take the pairs, insert one, and pass the result on. A layer
+with parameters that is inserted should be a block of its own with a name scope, so that the
+numbers in its neighbours' long names stay as they are.
+
+The names are those that GluonCV gives these layers.
+"""
+
+from typing import Any, Callable, List, Optional, Sequence, Tuple
+
+from mxnet.gluon import nn
+from mxnet.gluon.block import HybridBlock
+
+Layers = List[Tuple[str, HybridBlock]]
+
+# The names of a block's layers in order, which GluonCV's ResNet v1 replaces by their numbers.
+BODY = [kind + number for number in "123" for kind in ("conv", "bn", "relu")]
+
+
+def conv(
+    in_channels: int,
+    channels: int,
+    kernel: int,
+    stride: int = 1,
+    dilation: int = 1,
+    bias: bool = False,
+) -> nn.Conv2D:
+    """A convolution whose output has the input's resolution divided by ``stride``."""
+    padding = dilation * (kernel // 2)
+    return nn.Conv2D(
+        channels, kernel, stride, padding, dilation, use_bias=bias, in_channels=in_channels
+    )
+
+
+def norm(layer: Callable = nn.BatchNorm, **options: Any) -> Callable:
+    """``norm(layer, ...)(channels)`` is a normalisation of so many channels.
+
+    layer: BatchNorm or what replaces it, such as SyncBatchNorm or :class:`.group_norm.GroupNorm`.
+    options: its arguments, those of each call go first.
+    """
+    return lambda channels, **more: layer(in_channels=channels, **{**options, **more})
+
+
+def relu() -> nn.Activation:
+    """max(x, 0)."""
+    return nn.Activation("relu")
+
+
+def plain_stem(norm: Callable) -> Layers:
+    """One 7x7 convolution and a pooling: 64 channels at a quarter of the image's resolution."""
+    return _stem(conv(3, 64, 7, stride=2), norm)
+
+
+def deep_stem(norm: Callable) -> Layers:
+    """Three 3x3 convolutions, which together look as far as the one of 7x7 (ResNet-C)."""
+    layers = [conv(3, 32, 3, stride=2), norm(32), relu(), conv(32, 32, 3), norm(32), relu()]
+    layers.append(conv(32, 64, 3))
+    return _stem(sequential(_by_number(layers), prefix="conv1"), norm)
+
+
+def _stem(first, norm):
+    pool = nn.MaxPool2D(3, strides=2, padding=1)
+    return [("conv1", first), ("bn1", norm(64)), ("relu", relu()), ("maxpool", pool)]
+
+
+def bottleneck(
+    in_channels: int,
+    width: int,
+    stride: int,
+    dilations: Sequence[int],
+    norm: Callable,
+    last_norm: Callable,
+    stride_in_3x3: bool = True,
+    bias: bool = False,
+) -> Layers:
+    """1x1, 3x3 and 1x1 convolution to ``4 * width`` channels.
+
+    dilations: of the first 3x3 convolution in the block, which is the only one here, and of a
+        second. stride_in_3x3: ResNet-B; every input is looked at. bias: of the 1x1 convolutions.
+    """
+    first, second = (1, stride) if stride_in_3x3 else (stride, 1)
+    return [
+        ("conv1", conv(in_channels, width, 1, first, bias=bias)),
+        ("bn1", norm(width)),
+        ("relu1", relu()),
+        ("conv2", conv(width, width, 3, second, dilations[0])),
+        ("bn2", norm(width)),
+        ("relu2", relu()),
+        ("conv3", conv(width, 4 * width, 1, bias=bias)),
+        ("bn3", last_norm(4 * width)),
+    ]
+
+
+def basic(
+    in_channels: int,
+    width: int,
+    stride: int,
+    dilations: Sequence[int],
+    norm: Callable,
+    last_norm: Callable,
+) -> Layers:
+    """Two 3x3 convolutions to ``width`` channels."""
+    return [
+        ("conv1", conv(in_channels, width, 3, stride, dilations[0])),
+        ("bn1", norm(width)),
+        ("relu1", relu()),
+        ("conv2", conv(width, width, 3, 1, dilations[1])),
+        ("bn2", last_norm(width)),
+    ]
+
+
+def plain_shortcut(in_channels: int, channels: int, stride: int, norm: Callable) -> Layers:
+    """A 1x1 convolution with the block's stride."""
+    return _by_number([conv(in_channels, channels, 1, stride), norm(channels)])
+
+
+def pooled_shortcut(in_channels: int, channels: int, stride: int, norm: Callable) -> Layers:
+    """The mean of four pixels instead of one of them, then a 1x1 convolution (ResNet-D)."""
+    pool = nn.AvgPool2D(stride, strides=stride, ceil_mode=True, count_include_pad=False)
+    return _by_number([pool, conv(in_channels, channels, 1), norm(channels)])
+
+
+class Residual(HybridBlock):
+    """relu(body(x) + shortcut(x)).
+
+    body: its layers, the last without an activation. shortcut: a block, or None for x itself.
+    v1_names: the body's layers are numbered in a block ``body``, and the last ReLU is no layer, as
+        in GluonCV's ResNet v1; else they are attributes of this block.
+
+    A block that joins the two in another way (stochastic depth, say) overrides ``hybrid_forward``.
+    """
+
+    def __init__(
+        self, body: Layers, shortcut: Optional[HybridBlock] = None, v1_names: bool = False
+    ):
+        super().__init__(prefix="" if v1_names else None)
+        if v1_names:
+            self.body = sequential(numbered(body, BODY), prefix="")
+            self._body = ["body"]
+        else:
+            self._body = add_layers(self, body)
+        self.last_relu = None if v1_names else relu()
+        self.downsample = shortcut
+
+    def branch(self, x):
+        """What the body makes of x."""
+        for name in self._body:
+            x = getattr(self, name)(x)
+        return x
+
+    def skip(self, x):
+        """What the shortcut makes of x."""
+        return x if self.downsample is None else self.downsample(x)
+
+    def activate(self, F, x):
+        """The last ReLU."""
+        return F.Activation(x, act_type="relu") if self.last_relu is None else self.last_relu(x)
+
+    def hybrid_forward(self, F, x):
+        return self.activate(F, self.branch(x) + self.skip(x))
+
+
+def add_layers(block: HybridBlock, layers: Layers) -> List[str]:
+    """Make layers attributes of ``block``; returns their names."""
+    for name, layer in layers:
+        setattr(block, name, layer)
+    return [name for name, _ in layers]
+
+
+def sequential(layers: Layers, prefix: Optional[str] = None) -> nn.HybridSequential:
+    """The layers one after another, under their own names instead of numbers."""
+    block = nn.HybridSequential(prefix=prefix)
+    for name, layer in layers:
+        block.register_child(layer, name)
+    return block
+
+
+def numbered(layers: Layers, order: Sequence[str]) -> Layers:
+    """Layers under their place in ``order``; a layer that is not in it keeps its name."""
+    return [(str(order.index(name)) if name in order else name, layer) for name, layer in layers]
+
+
+def _by_number(layers):
+    return [(str(number), layer) for number, layer in enumerate(layers)]

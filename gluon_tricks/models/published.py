@@ -1,0 +1,55 @@
+"""GluonCV's published parameters: downloaded once into ~/.mxnet/models, then read from there.
+
+If they cannot be downloaded, the error says which file to bring here and how to pass it.
+"""
+
+import contextlib
+import os
+
+from ..errors import UserError
+from .parameters import load_parameters
+
+
+def load_file(net, file):
+    """Set ``net`` to the parameters published as ``file``; returns the names of those of a last
+    layer with another number of classes.
+    """
+    from gluoncv.model_zoo import model_store
+
+    with download(file):
+        path = model_store.get_model_file(file)
+    return load_parameters(net, path, new_head=True)
+
+
+@contextlib.contextmanager
+def download(file):
+    """Make one UserError of all that the download of ``file`` in this block can raise."""
+    from gluoncv.model_zoo import model_store
+
+    try:
+        yield
+    except Exception as error:  # requests, zipfile and the file system raise many kinds
+        raise UserError(_way_out(file, error, model_store)) from error
+
+
+def _way_out(file, error, store):
+    reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+    if "not available" in reason:
+        return (
+            f"GluonCV publishes no parameters of {file}: train it, or give a file with --use-params"
+        )
+    way_out = (
+        f"On a machine with internet access, gluoncv.model_zoo.get_model({file!r}, "
+        "pretrained=True) puts them into ~/.mxnet/models: copy the file and pass it with "
+        "--use-params"
+    )
+    if file in store._model_sha1:
+        repository = os.environ.get("MXNET_GLUON_REPO", store.apache_repo_url).rstrip("/") + "/"
+        archive = store._url_format.format(
+            repo_url=repository, file_name=file + "-" + store.short_hash(file)
+        )
+        way_out = (
+            f"Download {archive} on another machine, unpack it here and pass the .params file with "
+            "--use-params"
+        )
+    return f"the published parameters of {file} could not be had ({reason}). {way_out}"

@@ -1,0 +1,272 @@
+"""Networks by name: what is known of each, and how it is made.
+
+A family registers its networks where it defines them, and nothing else names them::
+
+    @register("tiny", options=("last_gamma",), input_size=32)
+    def tiny(name, classes, last_gamma=False):
+        ...
+
+GluonCV's other classifiers are a :class:`Source`, which is asked only for a name that no family has
+registered.
+"""
+
+import difflib
+import functools
+from dataclasses import dataclass, field
+from typing import (
+    Any,
+    Callable,
+    Dict,
+    List,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Tuple,
+    TypeVar,
+)
+
+import mxnet as mx
+from mxnet.gluon.block import HybridBlock
+
+from ..config import FLAGS, Config, spelling
+from ..errors import UserError
+from .dropout import follow_seed
+
+# Options by which networks differ, and those that have each, for the message that refuses it. An
+# option that is also a flag of the command line reaches get_model from there (options_of).
+OPTIONS = {
+    "last_gamma": "resnet*, se_resnet*, resnext*, se_resnext* and resnest*",
+    "use_se": "resnext*; se_resnet50_v1, se_resnext50_32x4d and their kin have it without the flag",
+    "use_gn": "resnet*_v1, v1b, v1c, v1d and resnest*",
+    "batch_norm": "vgg11, vgg13, vgg16 and vgg19",
+    "dilated": "resnet*_v1b, v1c, v1d and resnest*",
+    "final_drop": "resnet* and resnest*",
+    "features_only": "resnet*_v1, v1b, v1c and v1d",
+}
+
+
+@dataclass(frozen=True)
+class Network:
+    """What is known of one network.
+
+    Parameters
+    ----------
+    name : str
+        The name that builds it.
+    build : callable
+        ``build(name, classes=..., **options)`` returns the HybridBlock, images (N, 3, H, W) to
+        logits (N, classes), not initialised.
+    options : sequence of str, or None
+        The options that it accepts; None: ``build`` refuses those that it does not have.
+    input_size : int
+        Height and width in pixels of the images that it is made for.
+    takes_input_size : bool
+        ``build`` is also given ``input_size``, that of the images to train on.
+    load_published : callable, or None
+        ``load_published(net, name, **options)`` sets ``net`` to the published parameters and
+        returns the names of those that it left; None: nothing is published.
+    other_networks : dict
+        Option -> the name of the network that has it.
+    fixed_classes : int, or None
+        Its number of classes, if that cannot be chosen.
+    untrainable_on_onednn : bool
+        Its backward pass fails in oneDNN, MXNet's library for CPUs; without it the network trains.
+    """
+
+    name: str
+    build: Callable[..., HybridBlock]
+    options: Optional[Sequence[str]] = ()
+    input_size: int = 224
+    takes_input_size: bool = False
+    load_published: Optional[Callable[..., List[str]]] = None
+    other_networks: Mapping[str, str] = field(default_factory=dict)
+    fixed_classes: Optional[int] = None
+    untrainable_on_onednn: bool = False
+
+
+class Source(NamedTuple):
+    """Networks that take long to list.
+
+    ``networks()`` returns them by name; ``explain(name)`` says why an unknown name is none of
+    them, or returns None.
+    """
+
+    networks: Callable[[], Mapping[str, Network]]
+    explain: Callable[[str], Optional[str]]
+
+
+Build = TypeVar("Build", bound=Callable[..., HybridBlock])
+
+_networks: Dict[str, Network] = {}
+_aliases: Dict[str, Tuple[str, Dict[str, Any]]] = {}
+_sources: List[Source] = []
+
+
+def register(
+    *names: str, suffixes: Optional[Mapping[str, Mapping[str, Any]]] = None, **about: Any
+) -> Callable[[Build], Build]:
+    """A decorator that registers a function under these names.
+
+    Parameters
+    ----------
+    names : str
+        What :func:`get_model` finds it by, in small letters.
+    suffixes : dict
+        Suffix -> the options that a name with this suffix means.
+    about
+        The other fields of :class:`Network`.
+    """
+
+    def decorate(build: Build) -> Build:
+        for name in names:
+            if name in _networks:
+                raise ValueError(f"two networks are called {name}")
+            _networks[name] = Network(name, build, **about)
+            for suffix, options in (suffixes or {}).items():
+                _aliases[name + suffix] = name, dict(options)
+        return build
+
+    return decorate
+
+
+def add_source(source: Source) -> None:
+    """Let names that nobody has registered be looked up in ``source``."""
+    networks = functools.lru_cache(maxsize=None)(source.networks)
+    _sources.append(source._replace(networks=networks))
+
+
+def names(sources: bool = True) -> List[str]:
+    """The names of all networks, the registered ones first; without ``sources`` those alone."""
+    more = {name for source in _sources for name in source.networks()} if sources else set()
+    return [*_networks, *sorted(more - _networks.keys())]
+
+
+def get(name: str) -> Network:
+    """What is known of the network called ``name``; UserError if there is none."""
+    name, _ = _aliases.get(name.lower(), (name.lower(), {}))
+    if name in _networks:
+        return _networks[name]
+    for source in _sources:
+        if name in source.networks():
+            return source.networks()[name]
+    for source in _sources:
+        reason = source.explain(name)
+        if reason:
+            raise UserError(reason)
+    raise UserError(f"no network is called {name}{closest(name)}")
+
+
+def closest(name: str) -> str:
+    """The end of a message about an unknown name."""
+    close = difflib.get_close_matches(name.lower(), names(), n=3, cutoff=0.5)
+    question = f": did you mean {' or '.join(close)}?" if close else ";"
+    return question + " 'gluon-tricks models --all' lists them"
+
+
+def input_size(name: str) -> int:
+    """Height and width in pixels of the images that the network called ``name`` is made for."""
+    return get(name).input_size
+
+
+def options_of(config: Config) -> Dict[str, Any]:
+    """The flags of a :class:`gluon_tricks.config.Config` that shape the network, for
+    :func:`get_model`.
+    """
+    flags = [option for option in OPTIONS if option in FLAGS]
+    return {option: getattr(config, option) for option in flags if getattr(config, option)}
+
+
+def get_model(
+    name: str,
+    classes: int = 1000,
+    pretrained: bool = False,
+    input_size: Optional[int] = None,
+    **options: Any,
+) -> HybridBlock:
+    """The network called ``name``, a HybridBlock from images (N, 3, H, W) to (N, classes).
+
+    Parameters
+    ----------
+    name : str
+        One of :func:`names`, in any case; ``resnet50_v1b_gn`` is ``resnet50_v1b`` with ``use_gn``.
+    classes : int
+        Outputs of the last layer.
+    pretrained : bool
+        With GluonCV's published parameters, on the CPU. If they are for another number of classes
+        the last layer is new: ``net.not_loaded`` names its parameters. Without it nothing is
+        initialised.
+    input_size : int
+        Height and width of the images to train on, if they are not those that the network is made
+        for (:func:`input_size`): ResNeSt's DropBlock has to know. Outside of training it makes no
+        difference.
+    options
+        Of our ResNets those of :class:`gluon_tricks.models.resnet.ResNet`, and of these and
+        GluonCV's those that apply; one that is False, None or 0 is off:
+
+        - last_gamma: gamma = 0 in the last BatchNorm of every residual block (section 3.1)
+        - use_gn: GroupNorm (32 groups) replaces BatchNorm
+        - use_se: squeeze-and-excitation in ResNeXt
+        - batch_norm: BatchNorm in VGG
+
+        and further keywords of GluonCV's constructors.
+
+    Raises
+    ------
+    UserError
+        For an option that the network does not have, or takes and ignores, and for an unknown name.
+    """
+    if classes < 1:
+        raise UserError(f"a network of {classes} classes")
+    network, options = _resolve(name, options)
+    for option in options:
+        if network.options is not None and option not in network.options:
+            raise refusal(option, network.name)
+    if classes != (network.fixed_classes or classes):
+        raise UserError(
+            f"--classes {classes} does not apply to {network.name}: it has "
+            f"{network.fixed_classes} classes"
+        )
+    sizes = {"input_size": input_size or network.input_size} if network.takes_input_size else {}
+    net = network.build(network.name, classes=classes, **sizes, **options)
+    follow_seed(net)
+    if pretrained:
+        # for what the file does not have; it is the paper's (section 2.1)
+        net.initialize(mx.init.Xavier())
+        net.not_loaded = load_pretrained(net, network.name, **options)
+    return net
+
+
+def load_pretrained(net: HybridBlock, name: str, **options: Any) -> List[str]:
+    """Set ``net``, made by ``get_model(name, **options)``, to GluonCV's published parameters.
+
+    Returns the names of parameters that stay as they were: those of the last layer, if the
+    published one has another number of classes. Raises UserError if nothing is published, or it
+    cannot be downloaded.
+    """
+    network, options = _resolve(name, options)
+    if network.load_published is None:
+        raise UserError(
+            f"nobody publishes parameters of {network.name}: train it, or give a file with "
+            "--use-params"
+        )
+    return network.load_published(net, network.name, **options)
+
+
+def refusal(option: str, name: str) -> UserError:
+    """The error that refuses an option which the network called ``name`` does not have."""
+    if option not in OPTIONS:  # a constructor's keyword, not a flag
+        return UserError(f"{name} has no option {option}, or ignores it")
+    flag = spelling(option) if option in FLAGS else option
+    return UserError(f"{flag} does not apply to {name}: it is for {OPTIONS[option]}")
+
+
+def _resolve(name: str, options: Mapping[str, Any]) -> Tuple[Network, Dict[str, Any]]:
+    """The network that is asked for and its options, after the other ways to ask for it."""
+    _, meant = _aliases.get(name.lower(), (name, {}))
+    network, options = get(name), {**options, **meant}
+    options = {option: value for option, value in options.items() if value}
+    for option, other in network.other_networks.items():
+        if options.pop(option, False):
+            network = get(other)
+    return network, options

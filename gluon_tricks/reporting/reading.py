@@ -1,0 +1,221 @@
+"""Reads what runs left in their folders: finished, unfinished, killed in the middle of a line,
+damaged.
+"""
+
+import json
+import math
+import os
+
+from ..config import FLAGS, Config, ConfigError, from_dict
+from ..errors import UserError
+from ..tasks import registry
+from ..text import printable
+from ..training import config_file
+from .runs import Run
+
+# Numbers in the log's lines, next to the task's figures. One that is larger than MOST is damaged
+# and could not be drawn.
+NUMBERS = ("step", "epoch", "passes", "learning_rate", "images", "images_per_second")
+MOST = 1e15
+
+
+def find(paths, say=print):
+    """The runs in ``paths``, each a run's folder or a folder of such folders, in that order, none
+    twice.
+
+    The runs in a folder come in the order in which they were started. One whose ``config.json`` is
+    damaged is named through ``say`` and left out. Raises :class:`UserError` for a path without
+    runs, and if no run is left.
+    """
+    folders = []
+    for path in paths:
+        found = [path] if _is_run(path) else _runs_in(path)
+        if not found:
+            what = (
+                "no run here; a run's folder holds the config.json that 'gluon-tricks train' writes"
+            )
+            raise UserError(f"{path}: {what}")
+        folders += [os.path.realpath(folder) for folder in found]
+    folders = list(dict.fromkeys(folders))
+    parent = os.path.commonpath([os.path.dirname(folder) for folder in folders])
+    runs, damaged = [], []
+    for folder in folders:
+        try:
+            runs.append(read(folder, os.path.relpath(folder, parent)))
+        except UserError as error:
+            damaged.append(error)
+    if not runs:
+        raise damaged[0]
+    for error in damaged:
+        say(f"{error}; this run is left out")
+    return runs
+
+
+def _is_run(folder):
+    return os.path.exists(os.path.join(folder, config_file.CONFIG))
+
+
+def _runs_in(path):
+    if not os.path.isdir(path):
+        return []
+    found = [os.path.join(path, name) for name in sorted(os.listdir(path))]
+    return sorted(
+        filter(_is_run, found),
+        key=lambda folder: str(read_json(folder, "environment.json").get("started", "")),
+    )
+
+
+def read(path, name=None):
+    """The :class:`Run` in a folder. Raises :class:`UserError` if its ``config.json`` cannot be
+    read.
+
+    What cannot be read in the other files is left out, and named in ``damage``.
+    """
+    run = Run(
+        path,
+        printable(name or os.path.basename(path)),
+        *_config_file(path),
+        read_json(path, "environment.json"),
+        read_json(path, "result.json"),
+    )
+    run.damage += [
+        f"{name} cannot be read"
+        for name, found in (("environment.json", run.environment), ("result.json", run.result))
+        if not found and os.path.lexists(os.path.join(path, name))
+    ]
+    run.result = {name: value for name, value in run.result.items() if _is_number(value)}
+    needed = _needed(run.task)
+    for line in _lines(run, "log.jsonl", needed):
+        if line["event"] in needed:
+            line = dict(line, passes=_passes(line, run.layout))
+            run.log.setdefault(line["event"], []).append(line)
+    # A resumed run passes some steps again, and timing.jsonl keeps both times: the later counts.
+    speeds = {
+        _passes(line, run.layout): line["images_per_second"]
+        for line in _lines(run, "timing.jsonl", {"train": ("step", "images_per_second")})
+        if line["event"] == "train"
+    }
+    run.speeds = sorted(speeds.items())
+    return run
+
+
+def flags_of(path):
+    """The flags in a run's ``config.json``, unchecked; empty if it cannot be read."""
+    try:
+        flags = config_file.read(path).get("flags")
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return flags if isinstance(flags, dict) else {}
+
+
+def _config_file(path):
+    """(:class:`Config`, its flags as they are written, layout, data) of a run's ``config.json``."""
+    where = f"{printable(path)}/{config_file.CONFIG}"
+    try:
+        found = config_file.read(path)
+    except (OSError, ValueError, RecursionError):
+        found = {}
+    flags, layout, data = found.get("flags"), found.get("layout"), found.get("data") or {}
+    if not isinstance(flags, dict):
+        raise UserError(f"{where} is damaged, or not of a run")
+    # A run of another version may have other flags, or lack one: it then had the default's
+    # behaviour.
+    try:
+        config = from_dict({name: value for name, value in flags.items() if name in FLAGS})
+        registry.of(flags)
+    except (ConfigError, KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{where} is damaged: {error}") from None
+    if not _is_layout(layout):
+        raise UserError(f"{where} is damaged, or not of a run: layout")
+    if not _is_data(data):
+        raise UserError(f"{where} is damaged, or not of a run: data")
+    return config, dict(vars(Config()), **flags), layout, data
+
+
+def _is_layout(layout):
+    return isinstance(layout, dict) and all(
+        _is_number(layout.get(name, 0)) for name in ("global_batch", "steps_per_epoch")
+    )
+
+
+def _is_data(data):
+    return isinstance(data, dict) and all(
+        part is None
+        or isinstance(part, dict)
+        and _is_number(part.get("records", 0))
+        and isinstance(part.get("index_sha256", ""), str)
+        for part in data.values()
+    )
+
+
+def _needed(task):
+    """What a line of the log has to hold, by its event, to be drawn and counted."""
+    trained = ("step", "loss", task.best)
+    validated = ("step", "images", *(figure.name for figure in task.figures))
+    return {"train": trained, "epoch": trained, "validation": validated}
+
+
+def _passes(line, layout):
+    """The place of a log's line in epochs, for the plots' axes; a whole number if it is at the end
+    of one.
+    """
+    if line.get("event") in ("epoch", "validation") and isinstance(line.get("epoch"), int):
+        return line["epoch"] + 1
+    passes = line.get("passes")  # which older versions did not write
+    if isinstance(passes, (int, float)):
+        return passes
+    return line["step"] / max(1, layout.get("steps_per_epoch", 1))
+
+
+def read_json(path, name):
+    """The dict in a JSON file; empty if it is missing or damaged."""
+    try:
+        with open(os.path.join(path, name), encoding="utf-8") as file:
+            value = json.load(file)
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _lines(run, name, needed):
+    """The sound lines of a JSON lines file of a run; ``needed`` has the names of the numbers that
+    a line has to have, by its event.
+
+    The others are counted among the run's ``damage``, but for half a last line, as a run that was
+    killed leaves it.
+    """
+    try:
+        with open(os.path.join(run.path, name), encoding="utf-8", errors="replace") as file:
+            lines = file.readlines()
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        run.damage.append(f"{name} cannot be read: {error.strerror}")
+        return []
+    numbers = NUMBERS + tuple(figure.name for figure in run.task.figures)
+    found = [_line(line, needed, numbers) for line in lines]
+    lost = sum(one is None and line.endswith("\n") for one, line in zip(found, lines))
+    if lost:
+        run.damage.append(f"{name}: {lost} damaged line{'s' * (lost > 1)} left out")
+    return [one for one in found if one is not None]
+
+
+def _line(text, needed, numbers):
+    """The object in a line, or None if it is damaged."""
+    try:
+        line = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(line, dict) or not isinstance(line.get("event"), str):
+        return None
+    sound = all(_is_number(line.get(name, 0), infinite=name == "loss") for name in numbers)
+    return line if sound and all(name in line for name in needed.get(line["event"], ())) else None
+
+
+def _is_number(value, infinite=False):
+    """Whether a value from JSON is a number that can be counted and drawn; a loss may be infinite
+    or NaN too.
+    """
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        return False
+    return abs(value) < MOST or (infinite and isinstance(value, float) and not math.isfinite(value))

@@ -1,0 +1,168 @@
+"""``state.json`` of a checkpoint: read, and believed only if it is whole."""
+
+import hashlib
+import json
+import math
+import os
+import re
+
+from ..errors import UserError
+from ..files import sha256, sha256_of
+from ..tasks.registry import TASKS
+from ..text import printable
+
+FORMAT = 4
+WITHOUT_CHECKSUM = 3  # the format before: state.json had no checksum, and the log was not kept
+FILES = ("net.params", "optimizer.states", "log.jsonl")
+NAME = re.compile(r"step-(\d+)$")
+
+
+class CheckpointError(UserError):
+    """A checkpoint that cannot be written, found or read."""
+
+
+def seal(state):
+    """The state with the checksum of all that stands in it, the files' own checksums included."""
+    bare = {name: value for name, value in state.items() if name != "checksum"}
+    return dict(bare, checksum=sha256_of(bare))
+
+
+def read_state(path):
+    """The ``state.json`` of a checkpoint, after its checksum, its step and the checksums of its
+    files were compared.
+    """
+    try:
+        with open(os.path.join(path, "state.json"), encoding="utf-8") as file:
+            state = json.load(file)
+        problem = _problem(path, state)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        problem = f"is damaged or no checkpoint: {type(error).__name__}: {printable(error)}"
+    if problem:
+        raise CheckpointError(f"{printable(path)} {problem}")
+    return state
+
+
+def read_log(path, state):
+    """``log.jsonl`` as it was at the checkpoint (bytes), or None in one of an older version, which
+    does not hold it.
+    """
+    if "log.jsonl" not in state["sha256"]:
+        return None
+    with open(os.path.join(path, "log.jsonl"), "rb") as file:
+        return file.read(state["log_bytes"])
+
+
+def _problem(path, state):
+    """What is wrong with a checkpoint, to be said after its name, or None."""
+    version = state.get("format")
+    if version not in (FORMAT, WITHOUT_CHECKSUM):
+        known = (
+            f"{printable(version)[:20]}, this version reads formats {WITHOUT_CHECKSUM} and {FORMAT}"
+        )
+        return (
+            f"has format {known}"
+            if isinstance(version, int)
+            else f"is damaged: state.json has format {known}"
+        )
+    if version == FORMAT and state != seal(state):
+        return "is damaged: state.json has another SHA-256 than was written"
+    needed = _FIELDS if version == WITHOUT_CHECKSUM else ("step", "num_update", "sha256")
+    for name, fits in _FIELDS.items():
+        if name in state and not fits(state[name]):
+            return f"is damaged: {name} in state.json is {printable(state[name])[:80]}"
+        if name in needed and name not in state:
+            return f"is damaged: state.json does not say {name}"
+    named = NAME.match(os.path.basename(os.path.realpath(path)))
+    if named and int(named.group(1)) != state["step"]:
+        return f"is damaged: state.json in it is of step {state['step']}"
+    for name, digest in state["sha256"].items():
+        size = state["log_bytes"] if name == "log.jsonl" else None
+        if _digest(os.path.join(path, name), size) != digest:
+            return f"is damaged: {name} has another SHA-256 than was written"
+    return None
+
+
+def _digest(path, size=None):
+    """The SHA-256 of a file, or of its first ``size`` bytes."""
+    if size is None:
+        return sha256(path)
+    with open(path, "rb") as file:
+        return hashlib.sha256(file.read(size)).hexdigest()
+
+
+def _is_count(value):
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**53
+
+
+def _is_positive(value):
+    return _is_count(value) and value > 0
+
+
+def _is_amount(value):
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < math.inf
+
+
+def _is_all_sums(value):
+    """Of each worker, as :meth:`.sums.Sums.to_json` writes them."""
+    return isinstance(value, list) and bool(value) and all(map(_is_sums, value))
+
+
+def _is_sums(value):
+    for task in TASKS.values():
+        if set(value) == {*task.sums, "images"}:
+            counts = [value[name] for name in task.counts]
+            return (
+                all(isinstance(number, (int, float)) for number in value.values())
+                and all(_is_amount(count) and count == int(count) for count in counts)
+                and _is_count(value["images"])
+            )
+    return False
+
+
+def _is_figures(value):
+    """Of a validation; None before the first one."""
+    return value is None or (
+        any(all(figure.name in value for figure in task.figures) for task in TASKS.values())
+        and all(isinstance(number, (int, float)) for number in value.values())
+        and _is_count(value["images"])
+    )
+
+
+def _is_best(value):
+    return _is_figures(value) and (
+        value is None or (_is_count(value["step"]) and _is_count(value["epoch"]))
+    )
+
+
+def _is_loss_scale(value):
+    counts = {"good_steps", "skipped", "skipped_in_a_row"}
+    return (
+        value.keys() == counts | {"scale"}
+        and all(_is_count(value[name]) for name in counts)
+        and _is_amount(value["scale"])
+    )
+
+
+def _is_digests(value):
+    return "net.params" in value and set(value) <= set(FILES)
+
+
+# What a state.json has to hold, field by field. There is more in it than a checksum can tell where
+# there is none.
+_FIELDS = dict(
+    step=_is_count,
+    num_update=_is_count,
+    sha256=_is_digests,
+    epoch=_is_count,
+    steps_per_epoch=_is_positive,
+    global_batch=_is_positive,
+    log_bytes=_is_count,
+    intervals=_is_all_sums,
+    epochs_so_far=_is_all_sums,
+    best=_is_best,
+    validated=_is_figures,
+    loss_scale=_is_loss_scale,
+    bad_records=_is_count,
+    seconds=_is_amount,
+    training_seconds=_is_amount,
+)

@@ -1,0 +1,247 @@
+"""What a run is, so that one that is resumed, and every worker of it, is the same run."""
+
+import contextlib
+import json
+import os
+import platform
+
+from .. import __version__
+from .. import config as flags
+from ..config import ConfigError
+from ..data.class_names import LABELS
+from ..data.recordio import RecordError
+from ..data.records import RecordFile, spread
+from ..distributed.gathering import gather_json
+from ..files import sha256, write_json, write_text
+from ..text import printable
+from . import network, run_folder
+from .environment import environment
+from .folder import run_of
+
+SPLITS = {"train": "rec_train", "validation": "rec_val"}
+PARAMETER_FLAGS = ("teacher", "use_params")  # flags that name a parameter file
+
+# What may differ between the workers of a run: where things are on a host, and what the host has.
+OF_A_WORKER = (
+    "data_dir",
+    "use_rec",
+    "rec_train",
+    "rec_train_idx",
+    "rec_val",
+    "rec_val_idx",
+    "save_dir",
+    "logging_file",
+    "num_data_workers",
+    "resume",
+)
+
+
+def about(config, layout, timetable, began_with=None):
+    """What ``config.json`` says of a run, as a dict: version, flags, layout, and what its data and
+    parameters are made of. ``began_with`` is the global batch with which it began; None: this one.
+    """
+    return dict(
+        version=__version__,
+        flags=json.loads(flags.to_json(config)),
+        layout=dict(
+            global_batch=layout.global_batch,
+            batch_size=layout.batch_size,
+            parts=layout.parts,
+            devices=layout.devices,
+            workers=layout.workers,
+            began_with=began_with or layout.global_batch,
+            steps_per_epoch=timetable.steps_per_epoch,
+            total_steps=timetable.total_steps,
+        ),
+        data={split: _fingerprint(config, field) for split, field in SPLITS.items()},
+        parameters={name: _parameters_digest(config, name) for name in PARAMETER_FLAGS},
+    )
+
+
+def _fingerprint(config, field):
+    """What tells a file from another one of that name; None for synthetic images."""
+    path = getattr(config, field)
+    return (
+        None
+        if config.synthetic or not path
+        else run_folder.fingerprint(path, getattr(config, field + "_idx"))
+    )
+
+
+def _parameters_digest(config, name):
+    """The SHA-256 of the parameter file that a flag names; None if there is none, or GluonCV's."""
+    path = getattr(config, name) and (
+        network.teacher_source(config).path if name == "teacher" else getattr(config, name)
+    )
+    return sha256(path) if path else None
+
+
+def agree(workers, about):
+    """Raise :class:`ConfigError` on every worker if one has other flags, other data or another
+    version than rank 0.
+    """
+    said = gather_json(workers, dict(about, host=platform.node()))
+    differing = disagreements(said)
+    if differing:
+        raise ConfigError(
+            f"the workers are not of one run. Beside worker 0 on {said[0]['host']}, {'; '.join(differing)}"
+        )
+
+
+def disagreements(said):
+    """Lines that name the workers which are not of the first one's run; ``said``: :func:`about` of
+    each, and its ``host``.
+    """
+    first, *others = said
+    found = [
+        (rank, other["host"], _differences_of_workers(first, other))
+        for rank, other in enumerate(others, 1)
+    ]
+    return [
+        f"worker {rank} on {host}: {'; '.join(differences)}"
+        for rank, host, differences in found
+        if differences
+    ]
+
+
+def _differences_of_workers(first, other):
+    if first["version"] != other["version"]:
+        return ["gluon_tricks {} -> {}".format(first["version"], other["version"])]
+    fields = [name for name in flags.FLAGS if name not in OF_A_WORKER]
+    found = _differences_of_flags(
+        flags.from_dict(first["flags"]), flags.from_dict(other["flags"]), first, other, fields
+    )
+    if first["layout"] != other["layout"]:
+        found.append("layout: {} -> {}".format(first["layout"], other["layout"]))
+    return found + _differences_of_data(first["data"], other["data"])
+
+
+def _differences_of_flags(old, new, about_old, about_new, fields):
+    """Differences of two Configs in ``fields``; of parameter files the contents count, where known,
+    and not the paths.
+    """
+    before, now = about_old["parameters"], about_new["parameters"]
+    known = [
+        name for name in fields if name in PARAMETER_FLAGS and before.get(name) and now.get(name)
+    ]
+    return flags.differences(old, new, [name for name in fields if name not in known]) + [
+        f"{flags.spelling(name)}: its parameters are others (SHA-256 {before[name][:12]} -> {now[name][:12]})"
+        for name in known
+        if before[name] != now[name]
+    ]
+
+
+def _differences_of_data(old, new):
+    return [
+        f"the data of {split}: {found}"
+        for split, found in (
+            (split, run_folder.differences(old[split], new[split])) for split in SPLITS
+        )
+        if found
+    ]
+
+
+def write(run):
+    """Write ``config.json``, ``environment.json``, and the names of the classes, if the data have
+    them.
+    """
+    if run.workers.rank == 0:
+        folder = run.config.save_dir
+        run_folder.write(folder, run.about, run.config)
+        write_json(os.path.join(folder, "environment.json"), environment())
+        _keep_labels(run)
+
+
+def _keep_labels(run):
+    """Keep the names of the classes with the run, and say so if the data have another number of
+    classes than the network.
+    """
+    config = run.config
+    found = [
+        os.path.join(os.path.dirname(path), LABELS)
+        for path in (config.rec_train, config.rec_val)
+        if path
+    ]
+    labels = next(filter(os.path.isfile, found), None)
+    if config.synthetic:
+        return
+    if labels is None:
+        count, source = _classes_seen(config), f"the labels in {config.rec_train} seem to be of"
+    else:
+        with open(labels, encoding="utf-8", errors="surrogateescape") as file:
+            names = file.readlines()
+        count, source = len(names), f"{labels} names"
+        if count == config.classes:
+            write_text(os.path.join(config.save_dir, LABELS), "".join(names))
+    if count not in (None, config.classes):
+        run.logger.say(
+            f"--classes is {config.classes}, but {printable(source)} {count} classes: is this meant?"
+        )
+
+
+def _classes_seen(config):
+    """The number of classes by the labels of some records, if they leave no doubt that it is below
+    ``--classes``; or None.
+    """
+    with RecordFile(config.rec_train, config.rec_train_idx or None) as records:
+        labels = []
+        for position in spread(len(records)):
+            # broken, several labels, no number
+            with contextlib.suppress(RecordError, TypeError, ValueError, OverflowError):
+                labels.append(int(records.read_label(position)))
+    return (
+        max(labels) + 1 if len(labels) >= 20 and 2 * (max(labels) + 1) <= config.classes else None
+    )
+
+
+def write_again(run):
+    """Write ``config.json`` and ``environment.json`` if something has removed them while the run
+    trained.
+    """
+    names = ("config.json", "environment.json")
+    gone = [name for name in names if not os.path.exists(os.path.join(run.config.save_dir, name))]
+    if run.workers.rank == 0 and gone:
+        write(run)
+        run.logger.say(
+            f"{' and '.join(gone)} was removed while the run trained; it is written again"
+        )
+
+
+def began_with(config, workers, resumed_from=None):
+    """The global batch with which the run began that ``--resume`` goes on with, or None where it
+    begins now.
+
+    Rank 0 reads it, for all. With ``--elastic``, a run of the same flags that had no checkpoint yet
+    has begun too.
+    """
+    found = None
+    if workers.rank == 0:
+        if resumed_from:
+            found = run_of(resumed_from).layout["began_with"]
+        elif config.elastic != "none" and os.path.exists(
+            os.path.join(config.save_dir, run_folder.CONFIG)
+        ):
+            old = run_folder.RunFolder(config.save_dir)
+            if not flags.differences(old.config, run_folder.absolute(config)):
+                found = old.layout["began_with"]
+    return gather_json(workers, found)[0]
+
+
+def compare(run, resumed_from):
+    """Raise :class:`ConfigError` if ``run`` is not the run whose checkpoint it resumes, naming the
+    differences.
+    """
+    old, new = run_of(resumed_from), run.about
+    fields = [name for name, field in flags.FLAGS.items() if not field.metadata["free"]]
+    differing = _differences_of_flags(
+        old.config, run_folder.absolute(run.config), dict(parameters=old.parameters), new, fields
+    )
+    before, now = old.layout["began_with"], new["layout"]["global_batch"]
+    if before != now and run.config.elastic != "scale-lr":
+        differing.append(f"the global batch: {before} -> {now} (or say --elastic)")
+    differing += _differences_of_data(old.data, new["data"])
+    if differing:
+        raise ConfigError(
+            "--resume: these would make it another run: {}. Leave them as they were, or start a new run in another "
+            "--save-dir".format("; ".join(differing))
+        )

@@ -1,0 +1,247 @@
+"""The files of a run's log: nothing in them is lost, and damage is found and said.
+
+``log.jsonl`` holds what follows from the flags and the data alone, so that a resumed run's file
+equals, byte for byte, that of a run that was never stopped. What depends on the clock stands in
+``timing.jsonl``; ``train.log`` has the lines that a person reads.
+"""
+
+import contextlib
+import itertools
+import json
+import os
+
+from ..errors import UserError
+from ..files import sync_folder
+from ..text import printable
+
+LOG, TIMING, PLAIN = "log.jsonl", "timing.jsonl", "train.log"
+# What the run writes besides: no file for --logging-file.
+OWN_FILES = (LOG, TIMING, "config.json", "environment.json", "result.json")
+
+
+class LogFiles:
+    """The open files in ``folder``, and that of ``--logging-file``.
+
+    ``say(text)`` tells a person what was wrong with one. Raises :class:`UserError` naming the file
+    if one cannot be written, as on a full disk. A line is written whole or cut off when the run
+    goes on.
+    """
+
+    def __init__(self, folder, log_file, say):
+        self._folder, self._say = folder, say
+        self._place = os.stat(folder)
+        self._log, self._timing = (os.path.join(folder, name) for name in (LOG, TIMING))
+        self._plain = _plain_files(folder, log_file)
+        self._files = {}  # path: the open file
+        for path in (self._log, self._timing):
+            _cut_half_line(path)
+            self._files[path] = _open(path)
+        for path, shown in self._plain.items():
+            self._files[path] = _open(path, shown)
+            _end_line(path, self._files[path])
+        self._text = bytearray(_read(self._log))  # so that the file can be written again
+
+    def add_record(self, values):
+        """A line of ``log.jsonl``, from a dict."""
+        self._check_folder()
+        self._text += self._write(self._log, json.dumps(values))
+
+    def add_timing(self, values):
+        """A line of ``timing.jsonl``, from a dict."""
+        self._write(self._timing, json.dumps(values))
+
+    def add_plain(self, text):
+        """A line of ``train.log`` and of the file of ``--logging-file``."""
+        for path in self._plain:
+            self._write(path, text)
+
+    def close(self):
+        """Close the files."""
+        for file in self._files.values():
+            with contextlib.suppress(OSError):  # what a checkpoint holds is on the disk
+                file.close()
+
+    def contents(self):
+        """All of ``log.jsonl`` so far (bytes), on the disk: what a checkpoint keeps.
+
+        A file that something else has removed or changed while the run trained is written again.
+        Raises
+        :class:`UserError` if it is the run's folder that is gone.
+        """
+        self._check_folder()
+        if not self._is_there(self._log) or _read(self._log) != self._text:
+            self._replace_log(
+                bytes(self._text),
+                "was changed or removed while the run trained; it is written again",
+            )
+        for path in (self._timing, *self._plain):
+            if not self._is_there(path):
+                self._files.pop(path).close()
+                self._files[path] = _open(path)
+                self._say(
+                    f"{printable(path)} was removed while the run trained; it goes on without its beginning"
+                )
+        with named(self._log):
+            os.fsync(self._files[self._log].fileno())
+        return bytes(self._text)
+
+    def rewind(self, size, log=None):
+        """Forget what was logged after a checkpoint, at which ``log.jsonl`` had ``size`` bytes and
+        held ``log``.
+
+        The resumed run says it again. A log that does not begin as ``log`` is damaged and is
+        restored. Where ``log`` is not known, the lines that are whole stay.
+        """
+        known = bytes(self._text[:size]) if log is None else log
+        if log is None and (len(known) < size or known != _whole_lines(known)):
+            self._replace_log(
+                _whole_lines(known),
+                "is damaged, and the checkpoint is too old to hold a copy: lines are missing",
+            )
+        elif not self._text.startswith(known):
+            self._replace_log(
+                known, "is not what the run has written; it is restored from the checkpoint"
+            )
+        else:
+            with named(self._log):
+                self._files[self._log].truncate(size)
+            self._text[:] = known
+
+    def _replace_log(self, text, why):
+        """Write ``log.jsonl`` again; what is there, if it is more than a part of the same, stays
+        under another name.
+        """
+        path, shown = self._log, printable(self._log)
+        with named(path):
+            there = _read(path)
+            if not text.startswith(there):
+                kept = _free_name(path + ".damaged")
+                os.rename(path, kept)
+                why += f", and what was there is kept as {printable(kept)}"
+            with open(path + ".new", "wb") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            self._files.pop(path).close()
+            os.replace(path + ".new", path)
+            sync_folder(path)
+        self._files[path] = _open(path)
+        self._text[:] = text
+        self._say(f"{shown} {why}")
+
+    def _is_there(self, path):
+        """Whether the file that is written is still the one of this name."""
+        with contextlib.suppress(OSError):
+            return os.path.samestat(os.stat(path), os.fstat(self._files[path].fileno()))
+        return False
+
+    def _check_folder(self):
+        """Whoever has moved or removed the folder may have begun another run of that name: nothing
+        is written there.
+        """
+        with contextlib.suppress(OSError):
+            if os.path.samestat(os.stat(self._folder), self._place):
+                return
+        raise UserError(
+            f"{printable(self._folder)}: the run's folder was removed, moved or replaced while the run trained. Where it was "
+            "moved to, --resume auto goes on from its last checkpoint"
+        )
+
+    def _write(self, path, line):
+        """Append a line to a file and give its bytes."""
+        data = (line + "\n").encode("utf-8", "backslashreplace")
+        with named(path):
+            rest = memoryview(data)
+            while rest:
+                rest = rest[self._files[path].write(rest) :]
+        return data
+
+
+@contextlib.contextmanager
+def named(path):
+    """Within, an error of the disk becomes a UserError that names the file."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"{printable(path)}: cannot be written: {error.strerror or error}. Checkpoints are whole: make room or mend the "
+            "folder, then go on with --resume auto"
+        ) from None
+
+
+def _plain_files(folder, log_file):
+    """The files of plain lines: ``train.log``, and that of ``--logging-file`` if it is another;
+    path: what errors call it.
+    """
+    own = os.path.join(folder, PLAIN)
+    if not log_file:
+        return {own: own}
+    path = os.path.join(folder, log_file)
+    inside = os.path.relpath(os.path.realpath(path), os.path.realpath(folder))
+    if inside in OWN_FILES:
+        raise UserError(
+            f"--logging-file {printable(log_file)}: a run writes a file of its own with this name; give another one"
+        )
+    return {own: own} if inside == PLAIN else {own: own, path: f"--logging-file {path}"}
+
+
+def _open(path, shown=None):
+    with named(shown or path):
+        os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+        return open(path, "ab", buffering=0)  # so that nothing is left for `close` to write
+
+
+def _read(path):
+    """The bytes of a file; none if it is not there."""
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except FileNotFoundError:
+        return b""
+    except OSError as error:
+        raise UserError(f"{printable(path)}: cannot be read: {error.strerror}") from None
+
+
+def _cut_half_line(path):
+    """A run that was killed may have left half a line."""
+    text = _read(path)
+    if not text.endswith(b"\n") and text:
+        with named(path):
+            os.truncate(path, text.rfind(b"\n") + 1)
+
+
+def _end_line(path, file):
+    """Begin a new line in a file of plain text, which may hold what others have written."""
+    if os.path.isfile(path) and os.path.getsize(path):
+        with open(path, "rb") as held, named(path):
+            held.seek(-1, os.SEEK_END)
+            if held.read() != b"\n":
+                file.write(b"\n")
+
+
+def _whole_lines(text):
+    """The lines of a ``.jsonl`` file (bytes) that are whole: objects of JSON, ended."""
+    return b"".join(
+        line for line in text.splitlines(keepends=True) if line.endswith(b"\n") and _is_object(line)
+    )
+
+
+def _is_object(line):
+    try:
+        return isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _free_name(path):
+    """``path``, or if that is taken ``path.2``, ``path.3``, ..."""
+    names = itertools.chain([path], (f"{path}.{number}" for number in itertools.count(2)))
+    return next(name for name in names if not os.path.lexists(name))
+
+
+def read(path):
+    """The records of a ``.jsonl`` file, as dicts; half a last line, of a run that was killed, is
+    left out.
+    """
+    with open(path) as file:
+        return [json.loads(line) for line in file if line.endswith("\n")]

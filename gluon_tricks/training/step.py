@@ -1,0 +1,117 @@
+"""One step of training: forward, backward and update with this worker's images of it."""
+
+from typing import NamedTuple, Optional
+
+import mxnet as mx
+import numpy as np
+from mxnet import autograd
+
+from ..data import augment
+from ..tricks.precision import all_finite
+from .stopping import Diverged
+
+
+class StepResult(NamedTuple):
+    """What a step has found, still being computed."""
+
+    sums: list  # an NDArray of the task's sums for each part of the batch that this worker has
+    # What all workers have told each other: the sum of their losses, then of their reasons to stop.
+    shared: Optional[mx.nd.NDArray] = None
+
+
+def train_step(learner, layout, devices, batch, step):
+    """The task's sums of each part of this worker's batch, a list of NDArrays."""
+    objective, scale, found = learner.objective, learner.loss_scale.scale, []
+    learner.seed_devices(devices, layout, step)
+    for micro in range(layout.accumulate):
+        learner.running.restore_parts(micro)
+        losses = []
+        for number, part in layout.micro_batch(micro):
+            images, labels = to_device(batch, layout, part, devices[number])
+            inputs, targets = objective.prepare(images, labels, step, part)
+            teacher_logits = objective.teacher_logits(inputs)
+            with autograd.record():
+                outputs = learner.net(inputs)
+                loss = objective.losses(outputs, targets, teacher_logits)
+                # The share of this part in the mean over the global batch: gradients are summed
+                # over the parts.
+                losses.append(loss.sum() * (scale / layout.global_batch))
+            task = objective.task
+            found.append(task.count(outputs.detach(), task.labels(targets), loss.detach()))
+        autograd.backward(losses)
+        wait_for_statistics(layout, devices)
+        learner.running.keep_parts(micro)
+    learner.update(layout, step)
+    return found
+
+
+def to_device(batch, layout, part, device):
+    """(images float32 (n, 3, H, W), labels (n,)) of one part, on its device."""
+    images, labels = (
+        layout.split(array, part).as_in_context(device) for array in (batch.images, batch.labels)
+    )
+    if batch.matrices is not None:  # --device-augment: the colour step is still to be done
+        matrices = layout.split(batch.matrices, part).as_in_context(device)
+        images = augment.apply_on_device(images, matrices)
+    return images, labels
+
+
+def wait_for_statistics(layout, devices):
+    """If several parts of a step run on CPU contexts, wait for a backward pass before anything else
+    starts.
+
+    On a CPU, BatchNorm's backward pass writes the running statistics without the engine's
+    knowledge, so that without this they would depend on the clock in their last bits. On GPUs the
+    forward pass writes them, and nothing waits.
+    """
+    if len(layout.own_parts) > 1 and devices[0].device_type == "cpu":
+        mx.nd.waitall()
+
+
+class Learner:
+    """The network that is trained, and what its updates need.
+
+    ``seed`` is the run's if a forward pass draws random numbers, else None; ``max_skipped`` updates
+    in a row may be left out because float16 gradients are not finite.
+    """
+
+    def __init__(self, net, objective, trainer, loss_scale, complexity, seed, max_skipped):
+        self.net, self.objective, self.trainer = net, objective, trainer
+        self.loss_scale, self.complexity = loss_scale, complexity
+        # The parameters that updates change.
+        self.trained = [p for p in net.collect_params().values() if p.grad_req != "null"]
+        self.running = None  # the RunningStatistics, as soon as the parameters have their values
+        self._seed, self._max_skipped = seed, max_skipped
+
+    def seed_devices(self, devices, layout, step):
+        """Seed MXNet's generator by the step, if the network draws from it, as dropout does: it has
+        no state that could be saved.
+        """
+        if self._seed is not None:
+            for device, part in zip(devices, layout.own_parts):
+                key = np.random.SeedSequence([self._seed, step, part])
+                mx.random.seed(int(key.generate_state(1)[0] >> 1), ctx=device)
+
+    def update(self, layout, step):
+        """Sum the gradients over all devices and workers, and update the parameters."""
+        scale = self.loss_scale.scale
+        self.trainer.allreduce_grads()
+        is_float16 = self.trainer.optimizer.multi_precision
+        if not is_float16 or self._gradients_are_finite(step):
+            self.trainer.update(scale)
+        # Their gradients add up over the micro-batches, and start again from 0.
+        if layout.accumulate > 1:
+            for parameter in self.trained:
+                parameter.zero_grad()
+
+    def _gradients_are_finite(self, step):
+        """Whether those of all devices are, and the update is not to be skipped. Waits for them, so
+        it is asked under float16 alone. Raises Diverged after too many skipped updates in a row.
+        """
+        gradients = [gradient for p in self.trained for gradient in p.list_grad()]
+        finite = all_finite(gradients)
+        self.loss_scale.update(finite)
+        if self.loss_scale.skipped_in_a_row > self._max_skipped:
+            times = self.loss_scale.skipped_in_a_row
+            raise Diverged(f"gradients were not finite {times} times in a row", step)
+        return finite

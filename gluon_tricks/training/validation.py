@@ -1,0 +1,81 @@
+"""Validation: every image of the file counted once, with the mean of all running statistics."""
+
+import time
+
+from ..errors import UserError
+from ..tasks.figure import is_better
+from . import checkpoint, network
+from .pending import Pending
+from .sums import Sums
+
+
+def validate(run):
+    """Evaluate the epoch that has just ended, and add its figures to its checkpoint.
+
+    What comes after is, to the bit, what it would be without.
+    """
+    started, config, progress, task = time.time(), run.config, run.progress, run.task
+    epoch = run.timetable.epoch(progress.step) - 1
+    with run.averaged_statistics():
+        sums = evaluate(
+            run.learner.net,
+            run.data.validation.batches(epoch // config.val_frequency),
+            run.workers,
+            task,
+            config.dtype,
+            expected=run.data.validation.images if config.val_last_batch == "exact" else None,
+        )
+    network.restore_layout(run.learner.net)
+    figures = task.summary(sums.values.tolist(), sums.images)
+    run.logger.validation(progress.step, epoch, figures, time.time() - started)
+    is_best = is_better(task, figures, progress.best)
+    if is_best:
+        progress.best = dict(figures, step=progress.step, epoch=epoch)
+    progress.validated, progress.awaits_validation = figures, False
+    if run.workers.rank == 0:
+        path = checkpoint.path_of(config.save_dir, progress.step)
+        checkpoint.amend(
+            path,
+            run.logger.contents(),
+            best=progress.best,
+            validated=figures,
+            awaits_validation=False,
+            seconds=progress.seconds,
+        )
+        if is_best:
+            checkpoint.mark_best(config.save_dir, path)
+
+
+def evaluate(net, batches, workers, task, dtype="float32", expected=None):
+    """The :class:`.sums.Sums` of ``net`` over all workers' ``batches``, every image counted once.
+
+    ``batches`` yields :class:`gluon_tricks.data.loader.Batch`. Raises :class:`UserError` if the
+    images counted by all workers are not ``expected``, the images in the file.
+    """
+    sums, devices = Sums(task.sums), workers.devices
+
+    def receive(arrays, images):
+        for array, count in zip(arrays, images):
+            sums.add(array.asnumpy(), count)
+
+    pending = Pending(receive)
+    for batch in batches:
+        arrays, images = [], []
+        share = -(-batch.images.shape[0] // len(devices))
+        for number, device in enumerate(devices):
+            start = number * share
+            valid = min(batch.valid, start + share) - start
+            if valid <= 0:
+                break
+            inputs = batch.images[start : start + share].as_in_context(device)
+            labels = batch.labels[start : start + share].as_in_context(device)
+            outputs = net(inputs.astype(dtype, copy=False))
+            losses = task.validation_losses(outputs, labels)
+            arrays.append(task.count(outputs, labels, losses, valid))
+            images.append(valid)
+        pending.push(arrays, images)
+    pending.drain()
+    total = sums.total(workers)
+    if expected is not None and total.images != expected:
+        raise UserError(f"validation counted {total.images} images, but the file has {expected}")
+    return total

@@ -1,0 +1,228 @@
+"""The paper's tricks: a row each, which ``plan``, ``report`` and the README's table read.
+
+A new trick is a file in this folder and a row of :data:`TRICKS`.
+"""
+
+import math
+from dataclasses import dataclass, field
+from typing import Any, Callable, Dict, NamedTuple, Tuple
+
+from .. import paper
+from ..config import Config
+from .schedule import linear_scaling
+
+
+class Training(NamedTuple):
+    """A run, as far as the tricks have to say something of it."""
+
+    config: Config
+    peak: float  # the learning rate after the warmup
+    global_batch: int
+    warmup_steps: int = 0
+    teacher: Tuple[str, ...] = ()  # its network and, if that is not its name, its file
+
+
+@dataclass(frozen=True)
+class Trick:
+    """One of the paper's tricks.
+
+    ``flags``: those that :attr:`phrase` says; the first one turns the trick on. ``values``: the
+    paper's values of flags that are not at their default while the trick is on.
+    """
+
+    name: str
+    section: str
+    usage: str  # the flag that turns it on, as in the paper
+    flags: Tuple[str, ...]
+    applies: Callable[[Config], bool]  # else a plan says "off" and a report nothing
+    state: Callable[[Training], str]  # what a plan says of it
+    phrase: Callable[[Training], str]  # what a report says of it, "" for nothing
+    file: str
+    test: str
+    scores: Tuple[paper.Score, paper.Score]  # published: without it and with it
+    values: Dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def gain(self) -> float:
+        """What it brought in the paper, in points of top-1."""
+        without, with_it = self.scores
+        return with_it.top1 - without.top1
+
+
+def paper_rate(global_batch: int, base_lr: float = paper.BASELINE["peak"]) -> float:
+    """Linear scaling from the paper's baseline."""
+    return linear_scaling(global_batch, base_lr)
+
+
+# ---- the tricks in words
+
+
+def _rate_state(run):
+    scaled = paper_rate(run.global_batch)
+    if math.isclose(run.peak, scaled):
+        return f"peak {run.peak:g}"
+    return f"peak {run.peak:g}, the paper's would be {scaled:g}"
+
+
+def _rate_phrase(run):
+    scaled = " (linear scaling)" if run.config.linear_scaling else ""
+    return f"learning rate {run.peak:g}{scaled}"
+
+
+def _decay_phrase(run):
+    config = run.config
+    if config.lr_mode == "step":
+        epochs = ", ".join(f"{epoch:g}" for epoch in config.lr_decay_epoch)
+        return f"step decay ({config.lr_decay:g} at epochs {epochs})"
+    if config.lr_mode == "exp":
+        return f"decay of {config.lr_decay:g} every {config.lr_decay_period} epochs"
+    others = {"cosine": "cosine decay", "poly": "polynomial decay", "constant": "constant rate"}
+    return others[config.lr_mode]
+
+
+def _smoothing_phrase(run):
+    epsilon, form = run.config.label_smoothing, run.config.smoothing_form
+    return f"label smoothing {epsilon:g}{_authors(form == 'gluoncv')}"
+
+
+def _distillation_phrase(run):
+    """``distillation from ResNet-152-D (its folder or file; T = 20)``"""
+    network, *file = run.teacher
+    hard = run.config.hard_weight
+    how = [*file, f"T = {run.config.temperature:g}" + (f", hard weight {hard:g}" * (hard != -1))]
+    return f"distillation from {network} ({'; '.join(how)})"
+
+
+def _mixup_state(run):
+    off = run.config.mixup_off_epoch
+    return f"alpha {run.config.mixup_alpha:g}" + (f", not in the last {off} epochs" * (off > 0))
+
+
+def _mixup_phrase(run):
+    config = run.config
+    off = f", off in the last {config.mixup_off_epoch} epochs" * (config.mixup_off_epoch > 0)
+    return f"mixup {config.mixup_alpha:g}{off}{_authors(config.mixup_partner == 'reverse')}"
+
+
+def _authors(is_theirs):
+    return " (the authors' form)" if is_theirs else ""
+
+
+# ---- the table
+
+_TABLE4 = {title: by_batch[1024] for title, by_batch in paper.TABLE4.items()}
+_TABLE6 = {title: by_network[0] for title, by_network in paper.TABLE6.items()}
+
+TRICKS = (
+    Trick(
+        name="linear scaling",
+        section="3.1",
+        usage="--linear-scaling",
+        flags=("linear_scaling", "lr", "base_lr"),
+        applies=lambda config: True,  # there is always a rate
+        state=_rate_state,
+        phrase=_rate_phrase,
+        file="tricks/schedule.py",
+        test="tricks/test_schedule.py",
+        scores=(paper.TABLE4["linear scaling"][256], _TABLE4["linear scaling"]),
+    ),
+    Trick(
+        name="warmup",
+        section="3.1",
+        usage="--warmup-epochs 5",
+        flags=("warmup_epochs",),
+        applies=lambda config: config.warmup_epochs > 0,
+        state=lambda run: f"{run.config.warmup_epochs:g} epochs, {run.warmup_steps:,} steps",
+        phrase=lambda run: f"warmup of {run.config.warmup_epochs:g} epochs",
+        file="tricks/schedule.py",
+        test="tricks/test_schedule.py",
+        scores=(_TABLE4["linear scaling"], _TABLE4["+ warmup"]),
+        values=paper.HEURISTICS["+ warmup"],
+    ),
+    Trick(
+        name="zero gamma",
+        section="3.1",
+        usage="--last-gamma",
+        flags=("last_gamma",),
+        applies=lambda config: config.last_gamma,
+        state=lambda run: "on",
+        phrase=lambda run: "zero gamma",
+        file="models/resnet.py",
+        test="tricks/test_initialization.py",
+        scores=(_TABLE4["+ warmup"], _TABLE4["+ zero gamma"]),
+    ),
+    Trick(
+        name="no bias decay",
+        section="3.1",
+        usage="--no-wd",
+        flags=("no_wd",),
+        applies=lambda config: config.no_wd,
+        state=lambda run: "on",
+        phrase=lambda run: "no bias decay",
+        file="tricks/weight_decay.py",
+        test="tricks/test_weight_decay.py",
+        scores=(_TABLE4["+ zero gamma"], _TABLE4["+ no bias decay"]),
+    ),
+    Trick(
+        name="low precision",
+        section="3.2",
+        usage="--dtype float16",
+        flags=("dtype",),
+        applies=lambda config: config.dtype == "float16",
+        state=lambda run: f"float16, loss scale {run.config.loss_scale}",
+        phrase=lambda run: "FP16",
+        file="tricks/precision.py",
+        test="tricks/test_precision.py",
+        scores=(_TABLE4["+ no bias decay"], _TABLE4["+ FP16"]),
+    ),
+    Trick(
+        name="cosine decay",
+        section="5.1",
+        usage="--lr-mode cosine",
+        flags=("lr_mode", "lr_decay", "lr_decay_epoch", "lr_decay_period"),
+        applies=lambda config: True,  # there is always a decay
+        state=lambda run: "on" if run.config.lr_mode == "cosine" else f"off: {run.config.lr_mode}",
+        phrase=_decay_phrase,
+        file="tricks/schedule.py",
+        test="tricks/test_schedule.py",
+        scores=(_TABLE6["efficient"], _TABLE6["+ cosine"]),
+    ),
+    Trick(
+        name="label smoothing",
+        section="5.2",
+        usage="--label-smoothing 0.1",
+        flags=("label_smoothing", "smoothing_form"),
+        applies=lambda config: config.label_smoothing > 0,
+        state=lambda run: f"{run.config.label_smoothing:g}",
+        phrase=_smoothing_phrase,
+        file="tricks/label_smoothing.py",
+        test="tricks/test_label_smoothing.py",
+        scores=(_TABLE6["+ cosine"], _TABLE6["+ label smoothing"]),
+        values=paper.SMOOTHING,
+    ),
+    Trick(
+        name="distillation",
+        section="5.3",
+        usage="--teacher RUN",
+        flags=("teacher", "teacher_model", "temperature", "hard_weight"),
+        applies=lambda config: bool(config.teacher),
+        state=lambda run: f"from {run.config.teacher}, T = {run.config.temperature:g}",
+        phrase=_distillation_phrase,
+        file="tricks/distillation.py",
+        test="tricks/test_distillation.py",
+        scores=(_TABLE6["+ label smoothing"], _TABLE6["+ distillation, no mixup"]),
+    ),
+    Trick(
+        name="mixup",
+        section="5.4",
+        usage="--mixup-alpha 0.2",
+        flags=("mixup", "mixup_alpha", "mixup_off_epoch", "mixup_partner"),
+        applies=lambda config: config.mixup_alpha > 0,
+        state=_mixup_state,
+        phrase=_mixup_phrase,
+        file="tricks/mixup.py",
+        test="tricks/test_mixup.py",
+        scores=(_TABLE6["+ label smoothing"], _TABLE6["+ mixup, no distillation"]),
+        values={"mixup_alpha": paper.MIXUP["mixup_alpha"]},
+    ),
+)

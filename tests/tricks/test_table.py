@@ -1,0 +1,40 @@
+"""Each row of the table of tricks is about flags and files that exist."""
+
+from pathlib import Path
+
+import pytest
+
+from gluon_tricks.config import FLAGS, parse
+from gluon_tricks.tricks.table import TRICKS, Training
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_no_flag_belongs_to_two_tricks():
+    flags = [name for trick in TRICKS for name in trick.flags]
+    assert len(set(flags)) == len(flags) and set(flags) <= set(FLAGS)
+    assert [trick.section for trick in TRICKS] == sorted(trick.section for trick in TRICKS)
+
+
+@pytest.mark.parametrize("trick", TRICKS, ids=lambda trick: trick.name)
+def test_a_tricks_usage_turns_it_on_with_the_papers_values(trick):
+    config, plain = parse(trick.usage.split()), parse([])
+    assert trick.applies(config)
+    assert {name: getattr(config, name) for name in trick.values} == trick.values
+    on, off = (Training(each, 0.1, 256, 10, ("ResNet-34-D", "big")) for each in (config, plain))
+    assert trick.phrase(on) != (trick.phrase(off) if trick.applies(plain) else "")
+    assert trick.state(on) != "off"
+
+
+@pytest.mark.parametrize("trick", TRICKS, ids=lambda trick: trick.name)
+def test_a_tricks_file_and_test_are_there(trick):
+    assert (ROOT / "gluon_tricks" / trick.file).is_file()
+    assert (ROOT / "tests" / trick.test).is_file()
+
+
+@pytest.mark.parametrize(
+    "name, gain", [("warmup", 0.76), ("no bias decay", -0.34), ("mixup", 0.84)]
+)
+def test_gains_are_differences_of_published_rows(name, gain):
+    (trick,) = [trick for trick in TRICKS if trick.name == name]
+    assert trick.gain == pytest.approx(gain)
