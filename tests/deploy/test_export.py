@@ -14,6 +14,7 @@ from scipy.special import softmax
 
 from gluon_tricks import models
 from gluon_tricks.commands import export as export_command
+from gluon_tricks.data.records import RecordFile, RecordWriter
 from gluon_tricks.deploy import evaluation, export
 from gluon_tricks.deploy import graph as graphs
 from gluon_tricks.deploy.compare import ExportError
@@ -73,46 +74,39 @@ def names(folder):
 # -- the whole way
 
 
+@pytest.fixture
+def few_digits(digits, tmp_path):
+    """A RecordIO file of 64 of the validation images."""
+    with RecordFile(str(digits / "val.rec")) as held, RecordWriter(tmp_path / "val.rec") as few:
+        for position in range(64):
+            few.write(int(held.keys[position]), *held.read(position))
+    return tmp_path / "val.rec"
+
+
 @pytest.mark.slow
 def test_a_run_becomes_a_folder_of_all_formats_that_evaluate_like_it(
-    train, digits, tmp_path, capsys
+    train, digits, few_digits, tmp_path, capsys
 ):
-    run = train(num_epochs=1)
-    out = tmp_path / "out"
-    assert (
-        command(
-            run.config.save_dir,
-            "-o",
-            out,
-            "--format",
-            "all",
-            "--calibrate",
-            digits / "train.rec",
-            "--calibration-images",
-            64,
-            "--rec-val",
-            digits / "val.rec",
-        )
-        == 0
-    )
+    folder, out = tmp_path / "run", tmp_path / "out"
+    train(num_epochs=1, rec_val=str(few_digits))
+    calibration = ["--calibrate", digits / "train.rec", "--calibration-images", 64]
+    assert command(folder, "-o", out, "--format", "all", *calibration, "--rec-val", few_digits) == 0
     manifest = json.loads((out / "manifest.json").read_text())
 
-    expected = figures(open_model(run.config.save_dir), digits / "val.rec")
-    assert (
-        manifest["measured"]["top1"],
-        manifest["measured"]["top5"],
-        manifest["measured"]["images"],
-    ) == expected
-    assert expected[0] == run.best["top1"]  # as training measured it
+    expected = figures(open_model(str(folder)), few_digits)
+    best = json.loads((folder / "best" / "state.json").read_text())["best"]
+    measured = manifest["measured"]
+    assert (measured["top1"], measured["top5"], measured["images"]) == expected
+    assert expected[0] == best["top1"]  # as training measured it
     for format in ("symbol", "onnx"):
-        assert figures(open_model(str(out), format=format), digits / "val.rec") == expected
+        assert figures(open_model(str(out), format=format), few_digits) == expected
     int8 = manifest["formats"]["int8"]
-    assert figures(open_model(str(out), format="int8"), digits / "val.rec")[:2] == (
+    assert figures(open_model(str(out), format="int8"), few_digits)[:2] == (
         int8["top1"],
         int8["top5"],
     )
     assert int8["top1_lost"] == expected[0] - int8["top1"]
-    assert int8["agreement"] == agreement(run.config.save_dir, str(out), digits / "val.rec")
+    assert int8["agreement"] == agreement(str(folder), str(out), few_digits)
     assert int8["calibration"] == dict(mode="naive", images=64, file="train.rec")
 
     entries = manifest["formats"]
@@ -132,7 +126,7 @@ def test_a_run_becomes_a_folder_of_all_formats_that_evaluate_like_it(
         name="data", dtype="float32", layout="NCHW", shape=[None, 3, 32, 32]
     )
     assert (out / "labels.txt").read_text().split() == [str(digit) for digit in range(10)]
-    assert manifest["source"]["step"] == run.best["step"]
+    assert manifest["source"]["step"] == best["step"]
 
     assert set(manifest["files"]) | {"manifest.json"} == set(names(out))
     for name, entry in manifest["files"].items():
@@ -141,7 +135,7 @@ def test_a_run_becomes_a_folder_of_all_formats_that_evaluate_like_it(
         assert content[:1] != b"\x80"  # no pickle
     printed = capsys.readouterr().out
     assert f"top-1 {expected[0]:.2f} %" in printed and "equal to the bit" in printed
-    assert names(tmp_path) == ["out", "run"]
+    assert names(tmp_path) == ["out", "run", "val.idx", "val.rec"]
 
 
 @pytest.mark.slow
