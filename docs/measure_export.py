@@ -20,7 +20,7 @@ import mxnet as mx
 import numpy as np
 
 from gluon_tricks import models
-from gluon_tricks.bench.infer import made_up_network
+from gluon_tricks.bench.infer import random_network
 from gluon_tricks.deploy import compare, int8, onnx
 from gluon_tricks.deploy import graph as graphs
 from gluon_tricks.deploy.fold import fold_batch_norm
@@ -28,9 +28,9 @@ from gluon_tricks.errors import UserError
 
 NETWORKS = """
     resnet50_v1 resnet50_v1b resnet50_v1c resnet50_v1d resnet152_v1d resnet50_v2 se_resnet50_v1
-    resnext50_32x4d se_resnext50_32x4d senet_154 resnest50 mobilenet1.0 mobilenetv2_1.0 mobilenetv3_large
-    inceptionv3 googlenet densenet121 densenet201 squeezenet1.1 vgg16_bn alexnet xception shufflenet_v1
-    darknet53 dla34 hrnet_w18_c nasnet_4_1056
+    resnext50_32x4d se_resnext50_32x4d senet_154 resnest50 mobilenet1.0 mobilenetv2_1.0
+    mobilenetv3_large inceptionv3 googlenet densenet121 densenet201 squeezenet1.1 vgg16_bn
+    alexnet xception shufflenet_v1 darknet53 dla34 hrnet_w18_c nasnet_4_1056
 """.split()
 COLUMNS = (
     "network",
@@ -49,7 +49,7 @@ INTEGER_OPERATORS = ("_sg_mkldnn", "_contrib_quantized")
 def measure(name):
     """A row of the table."""
     size = models.input_size(name)
-    net, images = made_up_network(name, size)
+    net, images = random_network(name, size)
     net.hybridize()  # line by line a few networks differ in the last bits already
     inputs, expected = images.asnumpy(), net(images).asnumpy()
     row = [name, str(size)]
@@ -68,9 +68,9 @@ def measure(name):
         folded, count, stayed = fold_batch_norm(graph)
         share = compare.difference([graphs.block(folded)(images).asnumpy()], [expected])[1]
         row.append(f"{share:.1e} ({count} of {count + stayed})")
-        for form in (graph, folded):
+        for variant in (graph, folded):
             try:
-                onnx.convert(form, os.path.join(folder, "model.onnx"), (3, size, size))
+                onnx.convert(variant, os.path.join(folder, "model.onnx"), (3, size, size))
                 share = compare.difference(compare.replay(folder, "onnx", [inputs])[0], [expected])[
                     1
                 ]

@@ -2,10 +2,21 @@
 
 __version__ = "0.1.0"
 
+# The functions import what they need when they are called, because MXNet reads OMP_NUM_THREADS
+# once, when it is first imported.
+
 
 def get_model(name, **kwargs):
     """The network called ``name``; see :func:`gluon_tricks.models.get_model`."""
-    # Imported here because MXNet reads OMP_NUM_THREADS once, when it is first imported.
     from .models import get_model as build
 
     return build(name, **kwargs)
+
+
+def open_model(path, **kwargs):
+    """A trained classifier from a run, a checkpoint, a parameter file, an export or an ONNX file;
+    see :func:`gluon_tricks.deploy.opening.open_model`.
+    """
+    from .deploy.opening import open_model as open_
+
+    return open_(path, **kwargs)

@@ -1,6 +1,4 @@
-"""The ``gluon-tricks`` command: a table of sub-commands, each a few lines in the room that does the
-work.
-"""
+"""The ``gluon-tricks`` command: a table of sub-commands, each a module of its own."""
 
 import sys
 
@@ -8,10 +6,9 @@ try:
     import argparse
     import importlib
 
-    from . import __version__, process
+    from . import __version__, command_process
     from .errors import UserError
     from .files import json_output
-    from .stderr_filter import drop_noise
     from .text import printable
     from .threads import set_threads
 except KeyboardInterrupt:  # the first milliseconds of a command
@@ -22,12 +19,12 @@ COMMANDS = {
     "train": ("gluon_tricks.commands.train", "train a network; every trick of the paper is a flag"),
     "plan": ("gluon_tricks.commands.plan", "say what a train command would do, without training"),
     "evaluate": (
-        "gluon_tricks.deploy.evaluation",
+        "gluon_tricks.commands.evaluate",
         "exact top-1 and top-5 of a model on a RecordIO file",
     ),
-    "predict": ("gluon_tricks.deploy.prediction", "name what is in images"),
+    "predict": ("gluon_tricks.commands.predict", "name what is in images"),
     "export": (
-        "gluon_tricks.deploy.export",
+        "gluon_tricks.commands.export",
         "write a trained network for use without this package",
     ),
     "report": ("gluon_tricks.commands.report", "a page with the curves and figures of runs"),
@@ -39,7 +36,10 @@ COMMANDS = {
     "records": ("gluon_tricks.commands.records", "verify, index or describe a RecordIO file"),
     "show": ("gluon_tricks.commands.show", "look at images as the augmentation makes them"),
     "data": ("gluon_tricks.commands.data", "'data show' is the older name of 'show'"),
-    "bench": ("gluon_tricks.bench", "measure the training step, the loader, inference, scaling"),
+    "bench": (
+        "gluon_tricks.commands.bench",
+        "measure the training step, the loader, inference, scaling",
+    ),
     "launch": ("gluon_tricks.commands.launch", "start a training run on many machines"),
     "doctor": ("gluon_tricks.commands.doctor", "say what of the software and hardware is there"),
 }
@@ -60,21 +60,22 @@ class Parser(argparse.ArgumentParser):
 
 
 def main(argv=None):
-    """Run one sub-command and return its exit code; without ``argv``, that of this process, which
-    ends with it.
+    """Run one sub-command and return its exit code.
+
+    Without ``argv`` it is the one that this process was started for, and ends with.
     """
     if argv is not None:
         return run(list(argv))
     try:
-        process.answer_interrupts()
-        process.open_streams()
+        command_process.answer_interrupts()
+        command_process.open_streams()
         try:
             code = run(sys.argv[1:])
         except SystemExit as stop:  # argparse's, after help or a wrong flag
             code = stop.code
-        return process.end(code)
+        return command_process.end(code)
     except KeyboardInterrupt:  # before the command, or while another one was answered
-        return process.INTERRUPTED
+        return command_process.INTERRUPTED
 
 
 def run(argv):
@@ -92,12 +93,8 @@ def run(argv):
         command = parser.parse_args(argv[:1]).command
         name += " " + command
         set_threads()
-        if command == "train":
-            from . import determinism  # here, as it imports all flags
-
-            determinism.prepare(argv[1:])
         if command in ("train", "bench"):
-            drop_noise()
+            prepare_for_training(argv[1:], name)
         module = importlib.import_module(COMMANDS[command][0])
         # An abbreviated flag would change its meaning when a flag is added.
         parser = Parser(prog=name, description=COMMANDS[command][1], allow_abbrev=False)
@@ -106,23 +103,45 @@ def run(argv):
         with json_output(getattr(args, "json", None)):
             return module.main(args) or 0
     except UserError as error:
-        return process.complain(error, name, error.exit_code)
+        return command_process.complain(error, name, error.exit_code)
     except KeyboardInterrupt:
-        return process.INTERRUPTED
+        return command_process.INTERRUPTED
     except BrokenPipeError:  # the reader of our output (head, less) has gone
         return 1
     except Exception as error:
-        cause = process.outside_cause(error)
+        cause = command_process.outside_cause(error)
         if cause is None:
             raise
-        return process.complain(cause, name)
+        return command_process.complain(cause, name)
+
+
+def prepare_for_training(words, name):
+    """What has to happen before a command that trains is imported, and MXNet with it."""
+    from . import determinism, stderr_filter
+
+    found = early_flags(words, name)
+    if found.deterministic:
+        determinism.prepare()
+    if not found.num_gpus:  # GPUs do not compute with oneDNN, whose message is dropped
+        stderr_filter.filter_stderr()
+
+
+def early_flags(words, name):
+    """The two flags that have to be known before all others are parsed."""
+    from . import config
+
+    parser = Parser(prog=name, add_help=False, allow_abbrev=False)
+    config.add_arguments(parser, only=("deterministic", "num_gpus"))
+    parser.set_defaults(deterministic=False, num_gpus=0)
+    return parser.parse_known_args(words)[0]
 
 
 def parser_of_all():
     """The parser of what stands before a sub-command."""
     parser = Parser(
         prog="gluon-tricks",
-        description="Bag of Tricks for Image Classification with CNNs, reproduced on MXNet and GluonCV.",
+        description="Bag of Tricks for Image Classification with CNNs, reproduced on MXNet and "
+        "GluonCV.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="commands:\n"
         + "\n".join(f"  {name:10}{text}" for name, (_, text) in COMMANDS.items())

@@ -5,24 +5,17 @@ from run to run, and chooses its algorithms by their speed at the start. A CPU c
 bits without them.
 """
 
-import argparse
 import os
 
-from . import config as flags
 from .errors import UserError
 
 SETTINGS = {"MXNET_ENFORCE_DETERMINISM": "1", "MXNET_CUDNN_AUTOTUNE_DEFAULT": "0"}
 
 
-def prepare(argv):
-    """Make the settings, where they are unset, if ``--deterministic`` is in ``argv``; before MXNet
-    is imported.
-    """
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    flags.add_arguments(parser, only=("deterministic",))
-    if getattr(parser.parse_known_args(argv)[0], "deterministic", False):
-        for name, value in SETTINGS.items():
-            os.environ.setdefault(name, value)
+def prepare():
+    """Make those of the settings that are not made; before MXNet is imported."""
+    for name, value in SETTINGS.items():
+        os.environ.setdefault(name, value)
 
 
 def check(config):
@@ -31,7 +24,8 @@ def check(config):
         found = os.environ.get(name)
         if found != value:
             raise UserError(
-                f"--deterministic needs {name}={value}, which is {found or 'unset'} here: set it before the start"
+                f"--deterministic needs {name}={value}, which is {found or 'unset'} here: set it "
+                "before the start"
             )
 
 

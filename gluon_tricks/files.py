@@ -10,7 +10,7 @@ from .errors import UserError
 
 
 def write_text(path, text):
-    """Write a text file, so that a power cut leaves the old one or the new one; UserError where
+    """Write a text file, so that a power cut leaves the old one or the new one; UserError if
     that is not possible.
     """
     try:

@@ -1,5 +1,5 @@
-"""Keeps one message of MXNet's C++ code off the screen: a few lines a step that no setting silences
-and nobody can use.
+"""Keeps one message of oneDNN off the screen: a few lines for each training step on a CPU, which no
+setting turns off and nobody can use.
 """
 
 import atexit
@@ -7,21 +7,21 @@ import os
 import signal
 import sys
 
-NOISE = b"MKLDNN Pooling: training with prop_kind"
+MESSAGE = b"MKLDNN Pooling: training with prop_kind"
 
 
-def drop_noise():
+def filter_stderr():
     """Send what C++ code writes to file descriptor 2 through a process that drops lines with
-    ``NOISE``.
+    ``MESSAGE``.
 
     A process and not a thread, so that the last words of a crash get through too. Python's
     ``sys.stderr`` keeps writing to where descriptor 2 led before. Call it before other threads
     exist.
     """
-    terminal = os.dup(2)
+    original = os.dup(2)
     reading, writing = os.pipe()
-    # The parent decides when to stop: the child hears none of these, and ends when the last writer
-    # has gone.
+    # The child ignores these signals: it ends when the last process that writes to the pipe has
+    # ended.
     before = signal.pthread_sigmask(
         signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     )
@@ -29,37 +29,40 @@ def drop_noise():
     if child == 0:
         for descriptor in (0, 1, 2, writing):
             os.close(descriptor)
-        _copy(reading, terminal)
+        _copy(reading, original)
         os._exit(0)
     os.close(reading)
     os.dup2(writing, 2)
     os.close(writing)
-    sys.stderr = os.fdopen(terminal, "w", buffering=1, errors="backslashreplace")
+    sys.stderr = os.fdopen(original, "w", buffering=1, errors="backslashreplace")
     atexit.register(_finish, child)
     signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _copy(reading, terminal):
+def _copy(reading, original):
+    """Copy all lines but those with MESSAGE, until nobody can write any more."""
     rest = b""
     while True:
         block = os.read(reading, 1 << 16)
         *lines, rest = (rest + block).split(b"\n")
         try:
             for line in lines:
-                if NOISE not in line:
-                    os.write(terminal, line + b"\n")
+                if MESSAGE not in line:
+                    os.write(original, line + b"\n")
             if not block:
-                os.write(terminal, rest)
+                os.write(original, rest)
                 return
-        except OSError:  # nobody listens any more; go on reading, so that the parent does not block
+        except OSError:  # nobody reads it; go on reading here, so that the parent does not block
             pass
         if not block:
             return
 
 
 def _finish(child):
-    # The last lines shall be there before the shell's prompt is. Descendants may still hold the
-    # pipe, so do not wait long.
+    """Wait for the last lines, so that they are there before the shell's prompt.
+
+    Not for long: processes that this one has started may still hold the pipe.
+    """
     os.dup2(sys.stderr.fileno(), 2)
     for _ in range(20):
         if os.waitpid(child, os.WNOHANG)[0]:

@@ -1,6 +1,6 @@
-"""What software and hardware is here, as plain facts: `gluon-tricks doctor` judges them.
+"""What software and hardware is here, as plain facts; :mod:`gluon_tricks.diagnosis` judges them.
 
-Nothing of the stack is imported. Packages are found by their metadata and tried in processes of
+None of the packages is imported. Packages are found by their metadata and tried in processes of
 their own, since a broken build may end the process that imports it.
 """
 
@@ -17,6 +17,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 from .child_processes import end_with_parent
+from .threads import cores
 
 # What libmxnet.so of mxnet-cu112 loads: library -> the folder under site-packages/nvidia of its
 # wheel.
@@ -33,7 +34,7 @@ CUDA_LIBRARIES = {
 }
 DRIVER_LIBRARY = "libcuda.so.1"
 
-# What is run to try a package; where it prints something, JSON.
+# What is run to try a package; what it prints is JSON.
 TRIALS = {
     "mxnet": """
 import mxnet
@@ -70,9 +71,7 @@ def gather():
         "gpus": gpus(),
         "cuda_libraries": loadable([*CUDA_LIBRARIES, DRIVER_LIBRARY]),
         "cuda_wheels": cuda_wheels(),
-        "cores": len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count() or 1,
+        "cores": cores(),
         "threads": None
         if "GLUON_TRICKS_SET_THREADS" in os.environ
         else os.environ.get("OMP_NUM_THREADS"),
@@ -83,7 +82,7 @@ def gather():
 
 
 def distributions(path=None):
-    """{normalised name: version} of what is installed, in the folders ``path`` alone where given.
+    """{normalised name: version} of what is installed, in the folders ``path`` alone if given.
 
     Of two versions of one thing, the one that an import finds.
     """
@@ -157,7 +156,7 @@ def cuda_wheels():
 
 
 def gpus():
-    """[{"name", "driver", "capability": "8.0", or "" where the driver is too old to say}] from
+    """[{"name", "driver", "capability": "8.0", or "" if the driver is too old to say}] from
     nvidia-smi.
     """
     for fields in ("name,driver_version,compute_cap", "name,driver_version"):

@@ -21,12 +21,23 @@ def set_threads():
     if os.environ.get(NAME):
         os.environ[NAME] = str(number_in(NAME, os.environ[NAME].split(",")[0]))
         return
-    cores = (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
     local_workers = number_in("HOROVOD_LOCAL_SIZE", os.environ.get("HOROVOD_LOCAL_SIZE", "1"))
-    os.environ[NAME] = str(max(1, cores // local_workers))
+    os.environ[NAME] = str(max(1, cores() // local_workers))
     os.environ[CHOSEN_HERE] = "1"
+
+
+def cores():
+    """The number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def in_words():
+    """The setting for a person, and who made it."""
+    number = os.environ.get(NAME, "1")
+    chosen_here = " (all cores, as it was not set)" if os.environ.get(CHOSEN_HERE) else ""
+    return f"{NAME}={number}{chosen_here}"
 
 
 def number():
@@ -39,6 +50,7 @@ def number_in(name, text):
     """The number in an environment variable; UserError if it is none, or not positive."""
     if not text.strip().isdecimal() or int(text) < 1:
         raise UserError(
-            f"{name}={os.environ.get(name)!s}: has to be a number of at least 1; set it, or unset it"
+            f"{name}={os.environ.get(name)!s}: has to be a number of at least 1; set it, or unset "
+            "it"
         )
     return int(text)

@@ -18,8 +18,8 @@ from gluon_tricks.errors import UserError
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
-class Room:
-    """Stands in for a room's module."""
+class Module:
+    """Stands in for the module of a command."""
 
     def __init__(self, work=lambda args: 0):
         self.work = work
@@ -37,9 +37,9 @@ def own_threads(monkeypatch):
 
 
 @pytest.fixture
-def room(monkeypatch):
+def command(monkeypatch):
     def install(work):
-        monkeypatch.setattr(cli.importlib, "import_module", lambda name: Room(work))
+        monkeypatch.setattr(cli.importlib, "import_module", lambda name: Module(work))
 
     return install
 
@@ -83,53 +83,53 @@ def test_an_unknown_command_is_named(capsys):
     assert stop.value.code == 2 and "trian" in capsys.readouterr().err
 
 
-def test_arguments_reach_the_room_and_its_exit_code_comes_back(room):
-    room(lambda args: args.value)
+def test_arguments_reach_the_command_and_its_exit_code_comes_back(command):
+    command(lambda args: args.value)
     assert cli.main(["predict", "--value", "3"]) == 3
-    room(lambda args: None)
+    command(lambda args: None)
     assert cli.main(["predict"]) == 0
 
 
-def test_flags_are_not_abbreviated(room, capsys):
-    room(lambda args: 0)
+def test_flags_are_not_abbreviated(command, capsys):
+    command(lambda args: 0)
     with pytest.raises(SystemExit):
         cli.main(["predict", "--val", "3"])
     assert "--val" in capsys.readouterr().err
 
 
-def test_what_the_user_can_put_right_is_one_line_and_code_2(room, capsys):
+def test_what_the_user_can_put_right_is_one_line_and_code_2(command, capsys):
     def work(args):
         raise UserError("--value is wrong: try another")
 
-    room(work)
+    command(work)
     assert cli.main(["plan"]) == 2
     assert capsys.readouterr().err == "gluon-tricks plan: error: --value is wrong: try another\n"
 
 
-def test_an_error_may_have_its_own_exit_code(room, capsys):
+def test_an_error_may_have_its_own_exit_code(command, capsys):
     class Diverged(UserError):
         exit_code = 3
 
     def work(args):
         raise Diverged("nan")
 
-    room(work)
+    command(work)
     assert cli.main(["predict"]) == 3
 
 
-def test_ctrl_c_is_130(room):
+def test_ctrl_c_is_130(command):
     def work(args):
         raise KeyboardInterrupt
 
-    room(work)
+    command(work)
     assert cli.main(["predict"]) == 130
 
 
-def test_control_characters_in_a_message_are_escaped_and_it_stays_one_line(room, capsys):
+def test_control_characters_in_a_message_are_escaped_and_it_stays_one_line(command, capsys):
     def work(args):
         raise UserError("a\x1b[31m\nb.jpg: is broken")
 
-    room(work)
+    command(work)
     assert cli.main(["plan"]) == 2
     assert capsys.readouterr().err == "gluon-tricks plan: error: a\\x1b[31m\\nb.jpg: is broken\n"
     with pytest.raises(SystemExit):
@@ -166,11 +166,11 @@ def test_control_characters_in_a_message_are_escaped_and_it_stays_one_line(room,
         (ImportError("libGL.so.1: cannot open shared object file"), "libGL.so.1: cannot open"),
     ],
 )
-def test_what_comes_from_outside_is_a_line_too(room, capsys, error, words):
+def test_what_comes_from_outside_is_a_line_too(command, capsys, error, words):
     def work(args):
         raise error
 
-    room(work)
+    command(work)
     assert cli.main(["predict"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("gluon-tricks predict: error: " + words)
@@ -185,11 +185,11 @@ def test_what_comes_from_outside_is_a_line_too(room, capsys, error, words):
         ImportError("cannot import name 'x' from 'gluon_tricks.files'", name="gluon_tricks.files"),
     ],
 )
-def test_a_mistake_of_the_program_keeps_its_traceback(room, error):
+def test_a_mistake_of_the_program_keeps_its_traceback(command, error):
     def work(args):
         raise error
 
-    room(work)
+    command(work)
     with pytest.raises(type(error)):
         cli.main(["predict"])
 
@@ -207,11 +207,12 @@ def run_process(work, closed=(), **keywords):
         for number in closed:
             os.close(number)
 
-    code = "import atexit, os, signal, sys, time, types\nfrom gluon_tricks import cli\ndef work(args):\n"
+    code = "import atexit, os, signal, sys, time, types\nfrom gluon_tricks import cli\n"
+    code += "def work(args):\n"
     code += textwrap.indent(textwrap.dedent(work), "    ")
     code += """
-sys.modules["room"] = types.SimpleNamespace(add_arguments=lambda parser: None, main=work)
-cli.COMMANDS["predict"] = ("room", "")
+sys.modules["command"] = types.SimpleNamespace(add_arguments=lambda parser: None, main=work)
+cli.COMMANDS["predict"] = ("command", "")
 sys.argv = ["gluon-tricks", "predict"]
 sys.exit(cli.main())
 """
@@ -261,14 +262,14 @@ def test_ctrl_c_is_130_in_silence_wherever_it_comes(work, tmp_path):
     assert run_process(prepare + textwrap.dedent(work)) == (130, "")
 
 
-def test_ctrl_c_reaches_the_process_that_drops_noise_without_ending_it():
+def test_ctrl_c_does_not_end_the_process_that_filters_standard_error():
     work = """
-        from gluon_tricks.stderr_filter import NOISE, drop_noise
-        drop_noise()
+        from gluon_tricks.stderr_filter import MESSAGE, filter_stderr
+        filter_stderr()
         try:
             os.killpg(0, signal.SIGINT)
         finally:
-            os.write(2, NOISE + b" and more\\nthe last words\\n")
+            os.write(2, MESSAGE + b" and more\\nthe last words\\n")
     """
     assert run_process(work, start_new_session=True) == (130, "the last words\n")
 
@@ -278,7 +279,8 @@ def test_ctrl_c_after_the_work_is_silent_too():
 
 
 def test_ctrl_c_that_is_ignored_stays_ignored():
-    code = f"import os, signal; from gluon_tricks import process; process.answer_interrupts(); {PRESS}; process.end(0); {PRESS}"
+    code = "import os, signal; from gluon_tricks import command_process as p; "
+    code += f"p.answer_interrupts(); {PRESS}; p.end(0); {PRESS}"
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=ROOT,

@@ -13,7 +13,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
-from gluon_tricks.commands import doctor
+from gluon_tricks import diagnosis
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -56,8 +56,8 @@ def test_mxnet_is_chosen_by_an_extra_and_horovod_is_never_left_to_pip(setup):
     core = {each.name for each in requirements(setup["options"]["install_requires"])}
     assert not [name for name in core if name.startswith("mxnet")]
     extras = {name: requirements(text) for name, text in setup["options.extras_require"].items()}
-    assert [str(each) for each in extras["cpu"]] == ["mxnet==" + doctor.MXNET]
-    assert [str(each) for each in extras["cu112"]] == ["mxnet-cu112==" + doctor.MXNET]
+    assert [str(each) for each in extras["cpu"]] == ["mxnet==" + diagnosis.MXNET]
+    assert [str(each) for each in extras["cu112"]] == ["mxnet-cu112==" + diagnosis.MXNET]
     for name, wanted in extras.items():
         assert "horovod" not in {each.name for each in wanted}
         assert name in ("cpu", "cu112") or not [

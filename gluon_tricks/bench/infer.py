@@ -1,4 +1,4 @@
-"""Inference side by side: MXNet plain, hybridized, fused and in INT8, and onnxruntime.
+"""Inference with MXNet (plain, hybridized, fused, in INT8) and with onnxruntime.
 
 MXNet reads ``OMP_NUM_THREADS`` once, when it is imported, so each runtime is measured in a process
 of its own for each number of threads. Rounds go over all of them in turn, so that a slow minute of
@@ -19,6 +19,7 @@ import numpy as np
 from ..child_processes import end_with_parent
 from ..errors import UserError
 from ..files import write_json
+from ..threads import cores
 
 RUNTIMES = {
     "plain": "MXNet, operator by operator",
@@ -37,7 +38,7 @@ PROCESS_TIMEOUT = 900
 def add_arguments(parser):
     """Sizes of the measurement."""
     parser.add_argument(
-        "--model", default="resnet50_v1d", help="network, with made-up parameters [resnet50_v1d]"
+        "--model", default="resnet50_v1d", help="network, with random parameters [resnet50_v1d]"
     )
     parser.add_argument(
         "--input-size", type=int, default=224, metavar="N", help="height and width [224]"
@@ -84,11 +85,8 @@ def main(args):
     for name in runtimes:
         if name not in RUNTIMES:
             raise UserError("--runtimes {}: there are {}".format(name, ", ".join(RUNTIMES)))
-    cores = (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
-    threads = args.threads or tuple(sorted({1, cores}))
-    print(f"{args.model} at {args.input_size}x{args.input_size}, {cores} cores")
+    threads = args.threads or tuple(sorted({1, cores()}))
+    print(f"{args.model} at {args.input_size}x{args.input_size}, {cores()} cores")
     print("OMP_NUM_THREADS is set for each process; unset, MXNet would use one core")
     with tempfile.TemporaryDirectory(prefix="gluon-tricks-") as folder:
         prepare(folder, args.model, args.input_size, runtimes)
@@ -108,12 +106,12 @@ def main(args):
 
 
 def prepare(folder, model, size, runtimes):
-    """Write the network, and the forms of it that the runtimes want, into ``folder``."""
+    """Write the network, and what the runtimes read, into ``folder``."""
     from ..deploy import graph as graphs
     from ..deploy import int8, onnx
     from ..deploy.fold import fold_batch_norm
 
-    net, images = made_up_network(model, size)
+    net, images = random_network(model, size)
     write_json(os.path.join(folder, "network.json"), dict(model=model))
     net.save_parameters(os.path.join(folder, "net.params"))
     if "onnxruntime" in runtimes:
@@ -127,7 +125,7 @@ def prepare(folder, model, size, runtimes):
         )
 
 
-def made_up_network(model, size, count=4):
+def random_network(model, size, count=4):
     """``(network, images)``: random weights, BatchNorms with the images' statistics and random
     scales.
 
@@ -194,7 +192,7 @@ def measure(folder, runtimes, batch_sizes, threads, size, rounds, seconds):
 
 
 def run_process(task):
-    """The latencies in seconds, a list for each batch size, of one runtime in a process of its own."""
+    """The latencies of one runtime in a process of its own: seconds, a list for each batch size."""
     environment = dict(os.environ, OMP_NUM_THREADS=str(task["threads"]), MXNET_SUBGRAPH_VERBOSE="0")
     package = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     environment["PYTHONPATH"] = os.pathsep.join(
@@ -277,7 +275,7 @@ def open_runtime(folder, runtime, threads, images):
 
 
 def ratios(rows):
-    """Lines that say what each runtime reaches beside another one, and what it should."""
+    """Lines that say how many times as fast as another each runtime is, and what is expected."""
     speed = {
         (row["runtime"], row["batch"], row["threads"]): row["images_per_second"] for row in rows
     }
@@ -288,4 +286,8 @@ def ratios(rows):
             if r == name and (other, b, t) in speed
         ]
         if reached:
-            yield f"{name} / {other}: {min(reached):.2f} to {max(reached):.2f}, median {statistics.median(reached):.2f} (expected: at least {least:.1f})"
+            median = statistics.median(reached)
+            yield (
+                f"{name} / {other}: {min(reached):.2f} to {max(reached):.2f}, median {median:.2f} "
+                f"(expected: at least {least:.1f})"
+            )

@@ -1,1 +1,1 @@
-"""A trained network outside of the training room: opened, folded, converted, quantised, compared."""
+"""Trained networks in use: opened, evaluated, converted for other programs, and compared."""

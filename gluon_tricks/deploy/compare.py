@@ -1,6 +1,4 @@
-"""Is what was written what was trained? Every form runs in a fresh process, beside the network
-here.
-"""
+"""Compares what was written with the network, by running it in a fresh process."""
 
 import json
 import os
@@ -26,9 +24,7 @@ class ExportError(UserError):
 
 
 def replay(folder, format, inputs):
-    """Outputs (a list of arrays) for each of ``inputs``, computed by a fresh process without this
-    package.
-    """
+    """The outputs (a list) for each of ``inputs``, by a fresh process without this package."""
     source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "replay.py")
     # In the export's folder, so that nothing of it is left elsewhere if the export is killed.
     with tempfile.TemporaryDirectory(prefix=".compare-", dir=folder) as workplace, open(
@@ -55,11 +51,11 @@ def replay(folder, format, inputs):
             )
         except subprocess.TimeoutExpired:
             raise ExportError(
-                f"running the {format} form in a fresh process took over {TIMEOUT} s"
+                f"running the {format} format in a fresh process took over {TIMEOUT} s"
             ) from None
         if done.returncode:
             lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-            raise ExportError(f"a fresh process cannot run the {format} form: {lines[-1]}")
+            raise ExportError(f"a fresh process cannot run the {format} format: {lines[-1]}")
         with np.load(task["outputs"], allow_pickle=False) as held:
             return [
                 [
@@ -74,7 +70,7 @@ def difference(outputs, references):
     """The largest difference of two lists of arrays, and the largest as a share of its array's
     largest value.
 
-    A value that is not finite makes both infinite. Raises ExportError where numbers or shapes
+    A value that is not finite makes both infinite. Raises ExportError if their numbers or shapes
     differ.
     """
     if len(outputs) != len(references):
@@ -95,14 +91,14 @@ def compare(folder, format, inputs, references):
     """The fresh process's outputs against ``references`` (a list of arrays for each input), for the
     manifest.
 
-    Raises ExportError where they differ by more than the format's tolerance.
+    Raises ExportError if they differ by more than the format's tolerance.
     """
     outputs = replay(folder, format, inputs)
     largest, share = difference(sum(outputs, []), sum(references, []))
     if not share <= TOLERANCES[format]:
         raise ExportError(
-            f"the {format} form differs from the network by {largest:.3g}, which is {share:.3g} of the largest output, "
-            f"and {TOLERANCES[format]:.3g} is allowed"
+            f"the {format} format differs from the network by {largest:.3g}, which is {share:.3g} "
+            f"of the largest output, and {TOLERANCES[format]:.3g} is allowed"
         )
     return dict(
         images=sum(len(array) for array in inputs),

@@ -1,114 +1,42 @@
-"""``gluon-tricks export``: a trained network as a folder that runs without this package, and is
-checked.
+"""Writes a trained network as a folder that runs without this package, and checks it.
 
-The folder is put together under a temporary name. Each form in it is then run by a fresh process on
-random and real images and compared with the network; only when all agree the folder gets its name.
+The folder is put together under a temporary name. Each format in it is then run by a fresh process
+on random and real images and compared with the network; only if all agree the folder gets its name.
 No file is a pickle. One export at a time writes a folder, and removes what one that was killed has
 left.
 """
 
+import dataclasses
 import os
 import platform
 import re
 import shutil
 import tempfile
+from typing import Optional, Sequence, Tuple
 
 import numpy as np
 
 from .. import __version__
-from ..config import user_path
+from ..data.class_names import LABELS, write_labels
 from ..errors import UserError
 from ..files import sha256
 from ..locking import Lock
+from ..tasks.classification import Classification as Task
 from ..text import printable
-from . import classifier
-from . import evaluation as evaluate
+from . import evaluation
 from . import manifest as manifests
-from .formats import Calibration, Forms, Options
+from .classifier import Classifier
+from .writer import Calibration, FormatWriter, Options
 
 
-def add_arguments(parser):
-    """What to load, what to write, and the images to check it with."""
-    classifier.add_arguments(parser, forms=False)
-    add = parser.add_argument
-    add(
-        "-o",
-        "--output",
-        type=user_path,
-        metavar="DIR",
-        required=True,
-        help="folder to write; it must not exist or be empty",
-    )
-    add("--force", action="store_true", help="replace an earlier export in it")
-    add(
-        "--format",
-        choices=tuple(manifests.FILES) + ("all",),
-        default="symbol",
-        help="symbol: MXNet's own; onnx; int8: quantised, for MXNet; all: these three [symbol]",
-    )
-    add(
-        "--preprocess",
-        action="store_true",
-        help="input uint8 (N, H, W, 3) RGB, normalised in the graph",
-    )
-    add("--softmax", action="store_true", help="probabilities as a second output")
-    add(
-        "--fold-bn",
-        action="store_true",
-        help="fold BatchNorm into the convolutions (int8 always does)",
-    )
-    add(
-        "--rec-val",
-        type=user_path,
-        metavar="FILE",
-        default="",
-        help="measure top-1 on this RecordIO file; compare on its images",
-    )
-    add(
-        "--calibrate",
-        type=user_path,
-        metavar="FILE",
-        default="",
-        help="int8: RecordIO file with calibration images",
-    )
-    add(
-        "--calibration-mode",
-        choices=("naive", "entropy"),
-        default="naive",
-        help="int8: choice of ranges [naive]",
-    )
-    add(
-        "--calibration-images",
-        type=int,
-        default=256,
-        metavar="N",
-        help="int8: how many of them [256]",
-    )
-
-
-def main(args):
-    """Write the folder and say what is in it."""
-    formats = tuple(manifests.FILES) if args.format == "all" else (args.format,)
-    calibration = None
-    if args.calibrate:
-        calibration = Calibration(args.calibrate, args.calibration_mode, args.calibration_images)
-    check(args.output, args.force, formats, calibration)
-    options = Options(args.preprocess, args.softmax, args.fold_bn)
-    model = classifier.from_arguments(args)
-    manifest = export(model, args.output, formats, options, args.rec_val, calibration, args.force)
-    print(
-        "{}: {}, {} classes".format(printable(args.output), manifest["model"], manifest["classes"])
-    )
-    for line in describe(manifest):
-        print("  " + line)
-    return 0
-
-
-def check(folder, force, formats, calibration):
-    """UserError where ``folder`` cannot become an export, or formats and calibration do not fit."""
+def check(
+    folder: str, force: bool, formats: Sequence[str], calibration: Optional[Calibration]
+) -> None:
+    """UserError if ``folder`` cannot become an export, or formats and calibration do not fit."""
     if "int8" in formats and not calibration:
         raise UserError(
-            "--format int8 needs --calibrate FILE.rec, images from which it learns ranges of activations"
+            "--format int8 needs --calibrate FILE.rec, images from which it learns ranges of "
+            "activations"
         )
     if calibration and "int8" not in formats:
         raise UserError("--calibrate has no effect without --format int8 or all")
@@ -123,13 +51,20 @@ def check(folder, force, formats, calibration):
             )
         if not force:
             raise UserError(
-                f"{folder}: holds an export; name another folder with -o, or replace it with --force"
+                f"{folder}: holds an export; name another folder with -o, or replace it with "
+                "--force"
             )
 
 
 def export(
-    model, folder, formats=("symbol",), options=Options(), rec_val="", calibration=None, force=False
-):
+    model: Classifier,
+    folder: str,
+    formats: Sequence[str] = ("symbol",),
+    options: Options = Options(),
+    rec_val: str = "",
+    calibration: Optional[Calibration] = None,
+    force: bool = False,
+) -> dict:
     """Write ``folder``, whole or not at all, and return its manifest.
 
     Parameters
@@ -137,18 +72,18 @@ def export(
     model : gluon_tricks.deploy.classifier.Classifier
         Of kind "gluon": of a run, a checkpoint or a parameter file.
     formats : some of "symbol", "onnx", "int8"
-    options : gluon_tricks.deploy.formats.Options
+    options : gluon_tricks.deploy.writer.Options
     rec_val : str
         RecordIO file; top-1 and top-5 are measured on all of it.
-    calibration : gluon_tricks.deploy.formats.Calibration
+    calibration : gluon_tricks.deploy.writer.Calibration
         The images that int8 needs.
     force : bool
         Replace an earlier export.
 
-    Raises UserError where the input is wrong or the folder cannot be written, and ExportError where
-    what was written computes something else than the network.
+    Raises UserError if the input is wrong or the folder cannot be written, and ExportError if what
+    was written computes something else than the network.
     """
-    if model.net is None:
+    if model.trained is None:
         raise UserError(
             f"{model.path}: is exported already; export from the run or its parameter file"
         )
@@ -188,62 +123,57 @@ def _clean_up(parent, name):
 
 def _write(model, folder, formats, options, rec_val, calibration):
     """Fill ``folder`` and return the manifest."""
-    runs_own = model.config.rec_val if os.path.isfile(model.config.rec_val) else ""
-    forms = Forms(
-        model, folder, options, rec_val or (calibration.record if calibration else runs_own)
-    )
-    written = {
-        name: forms.write(name, *([calibration] if name == "int8" else [])) for name in formats
-    }
+    real = rec_val or (calibration.record if calibration else validation_record(model))
+    writer = FormatWriter(model, folder, options, real)
+    entries = {format: writer.write(format, calibration) for format in formats}
     measured = model.measured
     if "int8" in formats:
-        float32, quantized = compare_top1(
-            model, forms.int8_predictor(), rec_val or calibration.record
-        )
-        written["int8"].update(quantized)
-        measured = float32 if rec_val else measured
+        record = rec_val or calibration.record
+        quantized = dataclasses.replace(model, kind="int8", compute=writer.int8_predictor())
+        of_network, of_int8 = compare_figures(model, quantized, record)
+        entries["int8"].update(of_int8)
+        measured = of_network if rec_val else measured
     elif rec_val:
-        measured = dict(evaluate.evaluate(model, rec_val), file=os.path.basename(rec_val))
+        figures = evaluation.evaluate(model, rec_val)
+        measured = dict(figures, file=os.path.basename(rec_val))
     if model.labels:
-        with open(
-            os.path.join(folder, manifests.LABELS), "w", encoding="utf-8", errors="surrogateescape"
-        ) as file:
-            file.writelines(label + "\n" for label in model.labels)
-    return manifests.write(
-        folder,
-        dict(
-            manifests.description(model, options),
-            measured=measured,
-            formats=written,
-            source=dict(step=model.step, params_sha256=sha256(model.params_path)),
-            versions=versions(formats),
-        ),
+        write_labels(os.path.join(folder, LABELS), model.labels)
+    manifest = dict(
+        manifests.description(model, options),
+        measured=measured,
+        formats=entries,
+        source=dict(step=model.trained.step, params_sha256=sha256(model.trained.parameters)),
+        versions=versions(formats),
     )
+    return manifests.write(folder, manifest)
 
 
-def compare_top1(model, int8_predict, record):
-    """Figures of the network and of its INT8 form on all images of a RecordIO file: two dicts.
+def validation_record(model: Classifier) -> str:
+    """The file that the run of the model was validated on, or "" if there is none."""
+    run = model.trained.run if model.trained else None
+    return run.config.rec_val if run and os.path.isfile(run.config.rec_val) else ""
+
+
+def compare_figures(model: Classifier, quantized: Classifier, record: str) -> Tuple[dict, dict]:
+    """Figures of the network and of its INT8 variant on all images of a RecordIO file: two dicts.
 
     The second also says how much top-1 is lost, and for how many percent of the images both agree.
     """
-    totals, agreed, count = np.zeros((2, 3)), 0, 0
-    for batch in evaluate.batches(model, record):
-        logits = [
-            evaluate.check_logits(predict(batch.images), model, batch.keys)
-            for predict in (model.predict, int8_predict)
-        ]
-        totals += [evaluate.statistics(rows, batch.labels).sum(axis=1) for rows in logits]
+    models = (model, quantized)
+    sums, agreed, count = np.zeros((2, len(Task.sums))), 0, 0
+    for batch in evaluation.batches(model, record):
+        logits = [one.predict(batch.images, batch.keys) for one in models]
+        sums += [Task.count_each(each, batch.labels).sum(axis=1) for each in logits]
         agreed += int((logits[0].argmax(axis=1) == logits[1].argmax(axis=1)).sum())
         count += len(batch.labels)
-    float32, quantized = (
-        dict(evaluate.summary(sums, count), file=os.path.basename(record)) for sums in totals
-    )
-    quantized.update(
-        top1_float32=float32["top1"],
-        top1_lost=float32["top1"] - quantized["top1"],
+    of_network, of_int8 = (Task.summary(each, count) for each in sums.tolist())
+    differences = dict(
+        top1_float32=of_network["top1"],
+        top1_lost=of_network["top1"] - of_int8["top1"],
         agreement=100 * agreed / count,
     )
-    return float32, quantized
+    file = os.path.basename(record)
+    return dict(of_network, file=file), dict(of_int8, file=file, **differences)
 
 
 def _give_name(temporary, folder):
@@ -277,27 +207,3 @@ def versions(formats):
 
         found.update(onnx=onnx.__version__, onnxruntime=onnxruntime.__version__)
     return found
-
-
-def describe(manifest):
-    """Lines about an export, from its manifest."""
-    if manifest["measured"]:
-        yield "top-1 {top1:.2f} %, top-5 {top5:.2f} % on {images} images".format(
-            **manifest["measured"]
-        )
-    for name, form in manifest["formats"].items():
-        compared = form["comparison"]
-        close = "{:.1e} of the largest output".format(compared["relative_difference"])
-        yield "{}: {}; run by a fresh process on {} images: {}".format(
-            name,
-            ", ".join(form["files"]),
-            compared["images"],
-            "equal to the bit" if compared["equal_to_the_bit"] else close,
-        )
-        if form.get("batch_norm"):
-            yield "{}: {folded} BatchNorms folded, {stayed} stay".format(name, **form["batch_norm"])
-        if name == "int8":
-            yield (
-                "int8: top-1 {top1:.2f} % instead of {top1_float32:.2f} %, the same answer for "
-                "{agreement:.2f} % of {images} images of {file}".format(**form)
-            )

@@ -2,7 +2,7 @@
 inference only.
 
 In inference BatchNorm is a fixed affine map of each channel. After a convolution with weight W and
-bias b (0 where it has none)::
+bias b (0 if it has none)::
 
     gamma (W x + b - mean) / sqrt(var + eps) + beta  =  (s W) x + (b - mean) s + beta,    s = gamma
     / sqrt(var + eps)

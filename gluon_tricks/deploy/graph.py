@@ -4,7 +4,7 @@ here.
 The graph's input is called ``data``. Without ``preprocess`` it is what the network was trained on,
 normalised float32 (N, 3, H, W); with it, uint8 (N, H, W, 3) pixels in RGB, so that a user has to
 resize and crop, but not to know mean and standard deviation. The first output is the logits (N,
-classes), the second, where asked for, their softmax.
+classes), the second, if it is asked for, their softmax.
 """
 
 import contextlib
@@ -50,15 +50,17 @@ def trace(net):
     return Graph(symbol, params)
 
 
-def with_preprocessing(graph, mean, std):
-    """The graph behind ``(x - mean) / std`` of uint8 (N, H, W, 3); both are of R, G, B in 0..255."""
+def with_preprocessing(graph, preprocessing):
+    """The graph after ``(x - mean) / std`` of uint8 (N, H, W, 3), a
+    :class:`gluon_tricks.deploy.preprocessing.Preprocessing`.
+    """
     pixels = mx.sym.var(INPUT, dtype=np.uint8)
     mean_var, std_var = mx.sym.var("preprocess_mean"), mx.sym.var("preprocess_std")
     planes = mx.sym.transpose(mx.sym.cast(pixels, dtype="float32"), axes=(0, 3, 1, 2))
     centred = mx.sym.broadcast_sub(planes, mean_var, name="preprocess_sub")
     normalised = mx.sym.broadcast_div(centred, std_var, name="preprocess_div")
     params = dict(graph.params)
-    for name, values in (("mean", mean), ("std", std)):
+    for name, values in (("mean", preprocessing.rgb_mean), ("std", preprocessing.rgb_std)):
         params["arg:preprocess_" + name] = mx.nd.array(
             np.reshape(values, (1, 3, 1, 1)), dtype="float32"
         )
@@ -119,12 +121,14 @@ def load(symbol_path, params_path, shape=None):
         raise UserError(f"{printable(symbol_path)}: has no input called {INPUT}; export again")
     if missing:
         raise UserError(
-            f"{params_path} has no values for {len(missing)} of {symbol_path}, for instance {missing[0]}"
+            f"{params_path} has no values for {len(missing)} of {symbol_path}, for "
+            f"instance {missing[0]}"
         )
     if unused or len(names) < len(params):
+        held = printable(unused[0]) if unused else "a name twice"
         raise UserError(
-            f"{printable(params_path)}: holds {printable(unused[0]) if unused else 'a name twice'}, which "
-            f"{printable(symbol_path)} does not use; export again"
+            f"{printable(params_path)}: holds {held}, which {printable(symbol_path)} "
+            "does not use; export again"
         )
     if shape is not None:
         _check_shapes(symbol, params, (1, *shape), symbol_path)
@@ -138,7 +142,7 @@ def _check_shapes(symbol, params, shape, path):
     known = {key.split(":", 1)[-1]: array.shape for key, array in params.items()}
     internals = symbol.get_internals()
     try:
-        # where MXNet lists all arguments, if it fails
+        # on which MXNet lists all arguments if it fails
         with contextlib.redirect_stdout(io.StringIO()):
             shapes = internals.infer_shape(**{INPUT: shape}, **known)[1]
     except (mx.MXNetError, ValueError) as error:

@@ -4,94 +4,78 @@ checksums.
 
 import json
 import os
+from typing import Any, Dict, Optional, Sequence
 
 from .. import config as flags
-from ..data.transforms.resize import shorter_edge
+from ..data.class_names import LABELS
 from ..errors import UserError
 from ..files import sha256, write_json
 from ..text import printable
+from .preprocessing import Preprocessing
 
 NAME = "manifest.json"
 KIND = "gluon_tricks export"  # tells it from other programs' manifests
 VERSION = 1
 
-# format: its files, the one that a runtime opens first
+# format: its files, first the one that a runtime opens
 FILES = {
     "symbol": ("model-symbol.json", "model-0000.params"),
     "onnx": ("model.onnx",),
     "int8": ("int8-symbol.json", "int8-0000.params"),
 }
-LABELS = "labels.txt"
 
 
-def description(model, options):
+def description(model: Any, options: Any) -> dict:
     """What a model is and how its images are made, for ``manifest.json`` and the metadata of an
     ONNX file.
 
-    ``model`` is a :class:`gluon_tricks.deploy.classifier.Classifier`, ``options`` a
-    :class:`gluon_tricks.deploy.formats.Options`.
+    ``model`` is a :class:`gluon_tricks.deploy.classifier.Classifier`, ``options`` an
+    :class:`gluon_tricks.deploy.writer.Options`.
     """
     return dict(
         model=model.model,
         classes=model.classes,
-        input_size=model.input_size,
-        crop_ratio=model.crop_ratio,
-        resize_shorter_edge=shorter_edge(model.input_size, model.crop_ratio),
-        resize_longer_edge="in proportion, rounded down: longer * resize_shorter_edge // shorter",
-        resize_interpolation="bilinear without antialiasing (OpenCV's INTER_LINEAR)",
-        crop="centre: top = (height - input_size) // 2, left = (width - input_size) // 2",
-        channels="RGB, 0 to 255",
-        rgb_mean=list(model.rgb_mean),
-        rgb_std=list(model.rgb_std),
+        **model.preprocessing.description(),
         options=options._asdict(),
-        input=options.describe_input(model.input_size),
+        input=options.describe_input(model.preprocessing.input_size),
         outputs=["logits", "probabilities"][: 1 + options.softmax],
     )
 
 
-def check(held, source):
+TYPES: Dict[str, Any] = dict(
+    classes=int, input_size=int, crop_ratio=(int, float), rgb_mean=list, rgb_std=list, options=dict
+)
+
+
+def check(held: dict, source: str) -> dict:
     """The :func:`description` that was read from ``source``; UserError if a part is missing or
     cannot be.
     """
-    kinds = dict(
-        classes=int,
-        input_size=int,
-        crop_ratio=(int, float),
-        rgb_mean=list,
-        rgb_std=list,
-        options=dict,
-    )
-    for name, kind in kinds.items():
+    for name, kind in TYPES.items():
         if not isinstance(held.get(name), kind) or isinstance(held[name], bool):
-            raise UserError(
-                f"{printable(source)}: damaged, {name} is {printable(held.get(name))}; export again"
-            )
+            raise _damaged(source, f"{name} is {held.get(name)}")
     if not isinstance(held["options"].get("preprocess"), bool):
-        raise UserError(
-            f"{printable(source)}: damaged, its options do not say preprocess; export again"
-        )
+        raise _damaged(source, "its options do not say preprocess")
     for name in ("rgb_mean", "rgb_std"):
         if len(held[name]) != 3 or any(type(value) not in (int, float) for value in held[name]):
-            raise UserError(
-                f"{printable(source)}: damaged, {name} is {printable(held[name])}; export again"
-            )
+            raise _damaged(source, f"{name} is {held[name]}")
     if not isinstance(held.get("model"), (str, type(None))):
-        raise UserError(
-            f"{printable(source)}: damaged, model is {printable(held['model'])}; export again"
-        )
-    names = ("classes", "input_size", "crop_ratio", "rgb_mean", "rgb_std")
+        raise _damaged(source, f"model is {held['model']}")
+    labels = held.get("labels")
+    if labels is not None and (not isinstance(labels, list) or len(labels) != held["classes"]):
+        raise _damaged(source, f"its labels are not {held['classes']}")
     try:
-        values = {
-            name: tuple(held[name]) if isinstance(held[name], list) else held[name]
-            for name in names
-        }
-        flags.check_ranges(flags.Config(**values))
+        Preprocessing.of_description(held).config(classes=held["classes"])
     except flags.ConfigError as error:
         raise UserError(f"{printable(source)}: damaged: {error}; export again") from None
     return held
 
 
-def is_export(folder):
+def _damaged(source, what):
+    return UserError(f"{printable(source)}: damaged, {printable(what)}; export again")
+
+
+def is_export(folder: str) -> bool:
     """Whether the folder has the manifest of an export (whole or damaged, but not that of a data
     set).
     """
@@ -103,7 +87,7 @@ def is_export(folder):
     return KIND in text
 
 
-def write(folder, manifest):
+def write(folder: str, manifest: dict) -> dict:
     """Add kind, version, and the checksums of all files in the folder, and write the manifest."""
     files = {}
     for name in sorted(os.listdir(folder)):
@@ -115,7 +99,7 @@ def write(folder, manifest):
     return manifest
 
 
-def read(folder, formats=None):
+def read(folder: str, formats: Optional[Sequence[str]] = None) -> dict:
     """The manifest, after the checksums of the files of ``formats`` (default: all) were compared.
 
     Raises UserError naming the file that is missing or was changed.
@@ -126,45 +110,36 @@ def read(folder, formats=None):
             manifest = json.load(file)
         if manifest["kind"] != KIND or manifest["version"] != VERSION:
             raise UserError(f"{path}: kind or version is not of this release of gluon_tricks")
-        absent = [name for name in formats or () if name not in manifest["formats"]]
+        there = manifest["formats"]
+        absent = [name for name in formats or () if name not in there]
         if absent:
-            raise UserError(
-                "{}: has no form {}, but {}".format(
-                    folder, absent[0], ", ".join(manifest["formats"])
-                )
-            )
-        if not manifest["formats"]:
+            raise UserError(f"{folder}: has no format {absent[0]}, but {', '.join(there)}")
+        if not there:
             raise KeyError("formats")
-        wanted = [name for f in formats or manifest["formats"] for name in FILES[f]]
-        listed = manifest["files"]
-        wanted = wanted + [LABELS] if LABELS in listed else wanted
-        checks = {name: listed[name]["sha256"] for name in wanted}
+        checksums = _checksums(manifest["files"], formats or there)
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        reason = f"{type(error).__name__}: {error}"
         raise UserError(
-            f"{path}: damaged or not the manifest of an export ({type(error).__name__}: {error}); export again"
+            f"{path}: damaged or not the manifest of an export ({reason}); export again"
         ) from None
-    for name, digest in checks.items():
-        file = os.path.join(folder, name)
-        if not os.path.isfile(file):
-            raise UserError(
-                f"{file}: missing, though {NAME} lists it; copy the whole folder or export again"
-            )
-        if sha256(file) != digest:
-            raise UserError(
-                f"{file}: damaged, its SHA-256 is not the one in {NAME}; copy it or export again"
-            )
+    for name, checksum in checksums.items():
+        _check_file(os.path.join(folder, name), checksum)
     return manifest
 
 
-def read_labels(path, classes=None):
-    """The names in a file, one a line in the classes' order; UserError where they are not
-    ``classes``.
-    """
-    try:
-        with open(path, encoding="utf-8", errors="surrogateescape", newline="\n") as file:
-            labels = [line.rstrip("\r\n") for line in file]
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read as a list of labels: {error}") from None
-    if classes is not None and len(labels) != classes:
-        raise UserError(f"{path}: has {len(labels)} labels, but the model has {classes} classes")
-    return labels
+def _checksums(listed, formats):
+    """The SHA-256 of the files of ``formats``, by name, and of the labels if there are any."""
+    names = [name for format in formats for name in FILES[format]]
+    names += [LABELS] if LABELS in listed else []
+    return {name: listed[name]["sha256"] for name in names}
+
+
+def _check_file(path, checksum):
+    if not os.path.isfile(path):
+        raise UserError(
+            f"{path}: missing, though {NAME} lists it; copy the whole folder or export again"
+        )
+    if sha256(path) != checksum:
+        raise UserError(
+            f"{path}: damaged, its SHA-256 is not the one in {NAME}; copy it or export again"
+        )

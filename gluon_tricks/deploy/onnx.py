@@ -1,10 +1,10 @@
-"""ONNX from a graph, through MXNet's converter, in the form that onnxruntime runs fast and checkers
-accept.
+"""ONNX from a graph, through MXNet's converter, put right so that onnxruntime runs it fast and
+checkers accept it.
 
-The converter lists the parameters among the graph's inputs, where a runtime must expect them to
+The converter lists the parameters among the graph's inputs, so that a runtime has to expect them to
 change and folds nothing, stamps the newest opset and IR version that the installed onnx package
 knows, while its operators are those of opset 13, and knows only some of the codes in a reshape's
-shape. All is put right here.
+shape. All that is put right here.
 """
 
 import ast
@@ -28,7 +28,8 @@ def convert(graph, path, input_shape, input_dtype="float32", about=None):
 
     ``about`` (a dict) becomes the model's metadata, each value as JSON, for :func:`about`.
 
-    Raises UserError where the onnx package is missing or too new, or an operator has no ONNX form.
+    Raises UserError if the onnx package is missing or too new, or an operator cannot be
+    converted.
     """
     onnx = _import_onnx()
     import mxnet as mx
@@ -54,7 +55,7 @@ def convert(graph, path, input_shape, input_dtype="float32", about=None):
         mx.MXNetError,
     ) as error:
         raise UserError(
-            f"this network has no ONNX form: {str(error).strip().splitlines()[0]}"
+            f"this network cannot be converted to ONNX: {str(error).strip().splitlines()[0]}"
         ) from error
     model = clean(onnx.load(path))
     onnx.helper.set_model_props(
@@ -63,14 +64,14 @@ def convert(graph, path, input_shape, input_dtype="float32", about=None):
     try:
         onnx.checker.check_model(model, full_check=True)
     except Exception as error:  # the checker's and those of shape inference have no common base
-        raise UserError(f"this network has no valid ONNX form: {str(error).strip()}") from error
+        raise UserError(f"this network gives no valid ONNX file: {str(error).strip()}") from error
     onnx.save(model, path)
 
 
 def with_plain_reshapes(symbol, params, input_shape):
     """The symbol with numbers for what its reshapes split or merge (codes -2 to -4, in ShuffleNet).
 
-    The batch stays open: only reshapes that keep the first dimension are written anew.
+    The batch stays open: only reshapes that keep the first dimension are changed.
     """
     import mxnet as mx
 
@@ -122,7 +123,7 @@ def rename(graph, old, new):
 
 
 def session(path, threads=None):
-    """An onnxruntime session on the CPU; UserError where the file is no model it can run.
+    """An onnxruntime session on the CPU; UserError if the file is no model that it can run.
 
     What comes from elsewhere goes through :func:`gluon_tricks.deploy.onnx_file.check` first.
     """
@@ -157,6 +158,29 @@ def about(session):
         if held.producer_name == PRODUCER:
             return {key: json.loads(value) for key, value in held.custom_metadata_map.items()}
     return {}
+
+
+def classes_and_size(path, session):
+    """What the file of another program says of itself: {"classes", "input_size"}, each if it is
+    fixed; UserError unless it takes square float images (N, 3, H, W).
+    """
+    (images,) = session.get_inputs()
+    shape = images.shape
+    where = f"{printable(path)}: its input {printable(images.name)} is {images.type} {shape}"
+    channels = shape[1] if len(shape) == 4 else None
+    if len(shape) == 4 and shape[3] == 3 and channels != 3:
+        raise UserError(
+            f"{where}, images in the order NHWC; only NCHW, (N, 3, H, W), is run: convert the "
+            "model to it"
+        )
+    wrong_channels = isinstance(channels, int) and channels != 3
+    if len(shape) != 4 or images.type != "tensor(float)" or wrong_channels:
+        raise UserError(f"{where}, but float images (N, 3, H, W) are needed")
+    if isinstance(shape[2], int) and isinstance(shape[3], int) and shape[2] != shape[3]:
+        raise UserError(f"{where}, but only square images are made here")
+    classes = session.get_outputs()[0].shape[-1:]
+    found = dict(classes=classes[0] if classes else None, input_size=shape[2])
+    return {name: value for name, value in found.items() if isinstance(value, int)}
 
 
 def _import_onnx():

@@ -1,7 +1,7 @@
 """An ONNX file from elsewhere, looked at before a runtime opens it: what it may hold, reach and
 take.
 
-It reaches no other file but parameters beside it, has operators of the standard and no loops, and
+It reaches no other file but parameters next to it, has operators of the standard and no loops, and
 no arrays that one image makes are larger than :mod:`.symbol_file` allows.
 """
 
@@ -74,7 +74,8 @@ def check(path, size=None):
         )
     except UserError:
         raise
-    except Exception as error:  # shape inference's, and those of protobuf for a name that is no text, have no common base
+    # the exceptions of shape inference, and of protobuf for a name that is no text, have no base
+    except Exception as error:
         raise UserError(f"{printable(path)}: no valid ONNX graph: {printable(error)}") from None
     return model
 
@@ -119,7 +120,7 @@ def _tensors(model):
 
 
 def _check_place(path, tensor):
-    """A tensor kept outside of the file has to be in a plain file beside it, with all its bytes."""
+    """A tensor outside of the file has to be in a plain file next to it, with all its bytes."""
     if tensor.data_location != tensor.EXTERNAL:
         return
     entries = {entry.key: entry.value for entry in tensor.external_data}
@@ -132,10 +133,10 @@ def _check_place(path, tensor):
         or "\\" in name
         or "\0" in name
     ):
-        raise UserError(f"{where}, but only files beside it are read; save the model as one file")
+        raise UserError(f"{where}, but only files next to it are read; save the model as one file")
     file = os.path.join(os.path.dirname(os.path.abspath(path)), name)
     if os.path.islink(file) or not os.path.isfile(file):
-        raise UserError(f"{where}, which is not there as a plain file; copy it beside the model")
+        raise UserError(f"{where}, which is not there as a plain file; copy it next to the model")
     try:
         offset = int(entries.get("offset") or 0)
         length = int(entries.get("length") or os.path.getsize(file) - offset)
@@ -153,8 +154,8 @@ def _check_tensor(path, tensor):
     """No more elements than its bytes in the file can hold."""
     if tensor.data_location != tensor.EXTERNAL and _elements(tensor) > 2 * tensor.ByteSize():
         raise UserError(
-            f"{printable(path)}: {printable(tensor.name) or 'a constant'} has shape {_shape(tensor)}, but the file does not "
-            "hold so many values; it is damaged"
+            f"{printable(path)}: {printable(tensor.name) or 'a constant'} has shape "
+            f"{_shape(tensor)}, but the file does not hold so many values; it is damaged"
         )
 
 
@@ -177,12 +178,13 @@ def _check_operators(path, model):
         )
         if not known:
             raise UserError(
-                f"{printable(path)}: has the operator {printable(node.op_type)} of {printable(node.domain)}; only those of "
-                "ONNX are run"
+                f"{printable(path)}: has the operator {printable(node.op_type)} of "
+                f"{printable(node.domain)}; only those of ONNX are run"
             )
         if node.op_type in LOOPS:
             raise UserError(
-                f"{printable(path)}: has a loop ({printable(node.op_type)}), which may never end; none is run"
+                f"{printable(path)}: has a loop ({printable(node.op_type)}), which may never end; "
+                "none is run"
             )
 
 
@@ -202,7 +204,8 @@ def _check_finite(path, tensor):
     values = numpy_helper.to_array(tensor)
     if not np.isfinite(values).all():
         raise UserError(
-            f"{printable(path)}: {printable(tensor.name)} has values that are NaN or infinite; export or train again"
+            f"{printable(path)}: {printable(tensor.name)} has values that are NaN or infinite; "
+            "export or train again"
         )
     if values.size > 1000:  # its values are needed no more, and shape inference would copy them
         tensor.ClearField("raw_data")
@@ -239,8 +242,8 @@ def _check_sizes(path, model):
     for node in _nodes(model):
         if node.op_type in GROWING and any(name and name not in shapes for name in node.output):
             raise UserError(
-                f"{printable(path)}: the size of {printable(node.output[0])}, which {node.op_type} makes, is not known before "
-                "it runs; export the model with fixed shapes"
+                f"{printable(path)}: the size of {printable(node.output[0])}, which {node.op_type} "
+                "makes, is not known before it runs; export the model with fixed shapes"
             )
 
 

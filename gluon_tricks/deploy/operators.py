@@ -37,8 +37,8 @@ def switch(text):
     return text in ("True", "False", "true", "false", "1", "0")
 
 
-def words(*allowed):
-    """A check for one of some words."""
+def one_of(*allowed):
+    """A check that the text is one of a few."""
     return lambda text: text in allowed
 
 
@@ -60,22 +60,40 @@ class Operator(NamedTuple):
 
 
 CONVOLUTION = dict(
-    dilate=integers, kernel=integers, layout=words("NCHW"), no_bias=switch, num_filter=integers, num_group=integers,
-    pad=integers, stride=integers,
-)  # fmt: skip
-POOLING = dict(
-    count_include_pad=switch, global_pool=switch, kernel=integers, layout=words("NCHW"), pad=integers,
-    pool_type=words("avg", "max"), pooling_convention=words("full", "valid"), stride=integers,
-)  # fmt: skip
-BATCH_NORM = dict(
-    axis=words("1"), eps=number, fix_gamma=switch, momentum=number, use_global_stats=switch
+    dilate=integers,
+    kernel=integers,
+    layout=one_of("NCHW"),
+    no_bias=switch,
+    num_filter=integers,
+    num_group=integers,
+    pad=integers,
+    stride=integers,
 )
-ACTIVATION = dict(act_type=words("relu", "sigmoid", "softrelu", "softsign", "tanh"))
+POOLING = dict(
+    count_include_pad=switch,
+    global_pool=switch,
+    kernel=integers,
+    layout=one_of("NCHW"),
+    pad=integers,
+    pool_type=one_of("avg", "max"),
+    pooling_convention=one_of("full", "valid"),
+    stride=integers,
+)
+BATCH_NORM = dict(
+    axis=one_of("1"), eps=number, fix_gamma=switch, momentum=number, use_global_stats=switch
+)
+ACTIVATION = dict(act_type=one_of("relu", "sigmoid", "softrelu", "softsign", "tanh"))
 RANGE = dict(min_calib_range=number, max_calib_range=number)
 FUSED = dict(
-    RANGE, quantized=switch, with_act=switch, with_bn=switch, with_eltwise=switch, with_postsum_act=switch, with_sum=switch,
+    RANGE,
+    quantized=switch,
+    with_act=switch,
+    with_bn=switch,
+    with_eltwise=switch,
+    with_postsum_act=switch,
+    with_sum=switch,
     enable_float_output=switch,
-)  # fmt: skip
+)
 
 OPERATORS = {
     "null": Operator(
@@ -85,25 +103,25 @@ OPERATORS = {
             __init__=short,
             __lr_mult__=number,
             __shape__=integers,
-            __storage_type__=words("0"),
+            __storage_type__=one_of("0"),
             __wd_mult__=number,
         ),
     ),
     "Activation": Operator((1,), ACTIVATION),
     "BatchNorm": Operator((5,), BATCH_NORM, states=(3, 4)),
-    "Cast": Operator((1,), dict(dtype=words("float32"))),
+    "Cast": Operator((1,), dict(dtype=one_of("float32"))),
     "Concat": Operator((), dict(dim=axes, num_args=integers)),
     "Convolution": Operator((), CONVOLUTION),
     "Dropout": Operator((1,), dict(axes=axes, cudnn_off=switch, p=number)),
     "Flatten": Operator((1,), {}),
     "FullyConnected": Operator((), dict(flatten=switch, no_bias=switch, num_hidden=integers)),
-    "LeakyReLU": Operator((1,), dict(act_type=words("leaky"), slope=number)),
-    "Pad": Operator((1,), dict(constant_value=number, mode=words("constant"), pad_width=integers)),
+    "LeakyReLU": Operator((1,), dict(act_type=one_of("leaky"), slope=number)),
+    "Pad": Operator((1,), dict(constant_value=number, mode=one_of("constant"), pad_width=integers)),
     "Pooling": Operator((1,), POOLING),
     "Reshape": Operator((1,), dict(shape=integers)),
     "SwapAxis": Operator((1,), dict(dim1=axes, dim2=axes)),
     "UpSampling": Operator(
-        (1,), dict(num_args=words("1"), sample_type=words("nearest"), scale=integers)
+        (1,), dict(num_args=one_of("1"), sample_type=one_of("nearest"), scale=integers)
     ),
     "_contrib_AdaptiveAvgPooling2D": Operator((1,), dict(output_size=integers)),
     "_contrib_BilinearResize2D": Operator((1,), dict(height=integers, width=integers)),
@@ -132,7 +150,7 @@ OPERATORS = {
     "transpose": Operator((1,), dict(axes=axes)),
     # of INT8; the last two outputs are the range
     "_contrib_dequantize": Operator((3,), {}),
-    "_contrib_quantize_v2": Operator((1,), dict(RANGE, out_type=words("auto")), outputs=3),
+    "_contrib_quantize_v2": Operator((1,), dict(RANGE, out_type=one_of("auto")), outputs=3),
     "_contrib_quantized_act": Operator((3,), ACTIVATION, outputs=3),
     "_contrib_quantized_batch_norm": Operator(
         (7,), dict(BATCH_NORM, **RANGE), outputs=3, states=(3, 4)

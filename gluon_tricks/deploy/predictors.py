@@ -1,43 +1,56 @@
-"""``predict`` of a classifier: normalised images to logits, whatever computes them."""
+"""Functions from normalised images to logits, whatever computes them.
+
+Each takes float32 (N, 3, H, W). If the network normalises by itself, its pixels are worked out from
+that again, so that all classifiers take images of one kind.
+"""
+
+from typing import Any, Callable, Optional
 
 import numpy as np
 
 from ..errors import UserError
 from ..text import printable
-from .images import pixels_of
+from .preprocessing import Preprocessing
 
-SMALLEST = 1e-45  # above 0 in float32: a probability that was rounded to 0 has a logarithm, too
+Predictor = Callable[[np.ndarray], np.ndarray]
+# Above 0 in float32, so that a probability that was rounded to 0 has a logarithm, too.
+SMALLEST_PROBABILITY = 1e-45
 
 
-def block_predictor(net, path, pixels=None, device=None):
-    """``predict`` of a Gluon block; ``pixels`` is (mean, std) where the block itself normalises.
+def block_predictor(
+    net: Any, path: str, inside: Optional[Preprocessing] = None, device: Any = None
+) -> Predictor:
+    """The function of a Gluon block, which came from ``path``.
 
+    inside: the preprocessing that is part of the block, if it is, which then takes pixels.
     device: the context of the block's parameters that is computed on; default: the CPU.
     """
     import mxnet as mx
 
     def predict(images):
         images = _checked(images, path)
-        inputs = (
-            mx.nd.array(images, dtype="float32", ctx=device)
-            if pixels is None
-            else mx.nd.array(pixels_of(images, *pixels), dtype="uint8", ctx=device)
-        )
+        if inside is None:
+            inputs = mx.nd.array(images, dtype="float32", ctx=device)
+        else:
+            inputs = mx.nd.array(inside.pixels(images), dtype="uint8", ctx=device)
         try:
             outputs = net(inputs)
             return (outputs[0] if isinstance(outputs, (list, tuple)) else outputs).asnumpy()
         except (mx.MXNetError, ValueError) as error:
-            raise _cannot(path, images, _reason(error)) from error
+            raise _cannot_compute(path, images, _without_stack_trace(error)) from error
 
     return predict
 
 
-def session_predictor(session, path, pixels=None, probabilities=False):
-    """``predict`` of an onnxruntime session on the file ``path``, in batches of the size that it
-    has, if it has one.
+def session_predictor(
+    session: Any, path: str, inside: Optional[Preprocessing] = None, probabilities: bool = False
+) -> Predictor:
+    """The function of an onnxruntime session of the file ``path``, which is called with batches of
+    its own size if it has one.
 
-    ``probabilities``: the outputs are a softmax already; their logarithms are logits that give the
-    same again.
+    inside: as in :func:`block_predictor`.
+    probabilities: the outputs are a softmax already; their logarithms are logits that give the same
+    softmax.
     """
     name, batch = session.get_inputs()[0].name, session.get_inputs()[0].shape[0]
     size = batch if isinstance(batch, int) and batch > 0 else None
@@ -45,58 +58,50 @@ def session_predictor(session, path, pixels=None, probabilities=False):
     def run(inputs):
         outputs = session.run(None, {name: inputs})[0]
         if not isinstance(outputs, np.ndarray) or outputs.shape[:1] != inputs.shape[:1]:
-            raise ValueError(
-                f"it gives {getattr(outputs, 'shape', type(outputs).__name__)} for {len(inputs)} images"
-            )
+            shape = getattr(outputs, "shape", type(outputs).__name__)
+            raise ValueError(f"it gives {shape} for {len(inputs)} images")
         return outputs
 
     def predict(images):
         images = _checked(images, path)
-        inputs = (
-            np.ascontiguousarray(images, np.float32)
-            if pixels is None
-            else pixels_of(images, *pixels)
-        )
+        inputs = np.ascontiguousarray(images) if inside is None else inside.pixels(images)
         try:
             outputs = run(inputs) if size is None else _in_batches(run, inputs, size)
         except Exception as error:  # onnxruntime's exceptions have no common base of their own
-            raise _cannot(path, images, " ".join(str(error).split())) from error
+            raise _cannot_compute(path, images, " ".join(str(error).split())) from error
         if not probabilities:
             return outputs
-        return np.log(np.maximum(outputs.astype(np.float64), SMALLEST))
+        return np.log(np.maximum(outputs.astype(np.float64), SMALLEST_PROBABILITY))
 
     return predict
 
 
 def _in_batches(run, inputs, size):
-    """What ``run`` gives for each ``size`` inputs; the last batch is filled up with its last input."""
+    """What ``run`` gives for each ``size`` inputs; the last batch is filled with its last input."""
     outputs = []
     for place in range(0, len(inputs), size):
-        part = inputs[place : place + size]
-        missing = size - len(part)
-        filled = np.concatenate([part, np.repeat(part[-1:], missing, axis=0)]) if missing else part
-        outputs.append(run(filled)[: len(part)])
+        batch = inputs[place : place + size]
+        missing = size - len(batch)
+        filled = np.concatenate([batch, np.repeat(batch[-1:], missing, axis=0)])
+        outputs.append(run(filled)[: len(batch)])
     return np.concatenate(outputs)
 
 
 def _checked(images, path):
     images = np.asarray(images)
     if images.ndim != 4 or images.shape[1] != 3 or images.dtype != np.float32:
-        raise UserError(
-            "{}: takes float32 images (N, 3, H, W), not {} {}".format(
-                path, images.dtype, "x".join(map(str, images.shape))
-            )
-        )
+        shape = "x".join(map(str, images.shape))
+        raise UserError(f"{path}: takes float32 images (N, 3, H, W), not {images.dtype} {shape}")
     return images
 
 
-def _cannot(path, images, reason):
+def _cannot_compute(path, images, reason):
     return UserError(
         f"{printable(path)}: cannot compute images of shape {images.shape}: {printable(reason)}"
     )
 
 
-def _reason(error):
-    """MXNet's own words, without its stack trace."""
+def _without_stack_trace(error):
+    """The line of MXNet's message that says what is wrong."""
     lines = [line for line in str(error).strip().splitlines() if "rror" in line] or [str(error)]
     return lines[-1].strip()[:300]

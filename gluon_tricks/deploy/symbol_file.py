@@ -1,8 +1,8 @@
 """A symbol's JSON file from elsewhere, checked before MXNet sees it, which believes whatever stands
 there.
 
-What is right is written anew from the parts that were checked, so that nothing else reaches MXNet's
-own parser.
+What is right is written again from the parts that were checked, so that nothing else reaches
+MXNet's own parser.
 """
 
 import collections
@@ -29,8 +29,8 @@ class _Wrong(Exception):
 
 
 def read(path):
-    """The text of a symbol's JSON file, checked and written anew; UserError says what is wrong with
-    it.
+    """The text of a symbol's JSON file, checked and written again; UserError says what is
+    wrong with it.
     """
     try:
         with open(path, "rb") as file:
@@ -87,7 +87,8 @@ def check_shapes(path, shapes):
     for name, shape in shapes:
         if len(shape) > MOST_DIMENSIONS:
             raise UserError(
-                f"{printable(path)}: {printable(name)} has {len(shape)} dimensions, which no classifier here does"
+                f"{printable(path)}: {printable(name)} has {len(shape)} dimensions, which no "
+                "classifier here does"
             )
         elements = 1
         for length in shape:
@@ -100,8 +101,8 @@ def check_shapes(path, shapes):
                 else f"arrays of more than {MOST_ELEMENTS:,}"
             )
             raise UserError(
-                f"{printable(path)}: one image takes {limit} elements ({printable(name)}: {'x'.join(map(str, shape))}), "
-                "which no classifier here does"
+                f"{printable(path)}: one image takes {limit} elements ({printable(name)}: "
+                f"{'x'.join(map(str, shape))}), which no classifier here does"
             )
 
 
@@ -122,7 +123,8 @@ def _node(node, made, outputs, place, inside):
             or not known.attributes[key](value)
         ):
             raise _Wrong(
-                f"{where}: the attribute {printable(key[:100])} of {kind} is {printable(str(value)[:100])}"
+                f"{where}: the attribute {printable(key[:100])} of {kind} is "
+                f"{printable(str(value)[:100])}"
             )
     if (
         set(RANGE) & set(known.attributes)

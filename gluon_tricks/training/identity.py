@@ -8,9 +8,9 @@ import platform
 from .. import __version__
 from .. import config as flags
 from ..config import ConfigError
+from ..data.class_names import LABELS
 from ..data.recordio import RecordError
 from ..data.records import RecordFile, spread
-from ..deploy.manifest import LABELS
 from ..distributed.gathering import gather_json
 from ..files import sha256, write_json, write_text
 from ..text import printable

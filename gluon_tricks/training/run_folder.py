@@ -11,8 +11,8 @@ import os
 
 from .. import config as flags
 from .. import models
+from ..data.class_names import LABELS, read_labels
 from ..data.records import RecordFile
-from ..deploy import manifest as manifests
 from ..errors import UserError
 from ..text import printable
 from . import checkpoint, config_file
@@ -86,11 +86,11 @@ class RunFolder:
         """The names of the classes, or None: kept in the folder, or (an older run's) beside the
         records, if they are its.
         """
-        kept = os.path.join(self.path, manifests.LABELS)
+        kept = os.path.join(self.path, LABELS)
         if not os.path.isfile(kept):
             kept = self._labels_of_the_data()
         try:
-            labels = manifests.read_labels(kept) if kept else None
+            labels = read_labels(kept) if kept else None
         except UserError as error:
             say(f"{error}; classes are given by number")
             labels = None
@@ -99,7 +99,7 @@ class RunFolder:
     def _labels_of_the_data(self):
         for split, field in (("validation", "rec_val"), ("train", "rec_train")):
             path = getattr(self.config, field)
-            labels = os.path.join(os.path.dirname(path), manifests.LABELS)
+            labels = os.path.join(os.path.dirname(path), LABELS)
             if path and os.path.isfile(labels) and os.path.isfile(path):
                 if not differences(
                     self.data[split], fingerprint(path, getattr(self.config, field + "_idx"))
@@ -181,6 +181,11 @@ def _may_be_ours(file):
     except (OSError, ValueError, RecursionError):
         return True
     return not isinstance(found, dict) or "flags" in found or "layout" in found
+
+
+def read_checkpoint(folder):
+    """The ``state.json`` of a checkpoint's folder, a dict, after its checksums were compared."""
+    return checkpoint.read_state(folder)
 
 
 def checked(path):

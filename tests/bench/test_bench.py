@@ -6,7 +6,7 @@ import argparse
 
 import pytest
 
-from gluon_tricks import bench
+from gluon_tricks.commands import bench
 from gluon_tricks.errors import UserError
 
 

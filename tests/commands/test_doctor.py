@@ -6,8 +6,7 @@ import sys
 
 import pytest
 
-from gluon_tricks import system as stack
-from gluon_tricks.commands import doctor
+from gluon_tricks import diagnosis, system
 
 GOOD = {"ok": True, "value": None, "error": ""}
 # A machine without a GPU on which everything is as it should be.
@@ -28,7 +27,7 @@ CPU_HOST = {
         "horovod": "0.28.1",
     },
     "trials": {
-        **{name: GOOD for name in stack.TRIALS},
+        **{name: GOOD for name in system.TRIALS},
         "mxnet": {
             "ok": True,
             "value": {"features": ["MKLDNN", "DIST_KVSTORE"], "gpus": 0},
@@ -38,7 +37,7 @@ CPU_HOST = {
     },
     "jpegtran": "/usr/bin/jpegtran",
     "gpus": [],
-    "cuda_libraries": dict.fromkeys([*stack.CUDA_LIBRARIES, stack.DRIVER_LIBRARY], False),
+    "cuda_libraries": dict.fromkeys([*system.CUDA_LIBRARIES, system.DRIVER_LIBRARY], False),
     "cuda_wheels": {},
     "cores": 8,
     "threads": "8",
@@ -67,12 +66,14 @@ def gpu_host(cpu_host):
 
 def errors(facts):
     return {
-        finding.name: finding for finding in doctor.judge(facts) if finding.status == doctor.ERROR
+        finding.name: finding
+        for finding in diagnosis.judge(facts)
+        if finding.status == diagnosis.ERROR
     }
 
 
 def finding(facts, name):
-    return {each.name: each for each in doctor.judge(facts)}[name]
+    return {each.name: each for each in diagnosis.judge(facts)}[name]
 
 
 def failure(error):
@@ -82,18 +83,20 @@ def failure(error):
 def test_a_missing_jpegtran_is_no_error_and_says_what_it_is_for(cpu_host):
     cpu_host["jpegtran"] = None
     found = finding(cpu_host, "jpegtran")
-    assert found.status == doctor.MISSING and "--restart-marks" in found.text
+    assert found.status == diagnosis.MISSING and "--restart-markers" in found.text
     assert found.repair == "apt-get install libjpeg-turbo-progs"
 
 
 def test_a_whole_cpu_host_has_no_error_and_misses_only_a_gpu(cpu_host):
-    assert [each.name for each in doctor.judge(cpu_host) if each.status != doctor.OK] == ["GPU"]
+    assert [each.name for each in diagnosis.judge(cpu_host) if each.status != diagnosis.OK] == [
+        "GPU"
+    ]
     assert "CPU build active" in finding(cpu_host, "MXNet").text
     assert "lacks CUDA, cuDNN, NCCL" in finding(cpu_host, "MXNet").text
 
 
 def test_a_whole_gpu_host_has_nothing_but_ok(gpu_host):
-    assert {each.status for each in doctor.judge(gpu_host)} == {doctor.OK}
+    assert {each.status for each in diagnosis.judge(gpu_host)} == {diagnosis.OK}
     assert "CUDA build active" in finding(gpu_host, "MXNet").text
     assert finding(gpu_host, "GPUs used").text == "MXNet sees 8"
 
@@ -132,15 +135,15 @@ def test_another_version_of_mxnet_is_an_error(cpu_host):
 
 def test_packages_that_only_sound_like_mxnet_are_no_builds_of_it(cpu_host):
     cpu_host["distributions"].update({"mxnet-tools": "1.0", "mxnetx": "2.0"})
-    assert list(doctor.mxnet_builds(cpu_host)) == ["mxnet"]
+    assert list(diagnosis.mxnet_builds(cpu_host)) == ["mxnet"]
 
 
-def test_a_horovod_without_its_mxnet_part_is_called_hollow(cpu_host):
+def test_a_horovod_without_its_mxnet_part_is_called_incomplete(cpu_host):
     reason = "ImportError: Extension horovod.mxnet has not been built"
     cpu_host["trials"]["horovod"] = failure(reason)
     found = errors(cpu_host)["horovod"]
     assert (
-        "hollow" in found.text
+        "incomplete" in found.text
         and reason in found.text
         and "pip uninstall -y horovod" in found.repair
     )
@@ -158,7 +161,7 @@ def test_what_needs_mxnet_is_not_blamed_where_mxnet_itself_is_broken(cpu_host):
 def test_an_absent_optional_part_is_missing_and_no_error(cpu_host, name):
     del cpu_host["distributions"][name]
     assert not errors(cpu_host)
-    assert finding(cpu_host, name).status == doctor.MISSING and finding(cpu_host, name).repair
+    assert finding(cpu_host, name).status == diagnosis.MISSING and finding(cpu_host, name).repair
 
 
 @pytest.mark.parametrize("name", ["numpy", "gluoncv", "opencv-python", "simplejpeg"])
@@ -207,7 +210,7 @@ def test_python_3_8_to_3_11_fit(cpu_host):
     ],
 )
 def test_which_gpus_the_cuda_build_has_code_for(capability, good):
-    assert doctor.runs_on(capability) is good
+    assert diagnosis.runs_on(capability) is good
 
 
 def test_an_h100_is_an_error_under_the_cuda_build(gpu_host):
@@ -217,9 +220,9 @@ def test_an_h100_is_an_error_under_the_cuda_build(gpu_host):
     assert "pip install mxnet==1.9.1" in finding(gpu_host, "GPUs used").repair
 
 
-def test_an_h100_beside_a_gpu_that_fits_is_no_error(gpu_host):
+def test_an_h100_next_to_a_gpu_that_fits_is_no_error(gpu_host):
     gpu_host["gpus"][3]["capability"] = "9.0"
-    assert not errors(gpu_host) and finding(gpu_host, "GPU 3").status == doctor.MISSING
+    assert not errors(gpu_host) and finding(gpu_host, "GPU 3").status == diagnosis.MISSING
 
 
 def test_a_gpu_under_the_cpu_build_is_told_how_to_be_used(cpu_host):
@@ -247,9 +250,9 @@ def test_installed_nvidia_wheels_off_the_loaders_path_are_told_from_missing_ones
 
 
 def test_a_missing_driver_is_an_error_of_the_cuda_build_alone(gpu_host, cpu_host):
-    gpu_host["cuda_libraries"][stack.DRIVER_LIBRARY] = False
+    gpu_host["cuda_libraries"][system.DRIVER_LIBRARY] = False
     assert "driver" in errors(gpu_host)["CUDA driver"].repair
-    assert "CUDA driver" not in {each.name for each in doctor.judge(CPU_HOST)}
+    assert "CUDA driver" not in {each.name for each in diagnosis.judge(CPU_HOST)}
 
 
 def test_threads_that_the_command_itself_set_are_not_called_the_users(cpu_host, monkeypatch):
@@ -260,11 +263,11 @@ def test_threads_that_the_command_itself_set_are_not_called_the_users(cpu_host, 
 
 
 def test_an_import_that_kills_its_process_is_reported_and_survived():
-    assert stack.run_python("import os; os.abort()")["error"] == "ended by signal 6"
+    assert system.run_python("import os; os.abort()")["error"] == "ended by signal 6"
 
 
 def test_an_import_that_does_not_end_is_reported():
-    answer = stack.run_python("import time; time.sleep(60)", timeout=0.5)
+    answer = system.run_python("import time; time.sleep(60)", timeout=0.5)
     assert not answer["ok"] and "0.5 s" in answer["error"]
 
 
@@ -273,7 +276,7 @@ def test_distributions_are_found_by_their_metadata_alone(tmp_path):
         folder = tmp_path / (name + "-1.9.1.dist-info")
         folder.mkdir()
         (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.9.1\n")
-    assert stack.distributions([str(tmp_path)]) == {"mxnet": "1.9.1", "mxnet-cu112": "1.9.1"}
+    assert system.distributions([str(tmp_path)]) == {"mxnet": "1.9.1", "mxnet-cu112": "1.9.1"}
 
 
 @pytest.mark.parametrize("old", [False, True], ids=["driver with compute_cap", "driver without"])
@@ -287,10 +290,10 @@ def test_gpus_are_read_from_nvidia_smi(tmp_path, monkeypatch, old):
     monkeypatch.setenv("PATH", str(tmp_path) + os.pathsep + os.environ["PATH"])
     a100 = {"name": "NVIDIA A100", "driver": "525.60.13", "capability": "8.0"}
     v100 = {"name": "Tesla V100", "driver": "418.67", "capability": ""}
-    assert stack.gpus() == [v100 if old else a100]
+    assert system.gpus() == [v100 if old else a100]
 
 
-def test_the_doctor_itself_imports_nothing_of_the_stack():
+def test_the_command_imports_none_of_the_packages_that_it_looks_for():
     code = (
         "import sys, gluon_tricks.commands.doctor; "
         "sys.exit(len({'mxnet', 'numpy', 'cv2', 'gluoncv', 'horovod'} & set(sys.modules)))"

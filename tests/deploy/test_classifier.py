@@ -1,21 +1,23 @@
-"""What to load: every form gives the same answers, and what is none of them gets one clear message."""
+"""What to open: every format gives the same answers, all else gets one clear message."""
 
+import ast
 import json
 import os
 import shutil
 
+import cv2
 import mxnet as mx
 import numpy as np
 import pytest
+from scipy.special import softmax
 
+import gluon_tricks
 from gluon_tricks import config as flags
 from gluon_tricks.deploy import manifest as manifests
-from gluon_tricks.deploy.classifier import open_classifier
 from gluon_tricks.deploy.export import export
+from gluon_tricks.deploy.opening import open_model
 from gluon_tricks.errors import UserError
 from gluon_tricks.training.checkpoint import FORMAT, seal
-
-FORMS = ("symbol", "onnx", "int8")
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +28,7 @@ def params(network, tmp_path_factory):
 
 
 def opened(params, **given):
-    return open_classifier(params, model="cifar_resnet20_v1", classes=5, **given)
+    return open_model(params, model="cifar_resnet20_v1", classes=5, **given)
 
 
 @pytest.fixture(scope="module")
@@ -79,13 +81,13 @@ def run_folder(params, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def folder(params, tmp_path_factory):
-    """An export whose forms were written, but not run by other processes as test_export does."""
+    """An export whose formats were written, but not run by other processes as test_export does."""
     from gluon_tricks.deploy import graph as graphs
     from gluon_tricks.deploy import onnx
 
     path = tmp_path_factory.mktemp("export")
     model = opened(params)
-    graph = graphs.with_softmax(graphs.trace(model.net))
+    graph = graphs.with_softmax(graphs.trace(model.trained.net))
     graphs.save(graph, *(str(path / name) for name in manifests.FILES["symbol"]))
     onnx.convert(graph, str(path / "model.onnx"), (3, 32, 32))
     (path / "labels.txt").write_text("".join(f"name {i}\n" for i in range(5)))
@@ -111,35 +113,35 @@ def test_a_parameter_file_gives_the_networks_logits(params, network, images):
     np.testing.assert_array_equal(
         model.predict(images), network("cifar_resnet20_v1")(mx.nd.array(images)).asnumpy()
     )
-    assert (model.kind, model.classes, model.rgb_mean, model.label(2)) == (
+    assert (model.kind, model.classes, model.preprocessing.rgb_mean, model.label(2)) == (
         "gluon",
         5,
         (1.0, 2.0, 3.0),
         "2",
     )
-    assert model.input_size == 32  # what networks for CIFAR are made for
+    assert model.preprocessing.input_size == 32  # what networks for CIFAR are made for
 
 
 def test_a_run_gives_its_best_or_its_last_parameters(run_folder, params, images):
-    best = open_classifier(run_folder)
+    best = open_model(run_folder)
     np.testing.assert_array_equal(best.predict(images), opened(params).predict(images))
-    assert (best.step, best.input_size, best.crop_ratio, best.measured["top1"]) == (
-        3,
-        32,
-        1.0,
-        90.0,
-    )
-    larger = open_classifier(
+    assert (
+        best.trained.step,
+        best.preprocessing.input_size,
+        best.preprocessing.crop_ratio,
+        best.measured["top1"],
+    ) == (3, 32, 1.0, 90.0)
+    larger = open_model(
         run_folder, input_size=40, crop_ratio=0.5
     )  # test at another size than in training
-    assert (larger.input_size, larger.crop_ratio) == (40, 0.5)
-    last = open_classifier(run_folder, params="last")
-    assert last.step == 6 and last.measured is None
+    assert (larger.preprocessing.input_size, larger.preprocessing.crop_ratio) == (40, 0.5)
+    last = open_model(run_folder, params="last")
+    assert last.trained.step == 6 and last.measured is None
     assert not np.array_equal(last.predict(images), best.predict(images))
 
 
 def test_a_checkpoint_and_its_parameter_file_know_their_run(run_folder, images):
-    expected = open_classifier(run_folder).predict(images)
+    expected = open_model(run_folder).predict(images)
     for path in (
         "checkpoints/step-00000003",
         "best",
@@ -147,20 +149,24 @@ def test_a_checkpoint_and_its_parameter_file_know_their_run(run_folder, images):
         "checkpoints/step-00000003/net.params",
     ):
         np.testing.assert_array_equal(
-            open_classifier(os.path.join(run_folder, path)).predict(images), expected
+            open_model(os.path.join(run_folder, path)).predict(images), expected
         )
 
 
 @pytest.mark.parametrize("path", ["", "model-0000.params", "model-symbol.json"])
 def test_an_export_gives_the_logits_and_its_labels(folder, params, images, path):
-    model = open_classifier(os.path.join(folder, path))
+    model = open_model(os.path.join(folder, path))
     np.testing.assert_array_equal(model.predict(images), opened(params).predict(images))
-    assert (model.kind, model.label(2), model.rgb_std) == ("symbol", "name 2", [4, 5, 6])
+    assert (model.kind, model.label(2), model.preprocessing.rgb_std) == (
+        "symbol",
+        "name 2",
+        (4, 5, 6),
+    )
 
 
 @pytest.mark.parametrize("path, format", [("", "onnx"), ("model.onnx", None)])
 def test_an_onnx_form_gives_the_logits(folder, params, images, path, format):
-    model = open_classifier(os.path.join(folder, path), format=format)
+    model = open_model(os.path.join(folder, path), format=format)
     expected = opened(params).predict(images)
     np.testing.assert_allclose(model.predict(images), expected, atol=1e-4 * np.abs(expected).max())
     assert model.kind == "onnx"
@@ -168,39 +174,38 @@ def test_an_onnx_form_gives_the_logits(folder, params, images, path, format):
 
 def test_an_onnx_file_alone_says_its_classes_and_size(folder, tmp_path, images):
     shutil.copy(os.path.join(folder, "model.onnx"), tmp_path / "alone.onnx")
-    model = open_classifier(str(tmp_path / "alone.onnx"), crop_ratio=0.5)
-    assert (model.classes, model.input_size, model.crop_ratio, model.predict(images).shape) == (
-        5,
-        32,
-        0.5,
-        (4, 5),
-    )
+    model = open_model(str(tmp_path / "alone.onnx"), crop_ratio=0.5)
+    assert (
+        model.classes,
+        model.preprocessing.input_size,
+        model.preprocessing.crop_ratio,
+        model.predict(images).shape,
+    ) == (5, 32, 0.5, (4, 5))
     with pytest.raises(UserError, match="--classes 7: but .*alone.onnx says 5"):
-        open_classifier(str(tmp_path / "alone.onnx"), classes=7)
+        open_model(str(tmp_path / "alone.onnx"), classes=7)
 
 
 @pytest.mark.parametrize("preprocess", [False, True])
 def test_an_exported_onnx_file_alone_knows_its_preprocessing_and_its_labels(
     params, tmp_path, images, preprocess
 ):
-    from gluon_tricks.deploy.formats import Forms, Options
+    from gluon_tricks.deploy.writer import FormatWriter, Options
 
     mean, std = (10.0, 20.0, 30.0), (4.0, 5.0, 6.0)
     model = opened(params, rgb_mean=mean, rgb_std=std, crop_ratio=0.8)
     model.labels = ["a", "b", "c", "d", "\u00e9\udcff"]
-    forms = Forms(model, str(tmp_path), Options(preprocess, True, False))
-    forms.write("onnx")
-    alone = open_classifier(str(tmp_path / "model.onnx"))
+    FormatWriter(model, str(tmp_path), Options(preprocess, True, False)).write("onnx")
+    alone = open_model(str(tmp_path / "model.onnx"))
     found = (
         alone.model,
         alone.classes,
-        alone.input_size,
-        alone.crop_ratio,
-        alone.rgb_mean,
-        alone.rgb_std,
+        alone.preprocessing.input_size,
+        alone.preprocessing.crop_ratio,
+        alone.preprocessing.rgb_mean,
+        alone.preprocessing.rgb_std,
         alone.labels,
     )
-    assert found == ("cifar_resnet20_v1", 5, 32, 0.8, list(mean), list(std), model.labels)
+    assert found == ("cifar_resnet20_v1", 5, 32, 0.8, mean, std, model.labels)
     pixels = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3))
     normalised = ((pixels - np.array(mean)) / std).transpose(0, 3, 1, 2).astype(np.float32)
     expected = model.predict(normalised)
@@ -208,7 +213,7 @@ def test_an_exported_onnx_file_alone_knows_its_preprocessing_and_its_labels(
         alone.predict(normalised), expected, atol=1e-4 * np.abs(expected).max()
     )
     with pytest.raises(UserError, match="--crop-ratio 0.5: but .*model.onnx says 0.8"):
-        open_classifier(str(tmp_path / "model.onnx"), crop_ratio=0.5)
+        open_model(str(tmp_path / "model.onnx"), crop_ratio=0.5)
 
 
 def test_labels_of_another_number_are_refused(params, tmp_path):
@@ -218,7 +223,7 @@ def test_labels_of_another_number_are_refused(params, tmp_path):
 
 
 def test_images_of_a_wrong_shape_or_type_are_refused(params, folder, images):
-    for model in (opened(params), open_classifier(folder), open_classifier(folder, format="onnx")):
+    for model in (opened(params), open_model(folder), open_model(folder, format="onnx")):
         for wrong in (
             images[0],
             images[:, :1],
@@ -228,7 +233,7 @@ def test_images_of_a_wrong_shape_or_type_are_refused(params, folder, images):
             with pytest.raises(UserError, match="takes float32 images"):
                 model.predict(wrong)
     with pytest.raises(UserError, match=r"cannot compute images of shape \(4, 3, 16, 16\)"):
-        open_classifier(folder, format="onnx").predict(images[:, :, ::2, ::2])
+        open_model(folder, format="onnx").predict(images[:, :, ::2, ::2])
 
 
 def test_what_cannot_be_loaded_gets_one_clear_message(params, run_folder, folder, tmp_path):
@@ -251,11 +256,11 @@ def test_what_cannot_be_loaded_gets_one_clear_message(params, run_folder, folder
             "--model mobilenet0.25: but .* says cifar_resnet20_v1",
         ),
         (folder, dict(input_size=64), "--input-size 64: but .* says 32"),
-        (folder, dict(format="int8"), "has no form int8, but symbol, onnx"),
-        (run_folder, dict(format="onnx"), "--format onnx asks for a form of an exported folder"),
+        (folder, dict(format="int8"), "has no format int8, but symbol, onnx"),
+        (run_folder, dict(format="onnx"), "--format onnx asks for a format of an exported folder"),
     ]:
         with pytest.raises(UserError, match=message):
-            open_classifier(str(path), **given)
+            open_model(str(path), **given)
 
 
 def test_damaged_folders_are_refused_naming_the_file(run_folder, folder, tmp_path):
@@ -264,25 +269,50 @@ def test_damaged_folders_are_refused_naming_the_file(run_folder, folder, tmp_pat
         file.seek(5000)
         file.write(b"other")
     with pytest.raises(UserError, match="best is damaged: net.params"):
-        open_classifier(run)
+        open_model(run)
     with open(os.path.join(run, "config.json"), "w") as file:
         file.write("{")
     with pytest.raises(UserError, match="config.json: damaged"):
-        open_classifier(os.path.join(run, "checkpoints", "step-00000006"))
+        open_model(os.path.join(run, "checkpoints", "step-00000006"))
     export_copy = shutil.copytree(folder, str(tmp_path / "export"))
     with open(os.path.join(export_copy, "model-0000.params"), "ab") as file:
         file.write(b"!")
     with pytest.raises(UserError, match="model-0000.params: damaged"):
-        open_classifier(export_copy)
+        open_model(export_copy)
 
 
 def test_a_run_without_a_checkpoint_says_so(run_folder, tmp_path):
     (tmp_path / "run").mkdir()
     shutil.copy(os.path.join(run_folder, "config.json"), tmp_path / "run")
     with pytest.raises(UserError, match="has no whole checkpoint yet"):
-        open_classifier(str(tmp_path / "run"))
+        open_model(str(tmp_path / "run"))
 
 
 def test_an_export_is_not_exported_again(folder, tmp_path):
     with pytest.raises(UserError, match="is exported already"):
-        export(open_classifier(folder), str(tmp_path / "out"))
+        export(open_model(folder), str(tmp_path / "out"))
+
+
+def test_the_package_opens_a_model_that_classifies_files(params, tmp_path):
+    picture = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
+    cv2.imwrite(str(tmp_path / "a.png"), picture)
+    model = gluon_tricks.open_model(params, model="cifar_resnet20_v1", classes=5)
+    found, missing = model.classify([str(tmp_path / "a.png"), str(tmp_path / "b.png")], top=2)
+    shares = softmax(model.predict(found.image[None])[0])
+    assert [guess.number for guess in found.top] == list(np.argsort(-shares)[:2])
+    assert found.top[0].probability == pytest.approx(shares.max()) and found.error is None
+    assert missing.top == [] and "b.png: cannot be read" in missing.error
+
+
+def test_of_training_only_the_reader_of_run_folders_is_imported():
+    folder = os.path.dirname(manifests.__file__)
+    for name in filter(lambda name: name.endswith(".py"), os.listdir(folder)):
+        with open(os.path.join(folder, name)) as file:
+            for node in ast.walk(ast.parse(file.read())):
+                if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("training"):
+                    assert {node.module, *(each.name for each in node.names)} <= {
+                        "training",
+                        "training.run_folder",
+                        "run_folder",
+                        "RunFolder",
+                    }, name

@@ -18,7 +18,7 @@ slow = pytest.mark.slow  # each of them starts a process that imports MXNet or o
 
 @pytest.fixture(scope="module")
 def folder(network, tmp_path_factory):
-    path = str(tmp_path_factory.mktemp("forms"))
+    path = str(tmp_path_factory.mktemp("formats"))
     graph = graphs.with_softmax(graphs.trace(network("cifar_resnet20_v1")))
     graphs.save(
         graph, os.path.join(path, "model-symbol.json"), os.path.join(path, "model-0000.params")
@@ -56,14 +56,16 @@ def test_onnx_is_near_in_a_fresh_process(folder, images, references):
 def test_a_difference_above_the_tolerance_is_an_error(folder, images, references, format, change):
     scale = np.abs(references[0][0]).max()
     references[0][0][2, 1] += change * scale
-    with pytest.raises(compare.ExportError, match=f"the {format} form differs from the network by"):
+    with pytest.raises(
+        compare.ExportError, match=f"the {format} format differs from the network by"
+    ):
         compare.compare(folder, format, [images], references)
 
 
 @slow
 def test_a_file_that_does_not_load_is_an_error(folder, images, tmp_path):
     (tmp_path / "model.onnx").write_text("no model")
-    with pytest.raises(compare.ExportError, match="a fresh process cannot run the onnx form: "):
+    with pytest.raises(compare.ExportError, match="a fresh process cannot run the onnx format: "):
         compare.replay(str(tmp_path), "onnx", [images])
 
 
@@ -95,7 +97,7 @@ def test_the_fresh_process_notices_when_it_is_not_independent(tmp_path, folder, 
 def test_the_largest_difference_is_also_given_as_a_share_of_the_largest_output():
     a, b = np.array([1.0, -8.0]), np.array([1.5, 2.0])
     assert compare.difference([a + 0.5, b], [a, b]) == (0.5, 0.5 / 8)
-    # each beside its own largest
+    # each as a share of its own largest
     assert compare.difference([a + 0.5, b + 0.25], [a, b]) == (0.5, 0.25 / 2)
     assert compare.difference([b, a], [b, a]) == (0, 0)
     assert compare.difference([np.zeros(2)], [np.zeros(2)]) == (0, 0)

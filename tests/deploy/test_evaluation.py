@@ -10,10 +10,13 @@ import numpy as np
 import pytest
 from sklearn.metrics import log_loss, top_k_accuracy_score
 
+from gluon_tricks.commands import evaluate as command
 from gluon_tricks.data.records import RecordWriter
-from gluon_tricks.deploy import evaluation as evaluate
+from gluon_tricks.deploy import evaluation
 from gluon_tricks.deploy.classifier import Classifier
+from gluon_tricks.deploy.preprocessing import Preprocessing
 from gluon_tricks.errors import UserError
+from gluon_tricks.tasks.classification import Classification
 
 
 def write_records(path, labels, payloads=None):
@@ -34,9 +37,8 @@ def stub(logits):
         seen.extend(images[:, 0, 0, 0])
         return np.stack([next(rows) for _ in images]).astype(np.float32)
 
-    model = Classifier(
-        "stub", "gluon", None, logits.shape[1], 8, 1.0, (0.0,) * 3, (1.0,) * 3, predict
-    )
+    preprocessing = Preprocessing(8, 1.0, (0.0,) * 3, (1.0,) * 3)
+    model = Classifier("stub", "gluon", None, logits.shape[1], preprocessing, predict)
     model.seen = seen
     return model
 
@@ -46,7 +48,7 @@ def test_figures_are_those_of_scikit_learn_at_any_batch_size(tmp_path, batch_siz
     labels = np.arange(11) % 7
     logits = np.random.default_rng(0).normal(size=(11, 7))
     model = stub(logits)
-    figures = evaluate.evaluate(
+    figures = evaluation.evaluate(
         model, write_records(tmp_path / "val.rec", labels), batch_size=batch_size
     )
     assert figures["images"] == 11
@@ -64,56 +66,52 @@ def test_figures_are_those_of_scikit_learn_at_any_batch_size(tmp_path, batch_siz
 
 def test_of_equal_logits_the_smaller_class_comes_first_as_in_argmax():
     logits = np.array([[1.0, 1, 1, 1, 1, 1, 1]] * 7)
-    _, top1, top5 = evaluate.statistics(logits, np.arange(7))
+    _, top1, top5 = Classification.count_each(logits, np.arange(7))
     np.testing.assert_array_equal(top1, [1, 0, 0, 0, 0, 0, 0])
     np.testing.assert_array_equal(top5, [1, 1, 1, 1, 1, 0, 0])
     rounded = np.random.default_rng(1).integers(0, 3, (500, 9)).astype(float)
     labels = np.random.default_rng(2).integers(0, 9, 500)
     order = np.argsort(-rounded, axis=1, kind="stable")
-    np.testing.assert_array_equal(evaluate.statistics(rounded, labels)[1], order[:, 0] == labels)
     np.testing.assert_array_equal(
-        evaluate.statistics(rounded, labels)[2], (order[:, :5] == labels[:, None]).any(axis=1)
+        Classification.count_each(rounded, labels)[1], order[:, 0] == labels
+    )
+    np.testing.assert_array_equal(
+        Classification.count_each(rounded, labels)[2], (order[:, :5] == labels[:, None]).any(axis=1)
     )
 
 
 def test_training_counts_by_the_same_rule():
     import mxnet as mx
 
-    from gluon_tricks.tasks.classification import Classification
-
     logits = np.random.default_rng(1).integers(0, 3, (64, 9)).astype(np.float32)
     labels = np.random.default_rng(2).integers(0, 9, 64)
-    ours = evaluate.statistics(logits, labels)
-    theirs = (
-        Classification(9)
-        .count(mx.nd.array(logits), mx.nd.array(labels), mx.nd.array(ours[0]))
-        .asnumpy()
-    )
+    ours, arrays = Classification.count_each(logits, labels), map(mx.nd.array, (logits, labels))
+    theirs = Classification(9).count(*arrays, mx.nd.array(ours[0])).asnumpy()
     np.testing.assert_allclose(ours.sum(axis=1), theirs, rtol=1e-6)
 
 
 def test_with_fewer_than_five_classes_top5_is_everything(tmp_path):
-    figures = evaluate.evaluate(
+    figures = evaluation.evaluate(
         stub(np.eye(3)[[1, 2, 0, 0]]), write_records(tmp_path / "val.rec", [0, 0, 0, 0])
     )
     assert (figures["top1"], figures["top5"]) == (50.0, 100.0)
 
 
 def test_the_loss_of_large_logits_does_not_overflow():
-    loss = evaluate.statistics(np.array([[1000.0, 0.0], [1000.0, 0.0]]), np.array([0, 1]))[0]
+    loss = Classification.count_each(np.array([[1000.0, 0.0], [1000.0, 0.0]]), np.array([0, 1]))[0]
     np.testing.assert_allclose(loss, [0.0, 1000.0])
 
 
 def test_a_label_outside_the_classes_is_named_with_its_record(tmp_path):
     record = write_records(tmp_path / "val.rec", [0, 1, 3])
     with pytest.raises(UserError, match=r"val.rec, record 12: label 3 is none"):
-        evaluate.evaluate(stub(np.zeros((3, 3))), record)
+        evaluation.evaluate(stub(np.zeros((3, 3))), record)
 
 
 def test_a_record_that_is_no_image_is_named(tmp_path):
     record = write_records(tmp_path / "val.rec", [0, 1], [b"hello", b"world"])
     with pytest.raises(UserError, match=r"val.rec, record 10: cannot be decoded"):
-        evaluate.evaluate(stub(np.zeros((2, 3))), record)
+        evaluation.evaluate(stub(np.zeros((2, 3))), record)
 
 
 def test_outputs_that_are_not_finite_or_of_another_shape_are_errors(tmp_path):
@@ -121,18 +119,18 @@ def test_outputs_that_are_not_finite_or_of_another_shape_are_errors(tmp_path):
     logits = np.zeros((3, 3))
     logits[1, 2] = np.nan
     with pytest.raises(UserError, match="outputs for record 11 are not finite"):
-        evaluate.evaluate(stub(logits), record)
+        evaluation.evaluate(stub(logits), record)
     model = stub(np.zeros((3, 4)))
     model.classes = 3
     with pytest.raises(UserError, match=r"shape \(3, 4\) for 3 images and 3 classes"):
-        evaluate.evaluate(model, record)
+        evaluation.evaluate(model, record)
 
 
 def run(arguments, model, monkeypatch):
     parser = argparse.ArgumentParser()
-    evaluate.add_arguments(parser)
-    monkeypatch.setattr(evaluate.classifier, "from_arguments", lambda args: model)
-    return evaluate.main(parser.parse_args(arguments))
+    command.add_arguments(parser)
+    monkeypatch.setattr(command.arguments, "open_from", lambda args: model)
+    return command.main(parser.parse_args(arguments))
 
 
 def test_the_command_prints_and_writes_the_figures(tmp_path, monkeypatch, capsys):

@@ -1,4 +1,4 @@
-"""Export: what is written is what was trained, whole or not at all, and runs without this package."""
+"""What is exported is what was trained, whole or not at all, and runs without this package."""
 
 import argparse
 import hashlib
@@ -13,11 +13,13 @@ import pytest
 from scipy.special import softmax
 
 from gluon_tricks import models
-from gluon_tricks.deploy import classifier, export
-from gluon_tricks.deploy import evaluation as evaluate
+from gluon_tricks.commands import export as export_command
+from gluon_tricks.data.records import RecordFile, RecordWriter
+from gluon_tricks.deploy import evaluation, export
 from gluon_tricks.deploy import graph as graphs
 from gluon_tricks.deploy.compare import ExportError
-from gluon_tricks.deploy.formats import Options
+from gluon_tricks.deploy.opening import open_model
+from gluon_tricks.deploy.writer import Options
 from gluon_tricks.errors import UserError
 from gluon_tricks.locking import Lock
 
@@ -35,28 +37,28 @@ def params(tmp_path_factory):
 
 @pytest.fixture
 def model(params):
-    return classifier.open_classifier(params, model="cifar_resnet20_v1", classes=5)
+    return open_model(params, model="cifar_resnet20_v1", classes=5)
 
 
 def command(*arguments):
     parser = argparse.ArgumentParser()
-    export.add_arguments(parser)
-    return export.main(parser.parse_args([str(argument) for argument in arguments]))
+    export_command.add_arguments(parser)
+    return export_command.main(parser.parse_args([str(argument) for argument in arguments]))
 
 
 def figures(model, record):
-    found = evaluate.evaluate(model, str(record))
+    found = evaluation.evaluate(model, str(record))
     return found["top1"], found["top5"], found["images"]
 
 
 def agreement(one, other, record):
-    """In how many percent of the images the first form of both has the same answer."""
-    opened = classifier.open_classifier(one), classifier.open_classifier(other, format="int8")
+    """In how many percent of the images the first format of one and INT8 of the other agree."""
+    opened = open_model(one), open_model(other, format="int8")
     answers = [
         np.concatenate(
             [
                 model.predict(batch.images).argmax(axis=1)
-                for batch in evaluate.batches(model, str(record))
+                for batch in evaluation.batches(model, str(record))
             ]
         )
         for model in opened
@@ -65,64 +67,56 @@ def agreement(one, other, record):
 
 
 def names(folder):
-    """What is in the folder beside ``out``, hidden things included."""
+    """What is in the folder next to ``out``, hidden things included."""
     return sorted(os.listdir(str(folder)))
 
 
 # -- the whole way
 
 
+@pytest.fixture
+def few_digits(digits, tmp_path):
+    """A RecordIO file of 64 of the validation images."""
+    with RecordFile(str(digits / "val.rec")) as held, RecordWriter(tmp_path / "val.rec") as few:
+        for position in range(64):
+            few.write(int(held.keys[position]), *held.read(position))
+    return tmp_path / "val.rec"
+
+
 @pytest.mark.slow
-def test_a_run_becomes_a_folder_of_all_forms_that_evaluate_like_it(train, digits, tmp_path, capsys):
-    run = train(num_epochs=1)
-    out = tmp_path / "out"
-    assert (
-        command(
-            run.config.save_dir,
-            "-o",
-            out,
-            "--format",
-            "all",
-            "--calibrate",
-            digits / "train.rec",
-            "--calibration-images",
-            64,
-            "--rec-val",
-            digits / "val.rec",
-        )
-        == 0
-    )
+def test_a_run_becomes_a_folder_of_all_formats_that_evaluate_like_it(
+    train, digits, few_digits, tmp_path, capsys
+):
+    folder, out = tmp_path / "run", tmp_path / "out"
+    train(num_epochs=1, rec_val=str(few_digits))
+    calibration = ["--calibrate", digits / "train.rec", "--calibration-images", 64]
+    assert command(folder, "-o", out, "--format", "all", *calibration, "--rec-val", few_digits) == 0
     manifest = json.loads((out / "manifest.json").read_text())
 
-    expected = figures(classifier.open_classifier(run.config.save_dir), digits / "val.rec")
-    assert (
-        manifest["measured"]["top1"],
-        manifest["measured"]["top5"],
-        manifest["measured"]["images"],
-    ) == expected
-    assert expected[0] == run.best["top1"]  # as training measured it
-    for form in ("symbol", "onnx"):
-        assert (
-            figures(classifier.open_classifier(str(out), format=form), digits / "val.rec")
-            == expected
-        )
+    expected = figures(open_model(str(folder)), few_digits)
+    best = json.loads((folder / "best" / "state.json").read_text())["best"]
+    measured = manifest["measured"]
+    assert (measured["top1"], measured["top5"], measured["images"]) == expected
+    assert expected[0] == best["top1"]  # as training measured it
+    for format in ("symbol", "onnx"):
+        assert figures(open_model(str(out), format=format), few_digits) == expected
     int8 = manifest["formats"]["int8"]
-    assert figures(classifier.open_classifier(str(out), format="int8"), digits / "val.rec")[:2] == (
+    assert figures(open_model(str(out), format="int8"), few_digits)[:2] == (
         int8["top1"],
         int8["top5"],
     )
     assert int8["top1_lost"] == expected[0] - int8["top1"]
-    assert int8["agreement"] == agreement(run.config.save_dir, str(out), digits / "val.rec")
+    assert int8["agreement"] == agreement(str(folder), str(out), few_digits)
     assert int8["calibration"] == dict(mode="naive", images=64, file="train.rec")
 
-    forms = manifest["formats"]
+    entries = manifest["formats"]
     assert (
-        forms["symbol"]["comparison"]["equal_to_the_bit"]
-        and forms["symbol"]["difference_to_network"] == 0
+        entries["symbol"]["comparison"]["equal_to_the_bit"]
+        and entries["symbol"]["difference_to_network"] == 0
     )
-    assert forms["onnx"]["comparison"]["relative_difference"] < 1e-4
+    assert entries["onnx"]["comparison"]["relative_difference"] < 1e-4
     # 3 and 1 random, 8 real
-    assert [form["comparison"]["images"] for form in forms.values()] == [12, 12, 12]
+    assert [entry["comparison"]["images"] for entry in entries.values()] == [12, 12, 12]
     assert (manifest["model"], manifest["classes"], manifest["input_size"]) == (
         "cifar_resnet20_v1",
         10,
@@ -132,7 +126,7 @@ def test_a_run_becomes_a_folder_of_all_forms_that_evaluate_like_it(train, digits
         name="data", dtype="float32", layout="NCHW", shape=[None, 3, 32, 32]
     )
     assert (out / "labels.txt").read_text().split() == [str(digit) for digit in range(10)]
-    assert manifest["source"]["step"] == run.best["step"]
+    assert manifest["source"]["step"] == best["step"]
 
     assert set(manifest["files"]) | {"manifest.json"} == set(names(out))
     for name, entry in manifest["files"].items():
@@ -141,7 +135,7 @@ def test_a_run_becomes_a_folder_of_all_forms_that_evaluate_like_it(train, digits
         assert content[:1] != b"\x80"  # no pickle
     printed = capsys.readouterr().out
     assert f"top-1 {expected[0]:.2f} %" in printed and "equal to the bit" in printed
-    assert names(tmp_path) == ["out", "run"]
+    assert names(tmp_path) == ["out", "run", "val.idx", "val.rec"]
 
 
 @pytest.mark.slow
@@ -155,14 +149,15 @@ import numpy, mxnet, onnxruntime
 pixels = numpy.load("pixels.npy")
 net = mxnet.gluon.SymbolBlock.imports("out/model-symbol.json", ["data"], "out/model-0000.params")
 symbol = [array.asnumpy() for array in net(mxnet.nd.array(pixels, dtype="uint8"))]
-onnx = onnxruntime.InferenceSession("out/model.onnx").run(["logits", "probabilities"], {"data": pixels})
+session = onnxruntime.InferenceSession("out/model.onnx")
+onnx = session.run(["logits", "probabilities"], {"data": pixels})
 numpy.savez("outputs.npz", *symbol, *onnx)
 """
     subprocess.run([sys.executable, "-c", program], cwd=str(tmp_path), check=True, timeout=300)
     with np.load(str(tmp_path / "outputs.npz")) as held:
         outputs = [held[f"arr_{i}"] for i in range(4)]
     images = (
-        ((pixels - np.array(model.rgb_mean)) / model.rgb_std)
+        ((pixels - np.array(model.preprocessing.rgb_mean)) / model.preprocessing.rgb_std)
         .transpose(0, 3, 1, 2)
         .astype(np.float32)
     )
@@ -177,12 +172,12 @@ numpy.savez("outputs.npz", *symbol, *onnx)
     assert manifest["formats"]["symbol"]["batch_norm"] == dict(folded=21, stayed=0)
     assert 0 < manifest["formats"]["symbol"]["difference_to_network"] < 1e-4
     # and here it takes images as every classifier does
-    again = classifier.open_classifier(str(tmp_path / "out")).predict(images)
+    again = open_model(str(tmp_path / "out")).predict(images)
     np.testing.assert_allclose(again, logits, atol=1e-4 * np.abs(logits).max())
 
 
 @pytest.mark.slow
-def test_a_form_that_computes_something_else_is_an_error_and_leaves_nothing(
+def test_a_format_that_computes_something_else_is_an_error_and_leaves_nothing(
     model, tmp_path, monkeypatch
 ):
     def save(graph, *paths):
@@ -195,14 +190,14 @@ def test_a_form_that_computes_something_else_is_an_error_and_leaves_nothing(
     whole = graphs.save
     monkeypatch.setattr(graphs, "save", save)
     with pytest.raises(
-        ExportError, match="the symbol form differs from the network by .*, and 0 is allowed"
+        ExportError, match="the symbol format differs from the network by .*, and 0 is allowed"
     ):
         export.export(model, str(tmp_path / "out"))
     assert names(tmp_path) == []
 
 
 @pytest.mark.slow
-def test_a_full_disc_is_an_error_and_leaves_nothing(params, tmp_path):
+def test_a_full_disk_is_an_error_and_leaves_nothing(params, tmp_path):
     program = """
 import resource, signal, sys
 import mxnet
@@ -233,26 +228,26 @@ sys.exit(cli.main(sys.argv[1:]))
     assert names(tmp_path) == []
 
 
-# -- the folder; the forms are made by a stand-in
+# -- the folder; the formats are written by a stand-in
 
 
 @pytest.fixture
 def quick(monkeypatch):
-    """Forms that write a line and compare nothing."""
+    """A writer that writes a line and compares nothing."""
 
-    class Forms:
+    class FormatWriter:
         def __init__(self, model, folder, options, real=""):
             self.folder = folder
 
-        def write(self, format):
+        def write(self, format, calibration=None):
             with open(os.path.join(self.folder, "model-symbol.json"), "w") as file:
                 file.write("new")
             return dict(
                 files=["model-symbol.json"], comparison=dict(images=1, equal_to_the_bit=True)
             )
 
-    monkeypatch.setattr(export, "Forms", Forms)
-    return Forms
+    monkeypatch.setattr(export, "FormatWriter", FormatWriter)
+    return FormatWriter
 
 
 def fail(*arguments):
@@ -400,9 +395,7 @@ def test_parameters_that_are_not_finite_are_named(params, tmp_path, name, value)
     changed.flat[-1] = value
     mx.nd.save(str(tmp_path / "bad.params"), dict(arrays, **{name: mx.nd.array(changed)}))
     with pytest.raises(UserError, match=f"bad.params: {name} has values that are NaN or infinite"):
-        classifier.open_classifier(
-            str(tmp_path / "bad.params"), model="cifar_resnet20_v1", classes=5
-        )
+        open_model(str(tmp_path / "bad.params"), model="cifar_resnet20_v1", classes=5)
 
 
 @pytest.mark.parametrize(
@@ -427,12 +420,14 @@ def test_flags_are_checked_as_train_checks_them(params, tmp_path, flags, message
 def test_a_network_computes_on_another_device_and_is_exported_from_the_cpu(params):
     """A second CPU context stands in for the GPU."""
     images = np.random.default_rng(0).standard_normal((2, 3, 32, 32)).astype(np.float32)
-    here = classifier.open_classifier(params, model="cifar_resnet20_v1")
-    there = classifier.open_classifier(params, model="cifar_resnet20_v1", device=mx.cpu(1))
+    here = open_model(params, model="cifar_resnet20_v1")
+    there = open_model(params, model="cifar_resnet20_v1", device=mx.cpu(1))
     np.testing.assert_array_equal(there.predict(images), here.predict(images))
-    assert all(mx.cpu(1) in held.list_ctx() for held in there.net.collect_params().values())
-    assert {array.context for array in graphs.trace(there.net).params.values()} == {mx.cpu()}
+    assert all(mx.cpu(1) in held.list_ctx() for held in there.trained.net.collect_params().values())
+    assert {array.context for array in graphs.trace(there.trained.net).params.values()} == {
+        mx.cpu()
+    }
 
 
 def test_the_number_of_classes_is_that_of_the_files_last_layer(params):
-    assert classifier.open_classifier(params, model="cifar_resnet20_v1").classes == 5
+    assert open_model(params, model="cifar_resnet20_v1").classes == 5

@@ -1,4 +1,4 @@
-"""Folding BatchNorm: the formula of inference, exactly where it may be applied and nowhere else."""
+"""Folding BatchNorm: the formula of inference, exactly when it may be applied and nowhere else."""
 
 import mxnet as mx
 import numpy as np

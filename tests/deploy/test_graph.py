@@ -8,10 +8,10 @@ import pytest
 from scipy.special import softmax
 
 from gluon_tricks.deploy import graph as graphs
-from gluon_tricks.deploy.images import pixels_of
+from gluon_tricks.deploy.preprocessing import Preprocessing
 from gluon_tricks.errors import UserError
 
-MEAN, STD = (123.68, 116.779, 103.939), (58.393, 57.12, 57.375)
+PREPROCESSING = Preprocessing(32, 0.875, (123.68, 116.779, 103.939), (58.393, 57.12, 57.375))
 
 
 def test_the_graph_gives_the_bits_of_the_network(network, images):
@@ -33,9 +33,10 @@ def test_softmax_is_a_second_output_and_leaves_the_first_alone(network, images):
 def test_preprocessing_normalises_uint8_pixels(network):
     graph = graphs.trace(network("cifar_resnet20_v1"))
     pixels = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
-    normalised = ((pixels - np.array(MEAN)) / STD).transpose(0, 3, 1, 2).astype(np.float32)
+    mean, std = PREPROCESSING.rgb_mean, PREPROCESSING.rgb_std
+    normalised = ((pixels - np.array(mean)) / std).transpose(0, 3, 1, 2).astype(np.float32)
     expected = graphs.block(graph)(mx.nd.array(normalised)).asnumpy()
-    outputs = graphs.block(graphs.with_preprocessing(graph, MEAN, STD))(
+    outputs = graphs.block(graphs.with_preprocessing(graph, PREPROCESSING))(
         mx.nd.array(pixels, dtype="uint8")
     ).asnumpy()
     np.testing.assert_allclose(outputs, expected, atol=1e-5 * np.abs(expected).max())
@@ -43,8 +44,9 @@ def test_preprocessing_normalises_uint8_pixels(network):
 
 def test_pixels_come_back_from_their_normalisation_exactly():
     pixels = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1).repeat(3, axis=3)
-    normalised = ((pixels - np.array(MEAN)) / STD).transpose(0, 3, 1, 2).astype(np.float32)
-    np.testing.assert_array_equal(pixels_of(normalised, MEAN, STD), pixels)
+    mean, std = PREPROCESSING.rgb_mean, PREPROCESSING.rgb_std
+    normalised = ((pixels - np.array(mean)) / std).transpose(0, 3, 1, 2).astype(np.float32)
+    np.testing.assert_array_equal(PREPROCESSING.pixels(normalised), pixels)
 
 
 def test_a_graph_comes_back_from_its_files(network, images, tmp_path):

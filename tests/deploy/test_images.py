@@ -11,11 +11,11 @@ from gluon_tricks.data.records import RecordError, RecordWriter
 from gluon_tricks.deploy import images
 from gluon_tricks.deploy.classifier import Classifier
 from gluon_tricks.deploy.evaluation import batches
+from gluon_tricks.deploy.preprocessing import Preprocessing
 from gluon_tricks.errors import UserError
 
-MODEL = Classifier(
-    "stub", "gluon", None, 9, 8, 0.5, (100.0, 110.0, 120.0), (50.0, 60.0, 70.0), None
-)
+PREPROCESSING = Preprocessing(8, 0.5, (100.0, 110.0, 120.0), (50.0, 60.0, 70.0))
+MODEL = Classifier("stub", "gluon", None, 9, PREPROCESSING, None)
 
 
 @pytest.fixture
@@ -32,19 +32,19 @@ def test_files_records_and_the_evaluation_loader_give_the_same_images(record, tm
     from gluon_tricks.data.records import RecordFile
 
     loaded = np.concatenate([batch.images for batch in batches(MODEL, record, batch_size=4)])
-    by_key = list(images.records(MODEL, record, [105, 101]))
+    by_key = list(images.from_records(PREPROCESSING, record, [105, 101]))
     assert [(key, true) for key, true, _ in by_key] == [(105, 5), (101, 1)]
     np.testing.assert_array_equal(by_key[0][2], loaded[5])
     with RecordFile(record) as file:
         (tmp_path / "five.png").write_bytes(file.read(5)[1])
-    ((_, _, from_file),) = images.files(MODEL, [str(tmp_path / "five.png")])
+    ((_, _, from_file),) = images.from_files(PREPROCESSING, [str(tmp_path / "five.png")])
     np.testing.assert_array_equal(from_file, loaded[5])
 
 
 def test_a_sample_is_spread_over_the_whole_file(record):
-    np.testing.assert_array_equal(images.spread(record, 3), [100, 104, 108])
-    np.testing.assert_array_equal(images.spread(record, 50), np.arange(100, 109))
-    assert images.sample(MODEL, record, 3).shape == (3, 3, 8, 8)
+    np.testing.assert_array_equal(images.spread_keys(record, 3), [100, 104, 108])
+    np.testing.assert_array_equal(images.spread_keys(record, 50), np.arange(100, 109))
+    assert images.sample(PREPROCESSING, record, 3).shape == (3, 3, 8, 8)
 
 
 def test_a_sample_with_a_broken_image_is_an_error_that_names_it(tmp_path):
@@ -52,12 +52,12 @@ def test_a_sample_with_a_broken_image_is_an_error_that_names_it(tmp_path):
     with RecordWriter(path) as writer:
         writer.write(4, 0.0, b"hello")
     with pytest.raises(RecordError, match="val.rec, record 4: cannot be decoded"):
-        images.sample(MODEL, path, 3)
+        images.sample(PREPROCESSING, path, 3)
 
 
 def test_a_key_that_is_not_there_is_named_before_anything_is_read(record):
     with pytest.raises(UserError, match="val.rec: has no record with key 7"):
-        next(images.records(MODEL, record, [100, 7]))
+        next(images.from_records(PREPROCESSING, record, [100, 7]))
 
 
 def test_folders_are_searched_for_images_by_name(tmp_path):
@@ -98,15 +98,17 @@ def test_a_file_gives_the_image_of_the_record_that_prepare_makes_of_it(tmp_path,
     path = tmp_path / "photos" / "a" / "0.jpg"
     path.write_bytes(bytes(data))
     assert cli.main(["prepare", "folder", str(tmp_path / "photos"), str(tmp_path / "data")]) == 0
-    ((_, _, of_file),) = images.files(MODEL, [str(path)])
-    ((_, _, of_record),) = images.records(MODEL, str(tmp_path / "data" / "train.rec"), [0])
+    ((_, _, of_file),) = images.from_files(PREPROCESSING, [str(path)])
+    ((_, _, of_record),) = images.from_records(
+        PREPROCESSING, str(tmp_path / "data" / "train.rec"), [0]
+    )
     np.testing.assert_array_equal(of_file, of_record)
 
 
 def test_what_cannot_be_read_is_the_error_of_its_file(tmp_path):
     (tmp_path / "text.jpg").write_text("hello")
     (tmp_path / "dead.jpg").symlink_to(tmp_path / "gone")
-    found = list(images.files(MODEL, images.files_in([str(tmp_path)])))
+    found = list(images.from_files(PREPROCESSING, images.files_in([str(tmp_path)])))
     said = {path: str(error) for path, _, error in found}
     assert said[str(tmp_path / "text.jpg")].startswith(
         str(tmp_path / "text.jpg") + ": cannot be decoded"
@@ -122,5 +124,5 @@ def test_a_record_without_a_class_is_shown_without_one(tmp_path, label):
     path = str(tmp_path / "val.rec")
     with RecordWriter(path) as writer:
         writer.write(4, label, photograph())
-    ((key, true, image),) = images.records(MODEL, path, [4])
+    ((key, true, image),) = images.from_records(PREPROCESSING, path, [4])
     assert (key, true, image.shape) == (4, None, (3, 8, 8))

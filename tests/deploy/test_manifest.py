@@ -8,10 +8,12 @@ import cv2
 import numpy as np
 import pytest
 
+from gluon_tricks.data.class_names import read_labels
 from gluon_tricks.data.transforms.paper import evaluation
 from gluon_tricks.deploy import manifest
 from gluon_tricks.deploy.classifier import Classifier
-from gluon_tricks.deploy.formats import Options
+from gluon_tricks.deploy.preprocessing import Preprocessing
+from gluon_tricks.deploy.writer import Options
 from gluon_tricks.errors import UserError
 
 
@@ -55,15 +57,15 @@ def test_a_changed_or_missing_file_is_named(folder, name):
         manifest.read(str(folder))
 
 
-def test_only_the_files_of_the_form_that_is_wanted_are_checked(folder):
+def test_only_the_files_of_the_format_that_is_wanted_are_checked(folder):
     (folder / "model.onnx").unlink()
     manifest.read(str(folder), ["symbol"])
     with pytest.raises(UserError, match="model.onnx"):
         manifest.read(str(folder), ["onnx"])
 
 
-def test_a_form_that_the_folder_does_not_have_is_an_error(folder):
-    with pytest.raises(UserError, match="has no form int8, but symbol, onnx"):
+def test_a_format_that_the_folder_does_not_have_is_an_error(folder):
+    with pytest.raises(UserError, match="has no format int8, but symbol, onnx"):
         manifest.read(str(folder), ["int8"])
 
 
@@ -93,17 +95,17 @@ def test_the_manifest_of_a_data_set_is_not_taken_for_an_export(tmp_path):
 def test_labels_are_one_a_line_and_as_many_as_the_classes(tmp_path):
     path = tmp_path / "labels.txt"
     path.write_bytes("häuser, rot\r\ncat\n\n".encode())
-    assert manifest.read_labels(str(path)) == ["häuser, rot", "cat", ""]
+    assert read_labels(str(path)) == ["häuser, rot", "cat", ""]
     with pytest.raises(UserError, match="labels.txt: has 3 labels, but the model has 4 classes"):
-        manifest.read_labels(str(path), 4)
+        read_labels(str(path), 4)
     with pytest.raises(UserError, match="nowhere.txt: cannot be read"):
-        manifest.read_labels(str(tmp_path / "nowhere.txt"))
+        read_labels(str(tmp_path / "nowhere.txt"))
 
 
 def test_names_that_are_no_utf8_come_back_as_the_names_of_their_files(tmp_path):
     path = tmp_path / "labels.txt"
     path.write_bytes(b"caf\xe9\ntea\n")  # Latin-1, as an old archive's folders are named
-    assert manifest.read_labels(str(path)) == [os.fsdecode(b"caf\xe9"), "tea"]
+    assert read_labels(str(path)) == [os.fsdecode(b"caf\xe9"), "tea"]
 
 
 @pytest.mark.parametrize("size", [32, 64, 128, 176, 192, 224, 288, 331])
@@ -111,7 +113,7 @@ def test_names_that_are_no_utf8_come_back_as_the_names_of_their_files(tmp_path):
 def test_whoever_follows_the_description_feeds_the_pixels_that_are_evaluated(size, shape):
     mean, std = (123.68, 116.779, 103.939), (58.393, 57.12, 57.375)
     about = manifest.description(
-        Classifier("m", "gluon", "m", 3, size, 0.875, mean, std, None), Options()
+        Classifier("m", "gluon", "m", 3, Preprocessing(size, 0.875, mean, std), None), Options()
     )
     picture = np.random.default_rng(0).integers(0, 256, shape + (3,), dtype=np.uint8)
     payload = cv2.imencode(".png", picture[..., ::-1])[1].tobytes()
@@ -144,7 +146,8 @@ def test_whoever_follows_the_description_feeds_the_pixels_that_are_evaluated(siz
 )
 def test_a_description_that_cannot_be_is_refused(change, message):
     about = manifest.description(
-        Classifier("m", "gluon", "m", 3, 32, 0.875, (1, 2, 3), (4, 5, 6), None), Options()
+        Classifier("m", "gluon", "m", 3, Preprocessing(32, 0.875, (1, 2, 3), (4, 5, 6)), None),
+        Options(),
     )
     assert manifest.check(about, "there") is about
     with pytest.raises(UserError, match="there: damaged.*" + message):

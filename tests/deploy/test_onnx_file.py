@@ -8,11 +8,11 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from scipy.special import softmax
 
-from gluon_tricks.deploy import evaluation as evaluate
 from gluon_tricks.deploy import onnx_file
-from gluon_tricks.deploy import prediction as predict
-from gluon_tricks.deploy.classifier import open_classifier
+from gluon_tricks.deploy.opening import open_model
+from gluon_tricks.deploy.prediction import predictions
 from gluon_tricks.errors import UserError
+from gluon_tricks.tasks.classification import Classification
 
 WEIGHT = np.random.default_rng(0).standard_normal((3, 5)).astype(np.float32)
 IMAGES = np.random.default_rng(1).standard_normal((5, 3, 8, 8)).astype(np.float32)
@@ -50,26 +50,26 @@ def save(tmp_path):
 
 @pytest.mark.parametrize("size", [1, 2, 4, 7])
 def test_a_fixed_batch_is_fed_in_batches_of_its_size(save, size):
-    opened = open_classifier(save(model((size, 3, 8, 8), batch=size)))
+    opened = open_model(save(model((size, 3, 8, 8), batch=size)))
     np.testing.assert_allclose(opened.predict(IMAGES), LOGITS, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("after", [[], [helper.make_node("Identity", ["p"], ["q"])]])
 def test_probabilities_are_shown_as_they_are_and_their_loss_is_right(save, after):
     nodes = [helper.make_node("Softmax", ["logits"], ["p"], axis=-1), *after]
-    opened = open_classifier(save(model(nodes=nodes, output="q" if after else "p")))
+    opened = open_model(save(model(nodes=nodes, output="q" if after else "p")))
     shares, labels = softmax(LOGITS, axis=1), np.array([0, 1, 2, 3, 4])
-    found = list(predict.predict(opened, [(i, None, image) for i, image in enumerate(IMAGES)]))
+    found = list(predictions(opened, [(i, None, image) for i, image in enumerate(IMAGES)]))
     for item, row in zip(found, shares):
-        for guess in item["top"]:
-            assert guess["probability"] == pytest.approx(row[guess["class"]], abs=1e-6)
-    losses = evaluate.statistics(opened.predict(IMAGES), labels)[0]
+        for guess in item.top:
+            assert guess.probability == pytest.approx(row[guess.number], abs=1e-6)
+    losses = Classification.count_each(opened.predict(IMAGES), labels)[0]
     np.testing.assert_allclose(losses, -np.log(shares[np.arange(5), labels]), rtol=1e-5)
 
 
 def test_a_probability_that_was_rounded_to_zero_has_a_finite_loss(save):
     nodes = [helper.make_node("Softmax", ["logits"], ["p"], axis=-1)]
-    opened = open_classifier(save(model(nodes=nodes, output="p", weight=1e4 * WEIGHT)))
+    opened = open_model(save(model(nodes=nodes, output="p", weight=1e4 * WEIGHT)))
     assert np.isfinite(opened.predict(IMAGES)).all()
 
 
@@ -83,9 +83,9 @@ def external(location, **entries):
     return made
 
 
-def test_parameters_in_a_plain_file_beside_it_are_read(save, tmp_path):
+def test_parameters_in_a_plain_file_next_to_it_are_read(save, tmp_path):
     (tmp_path / "weights.bin").write_bytes(b"head" + WEIGHT.tobytes())
-    opened = open_classifier(save(external("weights.bin", offset=4, length=60)))
+    opened = open_model(save(external("weights.bin", offset=4, length=60)))
     np.testing.assert_allclose(opened.predict(IMAGES), LOGITS, rtol=1e-5, atol=1e-6)
 
 
@@ -98,17 +98,17 @@ def test_parameters_elsewhere_are_refused(save, tmp_path, location):
     (tmp_path / "target.bin").write_bytes(WEIGHT.tobytes())
     (tmp_path / "link.bin").symlink_to(tmp_path / "target.bin")
     with pytest.raises(UserError, match="m.onnx: keeps weight in the file"):
-        open_classifier(save(external(location)))
+        open_model(save(external(location)))
 
 
 @pytest.mark.parametrize(
     "entries",
     [dict(offset=4), dict(length=64), dict(offset=-4), dict(offset="x"), dict(length=10**12)],
 )
-def test_parameters_that_the_file_beside_it_does_not_have_are_refused(save, tmp_path, entries):
+def test_parameters_that_the_file_next_to_it_does_not_have_are_refused(save, tmp_path, entries):
     (tmp_path / "weights.bin").write_bytes(WEIGHT.tobytes())
     with pytest.raises(UserError, match="m.onnx: keeps weight in the file 'weights.bin'"):
-        open_classifier(save(external("weights.bin", **entries)))
+        open_model(save(external("weights.bin", **entries)))
 
 
 def damaged(change):
@@ -168,7 +168,7 @@ LOOP = helper.make_graph([], "body", [], [])
 )
 def test_what_could_hurt_is_refused_in_one_line_that_names_it(save, change, message):
     with pytest.raises(UserError, match="m.onnx: .*" + message) as raised:
-        open_classifier(save(damaged(change)))
+        open_model(save(damaged(change)))
     assert "\n" not in str(raised.value)
 
 
@@ -187,7 +187,7 @@ def test_other_inputs_are_refused_in_a_whole_line(save, shape, message):
         numpy_helper.from_array(np.zeros((int(shape[1]), 5), np.float32), "weight")
     )
     with pytest.raises(UserError, match="m.onnx: .*(" + message + ")"):
-        open_classifier(save(made))
+        open_model(save(made))
 
 
 def test_an_error_of_onnxruntime_is_told_whole(save):
@@ -197,7 +197,7 @@ def test_an_error_of_onnxruntime_is_told_whole(save):
     with pytest.raises(
         UserError, match="m.onnx: .*(cannot compute images of shape|no valid).*(7,3,11|reshape)"
     ) as raised:
-        open_classifier(save(made)).predict(IMAGES)
+        open_model(save(made)).predict(IMAGES)
     assert "\n" not in str(raised.value)
 
 
@@ -212,7 +212,7 @@ def test_cut_and_changed_files_are_refused_or_run(save, tmp_path):
             content[place] ^= 1 << int(draw.integers(8))
         (tmp_path / "m.onnx").write_bytes(content)
         try:
-            open_classifier(str(tmp_path / "m.onnx")).predict(IMAGES)
+            open_model(str(tmp_path / "m.onnx")).predict(IMAGES)
         except UserError as error:
             assert "\n" not in str(error)
 

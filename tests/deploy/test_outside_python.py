@@ -62,7 +62,7 @@ def predict_mxnet(compile_example):
 
 @pytest.fixture(scope="module")
 def predict_onnxruntime(compile_example, tmp_path_factory):
-    """Built with the headers in $ONNXRUNTIME_INCLUDE, or the few declarations beside this test."""
+    """Built with the headers in $ONNXRUNTIME_INCLUDE, or the few declarations next to this test."""
     import onnxruntime
 
     found = glob.glob(
@@ -78,7 +78,7 @@ def predict_onnxruntime(compile_example, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def exported(network, examples, tmp_path_factory):
-    """Graphs of one network in all forms, and images as raw floats."""
+    """Graphs of one network in all formats, and images as raw floats."""
     folder = tmp_path_factory.mktemp("export")
     graph = graphs.trace(network("cifar_resnet20_v1"))
     graphs.save(graph, str(folder / "model-symbol.json"), str(folder / "model-0000.params"))
@@ -110,11 +110,11 @@ def logits_of(done):
     return np.array([line.split() for line in done.stdout.splitlines()], np.float64)
 
 
-@pytest.mark.parametrize("form", ["model", "int8"])
-def test_mxnets_c_api_computes_the_exported_network(predict_mxnet, exported, form):
+@pytest.mark.parametrize("file", ["model", "int8"])
+def test_mxnets_c_api_computes_the_exported_network(predict_mxnet, exported, file):
     folder, _, logits, quantized = exported
-    expected = logits if form == "model" else quantized
-    files = folder / (form + "-symbol.json"), folder / (form + "-0000.params")
+    expected = logits if file == "model" else quantized
+    files = folder / (file + "-symbol.json"), folder / (file + "-0000.params")
     outputs = logits_of(run(predict_mxnet, *files, 32, folder / "images.f32"))
     # Not to the bit: the C API fuses operators on its own.
     np.testing.assert_allclose(outputs, expected, atol=1e-5 * np.abs(expected).max())

@@ -11,9 +11,11 @@ import pytest
 from PIL import Image
 from scipy.special import softmax
 
+from gluon_tricks.commands import predict
 from gluon_tricks.data.records import RecordWriter
-from gluon_tricks.deploy import prediction as predict
 from gluon_tricks.deploy.classifier import Classifier
+from gluon_tricks.deploy.prediction import predictions
+from gluon_tricks.deploy.preprocessing import Preprocessing
 from gluon_tricks.errors import UserError
 
 MEAN, STD = (100.0, 110.0, 120.0), (50.0, 60.0, 70.0)
@@ -27,7 +29,8 @@ def logits_of(images):
 
 @pytest.fixture
 def model():
-    return Classifier("stub", "gluon", "stub", 3, 8, 0.5, MEAN, STD, logits_of, labels=NAMES)
+    preprocessing = Preprocessing(8, 0.5, MEAN, STD)
+    return Classifier("stub", "gluon", "stub", 3, preprocessing, logits_of, labels=NAMES)
 
 
 @pytest.fixture
@@ -35,7 +38,7 @@ def run(model, monkeypatch):
     def main(*arguments):
         parser = argparse.ArgumentParser()
         predict.add_arguments(parser)
-        monkeypatch.setattr(predict.classifier, "from_arguments", lambda args: model)
+        monkeypatch.setattr(predict.arguments, "open_from", lambda args: model)
         return predict.main(
             parser.parse_args(["MODEL"] + [str(argument) for argument in arguments])
         )
@@ -45,7 +48,7 @@ def run(model, monkeypatch):
 
 @pytest.fixture
 def pictures(tmp_path):
-    """One image in many dresses (RGB of a constant colour), and files that are none."""
+    """One image in many formats (RGB of a constant colour), and files that are none."""
     folder = tmp_path / "pictures"
     folder.mkdir()
     green = np.zeros((20, 30, 3), np.uint8) + np.array([30, 200, 90], np.uint8)
@@ -174,13 +177,13 @@ def test_the_sheet_shows_the_images_as_the_network_sees_them(run, pictures, tmp_
 def test_more_images_than_a_batch_keep_their_order(model):
     pixels = np.random.default_rng(0).normal(size=(70, 3, 8, 8)).astype(np.float32)
     found = [(i, None, ValueError("broken") if i % 9 == 4 else pixels[i]) for i in range(70)]
-    items = list(predict.predict(model, found))
-    assert [item["name"] for item in items] == list(range(70))
+    items = list(predictions(model, found))
+    assert [item.name for item in items] == list(range(70))
     for i, item in enumerate(items):
         if i % 9 == 4:
-            assert item["reason"] == "broken"
+            assert item.error == "broken"
         else:
-            assert item["top"][0]["class"] == logits_of(pixels[i : i + 1]).argmax()
+            assert item.top[0].number == logits_of(pixels[i : i + 1]).argmax()
 
 
 def test_names_are_shown_without_what_a_terminal_acts_on(run, model, pictures, capsys):

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from gluon_tricks import config as flags
+from gluon_tricks.commands import evaluate
 from gluon_tricks.data.records import RecordWriter
-from gluon_tricks.deploy import evaluation as evaluate
 from gluon_tricks.errors import UserError
 from gluon_tricks.files import sha256_of
 from gluon_tricks.training import run_folder

@@ -1,7 +1,8 @@
-"""What a command's process owes to whoever started it.
+"""The process of a command: its standard streams, Ctrl-C, its exit code, and errors that are no
+fault of the program.
 
-Ctrl-C ends it in silence at every moment, it never ends well if its output got lost, and what is no
-fault of the program is said in one line.
+Ctrl-C ends it without a message at every moment. If its output cannot be written, its exit code is
+an error. What comes from outside (disk, memory, installation) is said in one line.
 """
 
 import contextlib
@@ -73,13 +74,13 @@ def end(code):
     """The exit code of a command that has ended with ``code``: an error if what it printed cannot
     be written.
     """
-    # All is tidy; while Python ends, a Ctrl-C would be a traceback.
+    # The work is done; while Python ends, a Ctrl-C would print a traceback.
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         sys.stdout.flush()
     except OSError as error:
-        # What is left of it nobody shall try to write again.
+        # Python shall not try to write the rest once more when it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if not code:
             gone = isinstance(error, BrokenPipeError)  # its reader, such as head or less
@@ -103,7 +104,7 @@ def outside_cause(error):
         return f"not enough memory ({said}); fewer or smaller images at once need less"
     if isinstance(error, ImportError) and (error.name or "").partition(".")[0] != __package__:
         return f"{said}; 'gluon-tricks doctor' says what is missing and what to do"
-    # which are mistakes of ours
+    # except two that are mistakes of ours
     if isinstance(error, OSError) and error.errno not in (errno.EBADF, errno.EFAULT):
         where = "" if error.filename is None else f"{error.filename}: "
         return (where or (OUTPUT_IS_LOST if output_is_lost() else "")) + (error.strerror or said)

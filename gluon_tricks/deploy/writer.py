@@ -1,7 +1,7 @@
-"""The forms of an export: each is written into a folder and compared with the network it came from."""
+"""Writes a network in the formats of an export, each compared with the network it came from."""
 
 import os
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
 import mxnet as mx
 import numpy as np
@@ -11,6 +11,7 @@ from ..errors import UserError
 from . import graph as graphs
 from . import images, int8, onnx
 from . import manifest as manifests
+from .classifier import Classifier
 from .compare import ExportError, compare, difference
 from .fold import fold_batch_norm
 from .manifest import FILES
@@ -18,18 +19,18 @@ from .predictors import block_predictor
 
 # of the largest output, as for ONNX: folding changes the order of the roundings alone
 FOLD_TOLERANCE = 1e-4
-REAL_IMAGES = 8  # compared beside the random ones, where there is a file of images
+REAL_IMAGES = 8  # compared after the random ones, if there is a file of images
 CALIBRATION_BATCH = 32
 
 
 class Options(NamedTuple):
-    """What the exported graph has beside the network."""
+    """What is added to the network in the exported graph."""
 
     preprocess: bool = False
     softmax: bool = False
     fold_bn: bool = False
 
-    def describe_input(self, size):
+    def describe_input(self, size: int) -> dict:
         """The graph's input for the manifest; None in its shape is the batch."""
         if self.preprocess:
             return dict(
@@ -39,44 +40,48 @@ class Options(NamedTuple):
 
 
 class Calibration(NamedTuple):
-    """From what INT8 learns the ranges of activations: that many images of a RecordIO file."""
+    """The images from which INT8 learns the ranges of activations."""
 
     record: str
     mode: str = "naive"  # or "entropy"
     images: int = 256
 
 
-class Forms:
-    """The network of a classifier, the inputs that its forms are compared on, and what it makes of
-    them.
+class FormatWriter:
+    """Writes the network of a classifier into a folder, and compares what was written with it.
 
-    ``real`` is a RecordIO file for images beside the random ones.
+    ``real`` is a RecordIO file with images to compare on, after some random ones.
     """
 
-    def __init__(self, model, folder, options, real=""):
+    def __init__(self, model: Classifier, folder: str, options: Options, real: str = ""):
         self.model, self.folder, self.options = model, folder, options
-        graph = graphs.trace(model.net)
+        assert model.trained, "an export has no network to write"
+        net, preprocessing = model.trained.net, model.preprocessing
+        graph = graphs.trace(net)
         self.folded, folded, stayed = fold_batch_norm(graph)
         self.graph = self.folded if options.fold_bn else graph
         self.batch_norm = dict(folded=folded, stayed=stayed) if options.fold_bn else None
-        pixels = [images.random_pixels(count, model.input_size, seed=count) for count in (3, 1)]
+        size = preprocessing.input_size
+        pixels = [images.random_pixels(count, size, seed=count) for count in (3, 1)]
         if real:
-            held = images.sample(model, real, REAL_IMAGES)
-            pixels.append(images.pixels_of(held, model.rgb_mean, model.rgb_std))
-        normalised = [normalise(p, model.rgb_mean, model.rgb_std) for p in pixels]
+            pixels.append(preprocessing.pixels(images.sample(preprocessing, real, REAL_IMAGES)))
+        normalised = [normalise(p, preprocessing) for p in pixels]
         self.inputs = pixels if options.preprocess else [array.asnumpy() for array in normalised]
-        self.references = [self._dressed_outputs(model.net(array)) for array in normalised]
+        self.references = [self._outputs(net(array)) for array in normalised]
 
-    def write(self, format, *calibration):
-        """Write one form and return its entry in the manifest.
+    def write(self, format: str, calibration: Optional[Calibration] = None) -> dict:
+        """Write one format and return its entry in the manifest; int8 needs ``calibration``.
 
-        Raises ExportError where what was written computes something else than the network.
+        Raises ExportError if what was written computes something else than the network.
         """
-        entry = getattr(self, "_write_" + format)(*calibration)
+        if format == "int8":
+            entry = self._write_int8(calibration)
+        else:
+            entry = self._write_onnx() if format == "onnx" else self._write_symbol()
         return dict(files=FILES[format], **entry)
 
     def _write_symbol(self):
-        graph = self._dressed(self.graph)
+        graph = self._with_options(self.graph)
         here = self._run(graph)
         _, share = difference(sum(here, []), sum(self.references, []))
         if share > (FOLD_TOLERANCE if self.options.fold_bn else 0):
@@ -95,7 +100,11 @@ class Forms:
             versions=dict(gluon_tricks=__version__),
         )
         onnx.convert(
-            self._dressed(self.graph), path, self.inputs[0].shape[1:], self.inputs[0].dtype, about
+            self._with_options(self.graph),
+            path,
+            self.inputs[0].shape[1:],
+            self.inputs[0].dtype,
+            about,
         )
         comparison = compare(self.folder, "onnx", self.inputs, self.references)
         return dict(
@@ -106,13 +115,13 @@ class Forms:
         )
 
     def _write_int8(self, calibration):
-        held = images.sample(self.model, calibration.record, calibration.images)
+        held = images.sample(self.model.preprocessing, calibration.record, calibration.images)
         size = min(CALIBRATION_BATCH, len(held))
         held = held[: len(held) // size * size]
         batches = [mx.nd.array(held[place : place + size]) for place in range(0, len(held), size)]
         try:
             self.quantized = int8.quantize(self.folded, batches, calibration.mode)
-            graph = self._dressed(self.quantized)
+            graph = self._with_options(self.quantized)
             here = self._run(graph)
         except mx.MXNetError as error:
             reason = str(error).strip().splitlines()[-1]
@@ -129,18 +138,18 @@ class Forms:
         )
 
     def int8_predictor(self):
-        """``predict`` of the INT8 network, for measuring it."""
-        return block_predictor(graphs.block(self.quantized), "the int8 form")
+        """The function of the INT8 network, for measuring it."""
+        return block_predictor(graphs.block(self.quantized), "the int8 format")
 
     def _paths(self, format):
         return [os.path.join(self.folder, name) for name in FILES[format]]
 
-    def _dressed(self, graph):
+    def _with_options(self, graph):
         if self.options.preprocess:
-            graph = graphs.with_preprocessing(graph, self.model.rgb_mean, self.model.rgb_std)
+            graph = graphs.with_preprocessing(graph, self.model.preprocessing)
         return graphs.with_softmax(graph) if self.options.softmax else graph
 
-    def _dressed_outputs(self, logits):
+    def _outputs(self, logits):
         outputs = [logits, mx.nd.softmax(logits, axis=-1)] if self.options.softmax else [logits]
         return [output.asnumpy() for output in outputs]
 
@@ -153,12 +162,13 @@ class Forms:
         ]
 
 
-def normalise(pixels, mean, std):
+def normalise(pixels, preprocessing):
     """NDArray float32 (N, 3, H, W) of uint8 (N, H, W, 3), by the operators that a preprocessing
     graph has.
     """
     planes = mx.nd.array(pixels, dtype="uint8").astype("float32").transpose((0, 3, 1, 2))
     mean, std = (
-        mx.nd.array(np.reshape(values, (1, 3, 1, 1)), dtype="float32") for values in (mean, std)
+        mx.nd.array(np.reshape(values, (1, 3, 1, 1)), dtype="float32")
+        for values in (preprocessing.rgb_mean, preprocessing.rgb_std)
     )
     return mx.nd.broadcast_div(mx.nd.broadcast_sub(planes, mean), std)

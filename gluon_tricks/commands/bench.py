@@ -1,0 +1,46 @@
+"""``gluon-tricks bench``: one of the measurements of :mod:`gluon_tricks.bench`."""
+
+import importlib
+import math
+
+from ..config import user_path
+from ..errors import UserError
+
+# Each is a module of gluon_tricks.bench with add_arguments(parser) and main(args).
+MEASUREMENTS = {
+    "step": "our training loop and a bare record / backward / update loop of the same network",
+    "data": "our loader, decoding alone, ImageRecordIter and GluonCV's DataLoader",
+    "infer": "inference: plain, hybridized, fused, INT8 and onnxruntime",
+    "scaling": "images a second for 1 to N workers, with KVStore and with Horovod",
+}
+
+AT_LEAST_ONE = ("batch_size", "images", "input_size", "repeats", "rounds", "steps", "workers")
+
+
+def add_arguments(parser):
+    """A sub-parser for each measurement."""
+    commands = parser.add_subparsers(dest="measurement", metavar="MEASUREMENT", required=True)
+    for name, help in MEASUREMENTS.items():
+        command = commands.add_parser(name, help=help, description=help, allow_abbrev=False)
+        module(name).add_arguments(command)
+        command.add_argument(
+            "--json",
+            type=user_path,
+            metavar="FILE",
+            help="also write the figures as JSON; - for standard output",
+        )
+
+
+def main(args):
+    """Run one measurement."""
+    for name in AT_LEAST_ONE:
+        value = getattr(args, name, 1)
+        if value < 1:
+            raise UserError(f"--{name.replace('_', '-')} {value}: at least 1 is needed")
+    if not 0 < getattr(args, "seconds", 1) < math.inf:
+        raise UserError(f"--seconds {args.seconds}: a positive number is needed")
+    return module(args.measurement).main(args)
+
+
+def module(name):
+    return importlib.import_module(f"gluon_tricks.bench.{name}")

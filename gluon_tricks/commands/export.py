@@ -1,0 +1,107 @@
+"""``gluon-tricks export``: a trained network as a folder that runs without this package."""
+
+from ..config import user_path
+from ..deploy import arguments
+from ..deploy import manifest as manifests
+from ..deploy.export import check, export
+from ..deploy.writer import Calibration, Options
+from ..text import printable
+
+
+def add_arguments(parser):
+    """What to open, what to write, and the images to check it with."""
+    arguments.add_arguments(parser, exports=False)
+    add = parser.add_argument
+    add(
+        "-o",
+        "--output",
+        type=user_path,
+        metavar="DIR",
+        required=True,
+        help="folder to write; it must not exist or be empty",
+    )
+    add("--force", action="store_true", help="replace an earlier export in it")
+    add(
+        "--format",
+        choices=tuple(manifests.FILES) + ("all",),
+        default="symbol",
+        help="symbol: MXNet's own; onnx; int8: quantised, for MXNet; all: these three [symbol]",
+    )
+    add(
+        "--preprocess",
+        action="store_true",
+        help="input uint8 (N, H, W, 3) RGB, normalised in the graph",
+    )
+    add("--softmax", action="store_true", help="probabilities as a second output")
+    add(
+        "--fold-bn",
+        action="store_true",
+        help="fold BatchNorm into the convolutions (int8 always does)",
+    )
+    add(
+        "--rec-val",
+        type=user_path,
+        metavar="FILE",
+        default="",
+        help="measure top-1 on this RecordIO file; compare on its images",
+    )
+    add(
+        "--calibrate",
+        type=user_path,
+        metavar="FILE",
+        default="",
+        help="int8: RecordIO file with calibration images",
+    )
+    add(
+        "--calibration-mode",
+        choices=("naive", "entropy"),
+        default="naive",
+        help="int8: choice of ranges [naive]",
+    )
+    add(
+        "--calibration-images",
+        type=int,
+        default=256,
+        metavar="N",
+        help="int8: how many of them [256]",
+    )
+
+
+def main(args):
+    """Write the folder and say what is in it."""
+    formats = tuple(manifests.FILES) if args.format == "all" else (args.format,)
+    calibration = None
+    if args.calibrate:
+        calibration = Calibration(args.calibrate, args.calibration_mode, args.calibration_images)
+    check(args.output, args.force, formats, calibration)
+    options = Options(args.preprocess, args.softmax, args.fold_bn)
+    model = arguments.open_from(args)
+    manifest = export(model, args.output, formats, options, args.rec_val, calibration, args.force)
+    print(f"{printable(args.output)}: {manifest['model']}, {manifest['classes']} classes")
+    for line in describe(manifest):
+        print("  " + line)
+    return 0
+
+
+def describe(manifest):
+    """Lines about an export, from its manifest."""
+    if manifest["measured"]:
+        yield "top-1 {top1:.2f} %, top-5 {top5:.2f} % on {images} images".format(
+            **manifest["measured"]
+        )
+    for name, entry in manifest["formats"].items():
+        compared = entry["comparison"]
+        close = f"{compared['relative_difference']:.1e} of the largest output"
+        result = "equal to the bit" if compared["equal_to_the_bit"] else close
+        yield (
+            f"{name}: {', '.join(entry['files'])}; run by a fresh process on {compared['images']} "
+            f"images: {result}"
+        )
+        if entry.get("batch_norm"):
+            counts = entry["batch_norm"]
+            yield f"{name}: {counts['folded']} BatchNorms folded, {counts['stayed']} stay"
+        if name == "int8":
+            yield (
+                "int8: top-1 {top1:.2f} % instead of {top1_float32:.2f} %, the same answer for "
+                "{agreement:.2f} % of {images} images of {file}".format(**entry)
+            )

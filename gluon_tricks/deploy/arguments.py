@@ -1,0 +1,90 @@
+"""The flags of ``evaluate``, ``predict`` and ``export`` that say which model to open, and how."""
+
+import argparse
+from typing import Any
+
+from .. import config as flags
+from ..errors import UserError
+from . import manifest as manifests
+from .classifier import Classifier
+from .opening import NETWORK, open_model
+from .preprocessing import Preprocessing
+
+DESCRIPTION = NETWORK + Preprocessing._fields
+# Help of flags whose default comes from the file, and not from the run's flags.
+HELP = dict(
+    model="name of the network; 'gluon-tricks models --all' lists them",
+    classes="number of classes [those of the file's last layer]",
+    input_size="height and width of the images [those that the file or its network is made for]",
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser, exports: bool = True) -> None:
+    """Add the flags; ``exports``: an exported folder may be opened."""
+    add = parser.add_argument
+    add(
+        "source",
+        type=flags.user_path,
+        metavar="MODEL",
+        help="a run's folder, a checkpoint, a .params file, an exported folder, or an .onnx file",
+    )
+    add(
+        "--params",
+        choices=("best", "last"),
+        default="best",
+        help="of a run: its best or its last checkpoint [best]",
+    )
+    if exports:
+        add(
+            "--format",
+            dest="opened_format",
+            choices=tuple(manifests.FILES),
+            help="of an exported folder: which of its formats [the first it has]",
+        )
+    add(
+        "--labels",
+        type=flags.user_path,
+        metavar="FILE",
+        help="names of the classes, one a line [labels.txt of the export or the data]",
+    )
+    add(
+        "--gpu",
+        type=int,
+        metavar="N",
+        help="compute on this GPU, counted from 0 (not an export, nor ONNX) [the CPU]",
+    )
+    group = parser.add_argument_group("what a bare .params or .onnx file does not say")
+    flags.add_arguments(_OneGroup(group), only=DESCRIPTION)
+
+
+class _OneGroup:
+    """Lets the flags of all groups of ``config`` appear in one, with the help of here."""
+
+    def __init__(self, group):
+        self._group = group
+
+    def add_argument_group(self, title):
+        return self
+
+    def add_argument(self, *names, dest, help, **keywords):
+        self._group.add_argument(*names, dest=dest, help=HELP.get(dest, help), **keywords)
+
+
+def open_from(args: argparse.Namespace) -> Classifier:
+    """The classifier that the flags of a command name."""
+    given = {name: value for name, value in vars(args).items() if name in DESCRIPTION}
+    device = None if args.gpu is None else gpu(args.gpu)
+    format = getattr(args, "opened_format", None)
+    return open_model(args.source, args.params, format, args.labels, device, **given)
+
+
+def gpu(number: int) -> Any:
+    """The GPU of that number; UserError if MXNet does not see it."""
+    import mxnet as mx
+
+    seen = mx.context.num_gpus()
+    if not 0 <= number < seen:
+        raise UserError(
+            f"--gpu {number}, but MXNet sees {seen} GPUs here; 'gluon-tricks doctor' says why"
+        )
+    return mx.gpu(number)

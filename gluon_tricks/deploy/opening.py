@@ -1,0 +1,244 @@
+"""Opens a trained classifier from whatever it is kept in.
+
+A run's folder, a checkpoint, a parameter file, an exported folder, an ONNX file and an INT8 model
+all become a :class:`gluon_tricks.deploy.classifier.Classifier`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from typing import Any, Dict, Optional, Union
+
+from .. import config as flags
+from ..data.class_names import LABELS, read_labels
+from ..errors import UserError
+from ..training import run_folder
+from . import manifest as manifests
+from .classifier import Classifier, Trained
+from .predictors import block_predictor, session_predictor
+from .preprocessing import Preprocessing
+
+NETWORK = ("model", "classes", "use_se", "use_gn", "batch_norm")
+
+
+def open_model(
+    path: Union[str, os.PathLike],
+    params: str = "best",
+    format: Optional[str] = None,
+    labels: Optional[str] = None,
+    device: Any = None,
+    **given: Any,
+) -> Classifier:
+    """Open a trained classifier.
+
+    Parameters
+    ----------
+    path : str
+        A run's folder, a checkpoint's folder, a parameter file, an exported folder, or an ONNX
+        file.
+    params : "best" or "last"
+        Which checkpoint of a run; a run without validation has no best and gives its last.
+    format : "symbol", "onnx" or "int8"
+        Which format of an exported folder; default: the first of these that it has.
+    labels : str
+        A file of class names instead of the one that is found.
+    device : mxnet.Context
+        What a network that is not exported computes on; default: the CPU.
+    given : fields of :class:`gluon_tricks.config.Config`
+        model, classes and input_size, crop_ratio, rgb_mean, rgb_std, for a file whose folder does
+        not say them. If it does, a different value is an error; only the images of a network that
+        is not exported may be made otherwise than in training.
+
+    Raises UserError if there is nothing, something else, or it is damaged.
+    """
+    path = os.fspath(path)
+    found = _open(path, params, format, given)
+    if format and format != found.kind:
+        raise UserError(
+            f"{path}: is of kind {found.kind}; --format {format} asks for a format of an exported "
+            "folder"
+        )
+    found.path = path
+    found.preprocessing.config(classes=found.classes)
+    if found.trained:
+        _check_finite(found.trained)
+    if device is not None:
+        found.compute_on(device)
+    if labels:
+        found.labels = read_labels(labels, found.classes)
+    return found
+
+
+def _open(path, params, format, given):
+    if os.path.isfile(path):
+        return _open_file(path, given)
+    if not os.path.exists(path):
+        raise UserError(f"{path}: there is no such model, neither a folder nor a file")
+    if manifests.is_export(path):
+        return _open_export(path, format, given)
+    if os.path.isfile(os.path.join(path, run_folder.PARAMETERS)):
+        return _open_checkpoint(path, run_folder.read_checkpoint(path), given)
+    if os.path.isfile(os.path.join(path, run_folder.CONFIG)):
+        return _open_checkpoint(*run_folder.RunFolder(path).checkpoint(params), given)
+    raise UserError(
+        f"{path}: holds no run ({run_folder.CONFIG}), no checkpoint ({run_folder.PARAMETERS}) and "
+        f"no export ({manifests.NAME})"
+    )
+
+
+def _open_file(path, given):
+    folder, name = os.path.split(os.path.abspath(path))
+    formats = [format for format, files in manifests.FILES.items() if name in files]
+    if formats and manifests.is_export(folder):
+        return _open_export(folder, formats[0], given)
+    if name.endswith(".onnx"):
+        return _open_onnx(path, given)
+    if name.endswith(".params"):
+        return _open_parameters(run_folder.checked(path), given)
+    raise UserError(f"{path}: is neither a .params nor an .onnx file, nor a folder")
+
+
+def _open_checkpoint(folder, state, given):
+    found = _open_parameters(os.path.join(folder, run_folder.PARAMETERS), given)
+    found.trained = found.trained._replace(step=state["step"])
+    best = state.get("best")
+    if best and best.get("step") == state["step"]:
+        found.measured = {name: best.get(name) for name in ("top1", "top5", "images")}
+    return found
+
+
+def _open_parameters(path, given):
+    import mxnet as mx
+
+    from .. import models
+
+    run = run_folder.run_of(path)
+    if run is None:
+        config = _described_by_flags(path, given)
+    else:
+        _refuse_other(given, {name: getattr(run.config, name) for name in NETWORK}, path)
+        config = dataclasses.replace(run.config, **given)
+    flags.check_ranges(config)
+    net = models.get_model(config.model, classes=config.classes, **models.options_of(config))
+    models.load_parameters(net, path, ctx=mx.cpu())
+    net.cast("float32")
+    net.hybridize(static_alloc=True, static_shape=True)
+    return Classifier(
+        path,
+        "gluon",
+        config.model,
+        config.classes,
+        Preprocessing.of_config(config),
+        block_predictor(net, path),
+        labels=run and run.labels(),
+        trained=Trained(net, path, run),
+    )
+
+
+def _described_by_flags(path, given):
+    """The Config of a parameter file that lies in no run's folder."""
+    from .. import models
+
+    if "model" not in given:
+        raise UserError(
+            f"{path}: of which network? There is no {run_folder.CONFIG} next to or above it that "
+            "says so: give --model"
+        )
+    size = models.input_size(given["model"])
+    config = flags.Config(**dict(dict(input_size=size), **given))
+    if "classes" not in given:
+        config.classes = models.classes_in(path, config.model, **models.options_of(config))
+    return config
+
+
+def _check_finite(trained):
+    from ..models.parameters import check_finite
+
+    parameters = trained.net._collect_params_with_prefix()
+    check_finite({name: held.data() for name, held in parameters.items()}, trained.parameters)
+
+
+def _open_export(folder, format, given):
+    manifest = manifests.read(folder, [format] if format else None)
+    manifests.check(manifest, os.path.join(folder, manifests.NAME))
+    format = format or next(name for name in manifests.FILES if name in manifest["formats"])
+    _refuse_other(given, manifest, folder)
+    preprocessing, classes = Preprocessing.of_description(manifest), manifest["classes"]
+    inside = preprocessing if manifest["options"]["preprocess"] else None
+    files = [os.path.join(folder, name) for name in manifests.FILES[format]]
+    compute = _predictor_of(format, files, preprocessing.input_size, inside)
+    labels = os.path.join(folder, LABELS)
+    return Classifier(
+        folder,
+        format,
+        manifest["model"],
+        classes,
+        preprocessing,
+        compute,
+        labels=read_labels(labels, classes) if os.path.isfile(labels) else None,
+        measured=manifest["measured"],
+    )
+
+
+def _predictor_of(format, files, size, inside):
+    """The predictor of the files of an exported format, after they were checked."""
+    if format == "onnx":
+        from . import onnx, onnx_file
+
+        onnx_file.check(files[0], size)
+        return session_predictor(onnx.session(files[0]), files[0], inside)
+    from . import graph
+
+    loaded = graph.load(*files, (size, size, 3) if inside else (3, size, size))
+    return block_predictor(graph.block(loaded), files[0], inside)
+
+
+def _open_onnx(path, given):
+    from . import onnx, onnx_file
+
+    size = given.get("input_size", flags.Config.input_size)
+    flags.check_ranges(flags.Config(**given))
+    graph = onnx_file.check(path, size).graph
+    session = onnx.session(path)
+    about = onnx.about(session)
+    if "classes" in about:
+        return _open_own_onnx(path, given, session, manifests.check(about, path))
+    known = onnx.classes_and_size(path, session)
+    _refuse_other(given, known, path)
+    config = flags.Config(**dict(given, **known))
+    return Classifier(
+        path,
+        "onnx",
+        given.get("model"),
+        config.classes,
+        Preprocessing.of_config(config),
+        session_predictor(session, path, probabilities=onnx_file.gives_probabilities(graph)),
+    )
+
+
+def _open_own_onnx(path, given, session, about):
+    """A file of ``gluon-tricks export`` without its folder."""
+    _refuse_other(given, about, path)
+    preprocessing = Preprocessing.of_description(about)
+    inside = preprocessing if about["options"]["preprocess"] else None
+    labels = about.get("labels")
+    return Classifier(
+        path,
+        "onnx",
+        about["model"],
+        about["classes"],
+        preprocessing,
+        session_predictor(session, path, inside),
+        labels=labels and [str(label) for label in labels],
+    )
+
+
+def _refuse_other(given: Dict[str, Any], known: Dict[str, Any], path: str) -> None:
+    """UserError for a flag whose value is another than the one that ``path`` says."""
+    for name, value in given.items():
+        held = known.get(name, value)
+        if value != (tuple(held) if isinstance(held, list) else held):
+            raise UserError(
+                f"{flags.spelling(name)} {value}: but {path} says {held}; leave the flag out"
+            )

@@ -1,0 +1,73 @@
+"""How the images of a network are made: the one place that evaluation, prediction, the manifest of
+an export and the metadata of an ONNX file take it from.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Mapping, NamedTuple, Tuple
+
+import numpy as np
+
+from .. import config as flags
+from ..data.transforms.paper import evaluation
+from ..data.transforms.resize import shorter_edge
+
+RGB = Tuple[float, float, float]
+
+
+class Preprocessing(NamedTuple):
+    """Shorter edge to ``input_size / crop_ratio``, centre crop, ``(x - rgb_mean) / rgb_std``."""
+
+    input_size: int  # height and width that the network takes
+    crop_ratio: float
+    rgb_mean: RGB  # of R, G and B on the scale from 0 to 255
+    rgb_std: RGB
+
+    @classmethod
+    def of_config(cls, config: flags.Config) -> Preprocessing:
+        """That of the flags of a run."""
+        return cls(config.input_size, config.crop_ratio, config.rgb_mean, config.rgb_std)
+
+    @classmethod
+    def of_description(cls, held: Mapping[str, Any]) -> Preprocessing:
+        """That which :meth:`description` gave, read from JSON."""
+        mean, std = tuple(held["rgb_mean"]), tuple(held["rgb_std"])
+        return cls(held["input_size"], held["crop_ratio"], mean, std)
+
+    def description(self) -> dict:
+        """What a user of an exported network has to do, for programs and in words."""
+        return dict(
+            input_size=self.input_size,
+            crop_ratio=self.crop_ratio,
+            resize_shorter_edge=shorter_edge(self.input_size, self.crop_ratio),
+            resize_longer_edge="in proportion, rounded down: "
+            "longer * resize_shorter_edge // shorter",
+            resize_interpolation="bilinear without antialiasing (OpenCV's INTER_LINEAR)",
+            crop="centre: top = (height - input_size) // 2, left = (width - input_size) // 2",
+            channels="RGB, 0 to 255",
+            rgb_mean=list(self.rgb_mean),
+            rgb_std=list(self.rgb_std),
+        )
+
+    def config(self, **fields: Any) -> flags.Config:
+        """A :class:`gluon_tricks.config.Config` of such images and other ``fields``.
+
+        Raises ConfigError, which names the flag, for a value out of its range.
+        """
+        config = flags.Config(**self._asdict(), **fields)
+        flags.check_ranges(config)
+        return config
+
+    def image(self, payload: bytes) -> np.ndarray:
+        """float32 (3, size, size) of an encoded image; ValueError if it cannot be decoded."""
+        transform = evaluation(*self)
+        return transform.apply(payload, transform.sample(0, 0, np.zeros(1, np.int64)), 0)
+
+    def pixels(self, images: np.ndarray) -> np.ndarray:
+        """uint8 (N, H, W, 3) whose normalisation gave ``images``, float32 (N, 3, H, W).
+
+        Exact if the images came from uint8 pixels.
+        """
+        std, mean = (np.reshape(each, (1, 3, 1, 1)) for each in (self.rgb_std, self.rgb_mean))
+        pixels = np.clip(np.rint(np.asarray(images) * std + mean), 0, 255).astype(np.uint8)
+        return np.ascontiguousarray(pixels.transpose(0, 2, 3, 1))
