@@ -143,6 +143,7 @@ class Config:
     # fmt: off
     model: str = network("resnet50_v1d", section="4",
         help="name of the network; 'gluon-tricks models --all' lists them")
+    task: str = network("classification", "what the network is trained for")
     classes: int = network(1000, "number of classes of the network's head", valid=at_least(1))
     use_pretrained: bool = network(False, "start from GluonCV's published parameters")
     use_params: str = network("", kind=PATH,

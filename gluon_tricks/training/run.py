@@ -15,7 +15,7 @@ from ..data import loader
 from ..distributed import elastic
 from ..distributed.workers import join, layout_of
 from ..models import complexity
-from ..tasks.registry import TASKS
+from ..tasks import registry as tasks
 from ..tricks.precision import LossScale
 from . import checkpoint, folder, identity, network
 from .logger import Logger
@@ -115,7 +115,7 @@ def build(config, workers=None, stop=None):
     layout = layout_of(config, workers, began_with)
     data = _data(config, layout, workers)
     timetable = _timetable(config, layout, data, began_with)
-    task = TASKS["classification"].from_config(config)
+    task = tasks.of({"task": config.task}).from_config(config)
     folder_of_rank_0 = config.save_dir if workers.rank == 0 else None
     logger = Logger(task, folder_of_rank_0, config.logging_file, config.tensorboard)
     learner = _learner(config, task, layout, workers, timetable, logger)

@@ -9,7 +9,24 @@ import mxnet as mx
 
 from .mixup import draw_lambda, draw_partners, mix
 
+MIXINGS = []  # in the order in which they are applied
 
+
+def register(mixing):
+    """A decorator: batches are mixed by ``mixing`` too, if its ``from_config`` finds that the flags
+    of a run ask for it.
+    """
+    MIXINGS.append(mixing)
+    return mixing
+
+
+def mixings(config, steps_per_epoch):
+    """Those that the flags of a run ask for, a list."""
+    made = [mixing.from_config(config, steps_per_epoch) for mixing in MIXINGS]
+    return [mixing for mixing in made if mixing is not None]
+
+
+@register
 class Mixup:
     """:mod:`.mixup` in the steps before ``until``."""
 
@@ -31,13 +48,3 @@ class Mixup:
         partners = draw_partners(len(images), self._seed, step, part, self._partner)
         partners = mx.nd.array(partners, ctx=images.context, dtype="int32")
         return mix(images, partners, lam), mix(targets, partners, lam)
-
-
-# Applied in this order. A new one is a class with from_config, and a line here.
-MIXINGS = (Mixup,)
-
-
-def mixings(config, steps_per_epoch):
-    """Those that the flags of a run ask for, a list."""
-    made = [mixing.from_config(config, steps_per_epoch) for mixing in MIXINGS]
-    return [mixing for mixing in made if mixing is not None]

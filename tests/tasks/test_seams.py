@@ -1,0 +1,108 @@
+"""A task and a batch mixing of one's own are a class each and a line of registration."""
+
+import json
+
+import mxnet as mx
+import numpy as np
+import pytest
+
+from gluon_tricks.errors import UserError
+from gluon_tricks.reporting import page, reading
+from gluon_tricks.tasks import registry
+from gluon_tricks.tasks.figure import Figure
+from gluon_tricks.tricks import mixing
+
+
+class EvenOrOdd:
+    """Whether a digit is even: a logistic loss on the first output, and the share of mistakes."""
+
+    figures = (
+        Figure("loss", "loss", digits=4, higher_is_better=False),
+        Figure("error", "error", "%", higher_is_better=False),
+    )
+    best = "error"
+    sums = ("loss", "mistakes")
+    counts = ("mistakes",)
+
+    @classmethod
+    def from_config(cls, config):
+        return cls()
+
+    def targets(self, labels):
+        return labels % 2
+
+    def labels(self, targets):
+        return targets
+
+    def losses(self, outputs, targets):
+        first = outputs[:, 0].astype("float32")
+        return mx.nd.relu(first) - first * targets + mx.nd.log1p(mx.nd.exp(-first.abs()))
+
+    def validation_losses(self, outputs, labels):
+        return self.losses(outputs, labels % 2)
+
+    def count(self, outputs, labels, losses, valid=None):
+        wrong = (outputs[:, 0] > 0) != labels % 2
+        rows = mx.nd.stack(losses, wrong.astype("float32"))
+        return (rows if valid is None else rows[:, :valid]).sum(axis=1)
+
+    @staticmethod
+    def summary(sums, images):
+        loss, mistakes = sums
+        return dict(loss=loss / images, error=100 * mistakes / images, images=images)
+
+
+@pytest.fixture
+def even_or_odd():
+    registry.register("even-or-odd")(EvenOrOdd)
+    yield
+    del registry.TASKS["even-or-odd"]
+
+
+def test_a_task_of_ones_own_trains_resumes_and_is_reported(train, tmp_path, even_or_odd):
+    flags = dict(task="even-or-odd", num_epochs=2)
+    train(save_dir=str(tmp_path / "whole"), **flags)
+    train(save_dir=str(tmp_path / "run"), max_steps=5, **flags)
+    run = train(save_dir=str(tmp_path / "run"), resume="auto", **flags)
+    logs = [(tmp_path / name / "log.jsonl").read_bytes() for name in ("whole", "run")]
+    assert logs[0] == logs[1]
+    lines = [json.loads(line) for line in logs[0].splitlines()]
+    errors = [line["error"] for line in lines if line["event"] == "validation"]
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert result["best"]["error"] == run.progress.best["error"] == min(errors)
+    assert "top1" not in str(lines) and result["images"] == 355
+    report = page.write(reading.find([str(tmp_path / "run")]), str(tmp_path / "report"))
+    assert "error %" in open(report).read()
+
+
+def test_a_task_that_is_not_there_is_named_with_those_that_are(train):
+    with pytest.raises(UserError, match="--task even-or-odd: .* there are classification"):
+        train(task="even-or-odd")
+
+
+class Swap:
+    """Each image and target becomes the batch's next one."""
+
+    @classmethod
+    def from_config(cls, config, steps_per_epoch):
+        return cls()
+
+    def __call__(self, images, targets, step, part):
+        following = mx.nd.array(np.roll(np.arange(len(images)), -1), dtype="int32")
+        return images.take(following), targets.take(following)
+
+
+def test_a_mixing_of_ones_own_changes_images_and_targets_alike():
+    from gluon_tricks.config import parse
+    from gluon_tricks.tasks.classification import Classification
+    from gluon_tricks.training.objective import Objective
+
+    mixing.register(Swap)
+    try:
+        made = Objective.from_config(parse(["--classes", "4"]), Classification(4), 5)
+        images, labels = mx.nd.arange(3 * 4).reshape((3, 4)), mx.nd.array([0, 3, 1])
+        inputs, targets = made.prepare(images, labels, 0, 0)
+    finally:
+        mixing.MIXINGS.remove(Swap)
+    np.testing.assert_array_equal(inputs.asnumpy(), np.roll(images.asnumpy(), -1, axis=0))
+    np.testing.assert_array_equal(targets.argmax(axis=1).asnumpy(), [3, 1, 0])
