@@ -32,12 +32,10 @@ COMMANDS = {
         "gluon_tricks.commands.models",
         "names, parameters and multiply-adds of the networks",
     ),
-    "prepare": ("gluon_tricks.data.prepare", "turn a data set into RecordIO files"),
+    "prepare": ("gluon_tricks.commands.prepare", "turn a data set into RecordIO files"),
     "records": ("gluon_tricks.commands.records", "verify, index or describe a RecordIO file"),
-    "data": (
-        "gluon_tricks.reporting.contact_sheet",
-        "look at images as the augmentation makes them",
-    ),
+    "show": ("gluon_tricks.commands.show", "look at images as the augmentation makes them"),
+    "data": ("gluon_tricks.commands.data", "'data show' is the older name of 'show'"),
     "bench": (
         "gluon_tricks.commands.bench",
         "measure the training step, the loader, inference, scaling",

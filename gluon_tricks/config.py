@@ -331,7 +331,7 @@ FLAGS = {field.name: field for field in dataclasses.fields(Config)}
 # ---- reading flags
 
 
-def add_arguments(parser: argparse.ArgumentParser, only: Sequence[str] = ()) -> None:
+def add_arguments(parser: Any, only: Sequence[str] = ()) -> None:
     """Add the flags (or those named in ``only``) to a parser, without defaults: what is not in its
     result was not given.
     """

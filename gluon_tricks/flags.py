@@ -241,7 +241,7 @@ def differences(old: Any, new: Any, names: Optional[Sequence[str]] = None) -> Li
 # ---- argparse
 
 
-def add_arguments(parser: argparse.ArgumentParser, fields: Sequence[dataclasses.Field]) -> None:
+def add_arguments(parser: Any, fields: Sequence[dataclasses.Field]) -> None:
     """Add flags to a parser, without defaults: what is not in its result was not given."""
     groups: Dict[str, Any] = {}
     for field in fields:

@@ -36,7 +36,7 @@ SMALL = dict(
 @pytest.fixture(scope="session")
 def digits(tmp_path_factory):
     """A folder with train.rec and val.rec: scikit-learn's handwritten digits."""
-    from gluon_tricks.data import prepare
+    from gluon_tricks.commands import prepare
 
     folder = tmp_path_factory.mktemp("digits")
     parser = argparse.ArgumentParser()

@@ -1,11 +1,11 @@
-"""``gluon-tricks bench data``: the loader beside decoding, ImageRecordIter and GluonCV's
-DataLoader, in one run.
+"""``gluon-tricks bench data``: the loader compared with decoding, ImageRecordIter and
+GluonCV's DataLoader, in one run.
 
 All read the same file and, but for ``decode``, do the same augmentation: random crop, flip,
 brightness, contrast and saturation +-0.4, PCA noise, normalisation (the authors' form, the only one
 that ImageRecordIter knows). The pipelines take turns in short rounds and the median round counts,
 because other work on the machine comes and goes. CPU seconds are those of the whole process and its
-children, so they compare what a core does even where threads differ.
+children, so they compare what a core does even if the numbers of threads differ.
 """
 
 import concurrent.futures

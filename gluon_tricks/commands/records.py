@@ -1,14 +1,15 @@
-"""``gluon-tricks records``: say whether a RecordIO file is sound, make its index anew, describe it."""
+"""``gluon-tricks records``: check a RecordIO file, make its index again, describe it."""
 
 import os
 
 from ..config import user_path
-from ..data.describe import describe, in_words
+from ..data.describe import describe, lines_of
+from ..data.file_reading import prepared_sha256
 from ..data.parallel import add_workers, threads
-from ..data.records import index_path_of
-from ..data.verify import prepared_sha256, rebuild_index, verify
+from ..data.record_index import index_path_of
+from ..data.verify import verify, write_index
 from ..errors import UserError
-from ..files import write_json, write_text
+from ..files import write_json
 from ..text import printable
 
 SHOWN = 50  # problems printed for a file; --json has them all
@@ -20,8 +21,8 @@ def add_arguments(parser):
     for name, text in (
         (
             "verify",
-            "read and decode every record, compare with the index and with the checksums in the records and in "
-            "manifest.json; exit code 1 where anything is wrong",
+            "read and decode every record, compare with the index and with the checksums in the "
+            "records and in manifest.json; exit code 1 if anything is wrong",
         ),
         ("index", "make the .idx of a file that has lost it"),
         ("info", "counts, sizes, classes"),
@@ -63,32 +64,31 @@ def main_verify(args):
     if args.classes is not None and args.classes < 1:
         raise UserError(f"--classes {args.classes}: is the number of classes")
     cv2.setNumThreads(1)
-    workers, reports, wrong = threads(args), [], 0
+    workers, reports = threads(args.workers), []
     for path in args.files:
         records, without_checksum, problems = verify(path, args.classes, workers)
-        for problem in problems[:SHOWN]:
-            print(printable(f"{path}: {problem}"))
-        if len(problems) > SHOWN:
-            print(printable(f"{path}: and {len(problems) - SHOWN} more problems"))
-        if problems:
-            result = "{} problem{}".format(len(problems), "s" * (len(problems) > 1))
-        elif prepared_sha256(path):
-            result = "all sound; the file is as it was prepared (SHA-256)"
-        elif not without_checksum:
-            result = "all sound; each is as it was written (CRC-32)"
-        else:
-            result = f"all sound, as far as decoding shows: {without_checksum} tell no checksum"
-        print(printable(f"{path}: {records} records, {result}"))
-        reports.append(
-            {
-                "path": path,
-                "records": records,
-                "problems": [problem._asdict() for problem in problems],
-            }
-        )
-        wrong += len(problems)
+        for line in verified(path, records, without_checksum, problems):
+            print(printable(f"{path}: {line}"))
+        found = [problem._asdict() for problem in problems]
+        reports.append({"path": path, "records": records, "problems": found})
     write_report(args, reports)
-    return 1 if wrong else 0
+    return 1 if any(report["problems"] for report in reports) else 0
+
+
+def verified(path, records, without_checksum, problems):
+    """The lines that a person reads about a file."""
+    yield from problems[:SHOWN]
+    if len(problems) > SHOWN:
+        yield f"and {len(problems) - SHOWN} more problems"
+    if problems:
+        result = f"{len(problems)} problem{'s' * (len(problems) > 1)}"
+    elif prepared_sha256(path):
+        result = "all sound; the file is as it was prepared (SHA-256)"
+    elif not without_checksum:
+        result = "all sound; each is as it was written (CRC-32)"
+    else:
+        result = f"all sound, as far as decoding shows: {without_checksum} have no checksum"
+    yield f"{records} records, {result}"
 
 
 def main_index(args):
@@ -96,34 +96,23 @@ def main_index(args):
         index_path = index_path_of(path)
         if os.path.exists(index_path) and not args.force:
             raise UserError(f"{index_path}: is there already; --force replaces it")
-        entries, damaged, from_ids = rebuild_index(path)
-        if damaged and not args.salvage:
-            offset, _, problem = damaged[0]
-            raise UserError(
-                f"{path}: byte {offset}: {problem}; {len(entries)} records are whole, and --salvage makes an index of those"
-            )
-        if not entries:
-            raise UserError(f"{path}: holds no record")
-        write_text(index_path, "".join(f"{key}\t{offset}\n" for key, offset in entries))
-        print(
-            "{}: {} records{}, keys {}".format(
-                printable(index_path),
-                len(entries),
-                f", {len(damaged)} damaged places left out" if damaged else "",
-                "are the records' own ids"
-                if from_ids
-                else "are numbers from 0, as the records' ids are not unique",
-            )
+        count, damaged, from_ids = write_index(path, args.salvage)
+        left_out = f", {damaged} damaged places left out" if damaged else ""
+        keys = (
+            "are the records' own ids"
+            if from_ids
+            else "are numbers from 0, as the records' ids are not unique"
         )
+        print(f"{printable(index_path)}: {count} records{left_out}, keys {keys}")
     return 0
 
 
 def main_info(args):
     reports = []
     for path in args.files:
-        report = describe(path, threads(args))
+        report = describe(path, threads(args.workers))
         reports.append(report)
-        print(in_words(report))
+        print(lines_of(report))
     write_report(args, reports)
     return 0
 

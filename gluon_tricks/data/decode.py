@@ -3,7 +3,7 @@
 JPEGs go through libjpeg-turbo, whose warnings (a file that ends early, a broken Huffman code) are
 errors here: OpenCV fills the missing part with grey and says nothing. JPEGs whose colours are
 sampled in a way that TurboJPEG's interface does not know, and other formats, go through OpenCV;
-what it would let pass is found by the JPEG's end mark, and by the checksums inside a PNG.
+what it would let pass is found by the JPEG's end marker, and by the checksums inside a PNG.
 """
 
 import math
@@ -68,9 +68,9 @@ def decode_crop(payload, choose, scratch=None):
     """The part of :func:`decode`'s image that ``choose(height, width) -> (y, x, height, width)``
     names.
 
-    The same pixels. Of a JPEG whose data are in one scan, only the pieces between restart marks
-    that the part touches are decoded or, where it has no marks, the rows down to the part's last:
-    damage elsewhere goes unseen, but a missing end does not.
+    The same pixels. Of a JPEG whose data are in one scan, only the intervals between restart
+    markers that the part touches are decoded or, if it has no markers, the rows down to the part's
+    last: damage elsewhere goes unseen, but a missing end does not.
     """
     scratch = scratch or Scratch()
     if payload[:3] == jpeg.BEGIN:
@@ -88,7 +88,7 @@ def decode_crop(payload, choose, scratch=None):
 def _decode_window(payload, header, crop, scratch):
     """``(picture, top, left)``: a part of a JPEG that holds the crop, and where the part begins.
 
-    None where only the whole can tell the crop, or what is wrong.
+    None if only the whole can tell the crop, or what is wrong.
     """
     import simplejpeg
 
@@ -125,7 +125,7 @@ def _decode_jpeg(payload, header, scratch):
 def jpeg_header(payload):
     """``(height, width, colour space)`` of a JPEG; ValueError when its header is damaged.
 
-    The colour space is None where simplejpeg does not know how the colours are sampled: 4:1:0 and
+    The colour space is None if simplejpeg does not know how the colours are sampled: 4:1:0 and
     4:4:1, luma 2x2 with chroma of unequal factors, chroma finer than luma, and the like.
     """
     import simplejpeg
@@ -160,9 +160,9 @@ def _without_black(inks):
 
 
 def _decode_unknown_sampling(payload):
-    """OpenCV decodes these, also where a part is missing. So their end mark has to be there.
+    """OpenCV decodes these, also if a part is missing. So their end marker has to be there.
 
-    In the data of a scan the mark's two bytes cannot occur; before them they may, in EXIF's small
+    In the data of a scan the marker's two bytes cannot occur; before them they may, in EXIF's small
     picture.
     """
     if payload.rfind(jpeg.END) < payload.rfind(jpeg.SCAN):
@@ -198,15 +198,15 @@ def _by_opencv(payload):
 
 
 def check_size(height, width, payload):
-    """ValueError where an image of so many pixels is not decoded: each costs memory, and a header
+    """ValueError if an image of so many pixels is not decoded: each costs memory, and a header
     is believed.
     """
     most = min(MOST_PIXELS, PIXELS_OF_ANY + PIXELS_PER_BYTE * len(payload))
     if height * width > most:
         raise ValueError(
-            f"says it has {width} x {height} pixels; of {len(payload):,} bytes at most {most:,} pixels are decoded "
-            f"({PIXELS_OF_ANY:,} and {PIXELS_PER_BYTE} a byte, never more than {MOST_PIXELS:,}): scale it down, or it "
-            "is damaged"
+            f"says it has {width} x {height} pixels; of {len(payload):,} bytes at most {most:,} "
+            f"pixels are decoded ({PIXELS_OF_ANY:,} and {PIXELS_PER_BYTE} a byte, never more than "
+            f"{MOST_PIXELS:,}): scale it down, or it is damaged"
         )
 
 

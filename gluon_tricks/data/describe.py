@@ -7,27 +7,29 @@ import numpy as np
 from ..text import printable
 from . import jpeg
 from .decode import PNG, decode, jpeg_header
-from .parallel import Progress, in_order
+from .parallel import Progress, ordered_map
 from .records import RecordFile
 
 SAMPLE = 1000  # images whose size is looked at
 
 
 def describe(path, workers=1):
-    """What a file holds, as a JSON-able dict. UserError where it cannot be read or a record is
+    """What a file holds, as a JSON-able dict. UserError if it cannot be read or a record is
     damaged.
     """
     with RecordFile(path) as file:
         labels, several = [], 0
         with Progress("labels", len(file)) as progress:
-            for done, label in enumerate(in_order(file.read_label, range(len(file)), workers), 1):
+            for done, label in enumerate(
+                ordered_map(file.read_label, range(len(file)), workers), 1
+            ):
                 if np.ndim(label):
                     several += 1
                 else:
                     labels.append(label)
                 progress.show(done)
         sample = np.unique(np.linspace(0, len(file) - 1, min(SAMPLE, len(file))).astype(int))
-        images = list(in_order(lambda position: look(file, position), sample.tolist(), workers))
+        images = list(ordered_map(lambda position: look(file, position), sample.tolist(), workers))
         report = {
             "path": path,
             "bytes": file.size,
@@ -56,14 +58,14 @@ def describe(path, workers=1):
 
 
 def look(file, position):
-    """``(format, height, width, bytes)`` of an image; heights of what cannot be decoded are None."""
+    """``(format, height, width, bytes)`` of an image; None for the sizes of a broken one."""
     payload = file.read(position)[1]
     kind = "JPEG" if payload[:3] == jpeg.BEGIN else "PNG" if payload[:8] == PNG else "other"
     try:
         if kind == "JPEG":
             height, width = jpeg_header(payload)[:2]
             scan = jpeg.one_scan(payload)
-            kind = "JPEG with restart marks" if scan and scan.interval else kind
+            kind = "JPEG with restart markers" if scan and scan.interval else kind
         else:
             height, width = decode(payload).shape[:2]
     except ValueError:
@@ -71,7 +73,7 @@ def look(file, position):
     return kind, height, width, len(payload)
 
 
-def in_words(report):
+def lines_of(report):
     """The lines that a person reads."""
     held = "{records} records, {bytes} bytes, keys {keys[0]} to {keys[1]}".format(**report)
     lines = [f"{printable(report['path'])}: {held}"]
@@ -81,7 +83,9 @@ def in_words(report):
         counts = report["images_of_class"]
         ordered = sorted(counts, key=lambda label: (counts[label], int(label)))
         lines.append(
-            f"classes: {len(counts)}, labels {min(map(int, counts))} to {max(map(int, counts))}, images of a class: {counts[ordered[0]]} to {counts[ordered[-1]]}, median {np.median(list(counts.values())):g}"
+            f"classes: {len(counts)}, labels {min(map(int, counts))} to {max(map(int, counts))}, "
+            f"images of a class: {counts[ordered[0]]} to {counts[ordered[-1]]}, "
+            f"median {np.median(list(counts.values())):g}"
         )
         shown = (
             sorted(counts, key=int) if len(counts) <= 20 else ordered[:5] + ["..."] + ordered[-5:]

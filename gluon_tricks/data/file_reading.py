@@ -1,4 +1,4 @@
-"""Read files so that an error of the disc names its file."""
+"""Read files so that an error of the disk names its file."""
 
 import json
 import os
@@ -7,11 +7,11 @@ import time
 from ..errors import UserError
 from .recordio import RecordError
 
-RETRY_AFTER = (0.1, 0.5, 2.0)  # seconds; network discs give read errors that pass
+RETRY_AFTER = (0.1, 0.5, 2.0)  # seconds; network disks give read errors that pass
 
 
 def open_for_reading(path):
-    """``(file descriptor, size in bytes)``; UserError where it cannot be opened or is empty."""
+    """``(file descriptor, size in bytes)``; UserError if it cannot be opened or is empty."""
     descriptor = None
     try:
         descriptor = os.open(str(path), os.O_RDONLY)
@@ -28,13 +28,13 @@ def open_for_reading(path):
 
 
 def read_bytes(descriptor, count, offset, path, key=None):
-    """``count`` bytes at ``offset``, from any thread; an error of the disc is retried, then a
+    """``count`` bytes at ``offset``, from any thread; an error of the disk is retried, then a
     RecordError.
     """
     for pause in RETRY_AFTER + (None,):
         try:
             data = os.pread(descriptor, count, offset)
-            # Linux reads at most 2 GiB at once, and a network disc may give less
+            # Linux reads at most 2 GiB at once, and a network disk may give less
             while len(data) < count:
                 more = os.pread(descriptor, count - len(data), offset + len(data))
                 if not more:
@@ -49,10 +49,27 @@ def read_bytes(descriptor, count, offset, path, key=None):
 
 
 def read_json(path):
-    """The object in a JSON file, or {} where there is none that can be read."""
+    """The object in a JSON file, or {} if there is none that can be read."""
     try:
         with open(path, encoding="utf-8") as file:
             found = json.load(file)
         return found if isinstance(found, dict) else {}
     except (OSError, ValueError, RecursionError):
         return {}
+
+
+def manifest_entry(path):
+    """What the ``manifest.json`` next to a RecordIO file, which ``gluon-tricks prepare`` wrote with
+    it, says of the file, or {}.
+    """
+    folder, name = os.path.split(os.path.abspath(path))
+    split, extension = os.path.splitext(name)
+    splits = read_json(os.path.join(folder, "manifest.json")).get("splits")
+    entry = splits.get(split) if isinstance(splits, dict) and extension == ".rec" else None
+    return entry if isinstance(entry, dict) else {}
+
+
+def prepared_sha256(path):
+    """The SHA-256 that the file had when it was prepared, or None if that is not known."""
+    digest = manifest_entry(path).get("sha256")
+    return digest if isinstance(digest, str) else None

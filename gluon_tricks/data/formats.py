@@ -22,7 +22,7 @@ WHOLE_NUMBERS, ANYTHING = 1, 4  # of TIFF's SampleFormat
 def sizes(payload):
     """``[(height, width)]`` that a BMP, WebP or TIFF makes its decoder take memory for.
 
-    ValueError where the header is damaged, the format is another, or its pixels are not of 8 or 16
+    ValueError if the header is damaged, the format is another, or its pixels are not of 8 or 16
     bits.
     """
     for begins, read in ((b"BM", _bmp), (b"RIFF", _webp), (b"II*\0", _tiff), (b"MM\0*", _tiff)):
@@ -63,7 +63,8 @@ def _tiff(payload):
         or tags.get(BITS, 1) > 16
     ):
         raise ValueError(
-            "a TIFF of floating-point, signed or 32-bit numbers, whose range is unknown: save it with 8 bits"
+            "a TIFF of floating-point, signed or 32-bit numbers, whose range is unknown: "
+            "save it with 8 bits"
         )
     return [(tags[HEIGHT], tags[WIDTH]), (tags.get(TILE_HEIGHT, 0), tags.get(TILE_WIDTH, 0))]
 
@@ -72,7 +73,7 @@ def tiff_tags(data):
     """``{tag: its first number}`` of the first image of a TIFF, or of EXIF, which has the same
     form.
 
-    What is damaged is left out. struct.error where nothing can be read, KeyError where it does not
+    What is damaged is left out. struct.error if nothing can be read, KeyError if it does not
     begin as a TIFF.
     """
     order, tags = TIFF[data[:4]], {}
@@ -91,7 +92,7 @@ def tiff_tags(data):
 
 
 def exif(payload):
-    """The EXIF of a PNG or a WebP, which has the form of a TIFF; empty where there is none."""
+    """The EXIF of a PNG or a WebP, which has the form of a TIFF; empty if there is none."""
     if payload[:8] == PNG:
         return _chunk(payload, b"eXIf", 8, ">I4s")
     if payload[:4] == b"RIFF" and payload[8:12] == b"WEBP":
@@ -109,7 +110,7 @@ def _chunk(payload, wanted, place, form):
         (length,) = (field for field in head if field.__class__ is int)
         if wanted in head:
             return payload[start : start + length]
-        # A PNG's chunk ends in a checksum of 4 bytes, a WebP's in a byte more where its length is
+        # A PNG's chunk ends in a checksum of 4 bytes, a WebP's in a byte more if its length is
         # odd.
         place = start + length + (4 if form.startswith(">") else length % 2)
     return b""

@@ -14,7 +14,7 @@ EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm",
 
 
 class Found(NamedTuple):
-    """What lies below a folder, hidden files and folders apart."""
+    """What is below a folder, hidden files and folders apart."""
 
     paths: list  # of the images, sorted
     passed_over: collections.Counter  # of the extensions of the other files
@@ -45,14 +45,14 @@ def images_below(folder):
     found = Found([], collections.Counter(), [])
     top = pathlib.Path(folder).resolve()
     # a link to one of these is a circle, too
-    met = {identity(directory) for directory in (top, *top.parents)}
+    seen = {identity(directory) for directory in (top, *top.parents)}
     for directory, folders, files in os.walk(folder, onerror=refuse, followlinks=True):
         names, folders[:] = sorted(folders), []
         for name in names:
             inside = os.path.join(directory, name)
-            if name.startswith(".") or identity(inside) in met:
+            if name.startswith(".") or identity(inside) in seen:
                 continue
-            met.add(identity(inside))
+            seen.add(identity(inside))
             folders.append(name)
             if os.path.islink(inside):
                 found.linked.append(inside)
@@ -96,7 +96,7 @@ def refuse_dead_link(path):
 
 
 def read_image(path):
-    """The bytes of an image file; ValueError where it cannot be read, or is too large to be a
+    """The bytes of an image file; ValueError if it cannot be read, or is too large to be a
     record's image.
     """
     try:

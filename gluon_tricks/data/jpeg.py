@@ -1,14 +1,15 @@
 """A JPEG's parts, and a smaller JPEG that holds what a crop needs: cut out of the file, not decoded
-and coded anew.
+and coded again.
 
-Where in a JPEG's coded data a pixel's bits are is known only once all before them are decoded, but
-for restart marks: two bytes behind every so many units (of 8 x 8 to 32 x 32 pixels), after which
-decoding begins anew. From a file that has them in every row, the pieces under a crop are taken and
-joined to a JPEG of their own. From one without, only what lies below the crop can be left out, by a
+Where in a JPEG's coded data a pixel's bits are is known only once all before them are decoded,
+unless there are restart markers: two bytes after every so many MCUs (minimum coded units, of 8 x 8
+to 32 x 32 pixels), after which decoding starts again. What is between two of them is called an
+interval here. From a file that has them in every row, the intervals under a crop are taken and
+joined to a JPEG of their own. From one without, only what is below the crop can be left out, by a
 smaller height in the header.
 
-A segment of our own in the header (:func:`with_table`) says how long the pieces are, so that nobody
-has to look for the marks; other readers pass it over.
+A segment of our own in the header (:func:`with_table`) says how many bytes each interval has, so
+that nobody has to look for the markers; other readers pass it over.
 """
 
 import functools
@@ -29,11 +30,11 @@ class Scan(NamedTuple):
 
     height: int
     width: int
-    size_at: int  # where the header says height and width, two bytes each
-    unit: tuple  # (height, width) of what is coded together, in pixels
-    interval: int  # units from one restart mark to the next; 0 where there are none
-    start: int  # where the coded data begin
-    table: tuple  # where our table of pieces begins and ends, or None
+    size_at: int  # the place of height and width in the header, two bytes each
+    mcu: tuple  # (height, width) of an MCU, in pixels
+    interval: int  # MCUs from one restart marker to the next; 0 if there are none
+    start: int  # of the coded data
+    table: tuple  # start and end of our table of intervals, or None
 
 
 class Window(NamedTuple):
@@ -61,7 +62,7 @@ def segments(payload):
 
 
 def one_scan(payload):
-    """The :class:`Scan` of a JPEG; None where it is progressive, has several scans or a damaged
+    """The :class:`Scan` of a JPEG; None if it is progressive, has several scans or a damaged
     header.
     """
     frame, end, interval, table = b"", 2, 0, None
@@ -76,24 +77,24 @@ def one_scan(payload):
     # here.
     if len(frame) < 6 or payload[end : end + 2] != SCAN or payload[end + 4 : end + 5] != frame[5:6]:
         return None
-    unit = _unit(frame[7::3])
+    mcu = _mcu(frame[7::3])
     start = end + 2 + struct.unpack_from(">H", payload, end + 2)[0]
     return (
-        Scan(*struct.unpack_from(">HH", frame, 1), size_at, unit, interval, start, table)
-        if unit
+        Scan(*struct.unpack_from(">HH", frame, 1), size_at, mcu, interval, start, table)
+        if mcu
         else None
     )
 
 
 def with_table(payload):
-    """The JPEG with the lengths of its pieces in its header, where it has restart marks and they
+    """The JPEG with the lengths of its intervals in its header, if it has restart markers and they
     are right.
     """
     scan = one_scan(payload)
     if scan is None or not scan.interval or scan.table:
         return payload
-    units = _ceil(scan.height, scan.unit[0]) * _ceil(scan.width, scan.unit[1])
-    bounds = _bounds(payload, scan, _ceil(units, scan.interval))
+    mcus = _ceil(scan.height, scan.mcu[0]) * _ceil(scan.width, scan.mcu[1])
+    bounds = _bounds(payload, scan, _ceil(mcus, scan.interval))
     if bounds is None:
         return payload
     lengths = np.diff(bounds)
@@ -101,12 +102,12 @@ def with_table(payload):
     if max(len(data) + 2, *lengths) >= 1 << 16:  # the format's limit, and ours
         return payload
     segment = struct.pack(">BBH", 0xFF, APPLICATION, len(data) + 2) + data
-    place = scan.size_at - 5  # where the frame's segment begins
+    place = scan.size_at - 5  # the start of the frame's segment
     return payload[:place] + segment + payload[place:]
 
 
-def _unit(factors):
-    """The size of a unit, from each component's sampling factors (horizontal << 4 | vertical)."""
+def _mcu(factors):
+    """The size of an MCU, from each component's sampling factors (horizontal << 4 | vertical)."""
     if len(factors) == 1:  # coded block by block, whatever its factors are
         return BLOCK, BLOCK
     high, wide = max(factor & 15 for factor in factors), max(factor >> 4 for factor in factors)
@@ -117,21 +118,21 @@ def window(payload, scan, y, x, height, width):
     """The smallest :class:`Window` of a JPEG in which the pixels of this crop are those of the
     whole image.
 
-    None where it would be the whole, and where the restart marks are not those that the header
-    announces or do not enclose rectangles. In a window of a JPEG without marks the data go on below
-    its last row.
+    None if it would be the whole, or if the restart markers are not those that the header announces
+    or do not enclose rectangles. In a window of a JPEG without markers the data go on below its
+    last row.
     """
-    # Chroma is smoothed with what is beside it, so a pixel more has to be there on each side.
+    # Chroma is smoothed with its neighbours, so a pixel more has to be there on each side.
     top, left, bottom, right = max(0, y - 1), max(0, x - 1), y + height + 1, x + width + 1
     return (
-        _pieces(payload, scan, top, left, bottom, right)
+        _intervals(payload, scan, top, left, bottom, right)
         if scan.interval
         else _upper_rows(payload, scan, bottom)
     )
 
 
 def _upper_rows(payload, scan, bottom):
-    height = _ceil(bottom, scan.unit[0]) * scan.unit[0]
+    height = _ceil(bottom, scan.mcu[0]) * scan.mcu[0]
     if height >= scan.height:
         return None
     upper = b"".join(
@@ -140,15 +141,15 @@ def _upper_rows(payload, scan, bottom):
     return Window(upper, 0, 0, height, scan.width)
 
 
-def _pieces(payload, scan, top, left, bottom, right):
-    across = _ceil(scan.width, scan.unit[1])
+def _intervals(payload, scan, top, left, bottom, right):
+    across = _ceil(scan.width, scan.mcu[1])
     if across % scan.interval and scan.interval % across:
         return None
-    piece_height = scan.unit[0] * max(1, scan.interval // across)
-    piece_width = scan.unit[1] * min(across, scan.interval)
-    rows, columns = _ceil(scan.height, piece_height), _ceil(scan.width, piece_width)
-    top, bottom = top // piece_height, min(rows, _ceil(bottom, piece_height))
-    left, right = left // piece_width, min(columns, _ceil(right, piece_width))
+    interval_height = scan.mcu[0] * max(1, scan.interval // across)
+    interval_width = scan.mcu[1] * min(across, scan.interval)
+    rows, columns = _ceil(scan.height, interval_height), _ceil(scan.width, interval_width)
+    top, bottom = top // interval_height, min(rows, _ceil(bottom, interval_height))
+    left, right = left // interval_width, min(columns, _ceil(right, interval_width))
     if (bottom - top) * (right - left) == rows * columns:
         return None
     bounds = _bounds(payload, scan, rows * columns)
@@ -157,19 +158,19 @@ def _pieces(payload, scan, top, left, bottom, right):
     begins, ends = (
         at.reshape(rows, columns)[top:bottom, left:right] for at in (bounds[:-1], bounds[1:])
     )
-    height = min(scan.height, bottom * piece_height) - top * piece_height
-    width = min(scan.width, right * piece_width) - left * piece_width
+    height = min(scan.height, bottom * interval_height) - top * interval_height
+    width = min(scan.width, right * interval_width) - left * interval_width
     cut = _joined(_header(payload, scan, height, width), payload, begins, ends)
-    return Window(cut, top * piece_height, left * piece_width, height, width)
+    return Window(cut, top * interval_height, left * interval_width, height, width)
 
 
 def _joined(header, payload, begins, ends):
-    """A JPEG of those pieces of a payload that begin and end there, both int64 (rows, columns)."""
+    """A JPEG of the intervals of a payload from begins to ends, both int64 (rows, columns)."""
     whole = memoryview(payload)  # whose slices are no copies
     kept = [whole[begin:end] for begin, end in zip(begins[:, 0].tolist(), ends[:, -1].tolist())]
     cut = bytearray().join([header] + kept)
     codes_at = np.cumsum(ends - begins) + (len(header) - 1)
-    np.frombuffer(cut, np.uint8)[codes_at] = np.frombuffer(_mark_codes(ends.size), np.uint8)
+    np.frombuffer(cut, np.uint8)[codes_at] = np.frombuffer(_marker_codes(ends.size), np.uint8)
     return cut
 
 
@@ -180,13 +181,13 @@ def _header(payload, scan, height, width):
 
 
 def _bounds(payload, scan, count):
-    """Where the ``count`` pieces begin, and where the last one's mark ends (int64); None where
-    marks are wrong.
+    """The begin of each of ``count`` intervals, and the end of the last one's marker (int64); None
+    if markers are wrong.
     """
-    # there is no room for so many marks; a damaged header
+    # there is no room for so many markers; a damaged header
     if 2 * count > len(payload) - scan.start:
         return None
-    data, codes = np.frombuffer(payload, np.uint8), _mark_codes(count)
+    data, codes = np.frombuffer(payload, np.uint8), _marker_codes(count)
     bounds = np.empty(count + 1, np.int64)
     bounds[0] = scan.start
     if scan.table and scan.table[1] - scan.table[0] == 2 * count:
@@ -195,7 +196,7 @@ def _bounds(payload, scan, count):
         if bounds[-1] <= len(data) and data.take(ends - 1).tobytes() == codes:
             return bounds
     after_ones = np.flatnonzero(data[scan.start : -1] == 0xFF) + (scan.start + 1)
-    # a zero follows where the ones are coded data
+    # a zero follows if the ones are coded data
     found = after_ones[data[after_ones] != 0][:count]
     if data[found].tobytes() != codes:
         return None
@@ -204,9 +205,9 @@ def _bounds(payload, scan, count):
 
 
 @functools.lru_cache(maxsize=1024)
-def _mark_codes(count):
-    """The second bytes of the marks behind ``count`` pieces: 0xD0 to 0xD7 in turn, at last the
-    image's end.
+def _marker_codes(count):
+    """The second bytes of the markers after ``count`` intervals: 0xD0 to 0xD7 in turn, at last
+    that of the image's end.
     """
     return bytes(0xD0 + i % 8 for i in range(count - 1)) + END[1:]
 

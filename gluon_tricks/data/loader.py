@@ -7,41 +7,59 @@ place in the order from the step alone. Threads only decide when the rows of a b
 worker that owns the positions [first, first + count) of every global batch reads just those, so
 that all workers together see the batches that one worker would see. How a batch is made:
 :mod:`gluon_tricks.data.batches`.
+
+:func:`train_loader` and :func:`eval_loader` read the flags; the loaders take values.
 """
 
-import dataclasses
+from typing import Any, Iterator, Optional, Tuple, Union
 
 import numpy as np
 
+from ..config import Config
 from ..errors import UserError
 from . import randomness
-from .augment import EvalTransform, TrainTransform
-from .batches import BadRecords, Batch, Plan, RecordFiller, SyntheticFiller, checked_label
+from .batches import Batch, BatchMaker, BatchPlan
 from .records import RecordFile
+from .sources import BadRecords, RecordSource, SyntheticSource, checked_label
 from .synthetic import SyntheticImages
+from .transforms import paper
+from .transforms.transform import Transform
 
 __all__ = ["Batch", "eval_loader", "train_loader"]
 
 # made-up images in an evaluation; --synthetic is for measuring the training step
 MOST_SYNTHETIC = 256
+Source = Union[RecordSource, SyntheticSource]
+Records = Union[RecordFile, SyntheticImages]
 
 
-def train_loader(config, global_batch, first=0, count=None):
+def train_loader(
+    config: Config, global_batch: int, first: int = 0, count: Optional[int] = None
+) -> Any:
     """The training images of ``config`` for the worker with positions [first, first + count) of a
     global batch.
 
     Has ``steps_per_epoch``, ``batches(start_step, stop_step)``, ``bad_records``, ``close()``.
-    Raises UserError where the file is missing, damaged or too small for one batch.
+    Raises UserError if the file is missing, damaged or too small for one batch.
     """
     count = global_batch - first if count is None else count
     if config.data_backend == "native" and not config.synthetic:
         from .native import NativeTrainLoader
 
         return NativeTrainLoader(config, global_batch, first, count)
-    return TrainLoader(config, global_batch, first, count)
+    on_device, bad = config.device_augment, BadRecords(config.max_bad_records)
+    records = open_records(config, "rec_train", config.synthetic, on_device)
+    try:
+        images = epoch_length(len(records), config.num_training_samples, config.rec_train)
+        source = source_of(config, records, paper.train_transform(config), on_device, bad)
+        maker = BatchMaker(source, config.num_data_workers)
+        return TrainLoader(records, maker, config.seed, images, global_batch, first, count, bad)
+    except UserError:
+        records.close()
+        raise
 
 
-def eval_loader(config, batch_size, rank=0, world_size=1):
+def eval_loader(config: Config, batch_size: int, rank: int = 0, world_size: int = 1) -> Any:
     """The validation images of ``config`` that fall to this rank, each exactly once in a pass (an
     iteration).
 
@@ -54,10 +72,19 @@ def eval_loader(config, batch_size, rank=0, world_size=1):
         from .native import NativeEvalLoader
 
         return NativeEvalLoader(config, batch_size, rank, world_size)
-    return EvalLoader(config, batch_size, rank, world_size)
+    wrap = config.val_last_batch == "wrap"
+    if wrap and world_size > 1:
+        raise UserError(
+            "--val-last-batch wrap counts images as ImageRecordIter does on one worker; "
+            f"with {world_size} workers use exact"
+        )
+    records = open_records(config, "rec_val", min(config.synthetic, MOST_SYNTHETIC))
+    source = source_of(config, records, paper.eval_transform(config))
+    maker = BatchMaker(source, config.num_data_workers)
+    return EvalLoader(records, maker, batch_size, rank, world_size, wrap)
 
 
-def check_labels(config, rank=0, world_size=1):
+def check_labels(config: Config, rank: int = 0, world_size: int = 1) -> None:
     """Look at the labels of this rank's validation images, which costs a small read each.
 
     Raises UserError naming the first record whose label is none of the classes: better now than
@@ -66,101 +93,103 @@ def check_labels(config, rank=0, world_size=1):
     if config.synthetic:
         return
     with open_records(config, "rec_val", 0) as records:
-        start, stop = (len(records) * number // world_size for number in (rank, rank + 1))
-        for position in range(start, stop):
-            checked_label(
-                records.read_label(position),
-                config.classes,
-                records.path,
-                int(records.keys[position]),
-            )
+        for position in range(*shard(len(records), rank, world_size)):
+            label, key = records.read_label(position), int(records.keys[position])
+            checked_label(label, config.classes, records.path, key)
 
 
 class TrainLoader:
-    """See :func:`train_loader`."""
+    """See :func:`train_loader`; ``images`` is how many an epoch has."""
 
-    def __init__(self, config, global_batch, first, count):
-        self._config = config
-        self._global_batch, self._first, self._count = global_batch, first, count
-        self._records = open_records(config, "rec_train", config.synthetic)
-        self.images = epoch_length(config, len(self._records))  # in an epoch
-        self.steps_per_epoch = steps_in(config, self.images, global_batch)
-        transform = TrainTransform.from_config(config)
-        self._filler = make_filler(
-            config, self._records, transform, BadRecords(config.max_bad_records)
-        )
-        self._order = None, None
+    def __init__(
+        self,
+        records: Records,
+        maker: BatchMaker,
+        seed: int,
+        images: int,
+        global_batch: int,
+        first: int = 0,
+        count: Optional[int] = None,
+        bad: Optional[BadRecords] = None,
+    ) -> None:
+        self.images = images
+        self.steps_per_epoch = steps_in(images, global_batch)
+        self._records, self._maker, self._seed, self._bad = records, maker, seed, bad
+        self._global_batch, self._first = global_batch, first
+        self._count = global_batch - first if count is None else count
+        self._order: Tuple[Any, Any] = (None, None)
 
     @property
-    def bad_records(self):
+    def bad_records(self) -> int:
         """How many different records could not be decoded so far."""
-        return len(self._filler.bad.keys)
+        return len(self._bad.keys) if self._bad else 0
 
-    def order(self, epoch):
+    def order(self, epoch: int) -> np.ndarray:
         """The positions in the file, in the order in which this epoch reads them (int64)."""
         if self._order[0] != epoch:
-            self._order = (
-                epoch,
-                randomness.permutation(len(self._records), self._config.seed, epoch),
-            )
+            self._order = epoch, randomness.permutation(len(self._records), self._seed, epoch)
         return self._order[1]
 
-    def batches(self, start_step, stop_step):
+    def batches(self, start_step: int, stop_step: int) -> Iterator[Batch]:
         """Batches of the steps [start_step, stop_step), counted through all epochs."""
-        return self._filler.run(map(self._plan, range(start_step, stop_step)))
+        return self._maker.make(map(self._plan, range(start_step, stop_step)))
 
     def _plan(self, step):
         epoch, index = divmod(step, self.steps_per_epoch)
         start = index * self._global_batch + self._first
-        return Plan(self._count, epoch, self.order(epoch), start, self._count)
+        return BatchPlan(self._count, epoch, self.order(epoch), start, self._count)
 
-    def close(self):
-        self._filler.close()
+    def close(self) -> None:
+        self._maker.close()
         self._records.close()
 
 
 class EvalLoader:
     """See :func:`eval_loader`."""
 
-    def __init__(self, config, batch_size, rank, world_size):
+    def __init__(
+        self,
+        records: Records,
+        maker: BatchMaker,
+        batch_size: int,
+        rank: int = 0,
+        world_size: int = 1,
+        wrap: bool = False,
+    ) -> None:
+        self.images = len(records)
+        self._records, self._maker = records, maker
         self._batch_size, self._rank, self._world_size = batch_size, rank, world_size
-        self._wrap = config.val_last_batch == "wrap"
-        if self._wrap and world_size > 1:
-            raise UserError(
-                "--val-last-batch wrap counts images as ImageRecordIter does on one worker; "
-                f"with {world_size} workers use exact"
-            )
-        config = dataclasses.replace(config, device_augment=False)
-        self._records = open_records(config, "rec_val", min(config.synthetic, MOST_SYNTHETIC))
-        self.images = len(self._records)
-        self._filler = make_filler(config, self._records, EvalTransform.from_config(config), None)
+        self._wrap = wrap
         self._passes = 0
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Batch]:
         """One pass over this rank's images."""
         self._passes += 1
         return self.batches(self._passes - 1)
 
-    def batches(self, number):
-        """The pass of this number, from 0; the number matters with ``--val-last-batch wrap`` alone."""
+    def batches(self, number: int) -> Iterator[Batch]:
+        """The pass of this number, from 0; it matters with ``--val-last-batch wrap`` alone."""
         if self._wrap:
             start, stop = wrapped_pass(self.images, self._batch_size, number)
         else:
-            start, stop = (
-                self.images * rank // self._world_size for rank in (self._rank, self._rank + 1)
-            )
-        order = np.arange(self.images)
-        return self._filler.run(
-            Plan(self._batch_size, 0, order, place, min(self._batch_size, stop - place))
-            for place in range(start, stop, self._batch_size)
+            start, stop = shard(self.images, self._rank, self._world_size)
+        order, size = np.arange(self.images), self._batch_size
+        return self._maker.make(
+            BatchPlan(size, 0, order, first, min(size, stop - first))
+            for first in range(start, stop, size)
         )
 
-    def close(self):
-        self._filler.close()
+    def close(self) -> None:
+        self._maker.close()
         self._records.close()
 
 
-def wrapped_pass(images, batch_size, number):
+def shard(length: int, rank: int, world_size: int) -> Tuple[int, int]:
+    """``(start, stop)`` of the positions that fall to this rank."""
+    return length * rank // world_size, length * (rank + 1) // world_size
+
+
+def wrapped_pass(images: int, batch_size: int, number: int) -> Tuple[int, int]:
     """``(start, stop)``, the positions (modulo ``images``) of a pass with ImageRecordIter's
     ``round_batch``.
 
@@ -174,11 +203,13 @@ def wrapped_pass(images, batch_size, number):
     return before, stop
 
 
-def open_records(config, field, synthetic):
-    """The RecordFile that a field of ``config`` names, or synthetic images; UserError where there
-    is nothing."""
+def open_records(config: Config, field: str, synthetic: int, on_device: bool = False) -> Any:
+    """The RecordFile that a field of ``config`` names, or so many synthetic images; UserError if
+    there is nothing.
+    """
     if config.synthetic:
-        return SyntheticImages(config, synthetic)
+        size, mean, std = config.input_size, config.rgb_mean, config.rgb_std
+        return SyntheticImages(synthetic, size, config.classes, config.seed, mean, std, on_device)
     path = getattr(config, field)
     flag = "--" + field.replace("_", "-")
     if not path:
@@ -190,30 +221,34 @@ def open_records(config, field, synthetic):
     return records
 
 
-def epoch_length(config, records):
-    """How many images an epoch has: ``--num-training-samples`` or all."""
-    if config.num_training_samples > records:
+def epoch_length(records: int, num_training_samples: int, path: str) -> int:
+    """How many images an epoch has: ``--num-training-samples``, or all if that is 0."""
+    if num_training_samples > records:
         raise UserError(
-            "--num-training-samples {} is more than the {} records of {}".format(
-                config.num_training_samples, records, config.rec_train or "--synthetic"
-            )
+            f"--num-training-samples {num_training_samples} is more than the {records} records of "
+            f"{path or '--synthetic'}"
         )
-    return config.num_training_samples or records
+    return num_training_samples or records
 
 
-def steps_in(config, images, global_batch):
+def steps_in(images: int, global_batch: int) -> int:
     """Steps in an epoch; the images left over are other ones each epoch."""
     if images < global_batch:
         raise UserError(
-            f"an epoch has {images} images, fewer than one global batch of {global_batch}: use a smaller --batch-size"
+            f"an epoch has {images} images, fewer than one global batch of {global_batch}: "
+            "use a smaller --batch-size"
         )
     return images // global_batch
 
 
-def make_filler(config, records, transform, bad):
-    """What fills the rows of batches; ``bad`` takes note of broken records, and None makes them
-    errors.
-    """
+def source_of(
+    config: Config,
+    records: Any,
+    transform: Transform,
+    on_device: bool = False,
+    bad: Optional[BadRecords] = None,
+) -> Source:
+    """What the rows of batches hold; ``bad`` notes broken records, else they are errors."""
     if config.synthetic:
-        return SyntheticFiller(config, records, bad)
-    return RecordFiller(config, records, transform, bad)
+        return SyntheticSource(records)
+    return RecordSource(records, transform, config.seed, config.classes, on_device, bad)

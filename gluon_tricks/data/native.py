@@ -2,13 +2,13 @@
 traps handled.
 
 Handled: the rows that fill the last validation batch do not count, every validation pass has an
-iterator of its own (a used one goes on where the last batch wrapped to), ``seed_aug`` is never set
-(it repeats few crops for ever), batches are moved from cpu_pinned to cpu, errors name the file.
+iterator of its own (a used one goes on after the images to which the last batch wrapped),
+``seed_aug`` is never set (it repeats few crops for ever), batches are moved from cpu_pinned to cpu, errors name the file.
 
 Left, and so refused or documented (docs/data.md): it knows neither records' keys nor a position in
 the epoch, shuffles only within chunks, gives other images with other numbers of threads or workers,
 cannot scale hue, flips with probability 0.5 or never, and ends at the first broken record without
-saying which one it is; where that record is a validation image, the whole process ends (a division
+saying which one it is; if that record is a validation image, the whole process ends (a division
 by zero inside MXNet).
 """
 
@@ -17,10 +17,15 @@ import contextlib
 import numpy as np
 
 from ..errors import UserError
-from .augment import shorter_edge
-from .batches import Batch, wrong_label
+from .batches import Batch
+from .labels import none_of
 from .loader import epoch_length, steps_in
 from .records import RecordFile
+from .transforms.paper import train_transform
+from .transforms.resize import shorter_edge
+
+# the operations that ImageRecordIter has
+KNOWN = ("crop", "flip", "saturation", "brightness", "contrast", "PCA noise")
 
 
 class NativeTrainLoader:
@@ -32,18 +37,20 @@ class NativeTrainLoader:
         refuse_what_it_cannot(config)
         if global_batch % count or first % count:
             raise UserError(
-                f"--data-backend native needs equal shares of a global batch, not {count} of {global_batch} images"
+                "--data-backend native needs equal shares of a global batch, "
+                f"not {count} of {global_batch} images"
             )
         self._config, self._count = config, count
-        self._part, self._parts = first // count, global_batch // count
+        self._shard, self._shards = first // count, global_batch // count
         images = count_records(config.rec_train, config.rec_train_idx, "--rec-train")
-        self.images = epoch_length(config, images)  # in an epoch
-        self.steps_per_epoch = steps_in(config, self.images, global_batch)
+        # in an epoch
+        self.images = epoch_length(images, config.num_training_samples, config.rec_train)
+        self.steps_per_epoch = steps_in(self.images, global_batch)
         self._iterator, self._next_step = None, None
 
     def batches(self, start_step, stop_step):
-        """Batches of these steps; ``start_step`` has to begin an epoch, or be where the last
-        iteration stopped."""
+        """Batches of these steps; ``start_step`` has to begin an epoch, or be the step at
+        which the last iteration stopped."""
         if start_step != self._next_step:
             self._start(start_step)
         elif start_step % self.steps_per_epoch == 0:
@@ -64,16 +71,17 @@ class NativeTrainLoader:
         epoch, index = divmod(step, self.steps_per_epoch)
         if index:
             raise UserError(
-                f"--data-backend native cannot start at step {index} of epoch {epoch}: ImageRecordIter has no position "
-                "to go to. Resume from a checkpoint at an epoch's end, or use --data-backend threads."
+                f"--data-backend native cannot start at step {index} of epoch {epoch}: "
+                "ImageRecordIter has no position to go to. Resume from a checkpoint at an epoch's "
+                "end, or use --data-backend threads."
             )
         seed = (self._config.seed * 1000003 + epoch) % 2**31
-        self._iterator = train_iterator(self._config, self._count, seed, self._part, self._parts)
+        self._iterator = train_iterator(self._config, self._count, seed, self._shard, self._shards)
 
     def _next(self):
         try:
             return next(self._iterator)
-        except StopIteration:  # a worker's part may be shorter than its share
+        except StopIteration:  # a worker's shard may be shorter than its share of the steps
             self._iterator.reset()
             return next(self._iterator)
 
@@ -96,10 +104,11 @@ class NativeEvalLoader:
         if self._wrap and world_size > 1:
             raise UserError(f"--val-last-batch wrap is for one worker, not {world_size}")
         self.images = count_records(config.rec_val, config.rec_val_idx, "--rec-val")
-        # where it has to wrap twice, ImageRecordIter fails
+        # if it has to wrap twice, ImageRecordIter fails
         if self.images // world_size < batch_size:
             raise UserError(
-                f"{config.rec_val}: {self.images} images are too few for batches of {batch_size} on {world_size} workers, --data-backend native"
+                f"{config.rec_val}: {self.images} images are too few for batches of {batch_size} "
+                f"on {world_size} workers, --data-backend native"
             )
         self._passes = 0
         self._iterator, self._next_pass = None, None
@@ -110,7 +119,7 @@ class NativeEvalLoader:
 
     def batches(self, number):
         """The pass of this number; with wrap it follows from the passes before, which are read
-        where they were not."""
+        if they were not."""
         with named_errors(self._config.rec_val):
             if self._wrap and number == self._next_pass:
                 self._iterator.reset()
@@ -141,6 +150,9 @@ def refuse_what_it_cannot(config):
         problem = "--color-form paper (it cannot scale hue; use --color-form gluoncv)"
     elif config.flip not in (0, 0.5):
         problem = f"--flip {config.flip:g} (only 0 and 0.5)"
+    else:
+        unknown = [one.name for one in train_transform(config).operations if one.name not in KNOWN]
+        problem = unknown[0] if unknown else None
     if problem:
         raise UserError(f"--data-backend native, MXNet's ImageRecordIter, cannot do {problem}")
 
@@ -152,14 +164,14 @@ def count_records(path, index_path, flag):
         return len(records)
 
 
-def common_settings(config, batch_size, part, parts):
+def common_settings(config, batch_size, shard, shards):
     size, mean, std = config.input_size, config.rgb_mean, config.rgb_std
     return dict(
         batch_size=batch_size,
         data_shape=(3, size, size),
         preprocess_threads=config.num_data_workers,
-        part_index=part,
-        num_parts=parts,
+        part_index=shard,
+        num_parts=shards,
         verbose=False,
         mean_r=mean[0],
         mean_g=mean[1],
@@ -170,7 +182,7 @@ def common_settings(config, batch_size, part, parts):
     )
 
 
-def train_iterator(config, batch_size, seed=0, part=0, parts=1):
+def train_iterator(config, batch_size, seed=0, shard=0, shards=1):
     """ImageRecordIter with the augmentation of ``config``; ``seed`` decides the order alone."""
     import mxnet as mx
 
@@ -191,11 +203,11 @@ def train_iterator(config, batch_size, seed=0, part=0, parts=1):
             contrast=jitter,
             saturation=jitter,
             pca_noise=config.pca_noise,
-            **common_settings(config, batch_size, part, parts),
+            **common_settings(config, batch_size, shard, shards),
         )
 
 
-def eval_iterator(config, batch_size, part=0, parts=1):
+def eval_iterator(config, batch_size, shard=0, shards=1):
     """ImageRecordIter that resizes the shorter edge, crops the centre and normalises."""
     import mxnet as mx
 
@@ -204,7 +216,7 @@ def eval_iterator(config, batch_size, part=0, parts=1):
         path_imgidx=config.rec_val_idx,
         shuffle=False,
         resize=shorter_edge(config.input_size, config.crop_ratio),
-        **common_settings(config, batch_size, part, parts),
+        **common_settings(config, batch_size, shard, shards),
     )
 
 
@@ -217,7 +229,7 @@ def as_batch(batch, valid, classes, path):
     real = labels[:valid]
     wrong = ~((real >= 0) & (real < classes) & (real == np.floor(real)))
     if wrong.any():
-        raise wrong_label(path, real[wrong][0], classes)
+        raise UserError(f"{path}: {none_of(real[wrong][0], classes)}")
     images = batch.data[0].as_in_context(mx.cpu())
     return Batch(
         images, mx.nd.array(labels, dtype="float32"), np.full(len(labels), -1, np.int64), valid

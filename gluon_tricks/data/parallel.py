@@ -1,6 +1,4 @@
-"""Long work over many images: threads do it, the results come in order, and a person sees how far
-it is.
-"""
+"""Long work over many images: a map over threads whose results come in order, and its progress."""
 
 import collections
 import concurrent.futures
@@ -11,7 +9,7 @@ import time
 from ..errors import UserError
 from ..text import printable
 
-LINE_EVERY = 60.0  # seconds between lines where there is no terminal
+LINE_EVERY = 60.0  # seconds between lines if there is no terminal
 
 
 def add_workers(parser):
@@ -20,16 +18,16 @@ def add_workers(parser):
     )
 
 
-def threads(args):
-    """How many threads to use, from the flag."""
-    if args.workers < 0:
-        raise UserError(f"--workers {args.workers}: is the number of threads")
-    return args.workers or (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    )
+def threads(workers: int) -> int:
+    """How many threads to use, from the flag's value."""
+    if workers < 0:
+        raise UserError(f"--workers {workers}: is the number of threads")
+    if hasattr(os, "sched_getaffinity"):
+        return workers or len(os.sched_getaffinity(0))
+    return workers or os.cpu_count() or 1
 
 
-def in_order(function, items, workers):
+def ordered_map(function, items, workers):
     """``function(item)`` for each item, computed by ``workers`` threads and given in the items'
     order.
     """
@@ -55,7 +53,7 @@ class Progress:
 
     def __init__(self, title, total):
         self.title, self.total, self.bar = title, total, None
-        self.begun_at = self.begun = self.said = None
+        self.first = self.started = self.printed = None
 
     def __enter__(self):
         if sys.stderr.isatty():
@@ -68,18 +66,19 @@ class Progress:
 
     def show(self, done):
         now = time.monotonic()
-        if self.begun is None:
-            self.begun = self.said = now
-            self.begun_at = done
+        if self.started is None:
+            self.started = self.printed = now
+            self.first = done
             if self.bar is not None:
                 self.bar.initial = self.bar.n = done - 1
         if self.bar is not None:
             self.bar.update(done - self.bar.n)
-        elif now - self.said > LINE_EVERY:
-            self.said = now
-            rate = (done - self.begun_at) / (now - self.begun)
+        elif now - self.printed > LINE_EVERY:
+            self.printed = now
+            rate = (done - self.first) / (now - self.started)
             print(
-                f"{self.title}: {done} of {self.total}, {rate:.0f} a second, {(self.total - done) / rate / 60:.0f} minutes left",
+                f"{self.title}: {done} of {self.total}, {rate:.0f} a second, "
+                f"{(self.total - done) / rate / 60:.0f} minutes left",
                 file=sys.stderr,
                 flush=True,
             )

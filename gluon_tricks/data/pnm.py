@@ -1,6 +1,6 @@
 """PPM, PGM and PBM, Netpbm's formats, whose greatest value may be any number up to 65535.
 
-OpenCV takes it for 255, or for 65535 where it is larger, and so gives other brightnesses.
+OpenCV takes it for 255, or for 65535 if it is larger, and so gives other brightnesses.
 """
 
 import re
@@ -28,7 +28,7 @@ class Header(NamedTuple):
 
 
 def header(payload):
-    """The :class:`Header`, or None where the bytes do not begin as one of these formats does."""
+    """The :class:`Header`, or None if the bytes do not begin as one of these formats does."""
     for form in HEADERS:
         found = form.match(payload)
         if found:

@@ -11,7 +11,9 @@ import numpy as np
 GOLDEN = 0x9E3779B97F4A7C15
 MASK = (1 << 64) - 1
 
-# What a number is for; two purposes never share their numbers.
+# What a number is for; two purposes never share their numbers. AUGMENT is for the paper's own
+# operations, each with its slice (data/transforms/); any other gets a purpose of its own, the next
+# number.
 ORDER, AUGMENT, SYNTHETIC = 1, 2, 3
 
 
@@ -41,7 +43,7 @@ def uniforms(purpose, seed, epoch, keys, count):
 
 
 def normals(uniform_pairs):
-    """Standard normal numbers from uniform ones ``(..., 2)``: Box and Muller's, float64 ``(...)``."""
+    """Standard normal numbers, float64 ``(...)``, from uniform ones ``(..., 2)``: Box, Muller."""
     radius = np.sqrt(-2 * np.log1p(-uniform_pairs[..., 0]))
     return radius * np.cos(2 * np.pi * uniform_pairs[..., 1])
 

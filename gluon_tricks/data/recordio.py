@@ -7,7 +7,7 @@ A file is a row of records, each starting at a multiple of four bytes::
 Where the body itself holds the magic at a multiple of four, the record is cut there into parts with
 flag 1 (first), 2 (middle) and 3 (last), the magic left out; flag 0 is a record in one part. An
 image record's body is ``uint32 count, float32 label, uint64 id, uint64 id2``, then ``count``
-float32 labels, which stand for the one before where count > 0, then the encoded image. All numbers
+float32 labels, which replace the one before if count > 0, then the encoded image. All numbers
 are little-endian.
 
 MXNet's tools write 0 as id2 and none of them looks at it. Ours holds a CRC-32 of the body's other
@@ -29,13 +29,13 @@ LENGTH_BITS = 29
 LENGTH_MASK = (1 << LENGTH_BITS) - 1
 FRAME = struct.Struct("<II")
 IMAGE_HEADER = struct.Struct("<IfQQ")
-CHECKSUM = struct.Struct("<I4s")  # id2 of a record that tells its CRC-32
+CHECKSUM = struct.Struct("<I4s")  # id2 of a record that has its CRC-32
 CHECKSUM_AT, CHECKSUM_MARK = 16, b"=crc"
 WHOLE, FIRST, MIDDLE, LAST = range(4)
 
 
 class RecordError(UserError):
-    """A record or its file is damaged; ``path``, and ``key`` where the record is known, say which."""
+    """A record or its file is damaged; ``path``, and ``key`` if the record is known, say which."""
 
     def __init__(self, path, key, problem):
         self.path, self.key, self.problem = str(path), key, problem
@@ -70,7 +70,8 @@ def unpack_image(body):
     written = checksum_of(body)
     if written is not None and written != checksum(body, memoryview(body)[IMAGE_HEADER.size :]):
         raise ValueError(
-            "its bytes are not those that were written (CRC-32): copy or prepare the file again (a program that "
+            "its bytes are not those that were written (CRC-32): copy or prepare the file again "
+            "(a program that "
             "changes records has to write 0 as their id2)"
         )
     start = IMAGE_HEADER.size + 4 * flag
@@ -89,7 +90,7 @@ def checksum(header, rest):
 
 
 def checksum_of(body):
-    """The CRC-32 that an image record's body tells, or None: those of MXNet's tools tell none."""
+    """The CRC-32 that an image record's body has, or None: those of MXNet's tools have none."""
     written, mark = CHECKSUM.unpack_from(body, CHECKSUM_AT)
     return written if mark == CHECKSUM_MARK else None
 
@@ -108,12 +109,12 @@ def frame(body):
             start = cut + 4
         cut = body.find(MAGIC_BYTES, cut + 4)  # its four bytes differ, so two magics never overlap
     parts.append(body[start:])
-    pieces = []
+    framed = []
     for number, part in enumerate(parts):
         last = number == len(parts) - 1
         flag = (WHOLE if last else FIRST) if number == 0 else (LAST if last else MIDDLE)
-        pieces += [FRAME.pack(MAGIC, flag << LENGTH_BITS | len(part)), part]
-    return b"".join(pieces) + bytes(-len(body) % 4)
+        framed += [FRAME.pack(MAGIC, flag << LENGTH_BITS | len(part)), part]
+    return b"".join(framed) + bytes(-len(body) % 4)
 
 
 def read_frame(read, size):
@@ -132,7 +133,7 @@ def frame_parts(read, place, size):
     """Yield ``(start, end)`` of the bytes of each part of the record at ``place`` in a file of
     ``size`` bytes.
 
-    ValueError where the record is broken.
+    ValueError if the record is broken.
     """
     flags = WHOLE, FIRST
     while True:
@@ -162,45 +163,45 @@ def scan(read, size):
     """``(offset, length in the file, problem or None)`` of each record from a file's beginning to
     its end.
 
-    ``read(start, count)`` gives the file's bytes. After damage it goes on where the next record
-    seems to begin; the damaged stretch comes out as one record with its problem. Takes time in
-    proportion to ``size``, whatever the bytes are.
+    ``read(start, count)`` gives the file's bytes. After damage it goes on at the next offset at
+    which a record seems to begin; the damaged stretch comes out as one record with its problem. Takes
+    time in proportion to ``size``, whatever the bytes are.
     """
-    place, dead = 0, Places()
-    while place < size:
+    offset, damaged = 0, OffsetSet()
+    while offset < size:
         try:
-            end = record_end(read, place, size, dead)
+            end = record_end(read, offset, size, damaged)
         except ValueError as error:
-            begin, place = place, next_beginning(read, place + 4, size, dead)
-            yield begin, place - begin, str(error)
+            start, offset = offset, next_beginning(read, offset + 4, size, damaged)
+            yield start, offset - start, str(error)
         else:
-            yield place, end - place, None
-            place = end
+            yield offset, end - offset, None
+            offset = end
 
 
-def record_end(read, place, size, dead):
-    """Where the record at ``place`` ends, as :func:`read_frame` finds it; ValueError where it is
+def record_end(read, offset, size, damaged):
+    """The end of the record at ``offset``, as :func:`read_frame` finds it; ValueError if it is
     broken.
 
-    ``dead`` holds the places of later parts that are known to lead to damage, and gets those that
-    this record leads to: of many beginnings that share their parts only the first walks them all.
+    ``damaged`` holds the offsets of later parts that are known to lead to damage, and gets those
+    that this record leads to: of many beginnings that share their parts only the first walks them all.
     """
     try:
-        for start, end in frame_parts(read, place, size):
-            if start - FRAME.size in dead:
+        for start, end in frame_parts(read, offset, size):
+            if start - FRAME.size in damaged:
                 raise ValueError("its later parts are damaged")
     except ValueError:
         with contextlib.suppress(ValueError):
-            for number, (start, _) in enumerate(frame_parts(read, place, size)):
-                if start - FRAME.size in dead:
+            for number, (start, _) in enumerate(frame_parts(read, offset, size)):
+                if start - FRAME.size in damaged:
                     break
                 if number:
-                    dead.add(start - FRAME.size)
+                    damaged.add(start - FRAME.size)
         raise
     return end + -end % 4
 
 
-class Places:
+class OffsetSet:
     """A set of multiples of four that takes a bit for each, so that no file can make it large."""
 
     PAGE = 1 << 13  # bytes of the file; a Python integer holds the bits of as many
@@ -208,28 +209,28 @@ class Places:
     def __init__(self):
         self._pages = {}
 
-    def add(self, place):
-        page, at = divmod(place, self.PAGE)
-        self._pages[page] = self._pages.get(page, 0) | 1 << at // 4
+    def add(self, offset):
+        page, within = divmod(offset, self.PAGE)
+        self._pages[page] = self._pages.get(page, 0) | 1 << within // 4
 
-    def __contains__(self, place):
-        page, at = divmod(place, self.PAGE)
-        return bool(self._pages.get(page, 0) >> at // 4 & 1)
+    def __contains__(self, offset):
+        page, within = divmod(offset, self.PAGE)
+        return bool(self._pages.get(page, 0) >> within // 4 & 1)
 
 
-def next_beginning(read, place, size, dead):
-    """The next multiple of four from ``place`` on at which a whole record begins, or ``size``."""
+def next_beginning(read, offset, size, damaged):
+    """The next multiple of four from ``offset`` on at which a whole record begins, or ``size``."""
     block = 1 << 12  # larger and larger, as the next record is mostly near
-    while place < size:
-        data = read(place, min(block, size - place))
+    while offset < size:
+        data = read(offset, min(block, size - offset))
         found = data.find(MAGIC_BYTES)
         while found >= 0:
-            start = place + found
+            start = offset + found
             if start % 4 == 0:
                 with contextlib.suppress(ValueError):
-                    record_end(read, start, size, dead)
+                    record_end(read, start, size, damaged)
                     return start
             found = data.find(MAGIC_BYTES, found + 1)
-        place += max(4, (len(data) - 3) // 4 * 4)  # a magic may lie across two blocks
+        offset += max(4, (len(data) - 3) // 4 * 4)  # a magic number may be split over two blocks
         block = min(2 * block, 1 << 20)
     return size

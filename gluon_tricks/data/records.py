@@ -1,7 +1,7 @@
 """RecordIO files in MXNet's own format (see recordio.py), read by index and written whole or not at
 all.
 
-Beside ``name.rec`` lies the index ``name.idx`` with a line ``key TAB offset`` for each record. No
+Next to ``name.rec`` is the index ``name.idx`` with a line ``key TAB offset`` for each record. No
 MXNet is needed.
 """
 
@@ -9,14 +9,14 @@ import contextlib
 import fcntl
 import hashlib
 import os
-import warnings
 
 import numpy as np
 
 from ..errors import UserError
 from ..files import sync_folder
 from . import recordio
-from .file_reading import open_for_reading, read_bytes, read_json
+from .file_reading import manifest_entry, open_for_reading, read_bytes
+from .record_index import index_path_of, read_index
 from .recordio import RecordError
 
 # bytes; an index may list few of a file's records, so the gap to the next can be huge
@@ -24,54 +24,6 @@ READ_AT_ONCE = 1 << 20
 # bytes of a file of which a fingerprint reads every record: less than a second
 HASHED_WHOLE = 1 << 28
 SAMPLES = 1024  # of a larger file: of ImageNet's 150 GB about 115 MB
-
-
-def index_path_of(path):
-    """The index that belongs to a RecordIO file: the same name with ``.idx`` for ``.rec``."""
-    root, extension = os.path.splitext(str(path))
-    return (root if extension == ".rec" else str(path)) + ".idx"
-
-
-def read_index(index_path, path):
-    """``(keys, offsets)``, two int64 arrays in the order of the lines of the index of ``path``."""
-    try:
-        with open(index_path, "rb") as file:
-            text = file.read()
-    except FileNotFoundError:
-        raise UserError(
-            f"{index_path}: there is no such index; 'gluon-tricks records index {path}' makes it"
-        ) from None
-    except OSError as error:
-        raise UserError(f"{index_path}: cannot be read: {error.strerror}") from error
-    numbers = None
-    # NumPy's parser takes any white space for any other, so the shape of the lines is counted
-    # beside it.
-    lines = text.count(b"\n") + (not text.endswith(b"\n") and bool(text))
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        with contextlib.suppress(ValueError, DeprecationWarning):
-            numbers = np.fromstring(text, dtype=np.int64, sep=" ") if text.strip() else None
-    damaged = numbers is None or numbers.size != 2 * lines or text.count(b"\t") != lines
-    # what is larger becomes the largest
-    if damaged or np.abs(numbers).max() >= np.iinfo(np.int64).max:
-        raise RecordError(index_path, None, _index_problem(text))
-    return numbers[0::2].copy(), numbers[1::2].copy()
-
-
-def _index_problem(text):
-    for number, line in enumerate(text.splitlines(), 1):
-        try:
-            key, offset = line[:64].split(b"\t")  # longer ones would take time to become a number
-            np.int64(int(key)), np.int64(int(offset))
-        except (ValueError, OverflowError):
-            return "line {} is not 'key TAB offset': {!r}; 'gluon-tricks records index' makes it anew".format(
-                number, line[:40].decode("ascii", "replace")
-            )
-    return (
-        "is empty"
-        if not text.strip()
-        else "is no index; 'gluon-tricks records index' makes it anew"
-    )
 
 
 def spread(length, most=SAMPLES):
@@ -108,7 +60,8 @@ class RecordFile:
                 raise RecordError(
                     path,
                     int(self.keys[wrong[0]]),
-                    f"{self.index_path} points to byte {self.offsets[wrong[0]]} of {self.size}, where no record can begin",
+                    f"{self.index_path} points to byte {self.offsets[wrong[0]]} of {self.size}, "
+                    "where no record can begin",
                 )
             order = np.argsort(self.offsets, kind="stable")
             self._refuse_doubled(self.offsets, order, "offset")
@@ -128,7 +81,7 @@ class RecordFile:
         return len(self.keys)
 
     def _refuse_doubled(self, numbers, order, what):
-        """RecordError where two lines of the index have the same number; ``order`` sorts
+        """RecordError if two lines of the index have the same number; ``order`` sorts
         ``numbers``.
         """
         again = order[1:][numbers[order][1:] == numbers[order][:-1]]
@@ -138,14 +91,14 @@ class RecordFile:
                 self.index_path,
                 int(self.keys[line]),
                 f"line {line + 1} has the same {what} as a line before it, {numbers[line]}; "
-                f"'gluon-tricks records index --force {self.path}' makes the index anew",
+                f"'gluon-tricks records index --force {self.path}' makes the index again",
             )
 
     def read(self, position):
         """``(label, payload)`` of the record at a position; label is a float or a float32 array.
 
-        RecordError where it is damaged, or is another record than the index says; that shows in
-        records which tell a checksum, as those of our writer, whose ids are their keys.
+        RecordError if it is damaged, or is another record than the index says; that shows in
+        records which have a checksum, as those of our writer, whose ids are their keys.
         """
         key, body = int(self.keys[position]), self.read_body(position)
         try:
@@ -201,7 +154,7 @@ class RecordFile:
         else of SAMPLES, the first
             and the last among them, spread evenly over the index; of each at most its first
             READ_AT_ONCE bytes.
-        sha256: of the whole file, as the ``manifest.json`` of ``gluon-tricks prepare`` beside it
+        sha256: of the whole file, as the ``manifest.json`` of ``gluon-tricks prepare`` next to it
         says, if its size fits.
         """
         if self._fingerprint is None:
@@ -213,7 +166,7 @@ class RecordFile:
                 index_sha256=digest,
                 sample_sha256=self._sample_digest(),
             )
-            noted = _manifest_entry(self.path)
+            noted = manifest_entry(self.path)
             if noted.get("bytes") == self.size and isinstance(noted.get("sha256"), str):
                 found["sha256"] = noted["sha256"]
             self._fingerprint = found
@@ -242,14 +195,6 @@ class RecordFile:
         self.close()
 
 
-def _manifest_entry(path):
-    """What the ``manifest.json`` beside a RecordIO file says of it, or {}."""
-    folder, name = os.path.split(path)
-    splits = read_json(os.path.join(folder, "manifest.json")).get("splits")
-    entry = splits.get(os.path.splitext(name)[0]) if isinstance(splits, dict) else None
-    return entry if isinstance(entry, dict) else {}
-
-
 class RecordWriter:
     """Write image records; file and index appear together at a clean exit, and at an error nothing
     is left.
@@ -269,7 +214,7 @@ class RecordWriter:
             for name, size in zip((self.path, self.index_path), resume or (0, 0)):
                 file = open(name + ".part", "r+b", opener=_create)
                 self._files.append(file)
-                with contextlib.suppress(OSError):  # some network discs have no locks
+                with contextlib.suppress(OSError):  # some network disks have no locks
                     self._lock(file)
                 file.truncate(size)
                 file.seek(size)
@@ -300,7 +245,7 @@ class RecordWriter:
             self._record.write(framed)
 
     def sync(self):
-        """Bring all to the disc; returns the sizes (file, index) in bytes from which a writer can
+        """Bring all to the disk; returns the sizes (file, index) in bytes from which a writer can
         resume.
         """
         with self._named_errors():
@@ -341,7 +286,7 @@ class RecordWriter:
 
     def _close(self):
         for file in self._files:
-            with contextlib.suppress(OSError):  # a full disc fails here once more
+            with contextlib.suppress(OSError):  # a full disk fails here once more
                 file.close()
 
     def __enter__(self):
@@ -358,8 +303,9 @@ class RecordWriter:
 def other_id(identity):
     """What is wrong with a record that has another id than the index's key."""
     return (
-        f"the record at its place has the id {identity}: the index is wrong or belongs to another file; "
-        "'gluon-tricks records index --force' makes it anew"
+        f"the record at its place has the id {identity}: the index is wrong or belongs to another "
+        "file; "
+        "'gluon-tricks records index --force' makes it again"
     )
 
 

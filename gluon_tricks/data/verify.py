@@ -8,10 +8,12 @@ from typing import NamedTuple, Optional
 import numpy as np
 
 from ..errors import UserError
+from ..files import write_text
 from .decode import decode
-from .file_reading import open_for_reading, read_bytes, read_json
+from .file_reading import open_for_reading, prepared_sha256, read_bytes
 from .labels import class_of
-from .parallel import Progress, in_order
+from .parallel import Progress, ordered_map
+from .record_index import index_path_of, read_index
 from .recordio import (
     FRAME,
     IMAGE_HEADER,
@@ -23,17 +25,17 @@ from .recordio import (
     scan,
     unpack_image,
 )
-from .records import index_path_of, other_id, read_index
+from .records import other_id
 
 BLOCK = 1 << 20
 NOT_AS_PREPARED = (
-    "its bytes are not those that 'gluon-tricks prepare' wrote (SHA-256 in manifest.json); images in it may be "
-    "wrong though they decode: copy or prepare it again"
+    "its bytes are not those that 'gluon-tricks prepare' wrote (SHA-256 in manifest.json); "
+    "images in it may be wrong though they decode: copy or prepare it again"
 )
 
 
 class Problem(NamedTuple):
-    """Something wrong with a record, or with the file where ``key`` and ``offset`` are None."""
+    """Something wrong with a record, or with the file if ``key`` and ``offset`` are None."""
 
     key: Optional[int]
     offset: Optional[int]
@@ -46,12 +48,23 @@ class Problem(NamedTuple):
         return f"{where}: {self.problem}" if where else self.problem
 
 
+class Found(NamedTuple):
+    """A stretch of the file that :func:`scan` took for a record, examined."""
+
+    offset: int
+    length: int
+    whole: bool  # is it a record? else ``problem`` says what is damaged
+    problem: Optional[str]
+    identity: Optional[int] = None  # the record's id, if it is an image
+    checked: bool = False  # did it have a checksum, which fits?
+
+
 def verify(path, classes=None, workers=1):
-    """``(number of whole records, how many of them tell no checksum, [Problem])``.
+    """``(number of whole records, how many of them have no checksum, [Problem])``.
 
     Every record's label is checked and its image decoded. Most flipped bits in a JPEG leave a
-    picture that decodes, so the records' own checksums are compared, and the file's where
-    :func:`prepared_sha256` knows it. UserError only where the file cannot be opened or is empty.
+    picture that decodes, so the records' own checksums are compared, and the file's if
+    :func:`prepared_sha256` knows it. UserError only if the file cannot be opened or is empty.
     """
     descriptor, size = open_for_reading(path)
     try:
@@ -59,80 +72,93 @@ def verify(path, classes=None, workers=1):
         def read(start, count):
             return read_bytes(descriptor, count, start, path)
 
-        def examine(found):
-            (offset, _, problem), identity, checked = found, None, False
-            if problem is None:
-                try:
-                    body, _ = read_frame(
-                        lambda start, count: read(offset + start, count), size - offset
-                    )
-                    identity, problem = examine_image(body, classes)
-                    checked = checksum_of(body) is not None
-                except (ValueError, MemoryError) as error:
-                    problem = str(error) or "too large for the memory"
-                except RecordError as error:
-                    problem = error.problem
-            return found, problem, identity, checked
-
-        listed, problems = index_of(path)
-        has_index, records, without, named = bool(listed), 0, 0, []
-        numbered = [key for _, key in sorted(listed.items())] == list(range(len(listed)))
-        expected, digest = prepared_sha256(path), hashlib.sha256()
+        records, problems, intact = [], [], FileDigest(path, read)
+        offsets, index_problems = index_of(path)
         with Progress("verify", size) as progress:
-            for (offset, length, damage), problem, identity, checked in in_order(
-                examine, scan(read, size), workers
-            ):
-                key = listed.pop(offset, None)
-                records += damage is None
-                without += identity is not None and not checked
-                if key is not None and identity is not None:
-                    named.append((key, offset, identity, checked))
-                if problem is not None:
-                    problems.append(Problem(key, offset, problem))
-                if has_index and key is None and damage is None:
-                    problems.append(Problem(None, offset, "the index does not list this record"))
-                if expected and not add_to(digest, read, offset, offset + length):
-                    expected = None  # the disc's error is among the problems
-                progress.show(offset + length)
-        if expected and digest.hexdigest() != expected:
-            problems.append(Problem(None, None, NOT_AS_PREPARED))
-        problems += [] if numbered else other_ids(named)
-        problems += [
-            Problem(key, offset, "the index points there, and no record begins there")
-            for offset, key in sorted(listed.items())
-        ]
+            examined = ordered_map(
+                lambda stretch: examine(stretch, read, size, classes), scan(read, size), workers
+            )
+            for found in examined:
+                problems += problems_of(found, offsets)
+                records.append(found)
+                intact.add(found.offset, found.offset + found.length)
+                progress.show(found.offset + found.length)
     finally:
         os.close(descriptor)
-    return records, without, problems
+    if intact.differs():
+        problems.append(Problem(None, None, NOT_AS_PREPARED))
+    problems = index_problems + problems + disagreements(records, offsets)
+    whole = [found for found in records if found.whole]
+    without = sum(found.identity is not None and not found.checked for found in records)
+    return len(whole), without, problems
 
 
-def add_to(digest, read, start, stop):
-    """Add a stretch of the file, read a moment ago and so still in memory; False where it cannot be
-    read.
-    """
+def examine(stretch, read, size, classes):
+    """The :class:`Found` of an ``(offset, length, damage or None)`` of :func:`scan`."""
+    offset, length, damage = stretch
+    if damage is not None:
+        return Found(offset, length, False, damage)
     try:
-        for place in range(start, stop, BLOCK):
-            digest.update(read(place, min(BLOCK, stop - place)))
-    except RecordError:
-        return False
-    return True
+        body, _ = read_frame(lambda start, count: read(offset + start, count), size - offset)
+        identity, problem = examine_image(body, classes)
+        return Found(offset, length, True, problem, identity, checksum_of(body) is not None)
+    except (ValueError, MemoryError) as error:
+        return Found(offset, length, True, str(error) or "too large for the memory")
+    except RecordError as error:
+        return Found(offset, length, True, error.problem)
 
 
-def prepared_sha256(path):
-    """The SHA-256 that the manifest beside a file written by ``gluon-tricks prepare`` gives for it,
-    or None.
+def problems_of(found, offsets):
+    """The [Problem] of a stretch, and of an index ``{offset: key}`` that does not list it."""
+    key, problems = offsets.get(found.offset), []
+    if found.problem is not None:
+        problems.append(Problem(key, found.offset, found.problem))
+    if offsets and key is None and found.whole:
+        problems.append(Problem(None, found.offset, "the index does not list this record"))
+    return problems
+
+
+def disagreements(records, offsets):
+    """The [Problem] of keys that are not the records' ids, and of those that point to no record."""
+    numbered = [key for _, key in sorted(offsets.items())] == list(range(len(offsets)))
+    named = [
+        (offsets[found.offset], found.offset, found.identity, found.checked)
+        for found in records
+        if found.offset in offsets and found.identity is not None
+    ]
+    begins = {found.offset for found in records}
+    return ([] if numbered else other_ids(named)) + [
+        Problem(key, offset, "the index points there, and no record begins there")
+        for offset, key in sorted(offsets.items())
+        if offset not in begins
+    ]
+
+
+class FileDigest:
+    """Compares a file's SHA-256 with that in its manifest, from stretches that were read a moment
+    ago and so are still in memory.
     """
-    folder, name = os.path.split(os.path.abspath(path))
-    split, extension = os.path.splitext(name)
-    try:
-        found = read_json(os.path.join(folder, "manifest.json"))["splits"][split]["sha256"]
-    except (KeyError, TypeError):
-        return None
-    return found if extension == ".rec" else None
+
+    def __init__(self, path, read):
+        self._expected = prepared_sha256(path)
+        self._read, self._digest = read, hashlib.sha256()
+
+    def add(self, start, stop):
+        """The next stretch; one that cannot be read is among the problems anyhow."""
+        if self._expected is None:
+            return
+        try:
+            for begin in range(start, stop, BLOCK):
+                self._digest.update(self._read(begin, min(BLOCK, stop - begin)))
+        except RecordError:
+            self._expected = None
+
+    def differs(self):
+        return self._expected is not None and self._digest.hexdigest() != self._expected
 
 
 def index_of(path):
-    """``({offset: key}, [Problem])`` of the index beside the file."""
+    """``({offset: key}, [Problem])`` of the index next to the file."""
     try:
         keys, offsets = read_index(index_path_of(path), path)
     except UserError as error:
@@ -152,8 +178,8 @@ def index_of(path):
 def other_ids(named):
     """The [Problem] of records whose ids show that the index has them under the wrong keys.
 
-    ``named``: (key, offset, id, whether it tells a checksum) of each record. Ids of our writer are
-    the keys. Those of other programs need not be: they are believed where they are all different,
+    ``named``: (key, offset, id, whether it has a checksum) of each record. Ids of our writer are
+    the keys. Those of other programs need not be: they are believed if they are all different,
     and are the keys in another order or some of them are right.
     """
     keys, ids = {key for key, _, _, _ in named}, {identity for _, _, identity, _ in named}
@@ -167,7 +193,7 @@ def other_ids(named):
 
 
 def examine_image(body, classes):
-    """``(id, what is wrong or None)`` of the body of an image record; ValueError where it has no
+    """``(id, what is wrong or None)`` of the body of an image record; ValueError if it has no
     header.
     """
     identity, label, payload = unpack_image(body)
@@ -184,6 +210,25 @@ def examine_image(body, classes):
     except ValueError as error:
         problem = str(error)
     return identity, problem
+
+
+def write_index(path, salvage=False):
+    """Write the index of a file that has lost it; ``(records, damaged stretches, whether the keys
+    are the records' ids)``.
+
+    UserError if the file holds no record or, unless ``salvage``, is damaged.
+    """
+    entries, damaged, from_ids = rebuild_index(path)
+    if damaged and not salvage:
+        offset, _, problem = damaged[0]
+        raise UserError(
+            f"{path}: byte {offset}: {problem}; {len(entries)} records are whole, and --salvage "
+            "makes an index of those"
+        )
+    if not entries:
+        raise UserError(f"{path}: holds no record")
+    write_text(index_path_of(path), "".join(f"{key}\t{offset}\n" for key, offset in entries))
+    return len(entries), len(damaged), from_ids
 
 
 def rebuild_index(path):
@@ -217,7 +262,7 @@ def rebuild_index(path):
 
 
 def id_of(read, size):
-    """The id in the header of the image record that ``read`` reads, or None where it is too short."""
+    """The id in the header of the image record that ``read`` reads, or None if it is too short."""
     try:
         start = read(0, min(size, FRAME.size + IMAGE_HEADER.size))
         whole = FRAME.unpack_from(start)[1] >> LENGTH_BITS == WHOLE

@@ -9,7 +9,8 @@ from typing import Any, Mapping, NamedTuple, Tuple
 import numpy as np
 
 from .. import config as flags
-from ..data.augment import EvalTransform, shorter_edge
+from ..data.transforms.paper import evaluation
+from ..data.transforms.resize import shorter_edge
 
 RGB = Tuple[float, float, float]
 
@@ -59,7 +60,7 @@ class Preprocessing(NamedTuple):
 
     def image(self, payload: bytes) -> np.ndarray:
         """float32 (3, size, size) of an encoded image; ValueError if it cannot be decoded."""
-        transform = EvalTransform.from_config(self.config())
+        transform = evaluation(*self)
         return transform.apply(payload, transform.sample(0, 0, np.zeros(1, np.int64)), 0)
 
     def pixels(self, images: np.ndarray) -> np.ndarray:

@@ -1,6 +1,6 @@
 """A figure that a task reports, as the log, the tables and the plots show it."""
 
-from typing import List, NamedTuple, Optional
+from typing import Any, List, NamedTuple, Optional
 
 
 class Figure(NamedTuple):
@@ -18,12 +18,12 @@ class Figure(NamedTuple):
         return f"{self.title} {value:.{self.digits}f}{unit}"
 
 
-def best_figure(task) -> Figure:
+def best_figure(task: Any) -> Figure:
     """The figure that tells which of a task's checkpoints is the best."""
     return next(figure for figure in task.figures if figure.name == task.best)
 
 
-def is_better(task, values: dict, best: Optional[dict]) -> bool:
+def is_better(task: Any, values: dict, best: Optional[dict]) -> bool:
     """Whether a validation with these values is the best so far; ``best``: the one until now."""
     if best is None:
         return True
@@ -31,7 +31,7 @@ def is_better(task, values: dict, best: Optional[dict]) -> bool:
     return new > old if best_figure(task).higher_is_better else new < old
 
 
-def loss_last(task) -> List[Figure]:
+def loss_last(task: Any) -> List[Figure]:
     """A task's figures as a person wants to read them: the loss, which comes first, at the end."""
     loss, *others = task.figures
     return [*others, loss]

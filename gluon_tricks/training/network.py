@@ -11,13 +11,10 @@ from mxnet import autograd
 from .. import models
 from ..config import Config
 from ..errors import UserError
+from ..models import registry
 from ..tricks.initialization import initializer
 from ..tricks.weight_decay import exempt_biases
 from . import run_folder
-
-# Their backward pass fails in oneDNN ("could not construct a sub-memory"); without oneDNN they
-# train.
-WITHOUT_ONEDNN = ("nasnet_4_1056", "nasnet_6_4032", "nasnet_7_1920")
 
 # Operators that fail in float16 on a CPU.
 NO_FLOAT16_ON_CPU = {"Convolution", "Deconvolution", "FullyConnected", "dot", "batch_dot"}
@@ -29,7 +26,7 @@ def student(config, devices, say=print, accumulate=1):
     With ``accumulate`` above 1, the gradients of that many backward passes add up.
     """
     on_cpu, onednn = devices[0].device_type == "cpu", os.environ.get("MXNET_MKLDNN_ENABLED") != "0"
-    if config.model.lower() in WITHOUT_ONEDNN and on_cpu and onednn:
+    if on_cpu and onednn and registry.get(config.model).untrainable_on_onednn:
         raise UserError(
             f"--model {config.model}: oneDNN cannot train it on a CPU; set MXNET_MKLDNN_ENABLED=0 in the environment"
         )

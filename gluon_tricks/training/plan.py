@@ -31,7 +31,7 @@ class RunPlan:
             config.batch_size, devices * workers * config.accumulate, devices, workers
         )
         self.images, self.images_from = images_of(config)
-        self.steps_per_epoch = steps_in(config, self.images, self.layout.global_batch)
+        self.steps_per_epoch = steps_in(self.images, self.layout.global_batch)
         self.total_steps = config.num_epochs * self.steps_per_epoch
         self.schedule = learning_rate(
             config, self.layout.global_batch, self.steps_per_epoch, self.images
@@ -126,9 +126,9 @@ def images_of(config):
 
     index, given = config.rec_train_idx, config.num_training_samples
     if config.synthetic:
-        return epoch_length(config, config.synthetic), "--synthetic"
+        return epoch_length(config.synthetic, given, config.rec_train), "--synthetic"
     if index and os.path.exists(index):
-        length = epoch_length(config, len(read_index(index, config.rec_train)[0]))
+        length = epoch_length(len(read_index(index, config.rec_train)[0]), given, config.rec_train)
         return length, "--num-training-samples" if given else index
     if given:
         return given, "--num-training-samples"

@@ -6,7 +6,7 @@ import mxnet as mx
 import numpy as np
 from mxnet import autograd
 
-from ..data import augment
+from ..data.transforms.color_map import apply_on_device
 from ..tricks.precision import all_finite
 from .stopping import Diverged
 
@@ -52,7 +52,7 @@ def to_device(batch, layout, part, device):
     )
     if batch.matrices is not None:  # --device-augment: the colour step is still to be done
         matrices = layout.split(batch.matrices, part).as_in_context(device)
-        images = augment.apply_on_device(images, matrices)
+        images = apply_on_device(images, matrices)
     return images, labels
 
 

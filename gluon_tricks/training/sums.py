@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Dict, List, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence
 
 import numpy as np
 
@@ -24,7 +24,7 @@ class Sums:
         self.values += values
         self.images += images
 
-    def total(self, workers) -> Sums:
+    def total(self, workers: Any) -> Sums:
         """The sums of all workers together, on every worker."""
         *values, images = workers.sum(np.append(self.values, self.images))
         return Sums(self.names, values, int(images))
@@ -34,7 +34,7 @@ class Sums:
         return dict(zip(self.names, self.values.tolist()), images=self.images)
 
     @classmethod
-    def of_worker(cls, names: Sequence[str], all_sums: List[dict], layout) -> Sums:
+    def of_worker(cls, names: Sequence[str], all_sums: List[dict], layout: Any) -> Sums:
         """A worker's share of what a checkpoint holds: one :meth:`to_json` for each worker that
         there was.
 

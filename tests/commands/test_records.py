@@ -15,9 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gluon_tricks import cli
-from gluon_tricks.data import file_reading as disc
-from gluon_tricks.data.batches import checked_label
+from gluon_tricks.data import file_reading
 from gluon_tricks.data.records import RecordFile, RecordWriter, index_path_of
+from gluon_tricks.data.sources import checked_label
 from gluon_tricks.data.verify import verify
 from gluon_tricks.errors import UserError
 
@@ -116,7 +116,7 @@ def test_a_file_of_mxnets_tools_is_compared_with_the_checksum_of_the_manifest(tm
     # Without the checksum nothing shows it, and the command says so.
     os.unlink(str(tmp_path / "manifest.json"))
     assert cli.main(["records", "verify", path]) == 0
-    assert "as far as decoding shows: 3 tell no checksum" in capsys.readouterr().out
+    assert "as far as decoding shows: 3 have no checksum" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("damage", ["no record", "cut", "longer"])
@@ -149,7 +149,7 @@ def test_a_stretch_that_the_disc_cannot_read_is_named_and_the_rest_is_examined(
             raise OSError(errno.EIO, "Input/output error")
         return pread(descriptor, count, offset)
 
-    monkeypatch.setattr(disc, "RETRY_AFTER", ())
+    monkeypatch.setattr(file_reading, "RETRY_AFTER", ())
     monkeypatch.setattr(os, "pread", read)
     _, _, problems = verify(path)
     assert [problem.key for problem in problems] == [101, 102]

@@ -43,7 +43,7 @@ def sampled(*factors, scans=None, rows=2):
         return b"\xff" + bytes([marker]) + struct.pack(">H", len(data) + 2) + data
 
     def scan(components):
-        """In the order of the image's units, each with a unit's blocks of every component in turn."""
+        """In the order of the image's MCUs, each with its blocks of every component in turn."""
         bits, last = "", [0] * len(factors)
         for row, column in np.ndindex(rows, 3):
             for i in components:
@@ -213,13 +213,13 @@ def by_opencv(image, *options):
 
 
 def marked(image, interval, *options):
-    """A JPEG with a restart mark behind every ``interval`` units of 16 x 16 pixels."""
+    """A JPEG with a restart marker after every ``interval`` MCUs of 16 x 16 pixels."""
     return by_opencv(image, cv2.IMWRITE_JPEG_RST_INTERVAL, interval, *options)
 
 
-FULL = cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444  # units of 8 x 8
+FULL = cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444  # MCUs of 8 x 8
 
-MARKED = ["marks in a row", "marks in a table", "marks of 444", "marks at rows"]
+MARKED = ["markers in a row", "markers in a table", "markers of 444", "markers at rows"]
 
 # To what shape a picture of 150 rows is decoded for rows 10 to 69 and columns 35 to 74.
 CROPPED = {
@@ -233,14 +233,14 @@ CROPPED = {
         (72, 95),
     ),
     "optimised": (by_opencv(photograph(150, 96), cv2.IMWRITE_JPEG_OPTIMIZE, 1), (80, 96)),
-    "marks in a row": (marked(photograph(150, 128), 2), (80, 64)),
-    "marks in a table": (jpeg.with_table(marked(photograph(150, 128), 2)), (80, 64)),
-    "marks, an edge": (marked(photograph(150, 90), 3), (80, 90)),
-    "marks at units": (marked(photograph(150, 97), 1), (80, 48)),
-    "marks of 444": (marked(photograph(150, 117), 5, *FULL), (64, 80)),
-    "marks at rows": (marked(photograph(150, 97), 7), (80, 97)),
-    "marks at two rows": (marked(photograph(150, 97), 14), (96, 97)),
-    "marks that bend": (marked(photograph(150, 97), 4), (150, 97)),
+    "markers in a row": (marked(photograph(150, 128), 2), (80, 64)),
+    "markers in a table": (jpeg.with_table(marked(photograph(150, 128), 2)), (80, 64)),
+    "markers, an edge": (marked(photograph(150, 90), 3), (80, 90)),
+    "markers at MCUs": (marked(photograph(150, 97), 1), (80, 48)),
+    "markers of 444": (marked(photograph(150, 117), 5, *FULL), (64, 80)),
+    "markers at rows": (marked(photograph(150, 97), 7), (80, 97)),
+    "markers at two rows": (marked(photograph(150, 97), 14), (96, 97)),
+    "markers that bend": (marked(photograph(150, 97), 4), (150, 97)),
     "one interval": (marked(photograph(150, 97), 1000), (150, 97)),
     "progressive": (by_opencv(photograph(150, 98), cv2.IMWRITE_JPEG_PROGRESSIVE, 1), (150, 98)),
     "three scans": (sampled((1, 1), (1, 1), (1, 1), scans=[[0], [1], [2]], rows=20)[0], (160, 24)),
@@ -327,8 +327,8 @@ def test_a_wrong_mark_is_an_error_wherever_the_crop_is(kind):
                     decode(bad)
 
 
-def test_a_table_of_pieces_that_is_wrong_is_not_believed():
-    payload, shape = CROPPED["marks in a table"]
+def test_a_table_of_intervals_that_is_wrong_is_not_believed():
+    payload, shape = CROPPED["markers in a table"]
     start, end = jpeg.one_scan(payload).table
     crop = decode(payload)[100:140, 70:110]
     for place in range(start, end):
@@ -344,9 +344,9 @@ def test_a_table_of_pieces_that_is_wrong_is_not_believed():
 
 
 def test_a_table_is_made_for_sound_marks_alone_and_once():
-    for kind in ("420", "progressive", "marks in a table"):
+    for kind in ("420", "progressive", "markers in a table"):
         assert jpeg.with_table(CROPPED[kind][0]) == CROPPED[kind][0]
-    payload, _ = CROPPED["marks in a row"]
+    payload, _ = CROPPED["markers in a row"]
     assert len(jpeg.with_table(payload)) == len(payload) + 4 + len(jpeg.TABLE) + 2 * 4 * 10
     lost = payload.replace(b"\xff\xd3", b"\xff\xd2", 1)
     assert lost != payload and jpeg.with_table(lost) == lost
@@ -396,7 +396,7 @@ def test_damage_never_makes_a_crop_that_the_whole_image_has_not(kind):
             except ValueError:
                 whole = simplejpeg.decode_jpeg(bad, strict=False)  # as far as it goes
             y, x, height, width = choose(*whole.shape[:2])
-            if kind == "marks in a table" and whole.shape == sound.shape:
+            if kind == "markers in a table" and whole.shape == sound.shape:
                 # With a mark too many, whole decoding goes wrong from there on; a table leads past
                 # it.
                 if np.array_equal(crop, sound[y : y + height, x : x + width]):

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 from gluon_tricks import config as configuration
-from gluon_tricks.data import augment, batches, decode, loader, randomness
+from gluon_tricks.data import batches, decode, loader, randomness
 from gluon_tricks.data.records import RecordError, RecordFile, RecordWriter
+from gluon_tricks.data.transforms import paper
+from gluon_tricks.data.transforms.color_map import apply_on_device
 from gluon_tricks.errors import UserError
 
 COUNT, SIZE = 53, 16
@@ -98,7 +100,7 @@ def assert_same(some, others):
 @pytest.mark.parametrize("form", ["paper", "gluoncv"])
 def test_batches_are_those_of_a_plain_loop_over_the_order(records, form):
     config = config_of(records, "--color-form", form, "--seed", "5")
-    transform = augment.TrainTransform.from_config(config)
+    transform = paper.train_transform(config)
     got = train(config, 8, 0, 9)
     with RecordFile(records) as file:
         for step in range(9):
@@ -131,7 +133,7 @@ def test_uint8_batches_become_the_float32_batches_on_the_device(records, form):
     ):
         images = mx.nd.array(got[0], dtype="uint8")
         assert images.shape == (8, SIZE, SIZE, 3)
-        floats = augment.apply_on_device(images, mx.nd.array(got[3]))
+        floats = apply_on_device(images, mx.nd.array(got[3]))
         np.testing.assert_allclose(floats.asnumpy(), expected[0], atol=1e-5)
         np.testing.assert_array_equal(got[1], expected[1])
 
@@ -218,7 +220,7 @@ def test_evaluation_gives_every_image_once(records, batch_size, world_size):
 def test_evaluation_images_are_those_of_the_transform_and_every_pass_is_the_same(records):
     config = config_of(records)
     first, second = evaluate(config, 8, passes=2)
-    transform = augment.EvalTransform.from_config(config)
+    transform = paper.eval_transform(config)
     with RecordFile(records) as file:
         for (batch, valid), (again, _) in zip(first, second):
             assert_same([batch], [again])
@@ -314,7 +316,7 @@ def test_a_broken_image_is_replaced_by_the_next_of_the_order_named_and_counted(t
                 for r in caplog.records
                 if f"record {1000 + number}" in r.getMessage()
             ]
-            assert len(named) == 1 and path in named[0]  # once, though it was met in each epoch
+            assert len(named) == 1 and path in named[0]  # once, though it is in each epoch
 
 
 def test_a_replacement_looks_as_in_its_own_place(tmp_path):
@@ -462,9 +464,9 @@ def test_memory_stays_constant_over_many_epochs(records):
     for _ in data.batches(0, 30):
         pass
     before = resident()
-    for _ in data.batches(30, 400):
+    for _ in data.batches(30, 180):
         pass
-    assert resident() - before < 10  # 370 batches of 0.8 MB each
+    assert resident() - before < 10  # 150 batches of 0.8 MB each
     data.close()
 
 
@@ -515,7 +517,7 @@ def test_synthetic_images_are_normalised_noise_also_on_the_device():
     flags = ["--synthetic", "64", "--input-size", str(SIZE)]
     floats = train(configuration.parse(flags), 64, 0, 1)[0]
     raw = train(configuration.parse(flags + ["--device-augment"]), 64, 0, 1)[0]
-    made = augment.apply_on_device(mx.nd.array(raw[0], dtype="uint8"), mx.nd.array(raw[3]))
+    made = apply_on_device(mx.nd.array(raw[0], dtype="uint8"), mx.nd.array(raw[3]))
     np.testing.assert_allclose(made.asnumpy(), floats[0], atol=1e-5)
     assert abs(raw[0].mean() - 127.5) < 1 and abs(raw[0].std() - 73.9) < 1
 

@@ -13,6 +13,7 @@ import simplejpeg
 
 from gluon_tricks import cli
 from gluon_tricks.data.prepare import conversion
+from gluon_tricks.data.prepare.split import Split
 from gluon_tricks.data.records import RecordFile
 
 CLASSES = ["apple", "bear", "cat"]
@@ -158,7 +159,7 @@ def test_after_a_broken_image_is_mended_the_result_is_as_if_it_never_was(source,
 
 def test_a_data_set_that_is_there_is_not_written_again(source, tmp_path, monkeypatch):
     prepare(source, tmp_path / "out")
-    monkeypatch.setattr(conversion.Work, "write", lambda *_: pytest.fail("written again"))
+    monkeypatch.setattr(conversion.SplitWriter, "write", lambda *_: pytest.fail("written again"))
     assert prepare(source, tmp_path / "out") == 0
 
 
@@ -227,7 +228,7 @@ def test_validation_images_of_an_earlier_command_are_named(source, tmp_path, cap
     "count, fraction, held_out", [(100, 0.29, 29), (100, 0.57, 57), (50, 0.58, 29), (10, 0.25, 2)]
 )
 def test_fractions_are_exact(count, fraction, held_out):
-    split = conversion.Split([str(i) for i in range(count)], [0] * count, None)
+    split = Split([str(i) for i in range(count)], [0] * count, None)
     assert [len(part) for part in split.hold_out(fraction, 0)] == [count - held_out, held_out]
 
 
@@ -312,20 +313,20 @@ def test_an_interrupted_run_goes_on_where_it_was_and_ends_with_the_same_bytes(
 ):
     prepare(source, tmp_path / "whole", "--val", str(source))
     monkeypatch.setattr(conversion, "SYNC_EVERY", 0.0)
-    convert, converted = conversion.Work.convert, []
+    convert, converted = conversion.SplitWriter.convert, []
 
     def interrupted(work, position):
         if position == after:
             raise Interrupted
         return convert(work, position)
 
-    monkeypatch.setattr(conversion.Work, "convert", interrupted)
+    monkeypatch.setattr(conversion.SplitWriter, "convert", interrupted)
     with pytest.raises(Interrupted):
         prepare(source, tmp_path / "out", "--val", str(source), "--workers", "1")
     with open(tmp_path / "out" / "train.rec.part", "ab") as file:
         file.write(b"what was written after the last sync")
     monkeypatch.setattr(
-        conversion.Work,
+        conversion.SplitWriter,
         "convert",
         lambda work, i: converted.append((work.name, i)) or convert(work, i),
     )
@@ -354,7 +355,9 @@ def test_a_run_interrupted_while_it_gives_the_names_goes_on(source, tmp_path, mo
     with pytest.raises(Interrupted):
         prepare(source, tmp_path / "out")
     monkeypatch.setattr(os, "replace", replace)
-    monkeypatch.setattr(conversion.Work, "convert", lambda *_: pytest.fail("converted again"))
+    monkeypatch.setattr(
+        conversion.SplitWriter, "convert", lambda *_: pytest.fail("converted again")
+    )
     assert prepare(source, tmp_path / "out") == 0
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
 
@@ -409,7 +412,9 @@ def test_a_mended_image_and_a_kill_at_once_leave_no_mixture(source, tmp_path, mo
     (source / "bear" / "bear03.jpg").write_bytes(b"broken")
     assert prepare(source, tmp_path / "out") == 2
     (source / "bear" / "bear03.jpg").write_bytes(sound)
-    monkeypatch.setattr(conversion.Work, "note", lambda *_: (_ for _ in ()).throw(Interrupted()))
+    monkeypatch.setattr(
+        conversion.SplitWriter, "note", lambda *_: (_ for _ in ()).throw(Interrupted())
+    )
     with pytest.raises(Interrupted):  # all is written, nothing is noted
         prepare(source, tmp_path / "out")
     monkeypatch.undo()

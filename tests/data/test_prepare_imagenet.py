@@ -199,9 +199,9 @@ def test_the_odd_images_become_jpegs_that_decode(source, tmp_path):
 @pytest.mark.skipif(
     shutil.which("jpegtran") is None, reason="needs jpegtran: apt-get install libjpeg-turbo-progs"
 )
-def test_every_image_can_have_restart_marks(source, tmp_path):
+def test_every_image_can_have_restart_markers(source, tmp_path):
     assert prepare(source, tmp_path / "plain") == 0
-    assert prepare(source, tmp_path / "marked", "--restart-marks") == 0
+    assert prepare(source, tmp_path / "marked", "--restart-marks") == 0  # the old spelling
     for name, form in (("train", {"marked": 28, "png": 1, "cmyk": 1}), ("val", {"marked": 10})):
         plain, marked = records(tmp_path / "plain", name), records(tmp_path / "marked", name)
         assert list(plain) == list(marked)

@@ -1,4 +1,4 @@
-"""``prepare --restart-marks``: the same pixels in pieces, or a clear error."""
+"""``prepare --restart-markers``: the same pixels in intervals, or a clear error."""
 
 import io
 import json
@@ -17,7 +17,7 @@ from gluon_tricks import cli
 from gluon_tricks import config as configuration
 from gluon_tricks.data import jpeg, loader
 from gluon_tricks.data.decode import decode
-from gluon_tricks.data.prepare import restart_markers as marks
+from gluon_tricks.data.prepare import restart_markers
 from gluon_tricks.data.records import RecordFile
 from gluon_tricks.errors import UserError
 
@@ -55,10 +55,10 @@ JPEGS = {
 
 
 @pytest.mark.parametrize("kind", JPEGS)
-def test_marks_change_no_pixel(kind):
-    marked = marks.with_marks(JPEGS[kind])
+def test_restart_markers_change_no_pixel(kind):
+    marked = restart_markers.with_restart_markers(JPEGS[kind])
     scan = jpeg.one_scan(marked)
-    assert scan.interval * scan.unit[1] == 64 and scan.table
+    assert scan.interval * scan.mcu[1] == 64 and scan.table
     np.testing.assert_array_equal(decode(marked), decode(JPEGS[kind]))
     mine, theirs = (
         cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
@@ -70,7 +70,7 @@ def test_marks_change_no_pixel(kind):
 
 
 @pytest.mark.parametrize(
-    "width, unit, pixels",
+    "width, mcu_width, pixels",
     [
         (500, 16, 64),
         (375, 16, 64),
@@ -82,15 +82,15 @@ def test_marks_change_no_pixel(kind):
         (1, 32, 32),
     ],
 )
-def test_a_row_of_the_image_has_whole_pieces_about_64_pixels_wide(width, unit, pixels):
-    assert marks.interval(width, unit) * unit == pixels
+def test_a_row_of_the_image_has_whole_intervals_about_64_pixels_wide(width, mcu_width, pixels):
+    assert restart_markers.interval(width, mcu_width) * mcu_width == pixels
 
 
 def test_a_jpeg_whose_colours_are_sampled_in_an_uncommon_way_gets_none(monkeypatch):
     monkeypatch.setattr(
         simplejpeg, "decode_jpeg_header", lambda data: (150, 320, "YCbCr", "something else")
     )
-    assert marks.with_marks(JPEGS["420"]) is None
+    assert restart_markers.with_restart_markers(JPEGS["420"]) is None
 
 
 @pytest.fixture
@@ -132,14 +132,14 @@ def batches(directory):
     return found
 
 
-def test_a_prepared_folder_gives_the_batches_that_it_gives_without_marks(source, tmp_path):
+def test_a_prepared_folder_gives_the_batches_that_it_gives_without_markers(source, tmp_path):
     assert prepare(source, tmp_path / "plain") == 0
-    assert prepare(source, tmp_path / "marked", "--restart-marks", "--workers", "2") == 0
+    assert prepare(source, tmp_path / "marked", "--restart-markers", "--workers", "2") == 0
     for mine, theirs in zip(batches(tmp_path / "marked"), batches(tmp_path / "plain")):
         for one, other in zip(mine, theirs):
             np.testing.assert_array_equal(one, other)
     manifest = json.loads((tmp_path / "marked" / "manifest.json").read_text())
-    # PNGs have no such marks
+    # PNGs have no such markers
     assert manifest["splits"]["train"]["forms"] == {"marked": 8, "kept": 2}
     assert manifest["settings"]["restart_marks"] is True
     with RecordFile(tmp_path / "marked" / "train.rec") as file:
@@ -152,9 +152,9 @@ def test_a_prepared_folder_gives_the_batches_that_it_gives_without_marks(source,
     )
 
 
-def test_image_record_iter_reads_the_same_pixels_from_a_file_with_marks(source, tmp_path):
+def test_image_record_iter_reads_the_same_pixels_from_a_file_with_markers(source, tmp_path):
     prepare(source, tmp_path / "plain")
-    prepare(source, tmp_path / "marked", "--restart-marks")
+    prepare(source, tmp_path / "marked", "--restart-markers")
     seen = []
     for name in ("plain", "marked"):
         path = str(tmp_path / name / "train.rec")
@@ -167,7 +167,7 @@ def test_image_record_iter_reads_the_same_pixels_from_a_file_with_marks(source, 
 
 
 def test_scaled_images_get_marks_too(source, tmp_path):
-    assert prepare(source, tmp_path / "out", "--restart-marks", "--resize", "96") == 0
+    assert prepare(source, tmp_path / "out", "--restart-markers", "--resize", "96") == 0
     forms = json.loads((tmp_path / "out" / "manifest.json").read_text())["splits"]["train"]["forms"]
     assert forms == {"resized": 8, "kept": 2}
     with RecordFile(tmp_path / "out" / "train.rec") as file:
@@ -181,11 +181,11 @@ def test_scaled_images_get_marks_too(source, tmp_path):
     )
 
 
-def test_info_says_how_many_images_have_marks(source, tmp_path, capsys):
-    prepare(source, tmp_path / "out", "--restart-marks")
+def test_info_says_how_many_images_have_markers(source, tmp_path, capsys):
+    prepare(source, tmp_path / "out", "--restart-markers")
     assert cli.main(["records", "info", str(tmp_path / "out" / "train.rec")]) == 0
     said = capsys.readouterr().out
-    assert "8 JPEG with restart marks" in said and "2 PNG" in said
+    assert "8 JPEG with restart markers" in said and "2 PNG" in said
 
 
 def with_tool(folder, monkeypatch, script=None):
@@ -201,7 +201,7 @@ def test_without_jpegtran_the_error_says_what_to_install_and_nothing_is_written(
     source, tmp_path, monkeypatch, capsys
 ):
     with_tool(tmp_path / "bin", monkeypatch)
-    assert prepare(source, tmp_path / "out", "--restart-marks") == 2
+    assert prepare(source, tmp_path / "out", "--restart-markers") == 2
     assert "apt-get install libjpeg-turbo-progs" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
@@ -209,37 +209,37 @@ def test_without_jpegtran_the_error_says_what_to_install_and_nothing_is_written(
 @pytest.mark.parametrize("script", ["exit 1", "/bin/cat", "echo nonsense"])
 def test_another_jpegtran_is_refused_at_once(source, tmp_path, monkeypatch, capsys, script):
     with_tool(tmp_path / "bin", monkeypatch, script)
-    assert prepare(source, tmp_path / "out", "--restart-marks") == 2
+    assert prepare(source, tmp_path / "out", "--restart-markers") == 2
     assert str(tmp_path / "bin" / "jpegtran") in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
 def test_an_image_that_jpegtran_refuses_is_kept(source, tmp_path, monkeypatch):
-    monkeypatch.setattr(marks, "check_tool", lambda: None)
+    monkeypatch.setattr(restart_markers, "check_tool", lambda: None)
     with_tool(tmp_path / "bin", monkeypatch, "exit 1")
-    assert prepare(source, tmp_path / "out", "--restart-marks") == 0
+    assert prepare(source, tmp_path / "out", "--restart-markers") == 0
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
     assert manifest["splits"]["train"]["forms"] == {"kept": 10}
 
 
 @pytest.mark.parametrize("other, length", [("444", None), ("420", -50)])
 def test_other_pixels_from_jpegtran_are_not_taken(other, length, monkeypatch):
-    made = marks.with_marks(JPEGS[other])[:length]
-    monkeypatch.setattr(marks, "jpegtran", lambda data, *options: made)
-    assert marks.with_marks(JPEGS["420"]) is None
+    made = restart_markers.with_restart_markers(JPEGS[other])[:length]
+    monkeypatch.setattr(restart_markers, "jpegtran", lambda data, *options: made)
+    assert restart_markers.with_restart_markers(JPEGS["420"]) is None
 
 
 def test_a_killed_jpegtran_ends_the_run_which_then_goes_on(source, tmp_path, monkeypatch, capsys):
-    """Were the image stored without marks instead, the files' bytes would depend on the kill."""
-    assert prepare(source, tmp_path / "expected", "--restart-marks") == 0
+    """Were the image stored without markers instead, the files' bytes would depend on the kill."""
+    assert prepare(source, tmp_path / "expected", "--restart-markers") == 0
     path = os.environ["PATH"]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(marks, "check_tool", lambda: None)
+        patch.setattr(restart_markers, "check_tool", lambda: None)
         with_tool(tmp_path / "bin", patch, "kill -9 $$")
-        assert prepare(source, tmp_path / "out", "--restart-marks") == 2
+        assert prepare(source, tmp_path / "out", "--restart-markers") == 2
     assert "jpegtran was ended by signal 9" in capsys.readouterr().err
     assert os.environ["PATH"] == path and not (tmp_path / "out" / "train.rec").exists()
-    assert prepare(source, tmp_path / "out", "--restart-marks") == 0
+    assert prepare(source, tmp_path / "out", "--restart-markers") == 0
     for name in ("train.rec", "train.idx"):
         assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "expected" / name).read_bytes()
 
@@ -248,4 +248,4 @@ def test_jpegtran_that_cannot_be_started_is_named(tmp_path, monkeypatch):
     with_tool(tmp_path / "bin", monkeypatch, "exit 0")
     (tmp_path / "bin" / "jpegtran").write_bytes(b"\x7fELF nonsense")
     with pytest.raises(UserError, match="jpegtran cannot be started"):
-        marks.jpegtran(JPEGS["420"])
+        restart_markers.jpegtran(JPEGS["420"])

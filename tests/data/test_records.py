@@ -16,8 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gluon_tricks import cli
-from gluon_tricks.data import file_reading as disc
-from gluon_tricks.data import recordio
+from gluon_tricks.data import file_reading, recordio
 from gluon_tricks.data.records import (
     RecordError,
     RecordFile,
@@ -384,9 +383,9 @@ def test_a_disc_error_that_passes_is_retried_and_one_that_stays_is_named(tmp_pat
             raise OSError(errno.EIO, "Input/output error")
         return real(*args)
 
-    monkeypatch.setattr(disc, "RETRY_AFTER", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(file_reading, "RETRY_AFTER", (0.0, 0.0, 0.0))
     with RecordFile(path) as file:
-        monkeypatch.setattr(disc.os, "pread", pread)
+        monkeypatch.setattr(file_reading.os, "pread", pread)
         assert file.read(0) == (1.0, b"p")
         failures[0] = 100
         with pytest.raises(
@@ -544,7 +543,7 @@ def sound_places(content):
 
 
 def test_the_places_of_a_large_file_take_little_memory():
-    places = recordio.Places()
+    places = recordio.OffsetSet()
     for place in range(0, 1 << 22, 8):
         places.add(place)
     assert 8 in places and 4 not in places and 1 << 22 not in places

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from gluon_tricks.data.augment import EvalTransform
 from gluon_tricks.data.class_names import read_labels
+from gluon_tricks.data.transforms.paper import evaluation
 from gluon_tricks.deploy import manifest
 from gluon_tricks.deploy.classifier import Classifier
 from gluon_tricks.deploy.preprocessing import Preprocessing
@@ -117,7 +117,7 @@ def test_whoever_follows_the_description_feeds_the_pixels_that_are_evaluated(siz
     )
     picture = np.random.default_rng(0).integers(0, 256, shape + (3,), dtype=np.uint8)
     payload = cv2.imencode(".png", picture[..., ::-1])[1].tobytes()
-    transform = EvalTransform(size, 0.875, mean, std)
+    transform = evaluation(size, 0.875, mean, std)
     evaluated = transform.image(payload, transform.sample(0, 0, [0]), 0)
 
     short = about["resize_shorter_edge"]

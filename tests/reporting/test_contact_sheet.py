@@ -4,9 +4,10 @@ import pytest
 
 from gluon_tricks import cli
 from gluon_tricks import config as configuration
-from gluon_tricks.data import augment
 from gluon_tricks.data.records import RecordFile, RecordWriter
-from gluon_tricks.reporting import contact_sheet as show
+from gluon_tricks.data.transforms.normalise import Normalise
+from gluon_tricks.data.transforms.paper import eval_transform, train_transform
+from gluon_tricks.reporting import contact_sheet
 
 
 @pytest.fixture(scope="module")
@@ -20,42 +21,46 @@ def records(tmp_path_factory):
 
 
 def run(*arguments):
-    return cli.main(["data", "show"] + [str(argument) for argument in arguments])
+    return cli.main(["show"] + [str(argument) for argument in arguments])
 
 
 def test_the_sheet_is_a_png_with_a_row_an_image(tmp_path, records, capfd):
-    path = tmp_path / "sheet.png"
-    assert run("--rec", records, "-o", path, "--input-size", 16, "--images", 2, "--epochs", 2) == 0
+    path, flags = tmp_path / "sheet.png", ["--input-size", 16, "--epochs", 1, "--mixup-alpha", 0]
+    assert run("--rec", records, "-o", path, "--images", 2, *flags) == 0
     small = cv2.imread(str(path))
-    assert run("--rec", records, "-o", path, "--input-size", 16, "--images", 4, "--epochs", 2) == 0
+    # the command's older name
+    arguments = ["data", "show", "--rec", records, "-o", path, "--images", 4, *flags]
+    assert cli.main([str(argument) for argument in arguments]) == 0
     big = cv2.imread(str(path))
-    assert (
-        small.std() > 10 and big.shape[0] == 2 * small.shape[0] and big.shape[1] == small.shape[1]
-    )
+    assert small.std() > 10
+    assert big.shape[0] == 2 * small.shape[0] and big.shape[1] == small.shape[1]
     assert str(path) in capfd.readouterr().out
 
 
-def test_pictures_are_those_that_training_sees(records):
-    config = configuration.parse(["--rec-train", records, "--input-size", "16", "--seed", "3"])
+def test_the_images_are_those_that_training_sees(records):
+    config = configuration.parse(["--rec-train", records, "--input-size", "16"])
+    transform = train_transform(config)
     with RecordFile(records) as file:
-        shown, label, images = show.pictures(file, 2, config, 3)
-        transform = augment.TrainTransform.from_config(config)
+        row = contact_sheet.row_of(file, 2, transform, eval_transform(config), 3, 3)
         payload = file.read(2)[1]
-    assert label == 2 and "record 12, label 2" in shown[0][0]
+    assert row.label == 2 and "record 12, label 2" in row.shown[0][0]
     for epoch in range(3):
         expected = transform.apply(payload, transform.sample(3, epoch, [12]))
-        np.testing.assert_array_equal(images[epoch], expected)
-    assert len(shown) == 2 + 3
+        np.testing.assert_array_equal(row.images[epoch], expected)
+    assert len(row.shown) == 2 + 3
 
 
-def test_mixed_pictures_are_the_weighted_sum_of_two_rows():
-    config = configuration.parse(["--mixup", "--mixup-partner", "reverse"])
-    rows = [([], label, [np.full((3, 2, 2), value)]) for label, value in ((1, 0.0), (2, 1.0))]
-    show.mix(rows, config, 1)
-    ((title, image),) = rows[0][0]
+def test_mixed_images_are_the_weighted_sum_of_two_rows():
+    normalise = Normalise((120.0, 110.0, 100.0), (58.0, 57.0, 56.0))
+    rows = [
+        contact_sheet.Row([], label, [np.full((3, 2, 2), value, np.float32)])
+        for label, value in ((1, 0.0), (2, 1.0))
+    ]
+    contact_sheet.add_mixed(rows, 0.2, "reverse", 0, 1, normalise)
+    ((title, image),) = rows[0].shown
     lam = float(title.split("\n")[1].split(" ")[0])
-    mean, std = np.array(config.rgb_mean), np.array(config.rgb_std)
-    np.testing.assert_allclose(image[0, 0], ((1 - lam) * std + mean) / 255, atol=0.01 * 58 / 255)
+    expected = ((1 - lam) * np.array(normalise.std) + np.array(normalise.mean)) / 255
+    np.testing.assert_allclose(image[0, 0], expected, atol=0.01 * 58 / 255)
     assert "of label 1" in title and title.endswith("of 2")
 
 
@@ -70,8 +75,8 @@ def test_mixup_alpha_zero_leaves_the_mixed_pictures_out(tmp_path, records):
 
 def test_images_are_chosen_by_their_keys(records):
     with RecordFile(records) as file:
-        assert show.choose(file, "14,10", 6, 0) == [4, 0]
-        assert sorted(show.choose(file, None, 9, 0)) == [0, 1, 2, 3, 4]
+        assert contact_sheet.choose(file, "14,10", 6, 0) == [4, 0]
+        assert sorted(contact_sheet.choose(file, None, 9, 0)) == [0, 1, 2, 3, 4]
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from gluon_tricks.config import parse
 from gluon_tricks.data.loader import Batch
 from gluon_tricks.data.records import RecordWriter
 from gluon_tricks.errors import UserError
+from gluon_tricks.models.zoo import UNTRAINABLE_ON_ONEDNN
 from gluon_tricks.tasks.classification import Classification
 from gluon_tricks.training import network
 from gluon_tricks.training.objective import Objective
@@ -104,7 +105,7 @@ def test_a_network_trains_and_is_evaluated(name):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "name", [name for name in models.names() if name not in QUICK + network.WITHOUT_ONEDNN]
+    "name", [name for name in models.names() if name not in QUICK + UNTRAINABLE_ON_ONEDNN]
 )
 def test_every_network_trains_and_is_evaluated(name):
     check(name)
@@ -124,7 +125,7 @@ def test_networks_that_onednn_cannot_train_do_so_without_it():
         spec = importlib.util.spec_from_file_location("zoo", {os.path.abspath(__file__)!r})
         zoo = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(zoo)
-        for name in zoo.network.WITHOUT_ONEDNN:
+        for name in zoo.UNTRAINABLE_ON_ONEDNN:
             zoo.check(name)
     """
     root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))

@@ -2,13 +2,12 @@
 goes on.
 
 The files' bytes depend only on the images and the settings, never on the number of threads or on
-interruptions. Beside ``train.rec`` and ``train.idx`` lies ``train.lst``, im2rec's list: key, label,
-where the image came from.
+interruptions. Next to ``train.rec`` and ``train.idx`` is ``train.lst``, im2rec's list: key, label,
+source of the image.
 """
 
 import collections
 import contextlib
-import fractions
 import hashlib
 import itertools
 import json
@@ -23,72 +22,31 @@ from ...errors import UserError
 from ...files import write_text
 from ...text import has_control_characters, printable
 from ..file_reading import read_json
-from ..parallel import Progress, in_order
+from ..parallel import Progress, ordered_map
+from ..record_index import index_path_of
 from ..recordio import frame, pack_image
-from ..records import RecordWriter, index_path_of
+from ..records import RecordWriter
 
 SYNC_EVERY = 5.0  # seconds of work that a killed run may lose
-MAX_BROKEN = 1000  # where these are most of the images so far, they are something else than images
+MAX_BROKEN = 1000  # if these are most of the images so far, they are not images
 
 
 UNREADABLE = bytes(32)  # in the place of the SHA-256 of an image that cannot be read
 STATE = {"made_of": dict, "sources": str, "done": int, "sizes": list, "broken": list, "forms": dict}
 
 
-class Split:
-    """What goes into one file: ``names[i]`` (where image i comes from), ``labels[i]`` and its
-    image.
-
-    ``read(i)`` gives the source's bytes (or an array), and ``encode`` makes ``(encoded image, what
-    was done to it)`` of them. Both are called from any thread, and raise ValueError where the image
-    is broken. ``size`` is about how many bytes will be written.
-    """
-
-    def __init__(self, names, labels, read, encode=None, size=0):
-        self.names, self.labels = names, np.asarray(labels, dtype=np.int64)
-        self.read, self.encode, self.size = read, encode, size
-
-    def __len__(self):
-        return len(self.names)
-
-    def take(self, order):
-        """Some of the images, in the order of these positions."""
-        order = np.asarray(order, dtype=np.int64)
-        return Split(
-            [self.names[i] for i in order],
-            self.labels[order],
-            lambda position: self.read(int(order[position])),
-            self.encode,
-            self.size * len(order) // max(1, len(self)),
-        )
-
-    def shuffled(self, seed):
-        """All images in the order that belongs to the seed."""
-        # RandomState's stream is frozen by NumPy's promise; the newer Generator's is not.
-        return self.take(np.random.RandomState(seed).permutation(len(self)))
-
-    def hold_out(self, fraction, seed):
-        """``(kept, held out)`` in this order; of each class ``fraction`` (rounded down) is held
-        out.
-        """
-        # 0.29 of 100 is 29, and 0.29 * 100 is a bit less
-        fraction = fractions.Fraction(str(fraction))
-        random, held_out = np.random.RandomState(seed), np.zeros(len(self), dtype=bool)
-        for label in np.unique(self.labels):
-            mine = random.permutation(np.flatnonzero(self.labels == label))
-            held_out[mine[: int(len(mine) * fraction)]] = True
-        return self.take(np.flatnonzero(~held_out)), self.take(np.flatnonzero(held_out))
-
-
 def write_data_set(directory, splits, classes, settings, workers=1, skip_broken=False):
     """Write ``{name: Split}`` as ``name.rec``, .idx and .lst, with labels.txt and manifest.json.
 
     classes: names in the order of their labels. settings: JSON-able, all that the bytes depend on
-    beside the images. A split that is there already is not written again, and one that was
+    besides the images. A split that is there already is not written again, and one that was
     interrupted goes on, if the settings and the list of images are the same. Broken images are
     named and, unless ``skip_broken``, an error once all are known. Returns the manifest. Raises
     UserError.
     """
+    import cv2
+
+    cv2.setNumThreads(1)  # of each of its calls: our threads are the parallelism
     try:
         os.makedirs(directory, exist_ok=True)
     except OSError as error:
@@ -102,7 +60,7 @@ def write_data_set(directory, splits, classes, settings, workers=1, skip_broken=
     ):
         manifest = {"settings": settings, "classes": len(classes), "splits": {}}
     refuse_control_characters(classes, splits)
-    works = [Work(directory, name, split, settings) for name, split in splits.items()]
+    works = [SplitWriter(directory, name, split, settings) for name, split in splits.items()]
     works = [
         work for work in works if not work.is_whole(manifest["splits"].get(work.name), workers)
     ]
@@ -138,17 +96,18 @@ def refuse_control_characters(classes, splits):
 
 
 def check_space(directory, works):
-    """UserError where the disc cannot hold what is still to be written."""
+    """UserError if the disk cannot hold what is still to be written."""
     needed = sum(work.split.size + 80 * len(work.split) - work.bytes_there() for work in works)
     free = shutil.disk_usage(directory).free
     if needed > free:
         raise UserError(
-            f"{directory}: {needed / 1e9:.2f} GB are needed there, and the disc has {free / 1e9:.2f} GB free"
+            f"{directory}: {needed / 1e9:.2f} GB are needed there, and the disk has "
+            f"{free / 1e9:.2f} GB free"
         )
 
 
-class Work:
-    """One split on its way into ``name.rec``; what is safely on the disc is noted in
+class SplitWriter:
+    """One split on its way into ``name.rec``; what is safely on the disk is noted in
     ``name.rec.state``.
     """
 
@@ -181,12 +140,12 @@ class Work:
         """What ``sources`` is after the first ``count`` images; reads them."""
         digest = self.sources.copy()
         with Progress(f"{self.name}: compare with the source", count) as progress:
-            for done, mark in enumerate(in_order(self.mark, range(count), workers), 1):
-                digest.update(mark)
+            for done, one in enumerate(ordered_map(self.source_digest, range(count), workers), 1):
+                digest.update(one)
                 progress.show(done)
         return digest
 
-    def mark(self, position):
+    def source_digest(self, position):
         """SHA-256 of an image as its source has it."""
         try:
             return hashlib.sha256(self.split.read(position)).digest()
@@ -210,10 +169,9 @@ class Work:
             self.note(len(self.split), writer)
             if self.broken and not skip_broken:
                 raise UserError(
-                    "{}: {} of {} images are broken, the first is {} ({}); mend them, or leave them out with "
-                    "--skip-broken".format(
-                        self.path, len(self.broken), len(self.split), *self.broken[0][1:]
-                    )
+                    f"{self.path}: {len(self.broken)} of {len(self.split)} images are broken, the "
+                    f"first is {self.broken[0][1]} ({self.broken[0][2]}); mend them, or leave "
+                    "them out with --skip-broken"
                 )
             left_out = {position for position, _, _ in self.broken}
             kept = [position for position in range(len(self.split)) if position not in left_out]
@@ -235,9 +193,9 @@ class Work:
     def append(self, writer, digest, workers, progress):
         """Convert and write the images that are not done yet."""
         noted = time.monotonic()
-        results = in_order(self.convert, range(self.done, len(self.split)), workers)
-        for position, (framed, form, mark) in enumerate(results, self.done):
-            self.sources.update(mark)
+        results = ordered_map(self.convert, range(self.done, len(self.split)), workers)
+        for position, (framed, form, source) in enumerate(results, self.done):
+            self.sources.update(source)
             if framed is None:
                 self.broken.append([position, self.split.names[position], form])
                 progress.say(f"{self.split.names[position]}: {form}")
@@ -257,24 +215,21 @@ class Work:
                 noted = time.monotonic()
 
     def convert(self, position):
-        """``(framed record, form, mark)`` of an image, or ``(None, problem, mark)`` of a broken
-        one.
+        """``(framed record, form, source's digest)`` of an image, or ``(None, problem, digest)`` of
+        a broken one.
         """
-        mark = UNREADABLE
+        source = UNREADABLE
         try:
             data = self.split.read(position)
-            mark = hashlib.sha256(data).digest()
+            source = hashlib.sha256(data).digest()
             payload, form = self.split.encode(data)
-            return (
-                frame(pack_image(position, float(self.split.labels[position]), payload)),
-                form,
-                mark,
-            )
+            label = float(self.split.labels[position])
+            return frame(pack_image(position, label, payload)), form, source
         except ValueError as error:
-            return None, str(error), mark
+            return None, str(error), source
 
     def note(self, done, writer):
-        """Remember that so many images are on the disc."""
+        """Remember that so many images are on the disk."""
         self.done, self.sizes = done, writer.sync()
         write_text(
             self.state_path,
@@ -291,7 +246,7 @@ class Work:
         )
 
     def recall(self, digest, workers):
-        """Take up what an interrupted run noted; ``digest`` is fed with the bytes that are there."""
+        """Take up what an interrupted run noted; ``digest`` gets the bytes that are there."""
         state = read_json(self.state_path)
         if not is_state(state, len(self.split)):
             return
@@ -308,8 +263,8 @@ class Work:
         if differing:
             said = " and ".join([key for key in differing if key != "images"] or differing)
             raise UserError(
-                f"{self.path}.part was begun with other {said}; use the same to go on, or delete {self.state_path} "
-                "to start over"
+                f"{self.path}.part was begun with other {said}; use the same to go on, or delete "
+                f"{self.state_path} to start over"
             )
         for path, size in zip(self.files, state["sizes"]):
             if (
@@ -336,8 +291,8 @@ class Work:
 
 
 def is_state(found, images):
-    """Is this what :meth:`Work.note` writes of a split of so many images? Else there is nothing to
-    go on from.
+    """Is this what :meth:`SplitWriter.note` writes of a split of so many images? Else there is
+    nothing to go on from.
     """
     return (
         all(isinstance(found.get(key), kind) for key, kind in STATE.items())

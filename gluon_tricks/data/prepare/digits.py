@@ -8,8 +8,8 @@ fifth of each class is held out.
 import numpy as np
 
 from ...errors import UserError
-from .conversion import Split
 from .images import encode_png
+from .split import Split
 
 SEED = 1812  # of the split that the demo's figures stand for
 SIZE = 32

@@ -21,7 +21,7 @@ from ..image_files import (
     refuse_dead_link,
 )
 from . import images
-from .conversion import Split
+from .split import Split
 
 
 def add_arguments(parser):
@@ -49,7 +49,7 @@ def add_arguments(parser):
 
 
 def read(args):
-    """``({"train": Split, "val": Split}, class names, settings)``, val only where it was asked for."""
+    """``({"train": Split, "val": Split}, class names, settings)``, val only if it was asked for."""
     if not 0 <= args.val_fraction < 1:
         raise UserError(
             f"--val-fraction {args.val_fraction}: is a part of the images, from 0 to below 1"
@@ -71,8 +71,11 @@ def read(args):
             )
     old = os.path.join(args.directory, "val.rec")
     if "val" not in splits and os.path.exists(old):
-        said = "is of an earlier command; its images may be among the training images now: remove it, or give --val"
-        print(f"{printable(old)}: {said}", file=sys.stderr)
+        print(
+            f"{printable(old)}: is of an earlier command; its images may be among the training "
+            "images now: remove it, or give --val",
+            file=sys.stderr,
+        )
     splits["train"] = splits["train"].shuffled(args.seed)
     settings = dict(images.settings(args), data_set="folder", seed=args.seed)
     return splits, classes, settings

@@ -17,8 +17,8 @@ import numpy as np
 
 from ...config import user_path
 from ...errors import UserError
-from .conversion import Split
 from .images import encode_png
+from .split import Split
 
 PREFIXES = {"train": ("train",), "val": ("t10k", "test")}
 EMNIST = re.compile(r"emnist-([a-z]+)-")
@@ -44,7 +44,7 @@ def add_arguments(parser):
     parser.add_argument(
         "--emnist",
         metavar="SET",
-        help="which of EMNIST's sets, as letters, where the folder holds several",
+        help="which of EMNIST's sets, as letters, if the folder holds several",
     )
 
 
@@ -72,7 +72,8 @@ def read(args):
     classes = class_names(args, prefix) or [str(label + first) for label in range(count)]
     if len(classes) < count:
         raise UserError(
-            f"{args.class_names or args.source}: has {len(classes)} names, and there are {count} classes"
+            f"{args.class_names or args.source}: has {len(classes)} names, "
+            f"and there are {count} classes"
         )
     splits["train"] = splits["train"].shuffled(args.seed)
     return splits, classes, {"data_set": "idx", "seed": args.seed}
@@ -95,7 +96,8 @@ def emnist_prefix(folder, wanted):
         raise UserError(f"--emnist {wanted}: {folder} has no files emnist-{wanted}-...")
     if len(found) > 1 and not wanted:
         raise UserError(
-            f"{folder}: holds several of EMNIST's sets; choose one with --emnist: {', '.join(found)}"
+            f"{folder}: holds several of EMNIST's sets; choose one with --emnist: "
+            f"{', '.join(found)}"
         )
     return f"emnist-{wanted or found[0]}-" if found else ""
 
@@ -113,11 +115,13 @@ def read_split(folder, prefixes, transposed=False):
     labels_path, labels = read_idx(find(folder, prefixes, "labels"))
     if labels.ndim != 1 or not (images.ndim == 3 or (images.ndim == 4 and images.shape[3] == 3)):
         raise UserError(
-            f"{images_path}: images of shape {images.shape} and labels of shape {labels.shape} do not go together"
+            f"{images_path}: images of shape {images.shape} and labels of shape {labels.shape} "
+            "do not go together"
         )
     if len(images) != len(labels):
         raise UserError(
-            f"{images_path} holds {len(images)} images, and {labels_path} holds {len(labels)} labels"
+            f"{images_path} holds {len(images)} images, "
+            f"and {labels_path} holds {len(labels)} labels"
         )
     if 0 in images.shape:
         raise UserError(f"{images_path}: has images of shape {images.shape}")
@@ -153,7 +157,7 @@ def find(folder, prefixes, what):
 
 
 def read_idx(path):
-    """``(path, uint8 array)``; UserError where the file is damaged or holds anything but unsigned
+    """``(path, uint8 array)``; UserError if the file is damaged or holds anything but unsigned
     bytes.
     """
     try:

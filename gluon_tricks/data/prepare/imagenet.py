@@ -23,10 +23,10 @@ import numpy as np
 from ...config import user_path
 from ...errors import UserError
 from ..file_reading import open_for_reading, read_bytes
-from ..parallel import Progress, in_order
+from ..parallel import Progress, ordered_map
 from ..recordio import LENGTH_MASK
 from . import images, tar
-from .conversion import Split
+from .split import Split
 
 TRAIN, VAL, DEVKIT = (
     "ILSVRC2012_img_train.tar",
@@ -58,7 +58,7 @@ def add_arguments(parser):
     parser.add_argument(
         "--allow-partial",
         action="store_true",
-        help="go on where classes or images are missing; labels stay those of the whole data set",
+        help="go on if classes or images are missing; labels stay those of the whole data set",
     )
     parser.add_argument(
         "--md5", action="store_true", help="first compare the archives with the published MD5 sums"
@@ -139,8 +139,8 @@ class Devkit:
             self.truth = [label_of[int(line)] for line in truth.split()]
         except (ValueError, KeyError) as error:
             raise UserError(
-                f"{path}: the validation ground truth names a class that meta.mat lacks: {error}; the kit of another "
-                "year or task?"
+                f"{path}: the validation ground truth names a class that meta.mat lacks: {error}; "
+                "the kit of another year or task?"
             ) from None
 
     @staticmethod
@@ -162,12 +162,12 @@ class Devkit:
         return found.values()
 
     def check(self):
-        """UserError where this is not the whole kit of 2012."""
+        """UserError if this is not the whole kit of 2012."""
         found = len(self.ids), sum(self.counts), len(self.truth)
         if found != (CLASSES, TRAIN_IMAGES, VAL_IMAGES):
             raise UserError(
-                "{}: speaks of {:,} classes, {:,} training and {:,} validation images, and ImageNet has "
-                "{:,}, {:,} and {:,}; --allow-partial goes on with it".format(
+                "{}: speaks of {:,} classes, {:,} training and {:,} validation images, and ImageNet "
+                "has {:,}, {:,} and {:,}; --allow-partial goes on with it".format(
                     self.path, *found, CLASSES, TRAIN_IMAGES, VAL_IMAGES
                 )
             )
@@ -187,7 +187,7 @@ def unpacked(path):
 
 
 def check_mat(path, data):
-    """UserError where the parts that are packed inside a .mat file would become more than
+    """UserError if the parts that are packed inside a .mat file would become more than
     MOST_UNPACKED.
     """
     order = ">" if data[MAT_HEADER - 2 : MAT_HEADER] == b"MI" else "<"
@@ -245,9 +245,9 @@ def scan_train(descriptor, size, path, devkit, args):
     names, labels, offsets, sizes = [], [], [], []
     with Progress("headers", len(inner)) as progress:
         order = sorted(inner)
-        # More threads than cores: they wait for the disc.
+        # More threads than cores: they wait for the disk.
         for done, (wordnet_id, found) in enumerate(
-            zip(order, in_order(scan, order, args.workers or 8)), 1
+            zip(order, ordered_map(scan, order, args.workers or 8)), 1
         ):
             names += [f"{wordnet_id}/{os.path.basename(name)}" for name, _, _ in found]
             labels += [label_of[wordnet_id]] * len(found)
@@ -258,14 +258,15 @@ def scan_train(descriptor, size, path, devkit, args):
 
 
 def read_val(path, devkit, args):
-    """``(Split, what is missing)`` of the validation archive, in the order of the images' numbers."""
+    """``(Split, what is missing)`` of the validation archive, in the order of the numbers."""
     descriptor, size = open_for_reading(path)
     found = {}
     for name, offset, length in tar.members(descriptor, 0, size, path):
         match = re.fullmatch(r"ILSVRC2012_val_(\d{8})\.JPEG", os.path.basename(name))
         if not match or not 1 <= int(match.group(1)) <= len(devkit.truth):
             raise UserError(
-                f"{path}: holds {name}, which is none of the {len(devkit.truth):,} images of {devkit.path}"
+                f"{path}: holds {name}, which is none of the {len(devkit.truth):,} images "
+                f"of {devkit.path}"
             )
         found[int(match.group(1))] = os.path.basename(name), offset, length
     wrong = [f"image {i} is missing" for i in range(1, len(devkit.truth) + 1) if i not in found]
@@ -326,7 +327,7 @@ def identity(path):
 
 
 def check_md5(path):
-    """UserError where the file is not the one that was published."""
+    """UserError if the file is not the one that was published."""
     digest, name = hashlib.md5(), os.path.basename(path)
     descriptor, size = open_for_reading(path)
     with Progress("md5 of " + name, size) as progress:
@@ -337,5 +338,6 @@ def check_md5(path):
     os.close(descriptor)
     if digest.hexdigest() != MD5[name]:
         raise UserError(
-            f"{path}: its MD5 sum is {digest.hexdigest()}, and the published one is {MD5[name]}; fetch it again"
+            f"{path}: its MD5 sum is {digest.hexdigest()}, and the published one is {MD5[name]}; "
+            "fetch it again"
         )

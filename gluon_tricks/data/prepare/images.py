@@ -13,10 +13,10 @@ import numpy as np
 
 from .. import formats, jpeg
 from ..decode import PNG, decode, jpeg_header
-from . import restart_markers as marks
+from . import restart_markers
 
 DEFAULT_QUALITY = 95
-AS_BYTES = ("kept", "ended", "cleaned")  # the forms in which no pixel is coded anew
+AS_BYTES = ("kept", "ended", "cleaned")  # the forms in which no pixel is coded again
 
 
 def add_arguments(parser):
@@ -33,13 +33,14 @@ def add_arguments(parser):
         type=int,
         default=DEFAULT_QUALITY,
         metavar="Q",
-        help=f"of the JPEGs that have to be coded anew, 1 to 100 (default {DEFAULT_QUALITY})",
+        help=f"of the JPEGs that have to be coded again, 1 to 100 (default {DEFAULT_QUALITY})",
     )
     parser.add_argument(
+        "--restart-markers",
         "--restart-marks",
         action="store_true",
-        help="code JPEGs anew, without loss, in pieces of which the loader decodes those that a crop touches "
-        "(needs jpegtran)",
+        help="code JPEGs again, without loss, with restart markers: the loader then decodes only "
+        "what a crop touches (needs jpegtran)",
     )
     parser.add_argument(
         "--skip-broken",
@@ -51,8 +52,8 @@ def add_arguments(parser):
 def settings(args):
     """What the flags of :func:`add_arguments` make the bytes depend on; JSON-able."""
     found = {"resize": args.resize, "quality": args.quality}
-    # unset: as before there was the flag
-    return dict(found, restart_marks=True) if args.restart_marks else found
+    # Without the flag the settings are those of versions that did not have it.
+    return dict(found, restart_marks=True) if args.restart_markers else found
 
 
 def size_after(size, count, short_side):
@@ -79,13 +80,15 @@ def encode_png(image):
 
 
 def stored_form(data, args, keep_png=True):
-    """:func:`normal_form` as the flags of :func:`add_arguments` want it, with restart marks where
-    they do.
+    """:func:`normal_form` as the flags of :func:`add_arguments` want it, with restart
+    markers if they do.
 
-    What is "kept" but for its marks is "marked".
+    What is "kept" but for its markers is "marked".
     """
     data, done = normal_form(data, args.resize, args.quality, keep_png)
-    marked = marks.with_marks(data) if args.restart_marks and data[:3] == jpeg.BEGIN else None
+    marked = None
+    if args.restart_markers and data[:3] == jpeg.BEGIN:
+        marked = restart_markers.with_restart_markers(data)
     return (marked, "marked" if done == "kept" else done) if marked else (data, done)
 
 
@@ -93,13 +96,13 @@ def normal_form(data, short_side=0, quality=DEFAULT_QUALITY, keep_png=True):
     """``(data, what was done to it)``: the image as bytes that every reader decodes to the same
     pixels.
 
-    A sound upright RGB or grey JPEG, and a PNG where ``keep_png``, stay as they are to the byte
+    A sound upright RGB or grey JPEG, and a PNG if ``keep_png``, stay as they are to the byte
     ("kept"), unless their shorter side is longer than ``short_side`` > 0, to which it is then
     scaled ("resized"). Everything else becomes a JPEG of ``quality``: CMYK ("cmyk"), EXIF
     orientation of any format ("turned"), colours sampled in a way that TurboJPEG does not know
-    ("resampled"), and other formats ("png", "other"). A JPEG that lacks only its end mark gets it
+    ("resampled"), and other formats ("png", "other"). A JPEG that lacks only its end marker gets it
     ("ended"), and one with stray bytes, which decoders skip with a warning, loses them ("cleaned").
-    ValueError where the image is damaged: truncated, or not decodable.
+    ValueError if the image is damaged: truncated, or not decodable.
     """
     done = "kept"
     if data[:3] == jpeg.BEGIN:
@@ -174,7 +177,7 @@ def shrink(image, short_side):
 
 
 def exif_orientation(data):
-    """EXIF's orientation of an encoded image, 1 (upright) to 8; 1 where it says none or makes no
+    """EXIF's orientation of an encoded image, 1 (upright) to 8; 1 if it says none or makes no
     sense.
 
     That of a TIFF is 1, as OpenCV's decoder turns TIFFs whatever it is told.

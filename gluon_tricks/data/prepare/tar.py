@@ -16,7 +16,7 @@ def members(descriptor, start, end, path):
     """``[(name, offset, size)]`` of the regular files in the archive at bytes ``start`` to ``end``
     of a file.
 
-    ``path`` is for messages. Reads ustar, GNU and pax headers. UserError where a header is damaged
+    ``path`` is for messages. Reads ustar, GNU and pax headers. UserError if a header is damaged
     or a file is cut.
     """
     found, place, override = [], start, {}
@@ -25,7 +25,7 @@ def members(descriptor, start, end, path):
             raise UserError(f"{path}: truncated: it ends at byte {end} in the middle of a header")
         header = read_bytes(descriptor, BLOCK, place, path)
         if not any(header):
-            break  # the end mark; archives that lack it end at the end of the file
+            break  # the end marker; archives that lack it end at the end of the file
         try:
             check(header)
             size = override.pop("size", None)
@@ -35,7 +35,8 @@ def members(descriptor, start, end, path):
         data, kind = place + BLOCK, header[156:157]
         if data + size > end:
             raise UserError(
-                f"{path}: truncated: the file at byte {data} has {size} bytes, and {end - data} are there"
+                f"{path}: truncated: the file at byte {data} has {size} bytes, "
+                f"and {end - data} are there"
             )
         if kind in b"LKxg":
             if size > MOST_METADATA:
@@ -55,7 +56,7 @@ def members(descriptor, start, end, path):
 
 
 def check(header):
-    """ValueError where the header's checksum is wrong."""
+    """ValueError if the header's checksum is wrong."""
     try:
         expected = int(text(header[148:156]).strip() or "x", 8)
     except ValueError:

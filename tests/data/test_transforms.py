@@ -10,17 +10,16 @@ from PIL import Image
 from scipy import stats
 
 from gluon_tricks import config as configuration
-from gluon_tricks.data import augment
-from gluon_tricks.data.augment import EvalTransform, TrainTransform
 from gluon_tricks.data.decode import Scratch
 from gluon_tricks.data.records import RecordWriter
+from gluon_tricks.data.transforms import color_map, crop, paper, pca_noise, resize
 
 MEAN, STD = np.array([123.68, 116.779, 103.939]), np.array([58.393, 57.12, 57.375])
 SAMPLES = 6000
 
 
 def transform(*flags):
-    return TrainTransform.from_config(configuration.parse(list(flags)))
+    return paper.train_transform(configuration.parse(list(flags)))
 
 
 def sampled(one, epoch=0, seed=0):
@@ -35,7 +34,8 @@ def fits(values, distribution):
 
 
 def crops(one, height, width):
-    return np.array([one.crop(height, width, numbers) for numbers in sampled(one).crops])
+    parameters = sampled(one)
+    return np.array([one.window(height, width, parameters, i) for i in range(SAMPLES)])
 
 
 def png(image):
@@ -50,13 +50,13 @@ def photo(height=60, width=80, seed=0):
 # sampling
 
 
-def test_crop_area_is_uniform_where_every_rectangle_fits():
+def test_crop_area_is_uniform_if_every_rectangle_fits():
     one = transform("--crop-area", "0.08,0.5")
     _, _, height, width = crops(one, 10000, 10000).T
     assert fits(height * width / 1e8, stats.uniform(0.08, 0.42).cdf)
 
 
-def test_log_aspect_ratio_is_uniform_where_every_rectangle_fits():
+def test_log_aspect_ratio_is_uniform_if_every_rectangle_fits():
     one = transform("--crop-area", "0.08,0.5")
     _, _, height, width = crops(one, 10000, 10000).T
     assert fits(np.log(width / height), stats.uniform(np.log(3 / 4), 2 * np.log(4 / 3)).cdf)
@@ -70,7 +70,7 @@ def test_crop_position_is_uniform_over_the_image():
 
 @pytest.mark.parametrize("height, width", [(375, 500), (500, 375), (300, 300)])
 def test_crops_are_distributed_as_those_of_plain_rejection_sampling(height, width):
-    """The paper's ranges, drawn anew until the rectangle lies in the image, by another generator."""
+    """The paper's ranges, drawn again until the rectangle lies in the image, by another generator."""
     random, expected = np.random.RandomState(0), []
     while len(expected) < SAMPLES:
         area = height * width * random.uniform(0.08, 1)
@@ -91,9 +91,9 @@ def test_crops_lie_in_the_image_and_keep_their_ranges():
 
 def test_an_image_in_which_no_rectangle_fits_gets_the_largest_centred_square():
     tries = np.full((10, 4), 0.99)
-    assert augment.choose_crop(20, 300, tries, (0.5, 1), (3 / 4, 4 / 3)) == (0, 140, 20, 20)
-    assert augment.choose_crop(300, 20, tries, (0.5, 1), (3 / 4, 4 / 3)) == (140, 0, 20, 20)
-    assert augment.choose_crop(300, 20, tries, (0.5, 1), (2, 3)) == (145, 0, 10, 20)
+    assert crop.choose_crop(20, 300, tries, (0.5, 1), (3 / 4, 4 / 3)) == (0, 140, 20, 20)
+    assert crop.choose_crop(300, 20, tries, (0.5, 1), (3 / 4, 4 / 3)) == (140, 0, 20, 20)
+    assert crop.choose_crop(300, 20, tries, (0.5, 1), (2, 3)) == (145, 0, 10, 20)
 
 
 @pytest.mark.parametrize(
@@ -177,9 +177,9 @@ def test_crops_are_distributed_as_those_of_image_record_iter(tmp_path):
 
 
 def test_half_of_the_images_are_flipped():
-    flips = sampled(transform()).flips
+    flips = sampled(transform()).values["flip"]
     assert stats.binomtest(int(flips.sum()), SAMPLES, 0.5).pvalue > 1e-3
-    flips = sampled(transform("--flip", "0.2")).flips
+    flips = sampled(transform("--flip", "0.2")).values["flip"]
     assert stats.binomtest(int(flips.sum()), SAMPLES, 0.2).pvalue > 1e-3
 
 
@@ -197,10 +197,10 @@ def coefficients(parameters):
 def test_paper_form_scales_hue_saturation_and_brightness_by_0_6_to_1_4():
     parameters = sampled(transform())
     saturation, brightness, contrast = coefficients(parameters)
-    for values in (parameters.hues, saturation, brightness):
+    for values in (parameters.values["hue"], saturation, brightness):
         assert fits(values, stats.uniform(0.6, 0.8).cdf)
     np.testing.assert_allclose(contrast, 1, atol=1e-5)
-    for one, other in itertools.combinations((parameters.hues, saturation, brightness), 2):
+    for one, other in itertools.combinations((parameters.values["hue"], saturation, brightness), 2):
         assert stats.spearmanr(one, other).pvalue > 1e-3
 
 
@@ -208,7 +208,7 @@ def test_gluoncv_form_scales_brightness_contrast_and_saturation_by_0_6_to_1_4():
     parameters = sampled(transform("--color-form", "gluoncv"))
     for values in coefficients(parameters):
         assert fits(values, stats.uniform(0.6, 0.8).cdf)
-    assert (parameters.hues == 1).all()
+    assert "hue" not in parameters.values
 
 
 def test_pca_noise_has_independent_normal_coefficients_of_the_given_deviation():
@@ -219,7 +219,7 @@ def test_pca_noise_has_independent_normal_coefficients_of_the_given_deviation():
             + MEAN
         )
         noise = (
-            np.linalg.solve(augment.PCA_VECTORS, offset.T)
+            np.linalg.solve(pca_noise.PCA_VECTORS, offset.T)
             / np.array([55.46, 4.794, 1.148])[:, None]
         )
         for values in noise:
@@ -233,22 +233,25 @@ def test_principal_components_are_those_of_mxnets_own_augmenter():
     state = np.random.get_state()
     try:
         np.random.seed(4)
-        lighting = mx.image.LightingAug(0.1, augment.PCA_VALUES, augment.PCA_VECTORS)
+        lighting = mx.image.LightingAug(0.1, pca_noise.PCA_VALUES, pca_noise.PCA_VECTORS)
         theirs = lighting(mx.nd.zeros((1, 1, 3))).asnumpy().ravel()
     finally:
         np.random.set_state(state)
-    ours = augment.PCA_VECTORS @ (random.normal(0, 0.1, 3) * augment.PCA_VALUES)
+    ours = pca_noise.PCA_VECTORS @ (random.normal(0, 0.1, 3) * pca_noise.PCA_VALUES)
     np.testing.assert_allclose(ours, theirs, rtol=1e-5)
-    np.testing.assert_allclose(augment.PCA_VECTORS.T @ augment.PCA_VECTORS, np.eye(3), atol=1e-3)
+    np.testing.assert_allclose(
+        pca_noise.PCA_VECTORS.T @ pca_noise.PCA_VECTORS, np.eye(3), atol=1e-3
+    )
 
 
 def test_parameters_depend_on_seed_epoch_and_key_alone():
     one = transform()
     together, alone = one.sample(3, 4, np.array([10, 20, 30])), one.sample(3, 4, np.array([20]))
-    for many, single in zip(together, alone):
-        np.testing.assert_array_equal(many[1:2], single)
+    np.testing.assert_array_equal(together.matrices[1:2], alone.matrices)
+    for name, values in alone.values.items():
+        np.testing.assert_array_equal(together.values[name][1:2], values)
     for other in (one.sample(4, 4, [20]), one.sample(3, 5, [20]), one.sample(3, 4, [21])):
-        assert not np.array_equal(other.crops, alone.crops)
+        assert not np.array_equal(other.values["crop"], alone.values["crop"])
         assert not np.array_equal(other.matrices, alone.matrices)
 
 
@@ -312,7 +315,9 @@ def test_the_papers_colour_step_equals_hue_saturation_brightness_one_after_the_o
         turned = np.empty(image.shape)
         for place in np.ndindex(12, 12):
             hue, s, v = colorsys.rgb_to_hsv(*(image[place] / 255))
-            turned[place] = 255 * np.array(colorsys.hsv_to_rgb(hue * parameters.hues[i] % 1, s, v))
+            turned[place] = 255 * np.array(
+                colorsys.hsv_to_rgb(hue * parameters.values["hue"][i] % 1, s, v)
+            )
         expected = plainly(
             np.rint(turned),
             [("saturation", saturation[i]), ("brightness", brightness[i]), ("noise", noise[i])],
@@ -345,29 +350,21 @@ def test_zero_turns_every_step_off():
         )
 
 
-@pytest.mark.parametrize(
-    "flags, same",
-    [
-        (["--color-jitter", "0", "--pca-noise", "0"], ("hues", "matrices")),
-        (["--flip", "0"], ("flips",)),
-        (["--flip", "1"], ("flips",)),
-    ],
-)
-def test_a_step_that_is_off_is_the_same_for_every_image(flags, same):
-    parameters = sampled(transform(*flags))
-    for name in same:
-        assert len(np.unique(getattr(parameters, name), axis=0)) == 1
+def test_a_step_that_is_off_is_the_same_for_every_image():
+    parameters = sampled(transform("--color-jitter", "0", "--pca-noise", "0", "--flip", "0"))
+    assert len(np.unique(parameters.matrices, axis=0)) == 1 and list(parameters.values) == ["crop"]
+    assert sampled(transform("--flip", "1")).values["flip"].all()
 
 
 def test_geometry_is_crop_then_bilinear_resize_then_flip():
     one = transform("--input-size", "24", "--color-jitter", "0", "--pca-noise", "0")
     image = photo(60, 80)
     parameters = one.sample(0, 0, np.arange(20))
-    assert 0 < parameters.flips.sum() < 20
+    assert 0 < parameters.values["flip"].sum() < 20
     for i in range(20):
-        y, x, height, width = augment.choose_crop(60, 80, parameters.crops[i], one.area, one.aspect)
+        y, x, height, width = one.window(60, 80, parameters, i)
         expected = bilinear(image[y : y + height, x : x + width].astype(np.float64), 24, 24)
-        if parameters.flips[i]:
+        if parameters.values["flip"][i]:
             expected = expected[:, ::-1]
         assert np.abs(one.image(png(image), parameters, i) - expected).max() <= 1
 
@@ -391,7 +388,7 @@ def bilinear(image, height, width):
 )
 def test_evaluation_resizes_the_shorter_edge_crops_the_centre_and_normalises(height, width):
     config = configuration.parse(["--input-size", "28"])
-    one = EvalTransform.from_config(config)
+    one = paper.eval_transform(config)
     image = photo(height, width)
     short = 32  # 28 / 0.875
     new = (short, width * short // height) if height <= width else (height * short // width, short)
@@ -403,8 +400,8 @@ def test_evaluation_resizes_the_shorter_edge_crops_the_centre_and_normalises(hei
 
 
 def test_evaluation_at_the_papers_size_resizes_to_256():
-    assert augment.shorter_edge(224, 0.875) == 256 and augment.shorter_edge(299, 0.875) == 342
-    assert augment.resized_shape(375, 500, 256) == (256, 341)
+    assert resize.shorter_edge(224, 0.875) == 256 and resize.shorter_edge(299, 0.875) == 342
+    assert resize.resized_shape(375, 500, 256) == (256, 341)
 
 
 ODD = {
@@ -426,7 +423,7 @@ def test_odd_images_are_augmented_and_evaluated(name):
         payload = buffer.getvalue()
     for one in (
         transform("--input-size", "20"),
-        EvalTransform.from_config(configuration.parse(["--input-size", "20"])),
+        paper.eval_transform(configuration.parse(["--input-size", "20"])),
     ):
         result = one.apply(payload, one.sample(0, 0, np.arange(4)), 2)
         assert result.shape == (3, 20, 20) and np.isfinite(result).all()
@@ -438,7 +435,7 @@ def test_the_device_makes_the_same_batch_as_the_host(form):
     parameters = one.sample(0, 0, np.arange(6))
     payloads = [png(photo(seed=i)) for i in range(6)]
     images = np.stack([one.image(payload, parameters, i) for i, payload in enumerate(payloads)])
-    batch = augment.apply_on_device(
+    batch = color_map.apply_on_device(
         mx.nd.array(images, dtype="uint8"), mx.nd.array(parameters.matrices)
     )
     assert batch.dtype == np.float32 and batch.shape == (6, 3, 24, 24)
@@ -454,7 +451,7 @@ def test_evaluation_is_the_shorter_edge_then_the_centre(height, width):
     rounded down.
     """
     picture = np.random.RandomState(0).randint(0, 256, (height, width, 3)).astype(np.uint8)
-    transform = EvalTransform(24, 0.875, (0, 0, 0), (1, 1, 1))
+    transform = paper.evaluation(24, 0.875, (0, 0, 0), (1, 1, 1))
     found = transform.image(
         cv2.imencode(".png", picture[:, :, ::-1])[1].tobytes(), transform.sample(0, 0, [0]), 0
     )
@@ -470,7 +467,7 @@ def test_evaluation_of_a_long_image_shows_its_middle_and_takes_little_memory(hei
     rows, columns = np.arange(height)[:, None], np.arange(width)[None, :]
     grey = 128 + 100 * np.sin((rows - (height - 1) / 2) / 20 + (columns - (width - 1) / 2) / 20)
     payload = cv2.imencode(".png", grey.astype(np.uint8))[1].tobytes()
-    transform, scratch = EvalTransform(32, 0.875, (0, 0, 0), (1, 1, 1)), Scratch()
+    transform, scratch = paper.evaluation(32, 0.875, (0, 0, 0), (1, 1, 1)), Scratch()
     found = transform.image(payload, transform.sample(0, 0, [0]), 0, scratch=scratch)
     assert sum(block.nbytes for block in scratch._blocks.values()) < 100_000
     short = min(height, width)

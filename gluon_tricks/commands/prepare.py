@@ -1,0 +1,62 @@
+"""``gluon-tricks prepare``: data sets into RecordIO files, as MXNet's ImageRecordIter reads them."""
+
+import contextlib
+import os
+
+from ..config import user_path
+from ..data.parallel import add_workers, threads
+from ..data.prepare import digits, folder, idx, imagenet, restart_markers
+from ..data.prepare.conversion import write_data_set
+from ..data.prepare.images import DEFAULT_QUALITY
+from ..errors import UserError
+from ..text import printable
+
+# Each has its flags, add_arguments(parser), and read(args) -> (splits, class names, settings).
+DATA_SETS = {"digits": digits, "folder": folder, "idx": idx, "imagenet": imagenet}
+
+
+def add_arguments(parser):
+    kinds = parser.add_subparsers(dest="kind", metavar="DATA_SET")
+    kinds.required = True
+    for name, module in DATA_SETS.items():
+        text = module.__doc__.splitlines()[0]
+        kind = kinds.add_parser(name, help=text, description=text)
+        module.add_arguments(kind)
+        kind.add_argument(
+            "directory",
+            type=user_path,
+            metavar="DIR",
+            help="the folder for train.rec, val.rec and the files that belong to them",
+        )
+        add_workers(kind)
+
+
+def main(args):
+    check(args)
+    splits, classes, settings = DATA_SETS[args.kind].read(args)
+    skip_broken = getattr(args, "skip_broken", False)
+    workers = threads(args.workers)
+    manifest = write_data_set(args.directory, splits, classes, settings, workers, skip_broken)
+    for name in splits:
+        split, path = manifest["splits"][name], os.path.join(args.directory, name + ".rec")
+        broken = f", {len(split['broken'])} broken ones left out" if split["broken"] else ""
+        print(
+            f"{printable(path)}: {split['records']} images in {len(classes)} classes, "
+            f"{split['bytes'] / 1e6:.1f} MB{broken}"
+        )
+    for path in getattr(args, "temporary", ()):
+        with contextlib.suppress(OSError):
+            os.unlink(path)
+    return 0
+
+
+def check(args):
+    """UserError for a flag outside of its range, or without the program that it needs."""
+    if getattr(args, "resize", 0) < 0:
+        raise UserError(f"--resize {args.resize}: is a number of pixels")
+    if not 1 <= getattr(args, "quality", DEFAULT_QUALITY) <= 100:
+        raise UserError(f"--quality {args.quality}: is not within 1 and 100")
+    if not 0 <= getattr(args, "seed", 0) < 2**32:
+        raise UserError(f"--seed {args.seed}: is not within 0 and 4294967295")
+    if getattr(args, "restart_markers", False):
+        restart_markers.check_tool()

@@ -1,0 +1,93 @@
+"""``gluon-tricks show``: a sheet on which a person sees what the augmentation does to images."""
+
+from .. import config as configuration
+from ..config import user_path
+from ..data.records import RecordFile
+from ..data.transforms.paper import eval_transform, train_transform
+from ..errors import UserError
+from ..reporting import contact_sheet
+from ..text import printable
+
+FLAGS = (
+    "rec_train",
+    "rec_train_idx",
+    "input_size",
+    "crop_ratio",
+    "crop_area",
+    "crop_aspect",
+    "crop_fallback",
+    "flip",
+    "color_jitter",
+    "color_form",
+    "pca_noise",
+    "rgb_mean",
+    "rgb_std",
+    "mixup",
+    "mixup_alpha",
+    "mixup_partner",
+    "seed",
+    "fidelity",
+)
+MIXED = 3  # columns with mixed images
+
+
+def add_arguments(parser):
+    parser.add_argument(
+        "--rec",
+        type=user_path,
+        metavar="FILE",
+        help="RecordIO file of images; the same as --rec-train",
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=user_path,
+        required=True,
+        metavar="FILE.png",
+        help="the file to write",
+    )
+    parser.add_argument("--images", type=int, default=6, metavar="N", help="how many images [6]")
+    parser.add_argument(
+        "--epochs", type=int, default=5, metavar="N", help="how many epochs of each [5]"
+    )
+    parser.add_argument(
+        "--keys", metavar="K,K", help="the images with these keys; default: the first of epoch 0"
+    )
+    configuration.add_arguments(parser, only=FLAGS)
+
+
+def main(args):
+    config = config_of(args)
+    train, evaluation = train_transform(config), eval_transform(config)
+    with RecordFile(config.rec_train, config.rec_train_idx) as records:
+        positions = contact_sheet.choose(records, args.keys, args.images, config.seed)
+        rows = [
+            contact_sheet.row_of(records, position, train, evaluation, config.seed, args.epochs)
+            for position in positions
+        ]
+    if config.mixup:
+        contact_sheet.add_mixed(
+            rows,
+            config.mixup_alpha,
+            config.mixup_partner,
+            config.seed,
+            min(args.epochs, MIXED),
+            train.normalise,
+        )
+    contact_sheet.draw(rows, args.output)
+    print(printable(f"{args.output}: {len(rows)} images of {config.rec_train}"))
+    return 0
+
+
+def config_of(args):
+    given = {name: getattr(args, name) for name in FLAGS if hasattr(args, name)}
+    if args.rec:
+        given["rec_train"] = args.rec
+    if not given.get("rec_train"):
+        raise UserError("no images: give --rec FILE.rec")
+    if given.get("mixup_alpha") != 0:
+        given.setdefault("mixup", True)
+    config = configuration.resolve(given)
+    if args.images < 1 or args.epochs < 1:
+        raise UserError("--images and --epochs have to be at least 1")
+    return config

@@ -1,0 +1,50 @@
+"""The images of one file that is to be written, and how they are shuffled and held out."""
+
+import fractions
+
+import numpy as np
+
+
+class Split:
+    """What goes into one file: ``names[i]`` (the source of image i), ``labels[i]`` and its
+    image.
+
+    ``read(i)`` gives the source's bytes (or an array), and ``encode`` makes ``(encoded image, what
+    was done to it)`` of them. Both are called from any thread, and raise ValueError if the image
+    is broken. ``size`` is about how many bytes will be written.
+    """
+
+    def __init__(self, names, labels, read, encode=None, size=0):
+        self.names, self.labels = names, np.asarray(labels, dtype=np.int64)
+        self.read, self.encode, self.size = read, encode, size
+
+    def __len__(self):
+        return len(self.names)
+
+    def take(self, order):
+        """Some of the images, in the order of these positions."""
+        order = np.asarray(order, dtype=np.int64)
+        return Split(
+            [self.names[i] for i in order],
+            self.labels[order],
+            lambda position: self.read(int(order[position])),
+            self.encode,
+            self.size * len(order) // max(1, len(self)),
+        )
+
+    def shuffled(self, seed):
+        """All images in the order that belongs to the seed."""
+        # RandomState's stream is frozen by NumPy's promise; the newer Generator's is not.
+        return self.take(np.random.RandomState(seed).permutation(len(self)))
+
+    def hold_out(self, fraction, seed):
+        """``(kept, held out)`` in this order; of each class ``fraction`` (rounded down) is held
+        out.
+        """
+        # 0.29 of 100 is 29, and 0.29 * 100 is a bit less
+        fraction = fractions.Fraction(str(fraction))
+        random, held_out = np.random.RandomState(seed), np.zeros(len(self), dtype=bool)
+        for label in np.unique(self.labels):
+            mine = random.permutation(np.flatnonzero(self.labels == label))
+            held_out[mine[: int(len(mine) * fraction)]] = True
+        return self.take(np.flatnonzero(~held_out)), self.take(np.flatnonzero(held_out))
