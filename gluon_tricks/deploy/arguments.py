@@ -54,7 +54,8 @@ def add_arguments(parser: argparse.ArgumentParser, exports: bool = True) -> None
         help="compute on this GPU, counted from 0 (not an export, nor ONNX) [the CPU]",
     )
     group = parser.add_argument_group("what a bare .params or .onnx file does not say")
-    flags.add_arguments(_OneGroup(group), only=DESCRIPTION)
+    one_group: Any = _OneGroup(group)  # as much of a parser as config asks for
+    flags.add_arguments(one_group, only=DESCRIPTION)
 
 
 class _OneGroup:
