@@ -16,7 +16,7 @@ import json
 import os
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Dict, Sequence
+from typing import Any, Dict, List, Sequence
 
 from . import fidelity, flags
 from .flags import (
@@ -51,6 +51,7 @@ __all__ = [
     "check_ranges",
     "differences",
     "from_dict",
+    "in_groups",
     "parse",
     "resolve",
     "spelling",
@@ -125,10 +126,10 @@ WORKERS = Needs(
 RESUME = Needs(lambda config: config.resume, "--resume auto")
 RESUME_PARAMS = Needs(lambda config: config.resume_params, "--resume-params")
 
-network, data, augmentation, optimisation, tricks, devices, run = (
+network, data, augmentation, optimisation, tricks, mixing, devices, run = (
     partial(flag, group=group)
     for group in (
-        *("network", "data", "augmentation", "optimisation", "tricks"),
+        *("network", "data", "augmentation", "optimisation", "tricks", "batch mixing"),
         *("devices and workers", "run"),
     )
 )
@@ -200,7 +201,7 @@ class Config:
         help="paper: hue, saturation, brightness; gluoncv: brightness, contrast, saturation")
     pca_noise: float = augmentation(0.1, valid=at_least(0), section="2.1",
         help="standard deviation of the PCA noise's coefficients; 0 turns it off")
-    device_augment: bool = augmentation(False,
+    device_augment: bool = data(False,
         help="colour and normalisation on the device: uint8 batches travel")
     rgb_mean: tuple = augmentation((123.68, 116.779, 103.939), kind=numbers(3), section="2.1",
         help="subtracted from R, G, B (0 to 255)")
@@ -255,12 +256,12 @@ class Config:
     smoothing_form: str = tricks("paper", choices=("paper", "gluoncv"), needs=SMOOTHING,
         section="5.2", help="paper: epsilon / (K - 1) for each other class; gluoncv: epsilon / K "
         "for every class")
-    mixup: bool = tricks(False, "mix pairs of images and labels", section="5.4")
-    mixup_alpha: float = tricks(0.2, valid=at_least(0), section="5.4",
+    mixup: bool = mixing(False, "mix pairs of images and labels", section="5.4")
+    mixup_alpha: float = mixing(0.2, valid=at_least(0), section="5.4",
         help="lambda ~ Beta(alpha, alpha); given, it turns --mixup on, and 0 turns it off")
-    mixup_off_epoch: int = tricks(0, valid=at_least(0), needs=MIXUP, section="5.4",
+    mixup_off_epoch: int = mixing(0, valid=at_least(0), needs=MIXUP, section="5.4",
         help="no mixup in this many last epochs")
-    mixup_partner: str = tricks("random", choices=("random", "reverse"), needs=MIXUP, section="5.4",
+    mixup_partner: str = mixing("random", choices=("random", "reverse"), needs=MIXUP, section="5.4",
         help="random: a random permutation of the batch; reverse: the batch reversed, as the "
         "authors' code")
     teacher: str = tricks("", kind=PATH, section="5.3",
@@ -328,6 +329,12 @@ class Config:
 
 
 FLAGS = {field.name: field for field in dataclasses.fields(Config)}
+
+
+def in_groups(*groups: str) -> List[str]:
+    """The names of the flags under these headings of the help."""
+    return [name for name, field in FLAGS.items() if field.metadata["group"] in groups]
+
 
 # ---- reading flags
 

@@ -9,24 +9,8 @@ from ..reporting import contact_sheet
 from ..text import printable
 
 FLAGS = (
-    "rec_train",
-    "rec_train_idx",
-    "input_size",
-    "crop_ratio",
-    "crop_area",
-    "crop_aspect",
-    "crop_fallback",
-    "flip",
-    "color_jitter",
-    "color_form",
-    "pca_noise",
-    "rgb_mean",
-    "rgb_std",
-    "mixup",
-    "mixup_alpha",
-    "mixup_partner",
-    "seed",
-    "fidelity",
+    *("rec_train", "rec_train_idx", "seed", "fidelity"),
+    *configuration.in_groups("augmentation", "batch mixing"),
 )
 MIXED = 3  # columns with mixed images
 
@@ -65,15 +49,11 @@ def main(args):
             contact_sheet.row_of(records, position, train, evaluation, config.seed, args.epochs)
             for position in positions
         ]
-    if config.mixup:
-        contact_sheet.add_mixed(
-            rows,
-            config.mixup_alpha,
-            config.mixup_partner,
-            config.seed,
-            min(args.epochs, MIXED),
-            train.normalise,
-        )
+    from ..tricks.mixing import mixings  # with MXNet, which takes a second to import
+
+    made = mixings(config, steps_per_epoch=1)
+    if made:
+        contact_sheet.add_mixed(rows, made, min(args.epochs, MIXED), train.normalise)
     contact_sheet.draw(rows, args.output)
     print(printable(f"{args.output}: {len(rows)} images of {config.rec_train}"))
     return 0

@@ -1,11 +1,11 @@
 """A sheet on which a person sees what the augmentation does to images.
 
 A row an image: the original, what evaluation makes of it, what training makes of it in the first
-epochs, and what mixup makes of these if the images of the sheet are a batch. The numbers are under
+epochs, and what batch mixing makes of these if the images of the sheet are a batch. The numbers are under
 each. It calls the functions that training calls.
 """
 
-from typing import Any, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -16,7 +16,6 @@ from ..data.transforms.color_map import apply_on_host
 from ..data.transforms.normalise import Normalise
 from ..data.transforms.transform import Transform
 from ..errors import UserError
-from ..tricks import mixup
 
 
 class Row(NamedTuple):
@@ -79,24 +78,28 @@ def what_was_done(transform: Transform, parameters: Any, height: int, width: int
 
 
 def add_mixed(
-    rows: Sequence[Row], alpha: float, partner: str, seed: int, epochs: int, normalise: Normalise
+    rows: Sequence[Row], mixings: Sequence[Callable], epochs: int, normalise: Normalise
 ) -> None:
-    """Append to each row what mixup makes of the rows' images in these epochs, which count as steps
-    here.
+    """Append to each row what the ``mixings`` (:mod:`gluon_tricks.tricks.mixing`) make of the rows'
+    images in these epochs, which count as steps here.
     """
     import mxnet as mx
 
     for epoch in range(epochs):
-        lam = mixup.draw_lambda(alpha, seed, epoch)
-        partners = mixup.draw_partners(len(rows), seed, epoch, form=partner)
         images = mx.nd.array(np.stack([row.images[epoch] for row in rows]))
-        mixed = mixup.mix(images, mx.nd.array(partners), lam).asnumpy()
-        for row, other, image in zip(rows, partners, mixed):
-            title = (
-                f"epoch {epoch}, mixed\n{lam:.2f} of label {row.label:g}, "
-                f"{1 - lam:.2f} of {rows[other].label:g}"
-            )
-            row.shown.append((title, visible(image, normalise)))
+        shares = mx.nd.eye(len(rows))  # of each row in each mixed image
+        for mixing in mixings:
+            images, shares = mixing(images, shares, epoch, 0)
+        for number, image in enumerate(images.asnumpy()):
+            title = f"epoch {epoch}, mixed\n{_parts(rows, number, shares[number].asnumpy())}"
+            rows[number].shown.append((title, visible(image, normalise)))
+
+
+def _parts(rows, number, shares):
+    """What an image is mixed of: ``0.70 of label 3, 0.30 of 5``, row ``number``'s own label first."""
+    others = sorted(np.flatnonzero(shares), key=lambda other: other != number)
+    text = ", ".join(f"{shares[other]:.2f} of {rows[other].label:g}" for other in others)
+    return text.replace(" of ", " of label ", 1)
 
 
 def visible(normalised: np.ndarray, normalise: Normalise) -> np.ndarray:

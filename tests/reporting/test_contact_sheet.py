@@ -8,6 +8,7 @@ from gluon_tricks.data.records import RecordFile, RecordWriter
 from gluon_tricks.data.transforms.normalise import Normalise
 from gluon_tricks.data.transforms.paper import eval_transform, train_transform
 from gluon_tricks.reporting import contact_sheet
+from gluon_tricks.tricks.mixing import Mixup
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +57,8 @@ def test_mixed_images_are_the_weighted_sum_of_two_rows():
         contact_sheet.Row([], label, [np.full((3, 2, 2), value, np.float32)])
         for label, value in ((1, 0.0), (2, 1.0))
     ]
-    contact_sheet.add_mixed(rows, 0.2, "reverse", 0, 1, normalise)
+    mixup = Mixup(0.2, seed=0, until=1, partner="reverse")
+    contact_sheet.add_mixed(rows, [mixup], 1, normalise)
     ((title, image),) = rows[0].shown
     lam = float(title.split("\n")[1].split(" ")[0])
     expected = ((1 - lam) * np.array(normalise.std) + np.array(normalise.mean)) / 255
