@@ -11,7 +11,7 @@ def trick_table():
 
 
 def _row(trick):
-    gain = f"{trick.gain:+.2f}".replace("-", "−")
+    gain = "–" if trick.gain is None else f"{trick.gain:+.2f}".replace("-", "−")
     links = _link("gluon_tricks", trick.file), _link("tests", trick.test)
     return [trick.name, trick.section, f"`{trick.usage}`", *links, gain]
 

@@ -1,15 +1,17 @@
-"""The paper's tricks: a row each, which ``plan``, ``report`` and the README's table read.
+"""The tricks: a row each, which ``plan``, ``report`` and the README's table read.
 
 A new trick is a file in this folder and a row of :data:`TRICKS`.
 """
 
 import math
 from dataclasses import dataclass, field
-from typing import Any, Callable, Dict, NamedTuple, Tuple
+from typing import Any, Callable, Dict, NamedTuple, Optional, Tuple
 
 from .. import paper
 from ..config import Config
 from .schedule import linear_scaling
+
+LATER = "–"  # where the paper's section would be
 
 
 class Training(NamedTuple):
@@ -24,10 +26,11 @@ class Training(NamedTuple):
 
 @dataclass(frozen=True)
 class Trick:
-    """One of the paper's tricks.
+    """One of the paper's tricks, or a later one, whose ``section`` is LATER.
 
-    ``flags``: those that :attr:`phrase` says; the first one turns the trick on. ``values``: the
-    paper's values of flags that are not at their default while the trick is on.
+    ``flags``: those that :attr:`phrase` says; the first one turns the trick on. ``scores``: what
+    the paper published without it and with it. ``values``: the paper's values of flags that are not
+    at their default while the trick is on.
     """
 
     name: str
@@ -39,12 +42,14 @@ class Trick:
     phrase: Callable[[Training], str]  # what a report says of it, "" for nothing
     file: str
     test: str
-    scores: Tuple[paper.Score, paper.Score]  # published: without it and with it
+    scores: Optional[Tuple[paper.Score, paper.Score]] = None
     values: Dict[str, Any] = field(default_factory=dict)
 
     @property
-    def gain(self) -> float:
-        """What it brought in the paper, in points of top-1."""
+    def gain(self) -> Optional[float]:
+        """What it brought in the paper, in points of top-1; None if it is not in the paper."""
+        if self.scores is None:
+            return None
         without, with_it = self.scores
         return with_it.top1 - without.top1
 
