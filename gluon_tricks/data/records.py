@@ -149,13 +149,12 @@ class RecordFile:
         """What a run remembers, to know later and on other hosts that these are the same records: a
         dict.
 
-        records, bytes, index_sha256: how many there are, the file's size, and the index's digest.
-        sample_sha256: the digest of the records themselves, of all up to HASHED_WHOLE bytes and
-        else of SAMPLES, the first
-            and the last among them, spread evenly over the index; of each at most its first
-            READ_AT_ONCE bytes.
-        sha256: of the whole file, as the ``manifest.json`` of ``gluon-tricks prepare`` next to it
-        says, if its size fits.
+        - records, bytes, index_sha256: how many there are, the file's size, the index's digest
+        - sample_sha256: the digest of the records themselves, of all up to HASHED_WHOLE bytes and
+          else of SAMPLES, spread evenly over the index, the first and the last among them; of each
+          at most its first READ_AT_ONCE bytes
+        - sha256: of the whole file, as the ``manifest.json`` of ``gluon-tricks prepare`` next to it
+          says, if its size fits
         """
         if self._fingerprint is None:
             with open(self.index_path, "rb") as file:

@@ -127,9 +127,15 @@ def pooled_shortcut(in_channels: int, channels: int, stride: int, norm: Callable
 class Residual(HybridBlock):
     """relu(body(x) + shortcut(x)).
 
-    body: its layers, the last without an activation. shortcut: a block, or None for x itself.
-    v1_names: the body's layers are numbered in a block ``body``, and the last ReLU is no layer, as
-        in GluonCV's ResNet v1; else they are attributes of this block.
+    Parameters
+    ----------
+    body : list of (name, layer)
+        The last has no activation.
+    shortcut : HybridBlock, optional
+        None: x itself.
+    v1_names : bool
+        The body's layers are numbered in a block ``body``, and the last ReLU is no layer, as in
+        GluonCV's ResNet v1; else they are attributes of this block.
 
     A block that joins the two in another way (stochastic depth, say) overrides ``hybrid_forward``.
     """
