@@ -116,6 +116,8 @@ def _open_parameters(path, given):
     run = run_folder.run_of(path)
     if run is None:
         config = _described_by_flags(path, given)
+    elif run.config.task != "classification":
+        raise UserError(f"{path}: --task {run.config.task}: only classifiers can be opened")
     else:
         _refuse_other(given, {name: getattr(run.config, name) for name in NETWORK}, path)
         config = dataclasses.replace(run.config, **given)

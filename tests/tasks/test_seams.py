@@ -6,6 +6,7 @@ import mxnet as mx
 import numpy as np
 import pytest
 
+from gluon_tricks import open_model
 from gluon_tricks.errors import UserError
 from gluon_tricks.reporting import page, reading
 from gluon_tricks.tasks import registry
@@ -73,6 +74,8 @@ def test_a_task_of_ones_own_trains_resumes_and_is_reported(train, tmp_path, even
     assert "top1" not in str(lines) and result["images"] == 355
     report = page.write(reading.find([str(tmp_path / "run")]), str(tmp_path / "report"))
     assert "error %" in open(report).read()
+    with pytest.raises(UserError, match="only classifiers"):
+        open_model(str(tmp_path / "run"))
 
 
 def test_a_task_that_is_not_there_is_named_with_those_that_are(train):
