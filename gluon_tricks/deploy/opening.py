@@ -119,6 +119,8 @@ def _open_parameters(path, given):
     elif run.config.task != "classification":
         raise UserError(f"{path}: --task {run.config.task}: only classifiers can be opened")
     else:
+        if run.config.task != "classification":
+            raise UserError(f"{path}: was trained for {run.config.task}; a classifier is needed")
         _refuse_other(given, {name: getattr(run.config, name) for name in NETWORK}, path)
         config = dataclasses.replace(run.config, **given)
     flags.check_ranges(config)
