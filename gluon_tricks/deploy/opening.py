@@ -116,8 +116,6 @@ def _open_parameters(path, given):
     run = run_folder.run_of(path)
     if run is None:
         config = _described_by_flags(path, given)
-    elif run.config.task != "classification":
-        raise UserError(f"{path}: --task {run.config.task}: only classifiers can be opened")
     else:
         if run.config.task != "classification":
             raise UserError(f"{path}: was trained for {run.config.task}; a classifier is needed")
