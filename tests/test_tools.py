@@ -120,3 +120,42 @@ def test_the_index_names_every_page():
     linked = {name for name in re.findall(r"^- \[.*?\]\((.*?)\): ", index, re.M)}
     pages = {path.name for path in (ROOT / "docs").iterdir() if path.suffix in (".md", ".rst")}
     assert pages - {"README.md"} <= linked
+
+
+# ---- names
+# --------------------------------------------------------------------------------------------------
+
+# `tests/test_cli.py::test_name` or `data/loader.py: name`, whose folder may be the package's
+NAMED = re.compile(r"`((?:\w+/)+\w+\.(?:py|sh))(?:(?:::|: )([\w.]+))?`")
+GLUONCVS = "scripts/classification/"
+
+
+def missing_names(text):
+    """The files that a page names which are not there, and names which they do not define."""
+    missing = []
+    for path, name in NAMED.findall(text):
+        files = [file for file in (ROOT / path, ROOT / "gluon_tricks" / path) if file.is_file()]
+        last = name.split(".")[-1]
+        definition = rf"^ *(def|class) {last}\b|^{last}\b"
+        if not files or (name and not re.search(definition, files[0].read_text(), re.M)):
+            missing.append(path + (name and f": {name}"))
+    return [name for name in missing if not name.startswith(GLUONCVS)]
+
+
+@pytest.mark.parametrize("page", sorted(ROOT.glob("docs/*.md")), ids=name_of)
+def test_every_file_and_test_that_a_page_names_is_there(page):
+    assert not missing_names(page.read_text())
+
+
+def test_a_name_that_is_not_there_is_found():
+    here = (
+        "`tests/test_tools.py::test_the_index_names_every_page` `data/loader.py: TrainLoader.order`"
+    )
+    assert missing_names(here) == []
+    gone = "`tests/test_none.py` `tests/test_tools.py::test_none` `data/loader.py: none`"
+    assert len(missing_names(gone)) == 3
+
+
+def test_the_page_of_the_interface_names_modules_that_are_there():
+    named = re.findall(r"autoapimodule:: (\S+)", (ROOT / "docs" / "api.rst").read_text())
+    assert named and all((ROOT / (name.replace(".", "/") + ".py")).is_file() for name in named)
