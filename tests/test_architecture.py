@@ -76,7 +76,7 @@ def when_loaded(node):
 
 
 def imported(name, nodes=None):
-    """(module, name in it, or None if the module itself is imported) of all imports of the package."""
+    """(module, name in it, or None if the module itself is imported) of what a module imports."""
     for node in ast.walk(TREES[name]) if nodes is None else nodes:
         if isinstance(node, ast.Import):
             assert not any(alias.name.startswith("gluon_tricks") for alias in node.names), name

@@ -164,8 +164,8 @@ def scan(read, size):
     its end.
 
     ``read(start, count)`` gives the file's bytes. After damage it goes on at the next offset at
-    which a record seems to begin; the damaged stretch comes out as one record with its problem. Takes
-    time in proportion to ``size``, whatever the bytes are.
+    which a record seems to begin; the damaged stretch comes out as one record with its problem.
+    Takes time in proportion to ``size``, whatever the bytes are.
     """
     offset, damaged = 0, OffsetSet()
     while offset < size:
@@ -184,7 +184,8 @@ def record_end(read, offset, size, damaged):
     broken.
 
     ``damaged`` holds the offsets of later parts that are known to lead to damage, and gets those
-    that this record leads to: of many beginnings that share their parts only the first walks them all.
+    that this record leads to: of many beginnings that share their parts only the first walks them
+    all.
     """
     try:
         for start, end in frame_parts(read, offset, size):

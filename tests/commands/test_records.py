@@ -1,4 +1,4 @@
-"""``gluon-tricks records``: every kind of damage is found and named; nothing ends in a traceback."""
+"""``gluon-tricks records``: every kind of damage is found and named, without a traceback."""
 
 import errno
 import hashlib

@@ -256,7 +256,8 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_step_rate_and_checkpo
     flags = dict(lr=1e30, warmup_epochs=1, warmup_lr=1e-30, warmup_from=0, save_interval=1)
     with pytest.raises(
         Diverged,
-        match=r"at step \d+ \(learning rate [\d.e+]+\); the last good checkpoint is .*step-00000002",
+        match=r"at step \d+ \(learning rate [\d.e+]+\); "
+        "the last good checkpoint is .*step-00000002",
     ) as error:
         train(**flags)
     assert error.value.exit_code == 3
@@ -586,7 +587,8 @@ def test_training_without_validation_is_said_and_a_missing_file_says_how(
     shutil.copy(str(digits / "train.idx"), str(tmp_path / "train.idx"))
     with pytest.raises(
         UserError,
-        match="val.rec is not there: give --rec-val FILE.rec, or .* --rec-train .*train.rec instead",
+        match="val.rec is not there: give --rec-val FILE.rec, or .* "
+        "--rec-train .*train.rec instead",
     ):
         train(data_dir=str(tmp_path), save_dir=str(tmp_path / "other"))
 

@@ -1,4 +1,4 @@
-"""Every classification network of GluonCV's zoo trains and is evaluated; what cannot be is refused."""
+"""Every classification network of GluonCV's zoo trains and is evaluated, or is refused."""
 
 import os
 import subprocess
@@ -65,8 +65,8 @@ def check(name, flags=""):
     size = smallest(name)
     images = 1 if size >= 224 else 2
     config = parse(
-        f"--model {name} --classes {classes} --input-size {size} --mode imperative --no-wd --label-smoothing --mixup"
-        f" {flags}".split()
+        f"--model {name} --classes {classes} --input-size {size} --mode imperative --no-wd"
+        f" --label-smoothing --mixup {flags}".split()
     )
     net = network.student(config, Cpu.devices, say=print)
     objective = Objective.from_config(config, Classification.from_config(config), 1)
