@@ -2,7 +2,7 @@
 #
 # The scripts in tools/ install everything into .venv. A file in it says that a part is complete: .venv/.python (an
 # environment of a Python that fits, in this very folder), .package (the package and MXNet), .extras (what the tests
-# need), .horovod and .docs. So a second `make demo` installs nothing, and a changed setup.cfg is installed anew.
+# need), .horovod and .docs. So a second `make demo` installs nothing, and a changed setup.cfg is installed again.
 
 SHELL := /bin/bash
 .NOTPARALLEL:

@@ -222,7 +222,7 @@ def test_a_python_that_is_not_there_is_refused_and_one_that_is_there_is_named(fo
     assert "python3.12 does not run here" in text and "make PYTHON=python3.9 demo" in text
 
 
-def test_where_no_python_fits_each_that_was_tried_is_named(folder):
+def test_if_no_python_fits_each_that_was_tried_is_named(folder):
     folder.python("python3", "3.12")
     code, text, pip = folder.make("demo")
     assert code and not pip and not (folder.path / ".venv").exists()
@@ -271,7 +271,7 @@ def test_a_changed_setup_cfg_is_installed_into_the_same_environment(folder):
     assert code == 0 and pip and "Making .venv" not in text
 
 
-def test_an_interrupted_installation_is_begun_anew(folder):
+def test_an_interrupted_installation_begins_again(folder):
     folder.python("python3.10", "3.10", pip="exit 1")
     code, text, _ = folder.make("environment")
     assert code and "the installation failed" in text
@@ -282,7 +282,7 @@ def test_an_interrupted_installation_is_begun_anew(folder):
     assert not (folder.path / ".venv" / "half-written").exists()
 
 
-def test_an_environment_of_another_python_is_made_anew_only_for_a_python_that_was_named(folder):
+def test_an_environment_of_another_python_is_made_again_only_for_a_python_that_was_named(folder):
     folder.python("python3.9", "3.9")
     folder.make("environment")
     # the first choice, but the environment that is there is good
@@ -293,7 +293,7 @@ def test_an_environment_of_another_python_is_made_anew_only_for_a_python_that_wa
     assert not folder.make("environment")[2]
 
 
-def test_an_environment_of_another_folder_is_made_anew(folder):
+def test_an_environment_of_another_folder_is_made_again(folder):
     folder.python("python3.9", "3.9")
     folder.make("environment")
     folder.path = folder.path.rename(folder.path.parent / "moved")

@@ -12,7 +12,7 @@ source "$(dirname "$0")/common.sh"
 venv=${1:?is missing: VENV} extras=${2:?is missing: EXTRAS}
 
 touch "$venv/.installing"
-trap 'say "make: the installation failed, see above. It needs a network; try again to start it anew."' ERR
+trap 'say "make: the installation failed, see above. It needs a network; run the command again."' ERR
 run_pip "$venv" install 'pip>=22.3,<26' 'setuptools>=64,<76' wheel
 run_pip "$venv" install --no-build-isolation --editable ".[$extras]"
 "$venv/bin/python" -c 'import cv2, gluoncv, mxnet'

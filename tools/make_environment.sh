@@ -60,9 +60,9 @@ if [ -n "$installed" ] && is_whole "$installed"; then
     if [ -z "$named" ] || [ "$(version "$named")" = "$installed" ]; then
         exit 0
     fi
-    say "$venv is of Python $installed; making it anew for $named."
+    say "$venv is of Python $installed; making it again for $named."
 elif [ -e "$venv/.made-by-make" ]; then
-    say "$venv is incomplete, of another folder, or its Python has gone; making it anew."
+    say "$venv is incomplete, of another folder, or its Python has gone; making it again."
 elif [ -e "$venv" ]; then
     say "make: $venv is there, but this Makefile did not make it. Remove or rename it, then try again."
     exit 1

@@ -115,7 +115,7 @@ def image_record_iter(folder, **settings):
 @pytest.mark.parametrize(
     "height, width", [(40, 90), (91, 40), (33, 120), (20, 100), (100, 20), (20, 21)]
 )
-def test_the_window_where_no_rectangle_fits_is_that_of_image_record_iter(tmp_path, height, width):
+def test_the_window_if_no_rectangle_fits_is_that_of_image_record_iter(tmp_path, height, width):
     """With the whole image's area no rectangle fits. The image's colours are its coordinates."""
     one = transform(
         *"--input-size 32 --crop-area 1,1 --crop-fallback window --flip 0 --color-jitter 0".split(),

@@ -304,14 +304,15 @@ def test_a_teacher_can_be_a_run_and_the_soft_loss_is_added(train, tmp_path):
     train(save_dir=str(tmp_path / "teacher"), num_epochs=1)
     flags = dict(num_epochs=1, max_steps=1, log_interval=1)
     plain = train(save_dir=str(tmp_path / "plain"), **flags)
-    taught = train(
-        save_dir=str(tmp_path / "taught"),
+    distilled = train(
+        save_dir=str(tmp_path / "distilled"),
         teacher=str(tmp_path / "teacher"),
         temperature=2.0,
         **flags,
     )
     first = [
-        read(os.path.join(run.config.save_dir, "log.jsonl"))[0]["loss"] for run in (plain, taught)
+        read(os.path.join(run.config.save_dir, "log.jsonl"))[0]["loss"]
+        for run in (plain, distilled)
     ]
     # T^2 CE is at least T^2 x the teacher's entropy and far from 0 for two networks that know
     # little.
@@ -328,9 +329,7 @@ def test_validation_counts_every_image_once_on_several_devices(train):
     assert three.progress.validated["images"] == 355
 
 
-def test_steps_get_other_numbers_where_the_global_batch_follows_the_devices(
-    train, tmp_path, capsys
-):
+def test_steps_get_other_numbers_if_the_global_batch_follows_the_devices(train, tmp_path, capsys):
     """8 steps of 8 images an epoch, then 4 of 16: the newest checkpoint has a smaller number, and
     the best is still there.
     """

@@ -51,7 +51,8 @@ class Case:
         self.folder, self.model, self.parts, self.global_batch = folder, model, parts, BATCH * parts
         self.config = flags.parse(
             "--model {} --classes {} --input-size {} --batch-size {} --num-epochs {}"
-            " --log-interval 1 --seed 3 --val-frequency {} --save-frequency 0 --save-dir {}/run {} {}".format(
+            " --log-interval 1 --seed 3 --val-frequency {} --save-frequency 0 --save-dir {}/run"
+            " {} {}".format(
                 model,
                 CLASSES,
                 SIZE[model],
