@@ -117,6 +117,8 @@ def _open_parameters(path, given):
     if run is None:
         config = _described_by_flags(path, given)
     else:
+        if run.config.task != "classification":
+            raise UserError(f"{path}: was trained for {run.config.task}; a classifier is needed")
         _refuse_other(given, {name: getattr(run.config, name) for name in NETWORK}, path)
         config = dataclasses.replace(run.config, **given)
     flags.check_ranges(config)

@@ -48,7 +48,7 @@ class Classification:
         return cls(config.classes, config.label_smoothing, config.smoothing_form)
 
     def targets(self, labels: NDArray) -> NDArray:
-        """Distributions (n, K), float32, that the network is trained on; labels (n,) are classes."""
+        """Distributions (n, K), float32, to train on; labels (n,) are classes."""
         return smooth(labels, self.classes, self._smoothing, self._form)
 
     def losses(self, logits: NDArray, targets: NDArray) -> NDArray:
@@ -81,7 +81,7 @@ class Classification:
         -------
         NDArray (3,), float32
             The sum of the losses, the images right at top-1 and at top-5. Of equal logits the one
-            with the smaller class index comes first, and logits that are not finite are never right.
+            with the smaller class index comes first; logits that are not finite are never right.
         """
         import mxnet as mx
 

@@ -106,7 +106,8 @@ def _cannot_write(path, error):
     folder, name = os.path.split(path)
     reason = error.strerror if isinstance(error, OSError) else str(error).strip().splitlines()[-1]
     return CheckpointError(
-        f"cannot write the checkpoint of step {int(NAME.match(name).group(1))} into {printable(folder)}: {reason}; "
+        f"cannot write the checkpoint of step {int(NAME.match(name).group(1))} into "
+        f"{printable(folder)}: {reason}; "
         "earlier checkpoints are whole. Make room or mend the folder, then go on with --resume auto"
     )
 
@@ -298,7 +299,7 @@ def load(path, state, net, trainer, devices, parts=0):
 
 
 def _flatten(made, name, path="state"):
-    """(key, array) of an optimizer's state of one parameter: None, an NDArray, or tuples of them."""
+    """(key, array) of a parameter's optimizer state: None, an NDArray, or tuples of them."""
     if made is None:
         return []
     if isinstance(made, (tuple, list)):

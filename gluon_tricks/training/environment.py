@@ -36,7 +36,7 @@ def environment():
 
 
 def commit():
-    """The commit of the package's checkout, with + where files differ from it; None outside of one."""
+    """The commit of the package's checkout, with + if files differ from it; None without one."""
     here = os.path.dirname(os.path.abspath(__file__))
 
     def git(*words):

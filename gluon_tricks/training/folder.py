@@ -43,7 +43,8 @@ def prepare(config, workers):
     if path and workers.rank:
         if not os.path.isdir(path):
             raise UserError(
-                f"worker {workers.rank} on {platform.node()} cannot see the checkpoint {path}: --save-dir has to be a folder that all hosts share"
+                f"worker {workers.rank} on {platform.node()} cannot see the checkpoint {path}: "
+                "--save-dir has to be a folder that all hosts share"
             )
         return path, checkpoint.read_state(path)
     return found
@@ -87,14 +88,16 @@ def _prepare(config):
     if not config.resume:
         if _holds_run(path):
             raise UserError(
-                f"--save-dir {printable(path)} holds a run: go on with --resume auto, or name another folder"
+                f"--save-dir {printable(path)} holds a run: go on with --resume auto, or name "
+                "another folder"
             )
         return None
     if config.resume != "auto":
         source = config.resume.rstrip("/")
         if _holds_run(path) and not is_same(run_of(source).path, path):
             raise UserError(
-                f"--save-dir {printable(path)} holds another run than --resume {printable(source)}: name another folder"
+                f"--save-dir {printable(path)} holds another run than --resume "
+                f"{printable(source)}: name another folder"
             )
         return source, checkpoint.read_state(source)
     damaged = []
@@ -119,7 +122,10 @@ def _start_over(path, damaged):
     so that nothing is lost.
     """
     shown = printable(path)
-    over = "Nothing was changed. To start from the beginning, name another --save-dir, or move this folder away"
+    over = (
+        "Nothing was changed. To start from the beginning, name another --save-dir, or move this "
+        "folder away"
+    )
     if damaged:
         said = "; ".join(text.rsplit("; trying", 1)[0] for text in damaged)
         raise UserError(f"--resume auto: no checkpoint in {shown} is whole: {said}. {over}")
@@ -147,7 +153,8 @@ def check_validation_file(config):
     """
     if config.rec_val and not os.path.exists(config.rec_val):
         raise UserError(
-            f"{printable(config.rec_val)} is not there: give --rec-val FILE.rec, or to train without validation "
+            f"{printable(config.rec_val)} is not there: give --rec-val FILE.rec, or to train "
+            "without validation "
             f"--rec-train {printable(config.rec_train)} instead of --data-dir"
         )
 

@@ -84,7 +84,8 @@ def agree(workers, about):
     differing = disagreements(said)
     if differing:
         raise ConfigError(
-            f"the workers are not of one run. Beside worker 0 on {said[0]['host']}, {'; '.join(differing)}"
+            f"the workers are not of one run. Compared with worker 0 on {said[0]['host']}, "
+            f"{'; '.join(differing)}"
         )
 
 
@@ -125,7 +126,8 @@ def _differences_of_flags(old, new, about_old, about_new, fields):
         name for name in fields if name in PARAMETER_FLAGS and before.get(name) and now.get(name)
     ]
     return flags.differences(old, new, [name for name in fields if name not in known]) + [
-        f"{flags.spelling(name)}: its parameters are others (SHA-256 {before[name][:12]} -> {now[name][:12]})"
+        f"{flags.spelling(name)}: its parameters are others (SHA-256 {before[name][:12]} -> "
+        f"{now[name][:12]})"
         for name in known
         if before[name] != now[name]
     ]
@@ -175,7 +177,8 @@ def _keep_labels(run):
             write_text(os.path.join(config.save_dir, LABELS), "".join(names))
     if count not in (None, config.classes):
         run.logger.say(
-            f"--classes is {config.classes}, but {printable(source)} {count} classes: is this meant?"
+            f"--classes is {config.classes}, but {printable(source)} {count} classes: is this "
+            "meant?"
         )
 
 
@@ -242,6 +245,7 @@ def compare(run, resumed_from):
     differing += _differences_of_data(old.data, new["data"])
     if differing:
         raise ConfigError(
-            "--resume: these would make it another run: {}. Leave them as they were, or start a new run in another "
+            "--resume: these would make it another run: {}. Leave them as they were, or start a "
+            "new run in another "
             "--save-dir".format("; ".join(differing))
         )

@@ -79,7 +79,8 @@ class LogFiles:
                 self._files.pop(path).close()
                 self._files[path] = _open(path)
                 self._say(
-                    f"{printable(path)} was removed while the run trained; it goes on without its beginning"
+                    f"{printable(path)} was removed while the run trained; it goes on without its "
+                    "beginning"
                 )
         with named(self._log):
             os.fsync(self._files[self._log].fileno())
@@ -143,7 +144,8 @@ class LogFiles:
             if os.path.samestat(os.stat(self._folder), self._place):
                 return
         raise UserError(
-            f"{printable(self._folder)}: the run's folder was removed, moved or replaced while the run trained. Where it was "
+            f"{printable(self._folder)}: the run's folder was removed, moved or replaced while the "
+            "run trained. Where it was "
             "moved to, --resume auto goes on from its last checkpoint"
         )
 
@@ -164,7 +166,8 @@ def named(path):
         yield
     except OSError as error:
         raise UserError(
-            f"{printable(path)}: cannot be written: {error.strerror or error}. Checkpoints are whole: make room or mend the "
+            f"{printable(path)}: cannot be written: {error.strerror or error}. Checkpoints are "
+            "whole: make room or mend the "
             "folder, then go on with --resume auto"
         ) from None
 
@@ -180,7 +183,8 @@ def _plain_files(folder, log_file):
     inside = os.path.relpath(os.path.realpath(path), os.path.realpath(folder))
     if inside in OWN_FILES:
         raise UserError(
-            f"--logging-file {printable(log_file)}: a run writes a file of its own with this name; give another one"
+            f"--logging-file {printable(log_file)}: a run writes a file of its own with this name; "
+            "give another one"
         )
     return {own: own} if inside == PLAIN else {own: own, path: f"--logging-file {path}"}
 

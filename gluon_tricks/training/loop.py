@@ -1,4 +1,4 @@
-"""The training loop. The step is its clock: learning rate, mixing, data and epoch follow from it."""
+"""The training loop. Its clock is the step: learning rate, mixing, data and epoch follow."""
 
 import math
 
@@ -65,7 +65,7 @@ def share(run, sums):
 
 
 def receive(run, result, step):
-    """Count the result of a step, once it is computed; raises Diverged if its loss is not finite."""
+    """Count the result of a step when it is computed; Diverged if its loss is not finite."""
     vectors = [vector.asnumpy() for vector in result.sums]
     shared = () if result.shared is None else result.shared.asnumpy()
     for loss in [vector[0] for vector in vectors] + list(shared[:1]):

@@ -28,7 +28,8 @@ def student(config, devices, say=print, accumulate=1):
     on_cpu, onednn = devices[0].device_type == "cpu", os.environ.get("MXNET_MKLDNN_ENABLED") != "0"
     if on_cpu and onednn and registry.get(config.model).untrainable_on_onednn:
         raise UserError(
-            f"--model {config.model}: oneDNN cannot train it on a CPU; set MXNET_MKLDNN_ENABLED=0 in the environment"
+            f"--model {config.model}: oneDNN cannot train it on a CPU; set MXNET_MKLDNN_ENABLED=0 "
+            "in the environment"
         )
     options = models.options_of(config)
     net = models.get_model(
@@ -36,7 +37,8 @@ def student(config, devices, say=print, accumulate=1):
     )
     if config.dtype == "float16" and on_cpu and ops_of(net) & NO_FLOAT16_ON_CPU:
         raise UserError(
-            "--dtype float16: MXNet multiplies no float16 matrices on a CPU; take --num-gpus 1, or float32"
+            "--dtype float16: MXNet multiplies no float16 matrices on a CPU; take --num-gpus 1, or "
+            "float32"
         )
     # MXNet's generator gives seeds that are neighbours mostly the same numbers.
     mx.random.seed(int(np.random.SeedSequence([config.seed]).generate_state(1)[0] >> 1))
@@ -60,7 +62,8 @@ def student(config, devices, say=print, accumulate=1):
     trained_with = Config() if config.use_pretrained else run and run.config
     if trained_with and _normalisation(trained_with) != _normalisation(config):
         say(
-            "the parameters to start from were trained with another --rgb-mean or --rgb-std than this run's"
+            "the parameters to start from were trained with another --rgb-mean or --rgb-std than "
+            "this run's"
         )
     if config.no_wd:
         exempt_biases(net)
@@ -92,8 +95,10 @@ def teacher(config, devices, say=print):
         models.load_parameters(net, source.path)
     elif models.load_pretrained(net, source.model, **source.options):
         raise UserError(
-            f"--teacher {config.teacher}: its published parameters are for another number of classes than --classes "
-            f"{config.classes}, and a new last layer knows nothing: train a teacher on these classes and give its folder"
+            f"--teacher {config.teacher}: its published parameters are for another number of "
+            "classes than --classes "
+            f"{config.classes}, and a new last layer knows nothing: train a teacher on these "
+            "classes and give its folder"
         )
     if source.trained_with:
         net = _with_inputs_of(net, source.trained_with, config, devices, say)
@@ -140,7 +145,8 @@ def teacher_source(config, say=print):
         return TeacherSource(config.teacher_model, {}, path, None)
     if run.config.classes != config.classes:
         raise UserError(
-            f"--teacher {config.teacher}: it knows {run.config.classes} classes, the student {config.classes}"
+            f"--teacher {config.teacher}: it knows {run.config.classes} classes, the student "
+            f"{config.classes}"
         )
     return TeacherSource(
         config.teacher_model or run.config.model, models.options_of(run.config), path, run.config
@@ -177,13 +183,15 @@ def _with_inputs_of(net, trained_with, config, devices, say):
     """
     if trained_with.input_size != config.input_size:
         say(
-            f"the teacher was trained at {trained_with.input_size} pixels and sees the student's images of {config.input_size}"
+            f"the teacher was trained at {trained_with.input_size} pixels and sees the student's "
+            f"images of {config.input_size}"
         )
     theirs, ours = _normalisation(trained_with), _normalisation(config)
     if theirs == ours:
         return net
     say(
-        "the teacher was trained with another --rgb-mean or --rgb-std: the images are normalised its way for it"
+        "the teacher was trained with another --rgb-mean or --rgb-std: the images are normalised "
+        "its way for it"
     )
     both = mx.gluon.nn.HybridSequential()
     both.add(Renormalise(*ours, *theirs), net)

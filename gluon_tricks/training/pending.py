@@ -15,7 +15,7 @@ class Pending:
         self._queue = collections.deque()
 
     def push(self, *result):
-        """Queue the result of a step; ``receive(*result)`` is called for that ``lag`` steps older."""
+        """Queue the result of a step; that of ``lag`` steps before goes to ``receive(*result)``."""
         self._queue.append(result)
         self.drain(self._lag)
 

@@ -52,7 +52,8 @@ class RunFolder:
             config = flags.from_dict(found["flags"])
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise UserError(
-                f"{printable(file)}: damaged or not a run's: {type(error).__name__}: {printable(error)}"
+                f"{printable(file)}: damaged or not a run's: {type(error).__name__}: "
+                f"{printable(error)}"
             ) from None
         except UserError as error:
             raise UserError(f"{printable(file)}: damaged or of another version: {error}") from None

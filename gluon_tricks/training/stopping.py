@@ -81,6 +81,7 @@ class Stop:
         if self.agreed == HOSTS_CHANGED:
             raise HostsChanged
         raise Interrupted(
-            f"{signal.Signals(self.agreed).name} after step {step}; its checkpoint is written, --resume auto goes on from it",
+            f"{signal.Signals(self.agreed).name} after step {step}; its checkpoint is written, "
+            "--resume auto goes on from it",
             self.agreed,
         )

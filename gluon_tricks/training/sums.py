@@ -1,4 +1,4 @@
-"""Named sums over images: what adds up over steps, devices and workers, and gives a task's figures."""
+"""Named sums over images: they add up over steps, devices and workers to a task's figures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When what is due in a run. The step is the clock: all follows from the number of finished steps."""
+"""When a run logs, validates and saves: all follows from the number of finished steps."""
 
 from dataclasses import dataclass
 

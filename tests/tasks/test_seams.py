@@ -6,6 +6,7 @@ import mxnet as mx
 import numpy as np
 import pytest
 
+from gluon_tricks import open_model
 from gluon_tricks.errors import UserError
 from gluon_tricks.reporting import page, reading
 from gluon_tricks.tasks import registry
@@ -71,6 +72,8 @@ def test_a_task_of_ones_own_trains_resumes_and_is_reported(train, tmp_path, even
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     assert result["best"]["error"] == run.progress.best["error"] == min(errors)
     assert "top1" not in str(lines) and result["images"] == 355
+    with pytest.raises(UserError, match="was trained for even-or-odd; a classifier is needed"):
+        open_model(str(tmp_path / "run"))
     report = page.write(reading.find([str(tmp_path / "run")]), str(tmp_path / "report"))
     assert "error %" in open(report).read()
 
