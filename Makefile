@@ -26,7 +26,7 @@ define HELP
 make demo        install into .venv, then train, evaluate and export a ResNet-D on handwritten digits
 make test        install the rest too (Horovod is built once, about 2 minutes), then run every test
 make test-fast   the same without the slow tests
-make stress      the tests that kill and resume, ROUNDS=50 times each
+make stress      the tests that kill and resume, ROUNDS=50 times each; every network of the zoo
 make lint        ruff, mypy and shellcheck
 make docs        the documentation as a site: site/index.html
 make clean       remove .venv and what Python and its tools left behind; runs stay

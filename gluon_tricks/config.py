@@ -2,8 +2,8 @@
 
 Names and meanings are those of GluonCV's train_imagenet.py wherever it has the flag; the defaults
 are the paper's. If the paper and the authors' code differ, one flag selects the form and
-``--fidelity gluoncv`` selects all of the authors' forms at once. A new flag is one line of the
-table :class:`Config`.
+``--fidelity gluoncv`` selects all that the authors' scripts do differently. A new flag is one line
+of the table :class:`Config`.
 
 >>> config = parse(["--lr-mode", "cosine", "--label-smoothing", "--mixup"])
 >>> config.label_smoothing, config.mixup_alpha

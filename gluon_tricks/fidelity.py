@@ -6,6 +6,7 @@ published commands and logs in dmlc/web-data (gluoncv/logs/classification/imagen
 """
 
 import os
+from typing import Any, Dict, List, Mapping, Sequence, Set
 
 # Flags whose value in the authors' script is not the one here.
 FORMS = dict(
@@ -59,12 +60,12 @@ FOREIGN_FLAGS = {
 DATA_FOLDER = "~/.mxnet/datasets/imagenet/rec"
 
 
-def forms(model):
+def forms(model: str) -> Dict[str, Any]:
     """The values that ``--fidelity gluoncv`` gives to flags for the network called ``model``."""
     return dict(FORMS, lr_counting="updates") if model in COUNTED_BY_UPDATES else dict(FORMS)
 
 
-def without_defaults(given):
+def without_defaults(given: Dict[str, Any]) -> Dict[str, Any]:
     """``given`` (a dict of flags) without the values that may be given with ``--fidelity gluoncv``
     although they have no effect.
     """
@@ -77,9 +78,9 @@ def without_defaults(given):
     }
 
 
-def turned_off(config):
+def turned_off(config: Any) -> Set[str]:
     """The flags that are off in the run of ``config`` even if they were given."""
-    tables = [IGNORED_BY_NETWORK]
+    tables: List[Mapping[str, Sequence[str]]] = [IGNORED_BY_NETWORK]
     if config.fidelity == "gluoncv":
         tables.append(IGNORED_BY_AUTHORS)
     return {
@@ -90,7 +91,7 @@ def turned_off(config):
     }
 
 
-def data_folder(folder):
+def data_folder(folder: str) -> str:
     """The folder that holds train.rec.
 
     ``folder``, or its ``rec`` as in GluonCV's data set; if none is named, the authors' default, if

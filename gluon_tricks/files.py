@@ -5,11 +5,12 @@ import hashlib
 import json
 import os
 import sys
+from typing import Any, Iterator, Optional, TextIO
 
 from .errors import UserError
 
 
-def write_text(path, text):
+def write_text(path: str, text: str) -> None:
     """Write a text file, so that a power cut leaves the old one or the new one; UserError if
     that is not possible.
     """
@@ -28,7 +29,7 @@ def write_text(path, text):
         raise UserError(f"{path}: cannot be written: {error.strerror}") from error
 
 
-def write_json(path, value):
+def write_json(path: str, value: Any) -> None:
     """Write a value as a JSON file, as :func:`write_text`; the path ``-`` is standard output."""
     text = json.dumps(value, indent=1) + "\n"
     if path == "-":
@@ -37,11 +38,11 @@ def write_json(path, value):
         write_text(path, text)
 
 
-_json_output = None  # standard output, while all but JSON goes elsewhere
+_json_output: Optional[TextIO] = None  # standard output, while all but JSON goes elsewhere
 
 
 @contextlib.contextmanager
-def json_output(path):
+def json_output(path: str) -> Iterator[None]:
     """While a command runs whose ``--json`` is ``path``: if that is ``-``, standard output is for
     the JSON alone.
 
@@ -60,7 +61,7 @@ def json_output(path):
         _json_output = None
 
 
-def sync_folder(path):
+def sync_folder(path: str) -> None:
     """Make a rename in this path's folder outlive a power cut."""
     descriptor = os.open(os.path.dirname(os.path.abspath(path)), os.O_RDONLY)
     try:
@@ -69,12 +70,12 @@ def sync_folder(path):
         os.close(descriptor)
 
 
-def sha256_of(value):
+def sha256_of(value: Any) -> str:
     """The hexadecimal SHA-256 of a value that JSON can hold, whatever the order of its keys."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
-def sha256(path):
+def sha256(path: str) -> str:
     """The hexadecimal SHA-256 of a file."""
     digest = hashlib.sha256()
     with open(path, "rb") as file:

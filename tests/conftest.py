@@ -1,4 +1,4 @@
-"""Shared fixtures: real images as RecordIO, and runs of the training command inside this process."""
+"""Shared fixtures: real images as RecordIO, and runs of the train command inside this process."""
 
 import os
 

@@ -41,7 +41,8 @@ class Linear(mx.gluon.HybridBlock):
             self.weight = self.params.get("weight", shape=(classes, 48), init=mx.init.Uniform(0.1))
 
     def hybrid_forward(self, F, x, weight):
-        return F.sum(F.broadcast_mul(self.pool(x).reshape((0, 1, -1)), weight.expand_dims(0)), axis=2)
+        pooled = self.pool(x).reshape((0, 1, -1))
+        return F.sum(F.broadcast_mul(pooled, weight.expand_dims(0)), axis=2)
 
 step = loop.train_step
 
@@ -50,9 +51,10 @@ def noted(learner, layout, devices, batch, number):
     with open(os.path.join(os.environ["NOTES"], "{}.jsonl".format(layout.rank)), "a") as file:
         mixed = bool(learner.objective._mixings)
         lam = mixup.draw_lambda(0.2, 0, number) if mixed else None
-        values = [float(p.list_data()[0].asnumpy().astype("float64").sum()) for p in learner.trained]
-        about = dict(step=number, keys=batch.keys.tolist(), rate=learner.trainer.learning_rate, lam=lam, values=values,
-                     pid=os.getpid(), workers=layout.workers, skipped=learner.loss_scale.skipped)
+        arrays = [p.list_data()[0].asnumpy().astype("float64") for p in learner.trained]
+        about = dict(step=number, keys=batch.keys.tolist(), rate=learner.trainer.learning_rate,
+                     lam=lam, values=[float(array.sum()) for array in arrays], pid=os.getpid(),
+                     workers=layout.workers, skipped=learner.loss_scale.skipped)
         file.write(json.dumps(about) + chr(10))
     if os.environ.get("SLOW"):
         import time
@@ -90,8 +92,9 @@ launcher.plan = planned
 sys.exit(cli.main(sys.argv[1:]))
 """
 FLAGS = (
-    "--model tiny --classes 10 --input-size 32 --flip 0 --color-jitter 0 --pca-noise 0 --num-epochs 2 "
-    "--num-training-samples 80 --lr 0.01 --lr-mode cosine --warmup-epochs 0.5 --label-smoothing -j 1 --log-interval 5"
+    "--model tiny --classes 10 --input-size 32 --flip 0 --color-jitter 0 --pca-noise 0 "
+    "--num-epochs 2 --num-training-samples 80 --lr 0.01 --lr-mode cosine --warmup-epochs 0.5 "
+    "--label-smoothing -j 1 --log-interval 5"
 ).split()
 
 

@@ -11,7 +11,8 @@ import pytest
 PARENT = """
 import subprocess, sys, time
 from gluon_tricks.child_processes import end_with_parent
-child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], preexec_fn=end_with_parent())
+command = [sys.executable, "-c", "import time; time.sleep(60)"]
+child = subprocess.Popen(command, preexec_fn=end_with_parent())
 print(child.pid, flush=True)
 time.sleep(60)
 """

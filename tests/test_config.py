@@ -382,7 +382,7 @@ def test_flags_of_published_commands_that_the_network_ignores_are_accepted():
 
 
 @pytest.mark.parametrize("model", ["resnet18_v1b", "resnet34_v1b"])
-def test_zero_gamma_is_off_where_the_authors_block_ignored_it(model):
+def test_zero_gamma_is_off_if_the_authors_block_ignored_it(model):
     assert parse(["--model", model, "--last-gamma"]).last_gamma is True
     assert parse(["--model", model, "--last-gamma", "--fidelity", "gluoncv"]).last_gamma is False
 
@@ -492,7 +492,7 @@ def test_resuming_may_change_harmless_flags_alone():
     assert "--lr: 0.1 -> 0.2" in differences(old, changed)
 
 
-def test_every_flag_has_help_and_a_metavar_and_a_paper_section_where_it_is_one_of_the_papers():
+def test_every_flag_has_help_and_a_metavar_and_the_papers_flags_have_their_section():
     for name, field in FLAGS.items():
         assert field.metadata["help"], name
     parser = argparse.ArgumentParser()

@@ -222,7 +222,7 @@ def test_a_python_that_is_not_there_is_refused_and_one_that_is_there_is_named(fo
     assert "python3.12 does not run here" in text and "make PYTHON=python3.9 demo" in text
 
 
-def test_where_no_python_fits_each_that_was_tried_is_named(folder):
+def test_if_no_python_fits_each_that_was_tried_is_named(folder):
     folder.python("python3", "3.12")
     code, text, pip = folder.make("demo")
     assert code and not pip and not (folder.path / ".venv").exists()

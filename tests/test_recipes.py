@@ -21,7 +21,7 @@ from gluon_tricks.tricks.schedule import linear_scaling
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 RECIPES = os.path.join(ROOT, "recipes")
 ROWS = {row.recipe: row for row in paper.ROWS}
-OWN = [row.recipe for row in paper.ROWS if not row.same_run_as]
+DISTINCT_RUNS = [row.recipe for row in paper.ROWS if not row.same_run_as]
 SHARED = {"launch", "demo_digits", "ablation_digits"}
 # What makes a recipe small enough for a test; the last of a flag wins.
 SMALL = (
@@ -129,7 +129,7 @@ def test_horovod_starts_a_worker_a_gpu_with_its_share_of_the_batch(tmp_path):
     assert config.seed == 3 and config.mixup_alpha == 0.2
 
 
-def test_horovod_is_started_again_by_the_launcher_where_asked_to(tmp_path):
+def test_horovod_is_started_again_by_the_launcher_if_asked_to(tmp_path):
     stub = tmp_path / "python"
     stub.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
     stub.chmod(0o755)
@@ -243,13 +243,13 @@ SMALLER = {
     "inceptionv3": "mobilenet0.25",
 }
 # Of each network the last row, which has the most tricks.
-LARGE = {ROWS[name].settings["model"]: name for name in OWN}
+LARGE = {ROWS[name].settings["model"]: name for name in DISTINCT_RUNS}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "name, model",
-    [(name, SMALLER[ROWS[name].settings["model"]]) for name in OWN]
+    [(name, SMALLER[ROWS[name].settings["model"]]) for name in DISTINCT_RUNS]
     + [(name, model) for model, name in LARGE.items()],
 )
 def test_a_recipe_trains(name, model, data, teacher, tmp_path, monkeypatch):

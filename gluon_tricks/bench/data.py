@@ -254,7 +254,10 @@ def print_rows(rows):
     print("{:18} {:>7} {:>9} {:>19} {:>15}".format(*head))
     for row in rows:
         spread = "{:.0f} to {:.0f}".format(min(speeds(row["rounds"])), max(speeds(row["rounds"])))
-        line = "{pipeline:18} {threads:7} {images_per_second:9.0f} {spread:>19} {cpu_seconds_per_1000:15.2f}"
+        line = (
+            "{pipeline:18} {threads:7} {images_per_second:9.0f} {spread:>19} "
+            "{cpu_seconds_per_1000:15.2f}"
+        )
         print(line.format(spread=spread, **row))
     rounds = {(row["pipeline"], row["threads"]): row["rounds"] for row in rows}
     first = rows[0]["threads"]

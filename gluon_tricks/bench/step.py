@@ -1,4 +1,4 @@
-"""What our loop costs: its images a second beside those of a bare record / backward / update loop,
+"""What our loop costs: its images a second next to those of a bare record / backward / update loop,
 in one process.
 """
 
@@ -33,9 +33,8 @@ def main(args):
     with tempfile.TemporaryDirectory() as folder:
         result = measure(args, folder)
     print(
-        "loop {loop:.1f} images/s, bare {bare:.1f} images/s, ratio {ratio:.3f} (rounds: {low:.3f} to {high:.3f})".format(
-            **result
-        )
+        "loop {loop:.1f} images/s, bare {bare:.1f} images/s, ratio {ratio:.3f} "
+        "(rounds: {low:.3f} to {high:.3f})".format(**result)
     )
     if args.json:
         write_json(args.json, {name: result[name] for name in ("loop", "bare", "ratio")})
@@ -43,7 +42,7 @@ def main(args):
 
 
 def measure(args, folder):
-    """``{"loop", "bare", "ratio", "low", "high"}``: medians over rounds, and the ratio's extremes."""
+    """``{"loop", "bare", "ratio", "low", "high"}``: medians over rounds, the ratio's extremes."""
     from ..training.run import build
 
     images = args.batch_size * args.steps

@@ -1,4 +1,4 @@
-"""``gluon-tricks prepare``: data sets into RecordIO files, as MXNet's ImageRecordIter reads them."""
+"""``gluon-tricks prepare``: data sets into RecordIO files, which MXNet's ImageRecordIter reads."""
 
 import contextlib
 import os

@@ -2,10 +2,12 @@
 verify``.
 """
 
+from typing import Union
+
 import numpy as np
 
 
-def class_of(label, classes):
+def class_of(label: Union[float, np.ndarray], classes: int) -> float:
     """The class of a record's label, a number or an array of one; ValueError says why it is none of
     ``classes``.
     """
@@ -18,5 +20,5 @@ def class_of(label, classes):
     return label
 
 
-def none_of(label, classes):
+def none_of(label: float, classes: int) -> str:
     return f"label {label:g} is none of --classes {classes} (0 to {classes - 1})"

@@ -3,7 +3,8 @@ traps handled.
 
 Handled: the rows that fill the last validation batch do not count, every validation pass has an
 iterator of its own (a used one goes on after the images to which the last batch wrapped),
-``seed_aug`` is never set (it repeats few crops for ever), batches are moved from cpu_pinned to cpu, errors name the file.
+``seed_aug`` is never set (it repeats few crops for ever), batches are moved from cpu_pinned to cpu,
+errors name the file.
 
 Left, and so refused or documented (docs/data.md): it knows neither records' keys nor a position in
 the epoch, shuffles only within chunks, gives other images with other numbers of threads or workers,

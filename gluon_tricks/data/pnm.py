@@ -38,7 +38,7 @@ def header(payload):
 
 
 def decode(payload, head):
-    """RGB (height, width, 3) uint8, scaled so that the greatest value becomes 255; ValueError where
+    """RGB (height, width, 3) uint8, scaled so that the greatest value becomes 255; ValueError if
     damaged.
     """
     shape = head.height, head.width, 3 if head.kind in IN_COLOR else 1

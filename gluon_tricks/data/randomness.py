@@ -6,10 +6,13 @@ an image depend on (seed, epoch, record) alone: not on threads, workers, what wa
 the version of NumPy. The mixing function is splitmix64's (Steele, Lea, Flood 2014).
 """
 
+from typing import Sequence, Union
+
 import numpy as np
 
 GOLDEN = 0x9E3779B97F4A7C15
 MASK = (1 << 64) - 1
+Keys = Union[np.ndarray, Sequence[int]]
 
 # What a number is for; two purposes never share their numbers. AUGMENT is for the paper's own
 # operations, each with its slice (data/transforms/); any other gets a purpose of its own, the next
@@ -17,7 +20,7 @@ MASK = (1 << 64) - 1
 ORDER, AUGMENT, SYNTHETIC = 1, 2, 3
 
 
-def mix(values):
+def mix(values: np.ndarray) -> np.ndarray:
     """splitmix64's output function on a uint64 array, in place."""
     values ^= values >> np.uint64(30)
     values *= np.uint64(0xBF58476D1CE4E5B9)
@@ -27,7 +30,7 @@ def mix(values):
     return values
 
 
-def bits(purpose, seed, epoch, keys, count):
+def bits(purpose: int, seed: int, epoch: int, keys: Keys, count: int) -> np.ndarray:
     """uint64 ``(n, count)``: ``count`` random words for each of the ``n`` int64 ``keys``."""
     start = np.zeros(1, np.uint64)
     for word in (purpose, seed, epoch):
@@ -37,18 +40,18 @@ def bits(purpose, seed, epoch, keys, count):
     return mix(mix(states[:, None] + counters) + start)
 
 
-def uniforms(purpose, seed, epoch, keys, count):
+def uniforms(purpose: int, seed: int, epoch: int, keys: Keys, count: int) -> np.ndarray:
     """float64 ``(n, count)``, uniform in [0, 1)."""
     return (bits(purpose, seed, epoch, keys, count) >> np.uint64(11)) * 2.0**-53
 
 
-def normals(uniform_pairs):
+def normals(uniform_pairs: np.ndarray) -> np.ndarray:
     """Standard normal numbers, float64 ``(...)``, from uniform ones ``(..., 2)``: Box, Muller."""
     radius = np.sqrt(-2 * np.log1p(-uniform_pairs[..., 0]))
     return radius * np.cos(2 * np.pi * uniform_pairs[..., 1])
 
 
-def permutation(length, seed, epoch):
+def permutation(length: int, seed: int, epoch: int) -> np.ndarray:
     """The order of an epoch: a permutation of ``range(length)`` (int64), by sorting random 64-bit
     words.
     """

@@ -4,7 +4,7 @@ A file is a row of records, each starting at a multiple of four bytes::
 
     uint32 magic 0xced7230a | uint32 flag << 29 | length | body | zeros up to a multiple of four
 
-Where the body itself holds the magic at a multiple of four, the record is cut there into parts with
+If the body itself holds the magic at a multiple of four, the record is cut there into parts with
 flag 1 (first), 2 (middle) and 3 (last), the magic left out; flag 0 is a record in one part. An
 image record's body is ``uint32 count, float32 label, uint64 id, uint64 id2``, then ``count``
 float32 labels, which replace the one before if count > 0, then the encoded image. All numbers
@@ -164,8 +164,8 @@ def scan(read, size):
     its end.
 
     ``read(start, count)`` gives the file's bytes. After damage it goes on at the next offset at
-    which a record seems to begin; the damaged stretch comes out as one record with its problem. Takes
-    time in proportion to ``size``, whatever the bytes are.
+    which a record seems to begin; the damaged stretch comes out as one record with its problem.
+    Takes time in proportion to ``size``, whatever the bytes are.
     """
     offset, damaged = 0, OffsetSet()
     while offset < size:
@@ -184,7 +184,8 @@ def record_end(read, offset, size, damaged):
     broken.
 
     ``damaged`` holds the offsets of later parts that are known to lead to damage, and gets those
-    that this record leads to: of many beginnings that share their parts only the first walks them all.
+    that this record leads to: of many beginnings that share their parts only the first walks them
+    all.
     """
     try:
         for start, end in frame_parts(read, offset, size):

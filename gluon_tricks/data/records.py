@@ -9,6 +9,7 @@ import contextlib
 import fcntl
 import hashlib
 import os
+from typing import Any, Dict, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
@@ -24,9 +25,11 @@ READ_AT_ONCE = 1 << 20
 # bytes of a file of which a fingerprint reads every record: less than a second
 HASHED_WHOLE = 1 << 28
 SAMPLES = 1024  # of a larger file: of ImageNet's 150 GB about 115 MB
+Path = Union[str, "os.PathLike[str]"]
+Label = Union[float, np.ndarray]  # one number, or as many as the record has
 
 
-def spread(length, most=SAMPLES):
+def spread(length: int, most: int = SAMPLES) -> Sequence[int]:
     """At most ``most`` positions below ``length``, in order and evenly spread, the first and the
     last among them.
     """
@@ -45,7 +48,7 @@ class RecordFile:
     RecordIO does.
     """
 
-    def __init__(self, path, index_path=None):
+    def __init__(self, path: Path, index_path: Optional[Path] = None) -> None:
         self.path = str(path)
         self.index_path = str(index_path) if index_path else index_path_of(path)
         self._descriptor, self.size = open_for_reading(path)
@@ -75,9 +78,9 @@ class RecordFile:
         ends = np.append(self.offsets[order][1:], self.size)
         self._extents = np.empty_like(self.offsets)
         self._extents[order] = np.maximum(ends - self.offsets[order], recordio.FRAME.size)
-        self._fingerprint = None
+        self._fingerprint: Optional[Dict[str, Any]] = None
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.keys)
 
     def _refuse_doubled(self, numbers, order, what):
@@ -94,7 +97,7 @@ class RecordFile:
                 f"'gluon-tricks records index --force {self.path}' makes the index again",
             )
 
-    def read(self, position):
+    def read(self, position: int) -> Tuple[Label, bytes]:
         """``(label, payload)`` of the record at a position; label is a float or a float32 array.
 
         RecordError if it is damaged, or is another record than the index says; that shows in
@@ -112,7 +115,7 @@ class RecordFile:
     def _is_other(self, key, identity, body):
         return identity != key and not self._numbered and recordio.checksum_of(body) is not None
 
-    def read_label(self, position):
+    def read_label(self, position: int) -> Label:
         """The label alone, which costs a small read."""
         offset, key = int(self.offsets[position]), int(self.keys[position])
         count = recordio.FRAME.size + recordio.IMAGE_HEADER.size
@@ -128,7 +131,7 @@ class RecordFile:
                 return label
         return self.read(position)[0]
 
-    def read_body(self, position):
+    def read_body(self, position: int) -> Union[bytes, memoryview]:
         """All bytes of the record at ``position`` of the index; bytes, or a memoryview."""
         key, offset = int(self.keys[position]), int(self.offsets[position])
         head = min(int(self._extents[position]), READ_AT_ONCE, self.size - offset)
@@ -145,7 +148,7 @@ class RecordFile:
         except ValueError as error:
             raise RecordError(self.path, key, str(error)) from None
 
-    def fingerprint(self):
+    def fingerprint(self) -> Dict[str, Any]:
         """What a run remembers, to know later and on other hosts that these are the same records: a
         dict.
 
@@ -182,7 +185,7 @@ class RecordFile:
             )
         return digest.hexdigest()
 
-    def close(self):
+    def close(self) -> None:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
@@ -203,7 +206,12 @@ class RecordWriter:
     returned. What was written after is cut off.
     """
 
-    def __init__(self, path, index_path=None, resume=None):
+    def __init__(
+        self,
+        path: Path,
+        index_path: Optional[Path] = None,
+        resume: Optional[Tuple[int, int]] = None,
+    ) -> None:
         self.path = str(path)
         self.index_path = str(index_path) if index_path else index_path_of(path)
         self._files = []
@@ -233,17 +241,17 @@ class RecordWriter:
         except BlockingIOError:
             raise UserError(f"{file.name}: another process is writing it") from None
 
-    def write(self, key, label, payload):
+    def write(self, key: int, label: Label, payload: bytes) -> None:
         """Append one image record; ValueError when it is too long."""
         self.write_frame(key, recordio.frame(recordio.pack_image(key, label, payload)))
 
-    def write_frame(self, key, framed):
+    def write_frame(self, key: int, framed: bytes) -> None:
         """Append a record that ``frame`` has made ready."""
         with self._named_errors():
             self._index.write(b"%d\t%d\n" % (key, self._record.tell()))
             self._record.write(framed)
 
-    def sync(self):
+    def sync(self) -> Tuple[int, int]:
         """Bring all to the disk; returns the sizes (file, index) in bytes from which a writer can
         resume.
         """
@@ -253,7 +261,7 @@ class RecordWriter:
                 os.fsync(file.fileno())
             return self._record.tell(), self._index.tell()
 
-    def finish(self):
+    def finish(self) -> None:
         """Give both files their names."""
         self.sync()
         # A file without an index is an error that says what to do; one with an old index would be
@@ -268,7 +276,7 @@ class RecordWriter:
             sync_folder(self.path)
             sync_folder(self.index_path)
 
-    def abandon(self):
+    def abandon(self) -> None:
         """Close, and remove what was written unless ``keep_parts``."""
         self._close()
         if not self.keep_parts:
@@ -299,12 +307,11 @@ class RecordWriter:
             self.abandon()
 
 
-def other_id(identity):
+def other_id(identity: int) -> str:
     """What is wrong with a record that has another id than the index's key."""
     return (
         f"the record at its place has the id {identity}: the index is wrong or belongs to another "
-        "file; "
-        "'gluon-tricks records index --force' makes it again"
+        "file; 'gluon-tricks records index --force' makes it again"
     )
 
 

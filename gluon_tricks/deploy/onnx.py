@@ -17,6 +17,7 @@ import numpy as np
 from ..errors import UserError
 from ..text import printable
 from ..threads import number
+from .onnx_file import import_onnx
 
 OPSET = 13
 IR_VERSION = 8
@@ -31,7 +32,7 @@ def convert(graph, path, input_shape, input_dtype="float32", about=None):
     Raises UserError if the onnx package is missing or too new, or an operator cannot be
     converted.
     """
-    onnx = _import_onnx()
+    onnx = import_onnx("mapping")  # MXNet's converter needs it; onnx 1.19 dropped it
     import mxnet as mx
 
     params = {key.split(":", 1)[1]: array for key, array in graph.params.items()}
@@ -181,14 +182,3 @@ def classes_and_size(path, session):
     classes = session.get_outputs()[0].shape[-1:]
     found = dict(classes=classes[0] if classes else None, input_size=shape[2])
     return {name: value for name, value in found.items() if isinstance(value, int)}
-
-
-def _import_onnx():
-    try:
-        import onnx
-        from onnx import mapping  # noqa: F401  MXNet's converter needs it; onnx 1.19 dropped it
-    except ImportError:
-        raise UserError(
-            "ONNX needs onnx>=1.16,<1.19 and onnxruntime: pip install 'gluon-tricks[onnx]'"
-        ) from None
-    return onnx

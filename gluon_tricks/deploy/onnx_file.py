@@ -5,6 +5,7 @@ It reaches no other file but parameters next to it, has operators of the standar
 no arrays that one image makes are larger than :mod:`.symbol_file` allows.
 """
 
+import importlib
 import os
 
 import numpy as np
@@ -40,7 +41,7 @@ def _read(path):
     """The ``onnx.ModelProto`` of a file, without parameters in other files; UserError if it is
     none.
     """
-    onnx = _import_onnx()
+    onnx = import_onnx("shape_inference")
     try:
         if os.path.getsize(path) > MOST_BYTES:
             raise UserError(f"{printable(path)}: has more than 2 GiB, which no ONNX file can")
@@ -59,7 +60,7 @@ def check(path, size=None):
     """Raise UserError unless the file is safe to run on one image of ``size``; returns its model
     without parameters.
     """
-    onnx = _import_onnx()
+    onnx = import_onnx("shape_inference")
     try:
         model = _read(path)
         _check_operators(path, model)
@@ -271,12 +272,12 @@ def _shape(tensor):
     return "x".join(map(str, tensor.dims)) or "()"
 
 
-def _import_onnx():
+def import_onnx(module):
+    """The onnx package with this module of it; UserError if either is missing."""
     try:
-        import onnx
-        from onnx import shape_inference  # noqa: F401
+        importlib.import_module(f"onnx.{module}")
+        return importlib.import_module("onnx")
     except ImportError:
         raise UserError(
             "ONNX needs onnx>=1.16,<1.19 and onnxruntime: pip install 'gluon-tricks[onnx]'"
         ) from None
-    return onnx

@@ -13,7 +13,7 @@ v1d (D) in its 3x3 convolution         three of 3x3        **2x2 average pooling
 A 1x1 convolution with stride 2 never looks at three quarters of its input; B and D take the two
 away. The depths 18 and 34 have no bottleneck, so that B changes nothing there.
 
-Parameters carry GluonCV's names: a file written here loads there, and the reverse. Two marks of
+Parameters carry GluonCV's names: a file written here loads there, and the reverse. Two traits of
 GluonCV's v1 come with that and are no tweak: its layers are in ``features`` and ``output``, the
 others have ``conv1 ... layer4, fc``, and the 1x1 convolutions of its bottlenecks have biases.
 """

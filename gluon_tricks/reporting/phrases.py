@@ -110,7 +110,7 @@ def _differences(run, settings):
     if config.fidelity == "gluoncv":  # counts as one difference
         forms = fidelity.forms(config.model)
         forms = {name: form for name, form in forms.items() if name not in _SCHEDULE}
-        lines.append("the authors' forms (--fidelity gluoncv)")
+        lines.append("the authors' settings (--fidelity gluoncv)")
     for name, theirs in settings.items():
         unused = name.startswith("lr_decay") and config.lr_mode != "step"
         if not _same(ours[name], theirs) and not unused and forms.get(name) != ours[name]:

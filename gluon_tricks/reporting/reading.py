@@ -11,7 +11,7 @@ from ..errors import UserError
 from ..tasks import registry
 from ..text import printable
 from ..training import config_file
-from .runs import Run
+from .runs import ReportedRun
 
 # Numbers in the log's lines, next to the task's figures. One that is larger than MOST is damaged
 # and could not be drawn.
@@ -66,12 +66,12 @@ def _runs_in(path):
 
 
 def read(path, name=None):
-    """The :class:`Run` in a folder. Raises :class:`UserError` if its ``config.json`` cannot be
-    read.
+    """The :class:`ReportedRun` in a folder. Raises :class:`UserError` if its ``config.json`` cannot
+    be read.
 
     What cannot be read in the other files is left out, and named in ``damage``.
     """
-    run = Run(
+    run = ReportedRun(
         path,
         printable(name or os.path.basename(path)),
         *_config_file(path),

@@ -13,7 +13,7 @@ from ..tricks.schedule import linear_scaling
 
 
 @dataclass
-class Run:
+class ReportedRun:
     """A run's folder, read by :mod:`.reading`. Missing files leave their part empty."""
 
     path: str
@@ -117,7 +117,7 @@ class Run:
 class Group:
     """Runs that differ in nothing but their seed."""
 
-    runs: List[Run]
+    runs: List[ReportedRun]
 
     @property
     def task(self):

@@ -59,7 +59,9 @@ def test_only_the_pipelines_asked_for_are_measured(records, tmp_path):
 def test_a_measurement_counts_images_wall_and_cpu_time():
     def pipeline(config, images):
         while True:
-            end = time.process_time() + 0.05  # long beside what other threads of this process use
+            end = (
+                time.process_time() + 0.05
+            )  # long compared to what other threads of this process use
             while time.process_time() < end:
                 pass
             yield 4

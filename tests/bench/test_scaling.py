@@ -33,7 +33,10 @@ def test_efficiencies_are_compared_within_a_repeat():
 
 @pytest.mark.slow
 def test_every_launch_is_measured(tmp_path, capsys):
-    words = "--workers 1 --model cifar_resnet20_v1 --input-size 32 --batch-size 4 --steps 2 --rounds 2 --repeats 1"
+    words = (
+        "--workers 1 --model cifar_resnet20_v1 --input-size 32 --batch-size 4 --steps 2 --rounds 2 "
+        "--repeats 1"
+    )
     assert scaling.main(arguments(*words.split(), "--json", str(tmp_path / "rows.json"))) == 0
     rows = json.loads((tmp_path / "rows.json").read_text())
     assert [(row["launch"], row["workers"]) for row in rows] == [

@@ -149,7 +149,7 @@ def test_a_horovod_without_its_mxnet_part_is_called_incomplete(cpu_host):
     )
 
 
-def test_what_needs_mxnet_is_not_blamed_where_mxnet_itself_is_broken(cpu_host):
+def test_what_needs_mxnet_is_not_blamed_if_mxnet_itself_is_broken(cpu_host):
     for module in ("mxnet", "horovod", "gluoncv"):
         cpu_host["trials"][module] = failure("ended by signal 11")
     found = errors(cpu_host)
@@ -315,7 +315,7 @@ def test_the_command_finds_this_environment_whole(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_command_works_where_mxnet_kills_whoever_imports_it(tmp_path):
+def test_the_command_works_if_mxnet_kills_whoever_imports_it(tmp_path):
     (tmp_path / "mxnet.py").write_text("import os\nos.abort()\n")
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     done = subprocess.run(

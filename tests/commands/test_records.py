@@ -1,4 +1,4 @@
-"""``gluon-tricks records``: every kind of damage is found and named; nothing ends in a traceback."""
+"""``gluon-tricks records``: every kind of damage is found and named, without a traceback."""
 
 import errno
 import hashlib
@@ -120,7 +120,7 @@ def test_a_file_of_mxnets_tools_is_compared_with_the_checksum_of_the_manifest(tm
 
 
 @pytest.mark.parametrize("damage", ["no record", "cut", "longer"])
-def test_the_checksum_is_of_the_whole_file_also_where_it_is_damaged(tmp_path, damage):
+def test_the_checksum_is_of_the_whole_file_also_if_it_is_damaged(tmp_path, damage):
     path = write(tmp_path / "a.rec", [jpeg(i) for i in range(4)])
     with open(path, "r+b") as file:
         if damage == "no record":
@@ -259,7 +259,7 @@ def test_records_under_the_wrong_keys_are_named(tmp_path):
         [(7, 0), (0, 0), (9, 0)],  # no ids
         [(1, 0), (2, 1), (3, 2)],  # counted otherwise
         [(7, 100), (3, 200), (9, 300)],  # of another source
-        [(0, 2), (1, 0), (2, 1)],  # keys are places, as an index that was made anew has them
+        [(0, 2), (1, 0), (2, 1)],  # keys are places, as in an index that was rebuilt
     ],
 )
 def test_ids_that_are_no_keys_are_not_compared_with_them(tmp_path, keys_and_ids):

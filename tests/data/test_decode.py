@@ -148,7 +148,7 @@ def test_colours_may_be_sampled_in_uncommon_ways(kind):
 @pytest.mark.parametrize("kind", UNCOMMON)
 def test_uncommon_sampling_does_not_hide_that_a_jpeg_is_truncated(kind):
     payload, _ = sampled(*UNCOMMON[kind])
-    # with a small picture in EXIF, which has an end mark of its own
+    # with a small picture in EXIF, which has an end marker of its own
     small = b"Exif\0\0" + FORMS["jpeg"]
     thumbed = payload[:2] + b"\xff\xe1" + struct.pack(">H", len(small) + 2) + small + payload[2:]
     np.testing.assert_array_equal(decode(thumbed), decode(payload))
@@ -297,7 +297,7 @@ def test_a_truncated_image_is_an_error_wherever_the_crop_is(kind, share):
         decode_crop(payload[: int(len(payload) * share)], lambda height, width: (0, 0, 8, 8))
 
 
-def test_damage_counts_where_it_reaches_the_crop():
+def test_damage_counts_if_it_reaches_the_crop():
     payload, _ = CROPPED["420"]
     sound, unseen = decode(payload), 0
     for place in range(len(payload) // 2, len(payload) - 4):
@@ -314,7 +314,7 @@ def test_damage_counts_where_it_reaches_the_crop():
 
 
 @pytest.mark.parametrize("kind", MARKED)
-def test_a_wrong_mark_is_an_error_wherever_the_crop_is(kind):
+def test_a_wrong_marker_is_an_error_wherever_the_crop_is(kind):
     payload, _ = CROPPED[kind]
     start = jpeg.one_scan(payload).start
     for place in range(start, len(payload) - 2):
@@ -343,7 +343,7 @@ def test_a_table_of_intervals_that_is_wrong_is_not_believed():
     np.testing.assert_array_equal(decode_crop(shorter, lambda *_: (100, 70, 40, 40)), crop)
 
 
-def test_a_table_is_made_for_sound_marks_alone_and_once():
+def test_a_table_is_made_for_sound_markers_alone_and_once():
     for kind in ("420", "progressive", "markers in a table"):
         assert jpeg.with_table(CROPPED[kind][0]) == CROPPED[kind][0]
     payload, _ = CROPPED["markers in a row"]
@@ -397,8 +397,8 @@ def test_damage_never_makes_a_crop_that_the_whole_image_has_not(kind):
                 whole = simplejpeg.decode_jpeg(bad, strict=False)  # as far as it goes
             y, x, height, width = choose(*whole.shape[:2])
             if kind == "markers in a table" and whole.shape == sound.shape:
-                # With a mark too many, whole decoding goes wrong from there on; a table leads past
-                # it.
+                # With a marker too many, whole decoding goes wrong from there on; a table leads
+                # past it.
                 if np.array_equal(crop, sound[y : y + height, x : x + width]):
                     continue
             np.testing.assert_array_equal(crop, whole[y : y + height, x : x + width])

@@ -67,7 +67,7 @@ def test_sound_jpegs_stay_as_they_are_to_the_byte(data):
     assert normal_form(data, short_side=48) == (data, "kept")
 
 
-def test_png_stays_where_asked_for_and_else_becomes_a_jpeg_of_the_same_picture():
+def test_png_stays_if_asked_for_and_else_becomes_a_jpeg_of_the_same_picture():
     data = cv2.imencode(".png", picture())[1].tobytes()
     assert normal_form(data) == (data, "kept")
     coded, form = normal_form(data, keep_png=False)
@@ -145,7 +145,7 @@ def test_an_orientation_that_makes_no_sense_is_upright(data):
     assert exif_orientation(with_orientation(jpeg, 9)) == exif_orientation(jpeg) == 1
 
 
-def test_a_jpeg_without_its_end_mark_gets_it_and_nothing_else_changes():
+def test_a_jpeg_without_its_end_marker_gets_it_and_nothing_else_changes():
     data = encode_jpeg(picture())
     assert normal_form(data[:-2]) == (data, "ended")
 
@@ -158,7 +158,7 @@ def test_stray_bytes_are_taken_out_and_nothing_else_changes():
     np.testing.assert_array_equal(decode(coded), decode(data))
 
 
-def test_odd_sampling_of_the_colours_is_coded_anew():
+def test_odd_sampling_of_the_colours_is_coded_again():
     # A picture of one grey, whose blocks are a few bits each, so that the factors can be exchanged
     # by hand.
     plain = simplejpeg.encode_jpeg(np.full((16, 16, 3), 128, np.uint8), 90, "RGB", "444")

@@ -70,7 +70,7 @@ def test_crop_position_is_uniform_over_the_image():
 
 @pytest.mark.parametrize("height, width", [(375, 500), (500, 375), (300, 300)])
 def test_crops_are_distributed_as_those_of_plain_rejection_sampling(height, width):
-    """The paper's ranges, drawn again until the rectangle lies in the image, by another generator."""
+    """The paper's ranges, drawn again until the rectangle lies in the image; another generator."""
     random, expected = np.random.RandomState(0), []
     while len(expected) < SAMPLES:
         area = height * width * random.uniform(0.08, 1)
@@ -96,32 +96,36 @@ def test_an_image_in_which_no_rectangle_fits_gets_the_largest_centred_square():
     assert crop.choose_crop(300, 20, tries, (0.5, 1), (2, 3)) == (145, 0, 10, 20)
 
 
+def image_record_iter(folder, **settings):
+    """MXNet's iterator of a.rec in the folder, with the paper's aspect ratios, at 32 x 32."""
+    return mx.io.ImageRecordIter(
+        path_imgrec=str(folder / "a.rec"),
+        path_imgidx=str(folder / "a.idx"),
+        data_shape=(3, 32, 32),
+        preprocess_threads=1,
+        verbose=False,
+        random_resized_crop=True,
+        max_random_area=1.0,
+        min_aspect_ratio=3 / 4,
+        max_aspect_ratio=4 / 3,
+        **settings,
+    )
+
+
 @pytest.mark.parametrize(
     "height, width", [(40, 90), (91, 40), (33, 120), (20, 100), (100, 20), (20, 21)]
 )
-def test_the_window_where_no_rectangle_fits_is_that_of_image_record_iter(tmp_path, height, width):
-    """Of the whole image's area no rectangle fits but the image, whose colours are its coordinates."""
+def test_the_window_if_no_rectangle_fits_is_that_of_image_record_iter(tmp_path, height, width):
+    """With the whole image's area no rectangle fits. The image's colours are its coordinates."""
     one = transform(
-        *"--input-size 32 --crop-area 1,1 --crop-fallback window --flip 0 --color-jitter 0 --pca-noise 0".split(),
-        *"--rgb-mean 0,0,0 --rgb-std 1,1,1".split(),
+        *"--input-size 32 --crop-area 1,1 --crop-fallback window --flip 0 --color-jitter 0".split(),
+        *"--pca-noise 0 --rgb-mean 0,0,0 --rgb-std 1,1,1".split(),
     )
     y, x = np.mgrid[:height, :width]
     payload = png(np.stack([x, y, 0 * x], -1).astype(np.uint8))
     with RecordWriter(tmp_path / "a.rec") as writer:
         writer.write(0, 0, payload)
-    (batch,) = mx.io.ImageRecordIter(
-        path_imgrec=str(tmp_path / "a.rec"),
-        path_imgidx=str(tmp_path / "a.idx"),
-        batch_size=1,
-        data_shape=(3, 32, 32),
-        preprocess_threads=1,
-        verbose=False,
-        random_resized_crop=True,
-        min_random_area=1.0,
-        max_random_area=1.0,
-        min_aspect_ratio=3 / 4,
-        max_aspect_ratio=4 / 3,
-    )
+    (batch,) = image_record_iter(tmp_path, batch_size=1, min_random_area=1.0)
     ours, theirs = one.apply(payload, sampled(one)), batch.data[0].asnumpy()[0]
     # It enlarges an image that is smaller than the window before it crops, and so may be off by
     # half a pixel there.
@@ -148,19 +152,7 @@ def test_crops_are_distributed_as_those_of_image_record_iter(tmp_path):
     with RecordWriter(tmp_path / "a.rec") as writer:
         for key in range(3000):
             writer.write(key, 0, payload)
-    iterator = mx.io.ImageRecordIter(
-        path_imgrec=str(tmp_path / "a.rec"),
-        path_imgidx=str(tmp_path / "a.idx"),
-        batch_size=100,
-        data_shape=(3, 32, 32),
-        preprocess_threads=1,
-        verbose=False,
-        random_resized_crop=True,
-        min_random_area=0.08,
-        max_random_area=1.0,
-        min_aspect_ratio=3 / 4,
-        max_aspect_ratio=4 / 3,
-    )
+    iterator = image_record_iter(tmp_path, batch_size=100, min_random_area=0.08)
     colors = np.concatenate([batch.data[0].asnumpy() for batch in iterator])
     width = (colors[:, 0, 16, 27] - colors[:, 0, 16, 4]) * 32 / 23
     height = (colors[:, 1, 27, 16] - colors[:, 1, 4, 16]) * 32 / 23

@@ -1,4 +1,4 @@
-"""Workers that are added and lost: Horovod's elastic mode, and the launcher that starts a run again."""
+"""Workers that are added and lost: Horovod's elastic mode, the launcher that starts a run again."""
 
 import math
 import os

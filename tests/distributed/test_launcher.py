@@ -1,4 +1,6 @@
-"""Launching: which processes are started on which host, with which environment, and that all end together."""
+"""Launching: which processes are started on which host, with which environment, and that all end
+together.
+"""
 
 import argparse
 import os

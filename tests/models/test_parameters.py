@@ -146,7 +146,7 @@ def test_another_number_of_classes_is_an_error_or_a_new_head_which_is_named(save
     np.testing.assert_array_equal(after["features.0.weight"], values(net)["features.0.weight"])
 
 
-def test_a_head_that_fits_is_loaded_even_where_a_new_one_would_do(saved):
+def test_a_head_that_fits_is_loaded_even_if_a_new_one_would_do(saved):
     net, file = saved
     other = get_model(SMALL, classes=5)
     assert load_parameters(other, file, new_head=True) == []

@@ -256,7 +256,7 @@ def test_a_resumed_runs_later_speed_counts(tmp_path):
     assert read(str(tmp_path / "a")).speeds == [(0.5, 110.0), (1.0, 7.0)]
 
 
-def test_a_run_whose_steps_were_counted_anew_is_drawn_at_its_epochs(tmp_path):
+def test_a_run_whose_steps_were_renumbered_is_drawn_at_its_epochs(tmp_path):
     """As ``--elastic scale-lr`` leaves it: twenty steps an epoch before step 20, ten after."""
     folder = write_run(tmp_path / "a", scores=(50.0,), finished=False)
     later = dict(
@@ -358,7 +358,7 @@ def test_flags_are_said_in_the_papers_words_and_order(tmp_path):
     ]
 
 
-def test_a_teacher_is_called_by_its_network_where_that_is_known(tmp_path):
+def test_a_teacher_is_called_by_its_network_if_that_is_known(tmp_path):
     teacher = write_run(tmp_path / "big", "--model resnet34_v1d")
     file = "runs/x.params --teacher-model resnet152_v1d --temperature 4 --hard-weight 0.5"
     for name, given, said in (
@@ -438,7 +438,7 @@ def test_a_run_on_imagenet_is_found_in_the_papers_tables(row, tmp_path):
     assert all(other.settings == row.settings for other in rows)
 
 
-def test_the_papers_figure_and_the_difference_stand_beside_a_run(tmp_path):
+def test_a_run_is_shown_with_the_papers_figure_and_the_difference(tmp_path):
     recipe_run(tmp_path / "a", "table6_resnet50_v1d_mixup", scores=(50.0, 79.0))
     recipe_run(tmp_path / "b", "table5_resnet50_v1d", scores=(77.5,))
     mixup, efficient = cells(find([str(tmp_path / "a"), str(tmp_path / "b")]))
@@ -465,7 +465,7 @@ def test_what_differs_from_the_nearest_row_is_said(tmp_path):
         more="--fidelity gluoncv --momentum 0.8",
     )
     (row,) = cells(find([str(tmp_path / "c")]))
-    differences = "the authors' forms (--fidelity gluoncv), momentum 0.8 instead of 0.9"
+    differences = "the authors' settings (--fidelity gluoncv), momentum 0.8 instead of 0.9"
     assert (
         row["paper's row"]
         == "Table 6, ResNet-50-D, + distillation and mixup, but for " + differences

@@ -456,8 +456,8 @@ except checkpoint.CheckpointError as error:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("room", ["100", "1000000", "4001000", "read-only"])
-def test_a_full_or_read_only_disc_is_an_error_and_earlier_checkpoints_stay_whole(tmp_path, room):
-    """A limit on the size of files stands in for the full disc; MXNet's C++ and Python both meet
+def test_a_full_or_read_only_disk_is_an_error_and_earlier_checkpoints_stay_whole(tmp_path, room):
+    """A limit on the size of files stands in for the full disk; MXNet's C++ and Python both meet
     it.
     """
     assert resource.RLIM_INFINITY in resource.getrlimit(resource.RLIMIT_FSIZE)

@@ -179,7 +179,8 @@ from gluon_tricks.training.log_files import read
 from gluon_tricks.training.logger import Logger
 logger = Logger(Classification, sys.argv[1], tensorboard=sys.argv[2] == "tensorboard")
 resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
-write = dict(log=lambda: logger.epoch(1, 0, dict(loss=1.0)), timing=lambda: logger.clock("train", step=1),
+write = dict(log=lambda: logger.epoch(1, 0, dict(loss=1.0)),
+             timing=lambda: logger.clock("train", step=1),
              train=lambda: logger.say("x" * 100))
 # more bytes than in the log
 write["tensorboard"] = lambda: logger.epoch(1, 0, dict.fromkeys("abcdefghijklm", 1.0))

@@ -256,7 +256,8 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_step_rate_and_checkpo
     flags = dict(lr=1e30, warmup_epochs=1, warmup_lr=1e-30, warmup_from=0, save_interval=1)
     with pytest.raises(
         Diverged,
-        match=r"at step \d+ \(learning rate [\d.e+]+\); the last good checkpoint is .*step-00000002",
+        match=r"at step \d+ \(learning rate [\d.e+]+\); "
+        "the last good checkpoint is .*step-00000002",
     ) as error:
         train(**flags)
     assert error.value.exit_code == 3
@@ -303,14 +304,15 @@ def test_a_teacher_can_be_a_run_and_the_soft_loss_is_added(train, tmp_path):
     train(save_dir=str(tmp_path / "teacher"), num_epochs=1)
     flags = dict(num_epochs=1, max_steps=1, log_interval=1)
     plain = train(save_dir=str(tmp_path / "plain"), **flags)
-    taught = train(
-        save_dir=str(tmp_path / "taught"),
+    distilled = train(
+        save_dir=str(tmp_path / "distilled"),
         teacher=str(tmp_path / "teacher"),
         temperature=2.0,
         **flags,
     )
     first = [
-        read(os.path.join(run.config.save_dir, "log.jsonl"))[0]["loss"] for run in (plain, taught)
+        read(os.path.join(run.config.save_dir, "log.jsonl"))[0]["loss"]
+        for run in (plain, distilled)
     ]
     # T^2 CE is at least T^2 x the teacher's entropy and far from 0 for two networks that know
     # little.
@@ -327,9 +329,7 @@ def test_validation_counts_every_image_once_on_several_devices(train):
     assert three.progress.validated["images"] == 355
 
 
-def test_steps_get_other_numbers_where_the_global_batch_follows_the_devices(
-    train, tmp_path, capsys
-):
+def test_steps_get_other_numbers_if_the_global_batch_follows_the_devices(train, tmp_path, capsys):
     """8 steps of 8 images an epoch, then 4 of 16: the newest checkpoint has a smaller number, and
     the best is still there.
     """
@@ -586,7 +586,8 @@ def test_training_without_validation_is_said_and_a_missing_file_says_how(
     shutil.copy(str(digits / "train.idx"), str(tmp_path / "train.idx"))
     with pytest.raises(
         UserError,
-        match="val.rec is not there: give --rec-val FILE.rec, or .* --rec-train .*train.rec instead",
+        match="val.rec is not there: give --rec-val FILE.rec, or .* "
+        "--rec-train .*train.rec instead",
     ):
         train(data_dir=str(tmp_path), save_dir=str(tmp_path / "other"))
 
@@ -725,7 +726,8 @@ def test_a_resumed_run_of_several_devices_is_the_run_to_the_bit(train, tmp_path,
 @pytest.mark.slow
 def test_a_killed_runs_half_written_checkpoint_goes_with_the_next_start(digits, tmp_path):
     folder = tmp_path / "run"
-    given = words(digits, folder, "--save-interval", "1", "--num-epochs", "9")
+    flags = ("--save-interval", "1", "--num-epochs", "4")
+    given = words(digits, folder, *flags)
     process = subprocess.Popen([sys.executable, "-m", "gluon_tricks", "train"] + given)
     try:
         end = time.time() + 120
@@ -735,9 +737,7 @@ def test_a_killed_runs_half_written_checkpoint_goes_with_the_next_start(digits, 
         process.send_signal(signal.SIGKILL)
         process.wait()
     (folder / "checkpoints" / ".writing-step-00000099").mkdir()
-    assert (
-        start(digits, folder, "--save-interval", "1", "--num-epochs", "9", "--resume", "auto") == 0
-    )
+    assert start(digits, folder, *flags, "--resume", "auto") == 0
     assert [
         path.name
         for path in (folder / "checkpoints").iterdir()

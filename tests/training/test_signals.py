@@ -14,10 +14,9 @@ from gluon_tricks.training.stopping import Interrupted, Stop
 
 # Small enough for many rounds: 24 steps with a checkpoint after every second one.
 FLAGS = (
-    "--model cifar_resnet20_v1 --classes 10 --input-size 32 --flip 0 --color-jitter 0 --pca-noise "
-    "0 -j 1 "
-    "--batch-size 4 --num-epochs 3 --num-training-samples 32 --lr 0.02 --mixup --label-smoothing "
-    "--save-interval 2 --log-interval 3 --val-frequency 3"
+    "--model cifar_resnet20_v1 --classes 10 --input-size 32 --flip 0 --color-jitter 0 "
+    "--pca-noise 0 -j 1 --batch-size 4 --num-epochs 3 --num-training-samples 32 --lr 0.02 "
+    "--mixup --label-smoothing --save-interval 2 --log-interval 3 --val-frequency 3"
 ).split()
 ROUNDS = int(os.environ.get("GLUON_TRICKS_STRESS", 2))
 

@@ -50,10 +50,9 @@ class Case:
     def __init__(self, folder, model, words, parts=1, data=""):
         self.folder, self.model, self.parts, self.global_batch = folder, model, parts, BATCH * parts
         self.config = flags.parse(
-            "--model {} --classes {} --input-size {} --batch-size {} --num-epochs {} "
-            "--log-interval 1"
-            " --seed 3"
-            " --val-frequency {} --save-frequency 0 --save-dir {}/run {} {}".format(
+            "--model {} --classes {} --input-size {} --batch-size {} --num-epochs {}"
+            " --log-interval 1 --seed 3 --val-frequency {} --save-frequency 0 --save-dir {}/run"
+            " {} {}".format(
                 model,
                 CLASSES,
                 SIZE[model],
@@ -229,9 +228,8 @@ PAPER = {
     ),
     "all but distillation": (
         OURS,
-        "--linear-scaling --base-lr 0.002 --warmup-epochs 1 --lr-mode cosine --last-gamma --no-wd "
-        "--mixup"
-        " --label-smoothing",
+        "--linear-scaling --base-lr 0.002 --warmup-epochs 1 --lr-mode cosine --last-gamma --no-wd"
+        " --mixup --label-smoothing",
         dict(scaling=0.002, warmup=1, cosine=True, no_wd=True, smoothing=0.1, mixup=True),
     ),
     "all": (OURS,) + ALL,
@@ -366,7 +364,10 @@ def test_fidelity_gluoncv_is_what_gluoncvs_own_building_blocks_do(
 ):
     model, words, tricks = GLUONCV[name]
     eta, warmup = 0.01 if "--teacher" in words else 0.05, tricks.get("warmup", 0)
-    fixed = f"--fidelity gluoncv --val-last-batch exact --lr-mode cosine --lr {eta} --lr-counting {counting} "
+    fixed = (
+        "--fidelity gluoncv --val-last-batch exact --lr-mode cosine "
+        f"--lr {eta} --lr-counting {counting} "
+    )
     case = Case(
         tmp_path,
         model,
@@ -400,9 +401,8 @@ def test_on_one_record_file_ours_and_mxnets_reader_and_the_authors_loop_give_the
         TINY,
         "--fidelity gluoncv --lr 0.05 --lr-mode cosine --lr-counting updates --warmup-epochs 1"
         f" --num-training-samples {images - 3} --cpu-contexts 2"
-        " --no-wd --label-smoothing --mixup --crop-area 1,1 --crop-aspect 1,1 --flip 0 "
-        "--color-jitter 0"
-        " --pca-noise 0",
+        " --no-wd --label-smoothing --mixup --crop-area 1,1 --crop-aspect 1,1 --flip 0"
+        " --color-jitter 0 --pca-noise 0",
         parts=2,
         data="--rec-train " + path,
     )

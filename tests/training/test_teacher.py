@@ -42,7 +42,7 @@ def run_with(folder, **given):
     return saved(folder / "net.params", config.model, config.classes, config.input_size, **options)
 
 
-def taught(images, say=print, **given):
+def teacher_logits(images, say=print, **given):
     """The logits of the teacher that the flags name, for images of the student."""
     config = flags.Config(
         **dict(
@@ -64,7 +64,7 @@ def test_the_images_are_normalised_as_the_teacher_knows_them(tmp_path):
         )
 
     student = flags.Config()
-    found = taught(
+    found = teacher_logits(
         normalised(student.rgb_mean, student.rgb_std),
         said.append,
         teacher=str(tmp_path / "net.params"),
@@ -77,7 +77,7 @@ def test_the_images_are_normalised_as_the_teacher_knows_them(tmp_path):
 def test_nothing_is_done_to_images_that_are_normalised_as_the_teachers(tmp_path):
     net, said = run_with(tmp_path), []
     images = np.random.default_rng(0).normal(size=(2, 3, 32, 32)).astype("float32")
-    found = taught(images, said.append, teacher=str(tmp_path / "net.params"))
+    found = teacher_logits(images, said.append, teacher=str(tmp_path / "net.params"))
     net.hybridize(static_alloc=True, static_shape=True)
     np.testing.assert_array_equal(found, net(mx.nd.array(images)).asnumpy())
     assert said == []
@@ -86,7 +86,7 @@ def test_nothing_is_done_to_images_that_are_normalised_as_the_teachers(tmp_path)
 def test_images_of_another_size_than_the_teachers_are_said(tmp_path):
     run_with(tmp_path, input_size=40)
     said = []
-    taught(np.zeros((1, 3, 32, 32)), said.append, teacher=str(tmp_path / "net.params"))
+    teacher_logits(np.zeros((1, 3, 32, 32)), said.append, teacher=str(tmp_path / "net.params"))
     assert said == ["the teacher was trained at 40 pixels and sees the student's images of 32"]
 
 
@@ -97,7 +97,7 @@ def test_images_of_another_size_than_the_teachers_are_said(tmp_path):
 def test_a_teacher_has_its_runs_options(tmp_path, model, option):
     net = run_with(tmp_path, model=model, **{option: True})
     images = np.random.default_rng(0).normal(size=(1, 3, 32, 32)).astype("float32")
-    found = taught(images, teacher=str(tmp_path / "net.params"), teacher_model=model)
+    found = teacher_logits(images, teacher=str(tmp_path / "net.params"), teacher_model=model)
     np.testing.assert_allclose(found, net(mx.nd.array(images)).asnumpy(), rtol=1e-3, atol=1e-4)
 
 
@@ -126,7 +126,7 @@ def test_a_teacher_of_other_classes_or_none_at_all_is_refused(tmp_path):
         ("resnet18_v1x", "no such folder or file"),
     ]:
         with pytest.raises(UserError, match=message):
-            taught(np.zeros((1, 3, 32, 32)), teacher=teacher)
+            teacher_logits(np.zeros((1, 3, 32, 32)), teacher=teacher)
 
 
 @pytest.mark.slow

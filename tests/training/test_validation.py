@@ -27,7 +27,7 @@ class UnitLoss(Classification):
 
 
 def batches(images, size):
-    """One-hot "images", of which every third is labelled wrongly; the last batch is filled up."""
+    """Batches of one-hot "images", every third labelled wrongly, the last batch filled up."""
     truth = np.arange(images) % 7
     labels = np.where(np.arange(images) % 3 == 0, (truth + 6) % 7, truth)
     for start in range(0, images, size):

@@ -1,4 +1,4 @@
-"""Every classifier of GluonCV's zoo trains and is evaluated; what cannot be is refused."""
+"""Every classification network of GluonCV's zoo trains and is evaluated, or is refused."""
 
 import os
 import subprocess
@@ -24,7 +24,9 @@ from gluon_tricks.training.objective import Objective
 from gluon_tricks.training.run import build, finish
 from gluon_tricks.training.validation import evaluate
 
-# One of each kind that takes well under a second; the others are slow tests.
+# Every kind of block, stem and head is in one of QUICK, which take well under a second, or SLOW. The
+# other networks differ from these in depth and width alone: `make stress` trains them, and
+# tests/models makes and counts them all.
 QUICK = (
     "resnet18_v1d",
     "resnet18_v2",
@@ -37,6 +39,51 @@ QUICK = (
     "shufflenet_v2",
     "alexnet",
 )
+SLOW = (
+    "resnet18_v1",
+    "resnet50_v1",
+    "resnet18_v1b",
+    "resnet50_v1b",
+    "resnet50_v1c",
+    "resnet50_v1d",
+    "resnet50_v1e",
+    "resnet50_v1s",
+    "resnet50_v1b_gn",
+    "resnet18_v1b_0.89",
+    "resnet50_v1d_0.11",
+    "resnet50_v2",
+    "resnext50_32x4d",
+    "resnext101e_64x4d",
+    "se_resnet50_v1",
+    "se_resnet18_v2",
+    "se_resnet50_v2",
+    "se_resnext50_32x4d",
+    "senet_154e",
+    "cifar_resnet20_v2",
+    "cifar_resnext29_32x4d",
+    "cifar_wideresnet16_10",
+    "cifar_residualattentionnet56",
+    "residualattentionnet56",
+    "resnest14",
+    "resnest26",
+    "resnest200",
+    "darknet53",
+    "densenet121",
+    "dla34",
+    "googlenet",
+    "hrnet_w18_c",
+    "hrnet_w18_small_v1_c",
+    "inceptionv3",
+    "mobilenetv3_large",
+    "nasnet_5_1538",
+    "shufflenet_v1",
+    "squeezenet1.0",
+    "vgg11",
+    "vgg11_bn",
+    "xception",
+    "xception71",
+)
+STRESS = "GLUON_TRICKS_STRESS" in os.environ
 # The smallest images that a network can take, where 32 pixels are too few.
 SMALLEST = dict(alexnet=64, inceptionv3=75)
 SMALLEST.update((f"resnest{layers}", 65) for layers in (26, 50, 101, 200, 269))  # DropBlock
@@ -65,9 +112,8 @@ def check(name, flags=""):
     size = smallest(name)
     images = 1 if size >= 224 else 2
     config = parse(
-        f"--model {name} --classes {classes} --input-size {size} --mode imperative --no-wd "
-        "--label-smoothing --mixup"
-        f" {flags}".split()
+        f"--model {name} --classes {classes} --input-size {size} --mode imperative --no-wd"
+        f" --label-smoothing --mixup {flags}".split()
     )
     net = network.student(config, Cpu.devices, say=print)
     objective = Objective.from_config(config, Classification.from_config(config), 1)
@@ -105,11 +151,17 @@ def test_a_network_trains_and_is_evaluated(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "name", [name for name in models.names() if name not in QUICK + UNTRAINABLE_ON_ONEDNN]
-)
-def test_every_network_trains_and_is_evaluated(name):
+@pytest.mark.parametrize("name", SLOW)
+def test_every_kind_of_network_trains_and_is_evaluated(name):
     check(name)
+
+
+@pytest.mark.slow
+@pytest.mark.stress
+def test_networks_of_other_depths_and_widths_train_and_are_evaluated():
+    others = sorted(set(models.names()) - {*QUICK, *SLOW, *UNTRAINABLE_ON_ONEDNN})
+    for name in others if STRESS else ["mobilenet0.5"]:
+        check(name)
 
 
 def test_networks_that_onednn_cannot_train_say_how_they_can(monkeypatch):
@@ -126,7 +178,7 @@ def test_networks_that_onednn_cannot_train_do_so_without_it():
         spec = importlib.util.spec_from_file_location("zoo", {os.path.abspath(__file__)!r})
         zoo = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(zoo)
-        for name in zoo.UNTRAINABLE_ON_ONEDNN:
+        for name in zoo.UNTRAINABLE_ON_ONEDNN[: None if zoo.STRESS else 1]:
             zoo.check(name)
     """
     root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -141,7 +193,7 @@ def test_networks_that_onednn_cannot_train_do_so_without_it():
         env=environment,
         cwd=root,
         check=True,
-        timeout=300,
+        timeout=None if STRESS else 300,
     )
 
 

@@ -39,7 +39,7 @@ def write_data_set(directory, splits, classes, settings, workers=1, skip_broken=
     """Write ``{name: Split}`` as ``name.rec``, .idx and .lst, with labels.txt and manifest.json.
 
     classes: names in the order of their labels. settings: JSON-able, all that the bytes depend on
-    besides the images. A split that is there already is not written again, and one that was
+    apart from the images. A split that is there already is not written again, and one that was
     interrupted goes on, if the settings and the list of images are the same. Broken images are
     named and, unless ``skip_broken``, an error once all are known. Returns the manifest. Raises
     UserError.

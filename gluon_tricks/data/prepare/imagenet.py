@@ -166,8 +166,8 @@ class Devkit:
         found = len(self.ids), sum(self.counts), len(self.truth)
         if found != (CLASSES, TRAIN_IMAGES, VAL_IMAGES):
             raise UserError(
-                "{}: speaks of {:,} classes, {:,} training and {:,} validation images, and ImageNet "
-                "has {:,}, {:,} and {:,}; --allow-partial goes on with it".format(
+                "{}: speaks of {:,} classes, {:,} training and {:,} validation images, and "
+                "ImageNet has {:,}, {:,} and {:,}; --allow-partial goes on with it".format(
                     self.path, *found, CLASSES, TRAIN_IMAGES, VAL_IMAGES
                 )
             )

@@ -106,5 +106,5 @@ def choose_crop(
 
 
 def centre(length: int, size: int) -> int:
-    """The first of the ``size`` pixels in the middle of ``length``: the smaller half is before it."""
+    """The first of the ``size`` pixels in the middle of ``length``; the smaller half is before."""
     return (length - size) // 2
