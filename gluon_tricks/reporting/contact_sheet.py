@@ -1,8 +1,8 @@
 """A sheet on which a person sees what the augmentation does to images.
 
 A row an image: the original, what evaluation makes of it, what training makes of it in the first
-epochs, and what batch mixing makes of these if the images of the sheet are a batch. The numbers are under
-each. It calls the functions that training calls.
+epochs, and what batch mixing makes of these if the images of the sheet are a batch. The numbers are
+under each. It calls the functions that training calls.
 """
 
 from typing import Any, Callable, List, NamedTuple, Optional, Sequence, Tuple
@@ -96,7 +96,7 @@ def add_mixed(
 
 
 def _parts(rows, number, shares):
-    """What an image is mixed of: ``0.70 of label 3, 0.30 of 5``, row ``number``'s own label first."""
+    """What an image is mixed of: ``0.70 of label 3, 0.30 of 5``, its own label first."""
     others = sorted(np.flatnonzero(shares), key=lambda other: other != number)
     text = ", ".join(f"{shares[other]:.2f} of {rows[other].label:g}" for other in others)
     return text.replace(" of ", " of label ", 1)

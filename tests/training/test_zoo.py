@@ -24,8 +24,8 @@ from gluon_tricks.training.objective import Objective
 from gluon_tricks.training.run import build, finish
 from gluon_tricks.training.validation import evaluate
 
-# Every kind of block, stem and head is in one of QUICK, which take well under a second, or SLOW. The
-# other networks differ from these in depth and width alone: `make stress` trains them, and
+# Every kind of block, stem and head is in one of QUICK, which take well under a second, or SLOW.
+# The other networks differ from these in depth and width alone: `make stress` trains them, and
 # tests/models makes and counts them all.
 QUICK = (
     "resnet18_v1d",
