@@ -41,7 +41,7 @@ def save(run_folder, step, net, trainer, state, keep, statistics=(), log=b""):
     go, the best stays.
 
     ``state`` is what else the run needs, for JSON; ``statistics`` (parts, n) are the parts' own
-    BatchNorm statistics, where there are several; ``log`` is all of ``log.jsonl`` (bytes). A
+    BatchNorm statistics, if there are several; ``log`` is all of ``log.jsonl`` (bytes). A
     checkpoint of this step that is there already is replaced. Raises :class:`CheckpointError` when
     the disk is full or read-only; earlier checkpoints stay whole.
     """
@@ -156,7 +156,7 @@ def states_of(net, trainer, statistics=()):
 def best(run_folder):
     """The folder of the checkpoint with the best validation, or None.
 
-    ``RUN/best`` is a link; or a folder, where a copy of the run has followed the link; or on a file
+    ``RUN/best`` is a link; or a folder, if a copy of the run has followed the link; or on a file
     system without links a file with the checkpoint's place.
     """
     mark = os.path.join(run_folder, "best")

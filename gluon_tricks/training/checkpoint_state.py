@@ -147,8 +147,7 @@ def _is_digests(value):
     return "net.params" in value and set(value) <= set(FILES)
 
 
-# What a state.json has to hold, field by field. There is more in it than a checksum can tell where
-# there is none.
+# What a state.json has to hold, field by field: the only check of those without a checksum.
 _FIELDS = dict(
     step=_is_count,
     num_update=_is_count,

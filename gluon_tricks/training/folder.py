@@ -35,7 +35,7 @@ def prepare(config, workers):
     """Make or check the folder; the checkpoint to resume from as (folder, state), or None for a
     fresh start.
 
-    Rank 0 decides for all workers. Raises :class:`UserError` on all of them where the folder cannot
+    Rank 0 decides for all workers. Raises :class:`UserError` on all of them if the folder cannot
     be written, holds another run, or holds no such checkpoint.
     """
     found = _by_rank_0(workers, lambda: _prepare(config))

@@ -118,7 +118,7 @@ def _differences_of_workers(first, other):
 
 
 def _differences_of_flags(old, new, about_old, about_new, fields):
-    """Differences of two Configs in ``fields``; of parameter files the contents count, where known,
+    """Differences of two Configs in ``fields``; of parameter files the contents count, if known,
     and not the paths.
     """
     before, now = about_old["parameters"], about_new["parameters"]
@@ -211,7 +211,7 @@ def write_again(run):
 
 
 def began_with(config, workers, resumed_from=None):
-    """The global batch with which the run began that ``--resume`` goes on with, or None where it
+    """The global batch with which the run began that ``--resume`` goes on with, or None if it
     begins now.
 
     Rank 0 reads it, for all. With ``--elastic``, a run of the same flags that had no checkpoint yet

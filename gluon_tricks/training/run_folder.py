@@ -79,12 +79,15 @@ class RunFolder:
             path = checkpoint.path_of(self.path, noted["step"])
             if os.path.isdir(path):
                 return path, checkpoint.read_state(path)
-            said = f"its best checkpoint, of step {noted['step']}, is not there; taking the last, {printable(found[0])}"
+            said = (
+                f"its best checkpoint, of step {noted['step']}, is not there; taking the last, "
+                f"{printable(found[0])}"
+            )
             say(f"{printable(self.path)}: {said}")
         return found
 
     def labels(self, say=print):
-        """The names of the classes, or None: kept in the folder, or (an older run's) beside the
+        """The names of the classes, or None: kept in the folder, or (an older run's) next to the
         records, if they are its.
         """
         kept = os.path.join(self.path, LABELS)

@@ -97,11 +97,6 @@ def put_flat(arrays, values):
         start += array.size
 
 
-def statistics_of(net, device):
-    """BatchNorm's statistics on one device: numpy float32 (n,)."""
-    return flat(arrays_of(net, device))
-
-
 def mean_statistics(every):
     """The mean (n,) of the parts' statistics (parts, n), float32. In float64 the mean of equal
     numbers is that number.
@@ -110,7 +105,7 @@ def mean_statistics(every):
 
 
 def put_statistics(net, device, values):
-    """The reverse of :func:`statistics_of`."""
+    """Give one device the values (n,) as BatchNorm's statistics."""
     put_flat(arrays_of(net, device), values)
 
 

@@ -67,7 +67,7 @@ class Stop:
                 signal.signal(number, handler)
 
     def votes(self):
-        """For each of ``REASONS``, 1 where this process was asked for it."""
+        """For each of ``REASONS``, 1 if this process was asked for it."""
         return [int(self.asked == reason) for reason in REASONS]
 
     def count(self, votes):

@@ -1,6 +1,6 @@
 """Batch mixing: functions that mix the images of a batch with each other, and their targets alike.
 
-Each is called as ``mixing(images, targets, step, part)`` and returns both anew: NDArrays (n, ...),
+Each is called as ``mixing(images, targets, step, part)`` and returns both: new NDArrays (n, ...),
 ``step`` counted from 0, ``part`` the number of the batch's part that these images are. What it
 draws is a pure function of the seed, the step and the part.
 """

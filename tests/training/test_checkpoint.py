@@ -328,7 +328,9 @@ def test_a_checkpoint_of_several_devices_holds_the_weights_of_one_to_the_bit(tmp
     for name, parameter in net._collect_params_with_prefix().items():
         np.testing.assert_array_equal(saved[name].asnumpy(), parameter.data(devices[0]).asnumpy())
         assert saved[name].context == mx.cpu(0)
-    own = np.stack([running_statistics.statistics_of(net, device) for device in devices])
+    own = np.stack(
+        [running_statistics.flat(running_statistics.arrays_of(net, device)) for device in devices]
+    )
     np.testing.assert_array_equal(running_statistics.mean_statistics(own), own[0])
     different = own * np.arange(contexts)[:, None]
     np.testing.assert_allclose(
