@@ -12,6 +12,8 @@ import re
 import signal
 import sys
 import threading
+import time
+import traceback
 
 from .errors import UserError
 from .text import printable
@@ -63,11 +65,22 @@ def _raise_again(unraisable):
     moment later.
     """
     if unraisable.exc_type is KeyboardInterrupt:
-        threading.Timer(
-            0.01, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT)
-        ).start()
+        threading.Thread(target=_interrupt_again, daemon=True).start()
     else:
         sys.__unraisablehook__(unraisable)
+
+
+def _interrupt_again():
+    """Interrupt the main thread when it has left :func:`_raise_again`, where what is raised would
+    be dropped once more.
+    """
+    main = threading.main_thread().ident
+    is_in_hook = True
+    while is_in_hook:
+        time.sleep(0.01)
+        frames = traceback.walk_stack(sys._current_frames().get(main))
+        is_in_hook = any(frame.f_code is _raise_again.__code__ for frame, _ in frames)
+    signal.pthread_kill(main, signal.SIGINT)
 
 
 def end(code):
