@@ -3,9 +3,10 @@
 The conversion of a data set, a run and an export each keep one next to what it names.
 """
 
-from typing import List, Optional
+from typing import Iterable, List, Optional
 
 from ..errors import UserError
+from ..files import write_text
 
 LABELS = "labels.txt"
 
@@ -22,7 +23,6 @@ def read_labels(path: str, classes: Optional[int] = None) -> List[str]:
     return labels
 
 
-def write_labels(path: str, labels: List[str]) -> None:
+def write_labels(path: str, labels: Iterable[str]) -> None:
     """Write the names; those that are no UTF-8 become the bytes that they were read from."""
-    with open(path, "w", encoding="utf-8", errors="surrogateescape") as file:
-        file.writelines(label + "\n" for label in labels)
+    write_text(path, "".join(label + "\n" for label in labels))

@@ -8,11 +8,11 @@ import platform
 from .. import __version__
 from .. import config as flags
 from ..config import ConfigError
-from ..data.class_names import LABELS
+from ..data.class_names import LABELS, read_labels, write_labels
 from ..data.recordio import RecordError
 from ..data.records import RecordFile, spread
 from ..distributed.gathering import gather_json
-from ..files import sha256, write_json, write_text
+from ..files import sha256, write_json
 from ..text import printable
 from . import network, run_folder
 from .environment import environment
@@ -170,11 +170,10 @@ def _keep_labels(run):
     if labels is None:
         count, source = _classes_seen(config), f"the labels in {config.rec_train} seem to be of"
     else:
-        with open(labels, encoding="utf-8", errors="surrogateescape") as file:
-            names = file.readlines()
+        names = read_labels(labels)
         count, source = len(names), f"{labels} names"
         if count == config.classes:
-            write_text(os.path.join(config.save_dir, LABELS), "".join(names))
+            write_labels(os.path.join(config.save_dir, LABELS), names)
     if count not in (None, config.classes):
         run.logger.say(
             f"--classes is {config.classes}, but {printable(source)} {count} classes: is this "

@@ -21,6 +21,7 @@ import numpy as np
 from ...errors import UserError
 from ...files import write_text
 from ...text import has_control_characters, printable
+from ..class_names import LABELS, write_labels
 from ..file_reading import read_json
 from ..parallel import Progress, ordered_map
 from ..record_index import index_path_of
@@ -52,6 +53,7 @@ def write_data_set(directory, splits, classes, settings, workers=1, skip_broken=
     except OSError as error:
         raise UserError(f"{directory}: cannot be made: {error.strerror}") from error
     manifest_path = os.path.join(directory, "manifest.json")
+    labels_path = os.path.join(directory, LABELS)
     manifest = read_json(manifest_path)
     if (
         "splits" not in manifest
@@ -71,16 +73,12 @@ def write_data_set(directory, splits, classes, settings, workers=1, skip_broken=
         except KeyboardInterrupt:
             print("\ninterrupted; the same command goes on where this one was", file=sys.stderr)
             raise
-        write_labels(directory, classes)
+        write_labels(labels_path, classes)
         write_text(manifest_path, json.dumps(manifest, indent=1, sort_keys=True) + "\n")
         work.forget()
     if not works:
-        write_labels(directory, classes)  # names may be others though the images are the same
+        write_labels(labels_path, classes)  # names may be others though the images are the same
     return manifest
-
-
-def write_labels(directory, classes):
-    write_text(os.path.join(directory, "labels.txt"), "".join(name + "\n" for name in classes))
 
 
 def refuse_control_characters(classes, splits):
