@@ -25,7 +25,7 @@ ACTIVATIONS = ("Activation", "LeakyReLU", "clip")
 
 
 class _Wrong(Exception):
-    """What is wrong with a graph, in words."""
+    """What is wrong with a graph."""
 
 
 def read(path):

@@ -110,7 +110,7 @@ class Horovod(Local):
         self._watchdog.close()
 
     def who_is_lost(self):
-        """In words, if an error came so late that the heartbeats show it, else None."""
+        """A sentence on who is lost, if an error came so late that the heartbeats show it."""
         before = self._watchdog.halfway
         return before and self._watchdog.who_is_missing(before)
 

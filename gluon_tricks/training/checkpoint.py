@@ -222,7 +222,7 @@ def latest(run_folder, say=print):
     return None
 
 
-# -- what goes
+# -- removing old ones
 
 
 def _remove_old(run_folder, keep):
@@ -238,8 +238,8 @@ def _remove_old(run_folder, keep):
 
 
 def remove_half_written(run_folder):
-    """Remove what a run that was killed has left half-written or half-removed. For the one who has
-    the folder's lock.
+    """Remove what a killed run has left half-written or half-removed; only for the process that
+    holds the folder's lock.
     """
     folder = os.path.join(run_folder, "checkpoints")
     for name in os.listdir(folder):
@@ -263,7 +263,7 @@ def set_aside(run_folder, step):
     for path in checkpoints(run_folder):
         if int(NAME.search(path).group(1)) > step:
             if os.path.realpath(path) == kept:
-                shutil.rmtree(path + _ASIDE, ignore_errors=True)  # of one who was killed here
+                shutil.rmtree(path + _ASIDE, ignore_errors=True)  # of a run killed here
                 shutil.copytree(path, path + _ASIDE, copy_function=_link)
                 mark_best(run_folder, path + _ASIDE)
             _discard(path)

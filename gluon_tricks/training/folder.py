@@ -141,7 +141,7 @@ def _start_over(path, damaged):
 
 
 def _has_saved(path):
-    """Whether the run has written a checkpoint, as its clock's log has it."""
+    """Whether the run has written a checkpoint, by its ``timing.jsonl``."""
     with contextlib.suppress(OSError), open(os.path.join(path, "timing.jsonl"), "rb") as file:
         return b'"event": "checkpoint"' in file.read()
     return False

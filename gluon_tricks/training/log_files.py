@@ -91,7 +91,7 @@ class LogFiles:
         held ``log``.
 
         The resumed run says it again. A log that does not begin as ``log`` is damaged and is
-        restored. Where ``log`` is not known, the lines that are whole stay.
+        restored. If ``log`` is not known, the lines that are whole stay.
         """
         known = bytes(self._text[:size]) if log is None else log
         if log is None and (len(known) < size or known != _whole_lines(known)):

@@ -42,10 +42,11 @@ def restore(run, path, state):
 
 
 def take_over(run, path, state):
-    """Make the folder that of this run if the checkpoint is another's, and give what it holds the
-    numbers of now.
+    """Leave the run's folder as if the run had always been in it, with today's number of steps.
 
-    Afterwards the checkpoint of this step and the mark of the best one are in their places.
+    Needed if the checkpoint ``path`` is in another run's folder, or if ``--elastic scale-lr`` has
+    changed the number of its step: then this step gets a checkpoint of its own. The mark of the
+    best one is put in its place.
     """
     save_dir, best, is_first = run.config.save_dir, run.progress.best, run.workers.rank == 0
     here = folder.is_same(path, checkpoint.path_of(save_dir, state["step"]))
