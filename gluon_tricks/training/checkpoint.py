@@ -5,8 +5,8 @@ A checkpoint is ``RUN/checkpoints/step-00001234/`` with
 
 - ``net.params``: an ordinary Gluon parameter file, BatchNorm statistics averaged over the parts of
   the global batch;
-- ``optimizer.states``: the optimizer's arrays (momentum, float32 master copies), and each part's
-  own BatchNorm statistics if there are several;
+- ``optimizer.states``: the optimizer's arrays (momentum, float32 master copies), each part's own
+  BatchNorm statistics if there are several, and what else the updates need;
 - ``log.jsonl``: the run's log so far, from which a damaged one is restored;
 - ``state.json``: the step, everything else, the SHA-256 of the three files, and one of all that
   stands in it.
@@ -36,14 +36,15 @@ def path_of(run_folder, step):
     return os.path.join(run_folder, "checkpoints", f"step-{step:08d}")
 
 
-def save(run_folder, step, net, trainer, state, keep, statistics=(), log=b""):
+def save(run_folder, step, net, trainer, state, keep, statistics=(), log=b"", arrays=None):
     """Write the checkpoint of ``step`` updates and return its folder; older ones beyond ``keep``
     go, the best stays.
 
     ``state`` is what else the run needs, for JSON; ``statistics`` (parts, n) are the parts' own
-    BatchNorm statistics, if there are several; ``log`` is all of ``log.jsonl`` (bytes). A
-    checkpoint of this step that is there already is replaced. Raises :class:`CheckpointError` when
-    the disk is full or read-only; earlier checkpoints stay whole.
+    BatchNorm statistics, if there are several; ``log`` is all of ``log.jsonl`` (bytes); ``arrays``
+    are more NDArrays by name, see :meth:`.update.Update.arrays`. A checkpoint of this step that is
+    there already is replaced. Raises :class:`CheckpointError` when the disk is full or read-only;
+    earlier checkpoints stay whole.
     """
     path = path_of(run_folder, step)
     folder, name = os.path.split(path)
@@ -53,7 +54,8 @@ def save(run_folder, step, net, trainer, state, keep, statistics=(), log=b""):
         shutil.rmtree(temporary, ignore_errors=True)
         os.makedirs(temporary)
         mx.nd.save(os.path.join(temporary, "net.params"), parameters_of(net))
-        mx.nd.save(os.path.join(temporary, "optimizer.states"), states_of(net, trainer, statistics))
+        states = states_of(net, trainer, statistics, arrays)
+        mx.nd.save(os.path.join(temporary, "optimizer.states"), states)
         with open(os.path.join(temporary, "log.jsonl"), "wb") as file:
             file.write(log)
         for name in ("net.params", "optimizer.states"):
@@ -134,11 +136,11 @@ def parameters_of(net):
     }
 
 
-def states_of(net, trainer, statistics=()):
-    """What ``optimizer.states`` holds: ``state/NAME/PATH`` arrays and ``statistics/PARTofPARTS``,
-    on the CPU.
+def states_of(net, trainer, statistics=(), arrays=None):
+    """What ``optimizer.states`` holds: ``state/NAME/PATH`` arrays, ``statistics/PARTofPARTS`` and
+    ``arrays``, on the CPU.
     """
-    arrays = {}
+    arrays = dict(arrays or {})
     by_name = net._collect_params_with_prefix()
     names = {parameter.name: name for name, parameter in by_name.items()}
     for index, made in trainer._updaters[0].states.items():
@@ -257,8 +259,8 @@ def load(path, state, net, trainer, devices, parts=0):
     """Put the checkpoint's parameters and optimizer state, on whatever devices there are, into
     ``net`` and ``trainer``.
 
-    Returns the BatchNorm statistics of each part of the global batch, {part: numpy (n,)}; {} if it
-    had not ``parts`` parts.
+    Returns the BatchNorm statistics of each part of the global batch, {part: numpy (n,)}, or {} if
+    it had not ``parts`` parts; and the other NDArrays by name that :func:`save` was given.
     """
     try:
         net.load_parameters(os.path.join(path, "net.params"), ctx=devices)
@@ -295,7 +297,9 @@ def load(path, state, net, trainer, devices, parts=0):
             updater.states_synced[index] = True
     mx.nd.waitall()
     names = {part: f"statistics/{part}of{parts}" for part in range(parts)}
-    return {part: arrays[name].asnumpy() for part, name in names.items() if name in arrays}
+    statistics = {part: arrays[name].asnumpy() for part, name in names.items() if name in arrays}
+    own = ("state/", "statistics/")
+    return statistics, {name: array for name, array in arrays.items() if not name.startswith(own)}
 
 
 def _flatten(made, name, path="state"):
