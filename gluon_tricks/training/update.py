@@ -44,10 +44,7 @@ def sgd(config, **settings):
 def optimizer_of(config, learning_rate):
     """The ``mx.optimizer.Optimizer`` that the flags of a run ask for."""
     return OPTIMIZERS[config.optimizer](
-        config,
-        learning_rate=learning_rate,
-        wd=config.wd,
-        multi_precision=config.dtype == "float16",
+        config, learning_rate=learning_rate, wd=config.wd, multi_precision=config.dtype == "float16"
     )
 
 
