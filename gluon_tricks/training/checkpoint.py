@@ -33,14 +33,15 @@ def path_of(run_folder, step):
     return os.path.join(run_folder, "checkpoints", f"step-{step:08d}")
 
 
-def save(run_folder, step, net, trainer, state, keep, statistics=(), log=b""):
+def save(run_folder, step, net, trainer, state, keep, statistics=(), log=b"", more_arrays=None):
     """Write the checkpoint of ``step`` updates and return its folder; older ones beyond ``keep``
     go, the best stays.
 
     ``state`` is what else the run needs, for JSON; ``statistics`` (parts, n) are the parts' own
-    BatchNorm statistics, if there are several; ``log`` is all of ``log.jsonl`` (bytes). A
-    checkpoint of this step that is there already is replaced. Raises :class:`CheckpointError` when
-    the disk is full or read-only; earlier checkpoints stay whole.
+    BatchNorm statistics, if there are several; ``log`` is all of ``log.jsonl`` (bytes);
+    ``more_arrays`` are NDArrays by name, see :meth:`.update.Update.arrays`. A checkpoint of this
+    step that is there already is replaced. Raises :class:`CheckpointError` when the disk is full or
+    read-only; earlier checkpoints stay whole.
     """
     path = path_of(run_folder, step)
     folder, name = os.path.split(path)
@@ -50,7 +51,7 @@ def save(run_folder, step, net, trainer, state, keep, statistics=(), log=b""):
         shutil.rmtree(temporary, ignore_errors=True)
         os.makedirs(temporary)
         mx.nd.save(os.path.join(temporary, "net.params"), arrays.parameters_of(net))
-        states = arrays.states_of(net, trainer, statistics)
+        states = arrays.states_of(net, trainer, statistics, more_arrays)
         mx.nd.save(os.path.join(temporary, "optimizer.states"), states)
         with open(os.path.join(temporary, "log.jsonl"), "wb") as file:
             file.write(log)

@@ -2,7 +2,7 @@
 
 ``net.params`` is an ordinary Gluon parameter file, its BatchNorm statistics averaged over the parts
 of the global batch. ``optimizer.states`` holds the optimizer's arrays (momentum, float32 master
-copies), and each part's own BatchNorm statistics if there are several.
+copies), each part's own BatchNorm statistics if there are several, and what else updates need.
 """
 
 import os
@@ -27,11 +27,11 @@ def parameters_of(net):
     }
 
 
-def states_of(net, trainer, statistics=()):
-    """What ``optimizer.states`` holds: ``state/NAME/PATH`` arrays and ``statistics/PARTofPARTS``,
-    on the CPU.
+def states_of(net, trainer, statistics=(), more_arrays=None):
+    """What ``optimizer.states`` holds: ``state/NAME/PATH`` arrays, ``statistics/PARTofPARTS`` and
+    ``more_arrays``, on the CPU.
     """
-    arrays = {}
+    arrays = dict(more_arrays or {})
     by_name = net._collect_params_with_prefix()
     names = {parameter.name: name for name, parameter in by_name.items()}
     for index, made in trainer._updaters[0].states.items():
@@ -47,8 +47,8 @@ def load(path, state, net, trainer, devices, parts=0):
     """Put the checkpoint's parameters and optimizer state, on whatever devices there are, into
     ``net`` and ``trainer``.
 
-    Returns the BatchNorm statistics of each part of the global batch, {part: numpy (n,)}; {} if it
-    had not ``parts`` parts.
+    Returns the BatchNorm statistics of each part of the global batch, {part: numpy (n,)}, or {} if
+    it had not ``parts`` parts; and the other NDArrays by name.
     """
     try:
         net.load_parameters(os.path.join(path, "net.params"), ctx=devices)
@@ -85,7 +85,9 @@ def load(path, state, net, trainer, devices, parts=0):
             updater.states_synced[index] = True
     mx.nd.waitall()
     names = {part: f"statistics/{part}of{parts}" for part in range(parts)}
-    return {part: arrays[name].asnumpy() for part, name in names.items() if name in arrays}
+    statistics = {part: arrays[name].asnumpy() for part, name in names.items() if name in arrays}
+    own = ("state/", "statistics/")
+    return statistics, {name: array for name, array in arrays.items() if not name.startswith(own)}
 
 
 def _flatten(made, name, path="state"):

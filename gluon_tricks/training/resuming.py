@@ -16,12 +16,13 @@ def restore(run, path, state):
     identity.compare(run, path)
     layout, learner, progress = run.layout, run.learner, run.progress
     devices = run.workers.devices
-    statistics = checkpoint_arrays.load(
+    statistics, arrays = checkpoint_arrays.load(
         path, state, learner.net, learner.trainer, devices, layout.parts
     )
     learner.running = RunningStatistics(learner.net, layout, devices)
     learner.running.put(statistics)
-    learner.loss_scale.restore(state["loss_scale"])
+    learner.update.loss_scale.restore(state["loss_scale"])
+    learner.update.begin(arrays)
     progress.step = resumed_step(
         state["step"],
         state["global_batch"],

@@ -29,7 +29,7 @@ def save(run):
                 best=progress.best,
                 validated=progress.validated,
                 awaits_validation=progress.awaits_validation,
-                loss_scale=run.learner.loss_scale.state(),
+                loss_scale=run.learner.update.loss_scale.state(),
                 bad_records=sum(bad_records),
                 seconds=progress.seconds,
                 training_seconds=run.logger.training_seconds,
@@ -43,6 +43,7 @@ def save(run):
                 run.config.keep_checkpoints,
                 statistics if len(statistics) > 1 else (),
                 log,
+                run.learner.update.arrays(),
             )
             run.logger.clock("checkpoint", step=progress.step)
 
@@ -70,7 +71,7 @@ def write_result(run):
         global_batch=layout.global_batch,
         parameters=run.learner.complexity.parameters,
         multiply_adds=run.learner.complexity.multiply_adds,
-        skipped_steps=run.learner.loss_scale.skipped,
+        skipped_steps=run.learner.update.loss_scale.skipped,
         bad_records=sum(gather_json(run.workers, run.data.train.bad_records)),
         images_per_second=images / max(run.logger.training_seconds, 1e-9),
         seconds=run.progress.seconds,
