@@ -102,7 +102,7 @@ class Horovod(Local):
         self._watchdog.close()
 
     def disconnect(self):
-        """Close the connections that are left, so that :func:`.workers.join` can make new ones."""
+        """Close what is left, so that :func:`.workers.connect` can make new connections."""
         with self.waiting():
             with contextlib.suppress(mx.MXNetError):
                 mx.nd.waitall()

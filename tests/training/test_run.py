@@ -14,7 +14,7 @@ import pytest
 from gluon_tricks import config as flags_of
 from gluon_tricks.config import ConfigError
 from gluon_tricks.data.records import RecordFile, RecordWriter
-from gluon_tricks.distributed.workers import join
+from gluon_tricks.distributed.workers import connect
 from gluon_tricks.errors import UserError
 from gluon_tricks.locking import Lock, Locked
 from gluon_tricks.training import checkpoint, loop, validation
@@ -632,7 +632,7 @@ def words(digits, folder, *more):
 def start(*given):
     """What the command does, but for what it does to this process."""
     config = flags_of.parse(words(*given))
-    return session(config, join(config), Stop())
+    return session(config, connect(config), Stop())
 
 
 def test_a_second_run_in_the_folder_is_refused_before_it_changes_anything(digits, tmp_path):
