@@ -19,7 +19,7 @@ import shutil
 
 import mxnet as mx
 
-from ..files import sha256, sync_folder
+from ..files import plain_file, sha256, sync_folder
 from ..text import printable
 from . import checkpoint_arrays as arrays
 from .checkpoint_state import FILES, FORMAT, NAME, CheckpointError, read_state, seal
@@ -132,7 +132,7 @@ def best(run_folder):
     mark = os.path.join(run_folder, "best")
     if os.path.isdir(mark):
         return mark
-    with contextlib.suppress(OSError, ValueError), open(mark, encoding="utf-8") as file:
+    with contextlib.suppress(OSError, ValueError), open(mark, encoding="utf-8", opener=plain_file) as file:
         name = os.path.basename(file.read(1000).strip())
         path = os.path.join(run_folder, "checkpoints", name)
         return path if name.startswith("step-") and os.path.isdir(path) else None
