@@ -9,7 +9,7 @@ import numpy as np
 
 from .page_lock import PageLock
 from .rows import Rows, RowsFormat
-from .shared_memory import SharedMemory
+from .shared_memory import SharedMemory, check_free
 
 
 class Block(NamedTuple):
@@ -44,7 +44,8 @@ class BatchMemory:
     def take(self, format: RowsFormat) -> Block:
         """A block of uninitialised rows."""
         size = format.nbytes
-        memory = self._free[size].pop() if self._free.get(size) else self._new(size)
+        free = self._free.get(size)
+        memory = free.pop() if free else self._new(size)
         # All arrays in a block refer to this one, as NumPy goes no further than to the first array.
         block = np.frombuffer(memory.mapping, np.uint8, size)
         back = weakref.finalize(block, self._give_back, size, memory)
@@ -59,6 +60,9 @@ class BatchMemory:
                 self._release(memories.pop())
 
     def _new(self, size):
+        if self._shared is not None and size not in self._free:
+            most = self._most_free
+            check_free(most * size, f"{most} batches", "use a smaller --batch-size")
         if self._shared is None:
             own = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
             memory = _Memory(0, mmap.mmap(-1, size, own), False)

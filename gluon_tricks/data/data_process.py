@@ -47,7 +47,7 @@ def main(arguments: List[str]) -> None:
 
 
 class DataProcess:
-    """Serves tasks until the other end of their socket is closed, in each thread that asks it to."""
+    """Serves tasks until their socket's other end is closed, in each thread that asks it to."""
 
     def __init__(
         self, number: int, tasks: socket.socket, answers: socket.socket, memory: int

@@ -40,7 +40,7 @@ class SharedMemory:
         return offset, mapping(self.descriptor, offset, size)
 
     def release(self, offset: int, block: mmap.mmap) -> None:
-        """Give the pages of an allocated range back to the system, at once and for all processes."""
+        """Give the pages of an allocated range back to the system, for all processes at once."""
         if self.descriptor < 0:
             return
         block.madvise(mmap.MADV_REMOVE)

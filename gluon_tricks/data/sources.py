@@ -1,8 +1,8 @@
 """What the rows of batches hold: records through a transform, or made-up images.
 
 A source has ``image_shape``, ``image_dtype`` and ``matrix_shape`` (None if the host colours the
-images), ``fill(rows, task, scratch)`` and ``close()``. Threads and data processes call the same ``fill``, so
-this module and what it imports do without MXNet.
+images), ``fill(rows, task, scratch)`` and ``close()``. Threads and data processes call the same
+``fill``, so this module and what it imports do without MXNet.
 """
 
 import logging
