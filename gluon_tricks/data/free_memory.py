@@ -62,6 +62,6 @@ def _lines(path):
     """The lines of a file; none if it cannot be read."""
     try:
         with open(path) as file:
-            return file.readlines()
+            return file.read().splitlines()
     except OSError:
         return []
