@@ -113,6 +113,10 @@ STEP_AT_EPOCHS = Needs(
     lambda config: config.lr_mode == "step" and not config.lr_decay_period,
     "--lr-mode step without --lr-decay-period",
 )
+OWN_LOADER = Needs(
+    lambda config: config.data_backend == "threads" and not config.synthetic,
+    "--data-backend threads and images from a file",
+)
 COLOR = Needs(lambda config: config.color_jitter > 0, "--color-jitter above 0")
 SMOOTHING = Needs(lambda config: config.label_smoothing > 0, "--label-smoothing")
 MIXUP = Needs(lambda config: config.mixup, "--mixup")
@@ -173,7 +177,10 @@ class Config:
     synthetic: int = data(0, valid=at_least(0), bare=1024,
         help="train on this many made-up images; a bare --synthetic is 1024")
     num_data_workers: int = data(4, valid=at_least(1), free=True, names=["-j", "--data-nthreads"],
-        help="threads that decode and augment")
+        help="threads that decode and augment, or processes if that is faster")
+    data_processes: int = data(-1, valid=at_least(-1), needs=OWN_LOADER, free=True,
+        help="processes over which -j's threads are spread; 0: none but this one; -1: as many as "
+        "-j or the cores, whichever are fewer, unless these are only two")
     data_backend: str = data("threads", kind=BACKEND, choices=("threads", "native"),
         help="threads: our loader; native (or mxnet): MXNet's ImageRecordIter")
     max_bad_records: int = data(10, valid=at_least(0), free=True,

@@ -1,11 +1,11 @@
-"""Batches of decoded and augmented images: exact, resumable, the same with any number of threads
-and workers.
+"""Batches of decoded and augmented images: exact, resumable, the same with any number of threads,
+processes and workers.
 
 What a batch holds is a pure function of (seed, step): the order of an epoch is a permutation that
 follows from (seed, epoch), an image's augmentation follows from (seed, epoch, key), and a step's
-place in the order from the step alone. Threads only decide when the rows of a batch are filled. A
-worker that owns the positions [first, first + count) of every global batch reads just those, so
-that all workers together see the batches that one worker would see. How a batch is made:
+place in the order from the step alone. Threads and processes only decide when the rows of a batch
+are filled. A worker that owns the positions [first, first + count) of every global batch reads just
+those, so that all workers together see the batches that one worker would see. How a batch is made:
 :mod:`gluon_tricks.data.batches`.
 
 :func:`train_loader` and :func:`eval_loader` read the flags; the loaders take values.
@@ -19,6 +19,7 @@ from ..config import Config
 from ..errors import UserError
 from . import randomness
 from .batches import Batch, BatchMaker, BatchPlan
+from .processes import DataProcesses
 from .records import RecordFile
 from .sources import BadRecords, RecordSource, SyntheticSource, checked_label
 from .synthetic import SyntheticImages
@@ -34,10 +35,18 @@ Records = Union[RecordFile, SyntheticImages]
 
 
 def train_loader(
-    config: Config, global_batch: int, first: int = 0, count: Optional[int] = None
+    config: Config,
+    global_batch: int,
+    first: int = 0,
+    count: Optional[int] = None,
+    processes: Optional[DataProcesses] = None,
+    gpu: Optional[int] = None,
 ) -> Any:
     """The training images of ``config`` for the worker with positions [first, first + count) of a
     global batch.
+
+    Made by ``processes`` or, without them, by threads of this one, for the GPU of this number if
+    they go to one.
 
     Has ``steps_per_epoch``, ``batches(start_step, stop_step)``, ``bad_records``, ``close()``.
     Raises UserError if the file is missing, damaged or too small for one batch.
@@ -51,17 +60,24 @@ def train_loader(
     records = open_records(config, "rec_train", config.synthetic, on_device)
     try:
         images = epoch_length(len(records), config.num_training_samples, config.rec_train)
-        source = source_of(config, records, paper.train_transform(config), on_device, bad)
-        maker = BatchMaker(source, config.num_data_workers)
+        source = source_of(config, records, paper.train_transform(config), on_device)
+        maker = BatchMaker(source, config.num_data_workers, processes, bad, gpu)
         return TrainLoader(records, maker, config.seed, images, global_batch, first, count, bad)
     except UserError:
         records.close()
         raise
 
 
-def eval_loader(config: Config, batch_size: int, rank: int = 0, world_size: int = 1) -> Any:
+def eval_loader(
+    config: Config,
+    batch_size: int,
+    rank: int = 0,
+    world_size: int = 1,
+    processes: Optional[DataProcesses] = None,
+    gpu: Optional[int] = None,
+) -> Any:
     """The validation images of ``config`` that fall to this rank, each exactly once in a pass (an
-    iteration).
+    iteration), made as those of :func:`train_loader`.
 
     Has ``images`` (in the whole file), ``close()``. The images are float32, also with
     ``--device-augment``. The last batch is filled up to ``batch_size`` and its ``valid`` says how
@@ -80,7 +96,7 @@ def eval_loader(config: Config, batch_size: int, rank: int = 0, world_size: int 
         )
     records = open_records(config, "rec_val", min(config.synthetic, MOST_SYNTHETIC))
     source = source_of(config, records, paper.eval_transform(config))
-    maker = BatchMaker(source, config.num_data_workers)
+    maker = BatchMaker(source, config.num_data_workers, processes, gpu=gpu)
     return EvalLoader(records, maker, batch_size, rank, world_size, wrap)
 
 
@@ -242,13 +258,9 @@ def steps_in(images: int, global_batch: int) -> int:
 
 
 def source_of(
-    config: Config,
-    records: Any,
-    transform: Transform,
-    on_device: bool = False,
-    bad: Optional[BadRecords] = None,
+    config: Config, records: Any, transform: Transform, on_device: bool = False
 ) -> Source:
-    """What the rows of batches hold; ``bad`` notes broken records, else they are errors."""
+    """What the rows of batches hold."""
     if config.synthetic:
         return SyntheticSource(records)
-    return RecordSource(records, transform, config.seed, config.classes, on_device, bad)
+    return RecordSource(records, transform, config.seed, config.classes, on_device)

@@ -1,10 +1,11 @@
 """The exact figures of a classifier on a RecordIO file, every image counted once."""
 
+import contextlib
 from typing import Dict, Iterator, NamedTuple
 
 import numpy as np
 
-from ..data import loader
+from ..data import loader, processes
 from ..errors import UserError
 from ..tasks.classification import Classification as Task
 from .classifier import Classifier
@@ -42,9 +43,10 @@ def batches(
     config = model.preprocessing.config(
         classes=model.classes, rec_val=record, rec_val_idx=index or "", num_data_workers=threads
     )
-    images = loader.eval_loader(config, batch_size)
-    seen = 0
-    try:
+    with processes.started(config) as data_processes, contextlib.closing(
+        loader.eval_loader(config, batch_size, processes=data_processes)
+    ) as images:
+        seen = 0
         for batch in images:
             seen += batch.valid
             yield Images(
@@ -54,5 +56,3 @@ def batches(
             )
         if seen != images.images:
             raise UserError(f"{record}: {seen} images were read, but it has {images.images}")
-    finally:
-        images.close()

@@ -33,6 +33,7 @@ OF_A_WORKER = (
     "save_dir",
     "logging_file",
     "num_data_workers",
+    "data_processes",
     "resume",
 )
 

@@ -6,12 +6,13 @@ A run's folder holds ``config.json`` (the resolved flags, the layout, the data's
 """
 
 import contextlib
+import functools
 import os
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from .. import determinism
-from ..data import loader
+from ..data import loader, processes
 from ..distributed import elastic
 from ..distributed.workers import connect, layout_of
 from ..models import complexity
@@ -36,22 +37,25 @@ from .validation import validate
 
 def train(config):
     """Train as the flags ask; the exit code is 0. Every other end of the command is an error."""
-    if config.kvstore == "horovod" and elastic.is_driven():
-        return elastic.train(config, session, Stop)
-    workers = connect(config)
-    try:
-        return session(config, workers, Stop())
-    except Exception as error:
-        workers.abort(error)
-        raise
+    # Before anything here uses MXNet's engine or CUDA: see data/processes.py.
+    with processes.started(config) as data_processes:
+        session_with_data = functools.partial(session, data_processes=data_processes)
+        if config.kvstore == "horovod" and elastic.is_driven():
+            return elastic.train(config, session_with_data, Stop)
+        workers = connect(config)
+        try:
+            return session_with_data(config, workers, Stop())
+        except Exception as error:
+            workers.abort(error)
+            raise
 
 
-def session(config, workers, stop):
+def session(config, workers, stop, data_processes=None):
     """Train with these workers, to the end of the run or until ``stop`` says so; the exit code is
-    0.
+    0. Images come from the data processes or, without any, from threads of this process.
     """
     with folder.locked(config, workers):
-        run = build(config, workers, stop)
+        run = build(config, workers, stop, data_processes)
         try:
             finish(run)
         finally:
@@ -106,7 +110,7 @@ class Run:
         self.logger.close()
 
 
-def build(config, workers=None, stop=None):
+def build(config, workers=None, stop=None, data_processes=None):
     """The :class:`Run` that the flags ask for, at its first step or its checkpoint's, its folder
     checked and written.
     """
@@ -116,7 +120,7 @@ def build(config, workers=None, stop=None):
     workers.watch(os.path.join(config.save_dir, "workers"))
     began_with = identity.began_with(config, workers, resumed and resumed[0])
     layout = layout_of(config, workers, began_with)
-    data = _data(config, layout, workers)
+    data = _data(config, layout, workers, data_processes)
     timetable = _timetable(config, layout, data, began_with)
     task = tasks.of({"task": config.task}).from_config(config)
     folder_of_rank_0 = config.save_dir if workers.rank == 0 else None
@@ -149,14 +153,22 @@ def _begin(run, resumed):
     run.timetable.stop_step = min(total, stop) if run.config.max_steps else total
 
 
-def _data(config, layout, workers):
-    train_data = loader.train_loader(config, layout.global_batch, layout.first, layout.worker_batch)
+def _data(config, layout, workers, data_processes):
+    device = workers.devices[0]
+    how = dict(
+        processes=data_processes, gpu=device.device_id if device.device_type == "gpu" else None
+    )
+    train_data = loader.train_loader(
+        config, layout.global_batch, layout.first, layout.worker_batch, **how
+    )
     if not config.rec_val and not config.synthetic:
         return Data(train_data, None)
     folder.check_validation_file(config)
     loader.check_labels(config, workers.rank, workers.world_size)
     batch = config.batch_size * len(workers.devices)
-    return Data(train_data, loader.eval_loader(config, batch, workers.rank, workers.world_size))
+    return Data(
+        train_data, loader.eval_loader(config, batch, workers.rank, workers.world_size, **how)
+    )
 
 
 def _timetable(config, layout, data, began_with):

@@ -35,10 +35,17 @@ def test_a_row_for_every_pipeline_and_number_of_threads(records, tmp_path, capfd
     pairs = [(row["pipeline"], row["threads"]) for row in rows]
     assert sorted(pairs) == sorted((name, threads) for name in data.PIPELINES for threads in (1, 2))
     for row in rows:
-        assert set(row) == {"pipeline", "threads", "images_per_second", "cpu_seconds_per_1000"}
+        assert set(row) == {
+            *("pipeline", "processes", "threads", "images_per_second", "cpu_seconds_per_1000")
+        }
         assert row["images_per_second"] > 0
     printed = capfd.readouterr().out
-    for text in ("loader_float32 : image_record_iter", "loader_uint8 : decode", "2 threads : 1"):
+    for text in (
+        "loader_float32 : image_record_iter",
+        "loader_uint8 : decode",
+        "2 threads : 1",
+        "GB/s",
+    ):
         assert text in printed
 
 
@@ -56,8 +63,27 @@ def test_only_the_pipelines_asked_for_are_measured(records, tmp_path):
     ]
 
 
+def test_processes_get_rows_of_our_own_pipelines(records, tmp_path, capfd):
+    path = tmp_path / "rows.json"
+    names = "decode,loader_float32,image_record_iter"
+    flags = ["--processes", "0,2", "--threads", "2", "--pipelines", names, "--json", str(path)]
+    assert bench(records, *flags) == 0
+    with open(path) as file:
+        rows = json.load(file)
+    assert [(row["pipeline"], row["processes"], row["threads"]) for row in rows] == [
+        ("decode", 0, 2),
+        ("loader_float32", 0, 2),
+        ("image_record_iter", 0, 2),
+        ("decode", 2, 1),
+        ("loader_float32", 2, 1),
+    ]
+    printed = capfd.readouterr().out
+    for text in ("2 processes : as many threads", "loader_float32 : decode, 2 processes"):
+        assert text in printed
+
+
 def test_a_measurement_counts_images_wall_and_cpu_time():
-    def pipeline(config, images):
+    def pipeline(config, images, processes):
         while True:
             end = (
                 time.process_time() + 0.05
@@ -76,6 +102,7 @@ def test_a_measurement_counts_images_wall_and_cpu_time():
     [
         (["--threads", "x"], "--threads 'x'"),
         (["--threads", "0"], "--threads"),
+        (["--processes", "-1"], "--processes"),
         (["--pipelines", "fastest"], "--pipelines fastest"),
         (["--color-form", "paper", "--pipelines", "image_record_iter"], "--color-form"),
     ],
