@@ -21,7 +21,7 @@ from .text import printable
 INTERRUPTED = 128 + signal.SIGINT
 # MXNet's error has no type of its own
 NO_MEMORY = re.compile(
-    r"out of memory|bad_alloc|[Ff]ailed to allocate|trying to allocate is larger than 2\^31 elements"
+    r"out of memory|bad_alloc|[Ff]ailed to allocate|to allocate is larger than 2\^31 elements"
 )
 OUTPUT_IS_LOST = "the output cannot be written: "
 

@@ -134,9 +134,7 @@ MOST = 2**31 - 1  # with which MXNet counts
 def at_least(least: float, most: float = MOST) -> Valid:
     """Values from ``least`` to ``most``."""
     bound = f" and at most {most}" if math.isfinite(most) else ""
-    return Valid(
-        lambda value: least <= value <= most, f", but has to be at least {least}{bound}"
-    )
+    return Valid(lambda value: least <= value <= most, f", but has to be at least {least}{bound}")
 
 
 POSITIVE = Valid(lambda value: value > 0, ", but has to be positive")
