@@ -13,6 +13,7 @@ gluoncv`` sets all of these flags as the authors' scripts do. A new flag is one 
 import argparse
 import dataclasses
 import json
+import math
 import os
 from dataclasses import dataclass
 from functools import partial
@@ -288,7 +289,7 @@ class Config:
     deterministic: bool = devices(False, free=True,
         help="the same bits from every run of a seed on GPUs too: sets "
         "MXNET_ENFORCE_DETERMINISM=1 and MXNET_CUDNN_AUTOTUNE_DEFAULT=0")
-    cpu_contexts: int = devices(0, valid=at_least(0), free=True,
+    cpu_contexts: int = devices(0, valid=at_least(0, 256), free=True,
         help="train on this many CPU contexts as if they were GPUs")
     kvstore: str = devices("device", kind=KVSTORE, free=True,
         choices=("local", "device", "dist_sync", "dist_device_sync", "horovod"),
@@ -304,7 +305,8 @@ class Config:
 
     fidelity: str = run("paper", choices=("paper", "gluoncv"),
         help="gluoncv selects the authors' form wherever it differs from the paper's")
-    seed: int = run(0, "everything random follows from it and the step", valid=at_least(0))
+    seed: int = run(0, "everything random follows from it and the step",
+        valid=at_least(0, math.inf))
     save_dir: str = run("", "the run's folder; default: runs/MODEL", kind=PATH, free=True)
     save_frequency: int = run(1, valid=at_least(0), free=True,
         help="epochs between checkpoints; 0: only at the end")

@@ -128,9 +128,13 @@ def _kind(field: dataclasses.Field) -> Kind:
 # ---- ranges
 
 
-def at_least(least: float) -> Valid:
-    """Values from ``least`` on."""
-    return Valid(lambda value: value >= least, f", but has to be at least {least}")
+MOST = 2**31 - 1  # with which MXNet counts
+
+
+def at_least(least: float, most: float = MOST) -> Valid:
+    """Values from ``least`` to ``most``."""
+    bound = f" and at most {most}" if math.isfinite(most) else ""
+    return Valid(lambda value: least <= value <= most, f", but has to be at least {least}{bound}")
 
 
 POSITIVE = Valid(lambda value: value > 0, ", but has to be positive")
@@ -150,8 +154,14 @@ def check_ranges(config: Any) -> None:
         value, valid = getattr(config, field.name), field.metadata["valid"]
         if not _is_finite(value):
             raise ConfigError(f"{shown(field.name, value)}, but has to be finite")
-        if valid and not valid.holds(value):
-            raise ConfigError(shown(field.name, value) + valid.otherwise)
+        if valid:
+            check_range(field.name, value, valid)
+
+
+def check_range(name: str, value: Any, valid: Valid) -> None:
+    """Raise :class:`ConfigError` if the value of a flag is out of its range."""
+    if not valid.holds(value):
+        raise ConfigError(shown(name, value) + valid.otherwise)
 
 
 def _is_finite(value):

@@ -195,7 +195,7 @@ def test_contradictions_name_both_flags(argv, words):
         ("--wd", ["-1e-4", "nan"]),
         ("--num-epochs", ["0"]),
         ("--batch-size", ["0", "-3"]),
-        ("--accumulate", ["0"]),
+        ("--accumulate", ["0", str(2**31)]),
         ("--num-gpus", ["-1"]),
         ("--classes", ["0"]),
         ("--input-size", ["0"]),

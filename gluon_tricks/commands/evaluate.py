@@ -6,6 +6,7 @@ from ..config import user_path
 from ..deploy import arguments, evaluation
 from ..errors import UserError
 from ..files import write_json
+from ..flags import at_least, check_range
 from ..tasks.classification import Classification as Task
 from ..text import printable
 from ..threads import in_words
@@ -42,8 +43,7 @@ def add_arguments(parser):
 
 def main(args):
     """Print one line of figures."""
-    if args.batch_size < 1:
-        raise UserError(f"--batch-size {args.batch_size}: at least 1 is needed")
+    check_range("batch_size", args.batch_size, at_least(1))
     model = arguments.open_from(args)
     record, index = args.rec_val, args.rec_val_idx
     if not record and model.trained and model.trained.run:

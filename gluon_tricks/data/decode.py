@@ -186,6 +186,7 @@ def _decode_other(payload):
 def _by_opencv(payload):
     import cv2
 
+    cv2.setLogLevel(0)  # else it prints lines of its own about what is an error here
     try:
         image = cv2.imdecode(
             np.frombuffer(payload, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
