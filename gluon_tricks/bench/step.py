@@ -11,7 +11,7 @@ from .. import config as flags
 from ..files import write_json
 from ..training.loop import receive
 from ..training.pending import Pending
-from ..training.step import StepResult, train_step
+from ..training.step import train_step
 
 
 def add_arguments(parser):
@@ -101,8 +101,8 @@ class OurLoop:
         for batch in run.data.train.batches(progress.step, progress.step + steps):
             step = progress.step
             learner.trainer.set_learning_rate(timetable.learning_rate(step))
-            sums = train_step(learner, run.layout, devices, batch, step)
-            self.pending.push(StepResult(sums), step)
+            result = train_step(learner, run.layout, devices, batch, step)
+            self.pending.push(result, step)
             progress.step += 1
         self.pending.drain()
         _wait(run)

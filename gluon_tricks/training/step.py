@@ -13,13 +13,15 @@ class StepResult(NamedTuple):
     """What a step has found, still being computed."""
 
     sums: list  # an NDArray of the task's sums for each part of the batch that this worker has
+    # Under float16 whether the update counted, see Update.receive.
+    counted: Optional[mx.nd.NDArray] = None
     # What all workers have told each other: the sum of their losses, then of their reasons to stop.
     shared: Optional[mx.nd.NDArray] = None
 
 
 def train_step(learner, layout, devices, batch, step):
-    """The task's sums of each part of this worker's batch, a list of NDArrays."""
-    objective, scale, found = learner.objective, learner.update.loss_scale.scale, []
+    """The :class:`StepResult` of step ``step`` with this worker's images of it."""
+    objective, found = learner.objective, []
     learner.seed_devices(devices, layout, step)
     for micro in range(layout.accumulate):
         learner.running.restore_parts(micro)
@@ -33,14 +35,14 @@ def train_step(learner, layout, devices, batch, step):
                 loss = objective.losses(outputs, targets, seen)
                 # The share of this part in the mean over the global batch: gradients are summed
                 # over the parts.
+                scale = learner.update.scale(number)
                 losses.append(loss.sum() * (scale / layout.global_batch))
             task = objective.task
             found.append(task.count(outputs.detach(), task.labels(targets), loss.detach()))
         autograd.backward(losses)
         wait_for_statistics(layout, devices)
         learner.running.keep_parts(micro)
-    learner.update(step)
-    return found
+    return StepResult(found, learner.update(step))
 
 
 def to_device(batch, layout, part, device):
