@@ -66,38 +66,34 @@ class Flat:
 
     def __init__(self, updater, indices, parameters, gradients):
         optimizer = updater.optimizer
-        self._parameters, self._sources = _rows(parameters), _rows(gradients)
-        self._starts = [0, *np.cumsum([row.size for row in self._parameters])]
         made = [_state(updater, *pair) for pair in zip(indices, parameters)]
         masters, states = zip(*(_apart(optimizer, *pair) for pair in zip(made, parameters)))
-
         self._weights = _joined(masters)
         self._gradients = self._weights.zeros_like()
         self._states = [_joined(alike) for alike in zip(*map(arrays_in, states))]
+
         shapes = [array.shape for array in parameters]
-        weights, gradients, *views = (
-            self._views(array, shapes) for array in (self._weights, self._gradients, *self._states)
+        weights, own_gradients, *views = (
+            _views(array, shapes) for array in (self._weights, self._gradients, *self._states)
         )
         states = [filled(states[0], own) for own in zip(*views)] or states
         for index, parameter, weight, state in zip(indices, parameters, weights, states):
             updater.states[index] = _together(optimizer, parameter, weight, state)
+        self._gather = casts(gradients, own_gradients)
+        self._scatter = casts(weights, parameters)
 
         if isinstance(optimizer, ELEMENTWISE):
-            weights, gradients = [self._weights], [self._gradients]
+            weights, own_gradients = [self._weights], [self._gradients]
             indices, states = indices[:1], [filled(states[0], self._states)]
         self._updater = mx.optimizer.get_updater(optimizer)
         self._updater.states = dict(zip(indices, states))
         self._updater.states_synced = dict.fromkeys(indices, True)
-        self._update = indices, gradients, weights
-
-    def _views(self, array, shapes):
-        """The parameters' own parts of a flat array."""
-        bounds = zip(self._starts, self._starts[1:])
-        return [array[start:stop].reshape(shape) for (start, stop), shape in zip(bounds, shapes)]
+        self._update = indices, own_gradients, weights
 
     def gather_gradients(self):
         """The gradients of these parameters, NDArray (n,), float32."""
-        return mx.nd.cast(_joined(self._sources), dtype="float32", out=self._gradients)
+        self._gather()
+        return self._gradients
 
     def update(self, finite):
         """Let the optimizer update the parameters with what :meth:`gather_gradients` has given and
@@ -109,10 +105,16 @@ class Flat:
         for new, old in zip(changed, before):
             row = new.reshape((1, -1))  # where takes one condition for each row
             mx.nd.where(finite, row, old.reshape((1, -1)), out=row)
-        weights = self._weights.astype(self._parameters[0].dtype, copy=False)
-        mx.nd._internal._split_v2(
-            weights, indices=self._starts[:-1], axis=0, sections=0, out=self._parameters
-        )
+        self._scatter()
+
+
+def casts(sources, targets):
+    """A function that gives all arrays of ``targets`` the values of ``sources``, in one call."""
+    inputs = [mx.sym.var(str(number)) for number in range(len(sources))]
+    pairs = zip(inputs, targets)
+    outputs = [mx.sym.cast(value, dtype=np.dtype(target.dtype).name) for value, target in pairs]
+    operator = mx.nd.CachedOp(mx.sym.Group(outputs))
+    return lambda: operator(*sources, out=targets)
 
 
 def arrays_in(state):
@@ -164,9 +166,11 @@ def _has_master_first(optimizer):
     return type(optimizer).create_state_multi_precision is inherited
 
 
-def _rows(arrays):
-    return [array.reshape((-1,)) for array in arrays]
-
-
 def _joined(arrays):
-    return mx.nd.concat(*_rows(arrays), dim=0)
+    return mx.nd.concat(*(array.reshape((-1,)) for array in arrays), dim=0)
+
+
+def _views(flat, shapes):
+    """The parts of a flat array with these shapes."""
+    ends = np.cumsum([0] + [int(np.prod(shape)) for shape in shapes]).tolist()
+    return [flat[start:stop].reshape(shape) for start, stop, shape in zip(ends, ends[1:], shapes)]
