@@ -4,6 +4,7 @@ import math
 
 import mxnet as mx
 
+from .feeding import placed, steps_ahead
 from .pending import Pending
 from .saving import save
 from .step import train_step
@@ -17,7 +18,10 @@ def train(run):
     timetable, progress, workers = run.timetable, run.progress, run.workers
     pending = Pending(lambda result, step: receive(run, result, step))
     run.logger.start(progress.step, timetable.steps_per_epoch, timetable.total_steps)
-    for batch in run.data.train.batches(progress.step, timetable.stop_step):
+    batches = run.logger.waiting.measured(
+        run.data.train.batches(progress.step, timetable.stop_step)
+    )
+    for batch in placed(batches, run.layout, workers.devices, steps_ahead(workers.devices)):
         step, epoch = progress.step, timetable.epoch(progress.step)
         learning_rate = timetable.learning_rate(step)
         run.learner.trainer.set_learning_rate(learning_rate)

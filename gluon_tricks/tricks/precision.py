@@ -7,6 +7,8 @@ BatchNorm's parameters and statistics stay float32, as Gluon's cast leaves them.
 
 import mxnet as mx
 
+from .compiled import compiled
+
 LEAST, MOST = 1.0, 2.0**24  # between which a dynamic scale stays
 
 
@@ -79,7 +81,13 @@ class ScaleOnDevice:
     def update(self, finite):
         """As :meth:`LossScale.update`; ``finite`` is an NDArray (1,) of 1 or 0."""
         if isinstance(self.value, mx.nd.NDArray):
-            good_steps = (self._good_steps + 1) * finite
-            grows = good_steps == self._growth
-            self._good_steps = good_steps * (1 - grows)
-            self.value = (self.value * (0.5 + 0.5 * finite + grows)).clip(LEAST, MOST)
+            self.value, self._good_steps = _next_scale(
+                self.value, self._good_steps, finite, self._growth
+            )
+
+
+@compiled
+def _next_scale(scale, good_steps, finite, growth):
+    good_steps = (good_steps + 1) * finite
+    grows = good_steps == growth
+    return (scale * (0.5 + 0.5 * finite + grows)).clip(LEAST, MOST), good_steps * (1 - grows)

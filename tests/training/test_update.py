@@ -10,6 +10,7 @@ import pytest
 
 from gluon_tricks.config import FLAGS, parse
 from gluon_tricks.training import checkpoint, update
+from gluon_tricks.training.feeding import placed
 from gluon_tricks.training.master_copy import MasterCopy
 from gluon_tricks.training.run import build
 from gluon_tricks.training.step import train_step
@@ -234,7 +235,7 @@ def small(tmp_path):
 
 def test_a_float16_step_waits_for_nothing(small, monkeypatch):
     run = small("--dtype", "float16", "--mixup", "--label-smoothing")
-    batches = run.data.train.batches(0, 3)
+    batches = placed(run.data.train.batches(0, 3), run.layout, run.workers.devices, 0)
     train_step(run.learner, run.layout, run.workers.devices, next(batches), 0)
 
     def refuse(*args):
@@ -251,7 +252,7 @@ def test_a_float16_step_waits_for_nothing(small, monkeypatch):
 def test_updates_that_were_dropped_are_not_counted(small):
     run = small("--dtype", "float16", "--loss-scale", "1e9")
     learner = run.learner
-    batches = run.data.train.batches(0, 6)
+    batches = placed(run.data.train.batches(0, 6), run.layout, run.workers.devices, 0)
     results = [
         train_step(learner, run.layout, run.workers.devices, next(batches), step)
         for step in range(3)
