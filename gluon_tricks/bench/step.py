@@ -1,5 +1,5 @@
 """What our loop costs: its images a second next to those of a bare record / backward / update loop,
-in one process.
+and what each of its parts adds to a step, in one process.
 """
 
 import os
@@ -9,26 +9,32 @@ import time
 
 from .. import config as flags
 from ..files import write_json
+from ..training.feeding import place, placed, steps_ahead
 from ..training.loop import receive
 from ..training.pending import Pending
-from ..training.step import StepResult, train_step
+from ..training.step import train_step
+
+# Of a step, in the order in which they are switched off; all that is left is the last.
+PARTS = ("data", "copy", "update", "compute")
 
 
 def add_arguments(parser):
     """Sizes of the measurement; small enough for a CPU by default."""
     parser.add_argument("--model", default="resnet18_v1d", help="network [resnet18_v1d]")
-    parser.add_argument("--batch-size", type=int, default=32, help="images a step [32]")
+    dtypes = ("float32", "float16")
+    parser.add_argument(
+        "--dtype", default="float32", choices=dtypes, help="of the network [float32]"
+    )
+    parser.add_argument("--batch-size", type=int, default=32, help="images a device [32]")
     parser.add_argument("--input-size", type=int, default=64, help="height and width [64]")
     parser.add_argument("--steps", type=int, default=10, help="steps a round [10]")
-    parser.add_argument(
-        "--rounds", type=int, default=7, help="rounds; loop and bare take turns [7]"
-    )
+    parser.add_argument("--rounds", type=int, default=7, help="rounds; all loops take turns [7]")
     parser.add_argument("--num-gpus", type=int, default=0, help="GPUs; 0: CPU [0]")
 
 
 def main(args):
-    """Print images a second of both and the median of their ratio over the rounds; the exit code is
-    0.
+    """Print images a second of both loops, the median of their ratio over the rounds, and what the
+    parts of a step take; the exit code is 0.
     """
     with tempfile.TemporaryDirectory() as folder:
         result = measure(args, folder)
@@ -36,82 +42,139 @@ def main(args):
         "loop {loop:.1f} images/s, bare {bare:.1f} images/s, ratio {ratio:.3f} "
         "(rounds: {low:.3f} to {high:.3f})".format(**result)
     )
+    said = [f"{part} {100 * result[part]:.1f} %" for part in PARTS]
+    print("of a step's time: " + ", ".join(said))
     if args.json:
-        write_json(args.json, {name: result[name] for name in ("loop", "bare", "ratio")})
+        names = ("loop", "bare", "ratio", *PARTS)
+        write_json(args.json, {name: result[name] for name in names})
     return 0
 
 
 def measure(args, folder):
-    """``{"loop", "bare", "ratio", "low", "high"}``: medians over rounds, the ratio's extremes."""
+    """``{"loop", "bare", "ratio", "low", "high"}``: medians over rounds, the ratio's extremes; and
+    the share of a step's time that each of PARTS adds to the others.
+    """
     from ..training.run import build
 
-    images = args.batch_size * args.steps
-    size = dict(
-        model=args.model,
-        batch_size=args.batch_size,
-        input_size=args.input_size,
-        num_gpus=args.num_gpus,
-    )
+    run = build(_config(args, folder))
+    images = run.layout.global_batch * args.steps
+    try:
+        loops = dict(
+            loop=OurLoop(run),
+            bare=BareLoop(run),
+            data=OurLoop(run, without=PARTS[:1]),
+            copy=OurLoop(run, without=PARTS[:2]),
+            update=OurLoop(run, without=PARTS[:3]),
+        )
+        for loop in loops.values():
+            loop.round(2)  # compilation and memory
+        rounds = []
+        for number in range(args.rounds):
+            # The one that goes first changes, so that a slow moment of the machine hits all.
+            order = list(loops)[:: 1 if number % 2 else -1]
+            rounds.append({name: loops[name].round(args.steps) for name in order})
+    finally:
+        run.close()
+    return _summary(rounds, images)
+
+
+def _config(args, folder):
+    devices = max(1, args.num_gpus)
     never = dict(num_epochs=10**6, save_frequency=0, val_frequency=10**6)
-    config = flags.resolve(
+    return flags.resolve(
         dict(
-            size,
-            synthetic=images,
+            model=args.model,
+            dtype=args.dtype,
+            batch_size=args.batch_size,
+            input_size=args.input_size,
+            num_gpus=args.num_gpus,
+            synthetic=args.batch_size * args.steps * devices,
             log_interval=args.steps,
             save_dir=os.path.join(folder, "run"),
             **never,
         )
     )
-    run = build(config)
-    try:
-        bare = BareLoop(run)
-        loop = OurLoop(run)
-        loop.round(2), bare.round(2)  # compilation and memory
-        pairs = []
-        for number in range(args.rounds):
-            # The one that goes first changes, so that a slow moment of the machine hits both.
-            order = (loop, bare) if number % 2 else (bare, loop)
-            seconds = {one: one.round(args.steps) for one in order}
-            pairs.append((images / seconds[loop], images / seconds[bare]))
-    finally:
-        run.close()
-    ratios = [ours / plain for ours, plain in pairs]
+
+
+def _summary(rounds, images):
+    """The figures of ``rounds``, dicts with the seconds of each loop for so many ``images``."""
+    ratios = [seconds["bare"] / seconds["loop"] for seconds in rounds]
+    whole, *without = (
+        statistics.median(seconds[name] for seconds in rounds)
+        for name in ("loop", "data", "copy", "update")
+    )
+    times = [whole, *without, 0.0]
+    shares = [(more - less) / whole for more, less in zip(times, times[1:])]
     return dict(
-        loop=statistics.median(ours for ours, _ in pairs),
-        bare=statistics.median(plain for _, plain in pairs),
+        loop=images / whole,
+        bare=statistics.median(images / seconds["bare"] for seconds in rounds),
         ratio=statistics.median(ratios),
         low=min(ratios),
         high=max(ratios),
+        **dict(zip(PARTS, shares)),
     )
 
 
 class OurLoop:
     """The training loop's step with its data, counting and waiting: a round is what lies between
     two log lines.
+
+    Parts may be switched off: without ``data`` each step has the first batch, without ``copy`` that
+    is on the devices already, and without ``update`` gradients are not summed and parameters stay.
     """
 
-    def __init__(self, run):
-        self.run = run
+    def __init__(self, run, without=()):
+        self.run, self._update = run, run.learner.update
         self.pending = Pending(lambda result, step: receive(run, result, step))
+        self._batch = next(run.data.train.batches(0, 1)) if without else None
+        self._placed = None
+        if "copy" in without:
+            self._placed = place(self._batch, run.layout, run.workers.devices)
+        if "update" in without:
+            self._update = WithoutUpdate(run.learner.update)
 
     def round(self, steps):
         run, started = self.run, time.perf_counter()
         progress, learner, timetable = run.progress, run.learner, run.timetable
-        devices = run.workers.devices
-        for batch in run.data.train.batches(progress.step, progress.step + steps):
+        update, learner.update = learner.update, self._update
+        for batch in self._batches(progress.step, progress.step + steps):
             step = progress.step
             learner.trainer.set_learning_rate(timetable.learning_rate(step))
-            sums = train_step(learner, run.layout, devices, batch, step)
-            self.pending.push(StepResult(sums), step)
+            result = train_step(learner, run.layout, run.workers.devices, batch, step)
+            self.pending.push(result, step)
             progress.step += 1
         self.pending.drain()
+        learner.update = update
         _wait(run)
         return time.perf_counter() - started
 
+    def _batches(self, start, stop):
+        if self._placed:
+            return [self._placed] * (stop - start)
+        run, devices = self.run, self.run.workers.devices
+        if self._batch is None:
+            batches = run.data.train.batches(start, stop)
+        else:
+            batches = [self._batch] * (stop - start)
+        return placed(batches, run.layout, devices, steps_ahead(devices))
+
+
+class WithoutUpdate:
+    """An Update that leaves all as it is."""
+
+    def __init__(self, update):
+        self._update = update
+
+    def __getattr__(self, name):
+        return getattr(self._update, name)
+
+    def __call__(self, step):
+        return None
+
 
 class BareLoop:
-    """The least that trains the same network: the same images each step, already on the device, and
-    no counting.
+    """The least that trains the same network: the same images each step, already on the devices,
+    and no counting.
     """
 
     def __init__(self, run):
@@ -120,12 +183,11 @@ class BareLoop:
         self.run = run
         self.loss = gluon.loss.SoftmaxCrossEntropyLoss()
         self.loss.hybridize()
-        batch = next(run.data.train.batches(0, 1))
-        device = run.workers.devices[0]
-        self.images, self.labels = (
-            batch.images.as_in_context(device),
-            batch.labels.as_in_context(device),
-        )
+        batch = place(next(run.data.train.batches(0, 1)), run.layout, run.workers.devices)
+        self.parts = [
+            (images.astype(run.config.dtype, copy=False), labels)
+            for images, labels, _ in batch.parts.values()
+        ]
 
     def round(self, steps):
         from mxnet import autograd
@@ -133,13 +195,16 @@ class BareLoop:
         run, started = self.run, time.perf_counter()
         for _ in range(steps):
             with autograd.record():
-                loss = self.loss(run.learner.net(self.images), self.labels)
-            loss.backward()
-            run.learner.trainer.step(self.images.shape[0])
+                losses = [
+                    self.loss(run.learner.net(images), labels) for images, labels in self.parts
+                ]
+            autograd.backward(losses)
+            run.learner.trainer.step(run.layout.global_batch)
         _wait(run)
         return time.perf_counter() - started
 
 
 def _wait(run):
     for parameter in run.learner.trained:
-        parameter.list_data()[0].wait_to_read()
+        for data in parameter.list_data():
+            data.wait_to_read()

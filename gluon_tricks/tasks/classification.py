@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Dict, Optional, Sequence
 
 import numpy as np
 
+from ..tricks.compiled import compiled
 from ..tricks.label_smoothing import cross_entropy, smooth
 from .figure import Figure
 
@@ -83,18 +84,7 @@ class Classification:
             The sum of the losses, the images right at top-1 and at top-5. Of equal logits the one
             with the smaller class index comes first; logits that are not finite are never right.
         """
-        import mxnet as mx
-
-        logits, labels = logits.astype("float32"), labels.astype("float32")
-        own = logits.pick(labels).expand_dims(1)
-        earlier = mx.nd.arange(logits.shape[1], ctx=logits.context).expand_dims(0)
-        tied = mx.nd.broadcast_equal(logits, own) * mx.nd.broadcast_lesser(
-            earlier, labels.expand_dims(1)
-        )
-        rank = (mx.nd.broadcast_greater(logits, own) + tied).sum(axis=1)
-        finite = (logits.abs() < np.inf).min(axis=1)
-        rows = mx.nd.stack(losses, (rank < 1) * finite, (rank < 5) * finite)
-        return (rows if valid is None else rows[:, :valid]).sum(axis=1)
+        return _sums(logits, labels, losses, valid)
 
     @staticmethod
     def count_each(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -119,3 +109,19 @@ class Classification:
         return dict(
             loss=loss / count, top1=100 * top1 / count, top5=100 * top5 / count, images=images
         )
+
+
+@compiled
+def _sums(logits, labels, losses, valid):
+    """:meth:`Classification.count`."""
+    from mxnet import sym
+
+    logits, labels = logits.astype("float32"), labels.astype("float32")
+    own = logits.pick(labels).expand_dims(1)
+    classes = sym.contrib.arange_like(logits, axis=1).expand_dims(0)
+    is_earlier = sym.broadcast_lesser(classes, labels.expand_dims(1))
+    tied = sym.broadcast_equal(logits, own) * is_earlier
+    rank = (sym.broadcast_greater(logits, own) + tied).sum(axis=1)
+    finite = (logits.abs() < np.inf).min(axis=1)
+    rows = sym.stack(losses, (rank < 1) * finite, (rank < 5) * finite)
+    return rows.slice_axis(axis=1, begin=0, end=valid).sum(axis=1)

@@ -9,6 +9,7 @@ from tqdm import tqdm
 
 from ..errors import UserError
 from ..tasks.figure import best_figure, loss_last
+from .feeding import WaitingTime
 from .log_files import LogFiles, named
 
 
@@ -24,6 +25,7 @@ class Logger:
         self._terminal = Terminal()
         self._since, self._since_step = time.time(), 0  # the last line of the log
         self._steps_per_epoch = None
+        self.waiting = WaitingTime()  # since the last line of the log
         self.training_seconds = 0.0  # without validation and checkpoints
 
     def contents(self):
@@ -47,7 +49,8 @@ class Logger:
         self._terminal.advance(step, epoch, lr=f"{learning_rate:.4g}")
 
     def train(self, step, epoch, learning_rate, figures, images_per_step):
-        """A line on the steps since the last one: the loss, the best figure, and the speed.
+        """A line on the steps since the last one, all of which are finished: the loss, the best
+        figure, and the speed.
 
         It gives the place in epochs too, because ``--elastic scale-lr`` counts the steps again when
         their size changes.
@@ -55,19 +58,25 @@ class Logger:
         elapsed, steps = time.time() - self._since, step - self._since_step
         self.training_seconds += elapsed
         speed = images_per_step * steps / max(elapsed, 1e-9)
+        waited, advice = self.waiting.share(), self.waiting.advice()
         self.restart_clock(step)
         passes = round(step / self._steps_per_epoch, 6)
         shown = (self._task.figures[0], best_figure(self._task))
         values = {figure.name: figures[figure.name] for figure in shown}
         about = dict(epoch=epoch, passes=passes, learning_rate=learning_rate)
         self._record("train", step, about, dict(values, images=figures["images"]))
-        self.clock("train", step=step, passes=passes, images_per_second=speed)
-        self._terminal.show(loss=f"{figures['loss']:.4f}", img_s=f"{speed:.0f}")
+        times = dict(images_per_second=speed, waited_for_data=round(waited, 4))
+        self.clock("train", step=step, passes=passes, **times)
+        loss, percent = f"{figures['loss']:.4f}", f"{100 * waited:.0f} %"
+        self._terminal.show(loss=loss, img_s=f"{speed:.0f}", waited=percent)
         said = " ".join(figure.text(values[figure.name]) for figure in shown)
         self.say(
-            f"epoch {epoch} step {step}: {said} lr {learning_rate:.6f} {speed:.0f} images/s",
+            f"epoch {epoch} step {step}: {said} lr {learning_rate:.6f} {speed:.0f} images/s, "
+            f"{percent} waiting for data",
             bar=False,
         )
+        if advice:
+            self.say(advice)
 
     def epoch(self, step, epoch, figures):
         """The training set's figures over a whole epoch."""
@@ -84,6 +93,7 @@ class Logger:
     def restart_clock(self, step):
         """What has passed since the last line was not training."""
         self._since, self._since_step = time.time(), step
+        self.waiting.restart()
 
     def clock(self, event, **values):
         """A line in ``timing.jsonl``: what another run of the same flags would see otherwise."""

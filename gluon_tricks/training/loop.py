@@ -4,9 +4,10 @@ import math
 
 import mxnet as mx
 
+from .feeding import placed, steps_ahead
 from .pending import Pending
 from .saving import save
-from .step import StepResult, train_step
+from .step import train_step
 from .stopping import Diverged
 from .sums import Sums
 from .validation import validate
@@ -17,13 +18,16 @@ def train(run):
     timetable, progress, workers = run.timetable, run.progress, run.workers
     pending = Pending(lambda result, step: receive(run, result, step))
     run.logger.start(progress.step, timetable.steps_per_epoch, timetable.total_steps)
-    for batch in run.data.train.batches(progress.step, timetable.stop_step):
+    batches = run.logger.waiting.measured(
+        run.data.train.batches(progress.step, timetable.stop_step)
+    )
+    for batch in placed(batches, run.layout, workers.devices, steps_ahead(workers.devices)):
         step, epoch = progress.step, timetable.epoch(progress.step)
         learning_rate = timetable.learning_rate(step)
         run.learner.trainer.set_learning_rate(learning_rate)
         with workers.waiting():
-            sums = train_step(run.learner, run.layout, workers.devices, batch, step)
-            pending.push(share(run, sums), step)
+            result = train_step(run.learner, run.layout, workers.devices, batch, step)
+            pending.push(share(run, result), step)
         progress.step = done = step + 1
         run.logger.progress(done, epoch, learning_rate)
 
@@ -49,23 +53,27 @@ def train(run):
             run.stop.raise_after(done)
 
 
-def share(run, sums):
-    """The :class:`StepResult` of a step: with several workers, also what all have to hear of it.
+def share(run, result):
+    """The result of a step, with several workers also with what all have to hear of it.
 
     That is the loss of all and what any was asked: so they stop after the same step, and nobody
     waits for one who has left. It arrives with the sums, some steps later.
     """
     if run.layout.workers == 1:
         run.stop.agreed = run.stop.asked
-        return StepResult(sums)
+        return result
     device = run.workers.devices[0]
-    losses = mx.nd.add_n(*(vector[:1].as_in_context(device) for vector in sums))
+    losses = mx.nd.add_n(*(vector[:1].as_in_context(device) for vector in result.sums))
     reasons = mx.nd.array(run.stop.votes(), ctx=device)
-    return StepResult(sums, run.workers.sum_later(mx.nd.concat(losses, reasons, dim=0)))
+    shared = run.workers.sum_later(mx.nd.concat(losses, reasons, dim=0))
+    return result._replace(shared=shared)
 
 
 def receive(run, result, step):
-    """Count the result of a step when it is computed; Diverged if its loss is not finite."""
+    """Count the result of a step when it is computed; Diverged if its loss is not finite, or too
+    many gradients in a row were not.
+    """
+    run.learner.update.receive(result.counted, step)
     vectors = [vector.asnumpy() for vector in result.sums]
     shared = () if result.shared is None else result.shared.asnumpy()
     for loss in [vector[0] for vector in vectors] + list(shared[:1]):

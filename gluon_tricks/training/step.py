@@ -8,50 +8,58 @@ from mxnet import autograd
 
 from ..data.transforms.color_map import apply_on_device
 
+# MXNet starts so many small operators together: one by one, a GPU would be waited for after each.
+OPERATORS_AT_ONCE = 64
+
 
 class StepResult(NamedTuple):
     """What a step has found, still being computed."""
 
     sums: list  # an NDArray of the task's sums for each part of the batch that this worker has
+    # Under float16 whether the update counted, see Update.receive.
+    counted: Optional[mx.nd.NDArray] = None
     # What all workers have told each other: the sum of their losses, then of their reasons to stop.
     shared: Optional[mx.nd.NDArray] = None
 
 
 def train_step(learner, layout, devices, batch, step):
-    """The task's sums of each part of this worker's batch, a list of NDArrays."""
-    objective, scale, found = learner.objective, learner.update.loss_scale.scale, []
+    """The :class:`StepResult` of step ``step`` with this worker's images of it, a
+    :class:`.feeding.PlacedBatch`.
+    """
+    found = []
     learner.seed_devices(devices, layout, step)
-    for micro in range(layout.accumulate):
-        learner.running.restore_parts(micro)
-        losses = []
-        for number, part in layout.micro_batch(micro):
-            images, labels = to_device(batch, layout, part, devices[number])
-            inputs, targets = objective.prepare(images, labels, step, part)
-            seen = objective.look(inputs, layout.split(batch.keys, part))
-            with autograd.record():
-                outputs = learner.net(inputs)
-                loss = objective.losses(outputs, targets, seen)
-                # The share of this part in the mean over the global batch: gradients are summed
-                # over the parts.
-                losses.append(loss.sum() * (scale / layout.global_batch))
-            task = objective.task
-            found.append(task.count(outputs.detach(), task.labels(targets), loss.detach()))
-        autograd.backward(losses)
-        wait_for_statistics(layout, devices)
-        learner.running.keep_parts(micro)
-    learner.update(step)
+    with mx.engine.bulk(OPERATORS_AT_ONCE):
+        for micro in range(layout.accumulate):
+            learner.running.restore_parts(micro)
+            found += compute_gradients(learner, layout, batch, step, micro)
+            wait_for_statistics(layout, devices)
+            learner.running.keep_parts(micro)
+        return StepResult(found, learner.update(step))
+
+
+def compute_gradients(learner, layout, batch, step, micro):
+    """Those of one micro-batch, on every device. Gives the task's sums of each part."""
+    objective, task, found, losses = learner.objective, learner.objective.task, [], []
+    for number, part in layout.micro_batch(micro):
+        images, labels = colored(*batch.parts[part])
+        inputs, targets = objective.prepare(images, labels, step, part)
+        seen = objective.look(inputs, layout.split(batch.keys, part))
+        with autograd.record():
+            outputs = learner.net(inputs)
+            loss = objective.losses(outputs, targets, seen)
+            # The share of this part in the mean over the global batch: gradients are summed
+            # over the parts.
+            losses.append(loss.sum() * (learner.update.scale(number) / layout.global_batch))
+        found.append(task.count(outputs.detach(), task.labels(targets), loss.detach()))
+    autograd.backward(losses)
     return found
 
 
-def to_device(batch, layout, part, device):
-    """(images float32 (n, 3, H, W), labels (n,)) of one part, on its device."""
-    images, labels = (
-        layout.split(array, part).as_in_context(device) for array in (batch.images, batch.labels)
-    )
-    if batch.matrices is not None:  # --device-augment: the colour step is still to be done
-        matrices = layout.split(batch.matrices, part).as_in_context(device)
-        images = apply_on_device(images, matrices)
-    return images, labels
+def colored(images, labels, matrices):
+    """(images float32 (n, 3, H, W), labels (n,)): with ``--device-augment`` the colour step is
+    still to be done.
+    """
+    return images if matrices is None else apply_on_device(images, matrices), labels
 
 
 def wait_for_statistics(layout, devices):

@@ -8,7 +8,7 @@ import contextlib
 
 import mxnet as mx
 
-from ..tricks.precision import all_finite
+from .master_copy import MasterCopy
 from .stopping import Diverged
 
 OPTIMIZERS = {}  # functions by the value of --optimizer
@@ -76,7 +76,6 @@ class Update:
     trainer : gluon.Trainer
         As the workers make it: it sums the gradients and does not update in a KVStore.
     loss_scale : LossScale
-    layout : Layout
     devices : list of Context
     max_skipped : int
         So many updates in a row may be left out because float16 gradients are not finite.
@@ -84,61 +83,68 @@ class Update:
         See :func:`after_update`.
     """
 
-    def __init__(self, net, trainer, loss_scale, layout, devices, max_skipped=20, members=()):
+    def __init__(self, net, trainer, loss_scale, devices, max_skipped=20, members=()):
         self.loss_scale, self.members = loss_scale, members
-        self._net, self._trainer = net, trainer
-        self._layout, self._devices, self._max_skipped = layout, devices, max_skipped
-        self._trained = [p for p in net.collect_params().values() if p.grad_req != "null"]
+        self._net, self._parameters, self._trainer = net, net.collect_params(), trainer
+        self._devices, self._max_skipped = devices, max_skipped
+        self._master_copies = []  # under float16, of each device
 
     @classmethod
     def from_config(cls, config, net, trainer, loss_scale, layout, devices, steps_per_epoch):
         """With the members that the flags of a run ask for."""
         made = [member.from_config(config, layout, steps_per_epoch) for member in AFTER_UPDATE]
         members = [member for member in made if member is not None]
-        return cls(net, trainer, loss_scale, layout, devices, config.max_skipped, members)
+        return cls(net, trainer, loss_scale, devices, config.max_skipped, members)
 
     def begin(self, saved=None):
-        """The parameters, optimizer states and the loss scale are as the next step needs them;
-        ``saved`` are the :meth:`arrays` of the checkpoint.
+        """Parameters, optimizer states and loss scale are those of the next step; ``saved`` are the
+        :meth:`arrays` of the checkpoint that the run goes on from.
         """
         for member in self.members:
-            prefix = member.name + "/"
-            own = {
-                key[len(prefix) :]: array
-                for key, array in (saved or {}).items()
-                if key.startswith(prefix)
-            }
+            own = _below(member.name + "/", saved or {})
             member.begin(self._net, self._devices, own)
+        if self._trainer.optimizer.multi_precision:
+            self._master_copies = [
+                MasterCopy(self._trainer, number, self.loss_scale)
+                for number in range(len(self._devices))
+            ]
+
+    def scale(self, number):
+        """The factor on the loss of device ``number``: a number or an NDArray (1,) there."""
+        if self._master_copies:
+            return self._master_copies[number].scale.value
+        return self.loss_scale.scale
 
     def __call__(self, step):
-        """Sum the gradients of ``step``, update the parameters, and let the members follow."""
-        scale = self.loss_scale.scale
+        """Sum the gradients of ``step``, update the parameters, and let the members follow.
+
+        Never waits. What it returns is for :meth:`receive`, some steps later.
+        """
         self._trainer.allreduce_grads()
-        is_float16 = self._trainer.optimizer.multi_precision
-        finite = not is_float16 or self._gradients_are_finite(step)
-        if finite:
-            self._trainer.update(scale)
-        # Their gradients add up over the micro-batches, and start again from 0.
-        if self._layout.accumulate > 1:
-            for parameter in self._trained:
-                parameter.zero_grad()
-        counted = None
-        if is_float16:
-            counted = [mx.nd.full((1,), float(finite), ctx=device) for device in self._devices]
+        counted = [copy.update() for copy in self._master_copies] or None
+        if counted is None:
+            self._trainer.update(self.loss_scale.scale)
+        # Gradients add up over the micro-batches of a step, and start again from 0.
+        if any(parameter.grad_req == "add" for parameter in self._parameters.values()):
+            self._parameters.zero_grad()
         for member in self.members:
             member(step, counted)
+        return counted and counted[0]
 
-    def _gradients_are_finite(self, step):
-        """Whether those of all devices are, and the update is not to be skipped. Waits for them, so
-        it is asked under float16 alone. Raises Diverged after too many skipped updates in a row.
+    def receive(self, counted, step):
+        """Take note whether the update of ``step`` has counted. Waits until that is known.
+
+        Raises Diverged after too many updates in a row that have not.
         """
-        gradients = [gradient for p in self._trained for gradient in p.list_grad()]
-        finite = all_finite(gradients)
-        self.loss_scale.update(finite)
-        if self.loss_scale.skipped_in_a_row > self._max_skipped:
-            times = self.loss_scale.skipped_in_a_row
+        if counted is None:
+            return
+        counted, scale = bool(counted.asscalar()), self.loss_scale
+        scale.update(counted)
+        if not counted:
+            _take_back(self._trainer.optimizer)
+        if scale.skipped_in_a_row > self._max_skipped:
+            times = scale.skipped_in_a_row
             raise Diverged(f"gradients were not finite {times} times in a row", step)
-        return finite
 
     @contextlib.contextmanager
     def in_place(self):
@@ -157,3 +163,15 @@ class Update:
             for member in self.members
             for key, array in member.arrays().items()
         }
+
+
+def _below(prefix, arrays):
+    return {k[len(prefix) :]: array for k, array in arrays.items() if k.startswith(prefix)}
+
+
+def _take_back(optimizer):
+    """The optimizer has counted an update that did not count."""
+    optimizer.num_update -= 1
+    for counts in optimizer._all_index_update_counts.values():
+        for index in counts:
+            counts[index] -= 1

@@ -3,9 +3,11 @@
 The loss is CE(p, softmax(z)) + T^2 CE(softmax(r / T), softmax(z / T)).
 """
 
+from .compiled import compiled
 from .label_smoothing import cross_entropy
 
 
+@compiled
 def soft_loss(logits, teacher_logits, temperature):
     """T^2 CE(softmax(r / T), softmax(z / T)) of each row: student's z and teacher's r (n, K) ->
     NDArray (n,), float32.
@@ -14,6 +16,7 @@ def soft_loss(logits, teacher_logits, temperature):
     return temperature**2 * cross_entropy(logits.astype("float32") / temperature, softened)
 
 
+@compiled
 def distill(hard, soft, hard_weight=None):
     """The two losses (n,) together: their sum (the paper), or h hard + (1 - h) soft (the authors'
     code, h = 0.5).

@@ -2,6 +2,8 @@
 others.
 """
 
+from .compiled import compiled
+
 
 def smooth(labels, classes, epsilon, form="paper"):
     """Target distributions of a batch.
@@ -32,6 +34,7 @@ def smooth(labels, classes, epsilon, form="paper"):
     raise ValueError(f"unknown form {form!r}: paper or gluoncv")
 
 
+@compiled
 def cross_entropy(logits, targets):
     """-sum_i q_i log p_i of each row: logits (n, K), targets q (n, K) -> NDArray (n,), float32."""
     return -(targets * logits.astype("float32").log_softmax(axis=-1)).sum(axis=-1)

@@ -1,14 +1,15 @@
 """Low precision training (section 3.2): float16 parameters and activations, a float32 master copy,
 a scaled loss.
 
-The master copy is the optimizer's own (``multi_precision=True``): it updates the float32 weights
-with the gradients and casts them to float16. BatchNorm's parameters and statistics stay float32, as
-Gluon's cast leaves them.
+The optimizer updates the float32 weights with the unscaled gradients, and they are cast to float16.
+BatchNorm's parameters and statistics stay float32, as Gluon's cast leaves them.
 """
 
 import mxnet as mx
 
-MOST_ARRAYS = 100  # with more than 200, MXNet's multi_all_finite writes beyond its memory
+from .compiled import compiled
+
+LEAST, MOST = 1.0, 2.0**24  # between which a dynamic scale stays
 
 
 class LossScale:
@@ -33,13 +34,13 @@ class LossScale:
             self.good_steps += 1
             self.skipped_in_a_row = 0
             if self.dynamic and self.good_steps % self.growth == 0:
-                self.scale = min(2.0**24, self.scale * 2)
+                self.scale = min(MOST, self.scale * 2)
         else:
             self.good_steps = 0
             self.skipped += 1
             self.skipped_in_a_row += 1
             if self.dynamic:
-                self.scale = max(1.0, self.scale / 2)
+                self.scale = max(LEAST, self.scale / 2)
 
     def state(self):
         """All that :meth:`restore` needs, for JSON."""
@@ -54,16 +55,39 @@ class LossScale:
             setattr(self, name, value)
 
 
-def all_finite(gradients):
-    """Whether every element of every NDArray is finite. Waits for the gradients."""
-    # The operator takes arrays of one device and one dtype: float16 weights next to float32
-    # BatchNorm parameters.
-    groups = {}
-    for gradient in gradients:
-        groups.setdefault((gradient.context, gradient.dtype), []).append(gradient)
-    flags = []
-    for group in groups.values():
-        for start in range(0, len(group), MOST_ARRAYS):
-            part = group[start : start + MOST_ARRAYS]
-            flags.append(mx.nd.multi_all_finite(*part, num_arrays=len(part)))
-    return all(bool(flag.asscalar()) for flag in flags)
+class ScaleOnDevice:
+    """What a :class:`LossScale` will be, computed on a device from what only the device knows.
+
+    It goes on from ``scale``, whose own counts may follow some steps later.
+    """
+
+    def __init__(self, scale, device):
+        self._growth = scale.growth
+        self.value = scale.scale  # a number, or if it is dynamic an NDArray (1,)
+        if scale.dynamic:
+            self.value = mx.nd.full((1,), scale.scale, ctx=device)
+            self._good_steps = mx.nd.full((1,), scale.good_steps % scale.growth, ctx=device)
+
+    def unscale(self, gradients):
+        """Divide these NDArrays by the scale if it is known on the device alone; gives the factor
+        that is left to the optimizer.
+        """
+        if not isinstance(self.value, mx.nd.NDArray):
+            return 1 / self.value
+        for gradient in gradients:  # exactly: it is a power of two
+            mx.nd.broadcast_div(gradient, self.value, out=gradient)
+        return 1.0
+
+    def update(self, finite):
+        """As :meth:`LossScale.update`; ``finite`` is an NDArray (1,) of 1 or 0."""
+        if isinstance(self.value, mx.nd.NDArray):
+            self.value, self._good_steps = _next_scale(
+                self.value, self._good_steps, finite, self._growth
+            )
+
+
+@compiled
+def _next_scale(scale, good_steps, finite, growth):
+    good_steps = (good_steps + 1) * finite
+    grows = good_steps == growth
+    return (scale * (0.5 + 0.5 * finite + grows)).clip(LEAST, MOST), good_steps * (1 - grows)

@@ -3,8 +3,10 @@ made.
 """
 
 import argparse
+import json
 
 import pytest
+from mxnet import gluon
 
 from gluon_tricks.commands import bench
 from gluon_tricks.errors import UserError
@@ -25,3 +27,42 @@ def test_numbers_out_of_range_are_named(words, message):
     bench.add_arguments(parser)
     with pytest.raises(UserError, match=message):
         bench.main(parser.parse_args(words))
+
+
+def test_the_parts_of_a_step_are_what_switching_them_off_saves():
+    from gluon_tricks.bench.step import _summary
+
+    rounds = [
+        dict(loop=2.0, bare=1.5, data=1.8, copy=1.6, update=1.2),
+        dict(loop=2.2, bare=2.2, data=1.8, copy=1.6, update=1.2),
+        dict(loop=2.0, bare=1.8, data=1.8, copy=1.6, update=1.2),
+    ]
+    found = _summary(rounds, 100)
+    assert (found["loop"], found["ratio"]) == (50, 0.9)
+    assert (found["low"], found["high"]) == (0.75, 1.0)
+    shares = {name: found[name] for name in ("data", "copy", "update", "compute")}
+    assert shares == pytest.approx(dict(data=0.1, copy=0.1, update=0.2, compute=0.6))
+
+
+def test_a_step_is_measured_with_each_part_switched_off(tmp_path, capsys):
+    from gluon_tricks.models import registry
+
+    @registry.register("dense")
+    def dense(name, classes):
+        net = gluon.nn.HybridSequential(prefix="dense_")
+        with net.name_scope():
+            net.add(gluon.nn.AvgPool2D(8), gluon.nn.Flatten(), gluon.nn.Dense(classes, in_units=48))
+        return net
+
+    parser = argparse.ArgumentParser()
+    bench.add_arguments(parser)
+    words = "step --model dense --batch-size 4 --input-size 32 --steps 2 --rounds 2 --json"
+    try:
+        args = parser.parse_args([*words.split(), str(tmp_path / "found.json")])
+        assert bench.main(args) == 0
+    finally:
+        del registry._networks["dense"]
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert list(found) == ["loop", "bare", "ratio", "data", "copy", "update", "compute"]
+    assert sum(found[name] for name in list(found)[3:]) == pytest.approx(1)
+    assert "of a step's time: data " in capsys.readouterr().out

@@ -92,6 +92,14 @@ def test_too_many_skipped_steps_in_a_row_end_the_run(train_linear):
     assert error.value.exit_code == 3
 
 
+def test_nothing_is_saved_after_too_many_skipped_steps(train_linear, tmp_path):
+    """Although the loop learns of it some steps later."""
+    with pytest.raises(Diverged, match=r"not finite 4 times in a row at step 3") as error:
+        train_linear(dtype="float16", loss_scale=1e9, max_skipped=3, save_interval=2)
+    assert "step-00000002" in str(error.value)
+    assert [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()] == ["step-00000002"]
+
+
 def test_float16_resumes_with_the_same_bits(train_linear, tmp_path):
     flags = dict(dtype="float16", mixup=True)
     whole = train_linear(save_dir=str(tmp_path / "whole"), **flags)

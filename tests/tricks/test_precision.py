@@ -1,6 +1,4 @@
-"""The loss scale's rules, the test for finite gradients, and the float32 master copy of MXNet's
-optimizer.
-"""
+"""The loss scale's rules, on the host and on a device."""
 
 import json
 
@@ -8,7 +6,7 @@ import mxnet as mx
 import numpy as np
 import pytest
 
-from gluon_tricks.tricks.precision import LossScale, all_finite
+from gluon_tricks.tricks.precision import LossScale, ScaleOnDevice
 
 
 def test_a_dynamic_scale_halves_at_once_and_doubles_after_good_steps():
@@ -58,32 +56,21 @@ def test_state_survives_json():
         assert other.state() == scale.state()
 
 
-@pytest.mark.parametrize("bad", [np.inf, -np.inf, np.nan])
-@pytest.mark.parametrize("dtype", ["float16", "float32"])
-def test_one_bad_element_among_dtypes_and_devices_is_found(bad, dtype):
-    gradients = [mx.nd.ones((3, 3), dtype="float16"), mx.nd.ones(5), mx.nd.ones(2, ctx=mx.cpu(1))]
-    assert all_finite(gradients)
-    broken = mx.nd.ones((2, 2), dtype=dtype, ctx=mx.cpu(1))
-    broken[1, 0] = bad
-    assert not all_finite(gradients + [broken])
+@pytest.mark.parametrize("first", [dict(), dict(scale=2.0, good_steps=7), dict(scale=2.0**24)])
+def test_a_scale_on_a_device_follows_the_rules_from_where_it_begins(first):
+    scale = LossScale("dynamic", growth=4)
+    scale.restore(first)
+    there = ScaleOnDevice(scale, mx.cpu())
+    for finite in np.random.RandomState(0).uniform(size=200) < 0.85:
+        scale.update(finite)
+        there.update(mx.nd.array([float(finite)]))
+        assert there.value.asscalar() == scale.scale
 
 
-def test_many_gradients_and_the_largest_float16_are_finite():
-    assert all_finite([mx.nd.full((2,), 65504, dtype="float16") for _ in range(300)])
-
-
-def test_the_master_copy_keeps_updates_that_float16_would_lose():
-    weight = mx.gluon.Parameter("weight", shape=(1,), dtype="float16", init=mx.init.One())
-    weight.initialize()
-    trainer = mx.gluon.Trainer(
-        [weight],
-        "nag",
-        dict(learning_rate=1.0, momentum=0.0, wd=0.0, multi_precision=True),
-        update_on_kvstore=False,
-    )
-    for _ in range(100):
-        with mx.autograd.record():
-            loss = weight.data() * 1e-4  # its gradient is below float16's spacing at 1
-        loss.backward()
-        trainer.update(1)
-    np.testing.assert_allclose(weight.data().asnumpy(), 0.99, atol=5e-4)
+def test_gradients_are_divided_by_a_dynamic_scale_and_left_to_the_optimizer_by_a_static_one():
+    gradients = [mx.nd.array([-3.0, 2.0**-20]), mx.nd.ones((2, 2))]
+    assert ScaleOnDevice(LossScale("dynamic"), mx.cpu()).unscale(gradients) == 1
+    np.testing.assert_array_equal(gradients[0].asnumpy(), np.float32([-3, 2.0**-20]) / 2**16)
+    np.testing.assert_array_equal(gradients[1].asnumpy(), np.full((2, 2), 2.0**-16, "float32"))
+    assert ScaleOnDevice(LossScale(1000.0), mx.cpu()).unscale(gradients) == 1e-3
+    np.testing.assert_array_equal(gradients[1].asnumpy(), np.full((2, 2), 2.0**-16, "float32"))

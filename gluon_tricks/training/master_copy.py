@@ -1,0 +1,176 @@
+"""The float32 master copy under float16 (section 3.2), updated without a wait for the device.
+
+Only the device knows whether the gradients are finite, so that an update counts. Every update is
+made, and the device selects the new values or the old ones. That takes few operators, since the
+parameters of one kind lie one after the other in one flat array: what an optimizer does with each
+element by itself it does with all of them at once, to the same bits.
+"""
+
+import mxnet as mx
+import numpy as np
+
+from ..tricks.precision import ScaleOnDevice
+
+# They update an element by what they know of that element alone.
+ELEMENTWISE = (mx.optimizer.NAG, mx.optimizer.SGD)
+
+
+class MasterCopy:
+    """That of one device.
+
+    Parameters
+    ----------
+    trainer : gluon.Trainer
+        Its optimizer's states, new or from a checkpoint, become views of the flat arrays.
+    number : int
+        The device's, among those of the trainer.
+    loss_scale : LossScale
+        As it is now; :attr:`scale` goes on from there.
+    """
+
+    def __init__(self, trainer, number, loss_scale):
+        kinds = {}
+        for index, parameter in enumerate(trainer._params):
+            if parameter.grad_req != "null":
+                kind = (np.dtype(parameter.dtype), parameter.lr_mult, parameter.wd_mult)
+                arrays = parameter.list_data()[number], parameter.list_grad()[number]
+                kinds.setdefault(kind, []).append((index, *arrays))
+        self._kinds = [Flat(trainer._updaters[number], *zip(*alike)) for alike in kinds.values()]
+        self._optimizer = trainer.optimizer
+        self.scale = ScaleOnDevice(loss_scale, trainer._contexts[number])
+
+    def update(self):
+        """Update the parameters with their gradients. Gives an NDArray (1,), float32: 1, or 0 if
+        the gradients were not finite, and all stays as it was.
+        """
+        gradients = [flat.gather_gradients() for flat in self._kinds]
+        finite = mx.nd.multi_all_finite(*gradients, num_arrays=len(gradients))
+        self._optimizer.rescale_grad = self.scale.unscale(gradients)
+        for flat in self._kinds:
+            flat.update(finite)
+        self.scale.update(finite)
+        return finite
+
+
+class Flat:
+    """The master copy of parameters of one kind: of one dtype, and the same to the optimizer.
+
+    Parameters
+    ----------
+    updater : mx.optimizer.Updater
+        The device's; it may have states of these parameters.
+    indices : list of int
+        The parameters' numbers.
+    parameters, gradients : lists of NDArray
+    """
+
+    def __init__(self, updater, indices, parameters, gradients):
+        optimizer = updater.optimizer
+        made = [_state(updater, *pair) for pair in zip(indices, parameters)]
+        masters, states = zip(*(_apart(optimizer, *pair) for pair in zip(made, parameters)))
+        self._weights = _joined(masters)
+        self._gradients = self._weights.zeros_like()
+        self._states = [_joined(alike) for alike in zip(*map(arrays_in, states))]
+
+        shapes = [array.shape for array in parameters]
+        weights, own_gradients, *views = (
+            _views(array, shapes) for array in (self._weights, self._gradients, *self._states)
+        )
+        states = [filled(states[0], own) for own in zip(*views)] or states
+        for index, parameter, weight, state in zip(indices, parameters, weights, states):
+            updater.states[index] = _together(optimizer, parameter, weight, state)
+        self._gather = casts(gradients, own_gradients)
+        self._scatter = casts(weights, parameters)
+
+        if isinstance(optimizer, ELEMENTWISE):
+            weights, own_gradients = [self._weights], [self._gradients]
+            indices, states = indices[:1], [filled(states[0], self._states)]
+        self._updater = mx.optimizer.get_updater(optimizer)
+        self._updater.states = dict(zip(indices, states))
+        self._updater.states_synced = dict.fromkeys(indices, True)
+        self._update = indices, own_gradients, weights
+
+    def gather_gradients(self):
+        """The gradients of these parameters, NDArray (n,), float32."""
+        self._gather()
+        return self._gradients
+
+    def update(self, finite):
+        """Let the optimizer update the parameters with what :meth:`gather_gradients` has given and
+        was unscaled since, if ``finite`` (1,) is 1.
+        """
+        changed = [self._weights, *self._states]
+        before = [array.copy() for array in changed]
+        self._updater(*self._update)
+        for new, old in zip(changed, before):
+            row = new.reshape((1, -1))  # where takes one condition for each row
+            mx.nd.where(finite, row, old.reshape((1, -1)), out=row)
+        self._scatter()
+
+
+def casts(sources, targets):
+    """A function that gives all arrays of ``targets`` the values of ``sources``, in one call."""
+    inputs = [mx.sym.var(str(number)) for number in range(len(sources))]
+    pairs = zip(inputs, targets)
+    outputs = [mx.sym.cast(value, dtype=np.dtype(target.dtype).name) for value, target in pairs]
+    operator = mx.nd.CachedOp(mx.sym.Group(outputs))
+    return lambda: operator(*sources, out=targets)
+
+
+def arrays_in(state):
+    """The NDArrays of an optimizer's state: None, an NDArray, or tuples of them."""
+    if state is None:
+        return []
+    if isinstance(state, (tuple, list)):
+        return [array for part in state for array in arrays_in(part)]
+    return [state]
+
+
+def filled(state, arrays):
+    """The same state with other NDArrays, in the order of :func:`arrays_in`."""
+    arrays = iter(arrays)
+
+    def fill(part):
+        if isinstance(part, (tuple, list)):
+            return tuple(fill(inner) for inner in part)
+        return None if part is None else next(arrays)
+
+    return fill(state)
+
+
+def _state(updater, index, parameter):
+    """The optimizer's state of a parameter; made if there is none yet."""
+    if index not in updater.states:
+        state = updater.optimizer.create_state_multi_precision(index, parameter)
+        updater.states[index], updater.states_synced[index] = state, True
+    return updater.states[index]
+
+
+def _apart(optimizer, state, parameter):
+    """(float32 weights, the rest) of a state as MXNet's optimizers have it under float16."""
+    if parameter.dtype != np.float16:
+        return parameter, state
+    return state if _has_master_first(optimizer) else state[::-1]
+
+
+def _together(optimizer, parameter, master, state):
+    """The reverse of :func:`_apart`."""
+    if parameter.dtype != np.float16:
+        return state
+    return (master, state) if _has_master_first(optimizer) else (state, master)
+
+
+def _has_master_first(optimizer):
+    # those that have a function of their own for it have it last
+    inherited = mx.optimizer.Optimizer.create_state_multi_precision
+    return type(optimizer).create_state_multi_precision is inherited
+
+
+def _joined(arrays):
+    return mx.nd.concat(*(array.reshape((-1,)) for array in arrays), dim=0)
+
+
+def _views(flat, shapes):
+    """The parts of a flat array with these shapes."""
+    ends = np.cumsum([0] + [int(np.prod(shape)) for shape in shapes]).tolist()
+    return [flat[start:stop].reshape(shape) for start, stop, shape in zip(ends, ends[1:], shapes)]
