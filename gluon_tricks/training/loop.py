@@ -4,6 +4,7 @@ import math
 
 import mxnet as mx
 
+from ..models.progress import progress_of
 from .pending import Pending
 from .saving import save
 from .step import StepResult, train_step
@@ -15,12 +16,15 @@ from .validation import validate
 def train(run):
     """Train ``run`` (:class:`gluon_tricks.training.run.Run`) from its step to where it stops."""
     timetable, progress, workers = run.timetable, run.progress, run.workers
+    changing = progress_of(run.learner.net)
     pending = Pending(lambda result, step: receive(run, result, step))
     run.logger.start(progress.step, timetable.steps_per_epoch, timetable.total_steps)
     for batch in run.data.train.batches(progress.step, timetable.stop_step):
         step, epoch = progress.step, timetable.epoch(progress.step)
         learning_rate = timetable.learning_rate(step)
         run.learner.trainer.set_learning_rate(learning_rate)
+        for part in changing:
+            part.set(step, timetable.total_steps)
         with workers.waiting():
             sums = train_step(run.learner, run.layout, workers.devices, batch, step)
             pending.push(share(run, sums), step)

@@ -1,0 +1,52 @@
+"""What papers after Bag of Tricks add to every block of a residual network, option by option.
+
+Each is a function from :class:`.blocks.Parts` to Parts in a file of its own. They find the layers
+of a block by their names, so that any of them go together.
+"""
+
+from typing import Any, Dict, List, Mapping, NamedTuple, Tuple
+
+from .blocks import Parts
+from .blur_pool import with_blur
+from .drop_block import SCALES, with_drop_block
+from .drop_path import with_drop_path
+from .gem import GeM
+from .progress import Progress
+from .se import with_se
+from .sk import with_sk
+
+
+class Additions(NamedTuple):
+    """The options, those of :func:`.registry.get_model`."""
+
+    attention: str = "none"
+    anti_alias: int = 0
+    anti_alias_shortcut: bool = False
+    drop_block: float = 0.0
+    drop_block_from: float = 0.0
+    drop_path: float = 0.0
+    gem: bool = False
+
+
+def split(options: Mapping[str, Any]) -> Tuple[Additions, Dict[str, Any]]:
+    """The options that are additions, and the others."""
+    own = {name: value for name, value in options.items() if name in Additions._fields}
+    return Additions(**own), {name: options[name] for name in options if name not in own}
+
+
+def stages(parts: Parts, added: Additions) -> List[Parts]:
+    """``parts`` with what is ``added``, for each of the four stages."""
+    if added.attention == "se":
+        parts = with_se(parts)
+    if added.attention == "sk":
+        parts = with_sk(parts)
+    if added.anti_alias:
+        parts = with_blur(parts, added.anti_alias, added.anti_alias_shortcut)
+    if added.drop_path:
+        parts = with_drop_path(parts)
+    if added.gem:
+        parts = parts._replace(pool=GeM)
+    if not added.drop_block:
+        return [parts] * len(SCALES)
+    rates, progress = (added.drop_block_from, added.drop_block), Progress()
+    return [with_drop_block(parts, rates, scale, progress) if scale else parts for scale in SCALES]
