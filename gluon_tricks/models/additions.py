@@ -4,7 +4,7 @@ Each is a function from :class:`.blocks.Parts` to Parts in a file of its own. Th
 of a block by their names, so that any of them go together.
 """
 
-from typing import Any, Dict, List, Mapping, NamedTuple, Tuple
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 from .blocks import Parts
 from .blur_pool import with_blur
@@ -34,8 +34,11 @@ def split(options: Mapping[str, Any]) -> Tuple[Additions, Dict[str, Any]]:
     return Additions(**own), {name: options[name] for name in options if name not in own}
 
 
-def stages(parts: Parts, added: Additions) -> List[Parts]:
-    """``parts`` with what is ``added``, for each of the four stages."""
+def stages(parts: Parts, added: Additions, progress: Optional[Progress] = None) -> List[Parts]:
+    """``parts`` with what is ``added``, for each of the four stages.
+
+    A network with several kinds of parts gives all of them the same ``progress``.
+    """
     if added.attention == "se":
         parts = with_se(parts)
     if added.attention == "sk":
@@ -48,5 +51,5 @@ def stages(parts: Parts, added: Additions) -> List[Parts]:
         parts = parts._replace(pool=GeM)
     if not added.drop_block:
         return [parts] * len(SCALES)
-    rates, progress = (added.drop_block_from, added.drop_block), Progress()
+    rates, progress = (added.drop_block_from, added.drop_block), progress or Progress()
     return [with_drop_block(parts, rates, scale, progress) if scale else parts for scale in SCALES]

@@ -108,7 +108,7 @@ def with_drop_block(
 
     def shortcut(*args):
         layers = parts.shortcut(*args)
-        is_pooling_alone = isinstance(layers[-1][1], nn.AvgPool2D)
-        return layers if is_pooling_alone else [*layers, ("drop", drop())]
+        has_norm = any(isinstance(layer, nn.Conv2D) for _, layer in layers)
+        return [*layers, ("drop", drop())] if has_norm else layers
 
     return parts._replace(body=body, shortcut=shortcut)
