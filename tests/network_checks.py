@@ -1,9 +1,14 @@
-"""Small things that tests of networks share."""
+"""Small networks of our families, and what tests hold them to."""
 
 import json
 
 import mxnet as mx
 import numpy as np
+
+from gluon_tricks.models import additions
+from gluon_tricks.models.big_little import BigLittle, Shape, Variant
+from gluon_tricks.models.progress import Progress
+from gluon_tricks.models.resnet import VARIANTS, ResNet, parts_of
 
 
 def initialised(net, seed=0):
@@ -59,3 +64,21 @@ def assert_trains_alike_when_compiled(make, x):
     assert set(got) == set(expected)
     for name, values in expected.items():
         assert_close(got[name], values, name, 1e-3)
+
+
+def small_resnet(variant="v1d", depths=(1, 2, 1, 1), **options):
+    """A ResNet of few bottlenecks and 7 classes, with random parameters."""
+    added, options = additions.split(options)
+    parts = additions.stages(parts_of(VARIANTS[variant], True), added)
+    return initialised(ResNet(depths, parts, 7, prefix="small_", **options))
+
+
+def small_big_little(depths=(2, 3, 2, 1), variant=Variant(0), shape=Shape(), **options):
+    """A Big-Little network of few bottlenecks and 7 classes, with random parameters."""
+    added, options = additions.split(options)
+    progress = Progress()
+    big, little = (
+        additions.stages(variant.parts(shape, is_little), added, progress)
+        for is_little in (False, True)
+    )
+    return initialised(BigLittle(depths, big, little, shape, 7, prefix="small_", **options))

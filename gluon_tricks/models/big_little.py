@@ -49,12 +49,14 @@ def shortcut(
     return layers
 
 
-def grouped_bottleneck(
-    in_channels: int, width: int, *args: Any, groups: int, base_width: int
-) -> blocks.Layers:
-    """ResNeXt's: the 3x3 convolution has groups of ``width * base_width / 64`` channels."""
-    inner = width * base_width // 64 * groups
-    return blocks.bottleneck(in_channels, width, *args, inner=inner, groups=groups)
+def grouped(groups: int, base_width: int) -> Callable[..., blocks.Layers]:
+    """The factory of ResNeXt's bottlenecks: groups of ``base_width / 64`` of their width."""
+
+    def body(in_channels, width, *args):
+        inner = width * base_width // 64 * groups
+        return blocks.bottleneck(in_channels, width, *args, inner=inner, groups=groups)
+
+    return body
 
 
 class Sum(blocks.Residual):
@@ -104,10 +106,10 @@ def stem(norm: Callable, alpha: int) -> blocks.Layers:
 
 
 class Group(NamedTuple):
-    """Residual blocks in a row; the first changes resolution and channels."""
+    """``length`` residual blocks in a row; the first changes resolution and channels."""
 
     prefix: str
-    blocks: int
+    length: int
     in_channels: int
     width: int
     stride: int = 1
@@ -117,11 +119,11 @@ class Group(NamedTuple):
         """The blocks, each made of ``parts``."""
         made, channels = nn.HybridSequential(prefix=self.prefix), self.width * parts.expansion
         with made.name_scope():
-            for number in range(self.blocks):
+            for number in range(self.length):
                 in_channels, stride = (channels, 1) if number else (self.in_channels, self.stride)
                 body = parts.body(in_channels, self.width, stride, (1, 1), norm, last_norm)
                 skip = [] if number else parts.shortcut(in_channels, channels, stride, norm)
-                is_sum = self.ends_in_sum and number == self.blocks - 1
+                is_sum = self.ends_in_sum and number == self.length - 1
                 residual = Sum if is_sum else parts.residual
                 made.add(residual(body, blocks.sequential(skip) if skip else None))
         return made
@@ -190,20 +192,20 @@ class BigLittle(HybridBlock):
 
 
 class _Stage(NamedTuple):
-    """One of the first three: ``blocks`` bottlenecks of big branch and fusion together."""
+    """One of the first three: ``length`` bottlenecks of big branch and fusion together."""
 
     prefix: str
-    blocks: int
+    length: int
     in_channels: int
     width: int
     stride: int
 
     def build(self, big, little, shape, norm, last_norm):
         channels, narrow = self.width * big.expansion, self.width // shape.bl_alpha
-        few = max(1, self.blocks // shape.bl_beta - 1)
+        few = max(1, self.length // shape.bl_beta - 1)
         branches = Branches(doubled=True, prefix=self.prefix)
         with branches.name_scope():
-            group = Group("big_", self.blocks - 1, self.in_channels, self.width, 2, True)
+            group = Group("big_", self.length - 1, self.in_channels, self.width, 2, True)
             branches.big = group.build(big, norm, last_norm)
             group = Group("little_", few, self.in_channels, narrow)
             branches.little = group.build(little, norm, last_norm)
@@ -230,7 +232,7 @@ class Variant(NamedTuple):
         if self.groups > 1:
             alpha = shape.bl_alpha if is_little else 1
             groups, base_width = self.groups // alpha, self.base_width * alpha
-            body = partial(grouped_bottleneck, groups=groups, base_width=base_width)
+            body = grouped(groups, base_width)
         parts = blocks.Parts(
             stem=partial(stem, alpha=shape.bl_alpha),
             body=body,

@@ -23,5 +23,6 @@ class GeM(HybridBlock):
         if self._is_half:
             x = F.cast(x, "float32")
         cubes = F.clip(x, 1e-6, 1e12) ** POWER
-        pooled = F.mean(cubes, axis=(2, 3), keepdims=True) ** (1 / POWER)
+        means = F.Pooling(cubes, kernel=(1, 1), global_pool=True, pool_type="avg")
+        pooled = means ** (1 / POWER)
         return F.cast(pooled, "float16") if self._is_half else pooled

@@ -23,8 +23,7 @@ class SqueezeExcite(HybridBlock):
     def hybrid_forward(self, F, x):
         means = F.Pooling(x, kernel=(1, 1), global_pool=True, pool_type="avg")
         hidden = F.Activation(self.squeeze(means), act_type="relu")
-        weights = F.Activation(self.excite(hidden), act_type="sigmoid")
-        return F.broadcast_mul(x, weights)
+        return F.broadcast_mul(x, F.sigmoid(self.excite(hidden)))
 
 
 def with_se(parts: blocks.Parts, bias: bool = False) -> blocks.Parts:

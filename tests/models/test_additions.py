@@ -9,6 +9,7 @@ from network_checks import (
     images,
     initialised,
     operators,
+    small_resnet,
     training_step,
 )
 
@@ -22,16 +23,9 @@ from gluon_tricks.models.sk import with_sk
 ALL = dict(attention="sk", anti_alias=3, drop_block=0.2, drop_path=0.2, gem=True)
 
 
-def small(variant="v1d", depths=(1, 2, 1, 1), **options):
-    """A network of bottlenecks with few blocks and 7 classes."""
-    added, options = additions.split(options)
-    parts = additions.stages(parts_of(VARIANTS[variant], True), added)
-    return initialised(ResNet(depths, parts, 7, prefix="small_", **options))
-
-
 def in_numpy(x, p, variant="v1d", depths=(1, 2, 1, 1), anti_alias=0, anti_alias_shortcut=False,
              gem=False, dilated=False, **_):  # fmt: skip
-    """What :func:`small` computes, from the definitions."""
+    """What :func:`small_resnet` computes, from the definitions."""
     if variant == "v1d":
         x = layers.relu(layers.norm(layers.conv(x, p, "conv1.0", 2), p, "conv1.1"))
         x = layers.relu(layers.norm(layers.conv(x, p, "conv1.3"), p, "conv1.4"))
@@ -77,7 +71,7 @@ def in_numpy(x, p, variant="v1d", depths=(1, 2, 1, 1), anti_alias=0, anti_alias_
     ids=str,
 )
 def test_each_and_all_together_give_the_outputs_of_numpy(options):
-    net, x = small(**options), images(1, 3, 48, 48)
+    net, x = small_resnet(**options), images(1, 3, 48, 48)
     expected = in_numpy(x, layers.values(net), **options)
     assert_close(net(mx.nd.array(x)), expected)
     net.hybridize()
@@ -88,20 +82,20 @@ def test_each_and_all_together_give_the_outputs_of_numpy(options):
 def test_odd_sizes_too(size):
     height, width = size if isinstance(size, tuple) else (size, size)
     options = dict(attention="sk", anti_alias=3)
-    net, x = small(**options), images(1, 3, height, width)
+    net, x = small_resnet(**options), images(1, 3, height, width)
     assert_close(net(mx.nd.array(x)), in_numpy(x, layers.values(net), **options))
 
 
 @pytest.mark.parametrize("options", [ALL, dict(attention="se", drop_block=0.2)], ids=["all", "se"])
 def test_compiled_training_is_that_of_line_by_line(options):
-    assert_trains_alike_when_compiled(lambda: small(**options), images(1, 3, 48, 48))
+    assert_trains_alike_when_compiled(lambda: small_resnet(**options), images(1, 3, 48, 48))
 
 
 def test_drop_block_and_drop_path_change_training_alone():
     """Of the same parameters."""
     x = images(2, 3, 48, 48)
-    plain = small(attention="sk")
-    dropping = small(attention="sk", drop_block=0.5, drop_path=0.5)
+    plain = small_resnet(attention="sk")
+    dropping = small_resnet(attention="sk", drop_block=0.5, drop_path=0.5)
     assert list(layers.values(plain)) == list(layers.values(dropping))
     expected = plain(mx.nd.array(x)).asnumpy()
     assert_close(dropping(mx.nd.array(x)), expected, tolerance=0)

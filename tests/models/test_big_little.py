@@ -8,29 +8,17 @@ from network_checks import (
     assert_close,
     assert_trains_alike_when_compiled,
     images,
-    initialised,
     operators,
+    small_big_little,
 )
 
 from gluon_tricks.errors import UserError
-from gluon_tricks.models import additions, features, get_model
-from gluon_tricks.models.big_little import BigLittle, Shape, Variant
+from gluon_tricks.models import features, get_model
+from gluon_tricks.models.big_little import Shape, Variant
 from gluon_tricks.models.complexity import count
-from gluon_tricks.models.progress import Progress, progress_of
+from gluon_tricks.models.progress import progress_of
 
 ASSEMBLE = dict(shape=Shape(bl_projection=True), attention="sk", anti_alias=3)
-
-
-def small(depths=(2, 3, 2, 1), variant=Variant(0), shape=Shape(), **options):
-    """A network with few blocks and 7 classes."""
-    added, options = additions.split(options)
-    progress = Progress()
-    big, little = (
-        additions.stages(variant.parts(shape, is_little), added, progress)
-        for is_little in (False, True)
-    )
-    net = BigLittle(depths, big, little, shape, 7, prefix="small_", **options)
-    return initialised(net)
 
 
 def group(x, p, at, stride=1, ends_in_sum=False, groups=1, anti_alias=0):
@@ -83,20 +71,20 @@ def in_numpy(x, p, groups=1, alpha=2, anti_alias=0):
     ids=["plain", "assemble", "se_resnext", "deep"],
 )
 def test_the_outputs_are_those_of_numpy(options, own):
-    net, x = small(**options), images(1, 3, 64, 64)
+    net, x = small_big_little(**options), images(1, 3, 64, 64)
     expected = in_numpy(x, layers.values(net), **own)
     assert_close(net(mx.nd.array(x)), expected)
 
 
 @pytest.mark.parametrize("height, width", [(97, 97), (39, 75)])
 def test_odd_sizes_too(height, width):
-    net, x = small(**ASSEMBLE), images(1, 3, height, width)
+    net, x = small_big_little(**ASSEMBLE), images(1, 3, height, width)
     assert_close(net(mx.nd.array(x)), in_numpy(x, layers.values(net), anti_alias=3))
 
 
 def test_compiled_training_is_that_of_line_by_line():
     assert_trains_alike_when_compiled(
-        lambda: small(drop_block=0.2, **ASSEMBLE), images(2, 3, 64, 64)
+        lambda: small_big_little(drop_block=0.2, **ASSEMBLE), images(2, 3, 64, 64)
     )
 
 
