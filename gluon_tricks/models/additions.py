@@ -4,8 +4,9 @@ Each is a function from :class:`.blocks.Parts` to Parts in a file of its own. Th
 of a block by their names, so that any of them go together.
 """
 
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
+from ..errors import UserError
 from .blocks import Parts
 from .blur_pool import with_blur
 from .drop_block import SCALES, with_drop_block
@@ -14,6 +15,12 @@ from .gem import GeM
 from .progress import Progress
 from .se import with_se
 from .sk import with_sk
+
+Change = Callable[[Parts], Parts]
+
+ATTENTIONS: Dict[str, Change] = {"none": lambda parts: parts, "se": with_se, "sk": with_sk}
+# Options that do nothing without another one.
+NEEDS = {"anti_alias_shortcut": "anti_alias", "drop_block_from": "drop_block"}
 
 
 class Additions(NamedTuple):
@@ -29,8 +36,11 @@ class Additions(NamedTuple):
 
 
 def split(options: Mapping[str, Any]) -> Tuple[Additions, Dict[str, Any]]:
-    """The options that are additions, and the others."""
+    """The options that are additions, and the others. UserError if one has no effect."""
     own = {name: value for name, value in options.items() if name in Additions._fields}
+    for name, needed in NEEDS.items():
+        if own.get(name) and not own.get(needed):
+            raise UserError(f"{name} has no effect without {needed}")
     return Additions(**own), {name: options[name] for name in options if name not in own}
 
 
@@ -39,10 +49,9 @@ def stages(parts: Parts, added: Additions, progress: Optional[Progress] = None) 
 
     A network with several kinds of parts gives all of them the same ``progress``.
     """
-    if added.attention == "se":
-        parts = with_se(parts)
-    if added.attention == "sk":
-        parts = with_sk(parts)
+    if added.attention not in ATTENTIONS:
+        raise UserError(f"attention {added.attention} is none of {', '.join(ATTENTIONS)}")
+    parts = ATTENTIONS[added.attention](parts)
     if added.anti_alias:
         parts = with_blur(parts, added.anti_alias, added.anti_alias_shortcut)
     if added.drop_path:

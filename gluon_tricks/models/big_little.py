@@ -261,8 +261,9 @@ def big_little(name: str, classes: int = 1000, **options: Any) -> BigLittle:
     """
     variant = VARIANTS[name]
     shape = Shape(**{key: options.pop(key) for key in Shape._fields if key in options})
-    if 64 % shape.bl_alpha or max(32, variant.groups) % shape.bl_alpha or shape.bl_beta < 1:
-        raise UserError(f"--bl-alpha {shape.bl_alpha} does not divide the channels of {name}")
+    divided = variant.groups if variant.groups > 1 else 64
+    if divided % shape.bl_alpha:
+        raise UserError(f"--bl-alpha {shape.bl_alpha} does not divide {divided}, as {name} needs")
     added, options = additions.split(options)
     progress = Progress()
     big, little = (

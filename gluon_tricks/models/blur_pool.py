@@ -7,6 +7,7 @@ has the stride.
 
 from mxnet.gluon.block import HybridBlock
 
+from ..errors import UserError
 from . import blocks
 
 SIZES = range(2, 8)
@@ -24,7 +25,7 @@ class BlurPool(HybridBlock):
     def __init__(self, size: int, stride: int):
         super().__init__()
         if size not in SIZES:
-            raise ValueError(f"a blur of size {size}, which is none of 2 to 7")
+            raise UserError(f"--anti-alias {size} is none of 2 to 7")
         self._size, self._stride = size, stride
 
     def hybrid_forward(self, F, x):

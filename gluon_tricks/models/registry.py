@@ -36,23 +36,23 @@ from .dropout import follow_seed
 # Options by which networks differ, and those that have each, for the message that refuses it. An
 # option that is also a flag of the command line reaches get_model from there (options_of).
 OPTIONS = {
-    "last_gamma": "resnet*, se_resnet*, resnext*, se_resnext* and resnest*",
+    "last_gamma": "resnet*, se_resnet*, resnext*, se_resnext*, resnest*, bl* and assemble_*",
     "use_se": "resnext*; se_resnet50_v1, se_resnext50_32x4d and their kin have it without the flag",
     "use_gn": "resnet*_v1, v1b, v1c, v1d and resnest*",
     "batch_norm": "vgg11, vgg13, vgg16 and vgg19",
     "dilated": "resnet*_v1b, v1c, v1d and resnest*",
-    "final_drop": "resnet* and resnest*",
+    "final_drop": "resnet*, resnest*, bl* and assemble_*",
     "features_only": "resnet*_v1, v1b, v1c and v1d",
     "attention": "resnet*_v1b, v1c and v1d, and blresnet*",
-    "anti_alias": "resnet*_v1b, v1c and v1d, blresnet* and blresnext*",
+    "anti_alias": "resnet*_v1b, v1c and v1d, and bl*",
     "anti_alias_shortcut": "resnet*_v1b and v1c; the others pool there",
-    "drop_block": "resnet*_v1b, v1c and v1d, blresnet*, bl*resnext* and assemble_*",
-    "drop_block_from": "resnet*_v1b, v1c and v1d, blresnet*, bl*resnext* and assemble_*",
+    "drop_block": "resnet*_v1b, v1c and v1d, bl* and assemble_*",
+    "drop_block_from": "resnet*_v1b, v1c and v1d, bl* and assemble_*",
     "drop_path": "resnet*_v1b, v1c and v1d",
-    "gem": "resnet*_v1b, v1c and v1d, blresnet*, bl*resnext* and assemble_*",
-    "bl_alpha": "blresnet* and bl*resnext*",
-    "bl_beta": "blresnet* and bl*resnext*",
-    "bl_projection": "blresnet* and bl*resnext*",
+    "gem": "resnet*_v1b, v1c and v1d, bl* and assemble_*",
+    "bl_alpha": "bl*",
+    "bl_beta": "bl*",
+    "bl_projection": "bl*",
 }
 
 

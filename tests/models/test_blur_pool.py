@@ -6,6 +6,7 @@ import numpy_layers as layers
 import pytest
 from network_checks import assert_close, images
 
+from gluon_tricks.errors import UserError
 from gluon_tricks.models.blur_pool import SIZES, BlurPool
 
 
@@ -28,5 +29,5 @@ def test_a_moved_image_changes_little_where_skipping_values_changes_all():
 
 def test_other_sizes_are_refused():
     for size in (0, 1, 8):
-        with pytest.raises(ValueError, match="none of 2 to 7"):
+        with pytest.raises(UserError, match="none of 2 to 7"):
             BlurPool(size, 2)
