@@ -99,6 +99,7 @@ LOSS_SCALE = Kind(_loss_scale, "X|dynamic", lambda value: value == "dynamic" or 
 POSITIVE_OR_DYNAMIC = Valid(
     lambda scale: scale == "dynamic" or scale > 0, ", but has to be positive or 'dynamic'"
 )
+FILTER = Valid(lambda size: size == 0 or 2 <= size <= 7, ", neither 0 nor from 2 to 7")
 SHARE_OR_MINUS_1 = Valid(
     lambda weight: weight == -1 or 0 <= weight <= 1, ", neither in [0, 1] nor -1"
 )
@@ -121,6 +122,8 @@ OWN_LOADER = Needs(
 COLOR = Needs(lambda config: config.color_jitter > 0, "--color-jitter above 0")
 SMOOTHING = Needs(lambda config: config.label_smoothing > 0, "--label-smoothing")
 MIXUP = Needs(lambda config: config.mixup, "--mixup")
+ANTI_ALIAS = Needs(lambda config: config.anti_alias > 0, "--anti-alias")
+DROP_BLOCK = Needs(lambda config: config.drop_block > 0, "--drop-block")
 TEACHER = Needs(lambda config: config.teacher, "--teacher")
 FLOAT16 = Needs(lambda config: config.dtype == "float16", "--dtype float16")
 HOROVOD = Needs(lambda config: config.kvstore == "horovod", "--kvstore horovod")
@@ -158,6 +161,30 @@ class Config:
         help="squeeze-and-excitation blocks (networks that have the option)")
     use_gn: bool = network(False, "GroupNorm instead of BatchNorm (networks that have the option)")
     batch_norm: bool = network(False, "BatchNorm in VGG")
+    attention: str = network("none", choices=("none", "se", "sk"),
+        help="se: squeeze-and-excitation at the end of a block; sk: selective kernels instead of "
+        "its 3x3 convolution; both as in Assembled-CNN")
+    anti_alias: int = network(0, valid=FILTER, bare=3,
+        help="blur after a convolution with stride, with a filter of this size, 2 to 7; a bare "
+        "--anti-alias is 3; 0: none")
+    anti_alias_shortcut: bool = network(False, needs=ANTI_ALIAS,
+        help="blur before the convolution of a shortcut with stride, too")
+    bl_alpha: int = network(0, valid=at_least(0),
+        help="Big-Little: the big branch has this many times the little one's channels; 0: 2")
+    bl_beta: int = network(0, valid=at_least(0),
+        help="Big-Little: the big branch has about this many times the little one's blocks; 0: 4")
+    bl_projection: bool = network(False,
+        help="Big-Little: a 1x1 convolution in the first shortcut of every branch, as in "
+        "Assembled-CNN")
+    drop_block: float = network(0.0, valid=BELOW_1, bare=0.1,
+        help="DropBlock in the last two stages; the probability grows over all steps to this one; "
+        "a bare --drop-block is 0.1")
+    drop_block_from: float = network(0.0, valid=BELOW_1, needs=DROP_BLOCK,
+        help="the probability in the first step")
+    drop_path: float = network(0.0, valid=BELOW_1,
+        help="stochastic depth: the probability that an image skips a block, growing from 0 in "
+        "the first block to this in the last one")
+    gem: bool = network(False, "generalised-mean pooling (p = 3) before the last layer")
     mode: str = network("hybrid", choices=("hybrid", "imperative", "symbolic"), free=True,
         help="hybrid compiles the network's graph; imperative (in GluonCV also called symbolic) "
         "runs it line by line")

@@ -52,7 +52,7 @@ FOREIGN_FLAGS = {
     "without it",
     "--use_sk": "selective kernels are not in GluonCV's zoo: leave it out",
     "--use_avd": "the ResNeSt of GluonCV's zoo has its average pooling built in: leave it out",
-    "--dropblock-prob": "DropBlock is none of the paper's tricks: leave it out",
+    "--dropblock-prob": "leave it out; our own networks have --drop-block",
     "--no-cuda": "without --num-gpus a run is on the CPU: leave it out",
 }
 

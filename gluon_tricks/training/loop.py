@@ -4,6 +4,7 @@ import math
 
 import mxnet as mx
 
+from ..models.progress import progress_of
 from .feeding import placed, steps_ahead
 from .pending import Pending
 from .saving import save
@@ -16,6 +17,7 @@ from .validation import validate
 def train(run):
     """Train ``run`` (:class:`gluon_tricks.training.run.Run`) from its step to where it stops."""
     timetable, progress, workers = run.timetable, run.progress, run.workers
+    changing = progress_of(run.learner.net)
     pending = Pending(lambda result, step: receive(run, result, step))
     run.logger.start(progress.step, timetable.steps_per_epoch, timetable.total_steps)
     batches = run.logger.waiting.measured(
@@ -25,6 +27,8 @@ def train(run):
         step, epoch = progress.step, timetable.epoch(progress.step)
         learning_rate = timetable.learning_rate(step)
         run.learner.trainer.set_learning_rate(learning_rate)
+        for part in changing:
+            part.set(step, timetable.total_steps)
         with workers.waiting():
             result = train_step(run.learner, run.layout, workers.devices, batch, step)
             pending.push(share(run, result), step)

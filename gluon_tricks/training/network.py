@@ -210,7 +210,8 @@ def _with_inputs_of(net, trained_with, config, devices, say):
 
 def know_shapes(net, input_size):
     """Give deferred parameters their shapes and values without computing anything."""
-    net.infer_shape(mx.nd.zeros((1, 3, input_size, input_size)))
+    with autograd.train_mode():  # whose graph has all parameters
+        net.infer_shape(mx.nd.zeros((1, 3, input_size, input_size)))
     for parameter in net.collect_params().values():
         parameter._finish_deferred_init()
 

@@ -155,7 +155,8 @@ def network_of(config):
         **models.options_of(config),
     )
     cost = complexity.count(net, config.input_size)
-    net.infer_shape(mx.nd.zeros((1, 3, config.input_size, config.input_size)))
+    with mx.autograd.train_mode():  # whose graph has all parameters
+        net.infer_shape(mx.nd.zeros((1, 3, config.input_size, config.input_size)))
     if config.no_wd:
         exempt_biases(net)
     sizes = {"decayed": [], "not decayed": []}

@@ -109,6 +109,18 @@ def _mixup_phrase(run):
     return f"mixup {config.mixup_alpha:g}{off}{_authors(config.mixup_partner == 'reverse')}"
 
 
+ATTENTION = {"se": "squeeze-and-excitation", "sk": "selective kernels"}
+
+
+def _blur_state(run):
+    shortcut = ", shortcut too" * run.config.anti_alias_shortcut
+    return f"filter of {run.config.anti_alias}{shortcut}"
+
+
+def _drop_block_state(run):
+    return f"{run.config.drop_block_from:g} to {run.config.drop_block:g}"
+
+
 def _authors(is_theirs):
     return " (the authors' form)" if is_theirs else ""
 
@@ -229,5 +241,60 @@ TRICKS = (
         test="tricks/test_mixup.py",
         scores=(_TABLE6["+ label smoothing"], _TABLE6["+ mixup, no distillation"]),
         values={"mixup_alpha": paper.MIXUP["mixup_alpha"]},
+    ),
+    Trick(
+        name="attention",
+        section=LATER,
+        usage="--attention sk",
+        flags=("attention",),
+        applies=lambda config: config.attention != "none",
+        state=lambda run: run.config.attention.upper(),
+        phrase=lambda run: ATTENTION.get(run.config.attention, ""),
+        file="models/sk.py",
+        test="models/test_attention.py",
+    ),
+    Trick(
+        name="anti-aliasing",
+        section=LATER,
+        usage="--anti-alias",
+        flags=("anti_alias", "anti_alias_shortcut"),
+        applies=lambda config: config.anti_alias > 0,
+        state=_blur_state,
+        phrase=lambda run: f"anti-aliasing ({_blur_state(run)})",
+        file="models/blur_pool.py",
+        test="models/test_blur_pool.py",
+    ),
+    Trick(
+        name="DropBlock",
+        section=LATER,
+        usage="--drop-block 0.1",
+        flags=("drop_block", "drop_block_from"),
+        applies=lambda config: config.drop_block > 0,
+        state=_drop_block_state,
+        phrase=lambda run: f"DropBlock {_drop_block_state(run)}",
+        file="models/drop_block.py",
+        test="models/test_drop_block.py",
+    ),
+    Trick(
+        name="stochastic depth",
+        section=LATER,
+        usage="--drop-path 0.05",
+        flags=("drop_path",),
+        applies=lambda config: config.drop_path > 0,
+        state=lambda run: f"up to {run.config.drop_path:g}",
+        phrase=lambda run: f"stochastic depth {run.config.drop_path:g}",
+        file="models/drop_path.py",
+        test="models/test_drop_path.py",
+    ),
+    Trick(
+        name="GeM pooling",
+        section=LATER,
+        usage="--gem",
+        flags=("gem",),
+        applies=lambda config: config.gem,
+        state=lambda run: "on",
+        phrase=lambda run: "GeM pooling",
+        file="models/gem.py",
+        test="models/test_gem.py",
     ),
 )
