@@ -28,8 +28,10 @@ class Batch(NamedTuple):
 
 
 class BatchPlan(NamedTuple):
-    """What a batch of ``size`` rows is made of: the positions order[start : start + valid], modulo
-    its length."""
+    """What a batch of ``size`` rows is made of: order[start : start + valid], modulo its length.
+
+    The ``order`` is of places, see :mod:`.order`.
+    """
 
     size: int
     epoch: int
@@ -38,7 +40,7 @@ class BatchPlan(NamedTuple):
     valid: int
 
     def positions(self, start: int, stop: int) -> np.ndarray:
-        """The positions of the rows [start, stop)."""
+        """The places of the rows [start, stop)."""
         return self.order.take(np.arange(self.start + start, self.start + stop), mode="wrap")
 
 

@@ -14,9 +14,9 @@ from ..text import printable
 from .batches import BatchPlan, Rows
 from .decode import Scratch
 from .labels import class_of
+from .order import positions, sampling_keys
 from .records import RecordError, RecordFile
 from .synthetic import SyntheticImages
-from .transforms.color_map import apply_on_host
 from .transforms.transform import Parameters, Transform
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ class RecordSource:
     """Rows from a RecordFile; the next record of the order takes the place of one that is broken.
 
     ``bad`` notes broken records; without it they are errors. With ``on_device`` the images stay
-    8-bit, and their matrices come with them.
+    8-bit, and their matrices come with them; UserError for an operation that then cannot follow.
     """
 
     def __init__(
@@ -63,10 +63,15 @@ class RecordSource:
         on_device: bool = False,
         bad: Optional[BadRecords] = None,
     ) -> None:
+        if on_device and transform.on_normalised:
+            raise UserError(
+                f"--device-augment cannot do {transform.on_normalised[0].name}, which follows the "
+                "normalisation: leave one of the two out"
+            )
         self.bad = bad
         self._records, self._transform = records, transform
         self._seed, self._classes = seed, classes
-        self._size = size = transform.size
+        size = transform.size
         self.image_shape = (size, size, 3) if on_device else (3, size, size)
         self.image_dtype = np.uint8 if on_device else np.float32
         self.matrix_shape = transform.matrix_shape if on_device else None
@@ -75,45 +80,44 @@ class RecordSource:
     def sample(self, plan: BatchPlan) -> Parameters:
         return self._sample(plan.epoch, plan.positions(0, plan.valid))
 
-    def _sample(self, epoch, positions):
-        return self._transform.sample(self._seed, epoch, self._records.keys[positions])
+    def _sample(self, epoch, places):
+        keys = sampling_keys(self._records.keys, np.asarray(places))
+        return self._transform.sample(self._seed, epoch, keys)
 
     def fill(
         self, rows: Rows, plan: BatchPlan, parameters: Parameters, start: int, stop: int
     ) -> None:
         scratch = self._thread.__dict__.setdefault("scratch", Scratch())
-        for row, position in enumerate(plan.positions(start, stop), start):
+        for row, place in enumerate(plan.positions(start, stop), start):
             try:
-                self._fill_row(rows, row, position, parameters, row, scratch)
+                self._fill_row(rows, row, place, parameters, row, scratch)
             except RecordError as error:
                 self._replace(rows, row, plan, error, scratch)
 
     def _replace(self, rows, row, plan, error, scratch):
         """Fill a row with the first sound record after its own in the order."""
-        for position in plan.positions(row + 1, row + len(plan.order)):
+        for place in plan.positions(row + 1, row + len(plan.order)):
             if self.bad is None:
                 raise error
             self.bad.note(error)
-            parameters = self._sample(plan.epoch, [position])
+            parameters = self._sample(plan.epoch, [place])
             try:
-                return self._fill_row(rows, row, position, parameters, 0, scratch)
+                return self._fill_row(rows, row, place, parameters, 0, scratch)
             except RecordError as next_error:
                 error = next_error
         raise error
 
-    def _fill_row(self, rows, row, position, parameters, i, scratch):
+    def _fill_row(self, rows, row, place, parameters, i, scratch):
+        position = positions(place, len(self._records))
         label, payload = self._records.read(position)
         key = rows.keys[row] = self._records.keys[position]
         rows.labels[row] = checked_label(label, self._classes, self._records.path, key)
-        matrix = parameters.matrices[i]
         try:
             if rows.matrices is not None:
                 self._transform.image(payload, parameters, i, rows.images[row], scratch)
-                rows.matrices[row] = matrix
+                rows.matrices[row] = parameters.matrices[i]
             else:
-                image = scratch.array("image", (self._size, self._size, 3))
-                self._transform.image(payload, parameters, i, image, scratch)
-                apply_on_host(image, matrix, rows.images[row], scratch)
+                self._transform.apply(payload, parameters, i, rows.images[row], scratch)
         except ValueError as error:
             raise RecordError(self._records.path, int(key), f"cannot be decoded: {error}") from None
 
@@ -130,9 +134,9 @@ class SyntheticSource:
         """Nothing about them is random."""
 
     def fill(self, rows: Rows, plan: BatchPlan, sampled: None, start: int, stop: int) -> None:
-        positions = plan.positions(start, stop)
-        rows.keys[start:stop] = positions
-        self._images.fill(positions, rows.images[start:stop], rows.labels[start:stop])
+        where = positions(plan.positions(start, stop), len(self._images))
+        rows.keys[start:stop] = where
+        self._images.fill(where, rows.images[start:stop], rows.labels[start:stop])
         if rows.matrices is not None:
             rows.matrices[start:stop] = self._images.matrix
 
