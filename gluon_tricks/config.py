@@ -196,7 +196,7 @@ class Config:
         help="threads that decode and augment")
     data_backend: str = data("threads", kind=BACKEND, choices=("threads", "native"),
         help="threads: our loader; native (or mxnet): MXNet's ImageRecordIter")
-    repeated_augmentation: int = data(1, valid=at_least(1), section="2.1",
+    repeated_augmentation: int = data(1, valid=at_least(1),
         help="an epoch has a share 1 / this of the images, each so often, augmented anew")
     max_bad_records: int = data(10, valid=at_least(0), free=True,
         help="stop after this many training images that are broken")
@@ -223,29 +223,29 @@ class Config:
         help="paper: hue, saturation, brightness; gluoncv: brightness, contrast, saturation")
     pca_noise: float = augmentation(0.1, valid=at_least(0), section="2.1",
         help="standard deviation of the PCA noise's coefficients; 0 turns it off")
-    auto_augment: str = augmentation("none", section="2.1",
+    auto_augment: str = augmentation("none",
         choices=("none", "imagenet", "v0", "randaugment", "trivial"),
-        help="a policy of operations on top: AutoAugment's for ImageNet, EfficientNet's v0, "
-        "RandAugment, TrivialAugment-Wide")
+        help="operations drawn for each image: AutoAugment's policy for ImageNet, EfficientNet's "
+        "v0, RandAugment, TrivialAugment-Wide")
     auto_augment_form: str = augmentation("torchvision", needs=POLICY_OF_TWO_FORMS,
-        choices=("torchvision", "tpu", "timm"), section="2.1",
+        choices=("torchvision", "tpu", "timm"),
         help="whose strengths: torchvision's; those of the TPU code, which Assembled-CNN has "
-        "(imagenet); timm's (randaugment). v0 is the TPU code's")
-    randaugment_ops: int = augmentation(2, valid=at_least(1), needs=RANDAUGMENT, section="2.1",
+        "(imagenet); timm's (randaugment). v0 has the TPU code's")
+    randaugment_ops: int = augmentation(2, valid=at_least(1), needs=RANDAUGMENT,
         help="RandAugment: operations for each image")
     randaugment_magnitude: float = augmentation(9.0, valid=at_least(0), needs=RANDAUGMENT,
-        section="2.1", help="RandAugment: their strength, 0 to 30 (timm: to 10)")
+        help="RandAugment: their strength, 0 to 30 (timm: to 10)")
     randaugment_std: float = augmentation(0.0, valid=at_least(0), needs=RANDAUGMENT_OF_TIMM,
-        section="2.1", help="RandAugment, timm: standard deviation of the strength")
-    random_erasing: float = augmentation(0.0, valid=SHARE, section="2.1",
+        help="RandAugment, timm: standard deviation of the strength")
+    random_erasing: float = augmentation(0.0, valid=SHARE,
         help="probability of covering a random rectangle of the normalised image")
     erasing_fill: str = augmentation("zero", choices=("zero", "noise"), needs=ERASING,
-        section="2.1", help="with 0, as torchvision, or with normal noise, as timm's recipes")
-    cutout: int = augmentation(0, valid=at_least(0), section="2.1",
+        help="with 0, as torchvision, or with normal noise, as timm's recipes")
+    cutout: int = augmentation(0, valid=at_least(0),
         help="cover a square of this many pixels a side at a random place; 0: none")
-    test_size: int = augmentation(0, valid=at_least(0), section="2.1",
-        help="height and width of the images of validation, and of the exported network; 0: "
-        "--input-size")
+    test_size: int = augmentation(0, valid=at_least(0),
+        help="height and width of the images of validation, and of what the run is evaluated and "
+        "exported for; 0: --input-size")
     device_augment: bool = data(False,
         help="colour and normalisation on the device: uint8 batches travel")
     rgb_mean: tuple = augmentation((123.68, 116.779, 103.939), kind=numbers(3), section="2.1",
@@ -301,9 +301,9 @@ class Config:
     smoothing_form: str = tricks("paper", choices=("paper", "gluoncv"), needs=SMOOTHING,
         section="5.2", help="paper: epsilon / (K - 1) for each other class; gluoncv: epsilon / K "
         "for every class")
-    loss: str = tricks("cross-entropy", choices=("cross-entropy", "bce"), section="2.1",
+    loss: str = tricks("cross-entropy", choices=("cross-entropy", "bce"),
         help="bce: the mean over the classes of the binary cross entropy of each")
-    bce_target_threshold: float = tricks(0.0, valid=BELOW_1, needs=BCE, section="2.1",
+    bce_target_threshold: float = tricks(0.0, valid=BELOW_1, needs=BCE,
         help="targets above this become 1, the others 0, after mixing; 0: they stay")
     mixup: bool = mixing(False, "mix pairs of images and labels", section="5.4")
     mixup_alpha: float = mixing(0.2, valid=at_least(0), section="5.4",
@@ -316,13 +316,13 @@ class Config:
     mixup_type: int = mixing(0, choices=(0, 1, 2), needs=MIXUP, section="5.4",
         help="0: one lambda a batch, as the paper; Assembled-CNN's with a lambda for each pair: 1 "
         "reads two images for each that comes out, 2 makes two of each pair")
-    cutmix: float = mixing(0.0, valid=at_least(0), section="5.4",
+    cutmix: float = mixing(0.0, valid=at_least(0),
         help="CutMix, lambda ~ Beta(this, this); with mixup, one of them in each step; 0: none")
-    progressive_resizing: int = mixing(0, valid=at_least(0), section="2.1",
+    progressive_resizing: int = mixing(0, valid=at_least(0),
         help="begin with images of this size, resized on the device; 0: always --input-size")
     resizing_ramp: tuple = mixing((0.4, 0.8), kind=numbers(2), valid=RAMP, needs=RESIZING,
-        section="2.1", help="shares of the run between which the size grows")
-    resizing_multiple: int = mixing(4, valid=at_least(1), needs=RESIZING, section="2.1",
+        help="shares of the run between which the size grows")
+    resizing_multiple: int = mixing(4, valid=at_least(1), needs=RESIZING,
         help="the size is rounded to a multiple of this")
     teacher: str = tricks("", kind=PATH, section="5.3",
         help="distil from this network: a run's folder, a parameter file, or a name (published "

@@ -14,12 +14,12 @@ from typing import Callable, Tuple
 
 import numpy as np
 
+from .pixels import NO_ARGUMENT
 from .policy import Space
 
 RGB = Tuple[float, float, float]
 BLACK, GREY = (0, 0, 0), (128, 128, 128)  # torchvision's and the TPU code's fill colours
 ENHANCEMENTS = ("color", "contrast", "brightness", "sharpness")
-PLAIN = ("autocontrast", "equalize", "invert")  # which have no argument
 
 
 def no_argument(levels: np.ndarray, signs: np.ndarray) -> float:
@@ -50,7 +50,7 @@ def tpu() -> Space:
         tpu_contrast=factor,
         brightness=factor,
         sharpness=factor,
-        **dict.fromkeys(PLAIN, no_argument),
+        **dict.fromkeys(NO_ARGUMENT, no_argument),
     )
 
 
@@ -72,7 +72,7 @@ def torchvision(
         **dict.fromkeys(ENHANCEMENTS, lambda levels, signs: 1 + enhance(levels, signs)),
         posterize=lambda levels, signs: 8 - np.round(levels / (top / bits)),
         solarize=lambda levels, signs: 255 * (1 - levels / top),
-        **dict.fromkeys(PLAIN, no_argument),
+        **dict.fromkeys(NO_ARGUMENT, no_argument),
     )
 
 
@@ -99,7 +99,7 @@ def timm(size: int) -> Space:
         shear_y=signed(0.3),
         translate_x=signed(0.45 * size),
         translate_y=signed(0.45 * size),
-        **dict.fromkeys(PLAIN, no_argument),
+        **dict.fromkeys(NO_ARGUMENT, no_argument),
     )
 
 

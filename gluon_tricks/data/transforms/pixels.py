@@ -172,6 +172,7 @@ def blend(
     np.copyto(out, mixed, casting="unsafe")
 
 
+NO_ARGUMENT = ("autocontrast", "equalize", "invert")
 PIXEL_OPERATIONS: Any = dict(
     posterize=by_table(posterize_table),
     solarize=by_table(solarize_table),

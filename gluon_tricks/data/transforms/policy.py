@@ -6,13 +6,13 @@ and its argument. What a level of strength means as an argument is a *space*: by
 operation a function from arrays of levels and signs (1 or -1) to arguments, see :mod:`.magnitudes`.
 """
 
-from typing import Any, Callable, Dict, Tuple
+from typing import Any, Callable, Dict, List, Tuple
 
 import numpy as np
 
 from .operation import Geometry
-from .pixels import PIXEL_OPERATIONS
-from .warp import WARPS, warp, warp_boxes
+from .pixels import NO_ARGUMENT, PIXEL_OPERATIONS
+from .warp import WARPS, Matrix, warp, warp_boxes
 
 NAMES = (*WARPS, *PIXEL_OPERATIONS)
 IDENTITY = "identity"  # of a space: nothing is done
@@ -32,10 +32,7 @@ class Policy(Geometry):
         return value[:, 0].max() >= 0
 
     def image(self, picture, value, out, scratch):
-        for number, argument in value.tolist():
-            if number < 0:
-                continue
-            name = NAMES[int(number)]
+        for name, argument in done(value):
             if name in WARPS:
                 warp(picture, WARPS[name](argument, *picture.shape[:2]), self.fill, out, scratch)
             else:
@@ -55,14 +52,19 @@ class Policy(Geometry):
 
     def words(self, value):
         return ", ".join(
-            f"{NAMES[int(number)]} {argument:.3g}" for number, argument in value if number >= 0
+            name if name in NO_ARGUMENT else f"{name} {argument:.3g}"
+            for name, argument in done(value)
         )
 
 
-def warps_of(value, height, width):
+def done(value: np.ndarray) -> List[Tuple[str, float]]:
+    """(name, argument) of the operations of a sample."""
+    return [(NAMES[int(number)], argument) for number, argument in value.tolist() if number >= 0]
+
+
+def warps_of(value: np.ndarray, height: int, width: int) -> List[Matrix]:
     """The matrices of those operations of a sample that move pixels."""
-    names = [(NAMES[int(number)], argument) for number, argument in value if number >= 0]
-    return [WARPS[name](argument, height, width) for name, argument in names if name in WARPS]
+    return [WARPS[name](argument, height, width) for name, argument in done(value) if name in WARPS]
 
 
 def samples(
