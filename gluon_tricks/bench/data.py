@@ -21,6 +21,15 @@ from ..errors import UserError
 from ..files import write_json
 
 PIPELINES = ("decode", "loader_float32", "loader_uint8", "image_record_iter", "gluoncv")
+# only if asked for: they do more than the others
+WITH_POLICY = ("loader_autoaugment", "loader_randaugment", "pillow_autoaugment")
+# whose images for the same CPU time are compared with whose
+COMPARED = (
+    *(("loader_float32", other) for other in ("image_record_iter", "decode")),
+    *(("loader_uint8", other) for other in ("image_record_iter", "decode")),
+    *((name, "loader_float32") for name in WITH_POLICY[:2]),
+    *((name, "pillow_autoaugment") for name in WITH_POLICY[:2]),
+)
 WARM_UP = 6  # batches; as many as a pipeline may have in memory, whose pages are new the first time
 FLAGS = (
     "rec_train_idx",
@@ -51,7 +60,10 @@ def add_arguments(parser):
         "--rounds", type=int, default=5, metavar="N", help="rounds; the median counts [5]"
     )
     parser.add_argument(
-        "--pipelines", default=",".join(PIPELINES), metavar="A,B", help="which [all]"
+        "--pipelines",
+        default=",".join(PIPELINES),
+        metavar="A,B",
+        help=f"which of these and {', '.join(WITH_POLICY)} [%(default)s]",
     )
     configuration.add_arguments(parser, only=FLAGS)
 
@@ -61,9 +73,9 @@ def main(args):
     threads = parse_list(args.threads, "--threads", int)
     pipelines = parse_list(args.pipelines, "--pipelines", str)
     for name in pipelines:
-        if name not in PIPELINES:
+        if name not in PIPELINES + WITH_POLICY:
             text = "--pipelines {}: there is no such pipeline; there are {}"
-            raise UserError(text.format(name, ", ".join(PIPELINES)))
+            raise UserError(text.format(name, ", ".join(PIPELINES + WITH_POLICY)))
     if min(threads) < 1 or args.rounds < 1 or args.images < 1:
         raise UserError("--threads, --rounds and --images have to be at least 1")
     rows = measure(args, pipelines, threads)
@@ -197,6 +209,26 @@ def loader_uint8(config, images):
     return loader_float32(config, images)
 
 
+def loader_autoaugment(config, images):
+    """Our loader, float32, with AutoAugment."""
+    config.auto_augment = "imagenet"
+    return loader_float32(config, images)
+
+
+def loader_randaugment(config, images):
+    """Our loader, float32, with two operations of RandAugment."""
+    config.auto_augment = "randaugment"
+    return loader_float32(config, images)
+
+
+def pillow_autoaugment(config, images):
+    """The same by Pillow, as torchvision does it, without PCA noise."""
+    from .pillow import batches
+
+    config.auto_augment = "imagenet"
+    return batches(config, images)
+
+
 def image_record_iter(config, images):
     """MXNet's ImageRecordIter."""
     from ..data.native import refuse_what_it_cannot, train_iterator
@@ -261,14 +293,14 @@ def print_rows(rows):
         print(line.format(spread=spread, **row))
     rounds = {(row["pipeline"], row["threads"]): row["rounds"] for row in rows}
     first = rows[0]["threads"]
+    for name, other in COMPARED:
+        if (name, first) in rounds and (other, first) in rounds:
+            print_ratio(
+                f"images for the same CPU time, {name} : {other}",
+                costs(rounds[other, first]),
+                costs(rounds[name, first]),
+            )
     for name in ("loader_float32", "loader_uint8"):
-        for other in ("image_record_iter", "decode"):
-            if (name, first) in rounds and (other, first) in rounds:
-                print_ratio(
-                    f"images for the same CPU time, {name} : {other}",
-                    costs(rounds[other, first]),
-                    costs(rounds[name, first]),
-                )
         if (name, 1) in rounds and (name, 2) in rounds:
             text = f"images a second, {name}, 2 threads : 1"
             print_ratio(text, speeds(rounds[name, 2]), speeds(rounds[name, 1]))

@@ -58,6 +58,7 @@ def test_validation_and_export_have_the_test_size(train, tmp_path):
     loader.close()
     model = open_model(run.config.save_dir)
     assert model.preprocessing.input_size == 40
+    assert open_model(run.config.save_dir, input_size=48).preprocessing.input_size == 48
     # evaluated again from the folder, it gets what validation found
     figures = evaluate(model, run.config.rec_val)
     assert figures["top1"] == run.progress.best["top1"]
@@ -67,3 +68,14 @@ def test_validation_and_export_have_the_test_size(train, tmp_path):
 def test_a_network_that_cannot_take_the_size_is_named(train, flag):
     with pytest.raises(UserError, match=f"--{flag.replace('_', '-')} 48: vgg11 .* of 64 pixels"):
         train(model="vgg11", input_size=64, **{flag: 48})
+
+
+def test_a_compiled_network_follows_the_size_as_one_that_is_run_line_by_line(train, tmp_path):
+    flags = dict(progressive_resizing=16, resizing_ramp=(0.2, 0.6), num_epochs=1, log_interval=1)
+    losses = []
+    for mode in ("hybrid", "imperative"):
+        train(save_dir=str(tmp_path / mode), mode=mode, **flags)
+        lines = (tmp_path / mode / "log.jsonl").read_text().splitlines()
+        losses.append([line["loss"] for line in map(json.loads, lines) if "loss" in line])
+    assert len(losses[0]) > 8
+    np.testing.assert_allclose(*losses, rtol=1e-3)
