@@ -100,6 +100,7 @@ POSITIVE_OR_DYNAMIC = Valid(
     lambda scale: scale == "dynamic" or scale > 0, ", but has to be positive or 'dynamic'"
 )
 FILTER = Valid(lambda size: size == 0 or 2 <= size <= 7, ", neither 0 nor from 2 to 7")
+RAMP = Valid(lambda ends: 0 <= ends[0] <= ends[1] <= 1, ": not a range within [0, 1]")
 SHARE_OR_MINUS_1 = Valid(
     lambda weight: weight == -1 or 0 <= weight <= 1, ", neither in [0, 1] nor -1"
 )
@@ -119,11 +120,30 @@ OWN_LOADER = Needs(
     lambda config: config.data_backend == "threads" and not config.synthetic,
     "--data-backend threads and images from a file",
 )
+ANTI_ALIAS = Needs(lambda config: config.anti_alias > 0, "--anti-alias")
+DROP_BLOCK = Needs(lambda config: config.drop_block > 0, "--drop-block")
+POLICY_OF_TWO_FORMS = Needs(
+    lambda config: config.auto_augment in ("imagenet", "randaugment"),
+    "--auto-augment imagenet or randaugment",
+)
+RANDAUGMENT = Needs(
+    lambda config: config.auto_augment == "randaugment", "--auto-augment randaugment"
+)
+RANDAUGMENT_OF_TIMM = Needs(
+    lambda config: config.auto_augment == "randaugment" and config.auto_augment_form == "timm",
+    "--auto-augment randaugment and --auto-augment-form timm",
+)
+ERASING = Needs(lambda config: config.random_erasing > 0, "--random-erasing")
 COLOR = Needs(lambda config: config.color_jitter > 0, "--color-jitter above 0")
 SMOOTHING = Needs(lambda config: config.label_smoothing > 0, "--label-smoothing")
 MIXUP = Needs(lambda config: config.mixup, "--mixup")
-ANTI_ALIAS = Needs(lambda config: config.anti_alias > 0, "--anti-alias")
-DROP_BLOCK = Needs(lambda config: config.drop_block > 0, "--drop-block")
+PAIRS = Needs(lambda config: config.mixup or config.cutmix > 0, "--mixup or --cutmix")
+PARTNERS = Needs(
+    lambda config: (config.mixup and config.mixup_type == 0) or config.cutmix > 0,
+    "--mixup (--mixup-type 0) or --cutmix",
+)
+RESIZING = Needs(lambda config: config.progressive_resizing > 0, "--progressive-resizing")
+BCE = Needs(lambda config: config.loss == "bce", "--loss bce")
 TEACHER = Needs(lambda config: config.teacher, "--teacher")
 FLOAT16 = Needs(lambda config: config.dtype == "float16", "--dtype float16")
 HOROVOD = Needs(lambda config: config.kvstore == "horovod", "--kvstore horovod")
@@ -211,6 +231,8 @@ class Config:
         "-j or the cores, whichever are fewer, unless these are only two")
     data_backend: str = data("threads", kind=BACKEND, choices=("threads", "native"),
         help="threads: our loader; native (or mxnet): MXNet's ImageRecordIter")
+    repeated_augmentation: int = data(1, valid=at_least(1),
+        help="an epoch has a share 1 / this of the images, each so often, augmented anew")
     max_bad_records: int = data(10, valid=at_least(0), free=True,
         help="stop after this many training images that are broken")
     val_last_batch: str = data("exact", choices=("exact", "wrap"), free=True,
@@ -236,6 +258,29 @@ class Config:
         help="paper: hue, saturation, brightness; gluoncv: brightness, contrast, saturation")
     pca_noise: float = augmentation(0.1, valid=at_least(0), section="2.1",
         help="standard deviation of the PCA noise's coefficients; 0 turns it off")
+    auto_augment: str = augmentation("none",
+        choices=("none", "imagenet", "v0", "randaugment", "trivial"),
+        help="operations drawn for each image: AutoAugment's policy for ImageNet, EfficientNet's "
+        "v0, RandAugment, TrivialAugment-Wide")
+    auto_augment_form: str = augmentation("torchvision", needs=POLICY_OF_TWO_FORMS,
+        choices=("torchvision", "tpu", "timm"),
+        help="whose strengths: torchvision's; those of the TPU code, which Assembled-CNN has "
+        "(imagenet); timm's (randaugment). v0 has the TPU code's")
+    randaugment_ops: int = augmentation(2, valid=at_least(1), needs=RANDAUGMENT,
+        help="RandAugment: operations for each image")
+    randaugment_magnitude: float = augmentation(9.0, valid=at_least(0), needs=RANDAUGMENT,
+        help="RandAugment: their strength, 0 to 30 (timm: to 10)")
+    randaugment_std: float = augmentation(0.0, valid=at_least(0), needs=RANDAUGMENT_OF_TIMM,
+        help="RandAugment, timm: standard deviation of the strength")
+    random_erasing: float = augmentation(0.0, valid=SHARE,
+        help="probability of covering a random rectangle of the normalised image")
+    erasing_fill: str = augmentation("zero", choices=("zero", "noise"), needs=ERASING,
+        help="with 0, as torchvision, or with normal noise, as timm's recipes")
+    cutout: int = augmentation(0, valid=at_least(0),
+        help="cover a square of this many pixels a side at a random place; 0: none")
+    test_size: int = augmentation(0, valid=at_least(0),
+        help="height and width of the images of validation, and of what the run is evaluated and "
+        "exported for; 0: --input-size")
     device_augment: bool = data(False,
         help="colour and normalisation on the device, which is sent uint8 batches")
     rgb_mean: tuple = augmentation((123.68, 116.779, 103.939), kind=numbers(3), section="2.1",
@@ -291,14 +336,29 @@ class Config:
     smoothing_form: str = tricks("paper", choices=("paper", "gluoncv"), needs=SMOOTHING,
         section="5.2", help="paper: epsilon / (K - 1) for each other class; gluoncv: epsilon / K "
         "for every class")
+    loss: str = tricks("cross-entropy", choices=("cross-entropy", "bce"),
+        help="bce: the mean over the classes of the binary cross entropy of each")
+    bce_target_threshold: float = tricks(0.0, valid=BELOW_1, needs=BCE,
+        help="targets above this become 1, the others 0, after mixing; 0: they stay")
     mixup: bool = mixing(False, "mix pairs of images and labels", section="5.4")
     mixup_alpha: float = mixing(0.2, valid=at_least(0), section="5.4",
         help="lambda ~ Beta(alpha, alpha); given, it turns --mixup on, and 0 turns it off")
-    mixup_off_epoch: int = mixing(0, valid=at_least(0), needs=MIXUP, section="5.4",
-        help="no mixup in this many last epochs")
-    mixup_partner: str = mixing("random", choices=("random", "reverse"), needs=MIXUP, section="5.4",
-        help="random: a random permutation of the batch; reverse: the batch reversed, as the "
-        "authors' code")
+    mixup_off_epoch: int = mixing(0, valid=at_least(0), needs=PAIRS, section="5.4",
+        help="no mixup and no CutMix in this many last epochs")
+    mixup_partner: str = mixing("random", choices=("random", "reverse"), needs=PARTNERS,
+        section="5.4", help="random: a random permutation of the batch; reverse: the batch "
+        "reversed, as the authors' code")
+    mixup_type: int = mixing(0, choices=(0, 1, 2), needs=MIXUP, section="5.4",
+        help="0: one lambda a batch, as the paper; Assembled-CNN's with a lambda for each pair: 1 "
+        "reads two images for each that comes out, 2 makes two of each pair")
+    cutmix: float = mixing(0.0, valid=at_least(0),
+        help="CutMix, lambda ~ Beta(this, this); with mixup, one of them in each step; 0: none")
+    progressive_resizing: int = mixing(0, valid=at_least(0),
+        help="begin with images of this size, resized on the device; 0: always --input-size")
+    resizing_ramp: tuple = mixing((0.4, 0.8), kind=numbers(2), valid=RAMP, needs=RESIZING,
+        help="shares of the run between which the size grows")
+    resizing_multiple: int = mixing(4, valid=at_least(1), needs=RESIZING,
+        help="the size is rounded to a multiple of this")
     teacher: str = tricks("", kind=PATH, section="5.3",
         help="distil from this network: a run's folder, a parameter file, or a name (published "
         "parameters)")
@@ -518,6 +578,33 @@ CONTRADICTIONS = (
             config.synthetic and (given.get("rec_train") or given.get("data_dir"))
         ),
         "--synthetic makes its own images: leave out --rec-train and --data-dir, or --synthetic",
+    ),
+    (
+        lambda config, given: (
+            (config.auto_augment, config.auto_augment_form)
+            in (("imagenet", "timm"), ("randaugment", "tpu"))
+        ),
+        "--auto-augment {0.auto_augment} has no --auto-augment-form {0.auto_augment_form}",
+    ),
+    (
+        lambda config, given: (
+            config.auto_augment == "randaugment"
+            and config.randaugment_magnitude > (10 if config.auto_augment_form == "timm" else 30)
+        ),
+        "--randaugment-magnitude {0.randaugment_magnitude:g} is more than the most there is: 10 "
+        "with --auto-augment-form timm, else 30",
+    ),
+    (
+        lambda config, given: config.mixup and config.mixup_type == 1 and config.cutmix,
+        "--mixup-type 1 reads two images for each, and --cutmix one: leave one of the two out",
+    ),
+    (
+        lambda config, given: config.mixup and config.mixup_type == 2 and config.batch_size % 2,
+        "--mixup-type 2 mixes the halves of a batch: --batch-size {0.batch_size} is odd",
+    ),
+    (
+        lambda config, given: config.progressive_resizing > config.input_size,
+        "--progressive-resizing {0.progressive_resizing} is more than --input-size {0.input_size}",
     ),
     (
         lambda config, given: config.mixup and config.mixup_off_epoch >= config.num_epochs,

@@ -23,6 +23,17 @@ from . import memory, pipelines
 
 OURS = ("decode", "loader_float32", "loader_uint8")  # which data processes can do
 PIPELINES = (*OURS, "image_record_iter", "gluoncv")
+# only if asked for: they do more than the others
+OURS_WITH_POLICY = ("loader_autoaugment", "loader_randaugment")
+WITH_POLICY = (*OURS_WITH_POLICY, "pillow_autoaugment")
+IN_PROCESSES = OURS + OURS_WITH_POLICY
+# whose images for the same CPU time are compared with whose
+COMPARED = (
+    *(("loader_float32", other) for other in ("image_record_iter", "decode")),
+    *(("loader_uint8", other) for other in ("image_record_iter", "decode")),
+    *((name, "loader_float32") for name in OURS_WITH_POLICY),
+    *((name, "pillow_autoaugment") for name in OURS_WITH_POLICY),
+)
 WARM_UP = 6  # batches; as many as a pipeline may have in memory, whose pages are new the first time
 FLAGS = (
     "rec_train_idx",
@@ -60,7 +71,10 @@ def add_arguments(parser):
         "--rounds", type=int, default=5, metavar="N", help="rounds; the median counts [5]"
     )
     parser.add_argument(
-        "--pipelines", default=",".join(PIPELINES), metavar="A,B", help="which [all]"
+        "--pipelines",
+        default=",".join(PIPELINES),
+        metavar="A,B",
+        help=f"which of these and {', '.join(WITH_POLICY)} [%(default)s]",
     )
     configuration.add_arguments(parser, only=FLAGS)
 
@@ -71,9 +85,9 @@ def main(args):
     processes = parse_list(args.processes, "--processes", int)
     names = parse_list(args.pipelines, "--pipelines", str)
     for name in names:
-        if name not in PIPELINES:
+        if name not in PIPELINES + WITH_POLICY:
             text = "--pipelines {}: there is no such pipeline; there are {}"
-            raise UserError(text.format(name, ", ".join(PIPELINES)))
+            raise UserError(text.format(name, ", ".join(PIPELINES + WITH_POLICY)))
     if min(threads) < 1 or args.rounds < 1 or args.images < 1:
         raise UserError("--threads, --rounds and --images have to be at least 1")
     if min(processes) < 0:
@@ -137,7 +151,7 @@ def places(names, threads, processes):
     for count in processes:
         for each in (1,) if count else threads:
             for name in names:
-                if not count or name in OURS:
+                if not count or name in IN_PROCESSES:
                     yield name, count, each
 
 
@@ -190,36 +204,42 @@ def print_rows(rows):
             "{cpu_seconds_per_1000:15.2f}"
         )
         print(line.format(spread=spread, **row))
-    for name in OURS[1:]:
-        print_ratios(
-            name, {at(row): row["rounds"] for row in rows if row["pipeline"] == name}, rows
-        )
+    rounds = {(row["pipeline"], *at(row)): row["rounds"] for row in rows}
+    first = at(rows[0])
+    for name, other in COMPARED:
+        if (name, *first) in rounds and (other, *first) in rounds:
+            text = f"images for the same CPU time, {name} : {other}"
+            print_ratio(text, costs(rounds[(other, *first)]), costs(rounds[(name, *first)]))
+    for name in IN_PROCESSES[1:]:
+        print_scaling(name, {at(row): row["rounds"] for row in rows if row["pipeline"] == name})
+        print_shares_of_decoding(name, rounds, first)
 
 
 def at(row):
     return row["processes"], row["threads"]
 
 
-def print_ratios(name, rounds, rows):
-    """How a loader compares with the others, and with itself on fewer cores or in threads."""
-    others = {(row["pipeline"], *at(row)): row["rounds"] for row in rows}
-    first = at(rows[0])
-    for other in ("image_record_iter", "decode"):
-        if first in rounds and (other, *first) in others:
-            text = f"images for the same CPU time, {name} : {other}"
-            print_ratio(text, costs(others[(other, *first)]), costs(rounds[first]))
+def in_words(count, each):
+    return f"{count} processes" if count else f"{each} threads"
+
+
+def print_scaling(name, rounds):
+    """How a pipeline compares with itself on one thread, and processes with as many threads."""
     for count, each in rounds:
-        in_words = f"{count} processes" if count else f"{each} threads"
+        text = f"images a second, {name}, {in_words(count, each)}"
         if (count, each) != (0, 1) and (0, 1) in rounds:
-            text = f"images a second, {name}, {in_words} : 1 thread"
-            print_ratio(text, speeds(rounds[count, each]), speeds(rounds[0, 1]))
+            print_ratio(f"{text} : 1 thread", speeds(rounds[count, each]), speeds(rounds[0, 1]))
         if count and (0, count) in rounds:
-            text = f"images a second, {name}, {in_words} : as many threads"
-            print_ratio(text, speeds(rounds[count, each]), speeds(rounds[0, count]))
-        decoding = others.get(("decode", count, each))
-        if decoding and (count, each) != first:
-            text = f"images a second, {name} : decode, {in_words}"
-            print_ratio(text, speeds(rounds[count, each]), speeds(decoding))
+            few = speeds(rounds[0, count])
+            print_ratio(f"{text} : as many threads", speeds(rounds[count, each]), few)
+
+
+def print_shares_of_decoding(name, rounds, first):
+    """How near a pipeline comes to decoding alone, on more than the first row's cores."""
+    for other, *place in rounds:
+        if other == name and tuple(place) != first and ("decode", *place) in rounds:
+            text = f"images a second, {name} : decode, {in_words(*place)}"
+            print_ratio(text, speeds(rounds[(name, *place)]), speeds(rounds[("decode", *place)]))
 
 
 def print_ratio(text, over, under):

@@ -34,7 +34,7 @@ class WholeImages:
     def fill(self, rows, task, scratch):
         import simplejpeg
 
-        for position in task.positions:
+        for position in task.places:
             simplejpeg.decode_jpeg(self._records.read(position)[1])
         return []
 
@@ -52,6 +52,26 @@ def loader_uint8(config, images, processes=None):
     """Our loader, uint8 batches whose colour step is left to the device."""
     config.device_augment = True
     return loader_float32(config, images, processes)
+
+
+def loader_autoaugment(config, images, processes=None):
+    """Our loader, float32, with AutoAugment."""
+    config.auto_augment = "imagenet"
+    return loader_float32(config, images, processes)
+
+
+def loader_randaugment(config, images, processes=None):
+    """Our loader, float32, with two operations of RandAugment."""
+    config.auto_augment = "randaugment"
+    return loader_float32(config, images, processes)
+
+
+def pillow_autoaugment(config, images, processes=None):
+    """The same by Pillow, as torchvision does it, without PCA noise."""
+    from .pillow import batches
+
+    config.auto_augment = "imagenet"
+    return batches(config, images)
 
 
 def sizes(loader, steps):

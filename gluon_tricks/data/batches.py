@@ -33,8 +33,10 @@ class Batch(NamedTuple):
 
 
 class BatchPlan(NamedTuple):
-    """What a batch of ``size`` rows is made of: the positions order[start : start + valid], modulo
-    its length."""
+    """What a batch of ``size`` rows is made of: order[start : start + valid], modulo its length.
+
+    The ``order`` is of places, see :mod:`.order`.
+    """
 
     size: int
     epoch: int
@@ -42,8 +44,8 @@ class BatchPlan(NamedTuple):
     start: int
     valid: int
 
-    def positions(self, start: int, stop: int) -> np.ndarray:
-        """The positions of the rows [start, stop)."""
+    def places(self, start: int, stop: int) -> np.ndarray:
+        """The places of the rows [start, stop)."""
         return self.order.take(np.arange(self.start + start, self.start + stop), mode="wrap")
 
     def tasks(self, workers: int) -> List[FillTask]:
@@ -54,7 +56,7 @@ class BatchPlan(NamedTuple):
         count = -(-self.valid // min(max(rows, FEWEST_ROWS), MOST_ROWS))
         cuts = [self.valid * number // count for number in range(count + 1)]
         return [
-            FillTask(self.epoch, start, self.positions(start, stop))
+            FillTask(self.epoch, start, self.places(start, stop))
             for start, stop in zip(cuts, cuts[1:])
         ]
 
@@ -119,7 +121,7 @@ class BatchMaker:
             if self._bad is None:
                 break
             self._bad.note(error)
-            task = FillTask(plan.epoch, row, plan.positions(place, place + 1))
+            task = FillTask(plan.epoch, row, plan.places(place, place + 1))
             broken = self._filler.start(block, [task]).wait()
             if not broken:
                 return

@@ -17,8 +17,8 @@ import numpy as np
 
 from ..config import Config
 from ..errors import UserError
-from . import randomness
 from .batches import Batch, BatchMaker, BatchPlan
+from .order import Reading
 from .processes import DataProcesses
 from .records import RecordFile
 from .sources import BadRecords, RecordSource, SyntheticSource, checked_label
@@ -62,7 +62,10 @@ def train_loader(
         images = epoch_length(len(records), config.num_training_samples, config.rec_train)
         source = source_of(config, records, paper.train_transform(config), on_device)
         maker = BatchMaker(source, config.num_data_workers, processes, bad, gpu)
-        return TrainLoader(records, maker, config.seed, images, global_batch, first, count, bad)
+        reading = Reading.of_config(config, global_batch)
+        return TrainLoader(
+            records, maker, config.seed, images, global_batch, first, count, bad, reading
+        )
     except UserError:
         records.close()
         raise
@@ -127,12 +130,14 @@ class TrainLoader:
         first: int = 0,
         count: Optional[int] = None,
         bad: Optional[BadRecords] = None,
+        reading: Reading = Reading(),
     ) -> None:
         self.images = images
         self.steps_per_epoch = steps_in(images, global_batch)
         self._records, self._maker, self._seed, self._bad = records, maker, seed, bad
         self._global_batch, self._first = global_batch, first
         self._count = global_batch - first if count is None else count
+        self._reading = reading
         self._order: Tuple[Any, Any] = (None, None)
 
     @property
@@ -141,9 +146,10 @@ class TrainLoader:
         return len(self._bad.keys) if self._bad else 0
 
     def order(self, epoch: int) -> np.ndarray:
-        """The positions in the file, in the order in which this epoch reads them (int64)."""
+        """The places (:mod:`.order`) that this epoch reads, in their order (int64)."""
         if self._order[0] != epoch:
-            self._order = epoch, randomness.permutation(len(self._records), self._seed, epoch)
+            records, batch = len(self._records), self._global_batch
+            self._order = epoch, self._reading.order(records, self._seed, epoch, batch)
         return self._order[1]
 
     def batches(self, start_step: int, stop_step: int) -> Iterator[Batch]:
@@ -152,8 +158,9 @@ class TrainLoader:
 
     def _plan(self, step):
         epoch, index = divmod(step, self.steps_per_epoch)
-        start = index * self._global_batch + self._first
-        return BatchPlan(self._count, epoch, self.order(epoch), start, self._count)
+        rows = self._reading.reads
+        start, count = (index * self._global_batch + self._first) * rows, self._count * rows
+        return BatchPlan(count, epoch, self.order(epoch), start, count)
 
     def close(self) -> None:
         self._maker.close()
@@ -224,7 +231,8 @@ def open_records(config: Config, field: str, synthetic: int, on_device: bool = F
     there is nothing.
     """
     if config.synthetic:
-        size, mean, std = config.input_size, config.rgb_mean, config.rgb_std
+        size = (field == "rec_val" and config.test_size) or config.input_size
+        mean, std = config.rgb_mean, config.rgb_std
         return SyntheticImages(synthetic, size, config.classes, config.seed, mean, std, on_device)
     path = getattr(config, field)
     flag = "--" + field.replace("_", "-")

@@ -34,13 +34,13 @@ class TaskMessage(NamedTuple):
     def pack(self) -> bytes:
         numbers = (self.batch, self.source, *self.source_at, self.offset, self.count)
         head = _TASK.pack(*numbers, self.task.epoch, self.task.start)
-        return head + self.task.positions.tobytes()
+        return head + self.task.places.tobytes()
 
 
 def unpack_task(message: bytes) -> TaskMessage:
     batch, source, at, size, offset, count, epoch, start = _TASK.unpack_from(message)
-    positions = np.frombuffer(message, np.int64, offset=_TASK.size)
-    return TaskMessage(batch, source, (at, size), offset, count, FillTask(epoch, start, positions))
+    places = np.frombuffer(message, np.int64, offset=_TASK.size)
+    return TaskMessage(batch, source, (at, size), offset, count, FillTask(epoch, start, places))
 
 
 class Failure(NamedTuple):

@@ -52,11 +52,13 @@ class RowsFormat(NamedTuple):
 
 
 class FillTask(NamedTuple):
-    """Rows from ``start`` on are to be filled with the records at these positions (int64)."""
+    """Rows from ``start`` on are to be filled with the records at these places (int64), see
+    :mod:`.order`.
+    """
 
     epoch: int
     start: int
-    positions: np.ndarray
+    places: np.ndarray
 
 
 class Broken(NamedTuple):

@@ -14,10 +14,10 @@ from ..errors import UserError
 from ..text import printable
 from .decode import Scratch
 from .labels import class_of
+from .order import positions, sampling_keys
 from .records import RecordError, RecordFile
 from .rows import Broken, FillTask, Rows
 from .synthetic import SyntheticImages
-from .transforms.color_map import apply_on_host
 from .transforms.transform import Transform
 
 log = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ class BadRecords:
 
 class RecordSource:
     """Rows from a RecordFile. With ``on_device`` the images stay 8-bit, and their matrices come
-    with them.
+    with them; UserError for an operation that cannot follow.
 
     It is a plain value: a pickle of it gives another process the same rows.
     """
@@ -61,19 +61,24 @@ class RecordSource:
         classes: int,
         on_device: bool = False,
     ) -> None:
+        if on_device and transform.on_normalised:
+            raise UserError(
+                f"--device-augment cannot do {transform.on_normalised[0].name}, which follows the "
+                "normalisation: leave one of the two out"
+            )
         self._records, self._transform = records, transform
         self._seed, self._classes = seed, classes
-        self._size = size = transform.size
+        size = transform.size
         self.image_shape = (size, size, 3) if on_device else (3, size, size)
         self.image_dtype = np.uint8 if on_device else np.float32
         self.matrix_shape = transform.matrix_shape if on_device else None
 
     def fill(self, rows: Rows, task: FillTask, scratch: Scratch) -> List[Broken]:
         """Fill a task's rows; those whose records are broken are left and returned."""
-        keys = self._records.keys[task.positions]
+        keys = sampling_keys(self._records.keys, task.places)
         parameters = self._transform.sample(self._seed, task.epoch, keys)
         broken = []
-        for i, position in enumerate(task.positions):
+        for i, position in enumerate(positions(task.places, len(self._records))):
             try:
                 self._fill_row(rows, task.start + i, position, parameters, i, scratch)
             except RecordError as error:
@@ -88,15 +93,12 @@ class RecordSource:
         label, payload = self._records.read(position)
         key = rows.keys[row] = self._records.keys[position]
         rows.labels[row] = checked_label(label, self._classes, self._records.path, key)
-        matrix = parameters.matrices[i]
         try:
             if rows.matrices is not None:
                 self._transform.image(payload, parameters, i, rows.images[row], scratch)
-                rows.matrices[row] = matrix
+                rows.matrices[row] = parameters.matrices[i]
             else:
-                image = scratch.array("image", (self._size, self._size, 3))
-                self._transform.image(payload, parameters, i, image, scratch)
-                apply_on_host(image, matrix, rows.images[row], scratch)
+                self._transform.apply(payload, parameters, i, rows.images[row], scratch)
         except ValueError as error:
             raise RecordError(self._records.path, int(key), f"cannot be decoded: {error}") from None
 
@@ -111,10 +113,9 @@ class SyntheticSource:
 
     def fill(self, rows: Rows, task: FillTask, scratch: Scratch) -> List[Broken]:
         """Fill a task's rows."""
-        start, positions = task.start, task.positions
-        stop = start + len(positions)
-        rows.keys[start:stop] = positions
-        self._images.fill(positions, rows.images[start:stop], rows.labels[start:stop])
+        start, stop = task.start, task.start + len(task.places)
+        rows.keys[start:stop] = where = positions(task.places, len(self._images))
+        self._images.fill(where, rows.images[start:stop], rows.labels[start:stop])
         if rows.matrices is not None:
             rows.matrices[start:stop] = self._images.matrix
         return []

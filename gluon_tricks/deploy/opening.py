@@ -122,6 +122,8 @@ def _open_parameters(path, given):
             raise UserError(f"{path}: was trained for {run.config.task}; a classifier is needed")
         _refuse_other(given, {name: getattr(run.config, name) for name in NETWORK}, path)
         config = dataclasses.replace(run.config, **given)
+        if "input_size" in given:
+            config.test_size = 0
     flags.check_ranges(config)
     net = models.get_model(config.model, classes=config.classes, **models.options_of(config))
     models.load_parameters(net, path, ctx=mx.cpu())

@@ -56,8 +56,9 @@ class RunPlan:
             "weight decay  {:g} on {} tensors, {:,} parameters; none on {} tensors, {:,} parameters"
         ).format(config.wd, *groups["decayed"], *groups["not decayed"])
         yield "\ntricks"
+        width = max(len(trick.name) for trick in TRICKS)
         for trick, state in self.tricks():
-            yield f"  {trick.name:18} {trick.section:5} {state}"
+            yield f"  {trick.name:{width}} {trick.section:5} {state}"
         found = differences(config, layout.global_batch)
         yield "\nother than in the paper" + ("" if found else ": nothing")
         for flag, here, there, section in found:

@@ -106,7 +106,38 @@ def _mixup_state(run):
 def _mixup_phrase(run):
     config = run.config
     off = f", off in the last {config.mixup_off_epoch} epochs" * (config.mixup_off_epoch > 0)
-    return f"mixup {config.mixup_alpha:g}{off}{_authors(config.mixup_partner == 'reverse')}"
+    kind = f" (type {config.mixup_type})" * (config.mixup_type > 0)
+    partner = _authors(config.mixup_partner == "reverse")
+    return f"mixup {config.mixup_alpha:g}{kind}{off}{partner}"
+
+
+def _auto_augment(run):
+    """``RandAugment 2 x 7 +- 0.5 (timm's strengths)``"""
+    config = run.config
+    whose = {"tpu": " (the TPU code's strengths)", "timm": " (timm's strengths)"}
+    if config.auto_augment in ("trivial", "v0"):
+        return {"trivial": "TrivialAugment-Wide", "v0": "AutoAugment v0"}[config.auto_augment]
+    name = "AutoAugment"
+    if config.auto_augment == "randaugment":
+        spread = f" +- {config.randaugment_std:g}" * (config.randaugment_std > 0)
+        name = f"RandAugment {config.randaugment_ops} x {config.randaugment_magnitude:g}{spread}"
+    return name + whose.get(config.auto_augment_form, "")
+
+
+def _erasing(run):
+    noise = " with noise" * (run.config.erasing_fill == "noise")
+    return f"random erasing {run.config.random_erasing:g}{noise}"
+
+
+def _bce(run):
+    threshold = run.config.bce_target_threshold
+    return "binary cross entropy" + f", targets above {threshold:g} are 1" * (threshold > 0)
+
+
+def _resizing(run):
+    config, (begin, end) = run.config, run.config.resizing_ramp
+    sizes = f"{config.progressive_resizing} to {config.input_size} pixels"
+    return f"{sizes} from {begin:.0%} to {end:.0%} of the run"
 
 
 ATTENTION = {"se": "squeeze-and-excitation", "sk": "selective kernels"}
@@ -233,7 +264,7 @@ TRICKS = (
         name="mixup",
         section="5.4",
         usage="--mixup-alpha 0.2",
-        flags=("mixup", "mixup_alpha", "mixup_off_epoch", "mixup_partner"),
+        flags=("mixup", "mixup_alpha", "mixup_off_epoch", "mixup_partner", "mixup_type"),
         applies=lambda config: config.mixup_alpha > 0,
         state=_mixup_state,
         phrase=_mixup_phrase,
@@ -296,5 +327,96 @@ TRICKS = (
         phrase=lambda run: "GeM pooling",
         file="models/gem.py",
         test="models/test_gem.py",
+    ),
+    Trick(
+        name="AutoAugment",
+        section=LATER,
+        usage="--auto-augment imagenet",
+        flags=(
+            *("auto_augment", "auto_augment_form", "randaugment_ops"),
+            *("randaugment_magnitude", "randaugment_std"),
+        ),
+        applies=lambda config: config.auto_augment != "none",
+        state=_auto_augment,
+        phrase=_auto_augment,
+        file="data/transforms/auto_augment.py",
+        test="data/test_policies.py",
+    ),
+    Trick(
+        name="random erasing",
+        section=LATER,
+        usage="--random-erasing 0.1",
+        flags=("random_erasing", "erasing_fill"),
+        applies=lambda config: config.random_erasing > 0,
+        state=_erasing,
+        phrase=_erasing,
+        file="data/transforms/erasing.py",
+        test="data/test_erasing.py",
+    ),
+    Trick(
+        name="Cutout",
+        section=LATER,
+        usage="--cutout 112",
+        flags=("cutout",),
+        applies=lambda config: config.cutout > 0,
+        state=lambda run: f"{run.config.cutout} pixels",
+        phrase=lambda run: f"Cutout {run.config.cutout}",
+        file="data/transforms/erasing.py",
+        test="data/test_erasing.py",
+    ),
+    Trick(
+        name="CutMix",
+        section=LATER,
+        usage="--cutmix 1",
+        flags=("cutmix",),
+        applies=lambda config: config.cutmix > 0,
+        state=lambda run: f"alpha {run.config.cutmix:g}",
+        phrase=lambda run: f"CutMix {run.config.cutmix:g}",
+        file="tricks/cutmix.py",
+        test="tricks/test_cutmix.py",
+    ),
+    Trick(
+        name="repeated augmentation",
+        section=LATER,
+        usage="--repeated-augmentation 3",
+        flags=("repeated_augmentation",),
+        applies=lambda config: config.repeated_augmentation > 1,
+        state=lambda run: f"{run.config.repeated_augmentation} times",
+        phrase=lambda run: f"repeated augmentation {run.config.repeated_augmentation}",
+        file="data/order.py",
+        test="data/test_order.py",
+    ),
+    Trick(
+        name="binary cross entropy",
+        section=LATER,
+        usage="--loss bce",
+        flags=("loss", "bce_target_threshold"),
+        applies=lambda config: config.loss == "bce",
+        state=_bce,
+        phrase=_bce,
+        file="tricks/binary_cross_entropy.py",
+        test="tricks/test_binary_cross_entropy.py",
+    ),
+    Trick(
+        name="progressive resizing",
+        section=LATER,
+        usage="--progressive-resizing 112",
+        flags=("progressive_resizing", "resizing_ramp", "resizing_multiple"),
+        applies=lambda config: config.progressive_resizing > 0,
+        state=_resizing,
+        phrase=lambda run: f"progressive resizing ({_resizing(run)})",
+        file="tricks/progressive_resizing.py",
+        test="tricks/test_progressive_resizing.py",
+    ),
+    Trick(
+        name="test size",
+        section=LATER,
+        usage="--test-size 256",
+        flags=("test_size",),
+        applies=lambda config: config.test_size > 0,
+        state=lambda run: f"{run.config.test_size} pixels",
+        phrase=lambda run: f"tested at {run.config.test_size} pixels",
+        file="data/transforms/paper.py",
+        test="training/test_sizes.py",
     ),
 )
