@@ -8,6 +8,7 @@ by a draw of its own. :data:`POLICIES` has
 """
 
 import dataclasses
+import functools
 from typing import Tuple
 
 import numpy as np
@@ -15,7 +16,7 @@ import numpy as np
 from .. import randomness
 from .magnitudes import BLACK, GREY, torchvision_narrow, tpu
 from .operation import Draws
-from .policy import Policy, Space, samples, sign_of
+from .policy import Policy, Space, coin, table_of
 
 IMAGENET = """
 posterize .4 8, rotate .6 9         | solarize .6 5, autocontrast .6 5
@@ -69,21 +70,29 @@ class AutoAugment(Policy):
 
     def sample(self, numbers):
         """float64 (n, 2, 2), see :mod:`.policy`; numbers: which one, two times done and sign."""
-        space = tpu() if self.form == "tpu" else torchvision_narrow(10, self.size)
-        chosen, probabilities, levels = sub_policies(POLICIES[self.policy], space)
-        drawn = (numbers[:, 0] * len(chosen)).astype(int)
-        applied = numbers[:, 1:3] < probabilities[drawn]
-        return samples(space, chosen[drawn], levels[drawn], sign_of(numbers[:, 3:5]), applied)
+        probabilities, table = tables(self.policy, self.form, self.size)
+        drawn = (numbers[:, :1] * len(probabilities)).astype(int)
+        values = table[coin(numbers[:, 3:5]), drawn, [0, 1]]
+        values[numbers[:, 1:3] >= probabilities[drawn[:, 0]]] = -1
+        return values
+
+
+@functools.lru_cache(maxsize=None)
+def tables(policy: str, form: str, size: int) -> Tuple[np.ndarray, np.ndarray]:
+    """Of the sub-policies the probabilities (25, 2), and by sign the samples (2, 25, 2, 2)."""
+    space = tpu() if form == "tpu" else torchvision_narrow(10, size)
+    chosen, probabilities, levels = sub_policies(POLICIES[policy], space)
+    return probabilities, table_of(space, range(11))[:, chosen, levels]
 
 
 def sub_policies(text: str, space: Space) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Places in the space, probabilities and levels, (25, 2) each."""
+    """Places in the space, probabilities and levels 0 to 10, (25, 2) each."""
     rows = [row for line in text.strip().splitlines() for row in line.split("|")]
     parts = [[part.split() for part in row.split(",")] for row in rows]
     names = list(space)
     chosen = [[names.index(known_as(name, names)) for name, _, _ in row] for row in parts]
     numbers = np.array([[part[1:] for part in row] for row in parts], np.float64)
-    return np.array(chosen), numbers[..., 0], numbers[..., 1]
+    return np.array(chosen), numbers[..., 0], numbers[..., 1].astype(int)
 
 
 def known_as(name, names):

@@ -6,7 +6,7 @@ and its argument. What a level of strength means as an argument is a *space*: by
 operation a function from arrays of levels and signs (1 or -1) to arguments, see :mod:`.magnitudes`.
 """
 
-from typing import Any, Callable, Dict, List, Tuple
+from typing import Any, Callable, Dict, List, Sequence, Tuple
 
 import numpy as np
 
@@ -70,10 +70,8 @@ def warps_of(value: np.ndarray, height: int, width: int) -> List[Matrix]:
 def samples(
     space: Space, chosen: np.ndarray, levels: np.ndarray, signs: np.ndarray, applied: Any = True
 ) -> np.ndarray:
-    """The samples float64 (n, k, 2) of n images.
-
-    ``chosen`` int (n, k): places in the ``space``; ``levels``, ``signs`` (n, k); ``applied`` bool
-    (n, k): which of them are done.
+    """The samples float64 (..., 2) of operations: ``chosen`` int (...) are their places in the
+    ``space``, with ``levels`` and ``signs`` (...); ``applied`` bool (...): which of them are done.
     """
     values = np.full((*chosen.shape, 2), -1.0)
     for place, (name, argument_of) in enumerate(space.items()):
@@ -84,6 +82,14 @@ def samples(
     return values
 
 
-def sign_of(numbers: np.ndarray) -> np.ndarray:
-    """1 or -1, equally likely, from uniform numbers."""
-    return np.where(numbers < 0.5, 1, -1)
+def table_of(space: Space, levels: Sequence[float]) -> np.ndarray:
+    """The samples of all operations at these levels, to look them up in: float64 (2, operations,
+    levels, 2), first those of sign 1 and then those of -1.
+    """
+    signs, chosen, grid = np.meshgrid([1, -1], range(len(space)), levels, indexing="ij")
+    return samples(space, chosen, grid, signs)
+
+
+def coin(numbers: np.ndarray) -> np.ndarray:
+    """0 or 1, equally likely, from uniform numbers."""
+    return (numbers >= 0.5).astype(int)

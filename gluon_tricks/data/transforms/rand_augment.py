@@ -1,6 +1,7 @@
 """RandAugment (Cubuk et al. 2019): some operations, drawn uniformly, all at the same level."""
 
 import dataclasses
+import functools
 from typing import Tuple
 
 import numpy as np
@@ -8,7 +9,7 @@ import numpy as np
 from .. import randomness
 from .magnitudes import BLACK, timm, torchvision_narrow, without
 from .operation import Draws
-from .policy import Policy, samples, sign_of
+from .policy import Policy, coin, samples, table_of
 
 BINS = 31  # torchvision's levels are 0 to 30
 NUMBERS = 5  # of each operation: which one, done or not, sign, two for the level
@@ -46,12 +47,15 @@ class RandAugment(Policy):
         """float64 (n, operations, 2), see :mod:`.policy`."""
         numbers = numbers.reshape(len(numbers), self.operations, NUMBERS)
         which, done, signs = np.moveaxis(numbers[..., :3], -1, 0)
-        levels = np.full(which.shape, float(self.level))
-        if self.form == TIMM:
-            space, applied = timm(self.size), done < 0.5
-            levels += self.deviation * randomness.normals(numbers[..., 3:])
-            levels = levels.clip(0, 10)
-        else:
-            space, applied = without(torchvision_narrow(BINS, self.size), "invert"), True
-        chosen = (which * len(space)).astype(int)
-        return samples(space, chosen, levels, sign_of(signs), applied)
+        if self.form == TORCHVISION:
+            table = torchvisions(self.level, self.size)
+            return table[coin(signs), (which * table.shape[1]).astype(int), 0]
+        space, spread = timm(self.size), self.deviation * randomness.normals(numbers[..., 3:])
+        chosen, levels = (which * len(space)).astype(int), (self.level + spread).clip(0, 10)
+        return samples(space, chosen, levels, 1 - 2 * coin(signs), done < 0.5)
+
+
+@functools.lru_cache(maxsize=None)
+def torchvisions(level: float, size: int) -> np.ndarray:
+    """The samples of the 14 operations, see :func:`.policy.table_of`."""
+    return table_of(without(torchvision_narrow(BINS, size), "invert"), [level])

@@ -2,14 +2,13 @@
 
 import dataclasses
 
-import numpy as np
-
 from .. import randomness
 from .magnitudes import BLACK, torchvision_wide, without
 from .operation import Draws
-from .policy import Policy, samples, sign_of
+from .policy import Policy, coin, table_of
 
 BINS = 31
+TABLE = table_of(without(torchvision_wide(), "invert"), range(BINS))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +21,6 @@ class TrivialAugment(Policy):
 
     def sample(self, numbers):
         """float64 (n, 1, 2), see :mod:`.policy`; numbers: which one, level, sign."""
-        space = without(torchvision_wide(), "invert")
-        chosen = (numbers[:, :1] * len(space)).astype(int)
-        levels = np.floor(numbers[:, 1:2] * BINS)
-        return samples(space, chosen, levels, sign_of(numbers[:, 2:3]))
+        which, levels, signs = numbers[:, :1], numbers[:, 1:2], numbers[:, 2:]
+        chosen = (which * TABLE.shape[1]).astype(int)
+        return TABLE[coin(signs), chosen, (levels * BINS).astype(int)]
