@@ -36,16 +36,23 @@ def evaluate(
 
 
 def batches(
-    model: Classifier, record: str, index: str = "", batch_size: int = 32, threads: int = 4
+    model: Classifier,
+    record: str,
+    index: str = "",
+    batch_size: int = 32,
+    threads: int = 4,
+    skip: int = 0,
 ) -> Iterator[Images]:
-    """Yield all images of a RecordIO file once, as ``model.predict`` takes them."""
+    """Yield the images of a RecordIO file once, as ``model.predict`` takes them: all but the first
+    ``skip``.
+    """
     config = model.preprocessing.config(
         classes=model.classes, rec_val=record, rec_val_idx=index or "", num_data_workers=threads
     )
     images = loader.eval_loader(config, batch_size)
-    seen = 0
+    seen = skip
     try:
-        for batch in images:
+        for batch in images.batches(0, skip):
             seen += batch.valid
             yield Images(
                 batch.images.asnumpy()[: batch.valid],

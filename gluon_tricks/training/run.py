@@ -28,6 +28,7 @@ from .saving import has_result, write_result
 from .schedule import learning_rate
 from .step import Learner
 from .stopping import Diverged, Stop
+from .stored_teacher import stored_teacher
 from .sums import Sums
 from .timetable import Timetable
 from .validation import validate
@@ -181,7 +182,9 @@ def _learner(config, task, layout, workers, timetable, logger):
     )
     return Learner(
         net,
-        Objective.from_config(config, task, timetable.steps_per_epoch, teacher),
+        Objective.from_config(
+            config, task, timetable.steps_per_epoch, teacher, stored_teacher(config)
+        ),
         workers.trainer(net, config.optimizer, settings),
         LossScale(config.loss_scale if is_float16 else 1.0),
         complexity.count(net, config.input_size),

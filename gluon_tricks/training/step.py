@@ -28,7 +28,8 @@ def train_step(learner, layout, devices, batch, step):
         losses = []
         for number, part in layout.micro_batch(micro):
             images, labels = to_device(batch, layout, part, devices[number])
-            inputs, targets = objective.prepare(images, labels, step, part)
+            keys = layout.split(batch.keys, part)
+            inputs, targets = objective.prepare(images, labels, step, part, keys)
             teacher_logits = objective.teacher_logits(inputs)
             with autograd.record():
                 outputs = learner.net(inputs)
@@ -36,8 +37,8 @@ def train_step(learner, layout, devices, batch, step):
                 # The share of this part in the mean over the global batch: gradients are summed
                 # over the parts.
                 losses.append(loss.sum() * (scale / layout.global_batch))
-            task = objective.task
-            found.append(task.count(outputs.detach(), task.labels(targets), loss.detach()))
+            labels = objective.labels(targets)
+            found.append(objective.task.count(outputs.detach(), labels, loss.detach()))
         autograd.backward(losses)
         wait_for_statistics(layout, devices)
         learner.running.keep_parts(micro)
