@@ -1,9 +1,9 @@
 """Every training flag, once: its definition says all that is known of it.
 
 Names and meanings are those of GluonCV's train_imagenet.py wherever it has the flag; the defaults
-are the paper's. If the paper and the authors' code differ, one flag selects the form and
-``--fidelity gluoncv`` selects all that the authors' scripts do differently. A new flag is one line
-of the table :class:`Config`.
+are the paper's. Where the authors' code differs, a flag chooses between the two, and ``--fidelity
+gluoncv`` sets all of these flags as the authors' scripts do. A new flag is one line of the table
+:class:`Config`, for which alone this file is long.
 
 >>> config = parse(["--lr-mode", "cosine", "--label-smoothing", "--mixup"])
 >>> config.label_smoothing, config.mixup_alpha
@@ -382,8 +382,8 @@ def resolve(given: Dict[str, Any]) -> Config:
     """
     given = {name: value for name, value in given.items() if name in FLAGS}
     model = given.get("model", Config.model).lower()
-    forms = fidelity.forms(model) if given.get("fidelity") == "gluoncv" else {}
-    config = Config(**{**forms, **given})
+    theirs = fidelity.settings(model) if given.get("fidelity") == "gluoncv" else {}
+    config = Config(**{**theirs, **given})
     asked = fidelity.without_defaults(given)
 
     _resolve_mixup(config, given, asked)

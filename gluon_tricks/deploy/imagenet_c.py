@@ -13,7 +13,7 @@ import dataclasses
 import os
 import re
 from itertools import groupby
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -91,7 +91,7 @@ def evaluate(
         if figures["images"]:
             errors[level.corruption][level.severity - 1] = 100 - figures[Task.best]
         missing += [os.path.join(level.path, wordnet_id) for wordnet_id in absent]
-        total += figures["images"]
+        total += int(figures["images"])
     ce = {name: corruption_error(name, found) for name, found in errors.items()}
     mce = None if missing else sum(filter(None, ce.values())) / len(ALEXNET)
     return dict(errors=errors, ce=ce, mce=mce, images=total, missing=missing)

@@ -6,6 +6,7 @@ from typing import Dict
 
 import numpy as np
 
+from ..data.fingerprint import fingerprint
 from ..data.parallel import Progress
 from ..data.records import RecordFile
 from ..data.sources import checked_label
@@ -40,14 +41,14 @@ def store(
     if not 0 <= first_class < model.classes:
         raise UserError(f"--first-class {first_class}: the teacher has {model.classes} outputs")
     with RecordFile(record, index or None) as file:
-        keys, data = file.keys, file.fingerprint()
+        keys = file.keys
     about = About(
         len(keys),
         model.classes - first_class,
         dtype,
         teacher=identity(model, first_class),
         preprocessing=model.preprocessing.description(),
-        data=data,
+        data=fingerprint(record, index),
     )
     sums, count = np.zeros(len(Task.sums)), 0
     with TeacherLogitsWriter(path, about, keys) as writer, Progress("logits", len(keys)) as shown:

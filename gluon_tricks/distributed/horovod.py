@@ -64,7 +64,7 @@ class Horovod(Local):
             self._hvd.init()
         start.close()
 
-    def trainer(self, net, optimizer, settings):
+    def trainer(self, net, optimizer, settings=None):
         return HorovodTrainer(
             self._hvd, self._compression, net.collect_params(), optimizer, settings
         )

@@ -3,7 +3,7 @@
 import time
 
 from ..distributed.gathering import gather_json
-from . import checkpoint, folder, identity
+from . import checkpoint, checkpoint_arrays, folder, identity
 from .checkpoint_state import read_log
 from .running_statistics import RunningStatistics
 from .saving import save
@@ -16,10 +16,13 @@ def restore(run, path, state):
     identity.compare(run, path)
     layout, learner, progress = run.layout, run.learner, run.progress
     devices = run.workers.devices
-    statistics = checkpoint.load(path, state, learner.net, learner.trainer, devices, layout.parts)
+    statistics, arrays = checkpoint_arrays.load(
+        path, state, learner.net, learner.trainer, devices, layout.parts
+    )
     learner.running = RunningStatistics(learner.net, layout, devices)
     learner.running.put(statistics)
-    learner.loss_scale.restore(state["loss_scale"])
+    learner.update.loss_scale.restore(state["loss_scale"])
+    learner.update.begin(arrays)
     progress.step = resumed_step(
         state["step"],
         state["global_batch"],

@@ -12,7 +12,7 @@ import os
 from .. import config as flags
 from .. import models
 from ..data.class_names import LABELS, read_labels
-from ..data.records import RecordFile
+from ..data.fingerprint import differences, fingerprint
 from ..errors import UserError
 from ..text import printable
 from . import checkpoint, config_file
@@ -221,22 +221,3 @@ def _working_folder(folder, save_dir):
     """
     folder, tail = os.path.abspath(folder), os.path.normpath(save_dir)
     return folder[: -len(tail)] if folder.endswith(os.sep + tail) else None
-
-
-def fingerprint(path, index=""):
-    """What tells a RecordIO file from another one of its name."""
-    with RecordFile(path, index or None) as records:
-        return records.fingerprint()
-
-
-def differences(old, new):
-    """How two fingerprints differ, as text: only in what both know, as older runs know less. "" if
-    they do not.
-    """
-    if old is None or new is None:
-        return "" if old == new else f"{old} -> {new}"
-    return ", ".join(
-        f"{name} {old[name]} -> {new[name]}"
-        for name in old
-        if name in new and old[name] != new[name]
-    )

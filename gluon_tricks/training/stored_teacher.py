@@ -3,11 +3,11 @@
 from typing import Optional
 
 from ..config import Config
+from ..data.fingerprint import differences, fingerprint
 from ..data.records import RecordFile
 from ..data.teacher_logits import TeacherLogits
 from ..errors import UserError
 from ..text import printable
-from .run_folder import differences
 
 
 def stored_teacher(config: Config) -> Optional[TeacherLogits]:
@@ -27,7 +27,8 @@ def stored_teacher(config: Config) -> Optional[TeacherLogits]:
         )
     with RecordFile(config.rec_train, config.rec_train_idx or None) as records:
         stored.places(records.keys)
-        different = differences(stored.about.data, records.fingerprint())
+    found = fingerprint(config.rec_train, config.rec_train_idx)
+    different = differences(stored.about.data, found)
     if different:
         raise UserError(f"{shown}: was made of other images than {config.rec_train}: {different}")
     return stored
