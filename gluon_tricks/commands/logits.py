@@ -64,8 +64,8 @@ def main(args):
         args.batch_size,
         args.num_data_workers,
     )
-    size = os.path.getsize(args.output) / 1e6
-    print(f"{printable(args.output)}: {size:,.1f} MB of {args.dtype} logits")
+    size = os.path.getsize(args.output)
+    print(f"{printable(args.output)}: {size:,} bytes of {args.dtype} logits")
     if figures:
         print(
             f"{printable(args.source)} on {figures['images']} of these images: {text(figures)}; "

@@ -116,7 +116,7 @@ def test_the_command_opens_a_trained_network_and_says_how_good_it_is(
     words += ["--model", "cifar_resnet20_v1", "--crop-ratio", "1", "--dtype", "float32"]
     assert command.main(parser.parse_args(words)) == 0
     said = capsys.readouterr().out
-    assert "MB of float32 logits" in said and "top-1" in said
+    assert "bytes of float32 logits" in said and "top-1" in said
     held = TeacherLogits(out)
     from gluon_tricks.deploy import evaluation, opening
 
