@@ -9,14 +9,14 @@ from ..distributed.launcher import run
 
 
 def add_arguments(parser):
-    """The flags of the launch, then ``--`` and the words of ``train``."""
+    """The flags of the launch, then ``--`` and the command of a worker."""
     add = parser.add_argument
     add(
         "--kvstore",
         type=kvstore_name,
         choices=KVSTORES,
         default="dist_sync",
-        help="how gradients travel [dist_sync]",
+        help="how gradients are exchanged [dist_sync]",
     )
     add("-n", "--workers", type=int, required=True, metavar="N", help="workers")
     add(
@@ -41,7 +41,7 @@ def add_arguments(parser):
         help="print environment and commands, for other schedulers, and start nothing",
     )
     add(
-        "words",
+        "command",
         nargs=argparse.REMAINDER,
         metavar="-- train ...",
         help="the command of every worker",
@@ -87,7 +87,7 @@ def launch_of(args):
     return Launch(
         kvstore=args.kvstore,
         workers=args.workers,
-        words=tuple(args.words[1:] if args.words[:1] == ["--"] else args.words),
+        command=tuple(args.command[1:] if args.command[:1] == ["--"] else args.command),
         servers=args.servers,
         hosts=read_hosts(args.hosts) if args.hosts else {},
         address=args.address,

@@ -52,8 +52,8 @@ class RecordFile:
                     "where no record can begin",
                 )
             order = np.argsort(self.offsets, kind="stable")
-            self._refuse_doubled(self.offsets, order, "offset")
-            self._refuse_doubled(self.keys, np.argsort(self.keys, kind="stable"), "key")
+            self._refuse_duplicates(self.offsets, order, "offset")
+            self._refuse_duplicates(self.keys, np.argsort(self.keys, kind="stable"), "key")
         except BaseException:
             self.close()
             raise
@@ -67,7 +67,7 @@ class RecordFile:
     def __len__(self) -> int:
         return len(self.keys)
 
-    def _refuse_doubled(self, numbers, order, what):
+    def _refuse_duplicates(self, numbers, order, what):
         """RecordError if two lines of the index have the same number; ``order`` sorts
         ``numbers``.
         """

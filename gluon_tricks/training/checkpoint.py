@@ -19,7 +19,7 @@ import shutil
 
 import mxnet as mx
 
-from ..files import sha256, sync_folder
+from ..files import plain_file, sha256, sync_folder
 from ..text import printable
 from . import checkpoint_arrays as arrays
 from .checkpoint_state import FILES, FORMAT, NAME, CheckpointError, read_state, seal
@@ -132,7 +132,7 @@ def best(run_folder):
     mark = os.path.join(run_folder, "best")
     if os.path.isdir(mark):
         return mark
-    with contextlib.suppress(OSError, ValueError), open(mark, encoding="utf-8") as file:
+    with contextlib.suppress(OSError, ValueError), open(mark, encoding="utf-8", opener=plain_file) as file:
         name = os.path.basename(file.read(1000).strip())
         path = os.path.join(run_folder, "checkpoints", name)
         return path if name.startswith("step-") and os.path.isdir(path) else None
@@ -223,7 +223,7 @@ def latest(run_folder, say=print):
     return None
 
 
-# -- what goes
+# -- removing old ones
 
 
 def _remove_old(run_folder, keep):
@@ -239,8 +239,8 @@ def _remove_old(run_folder, keep):
 
 
 def remove_half_written(run_folder):
-    """Remove what a run that was killed has left half-written or half-removed. For the one who has
-    the folder's lock.
+    """Remove what a killed run has left half-written or half-removed; only for the process that
+    holds the folder's lock.
     """
     folder = os.path.join(run_folder, "checkpoints")
     for name in os.listdir(folder):
@@ -264,7 +264,7 @@ def set_aside(run_folder, step):
     for path in checkpoints(run_folder):
         if int(NAME.search(path).group(1)) > step:
             if os.path.realpath(path) == kept:
-                shutil.rmtree(path + _ASIDE, ignore_errors=True)  # of one who was killed here
+                shutil.rmtree(path + _ASIDE, ignore_errors=True)  # of a run killed here
                 shutil.copytree(path, path + _ASIDE, copy_function=_link)
                 mark_best(run_folder, path + _ASIDE)
             _discard(path)

@@ -14,6 +14,7 @@ from .. import models
 from ..data.class_names import LABELS, read_labels
 from ..data.fingerprint import differences, fingerprint
 from ..errors import UserError
+from ..files import plain_file
 from ..text import printable
 from . import checkpoint, config_file
 from .config_file import CONFIG
@@ -179,7 +180,7 @@ def run_of(path):
 def _may_be_ours(file):
     """False if there is no such file, or it is a whole ``config.json`` of something else."""
     try:
-        with open(file, encoding="utf-8") as opened:
+        with open(file, encoding="utf-8", opener=plain_file) as opened:
             found = json.load(opened)
     except (FileNotFoundError, NotADirectoryError):
         return False

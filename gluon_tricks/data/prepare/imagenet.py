@@ -1,4 +1,4 @@
-"""ImageNet (ILSVRC 2012) from its official archives, which are not unpacked.
+"""ImageNet (ILSVRC 2012) from its official archives, which are not unpacked
 
 The training archive is a tar of one tar for each class, none of them compressed, so that an image
 is a range of bytes of the one big file: the headers are read once, then the images in their
