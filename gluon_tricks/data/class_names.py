@@ -14,8 +14,9 @@ LABELS = "labels.txt"
 def read_labels(path: str, classes: Optional[int] = None) -> List[str]:
     """The names in a file; UserError if it cannot be read, or they are not ``classes`` names."""
     try:
-        how = dict(encoding="utf-8", errors="surrogateescape", newline="\n")
-        with open(path, opener=plain_file, **how) as file:
+        with open(
+            path, encoding="utf-8", errors="surrogateescape", newline="\n", opener=plain_file
+        ) as file:
             labels = [line.rstrip("\r\n") for line in file]
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read as a list of labels: {error}") from None

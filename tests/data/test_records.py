@@ -372,7 +372,7 @@ def test_a_file_that_shrinks_while_open_is_an_error_with_its_key(tmp_path):
             file.read(1)
 
 
-def test_a_disc_error_that_passes_is_retried_and_one_that_stays_is_named(tmp_path, monkeypatch):
+def test_a_disk_error_that_passes_is_retried_and_one_that_stays_is_named(tmp_path, monkeypatch):
     path = write(tmp_path / "a.rec", [(5, 1.0, b"p")])
     real, failures = os.pread, [2]
 
@@ -415,7 +415,7 @@ def test_two_writers_of_one_file_are_refused(tmp_path):
             RecordWriter(str(tmp_path / "a.rec"))
 
 
-def test_a_full_disc_is_named():
+def test_a_full_disk_is_named():
     writer = RecordWriter.__new__(RecordWriter)
     writer.path, writer.index_path, writer.keep_parts = "/dev/full", "/dev/full", True
     writer._files = [open("/dev/full", "r+b", buffering=0), open("/dev/full", "r+b", buffering=0)]
