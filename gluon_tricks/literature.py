@@ -71,7 +71,7 @@ WORKS = {
     "Big-Little Net": Work(
         SUCCESSORS,
         "github IBM/BigLittleNet, README",
-        "GPUs not said",
+        "hardware not said",
         (
             _INITIAL + "Kaiming's normal by fan-out",
             "the rate falls once an epoch there, here at every step",
@@ -87,13 +87,13 @@ WORKS = {
     "NVIDIA": Work(
         BASELINES,
         "github NVIDIA/DeepLearningExamples, MxNet/Classification/RN50v1.5",
-        "8 V100",
-        (_INITIAL + "not compared",),
+        "8 GPUs",
+        ("initial weights and the form of label smoothing were not compared",),
     ),
     "torchvision": Work(
         BASELINES,
         "the blog post of 2021-11-18",
-        "8 V100",
+        "8 GPUs",
         (
             _INITIAL + "Kaiming's normal by fan-out",
             "the rate falls once an epoch there, here at every step",
@@ -118,7 +118,8 @@ OUTSIDE: Dict[str, Any] = dict(momentum_form="outside")  # TensorFlow's and PyTo
 PYTORCH: Dict[str, Any] = dict(rgb_mean=(123.675, 116.28, 103.53), rgb_std=(58.395, 57.12, 57.375))
 SMOOTHING: Dict[str, Any] = dict(label_smoothing=0.1, smoothing_form="gluoncv")  # eps / K
 
-# ---- Assembled-CNN: scripts of github clovaai/assembled-cnn; figures: Table 5 of version 1
+# ---- Assembled-CNN: scripts of github clovaai/assembled-cnn; figures of version 1, as an author's
+# own write-up has them (github norman3/papers)
 
 ASSEMBLED: Dict[str, Any] = dict(
     LARGE_BATCH,
@@ -176,9 +177,8 @@ def _assembled() -> Iterator[Row]:
     for number, (name, top1, mce, added) in enumerate(steps):
         settings = dict(settings, **added) if number else dict(added)
         if settings["model"].startswith("assemble"):  # it has these by itself
-            settings = {
-                k: v for k, v in settings.items() if k not in ("attention", "bl_projection")
-            }
+            settings.pop("attention", None)
+            settings.pop("bl_projection", None)
         yield Row(
             "Assembled-CNN",
             f"E{number}, {name}",
@@ -220,7 +220,7 @@ def _mobilenets() -> Iterator[Row]:
         ("SE (r 2), distillation, 360 epochs", 76.82, "", long),
         ("SE (r 2), distillation, DropBlock, 900 epochs", 77.30, "", dict(long, num_epochs=900)),
     ):
-        differs = ("batch, rate and decay are taken to be those of E0",)
+        differs = ("the figure is the README's; batch, rate and decay are taken to be those of E0",)
         if recipe.startswith("distill"):
             differs += ("which teacher it was is not said; taken to be that of E7",)
         if not recipe:

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # torchvision, ResNet-50, IMAGENET1K_V2: top-1 80.858 %, top-5 95.434 % (the blog post of 2021-11-18).
-# 8 V100, 1024 images a step, float32: hours not published.
+# 8 GPUs, 1024 images a step, float32: hours not published.
 GLOBAL_BATCH=1024 exec "$(dirname "$0")/launch.sh" "$0" \
   --model resnet50_v1b --input-size 176 --test-size 224 --crop-ratio 0.9655 --optimizer sgd \
   --momentum-form outside --lr 0.5 --warmup-epochs 5 --warmup-lr 0.005 --lr-mode cosine --num-epochs 600 \

@@ -56,9 +56,9 @@ pixels, the size of the images that it shares with the student. These are our ch
 
 ## Its successors
 
-[docs/successors.md](../docs/successors.md) says what each ingredient is. `LAUNCHER=plan` says of each
-row what is known to be otherwise in its source. mCE is the mean corruption error on ImageNet-C,
-which `gluon-tricks evaluate --imagenet-c` measures.
+[docs/successors.md](../docs/successors.md) says what each ingredient is. `LAUNCHER=plan` says of
+each row what is known to be otherwise in its source. mCE is the mean corruption error on
+ImageNet-C, which `gluon-tricks evaluate --imagenet-c` measures.
 
 {successors}
 A row that names stored logits needs a file of them next to the data, made of that teacher by
