@@ -145,6 +145,9 @@ PARTNERS = Needs(
 RESIZING = Needs(lambda config: config.progressive_resizing > 0, "--progressive-resizing")
 BCE = Needs(lambda config: config.loss == "bce", "--loss bce")
 TEACHER = Needs(lambda config: config.teacher, "--teacher")
+DISTILLATION = Needs(
+    lambda config: config.teacher or config.teacher_logits, "--teacher or --teacher-logits"
+)
 FLOAT16 = Needs(lambda config: config.dtype == "float16", "--dtype float16")
 HOROVOD = Needs(lambda config: config.kvstore == "horovod", "--kvstore horovod")
 WORKERS = Needs(
@@ -364,9 +367,11 @@ class Config:
         "parameters)")
     teacher_model: str = tricks("", needs=TEACHER, section="5.3",
         help="the teacher's network, if --teacher is a bare parameter file")
-    temperature: float = tricks(20.0, valid=POSITIVE, needs=TEACHER, section="5.3",
+    teacher_logits: str = tricks("", kind=PATH,
+        help="distil from the logits that 'gluon-tricks logits' stored in this file")
+    temperature: float = tricks(20.0, valid=POSITIVE, needs=DISTILLATION, section="5.3",
         help="softens the outputs of teacher and student")
-    hard_weight: float = tricks(-1.0, valid=SHARE_OR_MINUS_1, needs=TEACHER, section="5.3",
+    hard_weight: float = tricks(-1.0, valid=SHARE_OR_MINUS_1, needs=DISTILLATION, section="5.3",
         help="h: h x hard + (1 - h) x soft loss as the authors' code; -1: their plain sum, as the "
         "paper")
 
@@ -605,6 +610,17 @@ CONTRADICTIONS = (
     (
         lambda config, given: config.progressive_resizing > config.input_size,
         "--progressive-resizing {0.progressive_resizing} is more than --input-size {0.input_size}",
+    ),
+    (
+        lambda config, given: config.teacher and config.teacher_logits,
+        "--teacher and --teacher-logits contradict each other: give one of the two",
+    ),
+    (
+        lambda config, given: (
+            config.teacher_logits and (config.synthetic or config.data_backend == "native")
+        ),
+        "--teacher-logits are found by the keys of records, which neither --synthetic nor "
+        "--data-backend native has",
     ),
     (
         lambda config, given: config.mixup and config.mixup_off_epoch >= config.num_epochs,

@@ -190,8 +190,11 @@ class EvalLoader:
         self._passes += 1
         return self.batches(self._passes - 1)
 
-    def batches(self, number: int) -> Iterator[Batch]:
-        """The pass of this number, from 0; it matters with ``--val-last-batch wrap`` alone."""
+    def batches(self, number: int, skip: int = 0) -> Iterator[Batch]:
+        """The pass of this number, from 0; it matters with ``--val-last-batch wrap`` alone.
+
+        ``skip`` leaves out so many of its first images.
+        """
         if self._wrap:
             start, stop = wrapped_pass(self.images, self._batch_size, number)
         else:
@@ -199,7 +202,7 @@ class EvalLoader:
         order, size = np.arange(self.images), self._batch_size
         return self._maker.make(
             BatchPlan(size, 0, order, first, min(size, stop - first))
-            for first in range(start, stop, size)
+            for first in range(start + skip, stop, size)
         )
 
     def close(self) -> None:

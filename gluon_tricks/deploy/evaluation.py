@@ -37,17 +37,24 @@ def evaluate(
 
 
 def batches(
-    model: Classifier, record: str, index: str = "", batch_size: int = 32, threads: int = 4
+    model: Classifier,
+    record: str,
+    index: str = "",
+    batch_size: int = 32,
+    threads: int = 4,
+    skip: int = 0,
 ) -> Iterator[Images]:
-    """Yield all images of a RecordIO file once, as ``model.predict`` takes them."""
+    """Yield the images of a RecordIO file once, as ``model.predict`` takes them: all but the first
+    ``skip``.
+    """
     config = model.preprocessing.config(
         classes=model.classes, rec_val=record, rec_val_idx=index or "", num_data_workers=threads
     )
     with processes.started(config) as data_processes, contextlib.closing(
         loader.eval_loader(config, batch_size, processes=data_processes)
     ) as images:
-        seen = 0
-        for batch in images:
+        seen = skip
+        for batch in images.batches(0, skip):
             seen += batch.valid
             yield Images(
                 batch.images.asnumpy()[: batch.valid],

@@ -8,6 +8,7 @@ from ..config import FLAGS, spelling, without_effect
 from ..errors import UserError
 from ..flags import text_of
 from ..tricks.table import TRICKS, Training, paper_rate
+from . import nearest_row
 
 # Where launchers tell a process how many workers there are.
 LAUNCHERS = ("HOROVOD_SIZE", "OMPI_COMM_WORLD_SIZE", "DMLC_NUM_WORKER")
@@ -63,6 +64,7 @@ class RunPlan:
         yield "\nother than in the paper" + ("" if found else ": nothing")
         for flag, here, there, section in found:
             yield f"  {flag} {here}, paper: {there} ({section})"
+        yield from nearest_row.lines(config, layout.global_batch, self.schedule.peak)
         yield "\nlearning rate"
         for line in curve(self.schedule):
             yield "  " + line

@@ -29,6 +29,7 @@ from .saving import has_result, write_result
 from .schedule import learning_rate
 from .step import Learner
 from .stopping import Diverged, Stop
+from .stored_teacher import stored_teacher
 from .sums import Sums
 from .timetable import Timetable
 from .update import Update, optimizer_of
@@ -193,7 +194,7 @@ def _learner(config, task, layout, workers, timetable, logger):
     steps = timetable.steps_per_epoch
     return Learner(
         net,
-        Objective.from_config(config, task, steps, teacher),
+        Objective.from_config(config, task, steps, teacher, stored_teacher(config)),
         trainer,
         Update.from_config(config, net, trainer, loss_scale, layout, devices, steps),
         complexity.count(net, config.input_size),

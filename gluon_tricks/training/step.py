@@ -42,15 +42,17 @@ def compute_gradients(learner, layout, batch, step, micro):
     objective, task, found, losses = learner.objective, learner.objective.task, [], []
     for number, part in layout.micro_batch(micro):
         images, labels = colored(*batch.parts[part])
-        inputs, targets = objective.prepare(images, labels, step, part)
-        seen = objective.look(inputs, layout.split(batch.keys, part))
+        keys = layout.split(batch.keys, part)
+        inputs, targets = objective.prepare(images, labels, step, part, keys)
+        seen = objective.look(inputs, keys)
         with autograd.record():
             outputs = learner.net(inputs)
             loss = objective.losses(outputs, targets, seen)
             # The share of this part in the mean over the global batch: gradients are summed
             # over the parts.
             losses.append(loss.sum() * (learner.update.scale(number) / layout.global_batch))
-        found.append(task.count(outputs.detach(), task.labels(targets), loss.detach()))
+        labels = objective.labels(targets)
+        found.append(task.count(outputs.detach(), labels, loss.detach()))
     autograd.backward(losses)
     return found
 

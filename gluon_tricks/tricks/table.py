@@ -4,6 +4,7 @@ A new trick is a file in this folder and a row of :data:`TRICKS`.
 """
 
 import math
+import os
 from dataclasses import dataclass, field
 from typing import Any, Callable, Dict, NamedTuple, Optional, Tuple
 
@@ -54,6 +55,11 @@ class Trick:
         return with_it.top1 - without.top1
 
 
+def distils(config: Config) -> bool:
+    """Whether there is a teacher, or what one has said."""
+    return bool(config.teacher or config.teacher_logits)
+
+
 def paper_rate(global_batch: int, base_lr: float = paper.BASELINE["peak"]) -> float:
     """Linear scaling from the paper's baseline."""
     return linear_scaling(global_batch, base_lr)
@@ -93,9 +99,17 @@ def _smoothing_phrase(run):
 def _distillation_phrase(run):
     """``distillation from ResNet-152-D (its folder or file; T = 20)``"""
     network, *file = run.teacher
+    return f"distillation from {network} ({'; '.join([*file, _softness(run)])})"
+
+
+def _stored_phrase(run):
+    file = os.path.basename(run.config.teacher_logits)
+    return f"distillation from stored logits ({file}; {_softness(run)})"
+
+
+def _softness(run):
     hard = run.config.hard_weight
-    how = [*file, f"T = {run.config.temperature:g}" + (f", hard weight {hard:g}" * (hard != -1))]
-    return f"distillation from {network} ({'; '.join(how)})"
+    return f"T = {run.config.temperature:g}" + (f", hard weight {hard:g}" * (hard != -1))
 
 
 def _mixup_state(run):
@@ -418,5 +432,16 @@ TRICKS = (
         phrase=lambda run: f"tested at {run.config.test_size} pixels",
         file="data/transforms/paper.py",
         test="training/test_sizes.py",
+    ),
+    Trick(
+        name="stored logits",
+        section=LATER,
+        usage="--teacher-logits FILE",
+        flags=("teacher_logits",),
+        applies=lambda config: bool(config.teacher_logits),
+        state=lambda run: f"from {run.config.teacher_logits}, {_softness(run)}",
+        phrase=_stored_phrase,
+        file="data/teacher_logits.py",
+        test="training/test_stored_teacher.py",
     ),
 )

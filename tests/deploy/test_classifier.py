@@ -316,3 +316,21 @@ def test_of_training_only_the_reader_of_run_folders_is_imported():
                         "run_folder",
                         "RunFolder",
                     }, name
+
+
+def test_the_name_of_a_network_opens_its_published_parameters(network, tmp_path, monkeypatch):
+    from gluoncv.model_zoo import model_store
+
+    file = str(tmp_path / "published.params")
+    network("resnet18_v1b", classes=1000).save_parameters(file)
+    monkeypatch.setattr(model_store, "get_model_file", lambda *given, **named: file)
+    found = open_model("resnet18_v1b")
+    assert (found.kind, found.classes, found.preprocessing.input_size) == ("gluon", 1000, 224)
+    images = np.random.default_rng(0).normal(size=(1, 3, 64, 64)).astype(np.float32)
+    expected = open_model(file, model="resnet18_v1b", classes=1000).predict(images)
+    np.testing.assert_array_equal(found.predict(images), expected)
+    assert open_model("resnet18_v1b", input_size=64).preprocessing.input_size == 64
+    with pytest.raises(UserError, match="its published parameters are not for 10 classes"):
+        open_model("resnet18_v1b", classes=10)
+    with pytest.raises(UserError, match="--model resnet50_v1b: but resnet18_v1b says resnet18_v1b"):
+        open_model("resnet18_v1b", model="resnet50_v1b")
