@@ -1,5 +1,5 @@
-"""The pipelines that ``gluon-tricks bench data`` compares: generators of the sizes of batches, of at
-least so many images.
+"""The pipelines that ``gluon-tricks bench data`` compares: generators of the sizes of batches, of
+at least so many images.
 
 ``processes`` are the :class:`..data.processes.DataProcesses` that do the work of our own ones, or
 None: threads of this process do it, ``config.num_data_workers`` of them.

@@ -1,6 +1,7 @@
 """Memory for batches, used again: fresh pages would cost as much as the colour step."""
 
 import collections
+import contextlib
 import mmap
 import weakref
 from typing import Any, NamedTuple, Optional
@@ -68,6 +69,8 @@ class BatchMemory:
             memory = _Memory(0, mmap.mmap(-1, size, own), False)
         else:
             memory = _Memory(*self._shared.allocate(size), False)
+        with contextlib.suppress(OSError):  # a kernel without huge pages
+            memory.mapping.madvise(mmap.MADV_HUGEPAGE)  # as NumPy does for its large arrays
         if self._page_lock is not None:
             locked = self._page_lock.lock(_address(memory.mapping), len(memory.mapping))
             memory = memory._replace(locked=locked)
