@@ -1,7 +1,6 @@
 """Memory for batches, used again: fresh pages would cost as much as the colour step."""
 
 import collections
-import contextlib
 import mmap
 import weakref
 from typing import Any, NamedTuple, Optional
@@ -10,7 +9,7 @@ import numpy as np
 
 from .page_lock import PageLock
 from .rows import Rows, RowsFormat
-from .shared_memory import SharedMemory, check_free
+from .shared_memory import SharedMemory, check_free, with_huge_pages
 
 
 class Block(NamedTuple):
@@ -66,11 +65,9 @@ class BatchMemory:
             check_free(most * size, f"{most} batches", "use a smaller --batch-size")
         if self._shared is None:
             own = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
-            memory = _Memory(0, mmap.mmap(-1, size, own), False)
+            memory = _Memory(0, with_huge_pages(mmap.mmap(-1, size, own)), False)
         else:
             memory = _Memory(*self._shared.allocate(size), False)
-        with contextlib.suppress(OSError):  # a kernel without huge pages
-            memory.mapping.madvise(mmap.MADV_HUGEPAGE)  # as NumPy does for its large arrays
         if self._page_lock is not None:
             locked = self._page_lock.lock(_address(memory.mapping), len(memory.mapping))
             memory = memory._replace(locked=locked)
