@@ -8,7 +8,7 @@ MXNet is needed.
 import contextlib
 import fcntl
 import os
-from typing import Optional, Tuple, Union
+from typing import Any, Dict, Optional, Tuple, Union
 
 import numpy as np
 
