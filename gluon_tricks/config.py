@@ -228,7 +228,7 @@ class Config:
     synthetic: int = data(0, valid=at_least(0), bare=1024,
         help="train on this many made-up images; a bare --synthetic is 1024")
     num_data_workers: int = data(4, valid=at_least(1), free=True, names=["-j", "--data-nthreads"],
-        help="threads that decode and augment, or processes if that is faster")
+        help="threads that decode and augment")
     data_processes: int = data(-1, valid=at_least(-1), needs=OWN_LOADER, free=True,
         help="processes over which -j's threads are spread; 0: none but this one; -1: as many as "
         "-j or the cores, whichever are fewer, unless these are only two")

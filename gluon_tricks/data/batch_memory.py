@@ -9,7 +9,7 @@ import numpy as np
 
 from .page_lock import PageLock
 from .rows import Rows, RowsFormat
-from .shared_memory import SharedMemory, check_free
+from .shared_memory import SharedMemory, check_free, with_huge_pages
 
 
 class Block(NamedTuple):
@@ -65,7 +65,7 @@ class BatchMemory:
             check_free(most * size, f"{most} batches", "use a smaller --batch-size")
         if self._shared is None:
             own = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
-            memory = _Memory(0, mmap.mmap(-1, size, own), False)
+            memory = _Memory(0, with_huge_pages(mmap.mmap(-1, size, own)), False)
         else:
             memory = _Memory(*self._shared.allocate(size), False)
         if self._page_lock is not None:

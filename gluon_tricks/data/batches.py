@@ -9,7 +9,7 @@ import numpy as np
 
 from .batch_memory import BatchMemory, Block
 from .decode import Scratch
-from .page_lock import PageLock
+from .page_lock import page_lock_of
 from .rows import Broken, FillTask, RowsFormat
 
 BATCHES_AHEAD = 2  # batches that are being made while one is in use
@@ -80,7 +80,7 @@ class BatchMaker:
     ) -> None:
         self._source, self._bad = source, bad
         self._filler = processes.open(source) if processes else ThreadFiller(source, threads)
-        page_lock = None if gpu is None else PageLock(gpu)
+        page_lock = None if gpu is None else page_lock_of(gpu)
         self._memory = BatchMemory(KEPT, processes and processes.memory, page_lock)
 
     def make(self, plans: Iterable[BatchPlan]) -> Iterator[Batch]:

@@ -7,6 +7,7 @@ be registered is used as it is.
 """
 
 import ctypes
+import functools
 import logging
 import os
 import re
@@ -61,6 +62,12 @@ class PageLock:
     def _give_up(self, reason):
         self._cuda = None
         log.warning("batches go to the GPU from memory that is not page-locked: %s", reason)
+
+
+@functools.lru_cache(maxsize=None)
+def page_lock_of(gpu: int) -> PageLock:
+    """The one of this process, which says once if it cannot lock."""
+    return PageLock(gpu)
 
 
 def cuda_runtime(maps: str = "/proc/self/maps") -> Optional[Any]:

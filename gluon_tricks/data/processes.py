@@ -36,7 +36,7 @@ from .shared_memory import SharedMemory, check_free
 log = logging.getLogger(__name__)
 
 FEW = 2  # so many threads of one process load as much as so many processes
-MEMORY_OF_ONE = 80 << 20  # bytes of a data process with nothing to do
+MEMORY_OF_ONE = 40 << 20  # bytes of a data process that it shares with no other
 LOOK_EVERY = 0.5  # seconds without an answer after which the processes are looked at
 STALLED = 30.0  # seconds without an answer, if one is expected, that are too long
 PACKAGES = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -53,7 +53,7 @@ def how_many(config: Config) -> Tuple[int, int]:
         processes = min(threads, cores())
         if processes <= FEW:
             processes = 0
-    return processes, -(-threads // max(1, processes))
+    return processes, max(1, round(threads / max(1, processes)))
 
 
 @contextlib.contextmanager
@@ -68,7 +68,10 @@ def started(config: Config) -> Iterator[Optional["DataProcesses"]]:
 
 
 class DataProcesses:
-    """``count`` processes of so many ``threads``; to be used by one thread of this process."""
+    """``count`` processes of so many ``threads``.
+
+    To be used by the thread that made them, with whose end the kernel ends them.
+    """
 
     def __init__(self, count: int, threads: int = 1) -> None:
         check_free(
@@ -170,8 +173,7 @@ class DataProcesses:
                 pid = self._processes[number].pid
                 raise UserError(
                     f"data process {number} (process {pid}) is stopped, and the run has waited "
-                    f"{STALLED:g} seconds for it: 'kill -CONT {pid}' lets it go on; start the run "
-                    "again with --resume auto"
+                    f"{STALLED:g} seconds for it; 'kill -CONT {pid}' lets one go on before"
                 )
         waiting = sum(found == "D" for found in states.values())
         log.warning(
@@ -187,14 +189,17 @@ class ProcessFiller:
         self.workers = processes.workers
         self._processes = processes
         parts = messages.parts_of(source)
-        self._memory = SourceMemory(processes.memory, messages.size_of(parts))
-        messages.write_parts(parts, self._memory.mapping)
+        memory = SourceMemory(processes.memory, messages.size_of(parts))
+        messages.write_parts(parts, memory.mapping)
+        self._memory: Optional[SourceMemory] = memory
         self._number = processes.number()
 
     def start(self, block: Block, tasks: List[FillTask]) -> "Filling":
         """Begin to fill rows of a block."""
-        filling = Filling(self._processes, len(tasks), (block, self._memory))
-        source = self._number, (self._memory.offset, len(self._memory.mapping))
+        memory = self._memory
+        assert memory is not None, "it is closed"
+        filling = Filling(self._processes, len(tasks), (block, memory))
+        source = self._number, (memory.offset, len(memory.mapping))
         batch, count = self._processes.number(), block.format.count
         self._processes.send(
             filling, [TaskMessage(batch, *source, block.offset, count, task) for task in tasks]
@@ -203,7 +208,7 @@ class ProcessFiller:
 
     def close(self) -> None:
         """The source's memory is free when the last task is done that nobody waits for any more."""
-        del self._memory
+        self._memory = None
 
 
 class SourceMemory:

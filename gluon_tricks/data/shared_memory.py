@@ -6,6 +6,7 @@ ends: nothing stays behind. ``memfd_create`` gives such a file; it has no limit 
 """
 
 import collections
+import contextlib
 import mmap
 import os
 import tempfile
@@ -55,7 +56,14 @@ class SharedMemory:
 
 def mapping(descriptor: int, offset: int, size: int) -> mmap.mmap:
     """These bytes of the file, writable."""
-    return mmap.mmap(descriptor, size, mmap.MAP_SHARED, offset=offset)
+    return with_huge_pages(mmap.mmap(descriptor, size, mmap.MAP_SHARED, offset=offset))
+
+
+def with_huge_pages(block: mmap.mmap) -> mmap.mmap:
+    """Ask for them, as NumPy does for its large arrays."""
+    with contextlib.suppress(OSError):  # a kernel without
+        block.madvise(mmap.MADV_HUGEPAGE)
+    return block
 
 
 def _open() -> Tuple[int, bool]:

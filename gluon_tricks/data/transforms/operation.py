@@ -8,8 +8,9 @@ There are four forms:
   applied on the host or, for a whole batch, on the device (:mod:`.color_map`).
 - :class:`NormalisedOperation` changes the normalised image, on the host only.
 
-An operation draws its numbers under a purpose of its own (:mod:`gluon_tricks.data.randomness`), so
-one that is added to a list leaves the draws of the others alone.
+An operation is a plain value, of which other processes get a pickle (:mod:`..processes`). It draws
+its numbers under a purpose of its own (:mod:`gluon_tricks.data.randomness`), so one that is added
+to a list leaves the draws of the others alone.
 """
 
 from typing import Any, Callable, NamedTuple, Optional, Tuple
