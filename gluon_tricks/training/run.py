@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from .. import determinism
 from ..data import loader
 from ..distributed import elastic
-from ..distributed.workers import join, layout_of
+from ..distributed.workers import connect, layout_of
 from ..models import complexity
 from ..tasks import registry as tasks
 from ..tricks.precision import LossScale
@@ -38,7 +38,7 @@ def train(config):
     """Train as the flags ask; the exit code is 0. Every other end of the command is an error."""
     if config.kvstore == "horovod" and elastic.is_driven():
         return elastic.train(config, session, Stop)
-    workers = join(config)
+    workers = connect(config)
     try:
         return session(config, workers, Stop())
     except Exception as error:
@@ -111,7 +111,7 @@ def build(config, workers=None, stop=None):
     checked and written.
     """
     determinism.check(config)
-    workers = workers or join(config)
+    workers = workers or connect(config)
     resumed = folder.prepare(config, workers)  # (checkpoint's folder, its state) or None
     workers.watch(os.path.join(config.save_dir, "workers"))
     began_with = identity.began_with(config, workers, resumed and resumed[0])

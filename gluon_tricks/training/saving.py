@@ -6,7 +6,7 @@ from ..distributed.gathering import gather_json
 from ..files import write_json
 from ..models.parameters import first_not_finite
 from ..tasks.figure import best_figure, loss_last
-from . import checkpoint, identity
+from . import checkpoint, checkpoint_arrays, identity
 from .stopping import Diverged
 
 
@@ -52,7 +52,7 @@ def _check_finite(run):
     """Of parameters and statistics alone: a float32 master copy that is not finite makes its
     float16 weight so.
     """
-    name = first_not_finite(checkpoint.parameters_of(run.learner.net))
+    name = first_not_finite(checkpoint_arrays.parameters_of(run.learner.net))
     if name is not None:
         raise Diverged(f"{name} has values that are NaN or infinite", run.progress.step - 1)
 
