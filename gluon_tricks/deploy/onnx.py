@@ -10,6 +10,7 @@ right here.
 
 import ast
 import contextlib
+import io
 import json
 import os
 
@@ -144,7 +145,8 @@ def session(path, threads=None):
     options.intra_op_num_threads = threads or number() or 0  # 0: as many as there are cores
     options.log_severity_level = 3
     try:
-        made = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        with contextlib.redirect_stdout(io.StringIO()):  # where it says that it tries once more
+            made = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         # which fails if its names are no text
         [value.shape for value in made.get_inputs() + made.get_outputs()]
     except Exception as error:  # onnxruntime's exceptions have no common base of their own

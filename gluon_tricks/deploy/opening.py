@@ -204,12 +204,12 @@ def _open_export(folder, format, given):
     return Classifier(
         folder,
         format,
-        manifest["model"],
+        manifest.get("model"),
         classes,
         preprocessing,
         compute,
         labels=read_labels(labels, classes) if os.path.isfile(labels) else None,
-        measured=manifest["measured"],
+        measured=manifest.get("measured"),
     )
 
 
@@ -263,7 +263,7 @@ def _open_own_onnx(path, given, session, about):
     return Classifier(
         path,
         "onnx",
-        about["model"],
+        about.get("model"),
         about["classes"],
         preprocessing,
         session_predictor(session, path, inside),

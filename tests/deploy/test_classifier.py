@@ -1,6 +1,7 @@
 """What to open: every format gives the same answers, all else gets one clear message."""
 
 import ast
+import contextlib
 import json
 import os
 import shutil
@@ -279,6 +280,16 @@ def test_damaged_folders_are_refused_naming_the_file(run_folder, folder, tmp_pat
         file.write(b"!")
     with pytest.raises(UserError, match="model-0000.params: damaged"):
         open_model(export_copy)
+
+
+def test_a_manifest_that_lacks_a_part_is_named_or_opened(folder, tmp_path):
+    shutil.copytree(str(folder), str(tmp_path / "export"))
+    file = tmp_path / "export" / "manifest.json"
+    whole = json.loads(file.read_text())
+    for name in whole:
+        file.write_text(json.dumps({key: whole[key] for key in whole if key != name}))
+        with contextlib.suppress(UserError):
+            assert open_model(str(tmp_path / "export")).classes == whole["classes"]
 
 
 def test_a_run_without_a_checkpoint_says_so(run_folder, tmp_path):
