@@ -3,8 +3,6 @@ Touvron, Jegou 2021). With the sigmoid s of a logit and its target t, the mean o
 -t log s - (1 - t) log (1 - s).
 """
 
-import mxnet as mx
-
 
 def binary_cross_entropy(logits, targets, threshold=0.0):
     """The loss of each row: logits (n, K), targets (n, K) in [0, 1] -> NDArray (n,), float32.
@@ -16,5 +14,5 @@ def binary_cross_entropy(logits, targets, threshold=0.0):
     if threshold:
         targets = targets > threshold
     # log (1 + exp x) that does not overflow
-    softplus = mx.nd.relu(logits) + mx.nd.log1p(mx.nd.exp(-logits.abs()))
+    softplus = logits.relu() + (-logits.abs()).exp().log1p()
     return (softplus - logits * targets).mean(axis=-1)

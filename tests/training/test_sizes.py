@@ -31,6 +31,7 @@ LATER = dict(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flags", [LATER, dict(mixup_alpha=0.2, mixup_type=1)])
 def test_a_run_that_is_resumed_in_mid_epoch_is_the_run_to_the_bit(train, tmp_path, flags):
     flags = dict(flags, num_epochs=1)
@@ -70,6 +71,7 @@ def test_a_network_that_cannot_take_the_size_is_named(train, flag):
         train(model="vgg11", input_size=64, **{flag: 48})
 
 
+@pytest.mark.slow
 def test_a_compiled_network_follows_the_size_as_one_that_is_run_line_by_line(train, tmp_path):
     flags = dict(progressive_resizing=16, resizing_ramp=(0.2, 0.6), num_epochs=1, log_interval=1)
     losses = []
