@@ -225,8 +225,10 @@ def check_sizes(net, config):
         if not size:
             continue
         with autograd.train_mode() if in_training else autograd.predict_mode():
+            symbol = net(mx.sym.var("data"))
+            known = {name: shapes[name] for name in symbol.list_inputs() if name in shapes}
             try:
-                net(mx.sym.var("data")).infer_shape(data=(1, 3, size, size), **shapes)
+                symbol.infer_shape(data=(1, 3, size, size), **known)
             except mx.MXNetError:
                 raise UserError(
                     f"{spelling(flag)} {size}: {config.model} for images of {config.input_size} "

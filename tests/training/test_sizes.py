@@ -71,6 +71,12 @@ def test_a_network_that_cannot_take_the_size_is_named(train, flag):
         train(model="vgg11", input_size=64, **{flag: 48})
 
 
+def test_a_network_that_drops_in_training_alone_takes_another_test_size(train):
+    flags = dict(model="resnet18_v1b", input_size=33, test_size=40, num_epochs=1)
+    run = train(drop_block=0.1, max_steps=1, **flags)
+    assert run.progress.step == 1
+
+
 @pytest.mark.slow
 def test_a_compiled_network_follows_the_size_as_one_that_is_run_line_by_line(train, tmp_path):
     flags = dict(progressive_resizing=16, resizing_ramp=(0.2, 0.6), num_epochs=1, log_interval=1)

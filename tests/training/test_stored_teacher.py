@@ -74,6 +74,26 @@ def test_the_loss_is_the_formula_with_logits_mixed_as_the_targets(tmp_path, word
     np.testing.assert_array_equal(made.labels(targets).asnumpy(), y.argmax(axis=1))
 
 
+@pytest.mark.parametrize(
+    "words",
+    ["--mixup-alpha 5", "--mixup-alpha 5 --mixup-type 1", "--mixup-alpha 5 --mixup-type 2"]
+    + ["--cutmix 1"],
+)
+def test_every_mixing_treats_logits_as_it_treats_targets(tmp_path, words):
+    """A teacher whose logits are 1 for the class and 0 for the others."""
+    keys, labels = np.arange(8), np.array([0, 1, 2, 3, 3, 2, 1, 0])
+    with TeacherLogitsWriter(str(tmp_path / "x"), About(8, 4, "float32", {}, {}, {}), keys) as file:
+        file.write(np.eye(4, dtype=np.float32)[labels])
+    made, images = objective(tmp_path / "x", words), mx.nd.array(RNG.normal(size=(8, 3, 9, 9)))
+    mixed = 0
+    for step in range(5):
+        _, targets = made.prepare(images, mx.nd.array(labels), step, 0, keys)
+        targets = targets.asnumpy()
+        np.testing.assert_array_equal(targets[:, :4], targets[:, 4:])
+        mixed += (targets.max(axis=1) < 1).sum()
+    assert mixed > 0
+
+
 def test_logits_of_the_same_images_are_as_good_as_the_teacher_itself(tmp_path):
     """Without mixing, a live teacher of the centre crops would have said the same."""
     logits = stored(tmp_path / "x", np.arange(6), 4)
