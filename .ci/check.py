@@ -1,5 +1,5 @@
-"""Whether a test run tested everything: `check.py JUNIT_REPORT` exits with 1 where a test was
-skipped or none ran, or where the environment lacks a part whose tests could leave themselves
+"""Whether a test run tested everything: `check.py JUNIT_REPORT` exits with 1 if a test was
+skipped or none ran, or if the environment lacks a part whose tests could leave themselves
 out."""
 
 import importlib

@@ -22,7 +22,7 @@ COMMANDS = {
         "gluon_tricks.commands.evaluate",
         "exact top-1 and top-5 of a model on a RecordIO file",
     ),
-    "predict": ("gluon_tricks.commands.predict", "name what is in images"),
+    "predict": ("gluon_tricks.commands.predict", "classify images"),
     "export": (
         "gluon_tricks.commands.export",
         "write a trained network for use without this package",
@@ -34,14 +34,14 @@ COMMANDS = {
     ),
     "prepare": ("gluon_tricks.commands.prepare", "turn a data set into RecordIO files"),
     "records": ("gluon_tricks.commands.records", "verify, index or describe a RecordIO file"),
-    "show": ("gluon_tricks.commands.show", "look at images as the augmentation makes them"),
+    "show": ("gluon_tricks.commands.show", "draw what the augmentation makes of images"),
     "data": ("gluon_tricks.commands.data", "'data show' is the older name of 'show'"),
     "bench": (
         "gluon_tricks.commands.bench",
         "measure the training step, the loader, inference, scaling",
     ),
     "launch": ("gluon_tricks.commands.launch", "start a training run on many machines"),
-    "doctor": ("gluon_tricks.commands.doctor", "say what of the software and hardware is there"),
+    "doctor": ("gluon_tricks.commands.doctor", "check the installation: MXNet, GPUs, libraries"),
 }
 
 

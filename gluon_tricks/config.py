@@ -1,9 +1,9 @@
 """Every training flag, once: its definition says all that is known of it.
 
 Names and meanings are those of GluonCV's train_imagenet.py wherever it has the flag; the defaults
-are the paper's. If the paper and the authors' code differ, one flag selects the form and
-``--fidelity gluoncv`` selects all that the authors' scripts do differently. A new flag is one line
-of the table :class:`Config`.
+are the paper's. Where the authors' code differs, a flag chooses between the two, and ``--fidelity
+gluoncv`` sets all of these flags as the authors' scripts do. A new flag is one line of the table
+:class:`Config`, for which alone this file is long.
 
 >>> config = parse(["--lr-mode", "cosine", "--label-smoothing", "--mixup"])
 >>> config.label_smoothing, config.mixup_alpha
@@ -222,14 +222,14 @@ class Config:
         "window of the input's size as in the authors' reader")
     flip: float = augmentation(0.5, "probability of a horizontal flip", valid=SHARE, section="2.1")
     color_jitter: float = augmentation(0.4, valid=SHARE, section="2.1",
-        help="colour coefficients are uniform in 1 -+ this; 0 turns the step off")
+        help="colour coefficients are uniform in [1 - X, 1 + X]; 0 turns the step off")
     color_form: str = augmentation("paper", choices=("paper", "gluoncv"), needs=COLOR,
         section="2.1",
         help="paper: hue, saturation, brightness; gluoncv: brightness, contrast, saturation")
     pca_noise: float = augmentation(0.1, valid=at_least(0), section="2.1",
         help="standard deviation of the PCA noise's coefficients; 0 turns it off")
     device_augment: bool = data(False,
-        help="colour and normalisation on the device: uint8 batches travel")
+        help="colour and normalisation on the device, which is sent uint8 batches")
     rgb_mean: tuple = augmentation((123.68, 116.779, 103.939), kind=numbers(3), section="2.1",
         help="subtracted from R, G, B (0 to 255)")
     rgb_std: tuple = augmentation((58.393, 57.12, 57.375), kind=numbers(3), valid=ALL_POSITIVE,
@@ -279,7 +279,7 @@ class Config:
         help="gamma = 0 in the last BatchNorm of every residual block")
     no_wd: bool = tricks(False, "no weight decay on biases, gamma and beta", section="3.1")
     label_smoothing: float = tricks(0.0, valid=BELOW_1, bare=0.1, section="5.2",
-        help="the share epsilon of the other classes; a bare --label-smoothing is 0.1")
+        help="epsilon, the probability given to the other classes; a bare --label-smoothing is 0.1")
     smoothing_form: str = tricks("paper", choices=("paper", "gluoncv"), needs=SMOOTHING,
         section="5.2", help="paper: epsilon / (K - 1) for each other class; gluoncv: epsilon / K "
         "for every class")
@@ -312,8 +312,8 @@ class Config:
         help="train on this many CPU contexts as if they were GPUs")
     kvstore: str = devices("device", kind=KVSTORE, free=True,
         choices=("local", "device", "dist_sync", "dist_device_sync", "horovod"),
-        help="how gradients travel: within this process (local, device), over MXNet's parameter "
-        "server (dist_sync, dist_device_sync), or between Horovod's workers")
+        help="how gradients are exchanged: within this process (local, device), over MXNet's "
+        "parameter server (dist_sync, dist_device_sync), or between Horovod's workers")
     elastic: str = devices("none", choices=("none", "keep-batch", "scale-lr"), needs=RESUME,
         free=True, help="a run that is resumed by more or fewer workers keeps its global batch "
         "(keep-batch), or lets it follow, and the learning rate with it (scale-lr)")
@@ -341,8 +341,7 @@ class Config:
     tensorboard: bool = run(False, free=True,
         help="also write TensorBoard events (extra: tensorboard)")
     max_steps: int = run(0, valid=at_least(0), free=True,
-        help="stop after this many steps from where this start of the run begins, with a "
-        "checkpoint; 0: run to the end")
+        help="stop with a checkpoint when this command has made so many steps; 0: run to the end")
     resume: str = run("", kind=PATH, free=True,
         help="auto: go on from the last whole checkpoint in --save-dir, if any; or a checkpoint's "
         "folder")
@@ -404,8 +403,8 @@ def resolve(given: Dict[str, Any]) -> Config:
     """
     given = {name: value for name, value in given.items() if name in FLAGS}
     model = given.get("model", Config.model).lower()
-    forms = fidelity.forms(model) if given.get("fidelity") == "gluoncv" else {}
-    config = Config(**{**forms, **given})
+    theirs = fidelity.settings(model) if given.get("fidelity") == "gluoncv" else {}
+    config = Config(**{**theirs, **given})
     asked = fidelity.without_defaults(given)
 
     _resolve_mixup(config, given, asked)

@@ -1,4 +1,4 @@
-"""What of the software and hardware is there, what is missing, what is wrong, how to put it right.
+"""Which software and hardware there is, what is missing, what is wrong, and how to put it right.
 
 Each ``judge_`` function looks at the facts of :mod:`gluon_tricks.system` alone, never at the
 machine, and returns its findings.

@@ -9,7 +9,7 @@ import os
 from typing import Any, Dict, List, Mapping, Sequence, Set
 
 # Flags whose value in the authors' script is not the one here.
-FORMS = dict(
+SETTINGS = dict(
     smoothing_form="gluoncv",
     color_form="gluoncv",
     crop_fallback="window",
@@ -60,9 +60,9 @@ FOREIGN_FLAGS = {
 DATA_FOLDER = "~/.mxnet/datasets/imagenet/rec"
 
 
-def forms(model: str) -> Dict[str, Any]:
+def settings(model: str) -> Dict[str, Any]:
     """The values that ``--fidelity gluoncv`` gives to flags for the network called ``model``."""
-    return dict(FORMS, lr_counting="updates") if model in COUNTED_BY_UPDATES else dict(FORMS)
+    return dict(SETTINGS, lr_counting="updates") if model in COUNTED_BY_UPDATES else dict(SETTINGS)
 
 
 def without_defaults(given: Dict[str, Any]) -> Dict[str, Any]:

@@ -1,9 +1,11 @@
 """Small files that are written whole or not at all, and checksums of large ones."""
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
+import stat
 import sys
 from typing import Any, Iterator, Optional, TextIO
 
@@ -61,6 +63,19 @@ def json_output(path: str) -> Iterator[None]:
         _json_output = None
 
 
+def plain_file(path: str, flags: int) -> int:
+    """An ``opener`` of :func:`open` that raises OSError for a pipe or a device, whose reading may
+    never end.
+    """
+    # it does not wait for a pipe's other end
+    descriptor = os.open(path, flags | os.O_NONBLOCK, 0o666)
+    kind = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):  # of a folder, open says it better
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "Not a plain file", path)
+    return descriptor
+
+
 def sync_folder(path: str) -> None:
     """Make a rename in this path's folder outlive a power cut."""
     descriptor = os.open(os.path.dirname(os.path.abspath(path)), os.O_RDONLY)
@@ -78,7 +93,7 @@ def sha256_of(value: Any) -> str:
 def sha256(path: str) -> str:
     """The hexadecimal SHA-256 of a file."""
     digest = hashlib.sha256()
-    with open(path, "rb") as file:
+    with open(path, "rb", opener=plain_file) as file:
         for block in iter(lambda: file.read(1 << 20), b""):
             digest.update(block)
     return digest.hexdigest()

@@ -39,7 +39,7 @@ class Needs(NamedTuple):
     """Without what a flag would have no effect."""
 
     holds: Callable[[Any], bool]  # of the whole set of flags
-    words: str
+    text: str  # what is needed, for the message
 
 
 def flag(
@@ -165,7 +165,7 @@ def _is_finite(value):
 def without_effect(config: Any) -> Dict[str, str]:
     """The flags that have no effect in ``config``, and in words what each would need."""
     needs = {field.name: field.metadata["needs"] for field in dataclasses.fields(config)}
-    return {name: need.words for name, need in needs.items() if need and not need.holds(config)}
+    return {name: need.text for name, need in needs.items() if need and not need.holds(config)}
 
 
 def check_effects(config: Any, given: Dict[str, Any]) -> None:

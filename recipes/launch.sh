@@ -5,7 +5,7 @@
 #   DATA=data/imagenet    folder with train.rec, train.idx, val.rec and val.idx
 #   RUNS=runs             folder of the runs; a teacher is looked for there too
 #   GPUS=8                GPUs of a machine; 0: the CPU
-#   ACCUMULATE=1          micro-batches a step, where GLOBAL_BATCH / GPUS images do not fit into a GPU
+#   ACCUMULATE=1          micro-batches a step, if GLOBAL_BATCH / GPUS images do not fit into a GPU
 #   THREADS               decoding threads of a process; default: the cores, shared out among a machine's workers
 #   LAUNCHER=local        one process for the GPUs of this machine
 #   LAUNCHER=horovod      NP workers, one a GPU, on HOSTS=a:8,b:8 (default: on this machine)

@@ -54,7 +54,7 @@ def noted(learner, layout, devices, batch, number):
         arrays = [p.list_data()[0].asnumpy().astype("float64") for p in learner.trained]
         about = dict(step=number, keys=batch.keys.tolist(), rate=learner.trainer.learning_rate,
                      lam=lam, values=[float(array.sum()) for array in arrays], pid=os.getpid(),
-                     workers=layout.workers, skipped=learner.loss_scale.skipped)
+                     workers=layout.workers, skipped=learner.update.loss_scale.skipped)
         file.write(json.dumps(about) + chr(10))
     if os.environ.get("SLOW"):
         import time

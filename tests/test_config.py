@@ -1,4 +1,4 @@
-"""The flags: defaults, forms, off by 0, ranges, contradictions, flags without effect, JSON, and
+"""The flags: defaults, spellings, off by 0, ranges, contradictions, flags without effect, JSON, and
 what a resumed run may change.
 """
 
@@ -12,8 +12,7 @@ import sys
 
 import pytest
 
-from gluon_tricks import cli
-from gluon_tricks import fidelity as authors
+from gluon_tricks import cli, fidelity
 from gluon_tricks.config import (
     FLAGS,
     Config,
@@ -269,7 +268,7 @@ def test_what_argparse_refuses_is_named(argv, words, capsys):
     assert re.search(words, capsys.readouterr().err)
 
 
-@pytest.mark.parametrize("flag", [name for name, why in authors.FOREIGN_FLAGS.items() if why])
+@pytest.mark.parametrize("flag", [name for name, why in fidelity.FOREIGN_FLAGS.items() if why])
 def test_flags_of_the_authors_scripts_that_cannot_be_are_refused_with_a_reason(flag):
     with pytest.raises(ConfigError, match=flag + ": .*leave"):
         parse([flag])
@@ -279,7 +278,7 @@ def test_a_flag_that_the_authors_ignore_is_accepted():
     assert parse(["--logging-dir", "logs"]) == parse([])
 
 
-def test_fidelity_gluoncv_selects_all_of_the_authors_forms():
+def test_fidelity_gluoncv_selects_all_of_the_authors_settings():
     config = parse(
         [
             "--fidelity",
@@ -292,7 +291,7 @@ def test_fidelity_gluoncv_selects_all_of_the_authors_forms():
             "1",
         ]
     )
-    assert {name: getattr(config, name) for name in authors.FORMS} == authors.FORMS
+    assert {name: getattr(config, name) for name in fidelity.SETTINGS} == fidelity.SETTINGS
     assert config.lr_counting == "steps"
 
 

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Says what is missing to build Horovod, where it has to be built: at once, and not minutes later.
+# Says what is missing to build Horovod, if it has to be built: at once, and not minutes later.
 #
 #     tools/check_compiler.sh VENV WHEELS
 #
-# The arguments are those of tools/build_horovod.sh. Exits with 1 where a tool is missing.
+# The arguments are those of tools/build_horovod.sh. Exits with 1 if a tool is missing.
 set -euo pipefail
 # shellcheck source=tools/common.sh
 source "$(dirname "$0")/common.sh"

@@ -4,7 +4,7 @@
 #     tools/install_package.sh VENV EXTRAS
 #
 # VENV is a folder that tools/make_environment.sh made, and EXTRAS are some of setup.cfg's, for example cpu,data.
-# VENV/.installing stays behind where an installation was interrupted or failed: make_environment.sh then starts from
+# VENV/.installing stays behind if an installation was interrupted or failed: make_environment.sh then starts from
 # nothing, since pip takes a half-written package for an installed one.
 set -Eeuo pipefail # E: the trap below is set off by a failure in a function too
 # shellcheck source=tools/common.sh

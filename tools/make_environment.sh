@@ -12,7 +12,7 @@ source "$(dirname "$0")/common.sh"
 venv=${1:?is missing: VENV} named=${2:-}
 candidates=(python3.11 python3.10 python3.9 python3.8 python3 python)
 
-# The version of an interpreter, or nothing where it does not run: a name on the PATH may be a shim of a version
+# The version of an interpreter, or nothing if it does not run: a name on the PATH may be a shim of a version
 # manager that has no such Python.
 version() { # PYTHON
     "$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2> /dev/null || true
@@ -74,7 +74,7 @@ if [ -z "$python" ]; then
         found=$(version "$name")
         say "  $name: ${found:-does not run}"
     done
-    say "Install one and, where it has another name, name it:  make PYTHON=/path/to/python3.11 demo"
+    say "Install one and, if it has another name, name it:  make PYTHON=/path/to/python3.11 demo"
     exit 1
 fi
 number=$(version "$python")

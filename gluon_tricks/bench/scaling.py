@@ -104,22 +104,22 @@ def row(case, repeats):
     )
 
 
-def command(launch, workers, words):
-    """The command line of so many workers that train with ``words``."""
+def command(launch, workers, arguments):
+    """The command line of so many workers that train with these ``arguments``."""
     package = [sys.executable, "-m", "gluon_tricks"]
     if launch == "local":
-        return package + ["train"] + words
+        return package + ["train"] + arguments
     servers = [] if launch == "horovod" else ["-s", "1"]
     return (
         package
         + ["launch", "--kvstore", launch, "-n", str(workers)]
         + servers
         + ["--", "train"]
-        + words
+        + arguments
     )
 
 
-def train_words(args, images, steps, folder):
+def train_arguments(args, images, steps, folder):
     """The flags of ``train`` for ``steps`` steps, with so many synthetic images."""
     # The last step's checkpoint and validation are outside of the rounds that are timed.
     return (
@@ -136,9 +136,9 @@ def measure(args, launch, workers):
     steps = args.steps * args.rounds
     with tempfile.TemporaryDirectory() as folder:
         run = os.path.join(folder, "run")
-        words = train_words(args, args.batch_size * workers * steps, steps, run)
+        arguments = train_arguments(args, args.batch_size * workers * steps, steps, run)
         done = subprocess.run(
-            command(launch, workers, words),
+            command(launch, workers, arguments),
             env=dict(os.environ, OMP_NUM_THREADS="1"),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -1,4 +1,4 @@
-"""``gluon-tricks doctor``: what of the software and hardware is there, and what to do about it."""
+"""``gluon-tricks doctor``: checks the installation, and says what to do about what is missing."""
 
 from .. import diagnosis, system
 from ..config import user_path

@@ -45,26 +45,24 @@ def add_arguments(parser):
         default="",
         help="measure top-1 on this RecordIO file; compare on its images",
     )
+    _add_calibration(parser.add_argument_group("calibration of --format int8").add_argument)
+
+
+def _add_calibration(add):
     add(
         "--calibrate",
         type=user_path,
         metavar="FILE",
         default="",
-        help="int8: RecordIO file with calibration images",
+        help="RecordIO file with calibration images",
     )
     add(
         "--calibration-mode",
         choices=("naive", "entropy"),
         default="naive",
-        help="int8: choice of ranges [naive]",
+        help="how ranges are chosen [naive]",
     )
-    add(
-        "--calibration-images",
-        type=int,
-        default=256,
-        metavar="N",
-        help="int8: how many of them [256]",
-    )
+    add("--calibration-images", type=int, default=256, metavar="N", help="how many images [256]")
 
 
 def main(args):

@@ -9,35 +9,25 @@ from ..distributed.launcher import run
 
 
 def add_arguments(parser):
-    """The flags of the launch, then ``--`` and the words of ``train``."""
-    parser.add_argument(
+    """The flags of the launch, then ``--`` and the command of a worker."""
+    add = parser.add_argument
+    add(
         "--kvstore",
         type=kvstore_name,
         choices=KVSTORES,
         default="dist_sync",
-        help="how gradients travel [dist_sync]",
+        help="how gradients are exchanged [dist_sync]",
     )
-    parser.add_argument("-n", "--workers", type=int, required=True, metavar="N", help="workers")
-    parser.add_argument(
+    add("-n", "--workers", type=int, required=True, metavar="N", help="workers")
+    add(
         "-s",
         "--servers",
         type=int,
         metavar="N",
         help="servers [as many as workers]; Horovod has none",
     )
-    parser.add_argument(
-        "--hosts",
-        type=user_path,
-        metavar="HOSTS",
-        help="a:8,b:8 or a file with one of them a line; workers and servers are started on them "
-        "in turn, by ssh. Without: this machine",
-    )
-    parser.add_argument(
-        "--address",
-        help="address of this machine that the hosts reach; the scheduler listens there "
-        "[127.0.0.1]",
-    )
-    parser.add_argument(
+    _add_hosts(parser.add_argument_group("hosts").add_argument)
+    add(
         "--restarts",
         type=int,
         default=0,
@@ -45,23 +35,38 @@ def add_arguments(parser):
         help="when a process fails, start all again up to N times with --resume auto, on the hosts "
         "that answer; with fewer hosts there are fewer workers, which needs train's --elastic [0]",
     )
-    parser.add_argument(
-        "--interface",
-        help="network interface, of the same name on all hosts, to listen on [lo; with --hosts: "
-        "the first]",
-    )
-    parser.add_argument("--port", type=int, default=0, help="the scheduler's port [a free one]")
-    parser.add_argument(
+    add(
         "--dry-run",
         action="store_true",
         help="print environment and commands, for other schedulers, and start nothing",
     )
-    parser.add_argument(
-        "words",
+    add(
+        "command",
         nargs=argparse.REMAINDER,
         metavar="-- train ...",
         help="the command of every worker",
     )
+
+
+def _add_hosts(add):
+    add(
+        "--hosts",
+        type=user_path,
+        metavar="HOSTS",
+        help="a:8,b:8 or a file with one of them a line; workers and servers are started on them "
+        "in turn, by ssh. Without: this machine",
+    )
+    add(
+        "--address",
+        help="address of this machine that the hosts reach; the scheduler listens there "
+        "[127.0.0.1]",
+    )
+    add(
+        "--interface",
+        help="network interface, of the same name on all hosts, to listen on [lo; with --hosts: "
+        "the first]",
+    )
+    add("--port", type=int, default=0, help="the scheduler's port [a free one]")
 
 
 def main(args):
@@ -82,7 +87,7 @@ def launch_of(args):
     return Launch(
         kvstore=args.kvstore,
         workers=args.workers,
-        words=tuple(args.words[1:] if args.words[:1] == ["--"] else args.words),
+        command=tuple(args.command[1:] if args.command[:1] == ["--"] else args.command),
         servers=args.servers,
         hosts=read_hosts(args.hosts) if args.hosts else {},
         address=args.address,

@@ -1,4 +1,4 @@
-"""``gluon-tricks predict``: what a model sees in files, folders of them, or records.
+"""``gluon-tricks predict``: the likeliest classes of images: files, folders, or records.
 
 The exit code is 0 if every image could be read, and 1 if some were broken: those are named and left
 out.

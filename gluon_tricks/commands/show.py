@@ -1,4 +1,4 @@
-"""``gluon-tricks show``: a sheet on which a person sees what the augmentation does to images."""
+"""``gluon-tricks show``: a sheet of images, and of what the augmentation makes of them."""
 
 from .. import config as configuration
 from ..config import user_path

@@ -6,7 +6,7 @@ The conversion of a data set, a run and an export each keep one next to what it 
 from typing import Iterable, List, Optional
 
 from ..errors import UserError
-from ..files import write_text
+from ..files import plain_file, write_text
 
 LABELS = "labels.txt"
 
@@ -14,7 +14,9 @@ LABELS = "labels.txt"
 def read_labels(path: str, classes: Optional[int] = None) -> List[str]:
     """The names in a file; UserError if it cannot be read, or they are not ``classes`` names."""
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape", newline="\n") as file:
+        with open(
+            path, encoding="utf-8", errors="surrogateescape", newline="\n", opener=plain_file
+        ) as file:
             labels = [line.rstrip("\r\n") for line in file]
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read as a list of labels: {error}") from None

@@ -5,6 +5,7 @@ import os
 import time
 
 from ..errors import UserError
+from ..files import plain_file
 from .recordio import RecordError
 
 RETRY_AFTER = (0.1, 0.5, 2.0)  # seconds; network disks give read errors that pass
@@ -14,7 +15,7 @@ def open_for_reading(path):
     """``(file descriptor, size in bytes)``; UserError if it cannot be opened or is empty."""
     descriptor = None
     try:
-        descriptor = os.open(str(path), os.O_RDONLY)
+        descriptor = plain_file(str(path), os.O_RDONLY)
         size = os.fstat(descriptor).st_size
         os.pread(descriptor, 1, 0)  # a directory opens, but does not read
     except OSError as error:
@@ -51,7 +52,7 @@ def read_bytes(descriptor, count, offset, path, key=None):
 def read_json(path):
     """The object in a JSON file, or {} if there is none that can be read."""
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(path, encoding="utf-8", opener=plain_file) as file:
             found = json.load(file)
         return found if isinstance(found, dict) else {}
     except (OSError, ValueError, RecursionError):

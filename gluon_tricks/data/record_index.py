@@ -7,6 +7,7 @@ import warnings
 import numpy as np
 
 from ..errors import UserError
+from ..files import plain_file
 from .recordio import RecordError
 
 
@@ -19,7 +20,7 @@ def index_path_of(path):
 def read_index(index_path, path):
     """``(keys, offsets)``, two int64 arrays in the order of the lines of the index of ``path``."""
     try:
-        with open(index_path, "rb") as file:
+        with open(index_path, "rb", opener=plain_file) as file:
             text = file.read()
     except FileNotFoundError:
         raise UserError(

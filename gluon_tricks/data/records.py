@@ -7,37 +7,22 @@ MXNet is needed.
 
 import contextlib
 import fcntl
-import hashlib
 import os
-from typing import Any, Dict, Optional, Sequence, Tuple, Union
+from typing import Optional, Tuple, Union
 
 import numpy as np
 
 from ..errors import UserError
 from ..files import sync_folder
 from . import recordio
-from .file_reading import manifest_entry, open_for_reading, read_bytes
+from .file_reading import open_for_reading, read_bytes
 from .record_index import index_path_of, read_index
 from .recordio import RecordError
 
 # bytes; an index may list few of a file's records, so the gap to the next can be huge
 READ_AT_ONCE = 1 << 20
-# bytes of a file of which a fingerprint reads every record: less than a second
-HASHED_WHOLE = 1 << 28
-SAMPLES = 1024  # of a larger file: of ImageNet's 150 GB about 115 MB
 Path = Union[str, "os.PathLike[str]"]
 Label = Union[float, np.ndarray]  # one number, or as many as the record has
-
-
-def spread(length: int, most: int = SAMPLES) -> Sequence[int]:
-    """At most ``most`` positions below ``length``, in order and evenly spread, the first and the
-    last among them.
-    """
-    return (
-        range(length)
-        if length <= most
-        else [number * (length - 1) // (most - 1) for number in range(most)]
-    )
 
 
 class RecordFile:
@@ -67,8 +52,8 @@ class RecordFile:
                     "where no record can begin",
                 )
             order = np.argsort(self.offsets, kind="stable")
-            self._refuse_doubled(self.offsets, order, "offset")
-            self._refuse_doubled(self.keys, np.argsort(self.keys, kind="stable"), "key")
+            self._refuse_duplicates(self.offsets, order, "offset")
+            self._refuse_duplicates(self.keys, np.argsort(self.keys, kind="stable"), "key")
         except BaseException:
             self.close()
             raise
@@ -78,12 +63,11 @@ class RecordFile:
         ends = np.append(self.offsets[order][1:], self.size)
         self._extents = np.empty_like(self.offsets)
         self._extents[order] = np.maximum(ends - self.offsets[order], recordio.FRAME.size)
-        self._fingerprint: Optional[Dict[str, Any]] = None
 
     def __len__(self) -> int:
         return len(self.keys)
 
-    def _refuse_doubled(self, numbers, order, what):
+    def _refuse_duplicates(self, numbers, order, what):
         """RecordError if two lines of the index have the same number; ``order`` sorts
         ``numbers``.
         """
@@ -134,12 +118,10 @@ class RecordFile:
     def read_body(self, position: int) -> Union[bytes, memoryview]:
         """All bytes of the record at ``position`` of the index; bytes, or a memoryview."""
         key, offset = int(self.keys[position]), int(self.offsets[position])
-        head = min(int(self._extents[position]), READ_AT_ONCE, self.size - offset)
-        # a slice is no copy
-        data = memoryview(read_bytes(self._descriptor, head, offset, self.path, key))
+        data = memoryview(self.read_beginning(position))  # a slice is no copy
 
         def read(start, count):
-            if start + count <= head:
+            if start + count <= len(data):
                 return data[start : start + count]
             return read_bytes(self._descriptor, count, offset + start, self.path, key)
 
@@ -148,42 +130,13 @@ class RecordFile:
         except ValueError as error:
             raise RecordError(self.path, key, str(error)) from None
 
-    def fingerprint(self) -> Dict[str, Any]:
-        """What a run remembers, to know later and on other hosts that these are the same records: a
-        dict.
-
-        - records, bytes, index_sha256: how many there are, the file's size, the index's digest
-        - sample_sha256: the digest of the records themselves, of all up to HASHED_WHOLE bytes and
-          else of SAMPLES, spread evenly over the index, the first and the last among them; of each
-          at most its first READ_AT_ONCE bytes
-        - sha256: of the whole file, as the ``manifest.json`` of ``gluon-tricks prepare`` next to it
-          says, if its size fits
+    def read_beginning(self, position: int) -> bytes:
+        """The file from where the record at ``position`` begins to where the next one does, but at
+        most READ_AT_ONCE bytes; unchecked.
         """
-        if self._fingerprint is None:
-            with open(self.index_path, "rb") as file:
-                digest = hashlib.sha256(file.read()).hexdigest()
-            found = dict(
-                records=len(self),
-                bytes=self.size,
-                index_sha256=digest,
-                sample_sha256=self._sample_digest(),
-            )
-            noted = manifest_entry(self.path)
-            if noted.get("bytes") == self.size and isinstance(noted.get("sha256"), str):
-                found["sha256"] = noted["sha256"]
-            self._fingerprint = found
-        return dict(self._fingerprint)
-
-    def _sample_digest(self):
-        digest = hashlib.sha256()
-        positions = range(len(self)) if self.size <= HASHED_WHOLE else spread(len(self))
-        for position in positions:  # as bytes: a record that is broken is the loader's to name
-            offset = int(self.offsets[position])
-            count = min(int(self._extents[position]), READ_AT_ONCE, self.size - offset)
-            digest.update(
-                read_bytes(self._descriptor, count, offset, self.path, int(self.keys[position]))
-            )
-        return digest.hexdigest()
+        key, offset = int(self.keys[position]), int(self.offsets[position])
+        count = min(int(self._extents[position]), READ_AT_ONCE, self.size - offset)
+        return read_bytes(self._descriptor, count, offset, self.path, key)
 
     def close(self) -> None:
         if self._descriptor is not None:

@@ -6,6 +6,7 @@ No file is a pickle. One export at a time writes a folder, and removes what one 
 left.
 """
 
+import contextlib
 import dataclasses
 import os
 import platform
@@ -88,25 +89,37 @@ def export(
             f"{model.path}: is exported already; export from the run or its parameter file"
         )
     check(folder, force, formats, calibration)
+    with _only_writer(folder):
+        check(folder, force, formats, calibration)  # again: another export may just have ended
+        with _renamed_when_whole(folder) as temporary:
+            return _write(model, temporary, formats, options, rec_val, calibration)
+
+
+@contextlib.contextmanager
+def _only_writer(folder):
+    """Nobody else exports to ``folder`` meanwhile, and what a killed export left is gone."""
     parent, name = os.path.split(os.path.abspath(folder))
-    temporary = None
     try:
         os.makedirs(parent, exist_ok=True)
         with Lock(os.path.join(parent, f".{name}.lock"), f"-o {printable(folder)}"):
             _clean_up(parent, name)
-            check(folder, force, formats, calibration)  # again: another export may just have ended
-            try:
-                temporary = tempfile.mkdtemp(prefix=f".{name}.writing-", dir=parent)
-                manifest = _write(model, temporary, formats, options, rec_val, calibration)
-                _give_name(temporary, os.path.join(parent, name))
-            finally:
-                if temporary:
-                    shutil.rmtree(temporary, ignore_errors=True)
+            yield
     except OSError as error:
         raise UserError(
             f"{printable(folder)}: cannot be written: {error.strerror or error}"
         ) from None
-    return manifest
+
+
+@contextlib.contextmanager
+def _renamed_when_whole(folder):
+    """A temporary folder that becomes ``folder`` at the end, or after an error nothing."""
+    parent, name = os.path.split(os.path.abspath(folder))
+    temporary = tempfile.mkdtemp(prefix=f".{name}.writing-", dir=parent)
+    try:
+        yield temporary
+        _give_name(temporary, os.path.join(parent, name))
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _clean_up(parent, name):

@@ -7,8 +7,6 @@ resize and crop, but not to know mean and standard deviation. The first output i
 classes), the second, if it is asked for, their softmax.
 """
 
-import contextlib
-import io
 import json
 from typing import NamedTuple
 
@@ -19,7 +17,7 @@ from ..errors import UserError
 from ..models.parameters import check_finite
 from ..models.parameters import read as load_arrays
 from ..text import printable
-from . import symbol_file
+from . import shapes, symbol_file
 
 INPUT = "data"
 
@@ -131,30 +129,16 @@ def load(symbol_path, params_path, shape=None):
             "does not use; export again"
         )
     if shape is not None:
-        _check_shapes(symbol, params, (1, *shape), symbol_path)
+        check_shapes(Graph(symbol, params), (1, *shape), symbol_path)
     return Graph(symbol, params)
 
 
-def _check_shapes(symbol, params, shape, path):
-    """Raise UserError if the parameters do not fit, or one image of this shape takes too much
-    memory.
+def check_shapes(graph, shape, path):
+    """Raise UserError if the graph, which came from ``path``, cannot run on inputs of this shape
+    (N, ...), or takes too much memory for them.
     """
-    known = {key.split(":", 1)[-1]: array.shape for key, array in params.items()}
-    internals = symbol.get_internals()
-    try:
-        # on which MXNet lists all arguments if it fails
-        with contextlib.redirect_stdout(io.StringIO()):
-            shapes = internals.infer_shape(**{INPUT: shape}, **known)[1]
-    except (mx.MXNetError, ValueError) as error:
-        raise UserError(
-            f"{printable(path)}: its parameters and its images do not fit: {_last_line(error)}"
-        ) from None
-    if shapes is None:
-        raise UserError(
-            f"{printable(path)}: the sizes of its arrays do not follow from its input; export again"
-        )
-    made = zip(internals.list_outputs(), shapes)
-    symbol_file.check_shapes(path, [(name, shape) for name, shape in made if name not in known])
+    known = {key.split(":", 1)[-1]: array.shape for key, array in graph.params.items()}
+    shapes.check(graph.symbol, dict(known, **{INPUT: shape}), shape[0], path)
 
 
 def _last_line(error):

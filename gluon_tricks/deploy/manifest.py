@@ -9,7 +9,7 @@ from typing import Any, Dict, Optional, Sequence
 from .. import config as flags
 from ..data.class_names import LABELS
 from ..errors import UserError
-from ..files import sha256, write_json
+from ..files import plain_file, sha256, write_json
 from ..text import printable
 from .preprocessing import Preprocessing
 
@@ -80,7 +80,7 @@ def is_export(folder: str) -> bool:
     set).
     """
     try:
-        with open(os.path.join(folder, NAME)) as file:
+        with open(os.path.join(folder, NAME), opener=plain_file) as file:
             text = file.read()
     except (OSError, UnicodeDecodeError):
         return False
@@ -106,7 +106,7 @@ def read(folder: str, formats: Optional[Sequence[str]] = None) -> dict:
     """
     path = os.path.join(folder, NAME)
     try:
-        with open(path) as file:
+        with open(path, opener=plain_file) as file:
             manifest = json.load(file)
         if manifest["kind"] != KIND or manifest["version"] != VERSION:
             raise UserError(f"{path}: kind or version is not of this release of gluon_tricks")

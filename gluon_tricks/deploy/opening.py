@@ -7,6 +7,7 @@ all become a :class:`gluon_tricks.deploy.classifier.Classifier`.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 from typing import Any, Dict, Optional, Union
 
@@ -193,7 +194,12 @@ def _predictor_of(format, files, size, inside):
     from . import graph
 
     loaded = graph.load(*files, (size, size, 3) if inside else (3, size, size))
-    return block_predictor(graph.block(loaded), files[0], inside)
+
+    @functools.lru_cache(maxsize=None)
+    def check(shape):
+        graph.check_shapes(loaded, shape, files[0])
+
+    return block_predictor(graph.block(loaded), files[0], inside, check=check)
 
 
 def _open_onnx(path, given):

@@ -60,7 +60,7 @@ class Operator(NamedTuple):
     inputs: Tuple[int, ...]
     attributes: dict
     outputs: int = 1
-    # the places of inputs that it writes to, which have to be variables
+    # the places of inputs that have to be variables: it writes to them, or gives them a shape
     states: Tuple[int, ...] = ()
 
 
@@ -113,7 +113,7 @@ OPERATORS = {
         ),
     ),
     "Activation": Operator((1,), ACTIVATION),
-    "BatchNorm": Operator((5,), BATCH_NORM, states=(3, 4)),
+    "BatchNorm": Operator((5,), BATCH_NORM, states=(1, 2, 3, 4)),
     "Cast": Operator((1,), dict(dtype=one_of("float32"))),
     "Concat": Operator((), dict(dim=axes, num_args=integers)),
     "Convolution": Operator((), CONVOLUTION),
@@ -163,7 +163,7 @@ OPERATORS = {
     "_contrib_quantize_v2": Operator((1,), dict(RANGE, out_type=one_of("auto")), outputs=3),
     "_contrib_quantized_act": Operator((3,), ACTIVATION, outputs=3),
     "_contrib_quantized_batch_norm": Operator(
-        (7,), dict(BATCH_NORM, **RANGE), outputs=3, states=(3, 4)
+        (7,), dict(BATCH_NORM, **RANGE), outputs=3, states=(1, 2, 3, 4)
     ),
     "_contrib_quantized_concat": Operator((), dict(dim=axes, num_args=integers), outputs=3),
     "_contrib_quantized_elemwise_add": Operator((6,), RANGE, outputs=3),

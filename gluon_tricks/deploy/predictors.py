@@ -4,7 +4,7 @@ Each takes float32 (N, 3, H, W). If the network normalises by itself, its pixels
 that again, so that all classifiers take images of one kind.
 """
 
-from typing import Any, Callable, Optional
+from typing import Any, Callable, Optional, Tuple
 
 import numpy as np
 
@@ -18,12 +18,17 @@ SMALLEST_PROBABILITY = 1e-45
 
 
 def block_predictor(
-    net: Any, path: str, inside: Optional[Preprocessing] = None, device: Any = None
+    net: Any,
+    path: str,
+    inside: Optional[Preprocessing] = None,
+    device: Any = None,
+    check: Callable[[Tuple[int, ...]], None] = lambda shape: None,
 ) -> Predictor:
     """The function of a Gluon block, which came from ``path``.
 
     inside: the preprocessing that is part of the block, if it is, which then takes pixels.
     device: the context of the block's parameters that is computed on; default: the CPU.
+    check: is called with the shape of the inputs before they are computed.
     """
     import mxnet as mx
 
@@ -33,6 +38,7 @@ def block_predictor(
             inputs = mx.nd.array(images, dtype="float32", ctx=device)
         else:
             inputs = mx.nd.array(inside.pixels(images), dtype="uint8", ctx=device)
+        check(inputs.shape)
         try:
             outputs = net(inputs)
             return (outputs[0] if isinstance(outputs, (list, tuple)) else outputs).asnumpy()

@@ -6,9 +6,11 @@ MXNet's own parser.
 """
 
 import collections
+import itertools
 import json
 
 from ..errors import UserError
+from ..files import plain_file
 from ..text import printable
 from .operators import OPERATORS, RANGE, TRUE
 
@@ -25,7 +27,7 @@ ACTIVATIONS = ("Activation", "LeakyReLU", "clip")
 
 
 class _Wrong(Exception):
-    """What is wrong with a graph, in words."""
+    """What is wrong with a graph."""
 
 
 def read(path):
@@ -33,7 +35,7 @@ def read(path):
     wrong with it.
     """
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=plain_file) as file:
             held = file.read(MOST_BYTES + 1)
         if len(held) > MOST_BYTES:
             raise _Wrong(f"it has more than {MOST_BYTES >> 20} MiB")
@@ -79,9 +81,15 @@ def checked(graph, inside=None):
     return result if inside else dict(result, attrs=dict(mxnet_version=["int", VERSION]))
 
 
-def check_shapes(path, shapes):
-    """Raise UserError if one image makes larger arrays than any classifier; ``shapes`` are (name,
-    shape) pairs.
+def by_node(nodes, values):
+    """A list for each node: of the values of its outputs, which come one after another."""
+    values = iter(values)
+    return [list(itertools.islice(values, _outputs(node))) for node in nodes]
+
+
+def check_shapes(path, shapes, images=1):
+    """Raise UserError if an image makes larger arrays than any classifier; ``shapes`` are (name,
+    shape) pairs, of arrays for so many ``images``.
     """
     total = 0
     for name, shape in shapes:
@@ -94,10 +102,10 @@ def check_shapes(path, shapes):
         for length in shape:
             elements *= max(0, int(length))
         total += elements
-        if elements > LARGEST or total > MOST_ELEMENTS:
+        if elements > images * LARGEST or total > images * MOST_ELEMENTS:
             limit = (
                 f"an array of more than {LARGEST:,}"
-                if elements > LARGEST
+                if elements > images * LARGEST
                 else f"arrays of more than {MOST_ELEMENTS:,}"
             )
             raise UserError(

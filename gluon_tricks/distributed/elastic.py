@@ -13,7 +13,7 @@ import mxnet as mx
 
 from ..errors import UserError
 from .horovodrun import listen_on
-from .workers import join
+from .workers import connect
 
 HOSTS_CHANGED = 0  # a reason to stop, next to the signals' numbers, which start at 1
 
@@ -45,7 +45,7 @@ def train(config, session, new_stop):
     listener = HostsListener()
     listen_on(os.environ["HOROVOD_GLOO_IFACE"])
     while True:
-        workers = join(config)
+        workers = connect(config)
         listener.stop = new_stop()
         notification_manager.init()
         notification_manager.register_listener(listener)

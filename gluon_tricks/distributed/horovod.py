@@ -64,7 +64,7 @@ class Horovod(Local):
             self._hvd.init()
         start.close()
 
-    def trainer(self, net, optimizer, settings):
+    def trainer(self, net, optimizer, settings=None):
         return HorovodTrainer(
             self._hvd, self._compression, net.collect_params(), optimizer, settings
         )
@@ -102,7 +102,7 @@ class Horovod(Local):
         self._watchdog.close()
 
     def disconnect(self):
-        """Close the connections that are left, so that :func:`.workers.join` can make new ones."""
+        """Close what is left, so that :func:`.workers.connect` can make new connections."""
         with self.waiting():
             with contextlib.suppress(mx.MXNetError):
                 mx.nd.waitall()
@@ -110,7 +110,7 @@ class Horovod(Local):
         self._watchdog.close()
 
     def who_is_lost(self):
-        """In words, if an error came so late that the heartbeats show it, else None."""
+        """A sentence on who is lost, if an error came so late that the heartbeats show it."""
         before = self._watchdog.halfway
         return before and self._watchdog.who_is_missing(before)
 

@@ -16,19 +16,19 @@ def read_hosts(text):
     """{host: slots} of ``a:8,b`` (a host alone has one slot), or of a file with one of them a line,
     where # begins a comment.
     """
-    words = text.split(",")
+    entries = text.split(",")
     if os.path.isfile(text) or os.sep in text:
         try:
             with open(text) as file:
-                words = [line.split("#")[0].strip() for line in file]
+                entries = [line.split("#")[0].strip() for line in file]
         except OSError as error:
             raise UserError(f"--hosts {text}: {error.strerror}") from None
     hosts = {}
-    for word in filter(None, words):
+    for entry in filter(None, entries):
         # no option of ssh, for instance
-        found = re.match(r"([\w.@][\w.@-]*)(?::([1-9]\d*))?$", word)
+        found = re.match(r"([\w.@][\w.@-]*)(?::([1-9]\d*))?$", entry)
         if not found:
-            raise UserError(f"--hosts {text}: {word!r} is neither a host's name nor name:slots")
+            raise UserError(f"--hosts {text}: {entry!r} is neither a host's name nor name:slots")
         hosts[found.group(1)] = int(found.group(2) or 1)
     if not hosts:
         raise UserError(f"--hosts {text}: names no host")

@@ -28,7 +28,7 @@ class Launch:
 
     kvstore: str
     workers: int
-    words: Tuple[str, ...]  # train and its flags
+    command: Tuple[str, ...]  # of a worker: train and its flags
     servers: Optional[int] = None  # None: as many as workers
     hosts: Dict[str, int] = field(default_factory=dict)  # {host: slots}; empty: this machine
     address: Optional[str] = None  # of the scheduler
@@ -44,12 +44,12 @@ class Launch:
             )
         if self.restarts < 0:
             raise UserError(f"--restarts {self.restarts}: has to be at least 0")
-        if self.words[:1] != ("train",):
+        if self.command[:1] != ("train",):
             raise UserError(
-                "gluon-tricks launch -n N -s N -- train FLAGS: the words after -- have to begin "
+                "gluon-tricks launch -n N -s N -- train FLAGS: what follows -- has to begin "
                 "with train"
             )
-        if any(word.split("=")[0] == "--kvstore" for word in self.words):
+        if any(argument.split("=")[0] == "--kvstore" for argument in self.command):
             raise UserError(
                 "--kvstore belongs before the --, to launch; the workers get it from there"
             )
@@ -77,7 +77,7 @@ def plan(launch: Launch, resume: bool = False) -> List[Process]:
 
     With ``resume`` the run goes on from its last checkpoint.
     """
-    worker = [sys.executable, "-m", "gluon_tricks", *launch.words, "--kvstore", launch.kvstore]
+    worker = [sys.executable, "-m", "gluon_tricks", *launch.command, "--kvstore", launch.kvstore]
     if resume:
         worker += ["--resume", "auto"]
     environment = {}
@@ -92,13 +92,13 @@ def plan(launch: Launch, resume: bool = False) -> List[Process]:
 
 
 def _horovodrun(launch):
-    """The words that start Horovod's workers."""
+    """The command that starts Horovod's workers."""
     hosts, interface = launch.hosts, launch.interface or (None if launch.hosts else "lo")
-    words = [sys.executable, "-m", "gluon_tricks.distributed.horovodrun", "-np"]
-    words.append(str(launch.workers))
+    command = [sys.executable, "-m", "gluon_tricks.distributed.horovodrun", "-np"]
+    command.append(str(launch.workers))
     if hosts:
-        words += ["-H", ",".join(f"{host}:{slots}" for host, slots in hosts.items())]
-    return words + (["--network-interfaces", interface] if interface else [])
+        command += ["-H", ",".join(f"{host}:{slots}" for host, slots in hosts.items())]
+    return command + (["--network-interfaces", interface] if interface else [])
 
 
 def _parameter_server(launch, worker, environment):

@@ -25,9 +25,9 @@ class Local:
         self.devices = devices
         self._kvstore = kvstore
 
-    def trainer(self, net, optimizer, settings):
+    def trainer(self, net, optimizer, settings=None):
         """A Gluon trainer whose ``allreduce_grads`` sums the gradients over all devices and
-        workers.
+        workers. ``optimizer`` is MXNet's, or its name with ``settings``.
 
         The update is made on the devices and not in the KVStore: only so can a step be skipped and
         the optimizer's state be saved without pickle.

@@ -84,11 +84,11 @@ class ParameterServer(Local):
         self._watchdog.watch(folder, f"worker-{self.rank}", others)
         self._command(CONTROLLER, START_HEARTBEAT, os.path.abspath(folder), self._watchdog.period)
 
-    def _command(self, kind, *words):
+    def _command(self, kind, *arguments):
         """Send all servers a command, from rank 0, and wait until they have done it."""
         if self.rank == 0:
             with self.waiting():
-                self._kvstore._send_command_to_servers(kind, json.dumps(words))
+                self._kvstore._send_command_to_servers(kind, json.dumps(arguments))
 
     def _lost(self):
         """The scheduler, in a list, if this worker has not heard of it for a while."""

@@ -37,8 +37,10 @@ class Process:
 
     def shell_line(self):
         """The command with its environment, for a shell."""
-        words = [f"{name}={shlex.quote(value)}" for name, value in sorted(self.environment.items())]
-        return " ".join(["env"] + words + [shlex.quote(word) for word in self.command])
+        variables = [
+            f"{name}={shlex.quote(value)}" for name, value in sorted(self.environment.items())
+        ]
+        return " ".join(["env"] + variables + [shlex.quote(word) for word in self.command])
 
     def start(self):
         """Start it in a process group of its own, to be killed by the kernel when this process

@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 
+from ..files import plain_file
 from ..text import printable
 
 HEARTBEAT = re.compile(r"(worker|server)-\d+(\.new)?")  # its file's name
@@ -78,7 +79,8 @@ class Peers:
         found = {}
         for name in self._names:
             with contextlib.suppress(OSError, ValueError, AttributeError):
-                with open(os.path.join(self._folder, name)) as file:
+                path = os.path.join(self._folder, name)
+                with open(path, opener=plain_file) as file:
                     beat = json.load(file)
                 found[name] = {key: beat.get(key) for key in ("beat", "host", "waits")}
         return found

@@ -10,9 +10,9 @@ from .layout import Layout, parts_that_keep
 from .local import Local
 
 
-def join(config):
-    """This process as one of the run's workers, of the class that ``--kvstore`` asks for. Returns
-    when all workers are there.
+def connect(config):
+    """Connect this process to the run's other workers; returns it as one of them, of the class that
+    ``--kvstore`` asks for, when all are there.
     """
     if config.kvstore == "horovod":
         return _horovod(config)
@@ -41,7 +41,7 @@ def _horovod(config):
 
 
 def layout_of(config, workers, began_with=None):
-    """The :class:`Layout` of a step for ``workers``, which is what :func:`join` returned.
+    """The :class:`Layout` of a step for ``workers``, which is what :func:`connect` returned.
 
     ``began_with`` is the global batch with which a resumed run began, or None.
     """

@@ -18,6 +18,7 @@ import struct
 import mxnet as mx
 import numpy as np
 
+from ..files import plain_file
 from ..text import printable
 
 LIST_MAGIC = 0x112
@@ -44,7 +45,7 @@ def read(path):
 
     Raises ValueError saying what is wrong with the file, and OSError if it cannot be read.
     """
-    with open(path, "rb") as file:
+    with open(path, "rb", opener=plain_file) as file:
         reader = _Reader(file)
         magic, _, count = reader.numbers("<3Q")
         if magic != LIST_MAGIC:

@@ -1,4 +1,4 @@
-"""A sheet on which a person sees what the augmentation does to images.
+"""A sheet of images, and of what the augmentation makes of them.
 
 A row an image: the original, what evaluation makes of it, what training makes of it in the first
 epochs, and what batch mixing makes of these if the images of the sheet are a batch. The numbers are

@@ -11,8 +11,7 @@ from ..config import spelling
 from ..errors import UserError
 from ..locking import Lock
 from ..text import printable
-from . import phrases as words
-from . import plots, tables
+from . import phrases, plots, tables
 from .runs import by_data, figure_of, groups_of
 
 STYLE = """
@@ -96,7 +95,7 @@ def _contents(runs, folder):
     for run in runs:
         picture = names[run.path] + ".png"
         plots.run_curves(run, os.path.join(folder, picture))
-        said = ", ".join(words.phrases(run))
+        said = ", ".join(phrases.phrases(run))
         markdown.append(
             f"**{run.name}** ({run.status}): {said}.\n\n![curves of {run.name}]({picture})\n"
         )
@@ -119,7 +118,7 @@ def _compare(runs, folder, suffix, markdown, body):
     markdown.append(f"## {title}\n\n{note}\n")
     body.append(f"<h2>{html.escape(title)}</h2>\n<p>{_escape(note)}</p>\n")
     if len(groups) > 1:
-        shared = "Common to all: {}.".format(", ".join(words.common(groups)) or "nothing")
+        shared = "Common to all: {}.".format(", ".join(phrases.common(groups)) or "nothing")
         markdown.append(shared + "\n")
         body.append(f"<p>{_escape(shared)}</p>\n")
     about = _about_figures(runs[0].task)
@@ -159,7 +158,7 @@ def _best_first(task):
 
 
 def _details(run, said, picture, is_open):
-    """A run by itself: its words, curves, figures, origin and flags."""
+    """A run by itself: its phrases, curves, figures, origin and flags."""
     facts = [("state", run.status)] + [("damage", text) for text in run.damage]
     if run.last:
         figures = ", ".join(f.text(run.last[f.name]) for f in _best_first(run.task))

@@ -106,18 +106,18 @@ def _differences(run, settings):
     config = run.config
     ours = dict(vars(config), global_batch=run.layout.get("global_batch"), peak=run.peak)
     ours["distilled"] = bool(config.teacher)
-    forms, lines = {}, []
+    authors, lines = {}, []
     if config.fidelity == "gluoncv":  # counts as one difference
-        forms = fidelity.forms(config.model)
-        forms = {name: form for name, form in forms.items() if name not in _SCHEDULE}
+        authors = fidelity.settings(config.model)
+        authors = {name: value for name, value in authors.items() if name not in _SCHEDULE}
         lines.append("the authors' settings (--fidelity gluoncv)")
     for name, theirs in settings.items():
         unused = name.startswith("lr_decay") and config.lr_mode != "step"
-        if not _same(ours[name], theirs) and not unused and forms.get(name) != ours[name]:
+        if not _same(ours[name], theirs) and not unused and authors.get(name) != ours[name]:
             words = name.replace("_", " ")
             lines.append(f"{words} {_text(ours[name])} instead of {_text(theirs)}")
     for name in _changed(config, _DERIVED | set(settings)):
         value = getattr(config, name)
-        if forms.get(name) != value and value != paper.TRAINING_IMAGES:
+        if authors.get(name) != value and value != paper.TRAINING_IMAGES:
             lines.append(f"{spelling(name)} {_text(value)}")
     return lines

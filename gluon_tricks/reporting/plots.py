@@ -4,7 +4,7 @@ side.
 
 import textwrap
 
-from . import phrases as words
+from . import phrases
 from .runs import figure_of
 
 TRAINING, VALIDATION, OTHER = "#1f77b4", "#d62728", "#444444"
@@ -74,7 +74,7 @@ def all_curves(groups, path):
     figure, panels = _figure(3, 2, (11.5, 9.2), *runs)
     (train_loss, val_loss), (train_best, val_best), (rate, speed) = panels
     distilled = _axes_of_distilled(train_loss, runs)
-    shared, handles, labels = words.common(groups), [], []
+    shared, handles, labels = phrases.common(groups), [], []
     for group, color in zip(groups, _colors(len(groups))):
         style = dict(color=color, linewidth=1.3, alpha=1 if len(group.runs) == 1 else 0.7)
         for run in group.runs:
@@ -89,7 +89,7 @@ def all_curves(groups, path):
             _line(rate, run.training, "learning_rate", **style)
             _speeds(speed, run, **style)
         handles.append(rate.plot([], [], color=color, linewidth=2.5)[0])
-        labels.append(textwrap.shorten(words.label(group, shared), 110, placeholder=" ..."))
+        labels.append(textwrap.shorten(phrases.label(group, shared), 110, placeholder=" ..."))
     for axes in {train_loss, distilled, val_loss}:
         _scale_loss(axes)
     dashed = "" if distilled is train_loss else "; distilled runs: dashed, right axis"
@@ -125,13 +125,13 @@ def ladder(groups, path):
     """The best figure of the last validation: a group's seeds, mean and spread, the paper's figure
     -> a PNG file.
     """
-    shared, best = words.common(groups), figure_of(groups[0].task, groups[0].task.best)
+    shared, best = phrases.common(groups), figure_of(groups[0].task, groups[0].task.best)
     figure, ((axes,),) = _figure(1, 1, (10, 1.3 + 0.55 * len(groups)))
     for place, (group, color) in enumerate(zip(groups, _colors(len(groups)))):
         _rung(axes, place, group, best, color)
     axes.set_yticks(range(len(groups)))
     axes.set_yticklabels(
-        ["\n".join(textwrap.wrap(words.label(group, shared), 46)[:3]) for group in groups],
+        ["\n".join(textwrap.wrap(phrases.label(group, shared), 46)[:3]) for group in groups],
         fontsize=8.5,
     )
     axes.set_ylim(len(groups) - 0.5, -0.7)
@@ -157,7 +157,7 @@ def _rung(axes, place, group, best, color):
         axes.annotate(text, (mean, place - 0.3), ha="center", va="bottom", fontsize=8.5)
     if spread is not None:
         axes.plot([mean - spread, mean + spread], [place, place], color=color, linewidth=1.2)
-    rows, differences = words.nearest_rows(group.runs[0])
+    rows, differences = phrases.nearest_rows(group.runs[0])
     if rows and not differences:
         published = getattr(rows[0].score, best.name)
         known = "" if axes.get_legend_handles_labels()[0] else "paper"

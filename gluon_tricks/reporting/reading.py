@@ -8,6 +8,7 @@ import os
 
 from ..config import FLAGS, Config, ConfigError, from_dict
 from ..errors import UserError
+from ..files import plain_file
 from ..tasks import registry
 from ..text import printable
 from ..training import config_file
@@ -170,7 +171,7 @@ def _passes(line, layout):
 def read_json(path, name):
     """The dict in a JSON file; empty if it is missing or damaged."""
     try:
-        with open(os.path.join(path, name), encoding="utf-8") as file:
+        with open(os.path.join(path, name), encoding="utf-8", opener=plain_file) as file:
             value = json.load(file)
     except (OSError, ValueError, RecursionError):
         return {}
@@ -185,7 +186,8 @@ def _lines(run, name, needed):
     killed leaves it.
     """
     try:
-        with open(os.path.join(run.path, name), encoding="utf-8", errors="replace") as file:
+        path = os.path.join(run.path, name)
+        with open(path, encoding="utf-8", errors="replace", opener=plain_file) as file:
             lines = file.readlines()
     except FileNotFoundError:
         return []

@@ -4,7 +4,7 @@ import math
 
 from .. import paper
 from ..text import printable
-from . import phrases as words
+from . import phrases
 from .runs import figure_of
 
 NONE = "–"
@@ -43,7 +43,7 @@ def named(figure):
 
 def results(groups):
     """(header, rows) of text: a row a group, with mean and spread over several seeds."""
-    compared, shared, task = len(groups) > 1, words.common(groups), groups[0].task
+    compared, shared, task = len(groups) > 1, phrases.common(groups), groups[0].task
     best = figure_of(task, task.best)
     others = [figure for figure in task.figures if figure is not best]
     others.sort(key=lambda figure: figure.name == "loss")  # which comes last
@@ -52,7 +52,8 @@ def results(groups):
     header += [named(figure) for figure in others] + ["best " + named(best), "images/s", "state"]
     rows = []
     for group in groups:
-        what = words.label(group, shared) if compared else ", ".join(words.phrases(group.runs[0]))
+        of_one = ", ".join(phrases.phrases(group.runs[0]))
+        what = phrases.label(group, shared) if compared else of_one
         row = [group.name, what, str(len(group.runs)), _measured(group, best)]
         row += [_against(group, groups[0], best)] if compared else []
         row += [_measured(group, figure) for figure in others]
@@ -81,7 +82,7 @@ def _published_figures(task):
 
 def _published(group, figures):
     """The nearest row's title and figures, and the difference from them."""
-    rows, differences = words.nearest_rows(group.runs[0])
+    rows, differences = phrases.nearest_rows(group.runs[0])
     if not rows:
         return ["none near", NONE, NONE]
     title = "; ".join(row.title for row in rows)

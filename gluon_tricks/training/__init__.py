@@ -1,3 +1,1 @@
-"""The training room: run.py puts a run together, loop.py trains, the other files each hold one of
-its needs.
-"""
+"""A training run: run.py puts it together, loop.py trains, the other files do one thing each."""

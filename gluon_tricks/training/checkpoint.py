@@ -3,10 +3,7 @@ and no pickle.
 
 A checkpoint is ``RUN/checkpoints/step-00001234/`` with
 
-- ``net.params``: an ordinary Gluon parameter file, BatchNorm statistics averaged over the parts of
-  the global batch;
-- ``optimizer.states``: the optimizer's arrays (momentum, float32 master copies), and each part's
-  own BatchNorm statistics if there are several;
+- ``net.params`` and ``optimizer.states``: arrays, see :mod:`.checkpoint_arrays`;
 - ``log.jsonl``: the run's log so far, from which a damaged one is restored;
 - ``state.json``: the step, everything else, the SHA-256 of the three files, and one of all that
   stands in it.
@@ -22,9 +19,9 @@ import shutil
 
 import mxnet as mx
 
-from ..files import sha256, sync_folder
-from ..models.parameters import read_arrays
+from ..files import plain_file, sha256, sync_folder
 from ..text import printable
+from . import checkpoint_arrays as arrays
 from .checkpoint_state import FILES, FORMAT, NAME, CheckpointError, read_state, seal
 
 _ASIDE = ".aside"
@@ -36,14 +33,15 @@ def path_of(run_folder, step):
     return os.path.join(run_folder, "checkpoints", f"step-{step:08d}")
 
 
-def save(run_folder, step, net, trainer, state, keep, statistics=(), log=b""):
+def save(run_folder, step, net, trainer, state, keep, statistics=(), log=b"", more_arrays=None):
     """Write the checkpoint of ``step`` updates and return its folder; older ones beyond ``keep``
     go, the best stays.
 
     ``state`` is what else the run needs, for JSON; ``statistics`` (parts, n) are the parts' own
-    BatchNorm statistics, if there are several; ``log`` is all of ``log.jsonl`` (bytes). A
-    checkpoint of this step that is there already is replaced. Raises :class:`CheckpointError` when
-    the disk is full or read-only; earlier checkpoints stay whole.
+    BatchNorm statistics, if there are several; ``log`` is all of ``log.jsonl`` (bytes);
+    ``more_arrays`` are NDArrays by name, see :meth:`.update.Update.arrays`. A checkpoint of this
+    step that is there already is replaced. Raises :class:`CheckpointError` when the disk is full or
+    read-only; earlier checkpoints stay whole.
     """
     path = path_of(run_folder, step)
     folder, name = os.path.split(path)
@@ -52,8 +50,9 @@ def save(run_folder, step, net, trainer, state, keep, statistics=(), log=b""):
     try:
         shutil.rmtree(temporary, ignore_errors=True)
         os.makedirs(temporary)
-        mx.nd.save(os.path.join(temporary, "net.params"), parameters_of(net))
-        mx.nd.save(os.path.join(temporary, "optimizer.states"), states_of(net, trainer, statistics))
+        mx.nd.save(os.path.join(temporary, "net.params"), arrays.parameters_of(net))
+        states = arrays.states_of(net, trainer, statistics, more_arrays)
+        mx.nd.save(os.path.join(temporary, "optimizer.states"), states)
         with open(os.path.join(temporary, "log.jsonl"), "wb") as file:
             file.write(log)
         for name in ("net.params", "optimizer.states"):
@@ -121,35 +120,6 @@ def _write_state(folder, state):
     sync_folder(path)
 
 
-def parameters_of(net):
-    """What ``net.params`` holds: the first device's copy, on the CPU.
-
-    Trained parameters are equal on all devices; a mean of three equal numbers need not be that
-    number. The arrays are on the CPU because MXNet loads an array onto the device from which it was
-    saved.
-    """
-    return {
-        name: p.list_data()[0].as_in_context(mx.cpu())
-        for name, p in net._collect_params_with_prefix().items()
-    }
-
-
-def states_of(net, trainer, statistics=()):
-    """What ``optimizer.states`` holds: ``state/NAME/PATH`` arrays and ``statistics/PARTofPARTS``,
-    on the CPU.
-    """
-    arrays = {}
-    by_name = net._collect_params_with_prefix()
-    names = {parameter.name: name for name, parameter in by_name.items()}
-    for index, made in trainer._updaters[0].states.items():
-        arrays.update(_flatten(made, names[trainer._params[index].name]))
-    arrays = {name: array.as_in_context(mx.cpu()) for name, array in arrays.items()}
-    for number, own in enumerate(statistics):
-        if own.size:
-            arrays[f"statistics/{number}of{len(statistics)}"] = mx.nd.array(own, ctx=mx.cpu())
-    return arrays
-
-
 # -- the best one
 
 
@@ -162,7 +132,9 @@ def best(run_folder):
     mark = os.path.join(run_folder, "best")
     if os.path.isdir(mark):
         return mark
-    with contextlib.suppress(OSError, ValueError), open(mark, encoding="utf-8") as file:
+    with contextlib.suppress(OSError, ValueError), open(
+        mark, encoding="utf-8", opener=plain_file
+    ) as file:
         name = os.path.basename(file.read(1000).strip())
         path = os.path.join(run_folder, "checkpoints", name)
         return path if name.startswith("step-") and os.path.isdir(path) else None
@@ -253,61 +225,7 @@ def latest(run_folder, say=print):
     return None
 
 
-def load(path, state, net, trainer, devices, parts=0):
-    """Put the checkpoint's parameters and optimizer state, on whatever devices there are, into
-    ``net`` and ``trainer``.
-
-    Returns the BatchNorm statistics of each part of the global batch, {part: numpy (n,)}; {} if it
-    had not ``parts`` parts.
-    """
-    try:
-        net.load_parameters(os.path.join(path, "net.params"), ctx=devices)
-    except (AssertionError, ValueError, mx.MXNetError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise CheckpointError(
-            f"{printable(path)}: net.params does not fit the network: {reason}"
-        ) from None
-    arrays = read_arrays(os.path.join(path, "optimizer.states"))
-    # The trainer's first step would give every device the first one's arrays: let it do so before
-    # they get their own.
-    if not trainer._kv_initialized:
-        trainer._init_kvstore()
-    if trainer._params_to_init:
-        trainer._init_params()
-    mx.nd.waitall()
-    optimizer = trainer.optimizer
-    optimizer.num_update = state["num_update"]
-    names = {parameter.name: name for name, parameter in net._collect_params_with_prefix().items()}
-    for device, updater in zip(devices, trainer._updaters):
-        for index, parameter in enumerate(trainer._params):
-            if parameter.grad_req == "null":
-                continue
-            optimizer._set_current_context(trainer._contexts.index(device))
-            optimizer._index_update_count[index] = state["num_update"]
-            made = optimizer.create_state_multi_precision(index, parameter.data(device))
-            for key, array in _flatten(made, names[parameter.name]):
-                if key not in arrays or arrays[key].shape != array.shape:
-                    raise CheckpointError(
-                        f"{printable(path)}: optimizer.states does not fit the network: {key}"
-                    )
-                arrays[key].copyto(array)
-            updater.states[index] = made
-            updater.states_synced[index] = True
-    mx.nd.waitall()
-    names = {part: f"statistics/{part}of{parts}" for part in range(parts)}
-    return {part: arrays[name].asnumpy() for part, name in names.items() if name in arrays}
-
-
-def _flatten(made, name, path="state"):
-    """(key, array) of a parameter's optimizer state: None, an NDArray, or tuples of them."""
-    if made is None:
-        return []
-    if isinstance(made, (tuple, list)):
-        return [pair for i, part in enumerate(made) for pair in _flatten(part, name, f"{path}.{i}")]
-    return [(f"{path}/{name}", made)]
-
-
-# -- what goes
+# -- removing old ones
 
 
 def _remove_old(run_folder, keep):
@@ -323,8 +241,8 @@ def _remove_old(run_folder, keep):
 
 
 def remove_half_written(run_folder):
-    """Remove what a run that was killed has left half-written or half-removed. For the one who has
-    the folder's lock.
+    """Remove what a killed run has left half-written or half-removed; only for the process that
+    holds the folder's lock.
     """
     folder = os.path.join(run_folder, "checkpoints")
     for name in os.listdir(folder):
@@ -348,7 +266,7 @@ def set_aside(run_folder, step):
     for path in checkpoints(run_folder):
         if int(NAME.search(path).group(1)) > step:
             if os.path.realpath(path) == kept:
-                shutil.rmtree(path + _ASIDE, ignore_errors=True)  # of one who was killed here
+                shutil.rmtree(path + _ASIDE, ignore_errors=True)  # of a run killed here
                 shutil.copytree(path, path + _ASIDE, copy_function=_link)
                 mark_best(run_folder, path + _ASIDE)
             _discard(path)

@@ -7,7 +7,7 @@ import os
 import re
 
 from ..errors import UserError
-from ..files import sha256, sha256_of
+from ..files import plain_file, sha256, sha256_of
 from ..tasks.registry import TASKS
 from ..text import printable
 
@@ -32,7 +32,8 @@ def read_state(path):
     files were compared.
     """
     try:
-        with open(os.path.join(path, "state.json"), encoding="utf-8") as file:
+        name = os.path.join(path, "state.json")
+        with open(name, encoding="utf-8", opener=plain_file) as file:
             state = json.load(file)
         problem = _problem(path, state)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -48,7 +49,7 @@ def read_log(path, state):
     """
     if "log.jsonl" not in state["sha256"]:
         return None
-    with open(os.path.join(path, "log.jsonl"), "rb") as file:
+    with open(os.path.join(path, "log.jsonl"), "rb", opener=plain_file) as file:
         return file.read(state["log_bytes"])
 
 
@@ -86,7 +87,7 @@ def _digest(path, size=None):
     """The SHA-256 of a file, or of its first ``size`` bytes."""
     if size is None:
         return sha256(path)
-    with open(path, "rb") as file:
+    with open(path, "rb", opener=plain_file) as file:
         return hashlib.sha256(file.read(size)).hexdigest()
 
 

@@ -4,7 +4,7 @@ import json
 import os
 from typing import Any, Dict
 
-from ..files import sha256_of, write_json
+from ..files import plain_file, sha256_of, write_json
 
 CONFIG = "config.json"
 
@@ -15,7 +15,7 @@ def read(folder: str) -> Dict[str, Any]:
     Raises OSError if it cannot be read, and ValueError or RecursionError if it is damaged: it is no
     JSON, no dict, or has another SHA-256 than was written (older versions wrote none).
     """
-    with open(os.path.join(folder, CONFIG), encoding="utf-8") as file:
+    with open(os.path.join(folder, CONFIG), encoding="utf-8", opener=plain_file) as file:
         found = json.load(file)
     if not isinstance(found, dict):
         raise ValueError("it holds no names and values")

@@ -39,9 +39,9 @@ def commit():
     """The commit of the package's checkout, with + if files differ from it; None without one."""
     here = os.path.dirname(os.path.abspath(__file__))
 
-    def git(*words):
+    def git(*arguments):
         return subprocess.run(
-            ["git", "-C", here] + list(words), capture_output=True, text=True, check=True
+            ["git", "-C", here] + list(arguments), capture_output=True, text=True, check=True
         ).stdout.strip()
 
     try:

@@ -6,6 +6,7 @@ import platform
 
 from ..distributed.gathering import gather_json
 from ..errors import UserError
+from ..files import plain_file
 from ..locking import Lock
 from ..text import printable
 from . import checkpoint, run_folder
@@ -141,8 +142,10 @@ def _start_over(path, damaged):
 
 
 def _has_saved(path):
-    """Whether the run has written a checkpoint, as its clock's log has it."""
-    with contextlib.suppress(OSError), open(os.path.join(path, "timing.jsonl"), "rb") as file:
+    """Whether the run has written a checkpoint, by its ``timing.jsonl``."""
+    with contextlib.suppress(OSError), open(
+        os.path.join(path, "timing.jsonl"), "rb", opener=plain_file
+    ) as file:
         return b'"event": "checkpoint"' in file.read()
     return False
 

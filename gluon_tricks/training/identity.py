@@ -9,8 +9,9 @@ from .. import __version__
 from .. import config as flags
 from ..config import ConfigError
 from ..data.class_names import LABELS, read_labels, write_labels
+from ..data.fingerprint import differences, fingerprint, spread
 from ..data.recordio import RecordError
-from ..data.records import RecordFile, spread
+from ..data.records import RecordFile
 from ..distributed.gathering import gather_json
 from ..files import sha256, write_json
 from ..text import printable
@@ -62,9 +63,7 @@ def _fingerprint(config, field):
     """What tells a file from another one of that name; None for synthetic images."""
     path = getattr(config, field)
     return (
-        None
-        if config.synthetic or not path
-        else run_folder.fingerprint(path, getattr(config, field + "_idx"))
+        None if config.synthetic or not path else fingerprint(path, getattr(config, field + "_idx"))
     )
 
 
@@ -136,9 +135,7 @@ def _differences_of_flags(old, new, about_old, about_new, fields):
 def _differences_of_data(old, new):
     return [
         f"the data of {split}: {found}"
-        for split, found in (
-            (split, run_folder.differences(old[split], new[split])) for split in SPLITS
-        )
+        for split, found in ((split, differences(old[split], new[split])) for split in SPLITS)
         if found
     ]
 

@@ -11,7 +11,7 @@ import json
 import os
 
 from ..errors import UserError
-from ..files import sync_folder
+from ..files import plain_file, sync_folder
 from ..text import printable
 
 LOG, TIMING, PLAIN = "log.jsonl", "timing.jsonl", "train.log"
@@ -86,12 +86,13 @@ class LogFiles:
             os.fsync(self._files[self._log].fileno())
         return bytes(self._text)
 
-    def rewind(self, size, log=None):
+    def rewind(self, size, log=None, elsewhere=False):
         """Forget what was logged after a checkpoint, at which ``log.jsonl`` had ``size`` bytes and
         held ``log``.
 
         The resumed run says it again. A log that does not begin as ``log`` is damaged and is
-        restored. Where ``log`` is not known, the lines that are whole stay.
+        restored. If ``log`` is not known, the lines that are whole stay. If the checkpoint is
+        one of ``elsewhere``, the log that is not here yet was not lost.
         """
         known = bytes(self._text[:size]) if log is None else log
         if log is None and (len(known) < size or known != _whole_lines(known)):
@@ -101,14 +102,16 @@ class LogFiles:
             )
         elif not self._text.startswith(known):
             self._replace_log(
-                known, "is not what the run has written; it is restored from the checkpoint"
+                known,
+                "is not what the run has written; it is restored from the checkpoint",
+                say=bool(self._text) or not elsewhere,
             )
         else:
             with named(self._log):
                 self._files[self._log].truncate(size)
             self._text[:] = known
 
-    def _replace_log(self, text, why):
+    def _replace_log(self, text, why, say=True):
         """Write ``log.jsonl`` again; what is there, if it is more than a part of the same, stays
         under another name.
         """
@@ -128,7 +131,8 @@ class LogFiles:
             sync_folder(path)
         self._files[path] = _open(path)
         self._text[:] = text
-        self._say(f"{shown} {why}")
+        if say:
+            self._say(f"{shown} {why}")
 
     def _is_there(self, path):
         """Whether the file that is written is still the one of this name."""
@@ -192,13 +196,15 @@ def _plain_files(folder, log_file):
 def _open(path, shown=None):
     with named(shown or path):
         os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
-        return open(path, "ab", buffering=0)  # so that nothing is left for `close` to write
+        # without a buffer, so that nothing is left for `close` to write
+        opener = plain_file if shown in (None, path) else None  # another's file may be a pipe
+        return open(path, "ab", buffering=0, opener=opener)
 
 
 def _read(path):
     """The bytes of a file; none if it is not there."""
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=plain_file) as file:
             return file.read()
     except FileNotFoundError:
         return b""
@@ -247,5 +253,5 @@ def read(path):
     """The records of a ``.jsonl`` file, as dicts; half a last line, of a run that was killed, is
     left out.
     """
-    with open(path) as file:
+    with open(path, opener=plain_file) as file:
         return [json.loads(line) for line in file if line.endswith("\n")]

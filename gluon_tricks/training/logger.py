@@ -30,10 +30,10 @@ class Logger:
         """All of ``log.jsonl`` so far (bytes), on the disk; see :meth:`.LogFiles.contents`."""
         return self._files.contents() if self._files else b""
 
-    def rewind(self, size, log=None):
+    def rewind(self, size, log=None, elsewhere=False):
         """Forget what was logged after a checkpoint; see :meth:`.LogFiles.rewind`."""
         if self._files:
-            self._files.rewind(size, log)
+            self._files.rewind(size, log, elsewhere)
 
     def start(self, step, steps_per_epoch, total):
         """The loop begins at ``step`` of ``total``."""

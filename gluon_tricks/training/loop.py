@@ -49,7 +49,7 @@ def train(run):
         if progress.awaits_validation:
             validate(run)
         if run.stop.agreed is not None:
-            workers.close()  # the first one who leaves may take the others along
+            workers.close()  # a launcher may end the others when the first has ended
             run.stop.raise_after(done)
 
 

@@ -25,46 +25,19 @@ def student(config, devices, say=print, accumulate=1):
 
     With ``accumulate`` above 1, the gradients of that many backward passes add up.
     """
-    on_cpu, onednn = devices[0].device_type == "cpu", os.environ.get("MXNET_MKLDNN_ENABLED") != "0"
-    if on_cpu and onednn and registry.get(config.model).untrainable_on_onednn:
-        raise UserError(
-            f"--model {config.model}: oneDNN cannot train it on a CPU; set MXNET_MKLDNN_ENABLED=0 "
-            "in the environment"
-        )
-    options = models.options_of(config)
     net = models.get_model(
-        config.model, classes=config.classes, input_size=config.input_size, **options
+        config.model,
+        classes=config.classes,
+        input_size=config.input_size,
+        **models.options_of(config),
     )
-    if config.dtype == "float16" and on_cpu and ops_of(net) & NO_FLOAT16_ON_CPU:
-        raise UserError(
-            "--dtype float16: MXNet multiplies no float16 matrices on a CPU; take --num-gpus 1, or "
-            "float32"
-        )
+    if devices[0].device_type == "cpu":
+        _check_cpu_can_train(net, config)
     # MXNet's generator gives seeds that are neighbours mostly the same numbers.
     mx.random.seed(int(np.random.SeedSequence([config.seed]).generate_state(1)[0] >> 1))
     net.initialize(initializer(config.init), ctx=devices)
     know_shapes(net, config.input_size)
-    file = config.use_params or config.resume_params
-    not_loaded = []
-    if config.use_pretrained:
-        not_loaded = models.load_pretrained(net, config.model, **options)
-    elif file:
-        not_loaded = models.load_parameters(
-            net, run_folder.checked(file), new_head=bool(config.use_params)
-        )
-    if not_loaded:
-        say(
-            "not in {}, so newly initialised: {}".format(
-                file or "the published file", ", ".join(not_loaded)
-            )
-        )
-    run = run_folder.run_of(file) if file else None
-    trained_with = Config() if config.use_pretrained else run and run.config
-    if trained_with and _normalisation(trained_with) != _normalisation(config):
-        say(
-            "the parameters to start from were trained with another --rgb-mean or --rgb-std than "
-            "this run's"
-        )
+    _load_start(net, config, say)
     if config.no_wd:
         exempt_biases(net)
     if accumulate > 1:
@@ -77,6 +50,42 @@ def student(config, devices, say=print, accumulate=1):
         with autograd.train_mode():
             net.infer_shape(mx.nd.zeros((1, 3, config.input_size, config.input_size)))
     return net
+
+
+def _check_cpu_can_train(net, config):
+    onednn = os.environ.get("MXNET_MKLDNN_ENABLED") != "0"
+    if onednn and registry.get(config.model).untrainable_on_onednn:
+        raise UserError(
+            f"--model {config.model}: oneDNN cannot train it on a CPU; set MXNET_MKLDNN_ENABLED=0 "
+            "in the environment"
+        )
+    if config.dtype == "float16" and ops_of(net) & NO_FLOAT16_ON_CPU:
+        raise UserError(
+            "--dtype float16: MXNet multiplies no float16 matrices on a CPU; take --num-gpus 1, or "
+            "float32"
+        )
+
+
+def _load_start(net, config, say):
+    """Set ``net`` to the parameters that the run starts from, if it names some."""
+    file = config.use_params or config.resume_params
+    not_loaded = []
+    if config.use_pretrained:
+        not_loaded = models.load_pretrained(net, config.model, **models.options_of(config))
+    elif file:
+        not_loaded = models.load_parameters(
+            net, run_folder.checked(file), new_head=bool(config.use_params)
+        )
+    if not_loaded:
+        source = file or "the published file"
+        say(f"not in {source}, so newly initialised: {', '.join(not_loaded)}")
+    run = run_folder.run_of(file) if file else None
+    trained_with = Config() if config.use_pretrained else run and run.config
+    if trained_with and _normalisation(trained_with) != _normalisation(config):
+        say(
+            "the parameters to start from were trained with another --rgb-mean or --rgb-std than "
+            "this run's"
+        )
 
 
 def teacher(config, devices, say=print):

@@ -7,6 +7,49 @@ mixed images.
 from ..tricks.distillation import distill, soft_loss
 from ..tricks.mixing import mixings
 
+LOSSES = []  # what changes the task's loss, in the order in which it is applied
+
+
+def register(loss):
+    """A decorator for classes that change the loss of each image.
+
+    - ``from_config(config, teacher)``: a class method; the one that the flags ask for, or None
+    - ``look(inputs, keys)``: outside of the gradient's computation, what the loss has to know of a
+      part of the batch: its inputs (n, 3, H, W) and its records' keys, numpy int64 (n,)
+    - ``loss(losses, outputs, seen)``: the losses (n,), float32, in place of those of the task or of
+      the loss before it; ``outputs`` are the network's, ``seen`` is what ``look`` has returned
+    """
+    LOSSES.append(loss)
+    return loss
+
+
+@register
+class Distillation:
+    """:mod:`gluon_tricks.tricks.distillation` (section 5.3).
+
+    ``teacher`` is a function from images to logits (n, K) on every device; the others are T, and h
+    of h x hard + (1 - h) x soft loss or None for their sum.
+    """
+
+    def __init__(self, teacher, temperature=1.0, hard_weight=None):
+        self._teacher, self._temperature, self._hard_weight = teacher, temperature, hard_weight
+
+    @classmethod
+    def from_config(cls, config, teacher):
+        """The one that the flags of a run ask for, or None."""
+        if teacher is None:
+            return None
+        hard_weight = None if config.hard_weight == -1 else config.hard_weight
+        return cls(teacher, config.temperature, hard_weight)
+
+    def look(self, inputs, keys):
+        """The teacher's logits (n, K)."""
+        return self._teacher(inputs)
+
+    def __call__(self, losses, outputs, teacher_logits):
+        soft = soft_loss(outputs, teacher_logits, self._temperature)
+        return distill(losses, soft, self._hard_weight)
+
 
 class Objective:
     """The training loss.
@@ -18,31 +61,23 @@ class Objective:
         As :func:`gluon_tricks.tricks.mixing.mixings` gives them.
     dtype : str
         Of the images that the network takes.
-    teacher : function, optional
-        From images to logits (n, K), on every device.
-    temperature : float
-        T of distillation (section 5.3).
-    hard_weight : float
-        h of h x hard + (1 - h) x soft loss; None: their sum.
+    losses : list
+        What changes the task's loss, see :func:`register`.
     """
 
-    def __init__(
-        self, task, mixings=(), dtype="float32", teacher=None, temperature=1.0, hard_weight=None
-    ):
+    def __init__(self, task, mixings=(), dtype="float32", losses=()):
         self.task = task
-        self._mixings, self._dtype = mixings, dtype
-        self._teacher, self._temperature, self._hard_weight = teacher, temperature, hard_weight
+        self._mixings, self._dtype, self._losses = mixings, dtype, losses
 
     @classmethod
     def from_config(cls, config, task, steps_per_epoch, teacher=None):
         """The objective that the flags of a run ask for."""
+        made = [loss.from_config(config, teacher) for loss in LOSSES]
         return cls(
             task,
             mixings(config, steps_per_epoch),
             config.dtype,
-            teacher,
-            config.temperature,
-            None if config.hard_weight == -1 else config.hard_weight,
+            [loss for loss in made if loss is not None],
         )
 
     def prepare(self, images, labels, step, part):
@@ -52,14 +87,15 @@ class Objective:
             images, targets = mixing(images, targets, step, part)
         return images.astype(self._dtype, copy=False), targets
 
-    def teacher_logits(self, inputs):
-        """The teacher's logits (n, K) for the inputs, or None."""
-        return None if self._teacher is None else self._teacher(inputs)
+    def look(self, inputs, keys):
+        """What :meth:`losses` has to know of the inputs and the records of these keys. To be called
+        outside of ``autograd.record``: no gradient goes through it.
+        """
+        return [loss.look(inputs, keys) for loss in self._losses]
 
-    def losses(self, outputs, targets, teacher_logits=None):
+    def losses(self, outputs, targets, seen=()):
         """The loss of each image: NDArray (n,), float32."""
-        hard = self.task.losses(outputs, targets)
-        if teacher_logits is None:
-            return hard
-        soft = soft_loss(outputs, teacher_logits, self._temperature)
-        return distill(hard, soft, self._hard_weight)
+        losses = self.task.losses(outputs, targets)
+        for loss, its_own in zip(self._losses, seen):
+            losses = loss(losses, outputs, its_own)
+        return losses

@@ -182,7 +182,7 @@ def differences(config, global_batch):
     papers = paper_values(config)
     found = []
     for name, field in FLAGS.items():
-        section = field.metadata["section"] or ("2.1" if name in fidelity.FORMS else "")
+        section = field.metadata["section"] or ("2.1" if name in fidelity.SETTINGS else "")
         here, there = getattr(config, name), papers.get(name, field.default)
         if section and here != there and name not in ignored:
             found.append((spelling(name), text_of(here), text_of(there), section))

@@ -1,9 +1,10 @@
 """Goes on from a checkpoint: everything as it was after the checkpoint's step."""
 
+import os
 import time
 
 from ..distributed.gathering import gather_json
-from . import checkpoint, folder, identity
+from . import checkpoint, checkpoint_arrays, folder, identity, run_folder
 from .checkpoint_state import read_log
 from .running_statistics import RunningStatistics
 from .saving import save
@@ -16,10 +17,13 @@ def restore(run, path, state):
     identity.compare(run, path)
     layout, learner, progress = run.layout, run.learner, run.progress
     devices = run.workers.devices
-    statistics = checkpoint.load(path, state, learner.net, learner.trainer, devices, layout.parts)
+    statistics, arrays = checkpoint_arrays.load(
+        path, state, learner.net, learner.trainer, devices, layout.parts
+    )
     learner.running = RunningStatistics(learner.net, layout, devices)
     learner.running.put(statistics)
-    learner.loss_scale.restore(state["loss_scale"])
+    learner.update.loss_scale.restore(state["loss_scale"])
+    learner.update.begin(arrays)
     progress.step = resumed_step(
         state["step"],
         state["global_batch"],
@@ -34,21 +38,24 @@ def restore(run, path, state):
     awaited = state.get("awaits_validation", False)
     progress.awaits_validation = awaited and run.timetable.should_validate(progress.step)
     run.logger.training_seconds = state["training_seconds"]
-    run.logger.rewind(state["log_bytes"], read_log(path, state))
+    run.logger.rewind(state["log_bytes"], read_log(path, state), not _is_here(run, path, state))
     run.logger.clock("resumed", step=progress.step)
     run.logger.say(f"resuming from {path} at step {progress.step} of {run.timetable.total_steps}")
 
 
 def take_over(run, path, state):
-    """Make the folder that of this run if the checkpoint is another's, and give what it holds the
-    numbers of now.
+    """Leave the run's folder as if the run had always been in it, with today's number of steps.
 
-    Afterwards the checkpoint of this step and the mark of the best one are in their places.
+    Needed if the checkpoint ``path`` is in another run's folder, or if ``--elastic scale-lr`` has
+    changed the number of its step: then this step gets a checkpoint of its own. The mark of the
+    best one is put in its place.
     """
     save_dir, best, is_first = run.config.save_dir, run.progress.best, run.workers.rank == 0
-    here = folder.is_same(path, checkpoint.path_of(save_dir, state["step"]))
     renumbered = state["step"] != run.progress.step
-    if not gather_json(run.workers, here)[0] or renumbered:
+    here = gather_json(run.workers, _is_here(run, path, state))[0]
+    if not here and not os.path.exists(os.path.join(save_dir, run_folder.CONFIG)):
+        identity.write(run)
+    if not here or renumbered:
         save(run)
     if is_first and renumbered:
         checkpoint.set_aside(save_dir, run.progress.step)
@@ -56,3 +63,8 @@ def take_over(run, path, state):
         run.logger.say(
             f"the checkpoint of the best validation (step {best['step']}) is not there any more"
         )
+
+
+def _is_here(run, path, state):
+    """Whether the checkpoint in the folder ``path`` is one of the run's own folder."""
+    return folder.is_same(path, checkpoint.path_of(run.config.save_dir, state["step"]))

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from .. import determinism
 from ..data import loader
 from ..distributed import elastic
-from ..distributed.workers import join, layout_of
+from ..distributed.workers import connect, layout_of
 from ..models import complexity
 from ..tasks import registry as tasks
 from ..tricks.precision import LossScale
@@ -30,6 +30,7 @@ from .step import Learner
 from .stopping import Diverged, Stop
 from .sums import Sums
 from .timetable import Timetable
+from .update import Update, optimizer_of
 from .validation import validate
 
 
@@ -37,7 +38,7 @@ def train(config):
     """Train as the flags ask; the exit code is 0. Every other end of the command is an error."""
     if config.kvstore == "horovod" and elastic.is_driven():
         return elastic.train(config, session, Stop)
-    workers = join(config)
+    workers = connect(config)
     try:
         return session(config, workers, Stop())
     except Exception as error:
@@ -87,13 +88,15 @@ class Run:
 
     @contextlib.contextmanager
     def averaged_statistics(self):
-        """Within, every device has the mean of the running statistics of all parts; gives those of
-        each part.
+        """Within, the network is what is to be validated and saved: every device has the mean of
+        the running statistics of all parts. Gives those of each part.
         """
         # BatchNorm writes them in the backward pass, which copying them does not wait for.
         self.workers.wait_all()
-        with averaged(self.learner.running, self.learner.net, self.workers, self.layout) as every:
-            yield every
+        learner, workers = self.learner, self.workers
+        with averaged(learner.running, learner.net, workers, self.layout) as every:
+            with learner.update.in_place():
+                yield every
 
     def close(self):
         """Stop the loaders' threads and close the files."""
@@ -108,7 +111,7 @@ def build(config, workers=None, stop=None):
     checked and written.
     """
     determinism.check(config)
-    workers = workers or join(config)
+    workers = workers or connect(config)
     resumed = folder.prepare(config, workers)  # (checkpoint's folder, its state) or None
     workers.watch(os.path.join(config.save_dir, "workers"))
     began_with = identity.began_with(config, workers, resumed and resumed[0])
@@ -139,6 +142,7 @@ def _begin(run, resumed):
         restore(run, *resumed)
         take_over(run, *resumed)
     else:
+        run.learner.update.begin()
         identity.write(run)
     stop = run.progress.step + run.config.max_steps
     total = run.timetable.total_steps
@@ -172,21 +176,16 @@ def _learner(config, task, layout, workers, timetable, logger):
     devices = workers.devices
     net = network.student(config, devices, logger.say, accumulate=layout.accumulate)
     teacher = network.teacher(config, devices, logger.say)
-    is_float16 = config.dtype == "float16"
-    settings = dict(
-        learning_rate=timetable.learning_rate(0),
-        momentum=config.momentum,
-        wd=config.wd,
-        multi_precision=is_float16,
-    )
+    trainer = workers.trainer(net, optimizer_of(config, timetable.learning_rate(0)))
+    loss_scale = LossScale(config.loss_scale if config.dtype == "float16" else 1.0)
+    steps = timetable.steps_per_epoch
     return Learner(
         net,
-        Objective.from_config(config, task, timetable.steps_per_epoch, teacher),
-        workers.trainer(net, config.optimizer, settings),
-        LossScale(config.loss_scale if is_float16 else 1.0),
+        Objective.from_config(config, task, steps, teacher),
+        trainer,
+        Update.from_config(config, net, trainer, loss_scale, layout, devices, steps),
         complexity.count(net, config.input_size),
         config.seed if network.is_stochastic(net) else None,
-        config.max_skipped,
     )
 
 

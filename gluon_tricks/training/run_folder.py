@@ -12,8 +12,9 @@ import os
 from .. import config as flags
 from .. import models
 from ..data.class_names import LABELS, read_labels
-from ..data.records import RecordFile
+from ..data.fingerprint import differences, fingerprint
 from ..errors import UserError
+from ..files import plain_file
 from ..text import printable
 from . import checkpoint, config_file
 from .config_file import CONFIG
@@ -178,7 +179,7 @@ def run_of(path):
 def _may_be_ours(file):
     """False if there is no such file, or it is a whole ``config.json`` of something else."""
     try:
-        with open(file, encoding="utf-8") as opened:
+        with open(file, encoding="utf-8", opener=plain_file) as opened:
             found = json.load(opened)
     except (FileNotFoundError, NotADirectoryError):
         return False
@@ -220,22 +221,3 @@ def _working_folder(folder, save_dir):
     """
     folder, tail = os.path.abspath(folder), os.path.normpath(save_dir)
     return folder[: -len(tail)] if folder.endswith(os.sep + tail) else None
-
-
-def fingerprint(path, index=""):
-    """What tells a RecordIO file from another one of its name."""
-    with RecordFile(path, index or None) as records:
-        return records.fingerprint()
-
-
-def differences(old, new):
-    """How two fingerprints differ, as text: only in what both know, as older runs know less. "" if
-    they do not.
-    """
-    if old is None or new is None:
-        return "" if old == new else f"{old} -> {new}"
-    return ", ".join(
-        f"{name} {old[name]} -> {new[name]}"
-        for name in old
-        if name in new and old[name] != new[name]
-    )

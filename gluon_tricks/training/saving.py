@@ -6,7 +6,7 @@ from ..distributed.gathering import gather_json
 from ..files import write_json
 from ..models.parameters import first_not_finite
 from ..tasks.figure import best_figure, loss_last
-from . import checkpoint, identity
+from . import checkpoint, checkpoint_arrays, identity
 from .stopping import Diverged
 
 
@@ -29,7 +29,7 @@ def save(run):
                 best=progress.best,
                 validated=progress.validated,
                 awaits_validation=progress.awaits_validation,
-                loss_scale=run.learner.loss_scale.state(),
+                loss_scale=run.learner.update.loss_scale.state(),
                 bad_records=sum(bad_records),
                 seconds=progress.seconds,
                 training_seconds=run.logger.training_seconds,
@@ -43,6 +43,7 @@ def save(run):
                 run.config.keep_checkpoints,
                 statistics if len(statistics) > 1 else (),
                 log,
+                run.learner.update.arrays(),
             )
             run.logger.clock("checkpoint", step=progress.step)
 
@@ -51,7 +52,7 @@ def _check_finite(run):
     """Of parameters and statistics alone: a float32 master copy that is not finite makes its
     float16 weight so.
     """
-    name = first_not_finite(checkpoint.parameters_of(run.learner.net))
+    name = first_not_finite(checkpoint_arrays.parameters_of(run.learner.net))
     if name is not None:
         raise Diverged(f"{name} has values that are NaN or infinite", run.progress.step - 1)
 
@@ -70,7 +71,7 @@ def write_result(run):
         global_batch=layout.global_batch,
         parameters=run.learner.complexity.parameters,
         multiply_adds=run.learner.complexity.multiply_adds,
-        skipped_steps=run.learner.loss_scale.skipped,
+        skipped_steps=run.learner.update.loss_scale.skipped,
         bad_records=sum(gather_json(run.workers, run.data.train.bad_records)),
         images_per_second=images / max(run.logger.training_seconds, 1e-9),
         seconds=run.progress.seconds,

@@ -7,8 +7,6 @@ import numpy as np
 from mxnet import autograd
 
 from ..data.transforms.color_map import apply_on_device
-from ..tricks.precision import all_finite
-from .stopping import Diverged
 
 
 class StepResult(NamedTuple):
@@ -21,7 +19,7 @@ class StepResult(NamedTuple):
 
 def train_step(learner, layout, devices, batch, step):
     """The task's sums of each part of this worker's batch, a list of NDArrays."""
-    objective, scale, found = learner.objective, learner.loss_scale.scale, []
+    objective, scale, found = learner.objective, learner.update.loss_scale.scale, []
     learner.seed_devices(devices, layout, step)
     for micro in range(layout.accumulate):
         learner.running.restore_parts(micro)
@@ -29,10 +27,10 @@ def train_step(learner, layout, devices, batch, step):
         for number, part in layout.micro_batch(micro):
             images, labels = to_device(batch, layout, part, devices[number])
             inputs, targets = objective.prepare(images, labels, step, part)
-            teacher_logits = objective.teacher_logits(inputs)
+            seen = objective.look(inputs, layout.split(batch.keys, part))
             with autograd.record():
                 outputs = learner.net(inputs)
-                loss = objective.losses(outputs, targets, teacher_logits)
+                loss = objective.losses(outputs, targets, seen)
                 # The share of this part in the mean over the global batch: gradients are summed
                 # over the parts.
                 losses.append(loss.sum() * (scale / layout.global_batch))
@@ -41,7 +39,7 @@ def train_step(learner, layout, devices, batch, step):
         autograd.backward(losses)
         wait_for_statistics(layout, devices)
         learner.running.keep_parts(micro)
-    learner.update(layout, step)
+    learner.update(step)
     return found
 
 
@@ -69,19 +67,18 @@ def wait_for_statistics(layout, devices):
 
 
 class Learner:
-    """The network that is trained, and what its updates need.
+    """The network that is trained, and what its steps need.
 
-    ``seed`` is the run's if a forward pass draws random numbers, else None; ``max_skipped`` updates
-    in a row may be left out because float16 gradients are not finite.
+    ``seed`` is the run's if a forward pass draws random numbers, else None.
     """
 
-    def __init__(self, net, objective, trainer, loss_scale, complexity, seed, max_skipped):
-        self.net, self.objective, self.trainer = net, objective, trainer
-        self.loss_scale, self.complexity = loss_scale, complexity
+    def __init__(self, net, objective, trainer, update, complexity, seed):
+        self.net, self.objective, self.complexity = net, objective, complexity
+        self.trainer, self.update = trainer, update
         # The parameters that updates change.
         self.trained = [p for p in net.collect_params().values() if p.grad_req != "null"]
         self.running = None  # the RunningStatistics, as soon as the parameters have their values
-        self._seed, self._max_skipped = seed, max_skipped
+        self._seed = seed
 
     def seed_devices(self, devices, layout, step):
         """Seed MXNet's generator by the step, if the network draws from it, as dropout does: it has
@@ -91,27 +88,3 @@ class Learner:
             for device, part in zip(devices, layout.own_parts):
                 key = np.random.SeedSequence([self._seed, step, part])
                 mx.random.seed(int(key.generate_state(1)[0] >> 1), ctx=device)
-
-    def update(self, layout, step):
-        """Sum the gradients over all devices and workers, and update the parameters."""
-        scale = self.loss_scale.scale
-        self.trainer.allreduce_grads()
-        is_float16 = self.trainer.optimizer.multi_precision
-        if not is_float16 or self._gradients_are_finite(step):
-            self.trainer.update(scale)
-        # Their gradients add up over the micro-batches, and start again from 0.
-        if layout.accumulate > 1:
-            for parameter in self.trained:
-                parameter.zero_grad()
-
-    def _gradients_are_finite(self, step):
-        """Whether those of all devices are, and the update is not to be skipped. Waits for them, so
-        it is asked under float16 alone. Raises Diverged after too many skipped updates in a row.
-        """
-        gradients = [gradient for p in self.trained for gradient in p.list_grad()]
-        finite = all_finite(gradients)
-        self.loss_scale.update(finite)
-        if self.loss_scale.skipped_in_a_row > self._max_skipped:
-            times = self.loss_scale.skipped_in_a_row
-            raise Diverged(f"gradients were not finite {times} times in a row", step)
-        return finite

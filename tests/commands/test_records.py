@@ -137,7 +137,7 @@ def test_the_checksum_is_of_the_whole_file_also_if_it_is_damaged(tmp_path, damag
     assert problems and not [p for p in problems if "SHA-256" in p.problem]
 
 
-def test_a_stretch_that_the_disc_cannot_read_is_named_and_the_rest_is_examined(
+def test_a_stretch_that_the_disk_cannot_read_is_named_and_the_rest_is_examined(
     tmp_path, monkeypatch
 ):
     path = write(tmp_path / "a.rec", [jpeg(0), jpeg(1), b"no image"])

@@ -375,7 +375,7 @@ def test_an_interrupted_run_with_other_settings_is_refused_by_name(
     assert "was begun with other resize" in capsys.readouterr().err
 
 
-def test_a_disc_that_fills_up_is_named_and_the_run_can_go_on(source, tmp_path, monkeypatch, capsys):
+def test_a_disk_that_fills_up_is_named_and_the_run_can_go_on(source, tmp_path, monkeypatch, capsys):
     prepare(source, tmp_path / "whole")
     monkeypatch.setattr(conversion, "SYNC_EVERY", 0.0)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20000, resource.RLIM_INFINITY))
@@ -390,7 +390,7 @@ def test_a_disc_that_fills_up_is_named_and_the_run_can_go_on(source, tmp_path, m
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
 
 
-def test_a_disc_too_small_is_said_first(source, tmp_path, monkeypatch, capsys):
+def test_a_disk_too_small_is_said_first(source, tmp_path, monkeypatch, capsys):
     usage = collections.namedtuple("usage", "total used free")
     monkeypatch.setattr(conversion.shutil, "disk_usage", lambda _: usage(10**9, 10**9, 1000))
     assert prepare(source, tmp_path / "out") == 2

@@ -23,7 +23,7 @@ import simplejpeg
 from gluon_tricks import cli
 from gluon_tricks.data.decode import decode
 from gluon_tricks.data.jpeg import one_scan
-from gluon_tricks.data.prepare import imagenet, tar
+from gluon_tricks.data.prepare import devkit, imagenet, tar
 from gluon_tricks.data.records import RecordFile
 from gluon_tricks.errors import UserError
 
@@ -119,7 +119,7 @@ def val_files():
     return {f"ILSVRC2012_val_{i + 1:08d}.JPEG": jpeg(9000 + i) for i in range(len(TRUTH))}
 
 
-def write_archives(folder, train=None, val=None, devkit=None, format=tarfile.USTAR_FORMAT):
+def write_archives(folder, train=None, val=None, kit=None, format=tarfile.USTAR_FORMAT):
     folder.mkdir(exist_ok=True)
     train = train_files() if train is None else train
     # The classes in another order than that of their names, as an archive may have them.
@@ -129,7 +129,7 @@ def write_archives(folder, train=None, val=None, devkit=None, format=tarfile.UST
     }
     (folder / imagenet.TRAIN).write_bytes(tar_of(inner, format))
     (folder / imagenet.VAL).write_bytes(tar_of(val_files() if val is None else val, format))
-    (folder / imagenet.DEVKIT).write_bytes(devkit_bytes() if devkit is None else devkit)
+    (folder / imagenet.DEVKIT).write_bytes(devkit_bytes() if kit is None else kit)
     return folder
 
 
@@ -141,9 +141,9 @@ def source(tmp_path):
 @pytest.fixture(autouse=True)
 def small_imagenet(monkeypatch):
     """The counts of these archives in the place of the real ones."""
-    monkeypatch.setattr(imagenet, "CLASSES", 4)
-    monkeypatch.setattr(imagenet, "TRAIN_IMAGES", sum(PER_CLASS))
-    monkeypatch.setattr(imagenet, "VAL_IMAGES", len(TRUTH))
+    monkeypatch.setattr(devkit, "CLASSES", 4)
+    monkeypatch.setattr(devkit, "TRAIN_IMAGES", sum(PER_CLASS))
+    monkeypatch.setattr(devkit, "VAL_IMAGES", len(TRUTH))
 
 
 def prepare(source, directory, *flags):
@@ -262,13 +262,13 @@ def test_missing_classes_and_images_are_named_and_allowed_on_demand(tmp_path, ca
 
 
 def test_the_kit_has_to_be_that_of_2012(source, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(imagenet, "TRAIN_IMAGES", 1281167)
+    monkeypatch.setattr(devkit, "TRAIN_IMAGES", 1281167)
     assert prepare(source, tmp_path / "out") == 2
     assert "1,281,167" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
-    "devkit, said",
+    "kit, said",
     [
         (b"no archive", "cannot be read"),
         (devkit_bytes()[:-300], "ILSVRC2012_devkit_t12.tar.gz"),
@@ -282,8 +282,8 @@ def test_the_kit_has_to_be_that_of_2012(source, tmp_path, monkeypatch, capsys):
         (devkit_bytes(truth=TRUTH[:-1], counts=[6, 9, 7, 9]), "--allow-partial"),
     ],
 )
-def test_a_wrong_development_kit_is_named(tmp_path, capsys, devkit, said):
-    source = write_archives(tmp_path / "source", devkit=devkit)
+def test_a_wrong_development_kit_is_named(tmp_path, capsys, kit, said):
+    source = write_archives(tmp_path / "source", kit=kit)
     assert prepare(source, tmp_path / "out") == 2
     printed = capsys.readouterr().err
     assert said in printed and printed.count("\n") == 1
@@ -294,13 +294,13 @@ def test_a_development_kit_that_would_fill_the_memory_is_refused(tmp_path, monke
     bomb = zlib.compress(bytes(1 << 22))
     packed += struct.pack("<II", 15, len(bomb)) + bomb
     truth = {"ILSVRC2012_validation_ground_truth.txt": b"1\n"}
-    monkeypatch.setattr(imagenet, "MOST_UNPACKED", 1 << 20)
-    for devkit in (
+    monkeypatch.setattr(devkit, "MOST_UNPACKED", 1 << 20)
+    for kit in (
         gzip.compress(bytes(1 << 22)),
         bytes(1 << 22),
         gzip.compress(tar_of({"data/meta.mat": packed, **truth})),
     ):
-        source = write_archives(tmp_path / "source", devkit=devkit)
+        source = write_archives(tmp_path / "source", kit=kit)
         assert prepare(source, tmp_path / "out") == 2
         assert "holds more than 1,048,576 bytes" in capsys.readouterr().err
 

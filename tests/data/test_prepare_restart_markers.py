@@ -166,7 +166,7 @@ def test_image_record_iter_reads_the_same_pixels_from_a_file_with_markers(source
     np.testing.assert_array_equal(*seen)
 
 
-def test_scaled_images_get_marks_too(source, tmp_path):
+def test_scaled_images_get_markers_too(source, tmp_path):
     assert prepare(source, tmp_path / "out", "--restart-markers", "--resize", "96") == 0
     forms = json.loads((tmp_path / "out" / "manifest.json").read_text())["splits"]["train"]["forms"]
     assert forms == {"resized": 8, "kept": 2}

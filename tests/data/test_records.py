@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from gluon_tricks import cli
 from gluon_tricks.data import file_reading, recordio
+from gluon_tricks.data.fingerprint import fingerprint, spread
 from gluon_tricks.data.records import (
     RecordError,
     RecordFile,
@@ -231,14 +232,12 @@ def test_an_index_of_imagenets_size_is_read_in_well_under_two_seconds(tmp_path):
 
 def test_fingerprint_changes_with_the_index_and_counts_the_records(tmp_path):
     path = write(tmp_path / "a.rec", [(i, 0.0, b"p") for i in range(3)])
-    with RecordFile(path) as file:
-        first = file.fingerprint()
+    first = fingerprint(path)
     assert first["records"] == 3 and first["bytes"] == os.path.getsize(path)
     lines = open(index_path_of(path)).readlines()
     with open(index_path_of(path), "w") as file:
         file.writelines(lines[::-1])
-    with RecordFile(path) as file:
-        assert file.fingerprint()["index_sha256"] != first["index_sha256"]
+    assert fingerprint(path)["index_sha256"] != first["index_sha256"]
 
 
 def test_a_missing_index_says_which_command_makes_it(tmp_path):
@@ -373,7 +372,7 @@ def test_a_file_that_shrinks_while_open_is_an_error_with_its_key(tmp_path):
             file.read(1)
 
 
-def test_a_disc_error_that_passes_is_retried_and_one_that_stays_is_named(tmp_path, monkeypatch):
+def test_a_disk_error_that_passes_is_retried_and_one_that_stays_is_named(tmp_path, monkeypatch):
     path = write(tmp_path / "a.rec", [(5, 1.0, b"p")])
     real, failures = os.pread, [2]
 
@@ -416,7 +415,7 @@ def test_two_writers_of_one_file_are_refused(tmp_path):
             RecordWriter(str(tmp_path / "a.rec"))
 
 
-def test_a_full_disc_is_named():
+def test_a_full_disk_is_named():
     writer = RecordWriter.__new__(RecordWriter)
     writer.path, writer.index_path, writer.keep_parts = "/dev/full", "/dev/full", True
     writer._files = [open("/dev/full", "r+b", buffering=0), open("/dev/full", "r+b", buffering=0)]
@@ -562,32 +561,28 @@ def relabel(path):
 
 def test_a_fingerprint_tells_records_of_the_same_sizes_apart(tmp_path):
     path = write(tmp_path / "a.rec", [(i, float(i % 10), bytes([i]) * 9) for i in range(30)])
-    with RecordFile(path) as file:
-        first = file.fingerprint()
+    first = fingerprint(path)
     relabel(path)
-    with RecordFile(path) as file:
-        second = file.fingerprint()
+    second = fingerprint(path)
     assert {name for name in first if first[name] != second[name]} == {"sample_sha256"}
 
 
 def test_of_a_large_file_evenly_spread_records_are_read(tmp_path, monkeypatch):
-    from gluon_tricks.data import records
-
-    assert list(records.spread(3)) == [0, 1, 2] and list(records.spread(9, 5)) == [0, 2, 4, 6, 8]
-    chosen = records.spread(1281167)
+    assert list(spread(3)) == [0, 1, 2] and list(spread(9, 5)) == [0, 2, 4, 6, 8]
+    chosen = spread(1281167)
     assert len(chosen) == 1024 and chosen[0] == 0 and chosen[-1] == 1281166
     assert set(np.diff(chosen)) == {1252, 1253}
 
     path = write(tmp_path / "a.rec", [(i, 0.0, bytes(20)) for i in range(2000)])
-    monkeypatch.setattr(records, "HASHED_WHOLE", 0)
+    monkeypatch.setattr("gluon_tricks.data.fingerprint.HASHED_WHOLE", 0)
     with RecordFile(path) as file:
-        first, offset = file.fingerprint(), int(file.offsets[records.spread(2000)[7]])
+        offset = int(file.offsets[spread(2000)[7]])
+    first = fingerprint(path)
     for place, seen in ((offset + 12, True), (offset - 4, False)):
         data = bytearray(open(path, "rb").read())
         data[place] ^= 1
         (tmp_path / "b.rec").write_bytes(data)
-        with RecordFile(tmp_path / "b.rec", index_path_of(path)) as file:
-            assert (file.fingerprint() != first) == seen
+        assert (fingerprint(tmp_path / "b.rec", index_path_of(path)) != first) == seen
 
 
 def test_a_fingerprint_has_the_manifests_digest_if_it_is_of_a_file_of_this_size(tmp_path):
@@ -599,5 +594,4 @@ def test_a_fingerprint_has_the_manifests_digest_if_it_is_of_a_file_of_this_size(
         ([], None),
     ):
         (tmp_path / "manifest.json").write_text(json.dumps({"splits": {"a": entry}}))
-        with RecordFile(path) as file:
-            assert file.fingerprint().get("sha256") == expected
+        assert fingerprint(path).get("sha256") == expected

@@ -17,7 +17,7 @@ from gluon_tricks.distributed import watchdog
 from gluon_tricks.distributed.gathering import gather, gather_json, gather_parts
 from gluon_tricks.distributed.layout import Layout
 from gluon_tricks.distributed.local import Local
-from gluon_tricks.distributed.workers import join, layout_of
+from gluon_tricks.distributed.workers import connect, layout_of
 from gluon_tricks.errors import UserError
 from gluon_tricks.training.schedule import learning_rate, resumed_step
 from gluon_tricks.training.sums import Sums
@@ -115,7 +115,7 @@ def test_what_belongs_to_parts_is_gathered_in_their_order():
 
 
 def test_one_worker_alone_gathers_what_it_has():
-    alone = join(parse([]))
+    alone = connect(parse([]))
     assert isinstance(alone, Local) and (alone.rank, alone.world_size, alone.devices) == (
         0,
         1,
@@ -126,7 +126,7 @@ def test_one_worker_alone_gathers_what_it_has():
 
 
 def test_every_device_has_the_first_ones_parameters_before_the_first_step():
-    local = join(parse(["--cpu-contexts", "2"]))
+    local = connect(parse(["--cpu-contexts", "2"]))
     net = mx.gluon.nn.BatchNorm(in_channels=2)
     net.initialize(ctx=local.devices)
     net.running_mean.data(local.devices[0])[:] = 3
@@ -149,7 +149,7 @@ def test_a_worker_that_nobody_launched_says_how_to(monkeypatch, flags, words):
     ):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(UserError, match=words):
-        join(parse(flags.split()))
+        connect(parse(flags.split()))
 
 
 @pytest.mark.parametrize(

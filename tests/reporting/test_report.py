@@ -14,8 +14,7 @@ from gluon_tricks import cli, paper
 from gluon_tricks import config as flags
 from gluon_tricks.errors import UserError
 from gluon_tricks.locking import Lock
-from gluon_tricks.reporting import phrases as words
-from gluon_tricks.reporting import plots, tables
+from gluon_tricks.reporting import phrases, plots, tables
 from gluon_tricks.reporting.reading import find, read
 from gluon_tricks.reporting.runs import Group, by_data, groups_of
 
@@ -340,7 +339,7 @@ def test_flags_are_said_in_the_papers_words_and_order(tmp_path):
     given = "--model resnet50_v1d --lr-mode cosine --label-smoothing --mixup --flip 0"
     given += " --teacher runs/big"
     write_run(tmp_path / "a", EFFICIENT + " " + given, batch=1024)
-    assert words.phrases(read(str(tmp_path / "a"))) == [
+    assert phrases.phrases(read(str(tmp_path / "a"))) == [
         "ResNet-50-D",
         "224 x 224 pixels",
         "BS = 1024",
@@ -367,7 +366,7 @@ def test_a_teacher_is_called_by_its_network_if_that_is_known(tmp_path):
         ("c", "resnet152_v1d", "distillation from ResNet-152-D (T = 20)"),
     ):
         write_run(tmp_path / name, "--teacher " + given)
-        assert said in words.phrases(read(str(tmp_path / name)))
+        assert said in phrases.phrases(read(str(tmp_path / name)))
 
 
 @pytest.mark.parametrize(
@@ -382,7 +381,7 @@ def test_a_teacher_is_called_by_its_network_if_that_is_known(tmp_path):
     ],
 )
 def test_networks_have_the_papers_names(model, said):
-    assert words.network(model) == said
+    assert phrases.network(model) == said
 
 
 def test_every_flag_that_changes_a_run_is_said(tmp_path):
@@ -393,7 +392,7 @@ def test_every_flag_that_changes_a_run_is_said(tmp_path):
     def said(given):
         folder = tmp_path / str(len(os.listdir(str(tmp_path))))
         write_run(folder, given, scores=())
-        return words.phrases(read(str(folder)))
+        return phrases.phrases(read(str(folder)))
 
     plain = said("")
     changes = """
@@ -433,7 +432,7 @@ def recipe_run(folder, recipe, **settings):
 )
 def test_a_run_on_imagenet_is_found_in_the_papers_tables(row, tmp_path):
     recipe_run(tmp_path / "a", row.recipe)
-    rows, differences = words.nearest_rows(read(str(tmp_path / "a")))
+    rows, differences = phrases.nearest_rows(read(str(tmp_path / "a")))
     assert row in rows and differences == []
     assert all(other.settings == row.settings for other in rows)
 

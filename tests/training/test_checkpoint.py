@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from mxnet import autograd, gluon
 
-from gluon_tricks.training import checkpoint, running_statistics
+from gluon_tricks.training import checkpoint, checkpoint_arrays, running_statistics
 from gluon_tricks.training.checkpoint import CheckpointError
 from gluon_tricks.training.checkpoint_state import read_log
 
@@ -61,7 +61,7 @@ def test_what_was_loaded_goes_on_like_what_was_saved(trained, tmp_path, optimize
     path = checkpoint.save(str(tmp_path), 3, net, trainer, dict(note=1.25), keep=2)
     other, its_trainer = trained(optimizer, steps=0)
     state = checkpoint.read_state(path)
-    checkpoint.load(path, state, other, its_trainer, [mx.cpu()])
+    checkpoint_arrays.load(path, state, other, its_trainer, [mx.cpu()])
     assert state["step"] == 3 and state["note"] == 1.25
     for number in (3, 4):
         step(net, trainer, number)
@@ -102,7 +102,7 @@ def test_float16_weights_keep_their_float32_master_copies(tmp_path):
         go(net, trainer, number)
     path = checkpoint.save(str(tmp_path), 3, net, trainer, {}, keep=1)
     other, its_trainer = make()
-    checkpoint.load(path, checkpoint.read_state(path), other, its_trainer, [mx.cpu()])
+    checkpoint_arrays.load(path, checkpoint.read_state(path), other, its_trainer, [mx.cpu()])
     assert any(
         array.dtype == np.float32
         for array in mx.nd.load(os.path.join(path, "optimizer.states")).values()
@@ -241,7 +241,7 @@ def test_checkpoints_of_the_version_before_are_read(trained, tmp_path):
     state = checkpoint.read_state(path)
     assert state["step"] == 3 and read_log(path, state) is None
     other, its_trainer = trained(steps=0)
-    checkpoint.load(path, state, other, its_trainer, [mx.cpu()])
+    checkpoint_arrays.load(path, state, other, its_trainer, [mx.cpu()])
     for a, b in zip(values(net), values(other)):
         np.testing.assert_array_equal(a, b)
 
@@ -347,7 +347,7 @@ def test_a_checkpoint_of_another_network_is_named(trained, tmp_path):
         other.collect_params(), "nag", dict(momentum=0.9), update_on_kvstore=False
     )
     with pytest.raises(CheckpointError, match="does not fit the network"):
-        checkpoint.load(path, checkpoint.read_state(path), other, its_trainer, [mx.cpu()])
+        checkpoint_arrays.load(path, checkpoint.read_state(path), other, its_trainer, [mx.cpu()])
 
 
 # -- RUN/best

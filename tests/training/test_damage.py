@@ -3,6 +3,7 @@ end in a traceback.
 """
 
 import json
+import os
 import random
 import shutil
 
@@ -11,6 +12,7 @@ import pytest
 from gluon_tricks.errors import UserError
 from gluon_tricks.reporting import page
 from gluon_tricks.reporting.reading import find
+from gluon_tricks.training.checkpoint_state import read_state
 
 JSON = [
     "config.json",
@@ -151,6 +153,35 @@ def test_resuming_names_the_damage_or_ends_with_the_whole_log(original, tmp_path
                 name,
                 seed,
             )
+
+
+@pytest.mark.parametrize("what", ["pipe", "device"])
+def test_pipes_and_devices_in_place_of_files_are_named_and_not_read(original, tmp_path, what):
+    folder, given = original
+    copy = tmp_path / "run"
+    shutil.copytree(str(folder), str(copy), symlinks=True)
+    for name in ("state.json", "net.params", "log.jsonl"):
+        checkpoint = copy / "checkpoints" / "step-00000008"
+        replace(checkpoint / name, what)
+        with pytest.raises(UserError, match="step-00000008 is damaged.*Not a plain file"):
+            read_state(str(checkpoint))
+        (checkpoint / name).unlink()
+        shutil.copy(str(folder / "checkpoints" / "step-00000008" / name), str(checkpoint / name))
+    for name in ("log.jsonl", "timing.jsonl", "train.log", "config.json"):
+        replace(copy / name, what)
+        with pytest.raises(UserError, match=f"{name}: .*(Not a plain file|No such device)"):
+            resume(dict(given, save_dir=str(copy)))
+        (copy / name).unlink()
+        shutil.copy(str(folder / name), str(copy / name))
+
+
+def replace(file, what):
+    """Put a pipe or a device in the place of a file."""
+    file.unlink()
+    if what == "pipe":
+        os.mkfifo(str(file))
+    else:
+        file.symlink_to("/dev/zero")
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -49,7 +49,7 @@ def test_float16_trains_like_float32_with_float32_master_weights(train_linear, t
     )
     single = train_linear(save_dir=str(tmp_path / "single"), no_wd=True, label_smoothing=0.1)
     assert half.learner.net.bn.gamma.data().dtype == np.float32
-    assert half.learner.loss_scale.skipped == 0
+    assert half.learner.update.loss_scale.skipped == 0
     (momentum_and_master,) = [
         made
         for made in half.learner.trainer._updaters[0].states.values()
@@ -79,7 +79,8 @@ def test_steps_whose_gradients_overflow_are_skipped_and_the_scale_is_halved(
 
     monkeypatch.setattr(module, "LossScale", Steep)
     run = train_linear(save_dir=str(tmp_path / "steep"), dtype="float16", max_steps=3)
-    assert run.learner.loss_scale.skipped == 3 and run.learner.loss_scale.scale == 2.0**21
+    scale = run.learner.update.loss_scale
+    assert scale.skipped == 3 and scale.scale == 2.0**21
     np.testing.assert_array_equal(
         run.learner.net.weight.data().asnumpy(), begin.learner.net.weight.data().asnumpy()
     )
@@ -99,7 +100,7 @@ def test_float16_resumes_with_the_same_bits(train_linear, tmp_path):
     np.testing.assert_array_equal(
         whole.learner.net.weight.data().asnumpy(), resumed.learner.net.weight.data().asnumpy()
     )
-    assert whole.learner.loss_scale.state() == resumed.learner.loss_scale.state()
+    assert whole.learner.update.loss_scale.state() == resumed.learner.update.loss_scale.state()
     assert (tmp_path / "whole" / "log.jsonl").read_bytes() == (
         tmp_path / "stopped" / "log.jsonl"
     ).read_bytes()

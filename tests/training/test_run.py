@@ -14,7 +14,7 @@ import pytest
 from gluon_tricks import config as flags_of
 from gluon_tricks.config import ConfigError
 from gluon_tricks.data.records import RecordFile, RecordWriter
-from gluon_tricks.distributed.workers import join
+from gluon_tricks.distributed.workers import connect
 from gluon_tricks.errors import UserError
 from gluon_tricks.locking import Lock, Locked
 from gluon_tricks.training import checkpoint, loop, validation
@@ -632,7 +632,7 @@ def words(digits, folder, *more):
 def start(*given):
     """What the command does, but for what it does to this process."""
     config = flags_of.parse(words(*given))
-    return session(config, join(config), Stop())
+    return session(config, connect(config), Stop())
 
 
 def test_a_second_run_in_the_folder_is_refused_before_it_changes_anything(digits, tmp_path):
@@ -656,12 +656,15 @@ def test_a_run_that_ends_with_an_error_leaves_no_lock(digits, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_run_that_goes_on_in_another_folder_leaves_two_whole_ones(train, tmp_path):
+def test_a_run_that_goes_on_in_another_folder_leaves_two_whole_ones(train, tmp_path, capsys):
     whole = train(save_dir=str(tmp_path / "whole"), lr=0.1)
     train(save_dir=str(tmp_path / "a"), lr=0.1, max_steps=11)
     before = {path: path.read_bytes() for path in (tmp_path / "a").rglob("*") if path.is_file()}
     source = str(tmp_path / "a" / "checkpoints" / "step-00000011")
+    capsys.readouterr()
     train(save_dir=str(tmp_path / "b"), lr=0.1, max_steps=1, resume=source)
+    said = capsys.readouterr().out
+    assert "removed" not in said and "is not what the run has written" not in said
     # as if it had been killed before
     shutil.rmtree(str(tmp_path / "b" / "checkpoints" / "step-00000012"))
     assert checkpoint.latest(str(tmp_path / "b"))[1]["step"] == 11

@@ -172,6 +172,7 @@ def test_networks_that_onednn_cannot_train_say_how_they_can(monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.stress
 def test_networks_that_onednn_cannot_train_do_so_without_it():
     code = f"""
         import importlib.util

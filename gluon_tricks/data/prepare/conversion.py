@@ -6,7 +6,6 @@ interruptions. Next to ``train.rec`` and ``train.idx`` is ``train.lst``, im2rec'
 source of the image.
 """
 
-import collections
 import contextlib
 import hashlib
 import itertools
@@ -27,13 +26,11 @@ from ..parallel import Progress, ordered_map
 from ..record_index import index_path_of
 from ..recordio import frame, pack_image
 from ..records import RecordWriter
+from .split_state import State, is_note
 
 SYNC_EVERY = 5.0  # seconds of work that a killed run may lose
 MAX_BROKEN = 1000  # if these are most of the images so far, they are not images
-
-
 UNREADABLE = bytes(32)  # in the place of the SHA-256 of an image that cannot be read
-STATE = {"made_of": dict, "sources": str, "done": int, "sizes": list, "broken": list, "forms": dict}
 
 
 def write_data_set(directory, splits, classes, settings, workers=1, skip_broken=False):
@@ -116,10 +113,7 @@ class SplitWriter:
         self.files = (self.path, index_path_of(self.path))
         order = hashlib.sha256("\n".join(split.names).encode("utf-8", "surrogateescape"))
         order.update(split.labels.tobytes())
-        self.made_of = dict(settings, images=order.hexdigest())
-        # and, as they are written, the images: what they were made of, in their order
-        self.sources = order
-        self.done, self.sizes, self.broken, self.forms = 0, (0, 0), [], collections.Counter()
+        self.state = State(dict(settings, images=order.hexdigest()), order)
 
     def is_whole(self, entry, workers):
         """Is this split written already, as its entry in the manifest says, and of the images that
@@ -135,8 +129,8 @@ class SplitWriter:
         )
 
     def sources_of(self, count, workers):
-        """What ``sources`` is after the first ``count`` images; reads them."""
-        digest = self.sources.copy()
+        """The state's ``sources`` after the first ``count`` images; reads them."""
+        digest = self.state.sources.copy()
         with Progress(f"{self.name}: compare with the source", count) as progress:
             for done, one in enumerate(ordered_map(self.source_digest, range(count), workers), 1):
                 digest.update(one)
@@ -158,20 +152,21 @@ class SplitWriter:
         """Write all that is missing; returns the split's entry in the manifest."""
         digest = hashlib.sha256()
         self.recall(digest, workers)
-        if not self.done:
+        state = self.state
+        if not state.done:
             self.forget()  # what an older run noted does not fit the files that begin now
-        with RecordWriter(self.path, resume=self.sizes) as writer, Progress(
+        with RecordWriter(self.path, resume=state.sizes) as writer, Progress(
             self.name, len(self.split)
         ) as progress:
             self.append(writer, digest, workers, progress)
             self.note(len(self.split), writer)
-            if self.broken and not skip_broken:
+            if state.broken and not skip_broken:
                 raise UserError(
-                    f"{self.path}: {len(self.broken)} of {len(self.split)} images are broken, the "
-                    f"first is {self.broken[0][1]} ({self.broken[0][2]}); mend them, or leave "
+                    f"{self.path}: {len(state.broken)} of {len(self.split)} images are broken, the "
+                    f"first is {state.broken[0][1]} ({state.broken[0][2]}); mend them, or leave "
                     "them out with --skip-broken"
                 )
-            left_out = {position for position, _, _ in self.broken}
+            left_out = {position for position, _, _ in state.broken}
             kept = [position for position in range(len(self.split)) if position not in left_out]
             write_text(
                 self.path[: -len("rec")] + "lst",
@@ -179,34 +174,35 @@ class SplitWriter:
             )
         return {
             "records": len(kept),
-            "bytes": self.sizes[0],
-            "index_bytes": self.sizes[1],
+            "bytes": state.sizes[0],
+            "index_bytes": state.sizes[1],
             "sha256": digest.hexdigest(),
-            "images_sha256": self.sources.hexdigest(),
+            "images_sha256": state.sources.hexdigest(),
             "per_class": np.bincount(self.split.labels[kept], minlength=classes).tolist(),
-            "forms": dict(self.forms),
-            "broken": [name for _, name, _ in self.broken],
+            "forms": dict(state.forms),
+            "broken": [name for _, name, _ in state.broken],
         }
 
     def append(self, writer, digest, workers, progress):
         """Convert and write the images that are not done yet."""
+        state = self.state
         noted = time.monotonic()
-        results = ordered_map(self.convert, range(self.done, len(self.split)), workers)
-        for position, (framed, form, source) in enumerate(results, self.done):
-            self.sources.update(source)
+        results = ordered_map(self.convert, range(state.done, len(self.split)), workers)
+        for position, (framed, form, source) in enumerate(results, state.done):
+            state.sources.update(source)
             if framed is None:
-                self.broken.append([position, self.split.names[position], form])
+                state.broken.append([position, self.split.names[position], form])
                 progress.say(f"{self.split.names[position]}: {form}")
-                if len(self.broken) >= MAX_BROKEN and 2 * len(self.broken) > position:
+                if len(state.broken) >= MAX_BROKEN and 2 * len(state.broken) > position:
                     writer.keep_parts = False
                     self.forget()
                     raise UserError(
-                        f"{len(self.broken)} images cannot be decoded; are these images?"
+                        f"{len(state.broken)} images cannot be decoded; are these images?"
                     )
             else:
                 writer.write_frame(position, framed)
                 digest.update(framed)
-                self.forms[form] += 1
+                state.forms[form] += 1
             progress.show(position + 1)
             if time.monotonic() - noted > SYNC_EVERY:
                 self.note(position + 1, writer)
@@ -228,74 +224,51 @@ class SplitWriter:
 
     def note(self, done, writer):
         """Remember that so many images are on the disk."""
-        self.done, self.sizes = done, writer.sync()
-        write_text(
-            self.state_path,
-            json.dumps(
-                {
-                    "made_of": self.made_of,
-                    "sources": self.sources.hexdigest(),
-                    "done": done,
-                    "sizes": self.sizes,
-                    "broken": self.broken,
-                    "forms": self.forms,
-                }
-            ),
-        )
+        self.state.done, self.state.sizes = done, writer.sync()
+        write_text(self.state_path, json.dumps(self.state.to_json()))
 
     def recall(self, digest, workers):
         """Take up what an interrupted run noted; ``digest`` gets the bytes that are there."""
-        state = read_json(self.state_path)
-        if not is_state(state, len(self.split)):
+        note = read_json(self.state_path)
+        if not is_note(note, len(self.split)):
             return
-        differing = sorted(
-            key
-            for key in set(self.made_of) | set(state["made_of"])
-            if self.made_of.get(key) != state["made_of"].get(key)
-        )
+        differing = self.state.differing(note)
         if not differing:
-            sources = self.sources_of(state["done"], workers)
-            differing = [] if sources.hexdigest() == state["sources"] else ["images"]
-        if differing == ["images"] and state["broken"]:
+            sources = self.sources_of(note["done"], workers)
+            differing = [] if sources.hexdigest() == note["sources"] else ["images"]
+        if differing == ["images"] and note["broken"]:
             return  # the images were mended, or taken away
         if differing:
-            said = " and ".join([key for key in differing if key != "images"] or differing)
+            said = " and ".join([name for name in differing if name != "images"] or differing)
             raise UserError(
                 f"{self.path}.part was begun with other {said}; use the same to go on, or delete "
                 f"{self.state_path} to start over"
             )
-        for path, size in zip(self.files, state["sizes"]):
-            if (
-                state["done"] == len(self.split)
-                and not os.path.exists(path + ".part")
-                and os.path.exists(path)
-            ):
-                # it was interrupted between giving the files their names
-                os.replace(path, path + ".part")
-            if not os.path.exists(path + ".part") or os.path.getsize(path + ".part") < size:
-                return
+        if not self.is_there(note):
+            return
         with open(self.path + ".part", "rb") as file:
-            left = state["sizes"][0]
+            left = note["sizes"][0]
             while left:
                 block = file.read(min(left, 1 << 22))
                 digest.update(block)
                 left -= len(block)
-        self.done, self.sizes, self.broken = state["done"], tuple(state["sizes"]), state["broken"]
-        self.forms, self.sources = collections.Counter(state["forms"]), sources
+        self.state.take_up(note, sources)
+
+    def is_there(self, note):
+        """Are both unfinished files as long as the note says?"""
+        for path, size in zip(self.files, note["sizes"]):
+            part = path + ".part"
+            if (
+                note["done"] == len(self.split)
+                and not os.path.exists(part)
+                and os.path.exists(path)
+            ):
+                # it was interrupted between giving the files their names
+                os.replace(path, part)
+            if not os.path.exists(part) or os.path.getsize(part) < size:
+                return False
+        return True
 
     def forget(self):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.state_path)
-
-
-def is_state(found, images):
-    """Is this what :meth:`SplitWriter.note` writes of a split of so many images? Else there is
-    nothing to go on from.
-    """
-    return (
-        all(isinstance(found.get(key), kind) for key, kind in STATE.items())
-        and 0 <= found["done"] <= images
-        and len(found["sizes"]) == 2
-        and all(isinstance(size, int) and size >= 0 for size in found["sizes"])
-        and all(isinstance(entry, list) and len(entry) == 3 for entry in found["broken"])
-    )

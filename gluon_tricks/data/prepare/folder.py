@@ -106,7 +106,7 @@ def class_folders(source, result=None):
 
 def read_split(source, classes, args):
     """The Split of all images below the classes' folders, in the order of their paths."""
-    names, labels, everything = [], [], Found([], files_beside(source), [])
+    names, labels, everything = [], [], Found([], files_next_to(source), [])
     for label, name in enumerate(classes):
         folder = os.path.join(source, name)
         found = images_below(folder)
@@ -128,7 +128,7 @@ def read_split(source, classes, args):
     )
 
 
-def files_beside(source):
+def files_next_to(source):
     """The Counter of the extensions of the files that lie next to the classes' folders."""
     with os.scandir(source) as entries:
         files = [

@@ -1,0 +1,123 @@
+"""ImageNet's development kit: which classes there are, how many training images each has, and which
+class each validation image is of.
+
+It is a small archive that anybody may have packed, so nothing in it may grow without bounds.
+"""
+
+import contextlib
+import gzip
+import io
+import os
+import struct
+import tarfile
+import zlib
+
+import numpy as np
+
+from ...errors import UserError
+
+MOST_UNPACKED = 1 << 26  # bytes; the development kit's 2.5 million become some more
+GZIP, MAT_HEADER, MAT_PACKED = b"\x1f\x8b", 128, 15
+CLASSES, TRAIN_IMAGES, VAL_IMAGES = 1000, 1281167, 50000
+
+
+class Devkit:
+    """What the development kit says.
+
+    Of each label the WordNet id (``ids``), that with its words (``names``) and the number of
+    training images (``counts``); of each validation image the label (``truth``).
+    """
+
+    def __init__(self, path):
+        try:
+            from scipy.io import loadmat
+        except ImportError:
+            raise UserError(
+                "the development kit is read by SciPy, which is not installed: pip install scipy"
+            ) from None
+        meta, truth = self.unpack(path)
+        try:
+            synsets = np.atleast_1d(loadmat(io.BytesIO(meta), squeeze_me=True)["synsets"])
+            leaves = sorted(
+                (
+                    str(entry["WNID"]),
+                    int(entry["ILSVRC2012_ID"]),
+                    str(entry["words"]),
+                    int(entry["num_train_images"]),
+                )
+                for entry in synsets
+                if int(entry["num_children"]) == 0
+            )
+        except Exception as error:  # loadmat raises nearly anything on damaged files
+            raise UserError(f"{path}: its meta.mat cannot be read: {error}") from error
+        self.path = path
+        self.ids = [entry[0] for entry in leaves]
+        self.names = [f"{entry[0]} {entry[2]}" for entry in leaves]
+        self.counts = [entry[3] for entry in leaves]
+        label_of = {entry[1]: label for label, entry in enumerate(leaves)}
+        try:
+            self.truth = [label_of[int(line)] for line in truth.split()]
+        except (ValueError, KeyError) as error:
+            raise UserError(
+                f"{path}: the validation ground truth names a class that meta.mat lacks: {error}; "
+                "the kit of another year or task?"
+            ) from None
+
+    @staticmethod
+    def unpack(path):
+        """The contents of meta.mat and of the validation images' ground truth."""
+        found = {"meta.mat": None, "ILSVRC2012_validation_ground_truth.txt": None}
+        try:
+            with tarfile.open(fileobj=io.BytesIO(unpacked(path))) as archive:
+                for member in archive:
+                    name = os.path.basename(member.name)
+                    if member.isreg() and not member.issparse() and name in found:
+                        found[name] = archive.extractfile(member).read()
+        except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
+            raise UserError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from error
+        for name, data in found.items():
+            if data is None:
+                raise UserError(f"{path}: has no {name}; the kit of another year?")
+        check_mat(path, found["meta.mat"])
+        return found.values()
+
+    def check(self):
+        """UserError if this is not the whole kit of 2012."""
+        found = len(self.ids), sum(self.counts), len(self.truth)
+        if found != (CLASSES, TRAIN_IMAGES, VAL_IMAGES):
+            raise UserError(
+                "{}: speaks of {:,} classes, {:,} training and {:,} validation images, and "
+                "ImageNet has {:,}, {:,} and {:,}; --allow-partial goes on with it".format(
+                    self.path, *found, CLASSES, TRAIN_IMAGES, VAL_IMAGES
+                )
+            )
+
+
+def unpacked(path):
+    """The bytes of a file, unpacked if gzip packed it; UserError for more than MOST_UNPACKED."""
+    with open(path, "rb") as file:
+        packed = file.read(len(GZIP)) == GZIP
+    with (gzip.open if packed else open)(path, "rb") as file:
+        data = file.read(MOST_UNPACKED + 1)
+    if len(data) > MOST_UNPACKED:
+        raise UserError(
+            f"{path}: holds more than {MOST_UNPACKED:,} bytes; the kit has a few million"
+        )
+    return data
+
+
+def check_mat(path, data):
+    """UserError if the parts that are packed inside a .mat file would become more than
+    MOST_UNPACKED.
+    """
+    order = ">" if data[MAT_HEADER - 2 : MAT_HEADER] == b"MI" else "<"
+    place, left = MAT_HEADER, MOST_UNPACKED
+    while place + 8 <= len(data):
+        kind, length = struct.unpack_from(order + "II", data, place)
+        if kind == MAT_PACKED:
+            inside = zlib.decompressobj()
+            with contextlib.suppress(zlib.error):  # loadmat says what is wrong
+                left -= len(inside.decompress(data[place + 8 : place + 8 + length], left + 1))
+            if left < 0:
+                raise UserError(f"{path}: its meta.mat holds more than {MOST_UNPACKED:,} bytes")
+        place += 8 + length
