@@ -13,14 +13,16 @@ from gluon_tricks.models.resnet import VARIANTS, ResNet, parts_of
 
 def initialised(net, seed=0):
     """Random parameters everywhere, so that a parameter in the wrong place shows."""
-    rng = np.random.RandomState(seed)
+    rng = np.random.default_rng(seed)
     net.initialize(mx.init.Zero())
     for name, parameter in sorted(net._collect_params_with_prefix().items()):
-        made = rng.randn(*parameter.shape) * 0.1
+        made = rng.standard_normal(parameter.shape, "float32")
         if name.endswith(("gamma", "var")):
-            made = rng.uniform(0.5, 1.5, parameter.shape)
-        if name.endswith("weight"):
-            made = rng.randn(*parameter.shape) / np.sqrt(np.prod(parameter.shape[1:]))
+            made = 0.5 + rng.random(parameter.shape, "float32")
+        elif name.endswith("weight"):
+            made /= np.sqrt(np.prod(parameter.shape[1:]))
+        else:
+            made *= 0.1
         parameter.set_data(mx.nd.array(made))
     return net
 

@@ -4,11 +4,13 @@ Parameters come as a dict of arrays by the names of a network's parameter file; 
 beginning of a layer's names in it.
 """
 
+import mxnet as mx
 import numpy as np
 
 
 def values(net):
     """The parameters of an initialised network by the names of its file."""
+    mx.nd.waitall()  # a forward pass may still be changing the weights' layout
     return {name: p.data().asnumpy() for name, p in net._collect_params_with_prefix().items()}
 
 

@@ -18,12 +18,12 @@ from ..errors import UserError
 from . import additions, blocks
 from .progress import Progress
 from .registry import register
+from .resnet import STAGES
 from .se import with_se
 
 # depth: bottlenecks in each of the four stages, of which the last one has no branches
 DEPTHS = {50: (3, 4, 6, 3), 101: (4, 8, 18, 3), 152: (5, 12, 30, 3)}
 STRIDES = (2, 2, 1, 2)
-STAGES = ["layer1", "layer2", "layer3", "layer4"]
 
 
 class Shape(NamedTuple):

@@ -83,14 +83,17 @@ def test_odd_sizes_too(size):
     height, width = size if isinstance(size, tuple) else (size, size)
     options = dict(attention="sk", anti_alias=3)
     net, x = small_resnet(**options), images(1, 3, height, width)
-    assert_close(net(mx.nd.array(x)), in_numpy(x, layers.values(net), **options))
+    expected = in_numpy(x, layers.values(net), **options)
+    assert_close(net(mx.nd.array(x)), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [ALL, dict(attention="se", drop_block=0.2)], ids=["all", "se"])
 def test_compiled_training_is_that_of_line_by_line(options):
     assert_trains_alike_when_compiled(lambda: small_resnet(**options), images(1, 3, 48, 48))
 
 
+@pytest.mark.slow
 def test_drop_block_and_drop_path_change_training_alone():
     """Of the same parameters."""
     x = images(2, 3, 48, 48)

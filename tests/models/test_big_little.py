@@ -66,7 +66,7 @@ def in_numpy(x, p, groups=1, alpha=2, anti_alias=0):
         ({}, {}),
         (ASSEMBLE, dict(anti_alias=3)),
         (dict(variant=Variant(0, 32, 4, True), shape=Shape(bl_alpha=4)), dict(groups=32, alpha=4)),
-        (dict(depths=(4, 8, 4, 2), shape=Shape(2, 2)), {}),
+        pytest.param(dict(depths=(4, 8, 4, 2), shape=Shape(2, 2)), {}, marks=pytest.mark.slow),
     ],
     ids=["plain", "assemble", "se_resnext", "deep"],
 )
@@ -79,9 +79,11 @@ def test_the_outputs_are_those_of_numpy(options, own):
 @pytest.mark.parametrize("height, width", [(97, 97), (39, 75)])
 def test_odd_sizes_too(height, width):
     net, x = small_big_little(**ASSEMBLE), images(1, 3, height, width)
-    assert_close(net(mx.nd.array(x)), in_numpy(x, layers.values(net), anti_alias=3))
+    expected = in_numpy(x, layers.values(net), anti_alias=3)
+    assert_close(net(mx.nd.array(x)), expected)
 
 
+@pytest.mark.slow
 def test_compiled_training_is_that_of_line_by_line():
     assert_trains_alike_when_compiled(
         lambda: small_big_little(drop_block=0.2, **ASSEMBLE), images(2, 3, 64, 64)
