@@ -1,7 +1,7 @@
 """Opens a trained classifier from whatever it is kept in.
 
-A run's folder, a checkpoint, a parameter file, an exported folder, an ONNX file, an INT8 model and
-a network with published parameters all become a
+A run's folder, a checkpoint, a parameter file, weights with timm's or torchvision's names, an
+exported folder, an ONNX file, an INT8 model and a network with published parameters all become a
 :class:`gluon_tricks.deploy.classifier.Classifier`.
 """
 
@@ -15,6 +15,7 @@ from typing import Any, Dict, Optional, Union
 from .. import config as flags
 from ..data.class_names import LABELS, read_labels
 from ..errors import UserError
+from ..models import foreign
 from ..training import run_folder
 from . import manifest as manifests
 from .classifier import Classifier, Trained
@@ -37,8 +38,9 @@ def open_model(
     Parameters
     ----------
     path : str
-        A run's folder, a checkpoint's folder, a parameter file, an exported folder, an ONNX file,
-        or the name of a network whose parameters GluonCV publishes.
+        A run's folder, a checkpoint's folder, a parameter file, a safetensors file, a folder as
+        timm's hub has them, an exported folder, an ONNX file, or the name of a network whose
+        parameters GluonCV publishes.
     params : "best" or "last"
         Which checkpoint of a run; a run without validation has no best and gives its last.
     format : "symbol", "onnx" or "int8"
@@ -73,6 +75,8 @@ def open_model(
 
 
 def _open(path, params, format, given):
+    if os.path.exists(path) and foreign.is_foreign(path):
+        return _open_foreign(path, given)
     if os.path.isfile(path):
         return _open_file(path, given)
     if not os.path.exists(path):
@@ -98,7 +102,7 @@ def _open_file(path, given):
         return _open_onnx(path, given)
     if name.endswith(".params"):
         return _open_parameters(run_folder.checked(path), given)
-    raise UserError(f"{path}: is neither a .params nor an .onnx file, nor a folder")
+    raise UserError(f"{path}: is neither a .params, .safetensors nor .onnx file, nor a folder")
 
 
 def _open_checkpoint(folder, state, given):
@@ -129,6 +133,32 @@ def _open_parameters(path, given):
     net = models.get_model(config.model, classes=config.classes, **models.options_of(config))
     models.load_parameters(net, path, ctx=mx.cpu())
     return _of_network(path, net, config, Trained(net, path, run))
+
+
+def _open_foreign(path, given):
+    """Weights of a network that timm or torchvision has, too."""
+    import mxnet as mx
+
+    from .. import models
+
+    identity, about = foreign.identity_in(path), foreign.describe(path)
+    if identity is None:
+        return _open_parameters(path, given)
+    _refuse_other(given, dict(model=identity.model), path)
+    named = {name: value for name, value in identity.options if name in flags.FLAGS}
+    known = dict(named, model=identity.model)
+    if about:
+        _refuse_other(given, dict(classes=about.classes), path)
+        known.update(about.images(), classes=about.classes)
+    config = _described_by_flags(path, dict(known, **{**given, "model": identity.model}))
+    flags.check_ranges(config)
+    net = models.get_model(config.model, classes=config.classes, **models.options_of(config))
+    models.load_parameters(net, path, ctx=mx.cpu())
+    found = _of_network(path, net, config, Trained(net, foreign.file_of(path)))
+    if about:
+        images = found.preprocessing._replace(interpolation=about.interpolation)
+        found.preprocessing, found.labels = images, about.labels
+    return found
 
 
 def _open_published(name, given):

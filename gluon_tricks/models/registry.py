@@ -242,6 +242,7 @@ def get_model(
     sizes = {"input_size": input_size or network.input_size} if network.takes_input_size else {}
     net = network.build(network.name, classes=classes, **sizes, **options)
     follow_seed(net)
+    net.made_as = network.name, options
     if pretrained:
         # for what the file does not have; it is the paper's (section 2.1)
         net.initialize(mx.init.Xavier())

@@ -15,6 +15,7 @@ from ..data.records import RecordFile
 from ..data.teacher_logits import TeacherLogits
 from ..distributed.gathering import gather_json
 from ..files import sha256, write_json
+from ..models import foreign
 from ..text import printable
 from . import network, run_folder
 from .environment import environment
@@ -77,7 +78,7 @@ def _parameters_digest(config, name):
     path = getattr(config, name) and (
         network.teacher_source(config).path if name == "teacher" else getattr(config, name)
     )
-    return sha256(path) if path else None
+    return sha256(foreign.file_of(path)) if path else None
 
 
 def agree(workers, about):

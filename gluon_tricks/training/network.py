@@ -11,7 +11,7 @@ from mxnet import autograd
 from .. import models
 from ..config import Config, spelling
 from ..errors import UserError
-from ..models import registry
+from ..models import foreign, registry
 from ..tricks.initialization import initializer
 from ..tricks.weight_decay import exempt_biases
 from . import run_folder
@@ -82,11 +82,18 @@ def _load_start(net, config, say):
         say(f"not in {source}, so newly initialised: {', '.join(not_loaded)}")
     run = run_folder.run_of(file) if file else None
     trained_with = Config() if config.use_pretrained else run and run.config
+    if file and foreign.is_foreign(file):
+        trained_with = _config_of(foreign.describe(file))
     if trained_with and _normalisation(trained_with) != _normalisation(config):
         say(
             "the parameters to start from were trained with another --rgb-mean or --rgb-std than "
             "this run's"
         )
+
+
+def _config_of(about):
+    """The Config of the images of a folder as timm's hub has them; None if nothing is known."""
+    return about and Config(**about.images(), classes=about.classes)
 
 
 def teacher(config, devices, say=print):
@@ -135,6 +142,8 @@ def teacher_source(config, say=print):
     ``--teacher-model``, and a name.
     """
     path = config.teacher
+    if foreign.is_foreign(path) and os.path.exists(path):
+        return _foreign_teacher(config, path)
     if not os.path.exists(path):
         if path in models.names():
             return TeacherSource(path, {}, None, Config(input_size=models.input_size(path)))
@@ -161,6 +170,17 @@ def teacher_source(config, say=print):
     return TeacherSource(
         config.teacher_model or run.config.model, models.options_of(run.config), path, run.config
     )
+
+
+def _foreign_teacher(config, path):
+    identity, about = foreign.identity_in(path), foreign.describe(path)
+    model, options = identity or (config.teacher_model, ())
+    if not model:
+        raise UserError(
+            f"--teacher {path}: of which network? Name it with --teacher-model, as no config.json "
+            "lies next to it"
+        )
+    return TeacherSource(model, dict(options), foreign.file_of(path), _config_of(about))
 
 
 class Renormalise(mx.gluon.HybridBlock):
