@@ -9,15 +9,15 @@ PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
-def end_with_parent():
+def end_with_parent(parent=None):
     """A ``preexec_fn`` for ``subprocess``: the kernel kills the new process as soon as the one that
-    starts it is dead.
+    starts it is dead. A process that is told its ``parent`` can call it itself.
 
     None on systems other than Linux, whose kernels do not offer it.
     """
     if _LIBC is None:
         return None
-    parent = os.getpid()
+    parent = parent or os.getpid()
 
     def prepare():
         _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -25,3 +25,14 @@ def end_with_parent():
             os._exit(1)
 
     return prepare
+
+
+def state(pid):
+    """The state of a process as /proc tells it, ``T`` if a signal has stopped it, ``D`` if it waits
+    for a disk; empty if that is not known.
+    """
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0]
+    except OSError:
+        return ""

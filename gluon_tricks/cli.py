@@ -27,6 +27,7 @@ COMMANDS = {
         "gluon_tricks.commands.export",
         "write a trained network for use without this package",
     ),
+    "logits": ("gluon_tricks.commands.logits", "store a teacher's outputs, to distil from them"),
     "report": ("gluon_tricks.commands.report", "a page with the curves and figures of runs"),
     "models": (
         "gluon_tricks.commands.models",

@@ -20,7 +20,9 @@ from .text import printable
 
 INTERRUPTED = 128 + signal.SIGINT
 # MXNet's error has no type of its own
-NO_MEMORY = re.compile("out of memory|bad_alloc|[Ff]ailed to allocate")
+NO_MEMORY = re.compile(
+    r"out of memory|bad_alloc|[Ff]ailed to allocate|to allocate is larger than 2\^31 elements"
+)
 OUTPUT_IS_LOST = "the output cannot be written: "
 
 
@@ -112,7 +114,10 @@ def outside_cause(error):
     """A line on an exception that came from outside the program: disk, memory, installation; None
     for all others.
     """
-    said = (str(error).splitlines() or [type(error).__name__])[0]
+    lines = str(error).splitlines() or [type(error).__name__]
+    said, *_ = lines
+    if isinstance(error, RuntimeError):  # MXNet's message may come after where it was raised
+        said = next(filter(NO_MEMORY.search, lines), said)
     if isinstance(error, MemoryError) or isinstance(error, RuntimeError) and NO_MEMORY.search(said):
         return f"not enough memory ({said}); fewer or smaller images at once need less"
     if isinstance(error, ImportError) and (error.name or "").partition(".")[0] != __package__:

@@ -13,6 +13,7 @@ gluoncv`` sets all of these flags as the authors' scripts do. A new flag is one 
 import argparse
 import dataclasses
 import json
+import math
 import os
 from dataclasses import dataclass
 from functools import partial
@@ -23,6 +24,7 @@ from .flags import (
     ABOVE_0_TO_1,
     ALL_POSITIVE,
     BELOW_1,
+    BY_EPOCH,
     PATH,
     POSITIVE,
     POSITIVE_RANGE,
@@ -98,25 +100,75 @@ LOSS_SCALE = Kind(_loss_scale, "X|dynamic", lambda value: value == "dynamic" or 
 POSITIVE_OR_DYNAMIC = Valid(
     lambda scale: scale == "dynamic" or scale > 0, ", but has to be positive or 'dynamic'"
 )
+FILTER = Valid(lambda size: size == 0 or 2 <= size <= 7, ", neither 0 nor from 2 to 7")
+RAMP = Valid(lambda ends: 0 <= ends[0] <= ends[1] <= 1, ": not a range within [0, 1]")
 SHARE_OR_MINUS_1 = Valid(
     lambda weight: weight == -1 or 0 <= weight <= 1, ", neither in [0, 1] nor -1"
 )
 
+RESTARTS = Valid(
+    lambda cycle: cycle[0] >= 0 and cycle[1] >= 1, ", but T_0 is at least 0 and T_mult at least 1"
+)
+
+MOMENTUM = Needs(lambda config: config.optimizer != "lamb", "--optimizer nag, sgd or lars")
+NAG_OR_SGD = Needs(lambda config: config.optimizer in ("nag", "sgd"), "--optimizer nag or sgd")
+LARS = Needs(lambda config: config.optimizer == "lars", "--optimizer lars")
+LARS_OR_LAMB = Needs(
+    lambda config: config.optimizer in ("lars", "lamb"), "--optimizer lars or lamb"
+)
 LINEAR_SCALING = Needs(lambda config: config.linear_scaling, "--linear-scaling")
 WARMUP = Needs(lambda config: config.warmup_epochs > 0, "--warmup-epochs")
 WARMUP_BY_STEPS = Needs(
     lambda config: config.warmup_epochs > 0 and config.lr_counting == "steps",
     "--warmup-epochs and --lr-counting steps",
 )
+COSINE_OR_POLY = Needs(
+    lambda config: config.lr_mode in ("cosine", "poly"), "--lr-mode cosine or poly"
+)
+COSINE_BY_STEPS = Needs(
+    lambda config: config.lr_mode == "cosine" and config.lr_counting == "steps",
+    "--lr-mode cosine and --lr-counting steps",
+)
 STEP_OR_EXP = Needs(lambda config: config.lr_mode in ("step", "exp"), "--lr-mode step or exp")
 STEP_AT_EPOCHS = Needs(
     lambda config: config.lr_mode == "step" and not config.lr_decay_period,
     "--lr-mode step without --lr-decay-period",
 )
+OWN_LOADER = Needs(
+    lambda config: config.data_backend == "threads" and not config.synthetic,
+    "--data-backend threads and images from a file",
+)
+ANTI_ALIAS = Needs(lambda config: config.anti_alias > 0, "--anti-alias")
+DROP_BLOCK = Needs(lambda config: config.drop_block > 0, "--drop-block")
+POLICY_OF_TWO_FORMS = Needs(
+    lambda config: config.auto_augment in ("imagenet", "randaugment"),
+    "--auto-augment imagenet or randaugment",
+)
+RANDAUGMENT = Needs(
+    lambda config: config.auto_augment == "randaugment", "--auto-augment randaugment"
+)
+RANDAUGMENT_OF_TIMM = Needs(
+    lambda config: config.auto_augment == "randaugment" and config.auto_augment_form == "timm",
+    "--auto-augment randaugment and --auto-augment-form timm",
+)
+ERASING = Needs(lambda config: config.random_erasing > 0, "--random-erasing")
+GROWTH = Needs(lambda config: config.batch_growth, "--batch-growth")
 COLOR = Needs(lambda config: config.color_jitter > 0, "--color-jitter above 0")
+NO_WD = Needs(lambda config: config.no_wd, "--no-wd")
 SMOOTHING = Needs(lambda config: config.label_smoothing > 0, "--label-smoothing")
 MIXUP = Needs(lambda config: config.mixup, "--mixup")
+PAIRS = Needs(lambda config: config.mixup or config.cutmix > 0, "--mixup or --cutmix")
+PARTNERS = Needs(
+    lambda config: (config.mixup and config.mixup_type == 0) or config.cutmix > 0,
+    "--mixup (--mixup-type 0) or --cutmix",
+)
+RESIZING = Needs(lambda config: config.progressive_resizing > 0, "--progressive-resizing")
+BCE = Needs(lambda config: config.loss == "bce", "--loss bce")
+EMA = Needs(lambda config: config.ema > 0, "--ema")
 TEACHER = Needs(lambda config: config.teacher, "--teacher")
+DISTILLATION = Needs(
+    lambda config: config.teacher or config.teacher_logits, "--teacher or --teacher-logits"
+)
 FLOAT16 = Needs(lambda config: config.dtype == "float16", "--dtype float16")
 HOROVOD = Needs(lambda config: config.kvstore == "horovod", "--kvstore horovod")
 WORKERS = Needs(
@@ -153,6 +205,35 @@ class Config:
         help="squeeze-and-excitation blocks (networks that have the option)")
     use_gn: bool = network(False, "GroupNorm instead of BatchNorm (networks that have the option)")
     batch_norm: bool = network(False, "BatchNorm in VGG")
+    attention: str = network("none", choices=("none", "se", "sk"),
+        help="se: squeeze-and-excitation at the end of a block; sk: selective kernels instead of "
+        "its 3x3 convolution; both as in Assembled-CNN")
+    anti_alias: int = network(0, valid=FILTER, bare=3,
+        help="blur after a convolution with stride, with a filter of this size, 2 to 7; a bare "
+        "--anti-alias is 3; 0: none")
+    anti_alias_shortcut: bool = network(False, needs=ANTI_ALIAS,
+        help="blur before the convolution of a shortcut with stride, too")
+    bl_alpha: int = network(0, valid=at_least(0),
+        help="Big-Little: the big branch has this many times the little one's channels; 0: 2")
+    bl_beta: int = network(0, valid=at_least(0),
+        help="Big-Little: the big branch has about this many times the little one's blocks; 0: 4")
+    bl_projection: bool = network(False,
+        help="Big-Little: a 1x1 convolution in the first shortcut of every branch, as in "
+        "Assembled-CNN")
+    drop_block: float = network(0.0, valid=BELOW_1, bare=0.1,
+        help="DropBlock in the last two stages; the probability grows over all steps to this one; "
+        "a bare --drop-block is 0.1")
+    drop_block_from: float = network(0.0, valid=BELOW_1, needs=DROP_BLOCK,
+        help="the probability in the first step")
+    drop_path: float = network(0.0, valid=BELOW_1,
+        help="stochastic depth: the probability that an image skips a block, growing from 0 in "
+        "the first block to this in the last one")
+    gem: bool = network(False, "generalised-mean pooling (p = 3) before the last layer")
+    bn_momentum: float = network(0.0, valid=BELOW_1,
+        help="BatchNorm: running = momentum x running + (1 - momentum) x batch; 0: the network's "
+        "own, mostly 0.9")
+    bn_eps: float = network(0.0, valid=at_least(0),
+        help="BatchNorm's epsilon; 0: the network's own, mostly 1e-5")
     mode: str = network("hybrid", choices=("hybrid", "imperative", "symbolic"), free=True,
         help="hybrid compiles the network's graph; imperative (in GluonCV also called symbolic) "
         "runs it line by line")
@@ -174,8 +255,13 @@ class Config:
         help="train on this many made-up images; a bare --synthetic is 1024")
     num_data_workers: int = data(4, valid=at_least(1), free=True, names=["-j", "--data-nthreads"],
         help="threads that decode and augment")
+    data_processes: int = data(-1, valid=at_least(-1), needs=OWN_LOADER, free=True,
+        help="processes over which -j's threads are spread; 0: none but this one; -1: as many as "
+        "-j or the cores, whichever are fewer, unless these are only two")
     data_backend: str = data("threads", kind=BACKEND, choices=("threads", "native"),
         help="threads: our loader; native (or mxnet): MXNet's ImageRecordIter")
+    repeated_augmentation: int = data(1, valid=at_least(1),
+        help="an epoch has a share 1 / this of the images, each so often, augmented anew")
     max_bad_records: int = data(10, valid=at_least(0), free=True,
         help="stop after this many training images that are broken")
     val_last_batch: str = data("exact", choices=("exact", "wrap"), free=True,
@@ -201,6 +287,29 @@ class Config:
         help="paper: hue, saturation, brightness; gluoncv: brightness, contrast, saturation")
     pca_noise: float = augmentation(0.1, valid=at_least(0), section="2.1",
         help="standard deviation of the PCA noise's coefficients; 0 turns it off")
+    auto_augment: str = augmentation("none",
+        choices=("none", "imagenet", "v0", "randaugment", "trivial"),
+        help="operations drawn for each image: AutoAugment's policy for ImageNet, EfficientNet's "
+        "v0, RandAugment, TrivialAugment-Wide")
+    auto_augment_form: str = augmentation("torchvision", needs=POLICY_OF_TWO_FORMS,
+        choices=("torchvision", "tpu", "timm"),
+        help="whose strengths: torchvision's; those of the TPU code, which Assembled-CNN has "
+        "(imagenet); timm's (randaugment). v0 has the TPU code's")
+    randaugment_ops: int = augmentation(2, valid=at_least(1), needs=RANDAUGMENT,
+        help="RandAugment: operations for each image")
+    randaugment_magnitude: float = augmentation(9.0, valid=at_least(0), needs=RANDAUGMENT,
+        help="RandAugment: their strength, 0 to 30 (timm: to 10)")
+    randaugment_std: float = augmentation(0.0, valid=at_least(0), needs=RANDAUGMENT_OF_TIMM,
+        help="RandAugment, timm: standard deviation of the strength")
+    random_erasing: float = augmentation(0.0, valid=SHARE,
+        help="probability of covering a random rectangle of the normalised image")
+    erasing_fill: str = augmentation("zero", choices=("zero", "noise"), needs=ERASING,
+        help="with 0, as torchvision, or with normal noise, as timm's recipes")
+    cutout: int = augmentation(0, valid=at_least(0),
+        help="cover a square of this many pixels a side at a random place; 0: none")
+    test_size: int = augmentation(0, valid=at_least(0),
+        help="height and width of the images of validation, and of what the run is evaluated and "
+        "exported for; 0: --input-size")
     device_augment: bool = data(False,
         help="colour and normalisation on the device, which is sent uint8 batches")
     rgb_mean: tuple = augmentation((123.68, 116.779, 103.939), kind=numbers(3), section="2.1",
@@ -213,9 +322,20 @@ class Config:
         help="images per device (and micro-batch)")
     accumulate: int = optimisation(1, valid=at_least(1), free=True, section="3.1",
         help="micro-batches whose gradients are summed before an update")
-    optimizer: str = optimisation("nag", choices=("nag", "sgd"), section="2.1",
-        help="Nesterov's accelerated gradient, or plain momentum")
-    momentum: float = optimisation(0.9, "momentum", valid=BELOW_1, section="2.1")
+    optimizer: str = optimisation("nag", choices=("nag", "sgd", "lars", "lamb"), section="2.1",
+        help="Nesterov's accelerated gradient; plain momentum; for large batches, momentum or Adam "
+        "with a rate for each layer")
+    momentum: float = optimisation(0.9, "momentum", valid=BELOW_1, needs=MOMENTUM, section="2.1")
+    momentum_form: str = optimisation("inside", choices=("inside", "outside"), needs=NAG_OR_SGD,
+        section="2.1", help="inside: the velocity holds the learning rate, as MXNet's; outside: it "
+        "does not, as TensorFlow's and PyTorch's")
+    layer_rates: str = optimisation("weights", choices=("weights", "all"), needs=LARS_OR_LAMB,
+        help="lars and lamb: which parameters have rates by their norms: the weights of "
+        "convolutions and dense layers, or biases, gamma and beta as well")
+    lars_eta: float = optimisation(0.001, valid=POSITIVE, needs=LARS,
+        help="LARS's trust coefficient eta")
+    clip_norm: float = optimisation(0.0, valid=at_least(0),
+        help="scale the gradient down to this Euclidean norm if it is longer; 0: never")
     wd: float = optimisation(1e-4, "weight decay", valid=at_least(0), section="2.1")
     lr: float = optimisation(0.1, "the learning rate itself", valid=POSITIVE, section="2.1")
     linear_scaling: bool = optimisation(False, section="3.1",
@@ -234,12 +354,23 @@ class Config:
         "the first update and to the last but one")
     lr_mode: str = optimisation("step", choices=("step", "cosine", "poly", "exp", "constant"),
         section="5.1", help="how the rate falls after the warmup")
+    lr_restarts: tuple = optimisation((0.0, 1.0), kind=numbers(2), valid=RESTARTS,
+        needs=COSINE_BY_STEPS, help="cosine: T_0,T_mult: begin again at the initial rate, first "
+        "after T_0 epochs, then each time after T_mult times as many (SGDR); 0,1: never")
+    lr_min: float = optimisation(0.0, valid=at_least(0), needs=COSINE_OR_POLY,
+        help="the rate to which cosine and poly fall")
     lr_decay: float = optimisation(0.1, valid=POSITIVE, needs=STEP_OR_EXP, section="5.1",
         help="factor of step (0.1) and exp (0.94)")
     lr_decay_epoch: tuple = optimisation((30, 60, 90), kind=numbers(of=int), needs=STEP_AT_EPOCHS,
         section="2.1", help="epochs at which step multiplies")
     lr_decay_period: int = optimisation(0, valid=at_least(0), needs=STEP_OR_EXP, section="5.1",
         help="step and exp: multiply every so many epochs (exp: 2)")
+    batch_growth: str = optimisation("", kind=BY_EPOCH,
+        help="at these epochs let updates use so many times the images instead of dividing the "
+        "rate: 30:x10,60:x10 (arXiv 1711.00489)")
+    max_batch: int = optimisation(0, valid=at_least(0), needs=GROWTH,
+        help="the most images that --batch-growth gives an update; beyond that, the rate is "
+        "divided; 0: no limit")
     init: str = optimisation("xavier", choices=("xavier", "msra", "xavier-gaussian"),
         section="2.1", help="initial weights; xavier: the paper's; msra, xavier-gaussian: those of "
         "the authors' two scripts")
@@ -251,27 +382,52 @@ class Config:
     last_gamma: bool = tricks(False, section="3.1",
         help="gamma = 0 in the last BatchNorm of every residual block")
     no_wd: bool = tricks(False, "no weight decay on biases, gamma and beta", section="3.1")
+    no_wd_form: str = tricks("paper", choices=("paper", "norms"), needs=NO_WD, section="3.1",
+        help="paper: biases, gamma and beta have no decay; norms: biases have it, as in "
+        "Assembled-CNN's and torchvision's code")
     label_smoothing: float = tricks(0.0, valid=BELOW_1, bare=0.1, section="5.2",
         help="epsilon, the probability given to the other classes; a bare --label-smoothing is 0.1")
     smoothing_form: str = tricks("paper", choices=("paper", "gluoncv"), needs=SMOOTHING,
         section="5.2", help="paper: epsilon / (K - 1) for each other class; gluoncv: epsilon / K "
         "for every class")
+    loss: str = tricks("cross-entropy", choices=("cross-entropy", "bce"),
+        help="bce: the mean over the classes of the binary cross entropy of each")
+    bce_target_threshold: float = tricks(0.0, valid=BELOW_1, needs=BCE,
+        help="targets above this become 1, the others 0, after mixing; 0: they stay")
     mixup: bool = mixing(False, "mix pairs of images and labels", section="5.4")
     mixup_alpha: float = mixing(0.2, valid=at_least(0), section="5.4",
         help="lambda ~ Beta(alpha, alpha); given, it turns --mixup on, and 0 turns it off")
-    mixup_off_epoch: int = mixing(0, valid=at_least(0), needs=MIXUP, section="5.4",
-        help="no mixup in this many last epochs")
-    mixup_partner: str = mixing("random", choices=("random", "reverse"), needs=MIXUP, section="5.4",
-        help="random: a random permutation of the batch; reverse: the batch reversed, as the "
-        "authors' code")
+    mixup_off_epoch: int = mixing(0, valid=at_least(0), needs=PAIRS, section="5.4",
+        help="no mixup and no CutMix in this many last epochs")
+    mixup_partner: str = mixing("random", choices=("random", "reverse"), needs=PARTNERS,
+        section="5.4", help="random: a random permutation of the batch; reverse: the batch "
+        "reversed, as the authors' code")
+    mixup_type: int = mixing(0, choices=(0, 1, 2), needs=MIXUP, section="5.4",
+        help="0: one lambda a batch, as the paper; Assembled-CNN's with a lambda for each pair: 1 "
+        "reads two images for each that comes out, 2 makes two of each pair")
+    cutmix: float = mixing(0.0, valid=at_least(0),
+        help="CutMix, lambda ~ Beta(this, this); with mixup, one of them in each step; 0: none")
+    progressive_resizing: int = mixing(0, valid=at_least(0),
+        help="begin with images of this size, resized on the device; 0: always --input-size")
+    resizing_ramp: tuple = mixing((0.4, 0.8), kind=numbers(2), valid=RAMP, needs=RESIZING,
+        help="shares of the run between which the size grows")
+    resizing_multiple: int = mixing(4, valid=at_least(1), needs=RESIZING,
+        help="the size is rounded to a multiple of this")
+    ema: float = tricks(0.0, valid=BELOW_1,
+        help="validate and save an exponential moving average of the weights, of this decay; 0: "
+        "the weights")
+    ema_every: int = tricks(1, valid=at_least(1), needs=EMA,
+        help="steps after which the average follows the weights")
     teacher: str = tricks("", kind=PATH, section="5.3",
         help="distil from this network: a run's folder, a parameter file, or a name (published "
         "parameters)")
     teacher_model: str = tricks("", needs=TEACHER, section="5.3",
         help="the teacher's network, if --teacher is a bare parameter file")
-    temperature: float = tricks(20.0, valid=POSITIVE, needs=TEACHER, section="5.3",
+    teacher_logits: str = tricks("", kind=PATH,
+        help="distil from the logits that 'gluon-tricks logits' stored in this file")
+    temperature: float = tricks(20.0, valid=POSITIVE, needs=DISTILLATION, section="5.3",
         help="softens the outputs of teacher and student")
-    hard_weight: float = tricks(-1.0, valid=SHARE_OR_MINUS_1, needs=TEACHER, section="5.3",
+    hard_weight: float = tricks(-1.0, valid=SHARE_OR_MINUS_1, needs=DISTILLATION, section="5.3",
         help="h: h x hard + (1 - h) x soft loss as the authors' code; -1: their plain sum, as the "
         "paper")
 
@@ -281,7 +437,7 @@ class Config:
     deterministic: bool = devices(False, free=True,
         help="the same bits from every run of a seed on GPUs too: sets "
         "MXNET_ENFORCE_DETERMINISM=1 and MXNET_CUDNN_AUTOTUNE_DEFAULT=0")
-    cpu_contexts: int = devices(0, valid=at_least(0), free=True,
+    cpu_contexts: int = devices(0, valid=at_least(0, 256), free=True,
         help="train on this many CPU contexts as if they were GPUs")
     kvstore: str = devices("device", kind=KVSTORE, free=True,
         choices=("local", "device", "dist_sync", "dist_device_sync", "horovod"),
@@ -297,7 +453,8 @@ class Config:
 
     fidelity: str = run("paper", choices=("paper", "gluoncv"),
         help="gluoncv selects the authors' form wherever it differs from the paper's")
-    seed: int = run(0, "everything random follows from it and the step", valid=at_least(0))
+    seed: int = run(0, "everything random follows from it and the step",
+        valid=at_least(0, math.inf))
     save_dir: str = run("", "the run's folder; default: runs/MODEL", kind=PATH, free=True)
     save_frequency: int = run(1, valid=at_least(0), free=True,
         help="epochs between checkpoints; 0: only at the end")
@@ -482,6 +639,64 @@ CONTRADICTIONS = (
             config.synthetic and (given.get("rec_train") or given.get("data_dir"))
         ),
         "--synthetic makes its own images: leave out --rec-train and --data-dir, or --synthetic",
+    ),
+    (
+        lambda config, given: (
+            (config.auto_augment, config.auto_augment_form)
+            in (("imagenet", "timm"), ("randaugment", "tpu"))
+        ),
+        "--auto-augment {0.auto_augment} has no --auto-augment-form {0.auto_augment_form}",
+    ),
+    (
+        lambda config, given: (
+            config.auto_augment == "randaugment"
+            and config.randaugment_magnitude > (10 if config.auto_augment_form == "timm" else 30)
+        ),
+        "--randaugment-magnitude {0.randaugment_magnitude:g} is more than the most there is: 10 "
+        "with --auto-augment-form timm, else 30",
+    ),
+    (
+        lambda config, given: config.mixup and config.mixup_type == 1 and config.cutmix,
+        "--mixup-type 1 reads two images for each, and --cutmix one: leave one of the two out",
+    ),
+    (
+        lambda config, given: config.mixup and config.mixup_type == 2 and config.batch_size % 2,
+        "--mixup-type 2 mixes the halves of a batch: --batch-size {0.batch_size} is odd",
+    ),
+    (
+        lambda config, given: config.progressive_resizing > config.input_size,
+        "--progressive-resizing {0.progressive_resizing} is more than --input-size {0.input_size}",
+    ),
+    (
+        lambda config, given: config.teacher and config.teacher_logits,
+        "--teacher and --teacher-logits contradict each other: give one of the two",
+    ),
+    (
+        lambda config, given: (
+            config.teacher_logits and (config.synthetic or config.data_backend == "native")
+        ),
+        "--teacher-logits are found by the keys of records, which neither --synthetic nor "
+        "--data-backend native has",
+    ),
+    (
+        lambda config, given: any(
+            epoch < config.warmup_epochs for epoch, _ in flags.by_epoch(config.batch_growth)
+        ),
+        "--batch-growth {0.batch_growth} begins within the warmup of {0.warmup_epochs:g} epochs",
+    ),
+    (
+        lambda config, given: (
+            config.lr_mode == "step"
+            and {epoch for epoch, _ in flags.by_epoch(config.batch_growth)}
+            & set(config.lr_decay_epoch)
+        ),
+        "--batch-growth {0.batch_growth} is instead of a decay of the rate, but --lr-mode step has "
+        "one at the same epoch: take --lr-mode constant, or leave it out of --lr-decay-epoch",
+    ),
+    (
+        lambda config, given: config.batch_growth and config.lr_counting == "updates",
+        "--lr-counting updates is the authors' schedule, which knows no --batch-growth: leave one "
+        "out",
     ),
     (
         lambda config, given: config.mixup and config.mixup_off_epoch >= config.num_epochs,

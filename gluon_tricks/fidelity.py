@@ -47,12 +47,11 @@ IGNORED_BY_AUTHORS = dict(last_gamma=("resnet18_v1b", "resnet34_v1b"))
 # ignores them too.
 FOREIGN_FLAGS = {
     "--logging-dir": None,
-    "--auto_aug": "AutoAugment is not among the paper's augmentations (section 2.1) and its code "
-    "is not part of GluonCV: leave the flag out; the published ResNeSt figures cannot be had "
-    "without it",
+    "--auto_aug": "the code of that AutoAugment is not part of GluonCV, so the published ResNeSt "
+    "figures cannot be had exactly: leave the flag out, or take --auto-augment imagenet",
     "--use_sk": "selective kernels are not in GluonCV's zoo: leave it out",
     "--use_avd": "the ResNeSt of GluonCV's zoo has its average pooling built in: leave it out",
-    "--dropblock-prob": "DropBlock is none of the paper's tricks: leave it out",
+    "--dropblock-prob": "leave it out; our own networks have --drop-block",
     "--no-cuda": "without --num-gpus a run is on the CPU: leave it out",
 }
 

@@ -21,13 +21,14 @@ LAYERS = (
     ("tasks",),
     ("distributed",),
     ("data", "models", "tricks"),
-    ("config", "fidelity", "flags", "paper"),
+    ("config", "fidelity", "flags", "literature", "paper"),
 )
 BASICS = {
     *("child_processes", "command_process", "determinism", "diagnosis", "errors", "files"),
     *("locking", "stderr_filter", "system", "text", "threads"),
 }
-IN_ORDER = {("config", "flags"), ("config", "fidelity")}  # the flags are one part in three files
+# The flags are one part in three files, and the published figures one in two.
+IN_ORDER = {("config", "flags"), ("config", "fidelity"), ("literature", "paper")}
 
 # What a part may import of one below, if that is not all.
 ONLY = {("deploy", "training"): {"run_folder"}, ("reporting", "training"): {"config_file"}}
@@ -39,6 +40,7 @@ READERS = {"training.run_folder", "reporting.reading"}
 TOP_1 = {
     "tasks.classification": "it is this task's figure",
     "paper": "the published scores",
+    "literature": "the published scores",
     "tricks.table": "the gains that the paper published",
     "reporting.recipes": "a table of the published scores",
     "reporting.trick_table": "a table of the published gains",

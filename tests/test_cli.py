@@ -160,6 +160,14 @@ def test_control_characters_in_a_message_are_escaped_and_it_stays_one_line(comma
             "not enough memory (cudaMalloc",
         ),
         (
+            RuntimeError("Traceback:\n  File x.h\nMXNetError: Failed to allocate CPU Memory"),
+            "not enough memory (MXNetError: Failed",
+        ),
+        (
+            RuntimeError("Size of tensor you are trying to allocate is larger than 2^31 elements."),
+            "not enough memory (Size of tensor",
+        ),
+        (
             ImportError("No module named 'onnx'", name="onnx"),
             "No module named 'onnx'; 'gluon-tricks doctor'",
         ),

@@ -13,7 +13,7 @@ import sys
 import pytest
 
 from gluon_tricks import config as flags
-from gluon_tricks import paper
+from gluon_tricks import literature, paper
 from gluon_tricks.commands import launch
 from gluon_tricks.distributed.launch_plan import plan
 from gluon_tricks.tricks.schedule import linear_scaling
@@ -21,6 +21,7 @@ from gluon_tricks.tricks.schedule import linear_scaling
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 RECIPES = os.path.join(ROOT, "recipes")
 ROWS = {row.recipe: row for row in paper.ROWS}
+LATER = {row.recipe: row for row in literature.ROWS if row.recipe}
 DISTINCT_RUNS = [row.recipe for row in paper.ROWS if not row.same_run_as]
 SHARED = {"launch", "demo_digits", "ablation_digits"}
 # What makes a recipe small enough for a test; the last of a flag wins.
@@ -59,7 +60,7 @@ def arguments(name, *more, **variables):
 
 def test_every_row_has_a_script_and_every_script_a_row():
     scripts = {name[:-3] for name in os.listdir(RECIPES) if name.endswith(".sh")}
-    assert scripts - SHARED == set(ROWS)
+    assert scripts - SHARED == set(ROWS) | set(LATER)
     for name in scripts:
         assert os.stat(script(name)).st_mode & stat.S_IXUSR, name
 
@@ -78,23 +79,51 @@ def test_a_recipe_is_short_and_says_first_what_it_is():
         assert lines[-1].endswith('"$@"')
 
 
-@pytest.mark.parametrize("name", ROWS)
-def test_a_recipes_flags_are_its_rows_settings(name):
-    row = ROWS[name]
-    given = arguments(name, DATA="/data", RUNS="/runs")
-    config = flags.parse(given)
+def test_a_later_recipe_is_short_and_says_first_what_it_is():
+    for row in LATER.values():
+        with open(script(row.recipe)) as file:
+            lines = file.read().splitlines()
+        work = literature.WORKS[row.work]
+        assert len(lines) <= 15 and lines[0] == "#!/usr/bin/env bash"
+        assert lines[1] == f"# {row.title}: {row.figure} ({work.source})."
+        assert f"# {work.hardware}, {row.settings['global_batch']} images a step" in lines[2]
+        assert not row.teacher or lines[3].endswith(f"-o DATA/{row.teacher}.logits")
+        assert lines[-1].endswith('"$@"')
+
+
+def config_of(name, settings):
+    """The flags of a recipe, after they were compared with the settings of its row."""
+    config = flags.parse(arguments(name, DATA="/data", RUNS="/runs"))
     batch = config.batch_size * config.num_gpus * config.accumulate
     peak = linear_scaling(batch, config.base_lr) if config.linear_scaling else config.lr
     found = dict(vars(config), global_batch=batch, peak=peak, distilled=bool(config.teacher))
-    assert {key: found[key] for key in row.settings} == row.settings
+    assert {key: found[key] for key in settings} == settings
     # Whatever the row does not name is at its default, the paper's, or says on what the run runs.
-    derived = {"batch_size", "lr", "linear_scaling", "mixup", "teacher"}
-    for key in set(flags.FLAGS) - set(row.settings) - derived:
-        assert flags.FLAGS[key].metadata["free"] or found[key] == flags.FLAGS[key].default
+    derived = {"batch_size", "lr", "linear_scaling", "base_lr", "mixup", "mixup_alpha"}
+    for key in set(flags.FLAGS) - set(settings) - derived - {"teacher", "teacher_logits"}:
+        assert flags.FLAGS[key].metadata["free"] or found[key] == flags.FLAGS[key].default, key
+    assert config.mixup_alpha == settings.get("mixup_alpha", 0)
     assert (config.num_gpus, config.kvstore, config.resume) == (8, "device", "auto")
     assert config.rec_train == "/data/train.rec"
+    return config
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_a_recipes_flags_are_its_rows_settings(name):
+    row = ROWS[name]
+    config = config_of(name, row.settings)
+    assert config.base_lr == flags.FLAGS["base_lr"].default
     assert config.save_dir == "/runs/" + (row.same_run_as or name)
     assert config.teacher == ("/runs/" + row.needs if row.needs else "")
+    assert not config.teacher_logits
+
+
+@pytest.mark.parametrize("name", LATER)
+def test_a_later_recipes_flags_are_its_rows_settings(name):
+    row = LATER[name]
+    config = config_of(name, row.settings)
+    assert config.save_dir == "/runs/" + name and not config.teacher
+    assert config.teacher_logits == (f"/data/{row.teacher}.logits" if row.teacher else "")
 
 
 def test_the_batch_stays_the_rows_on_other_machines():
@@ -260,11 +289,60 @@ def test_a_recipe_trains(name, model, data, teacher, tmp_path, monkeypatch):
     small = SMALL + ["--data-dir", data, "--model", model]
     small += ["--input-size", "75"] if model == "inceptionv3" else []
     small += ["--teacher", teacher] if ROWS[name].needs else []
-    folder = train(arguments(name, *small, RUNS=str(tmp_path)))
+    check_two_steps(train(arguments(name, *small, RUNS=str(tmp_path))))
+
+
+def check_two_steps(folder):
     with open(os.path.join(folder, "log.jsonl")) as file:
         logged = [json.loads(line) for line in file]
     assert [record["step"] for record in logged if record["event"] == "train"] == [1, 2]
     assert all(0 < record["loss"] < float("inf") for record in logged)
+
+
+# The same of the later rows.
+SMALLER_LATER = {
+    **SMALLER,
+    "assemble_resnet152": "assemble_resnet50",
+    "blresnet101": "blresnet50",
+    "blresnext101_32x4d": "blresnext50_32x4d",
+    "blresnext101_64x4d": "blresnext50_32x4d",
+    "blseresnext101_32x4d": "blseresnext50_32x4d",
+}
+
+
+@pytest.fixture(scope="module")
+def logits(data, tmp_path_factory):
+    """Stored logits of the training images."""
+    import numpy as np
+
+    from gluon_tricks.data.fingerprint import fingerprint
+    from gluon_tricks.data.teacher_logits import About, TeacherLogitsWriter
+
+    path = str(tmp_path_factory.mktemp("logits") / "x.logits")
+    about = About(8, 4, "float16", {}, {}, fingerprint(os.path.join(data, "train.rec")))
+    with TeacherLogitsWriter(path, about, np.arange(8)) as writer:
+        writer.write(np.random.RandomState(0).normal(size=(8, 4)))
+    return path
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LATER)
+def test_a_later_recipe_trains(name, data, logits, tmp_path, monkeypatch):
+    from gluon_tricks.training import checkpoint
+
+    monkeypatch.setattr(checkpoint, "save", lambda *arguments: None)
+    settings = LATER[name].settings
+    model = settings["model"]
+    if settings.get("attention") != "sk":  # which needs bottlenecks
+        model = SMALLER_LATER.get(model, model)
+    small = SMALL + ["--data-dir", data, "--model", model]
+    small += ["--teacher-logits", logits] if LATER[name].teacher else []
+    small += ["--max-batch", "4"] if "max_batch" in settings else []
+    words = arguments(name, *small, RUNS=str(tmp_path))
+    if "--loss-scale" in words:  # has no effect in float32
+        place = words.index("--loss-scale")
+        del words[place : place + 2]
+    check_two_steps(train(words))
 
 
 @pytest.mark.slow

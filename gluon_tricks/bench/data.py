@@ -3,24 +3,37 @@ GluonCV's DataLoader, in one run.
 
 All read the same file and, but for ``decode``, do the same augmentation: random crop, flip,
 brightness, contrast and saturation +-0.4, PCA noise, normalisation (the authors' form, the only one
-that ImageRecordIter knows). The pipelines take turns in short rounds and the median round counts,
+that ImageRecordIter knows). Our own can also run in data processes, of one thread each. The
+pipelines take turns in short rounds and the median round counts,
 because other work on the machine comes and goes. CPU seconds are those of the whole process and its
 children, so they compare what a core does even if the numbers of threads differ.
 """
 
-import concurrent.futures
 import contextlib
 import os
 import statistics
-import threading
 import time
 
 from .. import config as configuration
 from ..config import user_path
+from ..data.processes import DataProcesses
 from ..errors import UserError
 from ..files import write_json
+from . import memory, pipelines
 
-PIPELINES = ("decode", "loader_float32", "loader_uint8", "image_record_iter", "gluoncv")
+OURS = ("decode", "loader_float32", "loader_uint8")  # which data processes can do
+PIPELINES = (*OURS, "image_record_iter", "gluoncv")
+# only if asked for: they do more than the others
+OURS_WITH_POLICY = ("loader_autoaugment", "loader_randaugment")
+WITH_POLICY = (*OURS_WITH_POLICY, "pillow_autoaugment")
+IN_PROCESSES = OURS + OURS_WITH_POLICY
+# whose images for the same CPU time are compared with whose
+COMPARED = (
+    *(("loader_float32", other) for other in ("image_record_iter", "decode")),
+    *(("loader_uint8", other) for other in ("image_record_iter", "decode")),
+    *((name, "loader_float32") for name in OURS_WITH_POLICY),
+    *((name, "pillow_autoaugment") for name in OURS_WITH_POLICY),
+)
 WARM_UP = 6  # batches; as many as a pipeline may have in memory, whose pages are new the first time
 FLAGS = (
     "rec_train_idx",
@@ -45,13 +58,23 @@ def add_arguments(parser):
         "--threads", default="1,2", metavar="N,N", help="numbers of threads to measure [1,2]"
     )
     parser.add_argument(
+        "--processes",
+        default="0",
+        metavar="N,N",
+        help="numbers of data processes, of one thread each, to measure; 0: none but this one, "
+        "with the numbers of --threads [0]",
+    )
+    parser.add_argument(
         "--images", type=int, default=512, metavar="N", help="images of a measurement [512]"
     )
     parser.add_argument(
         "--rounds", type=int, default=5, metavar="N", help="rounds; the median counts [5]"
     )
     parser.add_argument(
-        "--pipelines", default=",".join(PIPELINES), metavar="A,B", help="which [all]"
+        "--pipelines",
+        default=",".join(PIPELINES),
+        metavar="A,B",
+        help=f"which of these and {', '.join(WITH_POLICY)} [%(default)s]",
     )
     configuration.add_arguments(parser, only=FLAGS)
 
@@ -59,17 +82,21 @@ def add_arguments(parser):
 def main(args):
     """Print the table and the ratios, write the rows to ``--json``; the exit code is 0."""
     threads = parse_list(args.threads, "--threads", int)
-    pipelines = parse_list(args.pipelines, "--pipelines", str)
-    for name in pipelines:
-        if name not in PIPELINES:
+    processes = parse_list(args.processes, "--processes", int)
+    names = parse_list(args.pipelines, "--pipelines", str)
+    for name in names:
+        if name not in PIPELINES + WITH_POLICY:
             text = "--pipelines {}: there is no such pipeline; there are {}"
-            raise UserError(text.format(name, ", ".join(PIPELINES)))
+            raise UserError(text.format(name, ", ".join(PIPELINES + WITH_POLICY)))
     if min(threads) < 1 or args.rounds < 1 or args.images < 1:
         raise UserError("--threads, --rounds and --images have to be at least 1")
-    rows = measure(args, pipelines, threads)
+    if min(processes) < 0:
+        raise UserError(f"--processes {args.processes}: numbers from 0 on are needed")
+    rows = measure(args, names, threads, processes)
     print_rows(rows)
+    memory.print_share(rows, getattr(args, "input_size", configuration.Config.input_size))
     if args.json:
-        keys = ("pipeline", "threads", "images_per_second", "cpu_seconds_per_1000")
+        keys = ("pipeline", "processes", "threads", "images_per_second", "cpu_seconds_per_1000")
         write_json(args.json, [{key: row[key] for key in keys} for row in rows])
     return 0
 
@@ -84,28 +111,48 @@ def parse_list(text, flag, kind):
     return values
 
 
-def measure(args, pipelines, threads):
-    """A row for each pipeline and number of threads, with the figures of every round."""
+def measure(args, names, threads, processes):
+    """A row for each pipeline and number of threads or processes, with the figures of every
+    round.
+    """
     given = {name: getattr(args, name) for name in FLAGS if hasattr(args, name)}
     defaults = dict(color_form="gluoncv", rec_train=args.rec, classes=1 << 24, batch_size=64)
     given = dict(defaults, **given)
     if given.get("color_jitter") == 0:
         del given["color_form"]
-    rounds = {(name, count): [] for count in threads for name in pipelines}
-    for number in range(args.rounds):
-        for name, count in rounds:
-            config = configuration.resolve(dict(given, num_data_workers=count, seed=number))
-            rounds[name, count].append(timed(globals()[name], config, args.images))
+    rounds = {place: [] for place in places(names, threads, processes)}
+    with contextlib.ExitStack() as stack:
+        pools = {
+            count: stack.enter_context(contextlib.closing(DataProcesses(count)))
+            for count in processes
+            if count
+        }
+        for number in range(args.rounds):
+            for name, count, each in rounds:
+                flags = dict(given, num_data_workers=each, seed=number)
+                config, pool = configuration.resolve(flags), pools.get(count)
+                pipeline = getattr(pipelines, name)
+                rounds[name, count, each].append(timed(pipeline, config, args.images, pool))
     return [
         dict(
             pipeline=name,
-            threads=count,
+            processes=count,
+            threads=each,
             images_per_second=statistics.median(speeds(figures)),
             cpu_seconds_per_1000=statistics.median(costs(figures)),
             rounds=figures,
         )
-        for (name, count), figures in rounds.items()
+        for (name, count, each), figures in rounds.items()
     ]
+
+
+def places(names, threads, processes):
+    """``(pipeline, data processes, threads of each)`` of the rows."""
+    for count in processes:
+        for each in (1,) if count else threads:
+            for name in names:
+                if not count or name in IN_PROCESSES:
+                    yield name, count, each
 
 
 def speeds(figures):
@@ -118,13 +165,13 @@ def costs(figures):
     return [1000 * cpu / images for images, _, cpu in figures]
 
 
-def timed(pipeline, config, images):
+def timed(pipeline, config, images, processes=None):
     """``(images, wall seconds, CPU seconds)`` of at least ``images`` images, once the pipeline is
     warm.
     """
     warm_up = WARM_UP * config.batch_size
     done, start = -warm_up, None
-    with contextlib.closing(pipeline(config, images + warm_up)) as batches:
+    with contextlib.closing(pipeline(config, images + warm_up, processes)) as batches:
         for size in batches:
             done += size
             if start is None and done >= 0:
@@ -146,132 +193,53 @@ def cpu_seconds():
     return total
 
 
-def decode(config, images):
-    """Yields batch sizes: full decoding by libjpeg-turbo of the images that our loader reads, and
-    nothing else.
-    """
-    import simplejpeg
-
-    from ..data import randomness
-    from ..data.records import RecordFile
-
-    slots = threading.Semaphore(8 * config.num_data_workers)
-    with RecordFile(config.rec_train, config.rec_train_idx) as records:
-        order = randomness.permutation(len(records), config.seed, epoch=0)
-
-        def decode_one(position):
-            try:
-                simplejpeg.decode_jpeg(records.read(order[position % len(records)])[1])
-            finally:
-                slots.release()
-
-        pool = concurrent.futures.ThreadPoolExecutor(config.num_data_workers)
-        try:
-            for start in range(0, images + config.batch_size, config.batch_size):
-                tasks = []
-                for position in range(start, start + config.batch_size):
-                    slots.acquire()
-                    tasks.append(pool.submit(decode_one, position))
-                for task in tasks:
-                    task.result()
-                yield len(tasks)
-        finally:
-            pool.shutdown()
-
-
-def loader_float32(config, images):
-    """Our loader, float32 batches ready for the network."""
-    from ..data.loader import train_loader
-
-    loader = train_loader(config, config.batch_size)
-    try:
-        for batch in loader.batches(0, images // config.batch_size + 2):
-            yield batch.valid
-    finally:
-        loader.close()
-
-
-def loader_uint8(config, images):
-    """Our loader, uint8 batches whose colour step is left to the device."""
-    config.device_augment = True
-    return loader_float32(config, images)
-
-
-def image_record_iter(config, images):
-    """MXNet's ImageRecordIter."""
-    from ..data.native import refuse_what_it_cannot, train_iterator
-
-    refuse_what_it_cannot(config)
-    iterator = train_iterator(config, config.batch_size)
-    done = 0
-    while done < images + config.batch_size:
-        iterator.reset()
-        for batch in iterator:
-            batch.data[0].wait_to_read()
-            done += config.batch_size
-            yield config.batch_size
-
-
-def gluoncv(config, images):
-    """GluonCV's way: Gluon's DataLoader, with worker processes, over ImageRecordDataset and its
-    transforms."""
-    import mxnet as mx
-    from mxnet.gluon.data.vision import ImageRecordDataset, transforms
-
-    jitter = config.color_jitter
-    transform = transforms.Compose(
-        [
-            transforms.RandomResizedCrop(
-                config.input_size, scale=config.crop_area, ratio=config.crop_aspect
-            ),
-            transforms.RandomFlipLeftRight(),
-            transforms.RandomColorJitter(brightness=jitter, contrast=jitter, saturation=jitter),
-            transforms.RandomLighting(config.pca_noise),
-            transforms.ToTensor(),
-            transforms.Normalize(
-                [mean / 255 for mean in config.rgb_mean], [std / 255 for std in config.rgb_std]
-            ),
-        ]
-    )
-    loader = mx.gluon.data.DataLoader(
-        ImageRecordDataset(config.rec_train).transform_first(transform),
-        batch_size=config.batch_size,
-        shuffle=True,
-        last_batch="discard",
-        num_workers=config.num_data_workers,
-    )
-    done = 0
-    while done < images + config.batch_size:
-        for data, _ in loader:
-            data.wait_to_read()
-            done += config.batch_size
-            yield config.batch_size
-
-
 def print_rows(rows):
     """A table, and the ratios that matter, each the median over the rounds with its range."""
-    head = ("pipeline", "threads", "images/s", "slowest to fastest", "CPU s / 1000")
-    print("{:18} {:>7} {:>9} {:>19} {:>15}".format(*head))
+    head = ("pipeline", "processes", "threads", "images/s", "slowest to fastest", "CPU s / 1000")
+    print("{:18} {:>9} {:>7} {:>9} {:>19} {:>15}".format(*head))
     for row in rows:
         spread = "{:.0f} to {:.0f}".format(min(speeds(row["rounds"])), max(speeds(row["rounds"])))
         line = (
-            "{pipeline:18} {threads:7} {images_per_second:9.0f} {spread:>19} "
+            "{pipeline:18} {processes:9} {threads:7} {images_per_second:9.0f} {spread:>19} "
             "{cpu_seconds_per_1000:15.2f}"
         )
         print(line.format(spread=spread, **row))
-    rounds = {(row["pipeline"], row["threads"]): row["rounds"] for row in rows}
-    first = rows[0]["threads"]
-    for name in ("loader_float32", "loader_uint8"):
-        for other in ("image_record_iter", "decode"):
-            if (name, first) in rounds and (other, first) in rounds:
-                print_ratio(
-                    f"images for the same CPU time, {name} : {other}",
-                    costs(rounds[other, first]),
-                    costs(rounds[name, first]),
-                )
-        if (name, 1) in rounds and (name, 2) in rounds:
-            text = f"images a second, {name}, 2 threads : 1"
-            print_ratio(text, speeds(rounds[name, 2]), speeds(rounds[name, 1]))
+    rounds = {(row["pipeline"], *at(row)): row["rounds"] for row in rows}
+    first = at(rows[0])
+    for name, other in COMPARED:
+        if (name, *first) in rounds and (other, *first) in rounds:
+            text = f"images for the same CPU time, {name} : {other}"
+            print_ratio(text, costs(rounds[(other, *first)]), costs(rounds[(name, *first)]))
+    for name in IN_PROCESSES[1:]:
+        print_scaling(name, {at(row): row["rounds"] for row in rows if row["pipeline"] == name})
+        print_shares_of_decoding(name, rounds, first)
+
+
+def at(row):
+    return row["processes"], row["threads"]
+
+
+def in_words(count, each):
+    return f"{count} processes" if count else f"{each} threads"
+
+
+def print_scaling(name, rounds):
+    """How a pipeline compares with itself on one thread, and processes with as many threads."""
+    for count, each in rounds:
+        text = f"images a second, {name}, {in_words(count, each)}"
+        if (count, each) != (0, 1) and (0, 1) in rounds:
+            print_ratio(f"{text} : 1 thread", speeds(rounds[count, each]), speeds(rounds[0, 1]))
+        if count and (0, count) in rounds:
+            few = speeds(rounds[0, count])
+            print_ratio(f"{text} : as many threads", speeds(rounds[count, each]), few)
+
+
+def print_shares_of_decoding(name, rounds, first):
+    """How near a pipeline comes to decoding alone, on more than the first row's cores."""
+    for other, *place in rounds:
+        if other == name and tuple(place) != first and ("decode", *place) in rounds:
+            text = f"images a second, {name} : decode, {in_words(*place)}"
+            print_ratio(text, speeds(rounds[(name, *place)]), speeds(rounds[("decode", *place)]))
 
 
 def print_ratio(text, over, under):

@@ -3,8 +3,8 @@ Table 5).
 """
 
 from ..config import user_path
-from ..errors import UserError
 from ..files import write_json
+from ..flags import at_least, check_range
 
 
 def add_arguments(parser):
@@ -12,7 +12,7 @@ def add_arguments(parser):
         "pattern",
         metavar="PATTERN",
         nargs="*",
-        help="names or patterns such as 'resnext*'; default: our ResNets",
+        help="names or patterns such as 'resnext*'; default: our own networks",
     )
     parser.add_argument(
         "--all", action="store_true", help="also every classification network of GluonCV's zoo"
@@ -36,10 +36,9 @@ def add_arguments(parser):
 
 def main(args):
     """Print a row as soon as it is counted; 1 if a network cannot be counted, its row says why."""
-    if args.input_size is not None and args.input_size < 1:
-        raise UserError(f"--input-size is {args.input_size}, but has to be at least 1")
-    if args.classes < 1:
-        raise UserError(f"--classes is {args.classes}, but has to be at least 1")
+    if args.input_size is not None:
+        check_range("input_size", args.input_size, at_least(1))
+    check_range("classes", args.classes, at_least(1))
     from ..models import table
 
     chosen = table.select(args.pattern, args.all)

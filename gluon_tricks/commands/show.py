@@ -2,6 +2,7 @@
 
 from .. import config as configuration
 from ..config import user_path
+from ..data.order import Reading
 from ..data.records import RecordFile
 from ..data.transforms.paper import eval_transform, train_transform
 from ..errors import UserError
@@ -53,7 +54,12 @@ def main(args):
 
     made = mixings(config, steps_per_epoch=1)
     if made:
-        contact_sheet.add_mixed(rows, made, min(args.epochs, MIXED), train.normalise)
+        if config.mixup_type == 2 and len(rows) % 2:
+            raise UserError(
+                f"--mixup-type 2 mixes two halves of a batch: {len(rows)} images are odd"
+            )
+        reads = Reading.of_config(config, len(rows)).reads
+        contact_sheet.add_mixed(rows, made, min(args.epochs, MIXED), train.normalise, reads)
     contact_sheet.draw(rows, args.output)
     print(printable(f"{args.output}: {len(rows)} images of {config.rec_train}"))
     return 0
@@ -65,8 +71,8 @@ def config_of(args):
         given["rec_train"] = args.rec
     if not given.get("rec_train"):
         raise UserError("no images: give --rec FILE.rec")
-    if given.get("mixup_alpha") != 0:
-        given.setdefault("mixup", True)
+    if not given.get("cutmix") and not given.get("progressive_resizing"):
+        given.setdefault("mixup", given.get("mixup_alpha") != 0)
     config = configuration.resolve(given)
     if args.images < 1 or args.epochs < 1:
         raise UserError("--images and --epochs have to be at least 1")

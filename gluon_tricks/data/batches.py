@@ -1,16 +1,21 @@
-"""How a batch is made: rows filled by a pool of threads, ahead of their use, in memory that is used
-again.
-"""
+"""How a batch is made: rows filled by threads or other processes, ahead of their use."""
 
 import collections
 import concurrent.futures
-import weakref
-from typing import Any, Iterable, Iterator, NamedTuple, Optional, Tuple
+import threading
+from typing import Any, Iterable, Iterator, List, NamedTuple, Optional
 
 import numpy as np
 
-ROWS_PER_TASK = 8
+from .batch_memory import BatchMemory, Block
+from .decode import Scratch
+from .page_lock import page_lock_of
+from .rows import Broken, FillTask, RowsFormat
+
 BATCHES_AHEAD = 2  # batches that are being made while one is in use
+MOST_ROWS = 32  # of a task: more would not save more
+FEWEST_ROWS = 4  # sampling the random numbers of one costs as much as of a whole task
+KEPT = BATCHES_AHEAD + 2  # blocks of memory: one is in use, and one is on its way back
 
 
 class Batch(NamedTuple):
@@ -28,8 +33,10 @@ class Batch(NamedTuple):
 
 
 class BatchPlan(NamedTuple):
-    """What a batch of ``size`` rows is made of: the positions order[start : start + valid], modulo
-    its length."""
+    """What a batch of ``size`` rows is made of: order[start : start + valid], modulo its length.
+
+    The ``order`` is of places, see :mod:`.order`.
+    """
 
     size: int
     epoch: int
@@ -37,29 +44,107 @@ class BatchPlan(NamedTuple):
     start: int
     valid: int
 
-    def positions(self, start: int, stop: int) -> np.ndarray:
-        """The positions of the rows [start, stop)."""
+    def places(self, start: int, stop: int) -> np.ndarray:
+        """The places of the rows [start, stop)."""
         return self.order.take(np.arange(self.start + start, self.start + stop), mode="wrap")
 
-
-class Rows(NamedTuple):
-    """The arrays of a batch while its rows are filled. ``images`` as in :class:`Batch`."""
-
-    images: np.ndarray
-    labels: np.ndarray
-    keys: np.ndarray
-    matrices: Optional[np.ndarray]  # None if the images are float32
+    def tasks(self, workers: int) -> List[FillTask]:
+        """The batch's valid rows, cut into tasks of about equal size for so many threads or
+        processes: two for each of them among all batches that are being made.
+        """
+        rows = -(-self.valid * (1 + BATCHES_AHEAD) // (2 * workers))
+        count = -(-self.valid // min(max(rows, FEWEST_ROWS), MOST_ROWS))
+        cuts = [self.valid * number // count for number in range(count + 1)]
+        return [
+            FillTask(self.epoch, start, self.places(start, stop))
+            for start, stop in zip(cuts, cuts[1:])
+        ]
 
 
 class BatchMaker:
-    """Makes batches ahead of their use with a pool of threads.
+    """Makes batches ahead of their use.
 
-    What they hold comes from ``source``, see :mod:`.sources`: ``image_shape`` and ``image_dtype``,
-    ``matrix_shape`` (None if the host colours the images), and two functions.
-
-    - ``sample(plan)``: what the rows of a batch have in common, such as their random parameters
-    - ``fill(rows, plan, sampled, start, stop)``: fill these rows; called from any thread
+    What they hold comes from ``source``, see :mod:`.sources`. It is asked by so many ``threads`` of
+    this process, or by those of the :class:`.processes.DataProcesses`. ``bad`` notes broken
+    records, whose place the next ones of the order take; without it they are errors. The batches
+    lie in page-locked memory if they go to a ``gpu``, which is the number of one.
     """
+
+    def __init__(
+        self,
+        source: Any,
+        threads: int = 1,
+        processes: Optional[Any] = None,
+        bad: Optional[Any] = None,
+        gpu: Optional[int] = None,
+    ) -> None:
+        self._source, self._bad = source, bad
+        self._filler = processes.open(source) if processes else ThreadFiller(source, threads)
+        page_lock = None if gpu is None else page_lock_of(gpu)
+        self._memory = BatchMemory(KEPT, processes and processes.memory, page_lock)
+
+    def make(self, plans: Iterable[BatchPlan]) -> Iterator[Batch]:
+        """Yield a Batch for each BatchPlan, in order, with BATCHES_AHEAD of them being made."""
+        waiting: collections.deque = collections.deque()
+        try:
+            for plan in plans:
+                waiting.append(self._start(plan))
+                if len(waiting) > BATCHES_AHEAD:
+                    yield self._finish(waiting)
+            while waiting:
+                yield self._finish(waiting)
+        finally:
+            for _, _, filling in waiting:
+                filling.cancel()
+
+    def _start(self, plan):
+        """The plan, the block in which its rows are being filled, and that filling."""
+        source = self._source
+        shapes = source.image_shape, source.image_dtype, source.matrix_shape
+        block = self._memory.take(RowsFormat(plan.size, *shapes))
+        for array, rest in zip(block.rows, (0, 0, -1, 0)):
+            if array is not None:
+                array[plan.valid :] = rest
+        return plan, block, self._filler.start(block, plan.tasks(self._filler.workers))
+
+    def _finish(self, waiting):
+        """The first of the batches, whose memory is held by nothing here after that."""
+        plan, block, filling = waiting[0]
+        for row, error in sorted(filling.wait()):
+            self._replace(plan, block, row, error)
+        waiting.popleft()
+        return as_batch(block, plan.valid)
+
+    def _replace(self, plan: BatchPlan, block: Block, row: int, error: Any) -> None:
+        """Fill a row with the first sound record after its own in the order."""
+        for place in range(row + 1, row + len(plan.order)):
+            if self._bad is None:
+                break
+            self._bad.note(error)
+            task = FillTask(plan.epoch, row, plan.places(place, place + 1))
+            broken = self._filler.start(block, [task]).wait()
+            if not broken:
+                return
+            error = broken[0].error
+        raise error
+
+    def close(self) -> None:
+        self._filler.close()
+        self._memory.close()
+
+
+def as_batch(block: Block, valid: int) -> Batch:
+    """A Batch over a block; only what is small is copied."""
+    import mxnet as mx
+
+    rows = block.rows
+    matrices = None if rows.matrices is None else mx.nd.from_numpy(rows.matrices.copy())
+    images = mx.nd.from_numpy(rows.images, zero_copy=True)
+    return Batch(images, mx.nd.from_numpy(rows.labels.copy()), rows.keys.copy(), valid, matrices)
+
+
+class ThreadFiller:
+    """Fills rows in threads of this process."""
 
     def __init__(self, source: Any, threads: int) -> None:
         import cv2
@@ -67,108 +152,36 @@ class BatchMaker:
         # Our threads are the parallelism; OpenCV's own pool inside each of them would only get in
         # the way.
         cv2.setNumThreads(0)
+        self.workers = threads
         self._source = source
-        self._threads = threads
         self._pool = concurrent.futures.ThreadPoolExecutor(threads, thread_name_prefix="data")
-        self._memory = BatchMemory()
+        self._thread = threading.local()
 
-    def make(self, plans: Iterable[BatchPlan]) -> Iterator[Batch]:
-        """Yield a Batch for each BatchPlan, in order, with BATCHES_AHEAD of them being made."""
-        waiting: collections.deque = collections.deque()
-        plans = iter(plans)
-        try:
-            while True:
-                for plan in plans:
-                    waiting.append((plan, *self._start(plan)))
-                    if len(waiting) > BATCHES_AHEAD:
-                        break
-                if not waiting:
-                    return
-                plan, rows, tasks = waiting[0]
-                # wakes up once
-                concurrent.futures.wait(tasks, return_when=concurrent.futures.FIRST_EXCEPTION)
-                for task in tasks:
-                    task.result()
-                waiting.popleft()
-                # nothing here may hold the batch's memory back while it is in use
-                del tasks
-                batch = self._finish(rows, plan.valid)
-                del rows
-                yield batch
-                del batch
-        finally:
-            for _, _, tasks in waiting:
-                for task in tasks:
-                    task.cancel()
+    def start(self, block: Block, tasks: List[FillTask]) -> "ThreadFilling":
+        """Begin to fill rows of a block."""
+        return ThreadFilling([self._pool.submit(self._fill, block, task) for task in tasks])
 
-    def _start(self, plan):
-        """The empty rows of a batch, and the tasks that fill them."""
-        source = self._source
-        rows = Rows(
-            self._memory.take((plan.size, *source.image_shape), source.image_dtype),
-            np.zeros(plan.size, np.float32),
-            np.full(plan.size, -1, np.int64),
-            source.matrix_shape and np.zeros((plan.size, *source.matrix_shape), np.float32),
-        )
-        rows.images[plan.valid :] = 0
-        sampled = source.sample(plan)
-        count = max(1, min(ROWS_PER_TASK, -(-plan.valid // self._threads)))
-        return rows, [
-            self._pool.submit(
-                source.fill, rows, plan, sampled, start, min(start + count, plan.valid)
-            )
-            for start in range(0, plan.valid, count)
-        ]
-
-    def _finish(self, rows, valid):
-        import mxnet as mx
-
-        matrices = None if rows.matrices is None else mx.nd.from_numpy(rows.matrices)
-        images = self._memory.as_ndarray(rows.images)
-        return Batch(images, mx.nd.from_numpy(rows.labels), rows.keys, valid, matrices)
+    def _fill(self, block, task):
+        scratch = self._thread.__dict__.setdefault("scratch", Scratch())
+        return self._source.fill(block.rows, task, scratch)
 
     def close(self) -> None:
         self._pool.shutdown(wait=True)
 
 
-class BatchMemory:
-    """Memory for the images of batches, used again: fresh pages would cost as much as the colour
-    step.
+class ThreadFilling:
+    """The tasks of a batch."""
 
-    An NDArray is laid over the memory by ``mx.nd.from_numpy``. MXNet lets go of it when the last
-    NDArray that uses it is gone, those that operators queued in the engine hold included; only then
-    it is free for another batch.
-    """
+    def __init__(self, futures: List[concurrent.futures.Future]) -> None:
+        self._futures = futures
 
-    ALIGNMENT = 4096
-    # of one size; what a user collects beyond that goes back to the system
-    MOST_FREE = BATCHES_AHEAD + 2
+    def wait(self) -> List[Broken]:
+        """The rows that were not filled, once all others are; or the error that came up."""
+        # wakes up once
+        concurrent.futures.wait(self._futures, return_when=concurrent.futures.FIRST_EXCEPTION)
+        return [broken for future in self._futures for broken in future.result()]
 
-    def __init__(self) -> None:
-        self._free: dict = collections.defaultdict(list)
-
-    def take(self, shape: Tuple[int, ...], dtype: Any) -> np.ndarray:
-        """An uninitialised array."""
-        size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-        try:
-            block = self._free[size].pop()
-        except IndexError:
-            raw = np.empty(size + self.ALIGNMENT, np.uint8)
-            start = -raw.ctypes.data % self.ALIGNMENT
-            block = raw[start : start + size]
-        return block.view(dtype).reshape(shape)
-
-    def as_ndarray(self, array: np.ndarray) -> Any:
-        """An NDArray over an array of ``take``; the array must not be written to any more."""
-        import mxnet as mx
-
-        view = array.view()
-        # The NDArray holds the one reference to this very view; when MXNet drops it, the memory
-        # comes back.
-        back = weakref.finalize(view, self._give_back, array.reshape(-1).view(np.uint8))
-        back.atexit = False
-        return mx.nd.from_numpy(view, zero_copy=True)
-
-    def _give_back(self, block):
-        if len(self._free[block.size]) < self.MOST_FREE:
-            self._free[block.size].append(block)
+    def cancel(self) -> None:
+        """Nobody waits for the tasks that have not begun."""
+        for future in self._futures:
+            future.cancel()

@@ -60,7 +60,7 @@ def decode(payload, scratch=None):
     """
     scratch = scratch or Scratch()
     if payload[:3] == jpeg.BEGIN:
-        return _decode_jpeg(payload, jpeg_header(payload), scratch)
+        return _decode_jpeg(payload, *_parsed(payload), scratch)
     return _decode_other(payload)
 
 
@@ -74,10 +74,10 @@ def decode_crop(payload, choose, scratch=None):
     """
     scratch = scratch or Scratch()
     if payload[:3] == jpeg.BEGIN:
-        header = jpeg_header(payload)
+        header, scan = _parsed(payload)
         crop = choose(*header[:2])
-        part = _decode_window(payload, header, crop, scratch)
-        picture, top, left = part or (_decode_jpeg(payload, header, scratch), 0, 0)
+        part = _decode_window(payload, header, scan, crop, scratch)
+        picture, top, left = part or (_decode_jpeg(payload, header, scan, scratch), 0, 0)
     else:
         picture, top, left = _decode_other(payload), 0, 0
         crop = choose(*picture.shape[:2])
@@ -85,17 +85,22 @@ def decode_crop(payload, choose, scratch=None):
     return picture[y - top : y - top + height, x - left : x - left + width]
 
 
-def _decode_window(payload, header, crop, scratch):
+def _parsed(payload):
+    """A JPEG's :func:`jpeg_header`, of a size that is decoded, and its :func:`.jpeg.one_scan`."""
+    header = jpeg_header(payload)
+    check_size(header[0], header[1], payload)
+    return header, jpeg.one_scan(payload)
+
+
+def _decode_window(payload, header, scan, crop, scratch):
     """``(picture, top, left)``: a part of a JPEG that holds the crop, and where the part begins.
 
     None if only the whole can tell the crop, or what is wrong.
     """
     import simplejpeg
 
-    height, width, colorspace = header
-    check_size(height, width, payload)
-    scan = jpeg.one_scan(payload) if colorspace in ("YCbCr", "Gray", "RGB") else None
-    window = scan and jpeg.window(payload, scan, *crop)
+    known = header[2] in ("YCbCr", "Gray", "RGB")
+    window = jpeg.window(payload, scan, *crop) if scan and known else None
     if not window:
         return None
     picture = scratch.array("decoded", (window.height, window.width, 3))
@@ -107,12 +112,12 @@ def _decode_window(payload, header, crop, scratch):
     return picture, window.top, window.left
 
 
-def _decode_jpeg(payload, header, scratch):
+def _decode_jpeg(payload, header, scan, scratch):
     import simplejpeg
 
     height, width, colorspace = header
-    check_size(height, width, payload)
-    _check_scans(payload)
+    if scan is None and payload.count(jpeg.SCAN) > MOST_SCANS:
+        raise ValueError(f"a JPEG of more than {MOST_SCANS} scans: damaged, or save it again")
     if colorspace is None:
         return _decode_unknown_sampling(payload)
     if colorspace in ("CMYK", "YCCK"):
@@ -141,11 +146,6 @@ def jpeg_header(payload):
         if marker in jpeg.FRAMES and end - start >= 5:
             return (*struct.unpack_from(">xHH", payload, start), None)
     raise ValueError("damaged JPEG: no frame")
-
-
-def _check_scans(payload):
-    if jpeg.one_scan(payload) is None and payload.count(jpeg.SCAN) > MOST_SCANS:
-        raise ValueError(f"a JPEG of more than {MOST_SCANS} scans: damaged, or save it again")
 
 
 def _without_black(inks):
@@ -186,6 +186,7 @@ def _decode_other(payload):
 def _by_opencv(payload):
     import cv2
 
+    cv2.setLogLevel(0)  # else it prints lines of its own about what is an error here
     try:
         image = cv2.imdecode(
             np.frombuffer(payload, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION

@@ -1,11 +1,11 @@
-"""Batches of decoded and augmented images: exact, resumable, the same with any number of threads
-and workers.
+"""Batches of decoded and augmented images: exact, resumable, the same with any number of threads,
+processes and workers.
 
 What a batch holds is a pure function of (seed, step): the order of an epoch is a permutation that
 follows from (seed, epoch), an image's augmentation follows from (seed, epoch, key), and a step's
-place in the order from the step alone. Threads only decide when the rows of a batch are filled. A
-worker that owns the positions [first, first + count) of every global batch reads just those, so
-that all workers together see the batches that one worker would see. How a batch is made:
+place in the order from the step alone. Threads and processes only decide when the rows of a batch
+are filled. A worker that owns the positions [first, first + count) of every global batch reads just
+those, so that all workers together see the batches that one worker would see. How a batch is made:
 :mod:`gluon_tricks.data.batches`.
 
 :func:`train_loader` and :func:`eval_loader` read the flags; the loaders take values.
@@ -17,8 +17,9 @@ import numpy as np
 
 from ..config import Config
 from ..errors import UserError
-from . import randomness
 from .batches import Batch, BatchMaker, BatchPlan
+from .order import Reading
+from .processes import DataProcesses
 from .records import RecordFile
 from .sources import BadRecords, RecordSource, SyntheticSource, checked_label
 from .synthetic import SyntheticImages
@@ -34,10 +35,18 @@ Records = Union[RecordFile, SyntheticImages]
 
 
 def train_loader(
-    config: Config, global_batch: int, first: int = 0, count: Optional[int] = None
+    config: Config,
+    global_batch: int,
+    first: int = 0,
+    count: Optional[int] = None,
+    processes: Optional[DataProcesses] = None,
+    gpu: Optional[int] = None,
 ) -> Any:
     """The training images of ``config`` for the worker with positions [first, first + count) of a
     global batch.
+
+    Made by ``processes`` or, without them, by threads of this one, for the GPU of this number if
+    they go to one.
 
     Has ``steps_per_epoch``, ``batches(start_step, stop_step)``, ``bad_records``, ``close()``.
     Raises UserError if the file is missing, damaged or too small for one batch.
@@ -51,17 +60,27 @@ def train_loader(
     records = open_records(config, "rec_train", config.synthetic, on_device)
     try:
         images = epoch_length(len(records), config.num_training_samples, config.rec_train)
-        source = source_of(config, records, paper.train_transform(config), on_device, bad)
-        maker = BatchMaker(source, config.num_data_workers)
-        return TrainLoader(records, maker, config.seed, images, global_batch, first, count, bad)
+        source = source_of(config, records, paper.train_transform(config), on_device)
+        maker = BatchMaker(source, config.num_data_workers, processes, bad, gpu)
+        reading = Reading.of_config(config, global_batch)
+        return TrainLoader(
+            records, maker, config.seed, images, global_batch, first, count, bad, reading
+        )
     except UserError:
         records.close()
         raise
 
 
-def eval_loader(config: Config, batch_size: int, rank: int = 0, world_size: int = 1) -> Any:
+def eval_loader(
+    config: Config,
+    batch_size: int,
+    rank: int = 0,
+    world_size: int = 1,
+    processes: Optional[DataProcesses] = None,
+    gpu: Optional[int] = None,
+) -> Any:
     """The validation images of ``config`` that fall to this rank, each exactly once in a pass (an
-    iteration).
+    iteration), made as those of :func:`train_loader`.
 
     Has ``images`` (in the whole file), ``close()``. The images are float32, also with
     ``--device-augment``. The last batch is filled up to ``batch_size`` and its ``valid`` says how
@@ -80,7 +99,7 @@ def eval_loader(config: Config, batch_size: int, rank: int = 0, world_size: int 
         )
     records = open_records(config, "rec_val", min(config.synthetic, MOST_SYNTHETIC))
     source = source_of(config, records, paper.eval_transform(config))
-    maker = BatchMaker(source, config.num_data_workers)
+    maker = BatchMaker(source, config.num_data_workers, processes, gpu=gpu)
     return EvalLoader(records, maker, batch_size, rank, world_size, wrap)
 
 
@@ -111,12 +130,14 @@ class TrainLoader:
         first: int = 0,
         count: Optional[int] = None,
         bad: Optional[BadRecords] = None,
+        reading: Reading = Reading(),
     ) -> None:
         self.images = images
         self.steps_per_epoch = steps_in(images, global_batch)
         self._records, self._maker, self._seed, self._bad = records, maker, seed, bad
         self._global_batch, self._first = global_batch, first
         self._count = global_batch - first if count is None else count
+        self._reading = reading
         self._order: Tuple[Any, Any] = (None, None)
 
     @property
@@ -125,9 +146,10 @@ class TrainLoader:
         return len(self._bad.keys) if self._bad else 0
 
     def order(self, epoch: int) -> np.ndarray:
-        """The positions in the file, in the order in which this epoch reads them (int64)."""
+        """The places (:mod:`.order`) that this epoch reads, in their order (int64)."""
         if self._order[0] != epoch:
-            self._order = epoch, randomness.permutation(len(self._records), self._seed, epoch)
+            records, batch = len(self._records), self._global_batch
+            self._order = epoch, self._reading.order(records, self._seed, epoch, batch)
         return self._order[1]
 
     def batches(self, start_step: int, stop_step: int) -> Iterator[Batch]:
@@ -136,8 +158,9 @@ class TrainLoader:
 
     def _plan(self, step):
         epoch, index = divmod(step, self.steps_per_epoch)
-        start = index * self._global_batch + self._first
-        return BatchPlan(self._count, epoch, self.order(epoch), start, self._count)
+        rows = self._reading.reads
+        start, count = (index * self._global_batch + self._first) * rows, self._count * rows
+        return BatchPlan(count, epoch, self.order(epoch), start, count)
 
     def close(self) -> None:
         self._maker.close()
@@ -167,8 +190,11 @@ class EvalLoader:
         self._passes += 1
         return self.batches(self._passes - 1)
 
-    def batches(self, number: int) -> Iterator[Batch]:
-        """The pass of this number, from 0; it matters with ``--val-last-batch wrap`` alone."""
+    def batches(self, number: int, skip: int = 0) -> Iterator[Batch]:
+        """The pass of this number, from 0; it matters with ``--val-last-batch wrap`` alone.
+
+        ``skip`` leaves out so many of its first images.
+        """
         if self._wrap:
             start, stop = wrapped_pass(self.images, self._batch_size, number)
         else:
@@ -176,7 +202,7 @@ class EvalLoader:
         order, size = np.arange(self.images), self._batch_size
         return self._maker.make(
             BatchPlan(size, 0, order, first, min(size, stop - first))
-            for first in range(start, stop, size)
+            for first in range(start + skip, stop, size)
         )
 
     def close(self) -> None:
@@ -208,7 +234,8 @@ def open_records(config: Config, field: str, synthetic: int, on_device: bool = F
     there is nothing.
     """
     if config.synthetic:
-        size, mean, std = config.input_size, config.rgb_mean, config.rgb_std
+        size = (field == "rec_val" and config.test_size) or config.input_size
+        mean, std = config.rgb_mean, config.rgb_std
         return SyntheticImages(synthetic, size, config.classes, config.seed, mean, std, on_device)
     path = getattr(config, field)
     flag = "--" + field.replace("_", "-")
@@ -242,13 +269,9 @@ def steps_in(images: int, global_batch: int) -> int:
 
 
 def source_of(
-    config: Config,
-    records: Any,
-    transform: Transform,
-    on_device: bool = False,
-    bad: Optional[BadRecords] = None,
+    config: Config, records: Any, transform: Transform, on_device: bool = False
 ) -> Source:
-    """What the rows of batches hold; ``bad`` notes broken records, else they are errors."""
+    """What the rows of batches hold."""
     if config.synthetic:
         return SyntheticSource(records)
-    return RecordSource(records, transform, config.seed, config.classes, on_device, bad)
+    return RecordSource(records, transform, config.seed, config.classes, on_device)

@@ -147,6 +147,10 @@ def refuse_what_it_cannot(config):
     problem = None
     if config.device_augment:
         problem = "--device-augment"
+    elif config.repeated_augmentation > 1:
+        problem = "--repeated-augmentation"
+    elif config.mixup and config.mixup_type == 1:
+        problem = "--mixup-type 1, which reads more images than an epoch has"
     elif config.color_form == "paper" and config.color_jitter > 0:
         problem = "--color-form paper (it cannot scale hue; use --color-form gluoncv)"
     elif config.flip not in (0, 0.5):
@@ -165,8 +169,8 @@ def count_records(path, index_path, flag):
         return len(records)
 
 
-def common_settings(config, batch_size, shard, shards):
-    size, mean, std = config.input_size, config.rgb_mean, config.rgb_std
+def common_settings(config, size, batch_size, shard, shards):
+    mean, std = config.rgb_mean, config.rgb_std
     return dict(
         batch_size=batch_size,
         data_shape=(3, size, size),
@@ -204,7 +208,7 @@ def train_iterator(config, batch_size, seed=0, shard=0, shards=1):
             contrast=jitter,
             saturation=jitter,
             pca_noise=config.pca_noise,
-            **common_settings(config, batch_size, shard, shards),
+            **common_settings(config, config.input_size, batch_size, shard, shards),
         )
 
 
@@ -212,12 +216,13 @@ def eval_iterator(config, batch_size, shard=0, shards=1):
     """ImageRecordIter that resizes the shorter edge, crops the centre and normalises."""
     import mxnet as mx
 
+    size = config.test_size or config.input_size
     return mx.io.ImageRecordIter(
         path_imgrec=config.rec_val,
         path_imgidx=config.rec_val_idx,
         shuffle=False,
-        resize=shorter_edge(config.input_size, config.crop_ratio),
-        **common_settings(config, batch_size, shard, shards),
+        resize=shorter_edge(size, config.crop_ratio),
+        **common_settings(config, size, batch_size, shard, shards),
     )
 
 

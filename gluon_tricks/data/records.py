@@ -8,7 +8,7 @@ MXNet is needed.
 import contextlib
 import fcntl
 import os
-from typing import Optional, Tuple, Union
+from typing import Any, Dict, Optional, Tuple, Union
 
 import numpy as np
 
@@ -138,6 +138,19 @@ class RecordFile:
         count = min(int(self._extents[position]), READ_AT_ONCE, self.size - offset)
         return read_bytes(self._descriptor, count, offset, self.path, key)
 
+    def __getstate__(self) -> Dict[str, Any]:
+        """All but the descriptor: another process opens the file again."""
+        state = dict(self.__dict__, _is_file=_identity(self._descriptor))
+        del state["_descriptor"]
+        return state
+
+    def __setstate__(self, state: Dict[str, Any]) -> None:
+        is_file = state.pop("_is_file")
+        self.__dict__.update(state)
+        self._descriptor, _ = open_for_reading(self.path)
+        if _identity(self._descriptor) != is_file:
+            raise RecordError(self.path, None, "is another file now than when it was opened")
+
     def close(self) -> None:
         if self._descriptor is not None:
             os.close(self._descriptor)
@@ -258,6 +271,12 @@ class RecordWriter:
                 self.finish()
         finally:
             self.abandon()
+
+
+def _identity(descriptor):
+    """What tells an open file from others, whatever its name."""
+    found = os.fstat(descriptor)
+    return found.st_dev, found.st_ino
 
 
 def other_id(identity: int) -> str:

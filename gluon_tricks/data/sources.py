@@ -1,23 +1,24 @@
 """What the rows of batches hold: records through a transform, or made-up images.
 
-See :class:`gluon_tricks.data.batches.BatchMaker` for what a source is asked.
+A source has ``image_shape``, ``image_dtype`` and ``matrix_shape`` (None if the host colours the
+images), ``fill(rows, task, scratch)`` and ``close()``. Threads and data processes call the same
+``fill``, so this module and what it imports do without MXNet.
 """
 
 import logging
-import threading
-from typing import Any, Dict, Optional
+from typing import Any, Dict, List
 
 import numpy as np
 
 from ..errors import UserError
 from ..text import printable
-from .batches import BatchPlan, Rows
 from .decode import Scratch
 from .labels import class_of
+from .order import positions, sampling_keys
 from .records import RecordError, RecordFile
+from .rows import Broken, FillTask, Rows
 from .synthetic import SyntheticImages
-from .transforms.color_map import apply_on_host
-from .transforms.transform import Parameters, Transform
+from .transforms.transform import Transform
 
 log = logging.getLogger(__name__)
 
@@ -28,30 +29,28 @@ class BadRecords:
     def __init__(self, most: int) -> None:
         self.most = most
         self.keys: Dict[Any, RecordError] = {}
-        self._lock = threading.Lock()
 
     def note(self, error: RecordError) -> None:
         """Remember the record that an error names; UserError when it is one too many."""
-        with self._lock:
-            if error.key not in self.keys:
-                self.keys[error.key] = error
-                log.warning(
-                    "%s; the next record of the order takes its place (bad record %d)",
-                    printable(error),  # it names a file
-                    len(self.keys),
-                )
-            if len(self.keys) > self.most:
-                raise UserError(
-                    f"{len(self.keys)} bad records, more than --max-bad-records {self.most}; "
-                    f"the last: {error}. 'gluon-tricks records verify {error.path}' lists all"
-                ) from error
+        if error.key not in self.keys:
+            self.keys[error.key] = error
+            log.warning(
+                "%s; the next record of the order takes its place (bad record %d)",
+                printable(error),  # it names a file
+                len(self.keys),
+            )
+        if len(self.keys) > self.most:
+            raise UserError(
+                f"{len(self.keys)} bad records, more than --max-bad-records {self.most}; "
+                f"the last: {error}. 'gluon-tricks records verify {error.path}' lists all"
+            ) from error
 
 
 class RecordSource:
-    """Rows from a RecordFile; the next record of the order takes the place of one that is broken.
+    """Rows from a RecordFile. With ``on_device`` the images stay 8-bit, and their matrices come
+    with them; UserError for an operation that cannot follow.
 
-    ``bad`` notes broken records; without it they are errors. With ``on_device`` the images stay
-    8-bit, and their matrices come with them.
+    It is a plain value: a pickle of it gives another process the same rows.
     """
 
     def __init__(
@@ -61,59 +60,45 @@ class RecordSource:
         seed: int,
         classes: int,
         on_device: bool = False,
-        bad: Optional[BadRecords] = None,
     ) -> None:
-        self.bad = bad
+        if on_device and transform.on_normalised:
+            raise UserError(
+                f"--device-augment cannot do {transform.on_normalised[0].name}, which follows the "
+                "normalisation: leave one of the two out"
+            )
         self._records, self._transform = records, transform
         self._seed, self._classes = seed, classes
-        self._size = size = transform.size
+        size = transform.size
         self.image_shape = (size, size, 3) if on_device else (3, size, size)
         self.image_dtype = np.uint8 if on_device else np.float32
         self.matrix_shape = transform.matrix_shape if on_device else None
-        self._thread = threading.local()
 
-    def sample(self, plan: BatchPlan) -> Parameters:
-        return self._sample(plan.epoch, plan.positions(0, plan.valid))
-
-    def _sample(self, epoch, positions):
-        return self._transform.sample(self._seed, epoch, self._records.keys[positions])
-
-    def fill(
-        self, rows: Rows, plan: BatchPlan, parameters: Parameters, start: int, stop: int
-    ) -> None:
-        scratch = self._thread.__dict__.setdefault("scratch", Scratch())
-        for row, position in enumerate(plan.positions(start, stop), start):
+    def fill(self, rows: Rows, task: FillTask, scratch: Scratch) -> List[Broken]:
+        """Fill a task's rows; those whose records are broken are left and returned."""
+        keys = sampling_keys(self._records.keys, task.places)
+        parameters = self._transform.sample(self._seed, task.epoch, keys)
+        broken = []
+        for i, position in enumerate(positions(task.places, len(self._records))):
             try:
-                self._fill_row(rows, row, position, parameters, row, scratch)
+                self._fill_row(rows, task.start + i, position, parameters, i, scratch)
             except RecordError as error:
-                self._replace(rows, row, plan, error, scratch)
+                broken.append(Broken(task.start + i, error))
+        return broken
 
-    def _replace(self, rows, row, plan, error, scratch):
-        """Fill a row with the first sound record after its own in the order."""
-        for position in plan.positions(row + 1, row + len(plan.order)):
-            if self.bad is None:
-                raise error
-            self.bad.note(error)
-            parameters = self._sample(plan.epoch, [position])
-            try:
-                return self._fill_row(rows, row, position, parameters, 0, scratch)
-            except RecordError as next_error:
-                error = next_error
-        raise error
+    def close(self) -> None:
+        """Close the file."""
+        self._records.close()
 
     def _fill_row(self, rows, row, position, parameters, i, scratch):
         label, payload = self._records.read(position)
         key = rows.keys[row] = self._records.keys[position]
         rows.labels[row] = checked_label(label, self._classes, self._records.path, key)
-        matrix = parameters.matrices[i]
         try:
             if rows.matrices is not None:
                 self._transform.image(payload, parameters, i, rows.images[row], scratch)
-                rows.matrices[row] = matrix
+                rows.matrices[row] = parameters.matrices[i]
             else:
-                image = scratch.array("image", (self._size, self._size, 3))
-                self._transform.image(payload, parameters, i, image, scratch)
-                apply_on_host(image, matrix, rows.images[row], scratch)
+                self._transform.apply(payload, parameters, i, rows.images[row], scratch)
         except ValueError as error:
             raise RecordError(self._records.path, int(key), f"cannot be decoded: {error}") from None
 
@@ -126,15 +111,17 @@ class SyntheticSource:
         self.image_shape, self.image_dtype = images.shape, images.dtype
         self.matrix_shape = images.matrix.shape if images.dtype == np.uint8 else None
 
-    def sample(self, plan: BatchPlan) -> None:
-        """Nothing about them is random."""
-
-    def fill(self, rows: Rows, plan: BatchPlan, sampled: None, start: int, stop: int) -> None:
-        positions = plan.positions(start, stop)
-        rows.keys[start:stop] = positions
-        self._images.fill(positions, rows.images[start:stop], rows.labels[start:stop])
+    def fill(self, rows: Rows, task: FillTask, scratch: Scratch) -> List[Broken]:
+        """Fill a task's rows."""
+        start, stop = task.start, task.start + len(task.places)
+        rows.keys[start:stop] = where = positions(task.places, len(self._images))
+        self._images.fill(where, rows.images[start:stop], rows.labels[start:stop])
         if rows.matrices is not None:
             rows.matrices[start:stop] = self._images.matrix
+        return []
+
+    def close(self) -> None:
+        """There is no file."""
 
 
 def checked_label(label: Any, classes: int, path: Any, key: int) -> float:

@@ -26,7 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser, exports: bool = True) -> None
         "source",
         type=flags.user_path,
         metavar="MODEL",
-        help="a run's folder, a checkpoint, a .params file, an exported folder, or an .onnx file",
+        help="a run's folder, a checkpoint, a .params file, an exported folder, an .onnx file, or "
+        "the name of a network with published parameters",
     )
     add(
         "--params",

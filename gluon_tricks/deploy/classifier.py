@@ -20,7 +20,7 @@ class Trained(NamedTuple):
     """What a classifier that is no export was opened from."""
 
     net: Any  # the Gluon network, float32
-    parameters: str  # the path of its parameter file
+    parameters: Optional[str] = None  # the path of its parameter file; None: published ones
     run: Optional[RunFolder] = None
     step: Optional[int] = None  # of the checkpoint
 

@@ -1,10 +1,11 @@
 """The exact figures of a classifier on a RecordIO file, every image counted once."""
 
+import contextlib
 from typing import Dict, Iterator, NamedTuple
 
 import numpy as np
 
-from ..data import loader
+from ..data import loader, processes
 from ..errors import UserError
 from ..tasks.classification import Classification as Task
 from .classifier import Classifier
@@ -36,16 +37,24 @@ def evaluate(
 
 
 def batches(
-    model: Classifier, record: str, index: str = "", batch_size: int = 32, threads: int = 4
+    model: Classifier,
+    record: str,
+    index: str = "",
+    batch_size: int = 32,
+    threads: int = 4,
+    skip: int = 0,
 ) -> Iterator[Images]:
-    """Yield all images of a RecordIO file once, as ``model.predict`` takes them."""
+    """Yield the images of a RecordIO file once, as ``model.predict`` takes them: all but the first
+    ``skip``.
+    """
     config = model.preprocessing.config(
         classes=model.classes, rec_val=record, rec_val_idx=index or "", num_data_workers=threads
     )
-    images = loader.eval_loader(config, batch_size)
-    seen = 0
-    try:
-        for batch in images:
+    with processes.started(config) as data_processes, contextlib.closing(
+        loader.eval_loader(config, batch_size, processes=data_processes)
+    ) as images:
+        seen = skip
+        for batch in images.batches(0, skip):
             seen += batch.valid
             yield Images(
                 batch.images.asnumpy()[: batch.valid],
@@ -54,5 +63,3 @@ def batches(
             )
         if seen != images.images:
             raise UserError(f"{record}: {seen} images were read, but it has {images.images}")
-    finally:
-        images.close()

@@ -151,11 +151,12 @@ def _write(model, folder, formats, options, rec_val, calibration):
         measured = dict(figures, file=os.path.basename(rec_val))
     if model.labels:
         write_labels(os.path.join(folder, LABELS), model.labels)
+    file = model.trained.parameters
     manifest = dict(
         manifests.description(model, options),
         measured=measured,
         formats=entries,
-        source=dict(step=model.trained.step, params_sha256=sha256(model.trained.parameters)),
+        source=dict(step=model.trained.step, params_sha256=file and sha256(file)),
         versions=versions(formats),
     )
     return manifests.write(folder, manifest)

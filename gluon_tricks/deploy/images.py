@@ -72,10 +72,11 @@ def from_files(
     upright, for instance.
     """
     for path in paths:
-        yield path, None, _from_file(preprocessing, path)
+        yield path, None, from_file(preprocessing, path)
 
 
-def _from_file(preprocessing, path):
+def from_file(preprocessing: Preprocessing, path: str) -> Image:
+    """The image of a file, changed as :func:`from_files` says, or the UserError that names it."""
     try:
         data = image_files.read_image(path)
     except ValueError as error:

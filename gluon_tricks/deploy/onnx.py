@@ -3,12 +3,14 @@ checkers accept it.
 
 The converter lists the parameters among the graph's inputs, so that a runtime has to expect them to
 change and folds nothing, stamps the newest opset and IR version that the installed onnx package
-knows, while its operators are those of opset 13, and knows only some of the codes in a reshape's
-shape. All that is put right here.
+knows, while its operators are those of opset 13, knows only some of the codes in a reshape's
+shape, and makes sizes that nobody knows before the graph runs of a slice_like. All that is put
+right here.
 """
 
 import ast
 import contextlib
+import io
 import json
 import os
 
@@ -37,7 +39,7 @@ def convert(graph, path, input_shape, input_dtype="float32", about=None):
 
     params = {key.split(":", 1)[1]: array for key, array in graph.params.items()}
     try:
-        symbol = with_plain_reshapes(graph.symbol, params, input_shape)
+        symbol = with_plain_shapes(graph.symbol, params, input_shape)
         mx.onnx.export_model(
             symbol,
             params,
@@ -69,8 +71,9 @@ def convert(graph, path, input_shape, input_dtype="float32", about=None):
     onnx.save(model, path)
 
 
-def with_plain_reshapes(symbol, params, input_shape):
-    """The symbol with numbers for what its reshapes split or merge (codes -2 to -4, in ShuffleNet).
+def with_plain_shapes(symbol, params, input_shape):
+    """The symbol with numbers for what its reshapes split or merge (codes -2 to -4, in ShuffleNet)
+    and for what it cuts to another array's size (in Big-Little Net).
 
     The batch stays open: only reshapes that keep the first dimension are changed.
     """
@@ -86,6 +89,10 @@ def with_plain_reshapes(symbol, params, input_shape):
             codes = ast.literal_eval(node["attrs"]["shape"])
             if codes[0] == 0 and min(codes) < -1:
                 node["attrs"]["shape"] = str((0,) + shapes[node["name"] + "_output"][1:])
+        if node["op"] == "slice_like":
+            end = (None,) + shapes[node["name"] + "_output"][1:]
+            attributes = dict(begin=str((None,) * len(end)), end=str(end))
+            node.update(op="slice", attrs=attributes, inputs=node["inputs"][:1])
     return mx.sym.load_json(json.dumps(described))
 
 
@@ -138,7 +145,8 @@ def session(path, threads=None):
     options.intra_op_num_threads = threads or number() or 0  # 0: as many as there are cores
     options.log_severity_level = 3
     try:
-        made = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        with contextlib.redirect_stdout(io.StringIO()):  # where it says that it tries once more
+            made = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         # which fails if its names are no text
         [value.shape for value in made.get_inputs() + made.get_outputs()]
     except Exception as error:  # onnxruntime's exceptions have no common base of their own

@@ -1,7 +1,8 @@
 """Opens a trained classifier from whatever it is kept in.
 
-A run's folder, a checkpoint, a parameter file, an exported folder, an ONNX file and an INT8 model
-all become a :class:`gluon_tricks.deploy.classifier.Classifier`.
+A run's folder, a checkpoint, a parameter file, an exported folder, an ONNX file, an INT8 model and
+a network with published parameters all become a
+:class:`gluon_tricks.deploy.classifier.Classifier`.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from .classifier import Classifier, Trained
 from .predictors import block_predictor, session_predictor
 from .preprocessing import Preprocessing
 
-NETWORK = ("model", "classes", "use_se", "use_gn", "batch_norm")
+NETWORK = ("model", "classes", "use_se", "use_gn", "batch_norm", "bn_eps")
 
 
 def open_model(
@@ -36,8 +37,8 @@ def open_model(
     Parameters
     ----------
     path : str
-        A run's folder, a checkpoint's folder, a parameter file, an exported folder, or an ONNX
-        file.
+        A run's folder, a checkpoint's folder, a parameter file, an exported folder, an ONNX file,
+        or the name of a network whose parameters GluonCV publishes.
     params : "best" or "last"
         Which checkpoint of a run; a run without validation has no best and gives its last.
     format : "symbol", "onnx" or "int8"
@@ -63,7 +64,7 @@ def open_model(
     found.path = path
     found.preprocessing.config(classes=found.classes)
     if found.trained:
-        _check_finite(found.trained)
+        _check_finite(found.trained, found.path)
     if device is not None:
         found.compute_on(device)
     if labels:
@@ -75,7 +76,7 @@ def _open(path, params, format, given):
     if os.path.isfile(path):
         return _open_file(path, given)
     if not os.path.exists(path):
-        raise UserError(f"{path}: there is no such model, neither a folder nor a file")
+        return _open_published(path, given)
     if manifests.is_export(path):
         return _open_export(path, format, given)
     if os.path.isfile(os.path.join(path, run_folder.PARAMETERS)):
@@ -122,9 +123,35 @@ def _open_parameters(path, given):
             raise UserError(f"{path}: was trained for {run.config.task}; a classifier is needed")
         _refuse_other(given, {name: getattr(run.config, name) for name in NETWORK}, path)
         config = dataclasses.replace(run.config, **given)
+        if "input_size" in given:
+            config.test_size = 0
     flags.check_ranges(config)
     net = models.get_model(config.model, classes=config.classes, **models.options_of(config))
     models.load_parameters(net, path, ctx=mx.cpu())
+    return _of_network(path, net, config, Trained(net, path, run))
+
+
+def _open_published(name, given):
+    from .. import models
+
+    if name not in models.names():
+        raise UserError(
+            f"{name}: there is no such model, neither a folder nor a file nor a network's name"
+        )
+    _refuse_other(given, dict(model=name), name)
+    config = flags.Config(**dict(dict(model=name, input_size=models.input_size(name)), **given))
+    flags.check_ranges(config)
+    options = models.options_of(config)
+    net = models.get_model(name, classes=config.classes, pretrained=True, **options)
+    if net.not_loaded:
+        raise UserError(
+            f"{name}: its published parameters are not for {config.classes} classes: say --classes"
+        )
+    return _of_network(name, net, config, Trained(net))
+
+
+def _of_network(path, net, config, trained):
+    """The classifier of a Gluon network that has its parameters."""
     net.cast("float32")
     net.hybridize(static_alloc=True, static_shape=True)
     return Classifier(
@@ -134,8 +161,8 @@ def _open_parameters(path, given):
         config.classes,
         Preprocessing.of_config(config),
         block_predictor(net, path),
-        labels=run and run.labels(),
-        trained=Trained(net, path, run),
+        labels=trained.run and trained.run.labels(),
+        trained=trained,
     )
 
 
@@ -155,11 +182,13 @@ def _described_by_flags(path, given):
     return config
 
 
-def _check_finite(trained):
+def _check_finite(trained, path):
     from ..models.parameters import check_finite
 
     parameters = trained.net._collect_params_with_prefix()
-    check_finite({name: held.data() for name, held in parameters.items()}, trained.parameters)
+    check_finite(
+        {name: held.data() for name, held in parameters.items()}, trained.parameters or path
+    )
 
 
 def _open_export(folder, format, given):
@@ -175,12 +204,12 @@ def _open_export(folder, format, given):
     return Classifier(
         folder,
         format,
-        manifest["model"],
+        manifest.get("model"),
         classes,
         preprocessing,
         compute,
         labels=read_labels(labels, classes) if os.path.isfile(labels) else None,
-        measured=manifest["measured"],
+        measured=manifest.get("measured"),
     )
 
 
@@ -234,7 +263,7 @@ def _open_own_onnx(path, given, session, about):
     return Classifier(
         path,
         "onnx",
-        about["model"],
+        about.get("model"),
         about["classes"],
         preprocessing,
         session_predictor(session, path, inside),

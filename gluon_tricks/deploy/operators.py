@@ -27,6 +27,11 @@ def axes(text):
     return integers(text) and all(abs(int(number)) < 8 for number in re.findall(r"-?\d+", text))
 
 
+def widths(text):
+    """Whether the text is a tuple of integers of which none is negative."""
+    return integers(text) and "-" not in text and "None" not in text
+
+
 def number(text):
     """Whether the text is a finite number."""
     return len(text) <= LONGEST and bool(NUMBER.fullmatch(text)) and math.isfinite(float(text))
@@ -116,7 +121,9 @@ OPERATORS = {
     "Flatten": Operator((1,), {}),
     "FullyConnected": Operator((), dict(flatten=switch, no_bias=switch, num_hidden=integers)),
     "LeakyReLU": Operator((1,), dict(act_type=one_of("leaky"), slope=number)),
-    "Pad": Operator((1,), dict(constant_value=number, mode=one_of("constant"), pad_width=integers)),
+    "Pad": Operator(
+        (1,), dict(constant_value=number, mode=one_of("constant", "reflect"), pad_width=widths)
+    ),
     "Pooling": Operator((1,), POOLING),
     "Reshape": Operator((1,), dict(shape=integers)),
     "SwapAxis": Operator((1,), dict(dim1=axes, dim2=axes)),
@@ -129,6 +136,7 @@ OPERATORS = {
     "_minus_scalar": Operator((1,), dict(scalar=number)),
     "_mul_scalar": Operator((1,), dict(scalar=number)),
     "_plus_scalar": Operator((1,), dict(scalar=number)),
+    "_power_scalar": Operator((1,), dict(scalar=number)),
     "broadcast_add": Operator((2,), {}),
     "broadcast_div": Operator((2,), {}),
     "broadcast_mul": Operator((2,), {}),
@@ -142,8 +150,10 @@ OPERATORS = {
     "relu": Operator((1,), {}),
     "reshape_like": Operator((2,), {}),
     "rsqrt": Operator((1,), {}),
+    "sigmoid": Operator((1,), {}),
     "slice": Operator((1,), dict(begin=integers, end=integers)),
     "slice_axis": Operator((1,), dict(axis=axes, begin=integers, end=integers)),
+    "slice_like": Operator((2,), dict(axes=axes)),
     "softmax": Operator((1,), dict(axis=axes)),
     "square": Operator((1,), {}),
     "sum": Operator((1,), dict(axis=axes, keepdims=switch)),

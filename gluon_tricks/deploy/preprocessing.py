@@ -25,8 +25,9 @@ class Preprocessing(NamedTuple):
 
     @classmethod
     def of_config(cls, config: flags.Config) -> Preprocessing:
-        """That of the flags of a run."""
-        return cls(config.input_size, config.crop_ratio, config.rgb_mean, config.rgb_std)
+        """That of the flags of a run: of its validation."""
+        size = config.test_size or config.input_size
+        return cls(size, config.crop_ratio, config.rgb_mean, config.rgb_std)
 
     @classmethod
     def of_description(cls, held: Mapping[str, Any]) -> Preprocessing:

@@ -75,9 +75,13 @@ class Layout:
         return enumerate(self.own_parts[start : start + self.devices])
 
     def split(self, batch: Any, part: int) -> Any:
-        """The images of a part, from an array with this worker's images of the step."""
-        start = (part - self.own_parts.start) * self.batch_size
-        return batch[start : start + self.batch_size]
+        """The rows of a part, from an array with this worker's rows of the step.
+
+        An image has one row, or two for mixup of type 1.
+        """
+        rows = len(batch) // len(self.own_parts)
+        start = (part - self.own_parts.start) * rows
+        return batch[start : start + rows]
 
 
 def parts_that_keep(global_batch: int, batch_size: int) -> int:

@@ -10,7 +10,7 @@ numbers in its neighbours' long names stay as they are.
 The names are those that GluonCV gives these layers.
 """
 
-from typing import Any, Callable, List, Optional, Sequence, Tuple
+from typing import Any, Callable, List, NamedTuple, Optional, Sequence, Tuple
 
 from mxnet.gluon import nn
 from mxnet.gluon.block import HybridBlock
@@ -28,11 +28,12 @@ def conv(
     stride: int = 1,
     dilation: int = 1,
     bias: bool = False,
+    groups: int = 1,
 ) -> nn.Conv2D:
     """A convolution whose output has the input's resolution divided by ``stride``."""
     padding = dilation * (kernel // 2)
     return nn.Conv2D(
-        channels, kernel, stride, padding, dilation, use_bias=bias, in_channels=in_channels
+        channels, kernel, stride, padding, dilation, groups, use_bias=bias, in_channels=in_channels
     )
 
 
@@ -76,21 +77,25 @@ def bottleneck(
     last_norm: Callable,
     stride_in_3x3: bool = True,
     bias: bool = False,
+    inner: int = 0,
+    groups: int = 1,
 ) -> Layers:
     """1x1, 3x3 and 1x1 convolution to ``4 * width`` channels.
 
     dilations: of the first 3x3 convolution in the block, which is the only one here, and of a
         second. stride_in_3x3: ResNet-B; every input is looked at. bias: of the 1x1 convolutions.
+        inner, groups: channels (0: ``width``) and groups of the 3x3 convolution, for ResNeXt.
     """
     first, second = (1, stride) if stride_in_3x3 else (stride, 1)
+    inner = inner or width
     return [
-        ("conv1", conv(in_channels, width, 1, first, bias=bias)),
-        ("bn1", norm(width)),
+        ("conv1", conv(in_channels, inner, 1, first, bias=bias)),
+        ("bn1", norm(inner)),
         ("relu1", relu()),
-        ("conv2", conv(width, width, 3, second, dilations[0])),
-        ("bn2", norm(width)),
+        ("conv2", conv(inner, inner, 3, second, dilations[0], groups=groups)),
+        ("bn2", norm(inner)),
         ("relu2", relu()),
-        ("conv3", conv(width, 4 * width, 1, bias=bias)),
+        ("conv3", conv(inner, 4 * width, 1, bias=bias)),
         ("bn3", last_norm(4 * width)),
     ]
 
@@ -168,6 +173,29 @@ class Residual(HybridBlock):
 
     def hybrid_forward(self, F, x):
         return self.activate(F, self.branch(x) + self.skip(x))
+
+
+class Parts(NamedTuple):
+    """The factories that a residual network is built with; those of this module show what each
+    takes.
+
+    A network of the family replaces some of them. What later papers add to every block is a
+    function from Parts to Parts: :mod:`.additions` has the list.
+    """
+
+    stem: Callable[..., Layers]
+    body: Callable[..., Layers]
+    shortcut: Callable[..., Layers]
+    expansion: int  # channels of a block's output for each of its width
+    v1_names: bool = False  # GluonCV's names of v1, else those of v1b, v1c and v1d
+    residual: Callable[..., HybridBlock] = Residual
+    pool: Callable[[], HybridBlock] = nn.GlobalAvgPool2D  # of the last features, before the head
+
+
+def insert_after(layers: Layers, name: str, *new: Tuple[str, HybridBlock]) -> Layers:
+    """The layers with ``new`` ones behind the one called ``name``."""
+    place = [each for each, _ in layers].index(name) + 1
+    return [*layers[:place], *new, *layers[place:]]
 
 
 def add_layers(block: HybridBlock, layers: Layers) -> List[str]:

@@ -1,49 +1,114 @@
-"""DropBlock (Ghiasi et al., arXiv 1810.12890), which GluonCV's ResNeSt has from 26 layers on."""
+"""DropBlock (Ghiasi et al., arXiv 1810.12890) in the form of Assembled-CNN: in training, squares of
+a feature map are set to 0.
 
-from gluoncv.nn import dropblock
+With the probability p to drop a value, which grows linearly over the training, and squares of B x B
+in a map of H x W, each place where a square fits is a centre with probability::
+
+    gamma = scale p H W / B^2 / ((H - B + 1) (W - B + 1))
+
+Every channel has squares of its own, all images of a device's batch have the same, and what is kept
+is multiplied by (all values / kept values).
+"""
+
+from typing import Any, NamedTuple, Tuple
+
+import numpy as np
 from mxnet import autograd
+from mxnet.gluon import nn
+from mxnet.gluon.block import HybridBlock
 
-from ..errors import UserError
+from . import blocks
+from .progress import Progress
+
+SIZE = 7
+# gamma's factor in the four stages; 0: no DropBlock there
+SCALES = (0, 0, 0.25, 1)
 
 
-class DropBlock(dropblock.DropBlock):
-    """Sets squares of 3x3 values to zero in training, the same ones in all images of a device's
-    batch.
+class DropBlock(HybridBlock):
+    """x (N, C, H, W), in training without the values in some squares.
 
-    GluonCV's own is in a compiled network when its first pass was one of training, and then also
-    drops in evaluation; in float16 the number of its values is too large. This one rests on
-    Dropout, which does nothing outside of training. A graph that is made outside of training has
-    nothing of it.
+    rates: p at the beginning and at the end of the training. A map that is smaller than the square
+    is dropped whole. Outside of training, x; a graph that is made outside of training has nothing
+    of it.
     """
 
+    def __init__(self, rates: Tuple[float, float], scale: float, progress: Progress):
+        super().__init__()
+        self._rates, self._scale, self._dtype = rates, scale, "float32"
+        progress.join(self)
+
+    def cast(self, dtype):
+        # The mask is computed in float32, which counts further.
+        self._dtype = np.dtype(dtype).name
+
     def hybrid_forward(self, F, x):
-        if self.drop_prob <= 0 or not autograd.is_training():
+        if not autograd.is_training():
             return x
-        size, height, width = self.block_size, self.h, self.w
-        # The share of squares' centres. As in GluonCV they may lie at the border too, where they
-        # were not counted: with 0.1, 12 % of the values are dropped from 20x20, and 43 % from 3x3.
-        centres = (
-            self.drop_prob * height * width / size**2 / ((height - size + 1) * (width - size + 1))
-        )
-        # which follows the seed
-        dropped = F.Dropout(F.ones((1, self.c, height, width)), p=centres, cudnn_off=True) == 0
-        kept = 1 - F.Pooling(
-            dropped, pool_type="max", kernel=(size, size), pad=(size // 2, size // 2)
-        )
-        scaled = F.broadcast_div(kept, F.mean(kept, axis=(1, 2, 3), keepdims=True))
-        return F.broadcast_mul(x, F.cast(scaled, self.dtype))
+        first, last = self._rates
+        progress = self.progress.value(x)
+        image = F.cast(F.slice_axis(x, axis=0, begin=0, end=1), "float32")
+        rows, columns = (_centres(F, image, axis) for axis in (2, 3))
+        gamma = (first + (last - first) * progress) * self._scale * rows.factor * columns.factor
+        centres = F.broadcast_lesser(F.random.uniform_like(image), F.reshape(gamma, (1, 1, 1, 1)))
+        centres = F.broadcast_mul(centres, F.reshape(rows.allowed, (1, 1, -1, 1)))
+        centres = F.broadcast_mul(centres, F.reshape(columns.allowed, (1, 1, 1, -1)))
+        dropped = F.broadcast_mul(_squares(F, centres), _is_training(F, progress))
+        kept = 1 - dropped
+        share = F.maximum(F.mean(kept, axis=(1, 2, 3), keepdims=True), 1e-8)
+        mask = F.cast(F.BlockGrad(F.broadcast_div(kept, share)), self._dtype)
+        return F.broadcast_mul(x, mask)
 
 
-def repair(net, name):
-    """Replace GluonCV's DropBlocks by ours. UserError if the images are too small for them."""
-    for block in list(net._children.values()):
-        repair(block, name)
-    for attribute, block in list(vars(net).items()):
-        if type(block) is dropblock.DropBlock:
-            if min(block.h, block.w) < block.block_size:
-                raise UserError(
-                    f"--input-size is too small for the DropBlock of {name}: it takes 65 pixels or "
-                    "more"
-                )
-            own = DropBlock(block.drop_prob, block.block_size, block.c, block.h, block.w)
-            setattr(net, attribute, own)
+class _Centres(NamedTuple):
+    """Along one axis of n values: where the squares' centres may be, float32 (n,), 0 or 1; and
+    n / (a square's side x the number of these places), float32 (1,).
+    """
+
+    allowed: Any
+    factor: Any
+
+
+def _centres(F, image, axis):
+    half = SIZE // 2
+    place = F.contrib.arange_like(image, axis=axis)
+    end = F.max(place)
+    first = F.floor(F.minimum(end / 2, half))  # in a short axis the one in the middle
+    last = F.broadcast_maximum(end - half, first)
+    allowed = F.broadcast_greater_equal(place, first) * F.broadcast_lesser_equal(place, last)
+    side = F.minimum(end + 1, SIZE)
+    return _Centres(allowed, (end + 1) / (side * (last - first + 1)))
+
+
+def _squares(F, centres):
+    """The values, as 0 or 1, that lie in squares around the centres."""
+    half = SIZE // 2
+    return F.Pooling(centres, kernel=(SIZE, SIZE), pad=(half, half), pool_type="max")
+
+
+def _is_training(F, like):
+    """0 or 1, (1, 1, 1, 1), when the graph is computed: Dropout makes 0 or 2 of 1 in training."""
+    ones = F.reshape(F.ones_like(like), (1, 1, 1, 1))
+    return F.Dropout(ones, p=0.5, cudnn_off=True) != 1
+
+
+def with_drop_block(
+    parts: blocks.Parts, rates: Tuple[float, float], scale: float, progress: Progress
+) -> blocks.Parts:
+    """``parts`` with a DropBlock after every norm, also the shortcut's, and selective kernel."""
+
+    def drop():
+        return DropBlock(rates, scale, progress)
+
+    def body(*args):
+        layers = parts.body(*args)
+        for name in [name for name, _ in layers if name.startswith(("bn", "sk"))]:
+            layers = blocks.insert_after(layers, name, (name + "_drop", drop()))
+        return layers
+
+    def shortcut(*args):
+        layers = parts.shortcut(*args)
+        has_norm = any(isinstance(layer, nn.Conv2D) for _, layer in layers)
+        return [*layers, ("drop", drop())] if has_norm else layers
+
+    return parts._replace(body=body, shortcut=shortcut)

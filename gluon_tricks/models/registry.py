@@ -31,19 +31,34 @@ from mxnet.gluon.block import HybridBlock
 
 from ..config import FLAGS, Config, spelling
 from ..errors import UserError
+from .batch_norm import set_batch_norms
 from .dropout import follow_seed
 
 # Options by which networks differ, and those that have each, for the message that refuses it. An
 # option that is also a flag of the command line reaches get_model from there (options_of).
 OPTIONS = {
-    "last_gamma": "resnet*, se_resnet*, resnext*, se_resnext* and resnest*",
+    "last_gamma": "resnet*, se_resnet*, resnext*, se_resnext*, resnest*, bl* and assemble_*",
     "use_se": "resnext*; se_resnet50_v1, se_resnext50_32x4d and their kin have it without the flag",
     "use_gn": "resnet*_v1, v1b, v1c, v1d and resnest*",
     "batch_norm": "vgg11, vgg13, vgg16 and vgg19",
     "dilated": "resnet*_v1b, v1c, v1d and resnest*",
-    "final_drop": "resnet* and resnest*",
+    "final_drop": "resnet*, resnest*, bl* and assemble_*",
     "features_only": "resnet*_v1, v1b, v1c and v1d",
+    "attention": "resnet*_v1b, v1c and v1d, and blresnet*",
+    "anti_alias": "resnet*_v1b, v1c and v1d, and bl*",
+    "anti_alias_shortcut": "resnet*_v1b and v1c; the others pool there",
+    "drop_block": "resnet*_v1b, v1c and v1d, bl* and assemble_*",
+    "drop_block_from": "resnet*_v1b, v1c and v1d, bl* and assemble_*",
+    "drop_path": "resnet*_v1b, v1c and v1d",
+    "gem": "resnet*_v1b, v1c and v1d, bl* and assemble_*",
+    "bl_alpha": "bl*",
+    "bl_beta": "bl*",
+    "bl_projection": "bl*",
+    "bn_momentum": "networks with BatchNorm",
+    "bn_eps": "networks with BatchNorm",
 }
+# Those that need nothing of the function that builds a network.
+AFTERWARDS = ("bn_momentum", "bn_eps")
 
 
 @dataclass(frozen=True)
@@ -173,8 +188,8 @@ def options_of(config: Config) -> Dict[str, Any]:
     """The flags of a :class:`gluon_tricks.config.Config` that shape the network, for
     :func:`get_model`.
     """
-    flags = [option for option in OPTIONS if option in FLAGS]
-    return {option: getattr(config, option) for option in flags if getattr(config, option)}
+    values = {option: getattr(config, option) for option in OPTIONS if option in FLAGS}
+    return {option: value for option, value in values.items() if value != FLAGS[option].default}
 
 
 def get_model(
@@ -202,12 +217,15 @@ def get_model(
         difference.
     options
         Of our ResNets those of :class:`gluon_tricks.models.resnet.ResNet`, and of these and
-        GluonCV's those that apply; one that is False, None or 0 is off:
+        GluonCV's those that apply; one that is False, None, 0 or "none" is off:
 
         - last_gamma: gamma = 0 in the last BatchNorm of every residual block (section 3.1)
         - use_gn: GroupNorm (32 groups) replaces BatchNorm
         - use_se: squeeze-and-excitation in ResNeXt
         - batch_norm: BatchNorm in VGG
+        - those of :class:`gluon_tricks.models.additions.Additions` and of
+          :class:`gluon_tricks.models.big_little.Shape`
+        - bn_momentum, bn_eps: of all BatchNorms
 
         and further keywords of GluonCV's constructors.
 
@@ -218,6 +236,7 @@ def get_model(
     """
     if classes < 1:
         raise UserError(f"a network of {classes} classes")
+    norm = {option: options[option] for option in AFTERWARDS if options.get(option)}
     network, options = _resolve(name, options)
     for option in options:
         if network.options is not None and option not in network.options:
@@ -230,6 +249,8 @@ def get_model(
     sizes = {"input_size": input_size or network.input_size} if network.takes_input_size else {}
     net = network.build(network.name, classes=classes, **sizes, **options)
     follow_seed(net)
+    if norm and not set_batch_norms(net, norm.get("bn_momentum", 0), norm.get("bn_eps", 0)):
+        raise refusal(next(iter(norm)), network.name)
     if pretrained:
         # for what the file does not have; it is the paper's (section 2.1)
         net.initialize(mx.init.Xavier())
@@ -265,7 +286,11 @@ def _resolve(name: str, options: Mapping[str, Any]) -> Tuple[Network, Dict[str, 
     """The network that is asked for and its options, after the other ways to ask for it."""
     _, meant = _aliases.get(name.lower(), (name, {}))
     network, options = get(name), {**options, **meant}
-    options = {option: value for option, value in options.items() if value}
+    options = {
+        option: value
+        for option, value in options.items()
+        if value and value != "none" and option not in AFTERWARDS
+    }
     for option, other in network.other_networks.items():
         if options.pop(option, False):
             network = get(other)

@@ -19,13 +19,15 @@ others have ``conv1 ... layer4, fc``, and the 1x1 convolutions of its bottleneck
 """
 
 from functools import partial
-from typing import Any, Callable, Dict, NamedTuple, Optional, Sequence
+from typing import Any, Callable, Dict, NamedTuple, Optional, Sequence, Union
 
 from mxnet.gluon import ParameterDict, nn
 from mxnet.gluon.block import HybridBlock
 
-from . import blocks, published
-from .blocks import Residual
+from ..errors import UserError
+from . import additions, blocks, published
+from .blocks import Parts
+from .drop_path import spread
 from .group_norm import GroupNorm
 from .registry import register
 
@@ -59,22 +61,6 @@ STAGES = ["layer1", "layer2", "layer3", "layer4"]
 TRUNK = ["conv1", "bn1", "relu", "maxpool", *STAGES, "avgpool", "flat", "drop"]
 
 
-class Parts(NamedTuple):
-    """The factories that a :class:`ResNet` is built with; those of :mod:`.blocks` show what each
-    takes.
-
-    A network of this family replaces some of them, for instance
-    ``parts_of(VARIANTS["v1d"], True)._replace(body=se_bottleneck)``.
-    """
-
-    stem: Callable[..., blocks.Layers]
-    body: Callable[..., blocks.Layers]
-    shortcut: Callable[..., blocks.Layers]
-    expansion: int  # channels of a block's output for each of its width
-    v1_names: bool = False  # GluonCV's names of v1, else those of v1b, v1c and v1d
-    residual: Callable[..., HybridBlock] = Residual
-
-
 def parts_of(variant: Variant, bottleneck: bool) -> Parts:
     """The :class:`Parts` that the three switches choose."""
     v1 = not variant.stride_in_3x3
@@ -97,7 +83,8 @@ class ResNet(HybridBlock):
     depths : tuple of int
         Residual blocks in each of the four stages.
     parts : Parts
-        What the network is built of.
+        What the network is built of; or a list of four, if the stages differ. Stem, names and
+        pooling are the first one's.
     classes : int
         Outputs of the last layer.
     last_gamma : bool
@@ -122,7 +109,7 @@ class ResNet(HybridBlock):
     def __init__(
         self,
         depths: Sequence[int],
-        parts: Parts,
+        parts: Union[Parts, Sequence[Parts]],
         classes: int = 1000,
         last_gamma: bool = False,
         dilated: bool = False,
@@ -135,19 +122,21 @@ class ResNet(HybridBlock):
     ):
         super().__init__(prefix=prefix, params=params)
         self.features_only = features_only
-        self._v1_names = parts.v1_names
+        parts_of_stage = [parts] * 4 if isinstance(parts, Parts) else parts
+        first = parts_of_stage[0]
+        self._v1_names = first.v1_names
         norm = blocks.norm(norm_layer, **(norm_kwargs or {}))
         last_norm = partial(norm, gamma_initializer="zeros") if last_gamma else norm
         strides, dilations = ((1, 2, 1, 1), (1, 1, 2, 4)) if dilated else ((1, 2, 2, 2), (1,) * 4)
         with self.name_scope():
-            trunk = parts.stem(norm)
+            trunk = first.stem(norm)
             channels = 64
             for i, name in enumerate(STAGES):
                 shape = _StageShape(i + 1, depths[i], channels, 64 * 2**i, strides[i], dilations[i])
-                trunk.append((name, _stage(shape, parts, norm, last_norm)))
-                channels = shape.width * parts.expansion
+                trunk.append((name, _stage(shape, parts_of_stage[i], norm, last_norm)))
+                channels = shape.width * first.expansion
             if not features_only:
-                trunk += [("avgpool", nn.GlobalAvgPool2D()), ("flat", nn.Flatten())]
+                trunk += [("avgpool", first.pool()), ("flat", nn.Flatten())]
                 trunk += [("drop", nn.Dropout(final_drop))] if final_drop else []
             self._names = [name for name, _ in trunk]
             if self._v1_names:
@@ -230,28 +219,48 @@ def _shortcut(shape, parts, norm):
 def resnet(name: str, classes: int = 1000, use_gn: bool = False, **options: Any) -> ResNet:
     """The :class:`ResNet` called ``name``, for instance ``resnet50_v1d``.
 
-    use_gn: GroupNorm replaces BatchNorm. options: those of the class.
+    use_gn: GroupNorm replaces BatchNorm. options: those of the class and of
+    :class:`.additions.Additions`.
     """
     depth, variant = name[len("resnet") :].split("_")
     depths, bottleneck = DEPTHS[int(depth)]
+    added, options = additions.split(options)
+    if added.attention == "sk" and (use_gn or not bottleneck):
+        raise UserError(
+            f"--attention sk does not apply to {name + '_gn' * use_gn}: it takes the place of a "
+            "bottleneck's 3x3 convolution, and has BatchNorm"
+        )
     if use_gn:
         options["norm_layer"] = GroupNorm
     options.setdefault("prefix", name + "_")
-    return ResNet(depths, parts_of(VARIANTS[variant], bottleneck), classes, **options)
+    parts = additions.stages(parts_of(VARIANTS[variant], bottleneck), added)
+    net = ResNet(depths, parts, classes, **options)
+    spread(net, added.drop_path)
+    return net
 
 
 def _load_published(net, name, use_gn=False, **_):
     return published.load_file(net, name + ("_gn" if use_gn else ""))
 
 
-OPTIONS = ["last_gamma", "use_gn", "final_drop", "features_only"]
-OPTIONS += ["norm_layer", "norm_kwargs", "prefix", "params"]  # from Python alone
+def _options(name):
+    """The options of the network called ``name``."""
+    depth, variant = name[len("resnet") :].split("_")
+    found = ["last_gamma", "use_gn", "final_drop", "features_only"]
+    found += ["norm_layer", "norm_kwargs", "prefix", "params"]  # from Python alone
+    if VARIANTS[variant].stride_in_3x3:
+        found += ["dilated", "attention", "anti_alias", "drop_block", "drop_block_from"]
+        found += ["drop_path", "gem"]
+        found += [] if VARIANTS[variant].pooled_shortcut else ["anti_alias_shortcut"]
+    return found
+
+
 NAMES = [f"resnet{depth}_{variant}" for variant in VARIANTS for depth in DEPTHS]
 
 for _name in NAMES:
     register(
         _name,
-        options=OPTIONS + ([] if _name.endswith("_v1") else ["dilated"]),
+        options=_options(_name),
         suffixes={"_gn": {"use_gn": True}},
         load_published=_load_published,
     )(resnet)

@@ -37,9 +37,9 @@ def _pool_globally(net, name):
 
 
 def _repair_drop_block(net, name):
-    from . import drop_block  # with GluonCV's, which takes a second to import
+    from . import resnest_drop_block  # with GluonCV's, which takes a second to import
 
-    drop_block.repair(net, name)
+    resnest_drop_block.repair(net, name)
 
 
 # The modules whose networks classify images; the others detect, segment, estimate poses.

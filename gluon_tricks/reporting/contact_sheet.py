@@ -12,7 +12,6 @@ import numpy as np
 from ..data import randomness
 from ..data.decode import decode
 from ..data.records import RecordFile
-from ..data.transforms.color_map import apply_on_host
 from ..data.transforms.normalise import Normalise
 from ..data.transforms.transform import Transform
 from ..errors import UserError
@@ -63,7 +62,7 @@ def row_of(
     row.shown.append(("evaluation", evaluated))
     for epoch in range(epochs):
         parameters = train.sample(seed, epoch, [key])
-        image = apply_on_host(train.image(payload, parameters, 0), parameters.matrices[0])
+        image = train.apply(payload, parameters)
         title = f"epoch {epoch}{what_was_done(train, parameters, height, width)}"
         row.images.append(image)
         row.shown.append((title, visible(image, train.normalise)))
@@ -71,23 +70,35 @@ def row_of(
 
 
 def what_was_done(transform: Transform, parameters: Any, height: int, width: int) -> str:
-    """Flip and crop of an image, in the words of a title."""
+    """Flip, crop and what else was drawn for an image, in the words of a title."""
     y, x, h, w = transform.window(height, width, parameters, 0)
     flipped = ", flipped" if parameters.values.get("flip", [False])[0] else ""
-    return f"{flipped}\n{w} x {h} at {x}, {y} ({100 * h * w / height / width:.0f} %)"
+    crop = f"{w} x {h} at {x}, {y} ({100 * h * w / height / width:.0f} %)"
+    return "\n".join([flipped, crop, *transform.words(parameters, 0)])
 
 
 def add_mixed(
-    rows: Sequence[Row], mixings: Sequence[Callable], epochs: int, normalise: Normalise
+    rows: Sequence[Row],
+    mixings: Sequence[Callable],
+    epochs: int,
+    normalise: Normalise,
+    reads: int = 1,
 ) -> None:
     """Append to each row what the ``mixings`` (:mod:`gluon_tricks.tricks.mixing`) make of the rows'
     images in these epochs, which count as steps here.
+
+    If they take two images for each that they return, ``reads`` is 2: the second ones are those of
+    the rows that follow.
     """
     import mxnet as mx
 
     for epoch in range(epochs):
-        images = mx.nd.array(np.stack([row.images[epoch] for row in rows]))
-        shares = mx.nd.eye(len(rows))  # of each row in each mixed image
+        images = np.stack([row.images[epoch] for row in rows])
+        shares = np.eye(len(rows))  # of each row in each mixed image
+        images, shares = (
+            mx.nd.array(np.concatenate([np.roll(part, -shift, axis=0) for shift in range(reads)]))
+            for part in (images, shares)
+        )
         for mixing in mixings:
             images, shares = mixing(images, shares, epoch, 0)
         for number, image in enumerate(images.asnumpy()):

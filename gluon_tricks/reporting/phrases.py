@@ -5,7 +5,7 @@ import re
 
 from .. import fidelity, paper
 from ..config import FLAGS, spelling, without_effect
-from ..tricks.table import TRICKS, Training
+from ..tricks.table import TRICKS, Training, distils
 from .reading import flags_of
 
 # Flags that `phrases` puts into words; any other one that is not at its default is spelled with its
@@ -14,7 +14,8 @@ _WORDED = {"model", "input_size", "classes", "synthetic", "seed", "fidelity", "b
 _WORDED |= {"accumulate", "num_epochs"} | {name for trick in TRICKS for name in trick.flags}
 # Flags that only say in another way what a row's settings say.
 _DERIVED = {"seed", "fidelity", "batch_size", "accumulate", "lr", "linear_scaling", "base_lr"}
-_DERIVED |= {"lr_decay_period", "mixup", "teacher", "teacher_model", "temperature", "hard_weight"}
+_DERIVED |= {"lr_decay_period", "mixup", "teacher", "teacher_model", "teacher_logits"}
+_DERIVED |= {"temperature", "hard_weight"}
 # Of the authors' values, those that are no form of a trick.
 _SCHEDULE = ("num_epochs", "lr_decay_epoch")
 _NETWORKS = {name: words for words, name in paper.MODELS.items()}
@@ -105,7 +106,7 @@ def nearest_rows(run, most=3):
 def _differences(run, settings):
     config = run.config
     ours = dict(vars(config), global_batch=run.layout.get("global_batch"), peak=run.peak)
-    ours["distilled"] = bool(config.teacher)
+    ours["distilled"] = distils(config)
     authors, lines = {}, []
     if config.fidelity == "gluoncv":  # counts as one difference
         authors = fidelity.settings(config.model)

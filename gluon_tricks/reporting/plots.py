@@ -4,6 +4,7 @@ side.
 
 import textwrap
 
+from ..tricks.table import distils
 from . import phrases
 from .runs import figure_of
 
@@ -30,7 +31,7 @@ def _losses(axes, run):
     """A run's losses. The soft loss of a distilled one is of another size than validation's cross
     entropy, which has an axis of its own then.
     """
-    right = axes.twinx() if run.config.teacher and run.validations else axes
+    right = axes.twinx() if distils(run.config) and run.validations else axes
     _both_sets(axes, right, run, "loss")
     _scale_loss(axes)
     if right is not axes:
@@ -38,7 +39,7 @@ def _losses(axes, run):
         _color_axis(axes, "left", TRAINING)
         _color_axis(right, "right", VALIDATION)
         right.set_ylabel("validation: cross entropy")
-    kind = "training: hard + soft loss" if run.config.teacher else "loss (cross entropy)"
+    kind = "training: hard + soft loss" if distils(run.config) else "loss (cross entropy)"
     _name(axes, "loss", kind)
     _legend(axes, right)
 
@@ -79,7 +80,7 @@ def all_curves(groups, path):
         style = dict(color=color, linewidth=1.3, alpha=1 if len(group.runs) == 1 else 0.7)
         for run in group.runs:
             records = run.epochs or run.training
-            if run.config.teacher and distilled is not train_loss:
+            if distils(run.config) and distilled is not train_loss:
                 _line(distilled, records, "loss", linestyle="--", **style)
             else:
                 _line(train_loss, records, "loss", **style)
@@ -113,7 +114,7 @@ def _axes_of_distilled(axes, runs):
     """Where the training loss of distilled runs is drawn: it has T^2 times the soft loss in it, so
     among others it gets an axis of its own.
     """
-    if len({bool(run.config.teacher) for run in runs}) == 1:
+    if len({distils(run.config) for run in runs}) == 1:
         return axes
     right = axes.twinx()
     right.spines["top"].set_visible(False)

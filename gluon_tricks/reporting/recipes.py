@@ -1,12 +1,13 @@
 """The table of recipes: ``python -m gluon_tricks.reporting.recipes > recipes/README.md``."""
 
-from .. import paper
+from .. import literature, paper
 from .tables import markdown
 
 TEXT = """# Recipes
 
-A script for every row of the paper's Tables 2 to 6, and for the teachers of its distilled rows.
-This file is written by `python -m gluon_tricks.reporting.recipes`.
+A script for every row of the paper's Tables 2 to 6 and for the teachers of its distilled rows, for
+the rows of its successors, and for what a ResNet-50 is compared with today. This file is written by
+`python -m gluon_tricks.reporting.recipes`.
 
     DATA=/data/imagenet recipes/table6_resnet50_v1d_mixup.sh
 
@@ -36,8 +37,10 @@ of float32 set `NVIDIA_TF32_OVERRIDE=0`: else an A100 or a newer GPU multiplies 
 faster and no longer the paper's FP32. [docs/reproduce.md](../docs/reproduce.md) has these
 settings; those of yours win.
 
-**Nobody has trained these rows on ImageNet with this package yet: the accuracies are the paper's,
-not ours.**
+**Nobody has trained these rows on ImageNet with this package yet: the accuracies are those that
+others have published, not ours.**
+
+## The paper
 
 {table}
 Hours are the epochs times the minutes an epoch of the paper's Table 3; *a*: times those that follow
@@ -51,6 +54,22 @@ take those of the authors' log of that network: 8 x 32 images, learning rate 0.1
 mixup: top-1 {top1:.2f} %, top-5 {top5:.2f} %). Inception-V3's teacher is trained on 299 x 299
 pixels, the size of the images that it shares with the student. These are our choices.
 
+## Its successors
+
+[docs/successors.md](../docs/successors.md) says what each ingredient is. `LAUNCHER=plan` says of
+each row what is known to be otherwise in its source. mCE is the mean corruption error on
+ImageNet-C, which `gluon-tricks evaluate --imagenet-c` measures.
+
+{successors}
+A row that names stored logits needs a file of them next to the data, made of that teacher by
+`gluon-tricks logits TEACHER DATA/train.rec -o DATA/NAME.logits`
+([docs/reproduce.md](../docs/reproduce.md)).
+
+## Today's baselines
+
+{baselines}
+## For a small machine
+
 `ablation_digits.sh` is Table 6 in miniature on handwritten digits, for a machine without a GPU;
 [docs/ablation.md](../docs/ablation.md) has what came out. `demo_digits.sh` is what `make demo`
 runs. `launch.sh` is what the recipes share.
@@ -59,13 +78,41 @@ runs. `launch.sh` is what the recipes share.
 
 def readme():
     """The text of recipes/README.md."""
+    score = paper.AUTHORS_LOGS["resnet152_v1d", True].score
+    return TEXT.format(
+        table=_paper_table(),
+        successors=_published_table(literature.SUCCESSORS),
+        baselines=_published_table(literature.BASELINES),
+        top1=score.top1,
+        top5=score.top5,
+    )
+
+
+def _paper_table():
     header = ["recipe", "table, row", "published top-1 / top-5 %", "hours on 8 V100", "first"]
     rows = [
         [_link(row.recipe), row.title, _score(row.score), _hours(row), _link(row.needs)]
         for row in paper.ROWS
     ]
-    score = paper.AUTHORS_LOGS["resnet152_v1d", True].score
-    return TEXT.format(table=markdown(header, rows), top1=score.top1, top5=score.top5)
+    return markdown(header, rows)
+
+
+def _published_table(group):
+    header = ["recipe", "row", "published top-1 / top-5 %", "mCE", "images a step", "epochs"]
+    rows = [
+        [
+            _link(row.recipe) or "none: " + row.differs[0],
+            row.title,
+            f"{row.score.top1:g}" + (f" / {row.score.top5:g}" if row.score.top5 else ""),
+            row.mce or "–",
+            f"{row.settings['global_batch']:,}",
+            row.settings["num_epochs"],
+            f"{row.teacher}.logits" if row.teacher else "",
+        ]
+        for row in literature.ROWS
+        if literature.WORKS[row.work].group == group
+    ]
+    return markdown([*header, "stored logits"], rows)
 
 
 def _link(recipe):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Dict, Optional, Sequence
 
 import numpy as np
 
+from ..tricks.binary_cross_entropy import binary_cross_entropy
 from ..tricks.compiled import compiled
 from ..tricks.label_smoothing import cross_entropy, smooth
 from .figure import Figure
@@ -29,6 +30,10 @@ class Classification:
         epsilon of label smoothing (section 5.2); 0: one-hot targets.
     form : str
         ``paper`` or ``gluoncv``, see :func:`gluon_tricks.tricks.label_smoothing.smooth`.
+    loss : str
+        ``cross-entropy``, or ``bce`` for :mod:`gluon_tricks.tricks.binary_cross_entropy`.
+    threshold : float
+        With ``bce``: targets above it become 1 and the others 0; 0: they stay.
     """
 
     figures = (
@@ -40,24 +45,37 @@ class Classification:
     sums = ("loss", "top1", "top5")  # what :meth:`count` gives, in this order; the loss comes first
     counts = ("top1", "top5")  # those of them that are whole numbers
 
-    def __init__(self, classes: int, smoothing: float = 0.0, form: str = "paper"):
+    def __init__(
+        self,
+        classes: int,
+        smoothing: float = 0.0,
+        form: str = "paper",
+        loss: str = "cross-entropy",
+        threshold: float = 0.0,
+    ):
         self.classes, self._smoothing, self._form = classes, smoothing, form
+        self._loss, self._threshold = loss, threshold
 
     @classmethod
     def from_config(cls, config):
         """The task that the flags of a run ask for."""
-        return cls(config.classes, config.label_smoothing, config.smoothing_form)
+        smoothing, form = config.label_smoothing, config.smoothing_form
+        return cls(config.classes, smoothing, form, config.loss, config.bce_target_threshold)
 
     def targets(self, labels: NDArray) -> NDArray:
         """Distributions (n, K), float32, to train on; labels (n,) are classes."""
         return smooth(labels, self.classes, self._smoothing, self._form)
 
     def losses(self, logits: NDArray, targets: NDArray) -> NDArray:
-        """The cross entropy (n,), float32, of logits (n, K) and target distributions (n, K)."""
+        """The loss (n,), float32, of logits (n, K) and target distributions (n, K)."""
+        if self._loss == "bce":
+            return binary_cross_entropy(logits, targets, self._threshold)
         return cross_entropy(logits, targets)
 
     def validation_losses(self, logits: NDArray, labels: NDArray) -> NDArray:
-        """The cross entropy (n,) with the true classes alone, which validation reports."""
+        """The cross entropy (n,) with the true classes alone, which validation reports, whatever
+        the loss is.
+        """
         return cross_entropy(logits, smooth(labels, self.classes, 0))
 
     def labels(self, targets: NDArray) -> NDArray:

@@ -132,10 +132,9 @@ def best(run_folder):
     mark = os.path.join(run_folder, "best")
     if os.path.isdir(mark):
         return mark
-    with contextlib.suppress(OSError, ValueError), open(
-        mark, encoding="utf-8", opener=plain_file
-    ) as file:
-        name = os.path.basename(file.read(1000).strip())
+    with contextlib.suppress(OSError, ValueError):
+        with open(mark, encoding="utf-8", opener=plain_file) as file:
+            name = os.path.basename(file.read(1000).strip())
         path = os.path.join(run_folder, "checkpoints", name)
         return path if name.startswith("step-") and os.path.isdir(path) else None
     return None

@@ -12,6 +12,7 @@ from ..data.class_names import LABELS, read_labels, write_labels
 from ..data.fingerprint import differences, fingerprint, spread
 from ..data.recordio import RecordError
 from ..data.records import RecordFile
+from ..data.teacher_logits import TeacherLogits
 from ..distributed.gathering import gather_json
 from ..files import sha256, write_json
 from ..text import printable
@@ -20,7 +21,8 @@ from .environment import environment
 from .folder import run_of
 
 SPLITS = {"train": "rec_train", "validation": "rec_val"}
-PARAMETER_FLAGS = ("teacher", "use_params")  # flags that name a parameter file
+# flags that name a file of numbers, which may lie elsewhere when a run goes on
+PARAMETER_FLAGS = ("teacher", "teacher_logits", "use_params")
 
 # What may differ between the workers of a run: where things are on a host, and what the host has.
 OF_A_WORKER = (
@@ -33,6 +35,7 @@ OF_A_WORKER = (
     "save_dir",
     "logging_file",
     "num_data_workers",
+    "data_processes",
     "resume",
 )
 
@@ -68,7 +71,9 @@ def _fingerprint(config, field):
 
 
 def _parameters_digest(config, name):
-    """The SHA-256 of the parameter file that a flag names; None if there is none, or GluonCV's."""
+    """The SHA-256 of the file of numbers that a flag names; None if there is none, or GluonCV's."""
+    if name == "teacher_logits" and config.teacher_logits:
+        return TeacherLogits(config.teacher_logits).digest
     path = getattr(config, name) and (
         network.teacher_source(config).path if name == "teacher" else getattr(config, name)
     )
@@ -125,11 +130,15 @@ def _differences_of_flags(old, new, about_old, about_new, fields):
         name for name in fields if name in PARAMETER_FLAGS and before.get(name) and now.get(name)
     ]
     return flags.differences(old, new, [name for name in fields if name not in known]) + [
-        f"{flags.spelling(name)}: its parameters are others (SHA-256 {before[name][:12]} -> "
+        f"{flags.spelling(name)}: its {_contents(name)} are others (SHA-256 {before[name][:12]} -> "
         f"{now[name][:12]})"
         for name in known
         if before[name] != now[name]
     ]
+
+
+def _contents(name):
+    return "logits" if name == "teacher_logits" else "parameters"
 
 
 def _differences_of_data(old, new):

@@ -9,7 +9,7 @@ import numpy as np
 from mxnet import autograd
 
 from .. import models
-from ..config import Config
+from ..config import Config, spelling
 from ..errors import UserError
 from ..models import registry
 from ..tricks.initialization import initializer
@@ -37,9 +37,10 @@ def student(config, devices, say=print, accumulate=1):
     mx.random.seed(int(np.random.SeedSequence([config.seed]).generate_state(1)[0] >> 1))
     net.initialize(initializer(config.init), ctx=devices)
     know_shapes(net, config.input_size)
+    check_sizes(net, config)
     _load_start(net, config, say)
     if config.no_wd:
-        exempt_biases(net)
+        exempt_biases(net, config.no_wd_form)
     if accumulate > 1:
         for parameter in net.collect_params().values():
             if parameter.grad_req != "null":
@@ -210,9 +211,29 @@ def _with_inputs_of(net, trained_with, config, devices, say):
 
 def know_shapes(net, input_size):
     """Give deferred parameters their shapes and values without computing anything."""
-    net.infer_shape(mx.nd.zeros((1, 3, input_size, input_size)))
+    with autograd.train_mode():  # whose graph has all parameters
+        net.infer_shape(mx.nd.zeros((1, 3, input_size, input_size)))
     for parameter in net.collect_params().values():
         parameter._finish_deferred_init()
+
+
+def check_sizes(net, config):
+    """UserError for another size than the input size that the network cannot take."""
+    shapes = {name: parameter.shape for name, parameter in net.collect_params().items()}
+    for flag, in_training in (("test_size", False), ("progressive_resizing", True)):
+        size = getattr(config, flag)
+        if not size:
+            continue
+        with autograd.train_mode() if in_training else autograd.predict_mode():
+            symbol = net(mx.sym.var("data"))
+            known = {name: shapes[name] for name in symbol.list_inputs() if name in shapes}
+            try:
+                symbol.infer_shape(data=(1, 3, size, size), **known)
+            except mx.MXNetError:
+                raise UserError(
+                    f"{spelling(flag)} {size}: {config.model} for images of {config.input_size} "
+                    f"pixels cannot take others of {size}"
+                ) from None
 
 
 def restore_layout(net):

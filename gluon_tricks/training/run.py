@@ -6,12 +6,13 @@ A run's folder holds ``config.json`` (the resolved flags, the layout, the data's
 """
 
 import contextlib
+import functools
 import os
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from .. import determinism
-from ..data import loader
+from ..data import loader, processes
 from ..distributed import elastic
 from ..distributed.workers import connect, layout_of
 from ..models import complexity
@@ -25,9 +26,10 @@ from .progress import Progress
 from .resuming import restore, take_over
 from .running_statistics import RunningStatistics, averaged
 from .saving import has_result, write_result
-from .schedule import learning_rate
+from .schedule import batch_growth, learning_rate
 from .step import Learner
 from .stopping import Diverged, Stop
+from .stored_teacher import stored_teacher
 from .sums import Sums
 from .timetable import Timetable
 from .update import Update, optimizer_of
@@ -36,22 +38,25 @@ from .validation import validate
 
 def train(config):
     """Train as the flags ask; the exit code is 0. Every other end of the command is an error."""
-    if config.kvstore == "horovod" and elastic.is_driven():
-        return elastic.train(config, session, Stop)
-    workers = connect(config)
-    try:
-        return session(config, workers, Stop())
-    except Exception as error:
-        workers.abort(error)
-        raise
+    # Before anything here uses MXNet's engine or CUDA: see data/processes.py.
+    with processes.started(config) as data_processes:
+        session_with_data = functools.partial(session, data_processes=data_processes)
+        if config.kvstore == "horovod" and elastic.is_driven():
+            return elastic.train(config, session_with_data, Stop)
+        workers = connect(config)
+        try:
+            return session_with_data(config, workers, Stop())
+        except Exception as error:
+            workers.abort(error)
+            raise
 
 
-def session(config, workers, stop):
+def session(config, workers, stop, data_processes=None):
     """Train with these workers, to the end of the run or until ``stop`` says so; the exit code is
-    0.
+    0. Images come from the data processes or, without any, from threads of this process.
     """
     with folder.locked(config, workers):
-        run = build(config, workers, stop)
+        run = build(config, workers, stop, data_processes)
         try:
             finish(run)
         finally:
@@ -106,7 +111,7 @@ class Run:
         self.logger.close()
 
 
-def build(config, workers=None, stop=None):
+def build(config, workers=None, stop=None, data_processes=None):
     """The :class:`Run` that the flags ask for, at its first step or its checkpoint's, its folder
     checked and written.
     """
@@ -116,7 +121,7 @@ def build(config, workers=None, stop=None):
     workers.watch(os.path.join(config.save_dir, "workers"))
     began_with = identity.began_with(config, workers, resumed and resumed[0])
     layout = layout_of(config, workers, began_with)
-    data = _data(config, layout, workers)
+    data = _data(config, layout, workers, data_processes)
     timetable = _timetable(config, layout, data, began_with)
     task = tasks.of({"task": config.task}).from_config(config)
     folder_of_rank_0 = config.save_dir if workers.rank == 0 else None
@@ -142,21 +147,31 @@ def _begin(run, resumed):
         restore(run, *resumed)
         take_over(run, *resumed)
     else:
-        run.learner.update.begin()
+        run.learner.update.begin(run.workers, run.learner.running)
         identity.write(run)
-    stop = run.progress.step + run.config.max_steps
-    total = run.timetable.total_steps
-    run.timetable.stop_step = min(total, stop) if run.config.max_steps else total
+    timetable, stop = run.timetable, run.progress.step + run.config.max_steps
+    if run.config.max_steps and stop < timetable.total_steps:
+        timetable.stop_at(stop - 1)
+    else:
+        timetable.stop_step = timetable.total_steps
 
 
-def _data(config, layout, workers):
-    train_data = loader.train_loader(config, layout.global_batch, layout.first, layout.worker_batch)
+def _data(config, layout, workers, data_processes):
+    device = workers.devices[0]
+    how = dict(
+        processes=data_processes, gpu=device.device_id if device.device_type == "gpu" else None
+    )
+    train_data = loader.train_loader(
+        config, layout.global_batch, layout.first, layout.worker_batch, **how
+    )
     if not config.rec_val and not config.synthetic:
         return Data(train_data, None)
     folder.check_validation_file(config)
     loader.check_labels(config, workers.rank, workers.world_size)
     batch = config.batch_size * len(workers.devices)
-    return Data(train_data, loader.eval_loader(config, batch, workers.rank, workers.world_size))
+    return Data(
+        train_data, loader.eval_loader(config, batch, workers.rank, workers.world_size, **how)
+    )
 
 
 def _timetable(config, layout, data, began_with):
@@ -169,21 +184,23 @@ def _timetable(config, layout, data, began_with):
         config.val_frequency if data.validation is not None else 0,
         config.save_frequency,
         config.save_interval,
+        batch_growth(config, batch),
     )
 
 
 def _learner(config, task, layout, workers, timetable, logger):
     devices = workers.devices
-    net = network.student(config, devices, logger.say, accumulate=layout.accumulate)
+    net = network.student(config, devices, logger.say, layout.accumulate * timetable.most_steps)
     teacher = network.teacher(config, devices, logger.say)
     trainer = workers.trainer(net, optimizer_of(config, timetable.learning_rate(0)))
     loss_scale = LossScale(config.loss_scale if config.dtype == "float16" else 1.0)
-    steps = timetable.steps_per_epoch
     return Learner(
         net,
-        Objective.from_config(config, task, steps, teacher),
+        Objective.from_config(
+            config, task, timetable.steps_per_epoch, teacher, stored_teacher(config)
+        ),
         trainer,
-        Update.from_config(config, net, trainer, loss_scale, layout, devices, steps),
+        Update.from_config(config, net, trainer, loss_scale, timetable, layout, devices),
         complexity.count(net, config.input_size),
         config.seed if network.is_stochastic(net) else None,
     )
@@ -241,6 +258,11 @@ def _say_what_it_is(run):
         f"global batch {run.layout.in_words()}; {timetable.steps_per_epoch} steps an epoch, "
         f"{timetable.total_steps} in all"
     )
+    if config.batch_growth:
+        most = timetable.most_steps * run.layout.global_batch
+        say(f"{timetable.total_updates} updates, the last ones of {most} images")
+    if config.ema:
+        say(f"what is validated and saved is the average of the weights, --ema {config.ema:g}")
     if run.data.validation is None:
         say(
             "no validation, because there is no --rec-val: no best checkpoint, and the figures are "

@@ -30,6 +30,7 @@ PATHS = (
     "logging_file",
     "use_params",
     "teacher",
+    "teacher_logits",
     "resume",
     "resume_params",
 )
@@ -39,9 +40,9 @@ class RunFolder:
     """What the run in the folder ``path`` was.
 
     ``config`` has its flags, with absolute paths; ``version``, ``layout`` (numbers by name),
-    ``data`` (fingerprints by split, or None) and ``parameters`` (SHA-256 of the files that
-    ``teacher`` and ``use_params`` named; older runs have none) are as in the file. Raises UserError
-    if ``config.json`` is missing, damaged, or not a run's.
+    ``data`` (fingerprints by split, or None) and ``parameters`` (SHA-256 of what ``teacher``,
+    ``teacher_logits`` and ``use_params`` named; older runs have less) are as in the file. Raises
+    UserError if ``config.json`` is missing, damaged, or not a run's.
     """
 
     def __init__(self, path):

@@ -1,4 +1,5 @@
-"""Batch mixing: functions that mix the images of a batch with each other, and their targets alike.
+"""Batch mixing: functions that change the images of a batch together, mostly by mixing them with
+each other, and their targets alike.
 
 Each is called as ``mixing(images, targets, step, part)`` and returns both: new NDArrays (n, ...),
 ``step`` counted from 0, ``part`` the number of the batch's part that these images are. What it
@@ -7,7 +8,8 @@ draws is a pure function of the seed, the step and the part.
 
 import mxnet as mx
 
-from .mixup import draw_lambda, draw_partners, mix
+from . import cutmix, mixup
+from .progressive_resizing import ProgressiveResizing
 
 MIXINGS = []  # in the order in which they are applied
 
@@ -26,25 +28,88 @@ def mixings(config, steps_per_epoch):
     return [mixing for mixing in made if mixing is not None]
 
 
-@register
 class Mixup:
-    """:mod:`.mixup` in the steps before ``until``."""
+    """:mod:`.mixup` in the steps before ``until``, one lambda for all pairs of a step."""
 
     def __init__(self, alpha, seed, until, partner="random"):
         self._alpha, self._seed, self._until, self._partner = alpha, seed, until, partner
 
-    @classmethod
-    def from_config(cls, config, steps_per_epoch):
-        """The mixup that the flags of a run ask for, or None."""
-        if not config.mixup:
-            return None
-        until = (config.num_epochs - config.mixup_off_epoch) * steps_per_epoch
-        return cls(config.mixup_alpha, config.seed, until, config.mixup_partner)
+    def __call__(self, images, targets, step, part):
+        if step >= self._until:
+            return images, targets
+        lam = mixup.draw_lambda(self._alpha, self._seed, step)
+        partners = partners_on(images, self._seed, step, part, self._partner)
+        return mixup.mix(images, partners, lam), mixup.mix(targets, partners, lam)
+
+
+class PairMixup:
+    """Mixup of ``kind`` 1 or 2 (:mod:`.mixup`), a lambda for each pair, before ``until``.
+
+    Kind 1 takes twice as many images and targets as it returns.
+    """
+
+    def __init__(self, kind, alpha, seed, until):
+        self._kind, self._alpha, self._seed, self._until = kind, alpha, seed, until
+
+    def __call__(self, images, targets, step, part):
+        n = len(images) // 2 if self._kind == 1 else len(images)
+        if step >= self._until:
+            return images[:n], targets[:n]
+        lams = mixup.draw_lambdas(n, self._alpha, self._seed, step, part)
+        mix = mixup.mix_halves if self._kind == 1 else mixup.mix_twice
+        return mix(images, lams), mix(targets, lams)
+
+
+class CutMix:
+    """:mod:`.cutmix` in the steps before ``until``, one rectangle for all images of a step."""
+
+    def __init__(self, alpha, seed, until, partner="random"):
+        self._alpha, self._seed, self._until, self._partner = alpha, seed, until, partner
 
     def __call__(self, images, targets, step, part):
         if step >= self._until:
             return images, targets
-        lam = draw_lambda(self._alpha, self._seed, step)
-        partners = draw_partners(len(images), self._seed, step, part, self._partner)
-        partners = mx.nd.array(partners, ctx=images.context, dtype="int32")
-        return mix(images, partners, lam), mix(targets, partners, lam)
+        height, width = images.shape[2:]
+        rectangle = cutmix.draw_rectangle(height, width, self._alpha, self._seed, step)
+        partners = partners_on(images, self._seed, step, part, self._partner)
+        share = cutmix.share_left(height, width, rectangle)
+        return cutmix.paste(images, partners, rectangle), mixup.mix(targets, partners, share)
+
+
+class OneOf:
+    """One of several mixings in each step, all equally likely, a pure function of (seed, step)."""
+
+    def __init__(self, mixings, seed):
+        self._mixings, self._seed = mixings, seed
+
+    def __call__(self, images, targets, step, part):
+        number = mixup.random_of(self._seed, step, 0, mixup.ONE_OF).randint(len(self._mixings))
+        return self._mixings[number](images, targets, step, part)
+
+
+register(ProgressiveResizing)
+
+
+@register
+class Pairs:
+    """What mixes pairs of images: mixup, CutMix, or one of them in each step."""
+
+    @classmethod
+    def from_config(cls, config, steps_per_epoch):
+        """The mixing that the flags of a run ask for, or None."""
+        until = (config.num_epochs - config.mixup_off_epoch) * steps_per_epoch
+        seed, partner, kind = config.seed, config.mixup_partner, config.mixup_type
+        asked = []
+        if config.mixup and kind == 0:
+            asked.append(Mixup(config.mixup_alpha, seed, until, partner))
+        elif config.mixup:
+            asked.append(PairMixup(kind, config.mixup_alpha, seed, until))
+        if config.cutmix:
+            asked.append(CutMix(config.cutmix, seed, until, partner))
+        return OneOf(asked, seed) if len(asked) > 1 else asked[0] if asked else None
+
+
+def partners_on(images, seed, step, part, form):
+    """:func:`.mixup.draw_partners` of a part's images, an NDArray (n,) on their device."""
+    partners = mixup.draw_partners(len(images), seed, step, part, form)
+    return mx.nd.array(partners, ctx=images.context, dtype="int32")

@@ -1,13 +1,31 @@
 """Mixup (section 5.4): x = lam x_i + (1 - lam) x_j, y = lam y_i + (1 - lam) y_j, lam ~ Beta(alpha,
 alpha).
+
+In the paper lam is one for the whole batch, whose images are mixed with each other. Assembled-CNN
+(arXiv 2001.06268) draws one for each pair, and has two types:
+
+- 1: 2 n images are read, the first half is mixed with the second, and n come out.
+- 2: n are read, with halves x and z; lam x + (1 - lam) z and lam' x + (1 - lam') reverse(z) come
+  out.
 """
 
+import mxnet as mx
 import numpy as np
+
+# The last number of a seed says what is drawn, so that none of the drawings of a step share theirs.
+ONE_OF, CUTMIX, PAIRS = 1, 2, 3
 
 
 def draw_lambda(alpha, seed, step):
     """lam of a step: one value for the whole global batch, a pure function of (seed, step)."""
-    return float(np.random.RandomState(_key(seed, step)).beta(alpha, alpha))
+    return float(random_of(seed, step).beta(alpha, alpha))
+
+
+def draw_lambdas(n, alpha, seed, step, part=0):
+    """lam of each of the ``n`` pairs of a part of a step's batch: float64 (n,), a pure function of
+    (seed, step, part).
+    """
+    return random_of(seed, step, part, PAIRS).beta(alpha, alpha, size=n)
 
 
 def draw_partners(n, seed, step, part=0, form="random"):
@@ -19,7 +37,7 @@ def draw_partners(n, seed, step, part=0, form="random"):
     """
     if form == "reverse":
         return np.arange(n)[::-1].copy()
-    return np.random.RandomState(_key(seed, step, part)).permutation(n)
+    return random_of(seed, step, part).permutation(n)
 
 
 def mix(x, partners, lam):
@@ -29,7 +47,28 @@ def mix(x, partners, lam):
     return lam * x + (1 - lam) * x.take(partners)
 
 
-def _key(*numbers):
+def mix_halves(x, lams):
+    """Type 1: an NDArray (2 n, ...) and n lambdas -> (n, ...)."""
+    half = len(x) // 2
+    return mix_each(x[:half], x[half:], lams)
+
+
+def mix_twice(x, lams):
+    """Type 2: an NDArray (n, ...), n even, and n lambdas -> (n, ...)."""
+    half = len(x) // 2
+    first, second = x[:half], x[half:]
+    mixed = mix_each(first, second, lams[:half]), mix_each(first, second[::-1], lams[half:])
+    return mx.nd.concat(*mixed, dim=0)
+
+
+def mix_each(x, other, lams):
+    """lam x + (1 - lam) other, with one of the ``lams``, float (n,), for each row."""
+    lams = mx.nd.array(lams, ctx=x.context, dtype="float32").reshape((-1,) + (1,) * (x.ndim - 1))
+    return mx.nd.broadcast_mul(lams, x) + mx.nd.broadcast_mul(1 - lams, other)
+
+
+def random_of(*numbers):
+    """The generator of what follows from these numbers."""
     # An array seed mixes all of its words. RandomState's streams are frozen by numpy, so they
     # outlive its versions.
-    return [number % 2**32 for number in numbers]
+    return np.random.RandomState([number % 2**32 for number in numbers])

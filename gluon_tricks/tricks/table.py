@@ -4,6 +4,7 @@ A new trick is a file in this folder and a row of :data:`TRICKS`.
 """
 
 import math
+import os
 from dataclasses import dataclass, field
 from typing import Any, Callable, Dict, NamedTuple, Optional, Tuple
 
@@ -22,6 +23,7 @@ class Training(NamedTuple):
     global_batch: int
     warmup_steps: int = 0
     teacher: Tuple[str, ...] = ()  # its network and, if that is not its name, its file
+    steps_per_epoch: int = 0  # 0: unknown
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,11 @@ class Trick:
             return None
         without, with_it = self.scores
         return with_it.top1 - without.top1
+
+
+def distils(config: Config) -> bool:
+    """Whether there is a teacher, or what one has said."""
+    return bool(config.teacher or config.teacher_logits)
 
 
 def paper_rate(global_batch: int, base_lr: float = paper.BASELINE["peak"]) -> float:
@@ -93,9 +100,17 @@ def _smoothing_phrase(run):
 def _distillation_phrase(run):
     """``distillation from ResNet-152-D (its folder or file; T = 20)``"""
     network, *file = run.teacher
+    return f"distillation from {network} ({'; '.join([*file, _softness(run)])})"
+
+
+def _stored_phrase(run):
+    file = os.path.basename(run.config.teacher_logits)
+    return f"distillation from stored logits ({file}; {_softness(run)})"
+
+
+def _softness(run):
     hard = run.config.hard_weight
-    how = [*file, f"T = {run.config.temperature:g}" + (f", hard weight {hard:g}" * (hard != -1))]
-    return f"distillation from {network} ({'; '.join(how)})"
+    return f"T = {run.config.temperature:g}" + (f", hard weight {hard:g}" * (hard != -1))
 
 
 def _mixup_state(run):
@@ -106,7 +121,76 @@ def _mixup_state(run):
 def _mixup_phrase(run):
     config = run.config
     off = f", off in the last {config.mixup_off_epoch} epochs" * (config.mixup_off_epoch > 0)
-    return f"mixup {config.mixup_alpha:g}{off}{_authors(config.mixup_partner == 'reverse')}"
+    kind = f" (type {config.mixup_type})" * (config.mixup_type > 0)
+    partner = _authors(config.mixup_partner == "reverse")
+    return f"mixup {config.mixup_alpha:g}{kind}{off}{partner}"
+
+
+def _auto_augment(run):
+    """``RandAugment 2 x 7 +- 0.5 (timm's strengths)``"""
+    config = run.config
+    whose = {"tpu": " (the TPU code's strengths)", "timm": " (timm's strengths)"}
+    if config.auto_augment in ("trivial", "v0"):
+        return {"trivial": "TrivialAugment-Wide", "v0": "AutoAugment v0"}[config.auto_augment]
+    name = "AutoAugment"
+    if config.auto_augment == "randaugment":
+        spread = f" +- {config.randaugment_std:g}" * (config.randaugment_std > 0)
+        name = f"RandAugment {config.randaugment_ops} x {config.randaugment_magnitude:g}{spread}"
+    return name + whose.get(config.auto_augment_form, "")
+
+
+def _erasing(run):
+    noise = " with noise" * (run.config.erasing_fill == "noise")
+    return f"random erasing {run.config.random_erasing:g}{noise}"
+
+
+def _bce(run):
+    threshold = run.config.bce_target_threshold
+    return "binary cross entropy" + f", targets above {threshold:g} are 1" * (threshold > 0)
+
+
+def _resizing(run):
+    config, (begin, end) = run.config, run.config.resizing_ramp
+    sizes = f"{config.progressive_resizing} to {config.input_size} pixels"
+    return f"{sizes} from {begin:.0%} to {end:.0%} of the run"
+
+
+ATTENTION = {"se": "squeeze-and-excitation", "sk": "selective kernels"}
+
+
+def _blur_state(run):
+    shortcut = ", shortcut too" * run.config.anti_alias_shortcut
+    return f"filter of {run.config.anti_alias}{shortcut}"
+
+
+def _drop_block_state(run):
+    return f"{run.config.drop_block_from:g} to {run.config.drop_block:g}"
+
+
+def _restarts_phrase(run):
+    first, factor = run.config.lr_restarts
+    return f"restarts after {first:g} epochs" + (f", each {factor:g} times as long" * (factor > 1))
+
+
+def _growth_phrase(run):
+    most = run.config.max_batch
+    return f"updates grow at {run.config.batch_growth}" + (f", up to {most} images" * (most > 0))
+
+
+def _layer_rates_phrase(run):
+    config = run.config
+    of = "weights" if config.layer_rates == "weights" else "all parameters"
+    eta = f", eta {config.lars_eta:g}" * (config.optimizer == "lars")
+    return f"{config.optimizer.upper()} for {of}{eta}"
+
+
+def _average_state(run):
+    from .ema import half_life  # here, as it imports MXNet
+
+    decay, every = run.config.ema, run.config.ema_every
+    steps = half_life(decay, every)
+    epochs = f", {steps / run.steps_per_epoch:.3g} epochs" if run.steps_per_epoch else ""
+    return f"{decay:g} every {every} steps: half-life {steps:,.0f} steps{epochs}"
 
 
 def _authors(is_theirs):
@@ -160,10 +244,10 @@ TRICKS = (
         name="no bias decay",
         section="3.1",
         usage="--no-wd",
-        flags=("no_wd",),
+        flags=("no_wd", "no_wd_form"),
         applies=lambda config: config.no_wd,
-        state=lambda run: "on",
-        phrase=lambda run: "no bias decay",
+        state=lambda run: "on" if run.config.no_wd_form == "paper" else "gamma and beta alone",
+        phrase=lambda run: f"no {'bias' if run.config.no_wd_form == 'paper' else 'norm'} decay",
         file="tricks/weight_decay.py",
         test="tricks/test_weight_decay.py",
         scores=(_TABLE4["+ zero gamma"], _TABLE4["+ no bias decay"]),
@@ -221,7 +305,7 @@ TRICKS = (
         name="mixup",
         section="5.4",
         usage="--mixup-alpha 0.2",
-        flags=("mixup", "mixup_alpha", "mixup_off_epoch", "mixup_partner"),
+        flags=("mixup", "mixup_alpha", "mixup_off_epoch", "mixup_partner", "mixup_type"),
         applies=lambda config: config.mixup_alpha > 0,
         state=_mixup_state,
         phrase=_mixup_phrase,
@@ -229,5 +313,228 @@ TRICKS = (
         test="tricks/test_mixup.py",
         scores=(_TABLE6["+ label smoothing"], _TABLE6["+ mixup, no distillation"]),
         values={"mixup_alpha": paper.MIXUP["mixup_alpha"]},
+    ),
+    Trick(
+        name="attention",
+        section=LATER,
+        usage="--attention sk",
+        flags=("attention",),
+        applies=lambda config: config.attention != "none",
+        state=lambda run: run.config.attention.upper(),
+        phrase=lambda run: ATTENTION.get(run.config.attention, ""),
+        file="models/sk.py",
+        test="models/test_attention.py",
+    ),
+    Trick(
+        name="anti-aliasing",
+        section=LATER,
+        usage="--anti-alias",
+        flags=("anti_alias", "anti_alias_shortcut"),
+        applies=lambda config: config.anti_alias > 0,
+        state=_blur_state,
+        phrase=lambda run: f"anti-aliasing ({_blur_state(run)})",
+        file="models/blur_pool.py",
+        test="models/test_blur_pool.py",
+    ),
+    Trick(
+        name="DropBlock",
+        section=LATER,
+        usage="--drop-block 0.1",
+        flags=("drop_block", "drop_block_from"),
+        applies=lambda config: config.drop_block > 0,
+        state=_drop_block_state,
+        phrase=lambda run: f"DropBlock {_drop_block_state(run)}",
+        file="models/drop_block.py",
+        test="models/test_drop_block.py",
+    ),
+    Trick(
+        name="stochastic depth",
+        section=LATER,
+        usage="--drop-path 0.05",
+        flags=("drop_path",),
+        applies=lambda config: config.drop_path > 0,
+        state=lambda run: f"up to {run.config.drop_path:g}",
+        phrase=lambda run: f"stochastic depth {run.config.drop_path:g}",
+        file="models/drop_path.py",
+        test="models/test_drop_path.py",
+    ),
+    Trick(
+        name="GeM pooling",
+        section=LATER,
+        usage="--gem",
+        flags=("gem",),
+        applies=lambda config: config.gem,
+        state=lambda run: "on",
+        phrase=lambda run: "GeM pooling",
+        file="models/gem.py",
+        test="models/test_gem.py",
+    ),
+    Trick(
+        name="AutoAugment",
+        section=LATER,
+        usage="--auto-augment imagenet",
+        flags=(
+            *("auto_augment", "auto_augment_form", "randaugment_ops"),
+            *("randaugment_magnitude", "randaugment_std"),
+        ),
+        applies=lambda config: config.auto_augment != "none",
+        state=_auto_augment,
+        phrase=_auto_augment,
+        file="data/transforms/auto_augment.py",
+        test="data/test_policies.py",
+    ),
+    Trick(
+        name="random erasing",
+        section=LATER,
+        usage="--random-erasing 0.1",
+        flags=("random_erasing", "erasing_fill"),
+        applies=lambda config: config.random_erasing > 0,
+        state=_erasing,
+        phrase=_erasing,
+        file="data/transforms/erasing.py",
+        test="data/test_erasing.py",
+    ),
+    Trick(
+        name="Cutout",
+        section=LATER,
+        usage="--cutout 112",
+        flags=("cutout",),
+        applies=lambda config: config.cutout > 0,
+        state=lambda run: f"{run.config.cutout} pixels",
+        phrase=lambda run: f"Cutout {run.config.cutout}",
+        file="data/transforms/erasing.py",
+        test="data/test_erasing.py",
+    ),
+    Trick(
+        name="CutMix",
+        section=LATER,
+        usage="--cutmix 1",
+        flags=("cutmix",),
+        applies=lambda config: config.cutmix > 0,
+        state=lambda run: f"alpha {run.config.cutmix:g}",
+        phrase=lambda run: f"CutMix {run.config.cutmix:g}",
+        file="tricks/cutmix.py",
+        test="tricks/test_cutmix.py",
+    ),
+    Trick(
+        name="repeated augmentation",
+        section=LATER,
+        usage="--repeated-augmentation 3",
+        flags=("repeated_augmentation",),
+        applies=lambda config: config.repeated_augmentation > 1,
+        state=lambda run: f"{run.config.repeated_augmentation} times",
+        phrase=lambda run: f"repeated augmentation {run.config.repeated_augmentation}",
+        file="data/order.py",
+        test="data/test_order.py",
+    ),
+    Trick(
+        name="binary cross entropy",
+        section=LATER,
+        usage="--loss bce",
+        flags=("loss", "bce_target_threshold"),
+        applies=lambda config: config.loss == "bce",
+        state=_bce,
+        phrase=_bce,
+        file="tricks/binary_cross_entropy.py",
+        test="tricks/test_binary_cross_entropy.py",
+    ),
+    Trick(
+        name="progressive resizing",
+        section=LATER,
+        usage="--progressive-resizing 112",
+        flags=("progressive_resizing", "resizing_ramp", "resizing_multiple"),
+        applies=lambda config: config.progressive_resizing > 0,
+        state=_resizing,
+        phrase=lambda run: f"progressive resizing ({_resizing(run)})",
+        file="tricks/progressive_resizing.py",
+        test="tricks/test_progressive_resizing.py",
+    ),
+    Trick(
+        name="test size",
+        section=LATER,
+        usage="--test-size 256",
+        flags=("test_size",),
+        applies=lambda config: config.test_size > 0,
+        state=lambda run: f"{run.config.test_size} pixels",
+        phrase=lambda run: f"tested at {run.config.test_size} pixels",
+        file="data/transforms/paper.py",
+        test="training/test_sizes.py",
+    ),
+    Trick(
+        name="stored logits",
+        section=LATER,
+        usage="--teacher-logits FILE",
+        flags=("teacher_logits",),
+        applies=lambda config: bool(config.teacher_logits),
+        state=lambda run: f"from {run.config.teacher_logits}, {_softness(run)}",
+        phrase=_stored_phrase,
+        file="data/teacher_logits.py",
+        test="training/test_stored_teacher.py",
+    ),
+    Trick(
+        name="warm restarts",
+        section=LATER,
+        usage="--lr-mode cosine --lr-restarts 10,2",
+        flags=("lr_restarts", "lr_min"),
+        applies=lambda config: config.lr_restarts[0] > 0,
+        state=_restarts_phrase,
+        phrase=_restarts_phrase,
+        file="tricks/schedule.py",
+        test="tricks/test_schedule.py",
+    ),
+    Trick(
+        name="batch growth",
+        section=LATER,
+        usage="--lr-mode constant --batch-growth 30:x10,60:x10",
+        flags=("batch_growth", "max_batch"),
+        applies=lambda config: bool(config.batch_growth),
+        state=_growth_phrase,
+        phrase=_growth_phrase,
+        file="tricks/batch_growth.py",
+        test="tricks/test_batch_growth.py",
+    ),
+    Trick(
+        name="momentum form",
+        section=LATER,
+        usage="--momentum-form outside",
+        flags=("momentum_form",),
+        applies=lambda config: config.momentum_form == "outside",
+        state=lambda run: "on",
+        phrase=lambda run: "rate outside the velocity",
+        file="tricks/momentum.py",
+        test="tricks/test_optimizers.py",
+    ),
+    Trick(
+        name="LARS, LAMB",
+        section=LATER,
+        usage="--optimizer lars",
+        flags=("layer_rates", "lars_eta"),
+        applies=lambda config: config.optimizer in ("lars", "lamb"),
+        state=_layer_rates_phrase,
+        phrase=_layer_rates_phrase,
+        file="tricks/lars.py",
+        test="tricks/test_optimizers.py",
+    ),
+    Trick(
+        name="gradient clipping",
+        section=LATER,
+        usage="--clip-norm 1",
+        flags=("clip_norm",),
+        applies=lambda config: config.clip_norm > 0,
+        state=lambda run: f"norm {run.config.clip_norm:g}",
+        phrase=lambda run: f"gradients clipped to norm {run.config.clip_norm:g}",
+        file="tricks/clipping.py",
+        test="tricks/test_clipping.py",
+    ),
+    Trick(
+        name="weight averaging",
+        section=LATER,
+        usage="--ema 0.9999",
+        flags=("ema", "ema_every"),
+        applies=lambda config: config.ema > 0,
+        state=_average_state,
+        phrase=lambda run: f"EMA {run.config.ema:g} / {run.config.ema_every}",
+        file="tricks/ema.py",
+        test="tricks/test_ema.py",
     ),
 )

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from gluon_tricks import cli
-from gluon_tricks.bench import data
+from gluon_tricks.bench import data, pillow
+from gluon_tricks.config import parse
 from gluon_tricks.data.records import RecordWriter
+from gluon_tricks.data.transforms.paper import train_transform
 
 
 @pytest.fixture(scope="module")
@@ -35,10 +37,17 @@ def test_a_row_for_every_pipeline_and_number_of_threads(records, tmp_path, capfd
     pairs = [(row["pipeline"], row["threads"]) for row in rows]
     assert sorted(pairs) == sorted((name, threads) for name in data.PIPELINES for threads in (1, 2))
     for row in rows:
-        assert set(row) == {"pipeline", "threads", "images_per_second", "cpu_seconds_per_1000"}
+        assert set(row) == {
+            *("pipeline", "processes", "threads", "images_per_second", "cpu_seconds_per_1000")
+        }
         assert row["images_per_second"] > 0
     printed = capfd.readouterr().out
-    for text in ("loader_float32 : image_record_iter", "loader_uint8 : decode", "2 threads : 1"):
+    for text in (
+        "loader_float32 : image_record_iter",
+        "loader_uint8 : decode",
+        "2 threads : 1",
+        "GB/s",
+    ):
         assert text in printed
 
 
@@ -56,8 +65,54 @@ def test_only_the_pipelines_asked_for_are_measured(records, tmp_path):
     ]
 
 
+def test_processes_get_rows_of_our_own_pipelines(records, tmp_path, capfd):
+    path = tmp_path / "rows.json"
+    names = "decode,loader_float32,image_record_iter"
+    flags = ["--processes", "0,2", "--threads", "2", "--pipelines", names, "--json", str(path)]
+    assert bench(records, *flags) == 0
+    with open(path) as file:
+        rows = json.load(file)
+    assert [(row["pipeline"], row["processes"], row["threads"]) for row in rows] == [
+        ("decode", 0, 2),
+        ("loader_float32", 0, 2),
+        ("image_record_iter", 0, 2),
+        ("decode", 2, 1),
+        ("loader_float32", 2, 1),
+    ]
+    printed = capfd.readouterr().out
+    for text in ("2 processes : as many threads", "loader_float32 : decode, 2 processes"):
+        assert text in printed
+
+
+def test_the_loader_with_a_policy_is_measured_next_to_pillow(records, tmp_path, capfd):
+    names = "loader_float32,loader_autoaugment,loader_randaugment,pillow_autoaugment"
+    path = tmp_path / "rows.json"
+    assert bench(records, "--threads", "1", "--pipelines", names, "--json", str(path)) == 0
+    rows = json.loads(path.read_text())
+    assert [row["pipeline"] for row in rows] == names.split(",")
+    printed = capfd.readouterr().out
+    assert "loader_randaugment : loader_float32" in printed
+    assert "loader_autoaugment : pillow_autoaugment" in printed
+
+
+def test_pillow_makes_the_images_of_the_loader_but_for_its_resizing():
+    """If nothing has to be resized, they are the same to rounding."""
+    random = np.random.RandomState(0)
+    config = parse(
+        "--input-size 24 --crop-area 1,1 --crop-aspect 1,1 --color-jitter 0 --pca-noise 0 "
+        "--auto-augment imagenet".split()
+    )
+    transform = train_transform(config)
+    drawn = transform.sample(0, 0, np.arange(40))
+    for i in range(40):
+        image = random.randint(0, 256, (24, 24, 3)).astype(np.uint8)
+        payload = cv2.imencode(".png", image)[1].tobytes()
+        found = pillow.normalised(pillow.augmented(payload, transform, drawn, i), config)
+        np.testing.assert_allclose(found, transform.apply(payload, drawn, i), atol=1e-5)
+
+
 def test_a_measurement_counts_images_wall_and_cpu_time():
-    def pipeline(config, images):
+    def pipeline(config, images, processes):
         while True:
             end = (
                 time.process_time() + 0.05
@@ -76,6 +131,7 @@ def test_a_measurement_counts_images_wall_and_cpu_time():
     [
         (["--threads", "x"], "--threads 'x'"),
         (["--threads", "0"], "--threads"),
+        (["--processes", "-1"], "--processes"),
         (["--pipelines", "fastest"], "--pipelines fastest"),
         (["--color-form", "paper", "--pipelines", "image_record_iter"], "--color-form"),
     ],

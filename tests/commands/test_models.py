@@ -7,8 +7,10 @@ import pytest
 
 from gluon_tricks.commands import models as command
 from gluon_tricks.errors import UserError
-from gluon_tricks.models import table
+from gluon_tricks.models import assemble, big_little, table
 from gluon_tricks.models.resnet import NAMES
+
+OURS = [*NAMES, *big_little.VARIANTS, *assemble.NETWORKS]
 
 
 def run(*argv):
@@ -34,8 +36,8 @@ def test_without_a_pattern_our_networks_are_listed_and_written_as_json(capsys, t
         run("--input-size", "64", "--classes", "10", "--json", str(tmp_path / "models.json")) == 0
     )
     rows = json.loads((tmp_path / "models.json").read_text())
-    assert [row["name"] for row in rows] == NAMES
-    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]] == NAMES
+    assert [row["name"] for row in rows] == OURS
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]] == OURS
     assert all(row["input_size"] == 64 for row in rows)
     assert rows[0]["parameters"] == 11689512 - 990 * 513
 
@@ -69,6 +71,6 @@ def test_wrong_arguments_are_named(argv, message):
 
 
 def test_all_selects_the_whole_zoo():
-    assert table.select([]) == NAMES
+    assert table.select([]) == OURS
     everything = table.select([], everything=True)
     assert everything[:20] == NAMES and "vgg16" in everything and len(everything) > 100

@@ -187,6 +187,13 @@ def test_a_damaged_png_is_an_error():
         decode(bytes(payload))
 
 
+def test_opencv_prints_nothing_of_its_own_about_damage(capfd):
+    data = cv2.imencode(".webp", np.zeros((20, 20, 3), np.uint8))[1].tobytes()
+    with pytest.raises(ValueError):
+        decode(data[:30])
+    assert capfd.readouterr().err == ""
+
+
 def test_exif_orientation_is_not_applied():
     exif = Image.Exif()
     exif[0x0112] = 6

@@ -4,70 +4,22 @@ import logging
 import os
 import time
 
-import cv2
 import mxnet as mx
 import numpy as np
 import pytest
+from record_files import COUNT, SIZE, assert_same, config_of, contents, payload, write
 
 from gluon_tricks import config as configuration
 from gluon_tricks.data import batches, decode, loader, randomness
-from gluon_tricks.data.records import RecordError, RecordFile, RecordWriter
+from gluon_tricks.data.records import RecordError, RecordFile
 from gluon_tricks.data.transforms import paper
 from gluon_tricks.data.transforms.color_map import apply_on_device
 from gluon_tricks.errors import UserError
-
-COUNT, SIZE = 53, 16
-
-
-def picture(key):
-    """An image that is told from all others by its colour."""
-    image = (
-        np.random.RandomState(key).randint(0, 40, (20 + key % 7, 24 + key % 5, 3)).astype(np.uint8)
-    )
-    return image + np.array([key * 3 % 200, key * 7 % 200, key * 11 % 200], np.uint8)
-
-
-def payload(key):
-    return cv2.imencode(".jpg" if key % 2 else ".png", picture(key))[1].tobytes()
-
-
-def write(path, count=COUNT, broken=(), label=lambda key: key % 10, start=1000):
-    """Keys start at 1000, so that a key is never a position."""
-    with RecordWriter(path) as writer:
-        for number in range(count):
-            data = payload(number)
-            writer.write(
-                start + number, label(number), data[: len(data) // 2] if number in broken else data
-            )
-    return str(path)
 
 
 @pytest.fixture(scope="module")
 def records(tmp_path_factory):
     return write(tmp_path_factory.mktemp("records") / "some.rec")
-
-
-def config_of(path, *flags):
-    return configuration.parse(
-        [
-            "--rec-train",
-            path,
-            "--rec-val",
-            path,
-            "--input-size",
-            str(SIZE),
-            "--classes",
-            "10",
-            "-j",
-            "2",
-        ]
-        + list(flags)
-    )
-
-
-def contents(batch):
-    parts = [batch.images.asnumpy(), batch.labels.asnumpy(), batch.keys]
-    return parts + ([] if batch.matrices is None else [batch.matrices.asnumpy()])
 
 
 def train(config, global_batch, start, stop, first=0, count=None):
@@ -84,14 +36,6 @@ def evaluate(config, batch_size, rank=0, world_size=1, passes=1):
         return [[(contents(batch), batch.valid) for batch in data] for _ in range(passes)]
     finally:
         data.close()
-
-
-def assert_same(some, others):
-    assert len(some) == len(others)
-    for one, other in zip(some, others):
-        assert len(one) == len(other)
-        for a, b in zip(one, other):
-            np.testing.assert_array_equal(a, b)
 
 
 # what a batch holds

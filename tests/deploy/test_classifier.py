@@ -1,6 +1,7 @@
 """What to open: every format gives the same answers, all else gets one clear message."""
 
 import ast
+import contextlib
 import json
 import os
 import shutil
@@ -281,6 +282,16 @@ def test_damaged_folders_are_refused_naming_the_file(run_folder, folder, tmp_pat
         open_model(export_copy)
 
 
+def test_a_manifest_that_lacks_a_part_is_named_or_opened(folder, tmp_path):
+    shutil.copytree(str(folder), str(tmp_path / "export"))
+    file = tmp_path / "export" / "manifest.json"
+    whole = json.loads(file.read_text())
+    for name in whole:
+        file.write_text(json.dumps({key: whole[key] for key in whole if key != name}))
+        with contextlib.suppress(UserError):
+            assert open_model(str(tmp_path / "export")).classes == whole["classes"]
+
+
 def test_a_run_without_a_checkpoint_says_so(run_folder, tmp_path):
     (tmp_path / "run").mkdir()
     shutil.copy(os.path.join(run_folder, "config.json"), tmp_path / "run")
@@ -316,3 +327,21 @@ def test_of_training_only_the_reader_of_run_folders_is_imported():
                         "run_folder",
                         "RunFolder",
                     }, name
+
+
+def test_the_name_of_a_network_opens_its_published_parameters(network, tmp_path, monkeypatch):
+    from gluoncv.model_zoo import model_store
+
+    file = str(tmp_path / "published.params")
+    network("resnet18_v1b", classes=1000).save_parameters(file)
+    monkeypatch.setattr(model_store, "get_model_file", lambda *given, **named: file)
+    found = open_model("resnet18_v1b")
+    assert (found.kind, found.classes, found.preprocessing.input_size) == ("gluon", 1000, 224)
+    images = np.random.default_rng(0).normal(size=(1, 3, 64, 64)).astype(np.float32)
+    expected = open_model(file, model="resnet18_v1b", classes=1000).predict(images)
+    np.testing.assert_array_equal(found.predict(images), expected)
+    assert open_model("resnet18_v1b", input_size=64).preprocessing.input_size == 64
+    with pytest.raises(UserError, match="its published parameters are not for 10 classes"):
+        open_model("resnet18_v1b", classes=10)
+    with pytest.raises(UserError, match="--model resnet50_v1b: but resnet18_v1b says resnet18_v1b"):
+        open_model("resnet18_v1b", model="resnet50_v1b")

@@ -152,7 +152,8 @@ def test_the_command_prints_and_writes_the_figures(tmp_path, monkeypatch, capsys
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (["--batch-size", "0", "--rec-val", "x.rec"], "--batch-size 0"),
+        (["--batch-size", "0", "--rec-val", "x.rec"], "--batch-size is 0, but has to be at least"),
+        (["--batch-size", str(2**31), "--rec-val", "x.rec"], "--batch-size is 2147483648, but"),
         ([], "--rec-val FILE.rec is needed"),
         (["--rec-val", "nowhere.rec"], "nowhere.rec: cannot be read"),
     ],

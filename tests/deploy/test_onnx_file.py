@@ -73,6 +73,16 @@ def test_a_probability_that_was_rounded_to_zero_has_a_finite_loss(save):
     assert np.isfinite(opened.predict(IMAGES)).all()
 
 
+def test_onnxruntime_prints_nothing_of_its_own_about_damage(tmp_path, capfd):
+    data = bytearray(model().SerializeToString())
+    place = data.rindex(b"pooled")  # the name of an input that no node makes then, and no text
+    data[place : place + 2] = b"\xff\xff"
+    (tmp_path / "m.onnx").write_bytes(bytes(data))
+    with pytest.raises(UserError, match="m.onnx: "):
+        open_model(str(tmp_path / "m.onnx"))
+    assert capfd.readouterr() == ("", "")
+
+
 def external(location, **entries):
     made = model()
     tensor = made.graph.initializer[0]

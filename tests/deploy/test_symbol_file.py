@@ -20,6 +20,8 @@ from gluon_tricks.errors import UserError
 # Of each family of the zoo one: together they have all operators of all its networks.
 FAMILIES = (
     "alexnet",
+    "assemble_resnet50",
+    "blseresnext50_32x4d",
     "cifar_residualattentionnet56",
     "cifar_resnet20_v1",
     "darknet53",
@@ -76,6 +78,13 @@ def test_the_zoos_networks_pass_and_stay_what_they_are(name):
     symbol = models.get_model(name, classes=10)(mx.sym.var("data", dtype=np.float32))
     whole = json.loads(symbol.tojson())
     assert same(symbol_file.checked(whole), whole)
+
+
+def test_what_options_add_to_our_networks_passes():
+    for options in (dict(attention="se", anti_alias=5), dict(attention="sk", gem=True)):
+        net = models.get_model("resnet50_v1b", classes=10, drop_block=0.1, drop_path=0.1, **options)
+        whole = json.loads(net(mx.sym.var("data", dtype=np.float32)).tojson())
+        assert same(symbol_file.checked(whole), whole)
 
 
 @pytest.mark.slow

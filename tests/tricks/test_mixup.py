@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from gluon_tricks.config import ConfigError, parse
 from gluon_tricks.tricks.label_smoothing import smooth
-from gluon_tricks.tricks.mixup import draw_lambda, draw_partners, mix
+from gluon_tricks.tricks.mixing import PairMixup
+from gluon_tricks.tricks.mixup import draw_lambda, draw_lambdas, draw_partners, mix
 
 
 @pytest.mark.parametrize("alpha", [0.2, 1.0])
@@ -94,3 +96,41 @@ def test_reverse_is_the_authors_arithmetic():
     )
     ours = mix(smooth(labels, classes, eta, "gluoncv"), partners, lam)
     np.testing.assert_allclose(ours.asnumpy(), theirs.asnumpy(), atol=1e-7)
+
+
+# Assembled-CNN's types, with a lambda for each pair
+
+
+@pytest.mark.parametrize("alpha", [0.2, 1.0])
+def test_lambdas_of_pairs_are_beta_and_follow_from_seed_step_and_part(alpha):
+    draws = [draw_lambdas(50, alpha, 7, step, part) for step in range(20) for part in range(2)]
+    assert stats.kstest(np.concatenate(draws), stats.beta(alpha, alpha).cdf).pvalue > 0.01
+    assert len({draw[0] for draw in draws}) == 40
+    np.testing.assert_array_equal(draw_lambdas(50, alpha, 7, 3, 1), draws[7])
+
+
+@pytest.mark.parametrize("kind", [1, 2])
+def test_pairs_are_mixed_as_assembled_cnn_does(kind):
+    images, targets = np.random.RandomState(0).normal(size=(8, 3, 2, 2)), np.eye(8)
+    made = PairMixup(kind, 0.2, seed=5, until=9)(mx.nd.array(images), mx.nd.array(targets), 3, 1)
+    n = 4 if kind == 1 else 8
+    lams = draw_lambdas(n, 0.2, 5, 3, 1)
+    for x, mixed in zip((images, targets), made):
+        first, second = x[:4], x[4:]
+        partners = second if kind == 1 else np.concatenate([second, second[::-1]])
+        own = first if kind == 1 else np.concatenate([first, first])
+        shape = (n,) + (1,) * (x.ndim - 1)
+        expected = lams.reshape(shape) * own + (1 - lams.reshape(shape)) * partners
+        np.testing.assert_allclose(mixed.asnumpy(), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_in_the_last_epochs_type_1_gives_the_first_half_as_it_is():
+    images, targets = mx.nd.random.normal(shape=(6, 3, 2, 2)), mx.nd.eye(6)
+    found, same = PairMixup(1, 0.2, seed=0, until=4)(images, targets, 4, 0)
+    np.testing.assert_array_equal(found.asnumpy(), images[:3].asnumpy())
+    np.testing.assert_array_equal(same.asnumpy(), np.eye(6)[:3])
+
+
+def test_type_2_needs_an_even_batch():
+    with pytest.raises(ConfigError, match="--batch-size 7 is odd"):
+        parse(["--mixup", "--mixup-type", "2", "--batch-size", "7"])

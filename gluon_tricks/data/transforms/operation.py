@@ -1,14 +1,16 @@
 """What an operation is: where its random numbers come from, and in which form it works.
 
-There are three forms:
+There are four forms:
 
 - :class:`PixelOperation` changes 8-bit RGB pixels on the host, one image at a time.
 - :class:`Geometry` does too, and moves the pixels: so it can carry a mask and boxes along.
 - :class:`AffineOperation` is affine in RGB. All of a list become one matrix an image, which is
   applied on the host or, for a whole batch, on the device (:mod:`.color_map`).
+- :class:`NormalisedOperation` changes the normalised image, on the host only.
 
-An operation draws its numbers under a purpose of its own (:mod:`gluon_tricks.data.randomness`), so
-one that is added to a list leaves the draws of the others alone.
+An operation is a plain value, of which other processes get a pickle (:mod:`..processes`). It draws
+its numbers under a purpose of its own (:mod:`gluon_tricks.data.randomness`), so one that is added
+to a list leaves the draws of the others alone.
 """
 
 from typing import Any, Callable, NamedTuple, Optional, Tuple
@@ -44,6 +46,10 @@ class Operation:
     def sample(self, numbers: np.ndarray) -> np.ndarray:
         """One value for each image, from uniform numbers in [0, 1), float64 (n, draws.numbers)."""
         return numbers
+
+    def words(self, value: Any) -> str:
+        """What it does to an image with this value, for a person; "" if the image shows it."""
+        return ""
 
 
 class PixelOperation(Operation):
@@ -93,4 +99,12 @@ class AffineOperation(Operation):
         """Do it after what ``colors`` does already; ``values`` are the samples of all images, or
         None if nothing about it is random.
         """
+        raise NotImplementedError
+
+
+class NormalisedOperation(Operation):
+    """An operation on a normalised image, after all others."""
+
+    def normalised(self, image: np.ndarray, value: Any) -> None:
+        """Change an image float32 (3, height, width) in place; ``value`` is its sample."""
         raise NotImplementedError

@@ -4,10 +4,12 @@
    then no more than that is decoded.
 2. All affine operations and the normalisation are one matrix for each image, applied on the host
    (float32 ``(3, height, width)``) or for the whole batch on the device (:mod:`.color_map`).
+3. What comes after the normalisation changes that image in place, on the host.
 
 Sampling is vectorised over a batch and a pure function of (seed, epoch, record key).
 """
 
+import functools
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
@@ -16,7 +18,7 @@ from .. import randomness
 from ..decode import Scratch, decode, decode_crop
 from .color_map import ColorMap, apply_on_host
 from .normalise import Normalise
-from .operation import AffineOperation, Geometry, Operation, PixelOperation
+from .operation import AffineOperation, Geometry, NormalisedOperation, Operation, PixelOperation
 
 
 class Parameters(NamedTuple):
@@ -27,16 +29,17 @@ class Parameters(NamedTuple):
 
 
 class Transform:
-    """Operations in their order: on pixels, then affine, at last :class:`.normalise.Normalise`.
+    """Operations in their order: on pixels, affine, :class:`.normalise.Normalise`, on the result.
 
     Those that are off are left out. ValueError for a list in another order or with the same
     operation twice.
     """
 
     def __init__(self, operations: Sequence[Any]) -> None:
-        others, self.normalise = operations[:-1], operations[-1]
-        self.operations: List[Operation] = [one for one in others if not one.off]
-        check_order(self.operations, self.normalise)
+        before, self.normalise, after = split(operations)
+        self.operations: List[Operation] = [one for one in (*before, *after) if not one.off]
+        check_order(self.operations)
+        self.on_normalised = [one for one in after if not one.off]
         self._pixels = [one for one in self.operations if isinstance(one, PixelOperation)]
         self._affine = [one for one in self.operations if isinstance(one, AffineOperation)]
         self._window = getattr(self._pixels[0], "window", None) if self._pixels else None
@@ -87,7 +90,16 @@ class Transform:
 
         Written into ``out`` if it is given. ValueError if the image is damaged.
         """
-        scratch = scratch or Scratch()
+        return self._image(
+            payload,
+            parameters,
+            i,
+            lambda shape: np.empty(shape, np.uint8) if out is None else out,
+            scratch or Scratch(),
+        )
+
+    def _image(self, payload, parameters, i, memory, scratch):
+        """The first stage, with the result in ``memory(shape)``."""
         steps = self._steps(parameters, i)
         if self._window:
             value = steps[0][1]
@@ -97,19 +109,39 @@ class Transform:
         in_out = len(steps) - 1  # the first step that writes into out: all after it work in place
         while in_out > 0 and steps[in_out][0].in_place:
             in_out -= 1
+        out = None
         for number, (one, value) in enumerate(steps):
-            height, width = one.shape(*picture.shape[:2])
+            shape = (*one.shape(*picture.shape[:2]), 3)
             if number < in_out:
-                target = scratch.array(one.name, (height, width, 3))
+                target = scratch.array(one.name, shape)
             else:
-                target = out = np.empty((height, width, 3), np.uint8) if out is None else out
+                target = out = memory(shape) if out is None else out
             one.image(picture, value, target, scratch)
             picture = target
         return picture
 
-    def apply(self, payload: bytes, parameters: Parameters, i: int = 0) -> np.ndarray:
-        """Both stages: float32 ``(3, size, size)`` of the ``i``-th image."""
-        return apply_on_host(self.image(payload, parameters, i), parameters.matrices[i])
+    def apply(
+        self,
+        payload: bytes,
+        parameters: Parameters,
+        i: int = 0,
+        out: Optional[np.ndarray] = None,
+        scratch: Optional[Scratch] = None,
+    ) -> np.ndarray:
+        """All stages: float32 ``(3, size, size)`` of the ``i``-th image, in ``out`` if given."""
+        scratch = scratch or Scratch()
+        memory = functools.partial(scratch.array, "image")
+        picture = self._image(payload, parameters, i, memory, scratch)
+        image = apply_on_host(picture, parameters.matrices[i], out, scratch)
+        for one in self.on_normalised:
+            one.normalised(image, parameters.values[one.name][i])
+        return image
+
+    def words(self, parameters: Parameters, i: int) -> List[str]:
+        """What the operations that were drawn do to the ``i``-th image, for a person."""
+        values = parameters.values
+        said = [one.words(values[one.name][i]) for one in self.operations if one.name in values]
+        return [words for words in said if words]
 
     def window(
         self, height: int, width: int, parameters: Parameters, i: int
@@ -173,15 +205,31 @@ def slice_of(draws):
     return slice(draws.first, draws.first + draws.numbers)
 
 
-def check_order(operations: Sequence[Operation], last: Any) -> None:
+def split(operations: Sequence[Any]) -> Tuple[Sequence[Any], Normalise, Sequence[Any]]:
+    """What comes before Normalise, Normalise itself, and what comes after it.
+
+    ValueError if it is not there once, or an operation is on the wrong side of it.
+    """
+    places = [place for place, one in enumerate(operations) if isinstance(one, Normalise)]
+    if len(places) != 1:
+        raise ValueError(f"a list has Normalise once, not {len(places)} times")
+    before, after = operations[: places[0]], operations[places[0] + 1 :]
+    for one in before:
+        if isinstance(one, NormalisedOperation):
+            raise ValueError(f"{one.name} changes normalised images, so it is after Normalise")
+    for one in after:
+        if not isinstance(one, NormalisedOperation):
+            raise ValueError(f"{one.name} has to be before Normalise")
+    return before, operations[places[0]], after
+
+
+def check_order(operations: Sequence[Operation]) -> None:
     """ValueError, which names the operation, for a list that :class:`Transform` cannot apply."""
-    if not isinstance(last, Normalise):
-        raise ValueError(f"the last operation has to be Normalise, not {last}")
     affine = None
     for number, one in enumerate(operations):
         if one.name in [other.name for other in operations[:number]]:
             raise ValueError(f"{one.name} is there twice")
         if isinstance(one, AffineOperation):
             affine = one
-        elif affine:
+        elif affine and isinstance(one, PixelOperation):
             raise ValueError(f"{one.name} works on pixels and so has to be before {affine.name}")

@@ -1,0 +1,132 @@
+"""The pipelines that ``gluon-tricks bench data`` compares: generators of the sizes of batches, of
+at least so many images.
+
+``processes`` are the :class:`..data.processes.DataProcesses` that do the work of our own ones, or
+None: threads of this process do it, ``config.num_data_workers`` of them.
+"""
+
+import contextlib
+
+import numpy as np
+
+from ..data.batches import BatchMaker
+from ..data.loader import TrainLoader, train_loader
+from ..data.records import RecordFile
+
+
+def decode(config, images, processes=None):
+    """Full decoding by libjpeg-turbo of the images that our loader reads, and nothing else."""
+    records = RecordFile(config.rec_train, config.rec_train_idx)
+    maker = BatchMaker(WholeImages(records), config.num_data_workers, processes)
+    batch = config.batch_size
+    loader = TrainLoader(records, maker, config.seed, len(records), min(batch, len(records)))
+    return sizes(loader, images // batch + 2)
+
+
+class WholeImages:
+    """A source (see :mod:`..data.sources`) whose rows stay empty."""
+
+    image_shape, image_dtype, matrix_shape = (1,), np.uint8, None
+
+    def __init__(self, records):
+        self._records = records
+
+    def fill(self, rows, task, scratch):
+        import simplejpeg
+
+        for position in task.places:
+            simplejpeg.decode_jpeg(self._records.read(position)[1])
+        return []
+
+    def close(self):
+        self._records.close()
+
+
+def loader_float32(config, images, processes=None):
+    """Our loader, float32 batches ready for the network."""
+    loader = train_loader(config, config.batch_size, processes=processes)
+    return sizes(loader, images // config.batch_size + 2)
+
+
+def loader_uint8(config, images, processes=None):
+    """Our loader, uint8 batches whose colour step is left to the device."""
+    config.device_augment = True
+    return loader_float32(config, images, processes)
+
+
+def loader_autoaugment(config, images, processes=None):
+    """Our loader, float32, with AutoAugment."""
+    config.auto_augment = "imagenet"
+    return loader_float32(config, images, processes)
+
+
+def loader_randaugment(config, images, processes=None):
+    """Our loader, float32, with two operations of RandAugment."""
+    config.auto_augment = "randaugment"
+    return loader_float32(config, images, processes)
+
+
+def pillow_autoaugment(config, images, processes=None):
+    """The same by Pillow, as torchvision does it, without PCA noise."""
+    from .pillow import batches
+
+    config.auto_augment = "imagenet"
+    return batches(config, images)
+
+
+def sizes(loader, steps):
+    """The sizes of the batches of a loader, which is closed at the end."""
+    with contextlib.closing(loader):
+        for batch in loader.batches(0, steps):
+            yield batch.valid
+
+
+def image_record_iter(config, images, processes=None):
+    """MXNet's ImageRecordIter."""
+    from ..data.native import refuse_what_it_cannot, train_iterator
+
+    refuse_what_it_cannot(config)
+    iterator = train_iterator(config, config.batch_size)
+    done = 0
+    while done < images + config.batch_size:
+        iterator.reset()
+        for batch in iterator:
+            batch.data[0].wait_to_read()
+            done += config.batch_size
+            yield config.batch_size
+
+
+def gluoncv(config, images, processes=None):
+    """GluonCV's way: Gluon's DataLoader, with worker processes, over ImageRecordDataset and its
+    transforms."""
+    import mxnet as mx
+    from mxnet.gluon.data.vision import ImageRecordDataset, transforms
+
+    jitter = config.color_jitter
+    transform = transforms.Compose(
+        [
+            transforms.RandomResizedCrop(
+                config.input_size, scale=config.crop_area, ratio=config.crop_aspect
+            ),
+            transforms.RandomFlipLeftRight(),
+            transforms.RandomColorJitter(brightness=jitter, contrast=jitter, saturation=jitter),
+            transforms.RandomLighting(config.pca_noise),
+            transforms.ToTensor(),
+            transforms.Normalize(
+                [mean / 255 for mean in config.rgb_mean], [std / 255 for std in config.rgb_std]
+            ),
+        ]
+    )
+    loader = mx.gluon.data.DataLoader(
+        ImageRecordDataset(config.rec_train).transform_first(transform),
+        batch_size=config.batch_size,
+        shuffle=True,
+        last_batch="discard",
+        num_workers=config.num_data_workers,
+    )
+    done = 0
+    while done < images + config.batch_size:
+        for data, _ in loader:
+            data.wait_to_read()
+            done += config.batch_size
+            yield config.batch_size

@@ -1,0 +1,98 @@
+"""A data process: ``python -m gluon_tricks.data.data_process``, started by :mod:`.processes`.
+
+It takes tasks from a socket that all data processes read, fills rows of shared memory, and answers.
+It knows nothing of MXNet nor CUDA, and keeps nothing that would be lost with it. It ends when the
+process that started it does, and answers no signal that a terminal or a batch system sends to all
+processes of a run: that one may still need images for its last steps.
+"""
+
+import mmap
+import os
+import signal
+import socket
+import sys
+import threading
+from typing import Any, Dict, List
+
+import numpy as np
+
+from ..child_processes import end_with_parent
+from . import messages
+from .decode import Scratch
+from .rows import RowsFormat
+from .shared_memory import mapping
+
+IGNORED = signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2
+MOST_SOURCES = 8  # that are kept: training and validation, and those of elastic sessions before
+
+
+def main(arguments: List[str]) -> None:
+    """``arguments``: this process's number, its threads, the process that started it, and the
+    descriptors of tasks, answers and shared memory.
+    """
+    import cv2
+    import simplejpeg  # noqa: F401, so that the first image does not wait for it
+
+    number, threads, parent, tasks, answers, memory = map(int, arguments)
+    for ignored in IGNORED:
+        signal.signal(ignored, signal.SIG_IGN)
+    end_with_parent(parent)()
+    cv2.setNumThreads(0)
+    ends = (socket.socket(fileno=descriptor) for descriptor in (tasks, answers))
+    process = DataProcess(number, *ends, memory)
+    for _ in range(threads - 1):
+        threading.Thread(target=process.serve, daemon=True).start()
+    process.serve()
+    os._exit(0)  # another thread may be in the middle of an image
+
+
+class DataProcess:
+    """Serves tasks until their socket's other end is closed, in each thread that asks it to."""
+
+    def __init__(
+        self, number: int, tasks: socket.socket, answers: socket.socket, memory: int
+    ) -> None:
+        self._number, self._tasks, self._answers = number, tasks, answers
+        self._memory = memory
+        self._blocks: Dict[Any, mmap.mmap] = {}  # by (offset, size)
+        self._sources: Dict[int, Any] = {}
+        self._lock = threading.Lock()
+
+    def serve(self) -> None:
+        scratch = Scratch()
+        while True:
+            message = self._tasks.recv(messages.MOST)
+            if not message:
+                return
+            task = messages.unpack_task(message)
+            try:
+                outcome = self._fill(task, scratch)
+            except Exception as error:
+                outcome = messages.failure(error)
+            self._answers.send(messages.pack_answer(task.batch, self._number, outcome))
+
+    def _fill(self, message, scratch):
+        source = self._source(message)
+        format = RowsFormat(
+            message.count, source.image_shape, source.image_dtype, source.matrix_shape
+        )
+        block = np.frombuffer(self._block(message.offset, format.nbytes), np.uint8, format.nbytes)
+        return source.fill(format.over(block), message.task, scratch)
+
+    def _source(self, message):
+        with self._lock:
+            if message.source not in self._sources:
+                while len(self._sources) >= MOST_SOURCES:
+                    self._sources.pop(next(iter(self._sources))).close()
+                memory = mapping(self._memory, *message.source_at)
+                self._sources[message.source] = messages.read_source(memory)
+            return self._sources[message.source]
+
+    def _block(self, offset, size):
+        if (offset, size) not in self._blocks:
+            self._blocks[offset, size] = mapping(self._memory, offset, size)
+        return self._blocks[offset, size]
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

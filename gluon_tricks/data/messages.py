@@ -1,0 +1,115 @@
+"""What a run and its data processes tell each other: tasks and answers, each a message of a socket.
+
+A task says all that there is to know: whose rows (``source``, found in the shared memory at its
+range), where they go, and which records they are. So whichever process is free takes the next one,
+and a process needs no introduction. What crosses is pickled: both ends are the same program, and
+the sockets have no name by which another one could find them.
+"""
+
+import pickle
+import struct
+import traceback
+from typing import Any, List, NamedTuple, Optional, Tuple
+
+import numpy as np
+
+from .rows import FillTask, padded
+
+MOST = 1 << 16  # bytes of a message
+LONGEST_TEXT = 1 << 14  # of an error
+_TASK = struct.Struct("<8q")
+_ANSWER = struct.Struct("<2q")
+
+
+class TaskMessage(NamedTuple):
+    """A task, for rows of the batch whose block is at ``offset`` and has ``count`` rows."""
+
+    batch: int  # the number under which the answer is expected
+    source: int
+    source_at: Tuple[int, int]  # offset and bytes
+    offset: int
+    count: int
+    task: FillTask
+
+    def pack(self) -> bytes:
+        numbers = (self.batch, self.source, *self.source_at, self.offset, self.count)
+        head = _TASK.pack(*numbers, self.task.epoch, self.task.start)
+        return head + self.task.places.tobytes()
+
+
+def unpack_task(message: bytes) -> TaskMessage:
+    batch, source, at, size, offset, count, epoch, start = _TASK.unpack_from(message)
+    places = np.frombuffer(message, np.int64, offset=_TASK.size)
+    return TaskMessage(batch, source, (at, size), offset, count, FillTask(epoch, start, places))
+
+
+class Failure(NamedTuple):
+    """An error that came up in a data process, if it can be pickled, and its traceback there."""
+
+    error: Optional[Exception]
+    text: str
+
+
+def failure(error: Exception) -> Failure:
+    text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    try:
+        pickled = pickle.dumps(error)
+        pickle.loads(pickled)  # an error whose arguments are not those of its class fails here
+        is_portable = len(pickled) <= LONGEST_TEXT
+    except Exception:
+        is_portable = False
+    return Failure(error if is_portable else None, text[-LONGEST_TEXT:])
+
+
+def pack_answer(batch: int, process: int, outcome: Any) -> bytes:
+    """``outcome``: a list of :class:`.rows.Broken`, mostly empty, or a :class:`Failure`."""
+    head = _ANSWER.pack(batch, process)
+    return head + pickle.dumps(outcome) if outcome != [] else head
+
+
+def unpack_answer(message: memoryview) -> Tuple[int, int, Any]:
+    """``(batch, process, outcome)`` of :func:`pack_answer`."""
+    batch, process = _ANSWER.unpack_from(message)
+    rest = message[_ANSWER.size :]
+    return batch, process, pickle.loads(rest) if rest else []
+
+
+# ---- a source, once, in shared memory
+
+
+def parts_of(source: Any) -> List[Any]:
+    """A source as bytes: its pickle, then its arrays, which processes use where they are. The index
+    of ImageNet has 31 MB, which each process would read for a second and keep.
+    """
+    arrays: List[pickle.PickleBuffer] = []
+    pickled = pickle.dumps(source, protocol=5, buffer_callback=arrays.append)
+    return [pickled, *[array.raw() for array in arrays]]
+
+
+def size_of(parts: List[Any]) -> int:
+    """Bytes that :func:`write_parts` writes."""
+    return padded(8 * (1 + len(parts))) + sum(padded(len(part)) for part in parts)
+
+
+def write_parts(parts: List[Any], memory: Any) -> None:
+    """Write the number of parts, their lengths, and the parts into a buffer."""
+    lengths = [len(part) for part in parts]
+    np.frombuffer(memory, np.int64, 1 + len(parts))[:] = [len(parts), *lengths]
+    for (start, stop), part in zip(_places(lengths), parts):
+        memory[start:stop] = part
+
+
+def read_source(memory: Any) -> Any:
+    """The source that was written; its arrays are in ``memory``."""
+    count = int(np.frombuffer(memory, np.int64, 1)[0])
+    lengths = np.frombuffer(memory, np.int64, count, offset=8).tolist()
+    pickled, *arrays = (memoryview(memory)[start:stop] for start, stop in _places(lengths))
+    return pickle.loads(pickled, buffers=arrays)
+
+
+def _places(lengths):
+    """``(start, stop)`` of each part."""
+    start = padded(8 * (1 + len(lengths)))
+    for length in lengths:
+        yield start, start + length
+        start += padded(length)

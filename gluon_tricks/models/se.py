@@ -1,0 +1,36 @@
+"""Squeeze-and-excitation (Hu et al., arXiv 1709.01507): the channels of a block's output are
+weighed by what is in all of them.
+"""
+
+from mxnet.gluon.block import HybridBlock
+
+from . import blocks
+
+
+class SqueezeExcite(HybridBlock):
+    """x times a weight in (0, 1) for each channel, computed from the channels' means.
+
+    x: (N, channels, H, W). reduction: channels for each one between the two 1x1 convolutions.
+    bias: of these convolutions, as in the paper; Assembled-CNN has none.
+    """
+
+    def __init__(self, channels: int, reduction: int = 16, bias: bool = False):
+        super().__init__()
+        with self.name_scope():
+            self.squeeze = blocks.conv(channels, channels // reduction, 1, bias=bias)
+            self.excite = blocks.conv(channels // reduction, channels, 1, bias=bias)
+
+    def hybrid_forward(self, F, x):
+        means = F.Pooling(x, kernel=(1, 1), global_pool=True, pool_type="avg")
+        hidden = F.Activation(self.squeeze(means), act_type="relu")
+        return F.broadcast_mul(x, F.sigmoid(self.excite(hidden)))
+
+
+def with_se(parts: blocks.Parts, bias: bool = False) -> blocks.Parts:
+    """``parts`` with the weighing after the last norm of every block."""
+
+    def body(in_channels, width, *args):
+        layers = parts.body(in_channels, width, *args)
+        return [*layers, ("se", SqueezeExcite(parts.expansion * width, bias=bias))]
+
+    return parts._replace(body=body)

@@ -1,0 +1,7 @@
+#!/usr/bin/env bash
+# batch growth, ResNet-50, 8,192, from epoch 30 on 16,384: top-1 76.1 % (arXiv 1711.00489, abstract).
+# TPU, 8192 images a step, float16: hours not published.
+GLOBAL_BATCH=8192 exec "$(dirname "$0")/launch.sh" "$0" \
+  --model resnet50_v1b --last-gamma --dtype float16 --momentum-form outside --linear-scaling --warmup-epochs 5 \
+  --lr-mode constant --batch-growth 30:x10,60:x10,80:x10 --max-batch 16384 --num-epochs 90 \
+  --rgb-mean 123.675,116.28,103.53 --rgb-std 58.395,57.12,57.375 --color-jitter 0 --pca-noise 0 "$@"

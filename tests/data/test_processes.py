@@ -1,0 +1,348 @@
+"""Data processes give what threads give, and none is left behind whatever happens."""
+
+import contextlib
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from record_files import assert_same, config_of, contents, write
+
+from gluon_tricks import config as configuration
+from gluon_tricks.data import loader, processes, shared_memory
+from gluon_tricks.data.batches import BatchMaker
+from gluon_tricks.data.processes import DataProcessError, DataProcesses
+from gluon_tricks.data.records import RecordError, RecordFile
+from gluon_tricks.data.sources import RecordSource
+from gluon_tricks.data.transforms import paper
+from gluon_tricks.errors import UserError
+
+BROKEN = (3, 4, 17)
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    return write(tmp_path_factory.mktemp("records") / "some.rec")
+
+
+@pytest.fixture(scope="module")
+def broken(tmp_path_factory):
+    return write(tmp_path_factory.mktemp("broken") / "broken.rec", broken=BROKEN)
+
+
+@pytest.fixture(scope="module", params=[(1, 1), (3, 1), (2, 2)], ids=["1", "3", "2x2"])
+def pool(request):
+    with contextlib.closing(DataProcesses(*request.param)) as started:
+        yield started
+
+
+@pytest.fixture
+def two():
+    """Processes that a test may spoil."""
+    with contextlib.closing(DataProcesses(2)) as started:
+        yield started
+
+
+def train(config, global_batch, start, stop, pool=None, **share):
+    data = loader.train_loader(config, global_batch, processes=pool, **share)
+    with contextlib.closing(data):
+        return [contents(batch) for batch in data.batches(start, stop)]
+
+
+def evaluate(config, batch_size, pool=None, rank=0, world_size=1):
+    data = loader.eval_loader(config, batch_size, rank, world_size, processes=pool)
+    with contextlib.closing(data):
+        return [[*contents(batch), np.array(batch.valid)] for batch in data]
+
+
+def is_there(pid):
+    return os.path.exists(f"/proc/{pid}") and processes.state(pid) != "Z"
+
+
+def gone(pids, within=10.0):
+    """Whether all of them end in time; generous, as the machine may be busy."""
+    deadline = time.monotonic() + within
+    while any(map(is_there, pids)) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return not any(map(is_there, pids))
+
+
+# what the batches hold
+
+
+@pytest.mark.parametrize("flags", [[], ["--device-augment"], ["--color-form", "gluoncv"]])
+def test_processes_give_the_bits_of_threads(path, pool, flags):
+    config = config_of(path, *flags)
+    whole = train(config, 8, 0, 14)
+    assert_same(train(config, 8, 0, 14, pool), whole)
+    assert_same(train(config, 8, 5, 14, pool), whole[5:])
+
+
+def test_a_workers_share_and_its_validation_images_are_those_of_threads(path, pool):
+    config = config_of(path)
+    share = dict(first=4, count=4)
+    assert_same(train(config, 8, 0, 7, pool, **share), train(config, 8, 0, 7, **share))
+    assert_same(evaluate(config, 8, pool, 1, 3), evaluate(config, 8, None, 1, 3))
+
+
+def test_broken_records_are_replaced_and_named_as_with_threads(broken, pool, caplog):
+    config, said = config_of(broken), []
+    for one in (None, pool):
+        caplog.clear()
+        data = loader.train_loader(config, 8, processes=one)
+        with contextlib.closing(data), caplog.at_level(logging.WARNING):
+            said.append([contents(batch) for batch in data.batches(0, 12)])
+            assert data.bad_records == len(BROKEN)
+        said.append([record.getMessage() for record in caplog.records])
+    assert_same(said[2], said[0])
+    assert said[3] == said[1] and len(said[3]) == len(BROKEN)
+
+
+def test_too_many_broken_records_are_the_same_error(broken, pool):
+    config, errors = config_of(broken, "--max-bad-records", "2"), []
+    for one in (None, pool):
+        with pytest.raises(UserError, match="--max-bad-records 2") as caught:
+            train(config, 53, 0, 1, one)
+        errors.append(str(caught.value))
+    assert errors[0] == errors[1]
+    with pytest.raises(RecordError, match="record 1003: cannot be decoded"):
+        evaluate(config, 8, pool)
+
+
+def test_loaders_share_processes_and_one_that_stops_early_disturbs_no_other(path, pool):
+    config = config_of(path)
+    expected, validation = train(config, 8, 0, 6), evaluate(config, 8)
+    data = loader.train_loader(config, 8, processes=pool)
+    some = data.batches(0, 6)
+    first = contents(next(some))
+    assert_same(evaluate(config, 8, pool), validation)
+    some.close()
+    assert_same([first], expected[:1])
+    assert_same([contents(batch) for batch in data.batches(0, 6)], expected)
+    data.close()
+
+
+def test_a_batch_keeps_its_values_while_it_is_used(path, pool):
+    config = config_of(path)
+    data = loader.train_loader(config, 8, processes=pool)
+    held = [batch.images[2:5] for batch in data.batches(0, 12)]  # a slice uses the same memory
+    data.close()
+    for images, expected in zip(held, train(config, 8, 0, 12)):
+        np.testing.assert_array_equal(images.asnumpy(), expected[0][2:5])
+
+
+def test_memory_is_used_again(path, two):
+    with contextlib.closing(loader.train_loader(config_of(path), 8, processes=two)) as data:
+        for step, batch in enumerate(data.batches(0, 60)):
+            del batch
+            if step == 20:
+                grown = os.fstat(two.memory.descriptor).st_size
+        assert os.fstat(two.memory.descriptor).st_size == grown
+
+
+# errors
+
+
+def test_an_error_has_its_traceback_from_the_process_as_its_cause(path, two):
+    with RecordFile(path) as records:
+        source = RecordSource(records, paper.train_transform(config_of(path)), 0, 10)
+        source._transform = None
+        maker = BatchMaker(source, processes=two)
+        with pytest.raises(AttributeError, match="sample") as caught:
+            plans = loader.EvalLoader(records, maker, 8).batches(0)
+            next(plans)
+        assert isinstance(caught.value.__cause__, DataProcessError)
+        assert "sources.py" in str(caught.value.__cause__)
+
+
+def test_a_label_that_is_no_class_is_an_error_that_names_the_record(tmp_path, two):
+    path = write(tmp_path / "labels.rec", label=lambda key: 10 if key == 5 else 0)
+    with pytest.raises(UserError, match="record 1005: label 10 is none"):
+        train(config_of(path), 53, 0, 1, two)
+
+
+def test_a_file_that_was_exchanged_is_an_error(tmp_path, path, two):
+    mine = write(tmp_path / "mine.rec")
+    with contextlib.closing(loader.train_loader(config_of(mine), 8, processes=two)) as data:
+        os.replace(write(tmp_path / "other.rec"), mine)
+        with pytest.raises(RecordError, match="mine.rec: is another file now"):
+            next(data.batches(0, 1))
+
+
+def test_a_killed_process_is_an_error_that_names_it(path, two):
+    with contextlib.closing(loader.train_loader(config_of(path), 8, processes=two)) as data:
+        batches = data.batches(0, 1000)
+        next(batches)
+        pid = two.pids[1]
+        os.kill(pid, signal.SIGKILL)
+        started = time.monotonic()
+        with pytest.raises(
+            UserError, match=rf"data process 1 \(process {pid}\) was killed by SIGK"
+        ):
+            for _ in batches:
+                pass
+        assert time.monotonic() - started < 10
+
+
+def test_a_process_that_cannot_start_is_an_error(path, two, monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with contextlib.closing(DataProcesses(1)) as failing:
+        with pytest.raises(UserError, match="data process 0 .* ended with exit code 1"):
+            train(config_of(path), 8, 0, 1, failing)
+
+
+def test_a_stopped_process_is_named_after_some_time_and_ends_all_the_same(path, two, monkeypatch):
+    monkeypatch.setattr(processes, "STALLED", 1.0)
+    for pid in two.pids:  # one alone would be no loss
+        os.kill(pid, signal.SIGSTOP)
+    with pytest.raises(UserError, match="data process 0 .* is stopped"):
+        train(config_of(path), 8, 0, 1000, two)
+    started = time.monotonic()
+    two.close()
+    assert gone(two.pids) and time.monotonic() - started < 5
+
+
+def test_slow_images_are_waited_for(path, two, monkeypatch, caplog):
+    """With neither process stopped, silence is no error."""
+    config = config_of(path)
+    expected = train(config, 8, 0, 2)
+    monkeypatch.setattr(processes, "STALLED", 1e-9)
+    monkeypatch.setattr(processes, "LOOK_EVERY", 0.01)
+    with contextlib.closing(DataProcesses(1)) as slow:  # Python takes longer to start
+        with caplog.at_level(logging.WARNING):
+            assert_same(train(config, 8, 0, 2, slow), expected)
+    assert "no image has come" in caplog.text
+
+
+# the processes
+
+
+SCRIPT = """
+import sys
+from gluon_tricks.config import parse
+from gluon_tricks.data.batch_memory import BatchMemory
+from gluon_tricks.data.processes import DataProcesses
+from gluon_tricks.data.records import RecordFile
+from gluon_tricks.data.rows import FillTask, RowsFormat
+from gluon_tricks.data.sources import RecordSource
+from gluon_tricks.data.transforms import paper
+import numpy as np
+
+config = parse(["--rec-train", sys.argv[1], "--input-size", "64"])
+processes = DataProcesses(2)
+source = RecordSource(RecordFile(config.rec_train), paper.train_transform(config), 0, 10)
+filler, memory = processes.open(source), BatchMemory(1, processes.memory)
+block = memory.take(RowsFormat(53, source.image_shape, source.image_dtype))
+said = False
+try:
+    while True:
+        tasks = [FillTask(0, start, np.arange(start, start + 5)) for start in range(0, 50, 5)]
+        filler.start(block, tasks).wait()
+        if not said:
+            print(*processes.pids, "mxnet" in sys.modules, flush=True)
+            said = True
+except KeyboardInterrupt:
+    filler.start(block, tasks).wait()  # they still work
+    processes.close()
+    sys.exit(130)
+"""
+
+
+@contextlib.contextmanager
+def running(path):
+    """The script as a process group of its own, and the data processes that it has."""
+    command = [sys.executable, "-c", SCRIPT, path]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as one:
+        try:
+            first, second, has_mxnet = one.stdout.readline().split()
+            assert has_mxnet == "False"
+            yield one, [int(first), int(second)]
+        finally:
+            one.kill()
+
+
+def test_a_killed_run_leaves_nothing_behind(path):
+    before = sorted(os.listdir("/dev/shm"))
+    with running(path) as (script, pids):
+        assert all(map(is_there, pids))
+        for pid in pids:
+            with open(f"/proc/{pid}/maps") as file:
+                maps = file.read()
+            assert "libmxnet" not in maps and "simplejpeg" in maps
+        script.kill()
+        assert gone(pids)
+    assert sorted(os.listdir("/dev/shm")) == before
+
+
+def test_an_interrupt_of_the_terminal_reaches_the_run_alone(path):
+    with running(path) as (script, pids):
+        for pid in pids:  # a batch system signals every process of a job
+            os.kill(pid, signal.SIGTERM)
+            os.kill(pid, signal.SIGINT)
+        os.killpg(script.pid, signal.SIGINT)
+        assert script.wait(30) == 130
+        assert gone(pids)
+
+
+def test_closing_ends_them(path):
+    pool = DataProcesses(2)
+    train(config_of(path), 8, 0, 1, pool)
+    started = time.monotonic()
+    pool.close()
+    assert not any(map(is_there, pool.pids)) and time.monotonic() - started < 5
+
+
+def test_as_many_processes_as_are_worth_it(monkeypatch):
+    def chosen(*flags, cores=16):
+        monkeypatch.setattr(processes, "cores", lambda: cores)
+        return processes.how_many(configuration.parse(["--rec-train", "x.rec", *flags]))
+
+    assert chosen("-j", "2") == (0, 2) and chosen("-j", "4", cores=2) == (0, 4)
+    assert chosen("-j", "16") == (16, 1) and chosen("-j", "60") == (16, 4)
+    assert chosen("-j", "17") == (16, 1)
+    assert chosen("-j", "16", "--data-processes", "4") == (4, 4)
+    assert chosen("-j", "16", "--data-processes", "0") == (0, 16)
+    assert chosen("-j", "2", "--data-processes", "3") == (3, 1)
+    assert chosen("-j", "16", "--data-backend", "native") == (0, 16)
+    synthetic = configuration.parse(["--synthetic", "-j", "16"])
+    assert processes.how_many(synthetic) == (0, 16)
+
+
+def test_no_processes_where_they_would_do_nothing():
+    with pytest.raises(UserError, match="--data-processes has no effect"):
+        configuration.parse(["--synthetic", "--data-processes", "2"])
+
+
+# memory
+
+
+def test_too_little_memory_is_an_error_before_any_is_taken(path, two, monkeypatch):
+    monkeypatch.setattr(shared_memory, "free_memory", lambda: (20000, "of the machine"))
+    with pytest.raises(UserError, match="4 batches need .* MB are free .*--batch-size"):
+        train(config_of(path), 8, 0, 1, two)
+    with pytest.raises(UserError, match="3 data processes need .* MB .*smaller -j"):
+        DataProcesses(3)
+
+
+def test_without_memfd_a_file_in_shm_that_nobody_sees(path, monkeypatch):
+    before = os.listdir("/dev/shm")
+    monkeypatch.delattr(os, "memfd_create")
+    with contextlib.closing(DataProcesses(1)) as pool:
+        assert os.listdir("/dev/shm") == before
+        config = config_of(path)
+        assert_same(train(config, 8, 0, 5, pool), train(config, 8, 0, 5))
+
+
+def test_a_full_shm_is_an_error_that_says_how_to_enlarge_it(path, monkeypatch):
+    monkeypatch.delattr(os, "memfd_create")
+    with contextlib.closing(DataProcesses(1)) as pool:
+        full = os.statvfs("/proc")  # it has no free blocks
+        monkeypatch.setattr(os, "statvfs", lambda path: full)
+        with pytest.raises(UserError, match="/dev/shm has 0 MB free.*--shm-size"):
+            train(config_of(path), 8, 0, 1, pool)
