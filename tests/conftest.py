@@ -12,6 +12,11 @@ import sys
 import pytest
 from processes import DRIVER, FLAGS, LAUNCHER, result
 
+# nohup, and a script that starts this in the background, let programs ignore them; many tests are
+# about what they do.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
 # The digits as they are, without what would spoil them (mirroring) or do nothing (colour), and a
 # small fast network.
 SMALL = dict(
