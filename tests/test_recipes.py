@@ -85,7 +85,7 @@ def test_a_later_recipe_is_short_and_says_first_what_it_is():
             lines = file.read().splitlines()
         work = literature.WORKS[row.work]
         assert len(lines) <= 15 and lines[0] == "#!/usr/bin/env bash"
-        assert lines[1] == f"# {row.title}: {row.figure} ({work.source})."
+        assert lines[1] == f"# {row.title}: {row.figure} ({row.origin})."
         assert f"# {work.hardware}, {row.settings['global_batch']} images a step" in lines[2]
         assert not row.teacher or lines[3].endswith(f"-o DATA/{row.teacher}.logits")
         assert lines[-1].endswith('"$@"')
