@@ -9,11 +9,10 @@ what it would let pass is found by the JPEG's end marker, and by the checksums i
 import math
 import re
 import struct
-import zlib
 
 import numpy as np
 
-from . import formats, jpeg, pnm
+from . import formats, jpeg, png, pnm
 from .formats import PNG
 
 # A header can announce 65,535 x 65,535 pixels, 12 GB of memory, in a few bytes. ImageNet's largest
@@ -62,6 +61,18 @@ def decode(payload, scratch=None):
     if payload[:3] == jpeg.BEGIN:
         return _decode_jpeg(payload, *_parsed(payload), scratch)
     return _decode_other(payload)
+
+
+def size_of(payload):
+    """``(height, width)`` of :func:`decode`'s image, mostly read from its header; ValueError if
+    that is damaged.
+    """
+    if payload[:3] == jpeg.BEGIN:
+        return jpeg_header(payload)[:2]
+    if payload[:8] == PNG:
+        _, header = next(png.chunks(payload))
+        return tuple(reversed(png.HEADER.unpack(header)[:2]))
+    return decode(payload).shape[:2]
 
 
 def decode_crop(payload, choose, scratch=None):
@@ -212,20 +223,8 @@ def check_size(height, width, payload):
 
 
 def _check_png(payload):
-    """Walk the chunks: each is there as a whole and has the right checksum, and the last one ends
-    the image."""
-    place, kind = 8, b""
-    while kind != b"IEND":
-        if place + 12 > len(payload):
-            raise ValueError("truncated PNG")
-        length, kind = struct.unpack_from(">I4s", payload, place)
-        end = place + 12 + length
-        if (
-            end > len(payload)
-            or zlib.crc32(payload[place + 4 : end - 4])
-            != struct.unpack_from(">I", payload, end - 4)[0]
-        ):
-            raise ValueError(f"damaged PNG: chunk {kind!r} at byte {place}")
+    """Each chunk is there as a whole and has the right checksum, and the last one ends the
+    image."""
+    for kind, content in png.chunks(payload):
         if kind == b"IHDR":
-            check_size(*reversed(struct.unpack_from(">II", payload, place + 8)), payload)
-        place = end
+            check_size(*reversed(png.HEADER.unpack(content)[:2]), payload)
