@@ -4,7 +4,7 @@ import contextlib
 import os
 
 from ..config import user_path
-from ..data.masks import is_mask_path
+from ..data.mask_files import is_mask_path
 from ..data.parallel import add_workers, threads
 from ..data.prepare import ade20k, digits, folder, idx, imagenet, restart_markers, segmentation
 from ..data.prepare.conversion import write_data_set

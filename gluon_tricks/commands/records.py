@@ -5,7 +5,7 @@ import os
 from ..config import user_path
 from ..data.describe import describe, lines_of
 from ..data.file_reading import prepared_sha256
-from ..data.masks import mask_path_of
+from ..data.mask_files import mask_path_of
 from ..data.parallel import add_workers, threads
 from ..data.record_index import index_path_of
 from ..data.verify import verify, write_index

@@ -23,6 +23,8 @@ PIXELS_OF_ANY, PIXELS_PER_BYTE = 1 << 24, 512
 # of a JPEG; common progressive ones have 10, and each is a pass over the whole image
 MOST_SCANS = 100
 
+GREY_OF_8_BITS = b"\x08\x00"  # bits and colour type in a PNG's header
+
 # What libjpeg-turbo says of a JPEG that goes on below the height in its header and is sound so far:
 # of several warnings it keeps the first, and of a file that is truncated it first says so.
 GOES_ON = re.compile(r"Corrupt JPEG data: \d+ extraneous bytes before marker 0xd9")
@@ -64,15 +66,33 @@ def decode(payload, scratch=None):
 
 
 def size_of(payload):
-    """``(height, width)`` of :func:`decode`'s image, mostly read from its header; ValueError if
-    that is damaged.
-    """
+    """``(height, width)`` that an encoded image announces; ValueError if its header is damaged."""
     if payload[:3] == jpeg.BEGIN:
         return jpeg_header(payload)[:2]
-    if payload[:8] == PNG:
-        _, header = next(png.chunks(payload))
-        return tuple(reversed(png.HEADER.unpack(header)[:2]))
-    return decode(payload).shape[:2]
+    plain = pnm.header(payload)
+    if plain:
+        return plain.height, plain.width
+    if payload[:8] == PNG and len(payload) > 24:
+        return tuple(reversed(struct.unpack_from(">II", payload, 16)))
+    return formats.sizes(payload)[0]
+
+
+def decode_mask(payload):
+    """uint8 ``(height, width)`` of a mask: a PNG of 8-bit grey, whose values are classes.
+
+    ValueError if it is damaged, too large or another image, whose values could be anything.
+    """
+    import cv2
+
+    if payload[:8] != PNG:
+        raise ValueError("a mask has to be a PNG")
+    _check_png(payload)
+    if payload[24:26] != GREY_OF_8_BITS:
+        raise ValueError("a mask has to be a PNG of 8-bit grey without a palette")
+    mask = cv2.imdecode(np.frombuffer(payload, np.uint8), cv2.IMREAD_GRAYSCALE)
+    if mask is None:
+        raise ValueError(f"damaged: OpenCV cannot decode it ({len(payload)} bytes)")
+    return mask
 
 
 def decode_crop(payload, choose, scratch=None):

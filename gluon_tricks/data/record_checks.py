@@ -5,9 +5,9 @@ import os
 
 import numpy as np
 
-from . import masks
+from . import mask_files
 from .class_names import LABELS, read_labels
-from .decode import decode, size_of
+from .decode import decode, decode_mask, size_of
 from .labels import class_of
 from .recordio import RecordError
 from .records import RecordFile
@@ -51,20 +51,20 @@ class MaskCheck(contextlib.AbstractContextManager):
     """Is a mask one of the image with its key, and of the classes (None: those of labels.txt)?"""
 
     def __init__(self, path, classes):
-        self._images = RecordFile(masks.image_path_of(path))
+        self._images = RecordFile(mask_files.image_path_of(path))
         self._position_of = {key: place for place, key in enumerate(self._images.keys.tolist())}
         labels = os.path.join(os.path.dirname(path), LABELS)
         if classes is None and os.path.exists(labels):
             classes = len(read_labels(labels))
-        self._classes = masks.MOST_CLASSES if classes is None else classes
+        self._classes = mask_files.MOST_CLASSES if classes is None else classes
 
     def __call__(self, key, label, payload):
         """What is wrong with a record, or None."""
         try:
-            mask = masks.decode_mask(payload)
+            mask = decode_mask(payload)
         except ValueError as error:
             return str(error)
-        strange = masks.first_strange(mask, self._classes)
+        strange = mask_files.first_strange(mask, self._classes)
         if strange:
             return f"{strange}, and there are {self._classes} classes"
         return self._problem_of_size(key, mask.shape)
@@ -85,7 +85,7 @@ class MaskCheck(contextlib.AbstractContextManager):
         have, and of those that only they have.
         """
         keys = np.fromiter(offsets.values(), dtype=np.int64, count=len(offsets))
-        return list(masks.other_keys(keys, self._images.keys))
+        return list(mask_files.other_keys(keys, self._images.keys))
 
     def __exit__(self, *error):
         self._images.close()

@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import UserError
 from ..files import write_text
 from .file_reading import open_for_reading, prepared_sha256, read_bytes
-from .masks import is_mask_path
+from .mask_files import is_mask_path
 from .parallel import Progress, ordered_map
 from .record_checks import ImageCheck, MaskCheck
 from .record_index import index_path_of, read_index

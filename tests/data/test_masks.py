@@ -11,8 +11,9 @@ from PIL import Image
 
 from gluon_tricks import cli
 from gluon_tricks.data import png
-from gluon_tricks.data.masks import IGNORED, decode_mask, first_strange, mask_path_of
+from gluon_tricks.data.mask_files import IGNORED, first_strange, mask_path_of
 from gluon_tricks.data.prepare.images import encode_png
+from gluon_tricks.data.prepare.mask_numbers import numbers_in
 from gluon_tricks.data.records import RecordWriter
 
 
@@ -34,19 +35,19 @@ def test_a_mask_is_the_numbers_that_pil_wrote(mode, bits):
     for more in ({}, dict(transparency=0)):
         data = by_pil(pixels, mode, **options, **more)
         assert png.HEADER.unpack(next(png.chunks(data))[1])[2] == bits
-        np.testing.assert_array_equal(decode_mask(data), pixels)
+        np.testing.assert_array_equal(numbers_in(data), pixels)
 
 
 def test_black_and_white_of_one_bit_are_0_and_1():
     pixels = np.random.RandomState(0).randint(0, 2, (9, 11)).astype(bool)
     data = io.BytesIO()
     Image.fromarray(pixels).save(data, "png")
-    np.testing.assert_array_equal(decode_mask(data.getvalue()), pixels)
+    np.testing.assert_array_equal(numbers_in(data.getvalue()), pixels)
 
 
-def other_png(array, mode):
+def other_png(array):
     data = io.BytesIO()
-    Image.fromarray(array, mode).save(data, "png")
+    Image.fromarray(array).save(data, "png")
     return data.getvalue()
 
 
@@ -67,8 +68,8 @@ GOOD = encode_png(np.zeros((5, 4), np.uint8))
 @pytest.mark.parametrize(
     "data, said",
     [
-        (other_png(np.zeros((5, 4, 3), np.uint8), "RGB"), "is a colour PNG"),
-        (other_png(np.zeros((5, 4), np.uint16), "I;16"), "has 16 bits a pixel"),
+        (other_png(np.zeros((5, 4, 3), np.uint8)), "is a colour PNG"),
+        (other_png(np.zeros((5, 4), np.uint16)), "has 16 bits a pixel"),
         (simplejpeg.encode_jpeg(np.zeros((8, 8, 3), np.uint8)), "is no PNG"),
         (GOOD[:-5], "truncated PNG"),
         (flipped(GOOD, 45), "damaged PNG"),
@@ -79,7 +80,7 @@ GOOD = encode_png(np.zeros((5, 4), np.uint8))
 )
 def test_what_is_no_mask_is_refused(data, said):
     with pytest.raises(ValueError, match=said):
-        decode_mask(data)
+        numbers_in(data)
 
 
 def test_the_first_strange_value_is_named_with_its_place():
@@ -128,7 +129,8 @@ def test_verify_reads_masks_with_their_images(tmp_path):
         (2, sound(2, (9, 6)), "has 6 x 9 pixels, and its image has 9 x 6"),
         (0, sound(2, (6, 8)), "has 8 x 6 pixels, and its image has 9 x 6"),
         (1, np.full((6, 9), 3, np.uint8), "row 0, column 0 has the value 3, and there are 3 cl"),
-        (3, encode_png(np.zeros((6, 9, 3), np.uint8)), "is a colour PNG"),
+        (3, encode_png(np.zeros((6, 9, 3), np.uint8)), "has to be a PNG of 8-bit grey"),
+        (3, by_pil(sound(3), "P"), "has to be a PNG of 8-bit grey"),
         (3, None, "the image has no mask"),
         (9, sound(9), "the mask has no image"),
     ],

@@ -5,9 +5,10 @@ import numpy as np
 from ...errors import UserError
 from ..class_names import LABELS
 from ..decode import size_of
-from ..masks import IGNORED, MOST_CLASSES, decode_mask, first_where
+from ..mask_files import IGNORED, MOST_CLASSES, first_where
 from . import images
 from .images import encode_png
+from .mask_numbers import numbers_in
 from .split import Split
 
 
@@ -33,7 +34,7 @@ class Values:
         """``(PNG of classes and IGNORED, what was done)`` of an encoded mask; ValueError if it is
         damaged or has a value without meaning.
         """
-        mask = decode_mask(data)
+        mask = numbers_in(data)
         wrong = first_where(self._strange[mask], mask)
         if wrong:
             raise ValueError(f"{wrong}; {self._meaning}")

@@ -11,7 +11,7 @@ import os
 from ...config import user_path
 from ...errors import UserError
 from ..image_files import images_below, read_image
-from ..masks import IGNORED
+from ..mask_files import IGNORED
 from . import images
 from .folder import say_if_val_is_old
 from .idx import read_names
