@@ -66,7 +66,7 @@ case "$*" in *" wheel "*) touch "${@: -1}/horovod-0.28.1-cp311-cp311-linux_x86_6
 
 
 def dry_run(dockerfile, folder):
-    """What the image's steps ask apt-get and pip to do, lines; the steps run in a copy of tools/."""
+    """What the image's steps ask apt-get and pip to do, lines; run in a copy of tools/."""
     bin, log = folder / "bin", folder / "log"
     bin.mkdir()
     shutil.copytree(str(ROOT / "tools"), str(folder / "tools"))
