@@ -2,8 +2,8 @@
 """Compares networks that `gluon-tricks convert` wrote with timm's or torchvision's of that name.
 
 In two steps, since MXNet and PyTorch need different versions of NumPy. In an environment with
-gluon_tricks, `--write MODEL FOLDER` makes a network with random weights, and FOLDER/FILE.safetensors
-and FOLDER/outputs.npz (its images and outputs). In one with PyTorch, timm and torchvision,
+gluon_tricks, `--write MODEL FOLDER` makes a network with random weights, FOLDER/net.safetensors and
+FOLDER/outputs.npz (its images and outputs). In one with PyTorch, timm and torchvision,
 `--compare FOLDER` loads the file, strictly, and prints the largest difference of the outputs.
 """
 
@@ -80,7 +80,9 @@ def make(library, architecture):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     chosen = parser.add_mutually_exclusive_group(required=True)
     chosen.add_argument("--write", nargs=2, metavar=("MODEL", "FOLDER"))
     chosen.add_argument("--compare", metavar="FOLDER")

@@ -43,9 +43,7 @@ def rules(*pairs: Tuple[str, object]) -> Rename:
 # conv1 ... layer4, fc are torchvision's own names, of which GluonCV's v1b has them. Ours alone is
 # the attention.
 resnet = rules(
-    (r"(.*)\.se\.squeeze", r"\1.se.fc1"),
-    (r"(.*)\.se\.excite", r"\1.se.fc2"),
-    (r"(.*)", r"\1"),
+    (r"(.*)\.se\.squeeze", r"\1.se.fc1"), (r"(.*)\.se\.excite", r"\1.se.fc2"), (r"(.*)", r"\1")
 )
 
 _BODY = {"0": "conv1", "1": "bn1", "3": "conv2", "4": "bn2", "6": "conv3", "7": "bn3"}
@@ -187,7 +185,12 @@ _UNIT = {
     "conv2.bn": "bn3",
 }
 # the first block, which does not expand
-_FIRST_UNIT = {"conv1.conv": "conv_dw", "conv1.bn": "bn1", "conv2.conv": "conv_pw", "conv2.bn": "bn2"}
+_FIRST_UNIT = {
+    "conv1.conv": "conv_dw",
+    "conv1.bn": "bn1",
+    "conv2.conv": "conv_pw",
+    "conv2.bn": "bn2",
+}
 
 
 def _group(number, groups: Sequence[int]):

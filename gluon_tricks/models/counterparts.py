@@ -17,7 +17,14 @@ from . import counterpart_names as names
 TIMM, TORCHVISION = LIBRARIES = ("timm", "torchvision")
 
 # Options that change nothing outside of training.
-TRAINING_ONLY = {"last_gamma", "final_drop", "drop_block", "drop_block_from", "drop_path"}
+TRAINING_ONLY = {
+    "bn_momentum",
+    "last_gamma",
+    "final_drop",
+    "drop_block",
+    "drop_block_from",
+    "drop_path",
+}
 
 
 class Identity(NamedTuple):
@@ -80,7 +87,12 @@ def _table():
             found.update(
                 _same(Identity(f"resnet{depth}_v1c"), f"resnet{depth}c", names.resnet, timm)
             )
-    for kind, theirs in (("50_v1b", "50"), ("101_v1b", "101"), ("152_v1b", "152"), ("152_v1d", "152d")):
+    for kind, theirs in (
+        ("50_v1b", "50"),
+        ("101_v1b", "101"),
+        ("152_v1b", "152"),
+        ("152_v1d", "152d"),
+    ):
         identity = Identity.of(f"resnet{kind}", {"attention": "se"})
         biases = r".*\.se\.fc[12]"
         found.update(_same(identity, f"seresnet{theirs}", names.resnet, timm, biases=biases))
@@ -97,9 +109,7 @@ def _table():
             found.update(_same(Identity(name), name, rename, torchvision))
     for version in ("1.0", "1.1"):
         theirs = "squeezenet" + version.replace(".", "_")
-        found.update(
-            _same(Identity(f"squeezenet{version}"), theirs, names.squeezenet, torchvision)
-        )
+        found.update(_same(Identity(f"squeezenet{version}"), theirs, names.squeezenet, torchvision))
     found.update(
         _same(
             Identity("inceptionv3"),
@@ -142,17 +152,23 @@ DIFFERENT: Sequence[Tuple[str, str]] = (
         r"resnet\w+ with attention sk.*|skresne\w+",
         "timm's two branches have kernels of 3x3 and 5x5, ours are halves of one 3x3 convolution",
     ),
-    (r"resnet(18|34)\w* with attention se|seresnet(18|34)", "timm's attention has 8 channels at least"),
+    (
+        r"resnet(18|34)\w* with attention se|seresnet(18|34)",
+        "timm's attention has 8 channels at least",
+    ),
     (r"resnet\w+ with use_gn.*", "timm's with GroupNorm is another network"),
     (r"resnet\w+ with gem.*", "neither library pools so"),
     (r"resnet\w+ with dilated.*", "its last stages are dilated: convert the plain network"),
-    (r"mobilenet(0|1)\.\d+|mobilenetv1_\w+", "timm's clips its activations at 6, GluonCV's does not"),
-    (r"mobilenetv2_0\.\d+", "timm and torchvision round its widths to multiples of 8"),
     (
-        r"mobilenetv3_small\w*",
-        "GluonCV's last layer but one has 1,280 channels, theirs has 1,024",
+        r"mobilenet(0|1)\.\d+|mobilenetv1_\w+",
+        "timm's clips its activations at 6, GluonCV's does not",
     ),
-    (r"mobilenet_v3_large", "torchvision's BatchNorm has an epsilon of 0.001, GluonCV's of 0.00001"),
+    (r"mobilenetv2_0\.\d+", "timm and torchvision round its widths to multiples of 8"),
+    (r"mobilenetv3_small\w*", "GluonCV's last layer but one has 1,280 channels, theirs has 1,024"),
+    (
+        r"mobilenet_v3_large",
+        "torchvision's BatchNorm has an epsilon of 0.001, GluonCV's of 0.00001",
+    ),
 )
 
 
@@ -166,7 +182,9 @@ def find(identity: Identity, library: Optional[str] = None) -> Counterpart:
             return TABLE[identity, name]
     elsewhere = [name for name in LIBRARIES if (identity, name) in TABLE]
     if elsewhere:
-        raise UserError(f"{library} has no {identity}; {elsewhere[0]} does: give --to {elsewhere[0]}")
+        raise UserError(
+            f"{library} has no {identity}; {elsewhere[0]} does: give --to {elsewhere[0]}"
+        )
     reason = _why_not(str(identity)) or "docs/convert.md lists those that have"
     raise UserError(f"{identity} has no counterpart in timm or torchvision: {reason}")
 
@@ -225,9 +243,7 @@ def to_ours(
             raise UserError(
                 f"{printable(source)}: {name} is not zero, and {identity} has no such bias"
             )
-    return {
-        name: _shaped(theirs[other], parameters[name].shape) for other, name in renamed.items()
-    }
+    return {name: _shaped(theirs[other], parameters[name].shape) for other, name in renamed.items()}
 
 
 def _of_names(identity, parameters, theirs):
@@ -235,9 +251,7 @@ def _of_names(identity, parameters, theirs):
     candidates = [TABLE[identity, name] for name in LIBRARIES if (identity, name) in TABLE]
     if not candidates:
         find(identity)
-    return max(
-        candidates, key=lambda one: sum(one.rename(name) in theirs for name in parameters)
-    )
+    return max(candidates, key=lambda one: sum(one.rename(name) in theirs for name in parameters))
 
 
 def _is_bias(counterpart, name):
