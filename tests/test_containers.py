@@ -66,7 +66,7 @@ case "$*" in *" wheel "*) touch "${@: -1}/horovod-0.28.1-cp311-cp311-any.whl" ;;
 
 
 def dry_run(dockerfile, folder):
-    """What the image's steps ask apt-get and pip to do, lines; the steps run in a copy of tools/."""
+    """Lines of what the image's steps ask apt-get and pip to do; they run in a copy of tools/."""
     bin, log = folder / "bin", folder / "log"
     bin.mkdir()
     shutil.copytree(str(ROOT / "tools"), str(folder / "tools"))
@@ -211,6 +211,7 @@ def test_the_mpi_job_trains_a_row_on_all_its_gpus(job, tmp_path):
 
 APPTAINER = """shift
 while [[ $1 == --* ]]; do case $1 in --bind | --pwd) shift 2 ;; *) shift ;; esac; done
+shift  # the image
 exec "${{@/#\\/opt\\/gluon_tricks/{root}}}\""""
 SRUN = """while [[ $1 == --* ]]; do shift; done
 exec horovodrun -np "$SLURM_NTASKS" "$@\""""
@@ -223,7 +224,6 @@ def slurm(tmp_path):
     """
     bin, asked = tmp_path / "bin", tmp_path / "asked"
     bin.mkdir()
-    (bin / "python").symlink_to(sys.executable)
     stand_in(bin, "apptainer", APPTAINER.format(root=str(ROOT).replace("/", "\\/")))
     stand_in(bin, "scontrol", f'echo "$*" >> {asked}')
 
@@ -262,12 +262,12 @@ def test_the_jobs_options_stand_before_its_first_command():
 
 @pytest.mark.slow
 def test_the_jobs_line_trains_with_two_workers_on_this_machine(slurm, digits, tmp_path):
-    small = "--model cifar_resnet20_v1 --classes 10 --input-size 32 --batch-size 2 --max-steps 2"
+    small = "--model resnet18_v1d --classes 10 --input-size 32 --batch-size 2 --max-steps 2"
     small += " --dtype float32 --log-interval 1"
     code, _, output = slurm(
         SRUN, *small.split(), DATA=str(digits), RUNS=str(tmp_path / "runs"), OMP_NUM_THREADS="1"
     )
     assert code == 0, output
     log = read(str(tmp_path / "runs" / "table6_resnet50_v1d_mixup" / "log.jsonl"))
-    assert [record["step"] for record in log if record["event"] == "train"] == [1, 2]
-    assert log[0].get("workers", 2) == 2
+    trained = [record for record in log if record["event"] == "train"]
+    assert [record["step"] for record in trained] == [1, 2]
