@@ -9,17 +9,14 @@ framework's pretrained networks.
 import contextlib
 import os
 import re
-import zipfile
-import zlib
 
 import numpy as np
 
 from ...config import user_path
 from ...errors import UserError
-from ..file_reading import open_for_reading, read_bytes
+from ..file_reading import open_for_reading
 from ..parallel import Progress, ordered_map
-from ..recordio import LENGTH_MASK
-from . import checksums, images, tar
+from . import checksums, images
 from .devkit import Devkit
 from .tar_images import keep_members, members_of, recall_members, split_of
 

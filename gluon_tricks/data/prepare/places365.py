@@ -73,12 +73,13 @@ def read(args):
             checksums.compare(path, "md5", MD5[os.path.basename(path)])
     label_of, val_labels = read_lists(lists_path)
     splits = {}
-    for name, path in paths.items():
-        splits[name] = (
-            read_train(path, label_of, args) if name == "train" else read_val(path, val_labels, args)
-        )
+    if "train" in paths:
+        splits["train"] = read_train(paths["train"], label_of, args)
+    if "val" in paths:
+        splits["val"] = read_val(paths["val"], val_labels, args)
+    for name, split in splits.items():
         expected = {name: IMAGES[name]}
-        refuse_partial(path, {name: len(splits[name])}, expected, args.allow_partial)
+        refuse_partial(paths[name], {name: len(split)}, expected, args.allow_partial)
     if "train" in splits:
         splits["train"] = splits["train"].shuffled(args.seed)
     settings = dict(images.settings(args), data_set="places365", seed=args.seed, large=args.large)
