@@ -7,7 +7,6 @@ framework's pretrained networks.
 """
 
 import contextlib
-import hashlib
 import os
 import re
 import zipfile
@@ -20,7 +19,7 @@ from ...errors import UserError
 from ..file_reading import open_for_reading, read_bytes
 from ..parallel import Progress, ordered_map
 from ..recordio import LENGTH_MASK
-from . import images, tar
+from . import checksums, images, tar
 from .devkit import Devkit
 from .split import Split
 
@@ -73,7 +72,7 @@ def read(args):
         )
     if args.md5:
         for path in archives + [devkit_path]:
-            check_md5(path)
+            checksums.compare(path, "md5", MD5[os.path.basename(path)])
     devkit = Devkit(devkit_path)
     if not args.allow_partial:
         devkit.check()
@@ -227,20 +226,3 @@ def recall_members(cache, path):
 def identity(path):
     status = os.stat(path)
     return [os.path.abspath(path), str(status.st_size), str(status.st_mtime_ns)]
-
-
-def check_md5(path):
-    """UserError if the file is not the one that was published."""
-    digest, name = hashlib.md5(), os.path.basename(path)
-    descriptor, size = open_for_reading(path)
-    with Progress("md5 of " + name, size) as progress:
-        for offset in range(0, size, 1 << 20):
-            block = read_bytes(descriptor, min(1 << 20, size - offset), offset, path)
-            digest.update(block)
-            progress.show(offset + len(block))
-    os.close(descriptor)
-    if digest.hexdigest() != MD5[name]:
-        raise UserError(
-            f"{path}: its MD5 sum is {digest.hexdigest()}, and the published one is {MD5[name]}; "
-            "fetch it again"
-        )
