@@ -66,7 +66,7 @@ case "$*" in *" wheel "*) touch "${@: -1}/horovod-0.28.1-cp311-cp311-any.whl" ;;
 
 
 def dry_run(dockerfile, folder):
-    """What the image's steps ask apt-get and pip to do, lines; run in a copy of tools/."""
+    """Lines of what the image's steps ask apt-get and pip to do; they run in a copy of tools/."""
     bin, log = folder / "bin", folder / "log"
     bin.mkdir()
     shutil.copytree(str(ROOT / "tools"), str(folder / "tools"))
@@ -269,5 +269,5 @@ def test_the_jobs_line_trains_with_two_workers_on_this_machine(slurm, digits, tm
     )
     assert code == 0, output
     log = read(str(tmp_path / "runs" / "table6_resnet50_v1d_mixup" / "log.jsonl"))
-    assert [record["step"] for record in log if record["event"] == "train"] == [1, 2]
-    assert log[0].get("workers", 2) == 2
+    trained = [record for record in log if record["event"] == "train"]
+    assert [record["step"] for record in trained] == [1, 2]

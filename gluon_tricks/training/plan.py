@@ -73,7 +73,7 @@ class RunPlan:
         tricks = self.tricks()
         width = max(len(trick.name) for trick, _ in tricks)
         for trick, state in tricks:
-            yield f"  {trick.name:{width}} {trick.section:5} {state}"
+            yield f"  {trick.name:{width}}  {trick.section:5} {state}"
         found = differences(config, layout.global_batch)
         yield "\nother than in the paper" + ("" if found else ": nothing")
         for flag, here, there, section in found:
