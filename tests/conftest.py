@@ -5,6 +5,7 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "2")  # before anything imports MXNet
 
 import argparse
+import gc
 import signal
 import subprocess
 import sys
@@ -36,6 +37,12 @@ SMALL = dict(
     lr=0.05,
     lr_mode="cosine",
 )
+
+
+def pytest_runtest_teardown(item):
+    """Gluon's blocks are cycles, which keep the memory of networks until Python looks for them."""
+    if item.get_closest_marker("slow"):
+        gc.collect()
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ gloo,mpi) settings=(HOROVOD_WITH_MPI=1) ;;
 gloo,mpi,nccl)
     # Code for the GPUs that MXNet's wheel has code for. NCCL is shared with MXNet, not linked a second time.
     settings=(HOROVOD_WITH_MPI=1 HOROVOD_GPU_OPERATIONS=NCCL HOROVOD_NCCL_HOME=/usr HOROVOD_NCCL_LINK=SHARED
-        HOROVOD_CUDA_HOME="${CUDA_HOME:-/usr/local/cuda}" "HOROVOD_BUILD_CUDA_CC_LIST=60,70,80,86")
+        HOROVOD_CUDA_HOME="${CUDA_HOME:-/usr/local/cuda}" HOROVOD_BUILD_CUDA_CC_LIST="60,70,80,86")
     ;;
 *)
     say "BACKENDS are gloo, gloo,mpi or gloo,mpi,nccl, not $backends"

@@ -16,7 +16,7 @@ from typing import Any, Optional
 log = logging.getLogger(__name__)
 
 PORTABLE = 1  # cudaHostRegisterPortable: for all GPUs, not for the current one alone
-LIBRARY = re.compile(r"/\S*/libcudart\.so[.\d]*$")
+LIBRARY = re.compile(r"/.*/libcudart\.so[.\d]*$")
 
 
 class PageLock:

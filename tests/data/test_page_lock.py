@@ -71,7 +71,9 @@ class Runtime:
 
 @pytest.fixture
 def runtime(tmp_path):
-    return Runtime(tmp_path, result=0)
+    folder = tmp_path / "my environment"  # a blank separates the columns of the map too
+    folder.mkdir()
+    return Runtime(folder, result=0)
 
 
 def test_each_block_is_registered_once_for_all_gpus_while_ours_is_the_current_one(runtime):

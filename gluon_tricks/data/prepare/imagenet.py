@@ -7,22 +7,18 @@ framework's pretrained networks.
 """
 
 import contextlib
-import hashlib
 import os
 import re
-import zipfile
-import zlib
 
 import numpy as np
 
 from ...config import user_path
 from ...errors import UserError
-from ..file_reading import open_for_reading, read_bytes
+from ..file_reading import open_for_reading
 from ..parallel import Progress, ordered_map
-from ..recordio import LENGTH_MASK
-from . import images, tar
+from . import checksums, images
 from .devkit import Devkit
-from .split import Split
+from .tar_images import keep_members, members_of, recall_members, split_of
 
 TRAIN, VAL, DEVKIT = (
     "ILSVRC2012_img_train.tar",
@@ -73,7 +69,7 @@ def read(args):
         )
     if args.md5:
         for path in archives + [devkit_path]:
-            check_md5(path)
+            checksums.compare(path, "md5", MD5[os.path.basename(path)])
     devkit = Devkit(devkit_path)
     if not args.allow_partial:
         devkit.check()
@@ -147,19 +143,6 @@ def scan_train(descriptor, size, path, devkit, args):
     return names, np.array(labels, np.int64), np.array(offsets, np.int64), np.array(sizes, np.int64)
 
 
-def members_of(descriptor, start, end, path):
-    """``{name: (offset, size)}`` of the files in an archive, named without their folders; UserError
-    if two have the same name.
-    """
-    found = {}
-    for name, offset, size in tar.members(descriptor, start, end, path):
-        name = os.path.basename(name)
-        if name in found:
-            raise UserError(f"{path}: holds {name} twice")
-        found[name] = offset, size
-    return found
-
-
 def read_val(path, devkit, args):
     """``(Split, what is missing)`` of the validation archive, in the order of the numbers."""
     descriptor, size = open_for_reading(path)
@@ -179,68 +162,3 @@ def read_val(path, devkit, args):
     return split_of(
         path, descriptor, list(names), labels, np.array(offsets), np.array(sizes), args
     ), wrong
-
-
-def split_of(path, descriptor, names, labels, offsets, sizes, args):
-    """The Split of images that are ranges of bytes of one file."""
-
-    def read(position):
-        if sizes[position] > LENGTH_MASK:
-            raise ValueError("holds 512 MiB or more, too many for a record")
-        return read_bytes(descriptor, int(sizes[position]), int(offsets[position]), path)
-
-    def encode(data):
-        return images.stored_form(data, args, keep_png=False)
-
-    return Split(
-        names, labels, read, encode, images.size_after(int(np.sum(sizes)), len(names), args.resize)
-    )
-
-
-def keep_members(cache, path, names, labels, offsets, sizes):
-    """Keep the result of the scan for a run that goes on after this one was interrupted."""
-    os.makedirs(os.path.dirname(os.path.abspath(cache)), exist_ok=True)
-    with open(cache + ".new", "wb") as file:
-        np.savez(
-            file,
-            archive=identity(path),
-            names=np.array([name.encode("utf-8", "surrogateescape") for name in names]),
-            labels=labels,
-            offsets=offsets,
-            sizes=sizes,
-        )
-    os.replace(cache + ".new", cache)
-
-
-def recall_members(cache, path):
-    """What ``keep_members`` kept of this archive, or None."""
-    try:
-        with np.load(cache, allow_pickle=False) as kept:
-            if kept["archive"].tolist() == identity(path):
-                names = [name.decode("utf-8", "surrogateescape") for name in kept["names"].tolist()]
-                return names, kept["labels"], kept["offsets"], kept["sizes"]
-    except (OSError, ValueError, KeyError, EOFError, zlib.error, zipfile.BadZipFile):
-        pass
-    return None
-
-
-def identity(path):
-    status = os.stat(path)
-    return [os.path.abspath(path), str(status.st_size), str(status.st_mtime_ns)]
-
-
-def check_md5(path):
-    """UserError if the file is not the one that was published."""
-    digest, name = hashlib.md5(), os.path.basename(path)
-    descriptor, size = open_for_reading(path)
-    with Progress("md5 of " + name, size) as progress:
-        for offset in range(0, size, 1 << 20):
-            block = read_bytes(descriptor, min(1 << 20, size - offset), offset, path)
-            digest.update(block)
-            progress.show(offset + len(block))
-    os.close(descriptor)
-    if digest.hexdigest() != MD5[name]:
-        raise UserError(
-            f"{path}: its MD5 sum is {digest.hexdigest()}, and the published one is {MD5[name]}; "
-            "fetch it again"
-        )
