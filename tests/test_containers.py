@@ -211,11 +211,7 @@ def test_the_mpi_job_trains_a_row_on_all_its_gpus(job, tmp_path):
 
 APPTAINER = """shift
 while [[ $1 == --* ]]; do case $1 in --bind | --pwd) shift 2 ;; *) shift ;; esac; done
-<<<<<<< HEAD
 shift  # the image
-=======
-shift # the image
->>>>>>> main
 exec "${{@/#\\/opt\\/gluon_tricks/{root}}}\""""
 SRUN = """while [[ $1 == --* ]]; do shift; done
 exec horovodrun -np "$SLURM_NTASKS" "$@\""""
