@@ -40,9 +40,7 @@ def add_arguments(parser):
         help=f"the folder with {TRAIN}, {VAL} and {DEVKIT}",
     )
     parser.add_argument("--only", choices=("train", "val"), help="write one of the two files")
-    parser.add_argument(
-        "--seed", type=int, default=0, help="of the order of the training images (default 0)"
-    )
+    images.add_seed(parser)
     images.add_arguments(parser)
     parser.add_argument(
         "--allow-partial",

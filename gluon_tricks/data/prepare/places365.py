@@ -49,9 +49,7 @@ def add_arguments(parser):
         action="store_true",
         help="read the archives of large images instead of those of 256x256 pixels",
     )
-    parser.add_argument(
-        "--seed", type=int, default=0, help="of the order of the training images (default 0)"
-    )
+    images.add_seed(parser)
     images.add_arguments(parser)
     parser.add_argument("--allow-partial", action="store_true", help="go on if images are missing")
     parser.add_argument(
