@@ -20,7 +20,7 @@ REMOVE = "pip uninstall -y mxnet mxnet-cu112; "
 CUDA_CODE = ((5, 0), (6, 0), (7, 0), (8, 0), (8, 6))
 AWAY_FROM_MXNET = (
     "train on an older GPU or on the CPU; what is trained runs here in ONNX Runtime "
-    "(gluon-tricks export --format onnx) or PyTorch (gluon-tricks convert)"
+    "(gluon-tricks export --format onnx)"
 )
 FEATURES = {
     "CUDA": "CUDA",
@@ -223,11 +223,11 @@ def judge_gpus(facts):
 def judge_newer_gpus(facts):
     """What to do with GPUs that came after MXNet; nothing without one."""
     known = [card["capability"] for card in facts["gpus"] if card["capability"]]
-    newer = sorted({each for each in known if numbers(each) > max(CUDA_CODE) and not runs_on(each)})
+    newer = {each for each in known if numbers(each) > max(CUDA_CODE) and not runs_on(each)}
     if not newer:
         return []
     text = "no wheel of MXNet is for {}".format(
-        ", ".join("sm_" + each.replace(".", "") for each in newer)
+        ", ".join("sm_" + each.replace(".", "") for each in sorted(newer, key=numbers))
     )
     return [Finding("newer GPUs", MISSING, text, AWAY_FROM_MXNET)]
 

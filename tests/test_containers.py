@@ -62,11 +62,11 @@ PYTHON = """case "$*" in
   "-m venv "*) mkdir -p "$3/bin" && cp "$0" "$3/bin/python" ;;
   "-m pip "*) { echo "$*"; env | grep ^HOROVOD_; } >> "$LOG" ;;
 esac
-case "$*" in *" wheel "*) touch "${@: -1}/horovod-0.28.1-cp311-cp311-linux_x86_64.whl" ;; esac"""
+case "$*" in *" wheel "*) touch "${@: -1}/horovod-0.28.1-cp311-cp311-any.whl" ;; esac"""
 
 
 def dry_run(dockerfile, folder):
-    """What the image's steps ask apt-get and pip to do, lines; run in a copy of tools/."""
+    """Lines of what the image's steps ask apt-get and pip to do; they run in a copy of tools/."""
     bin, log = folder / "bin", folder / "log"
     bin.mkdir()
     shutil.copytree(str(ROOT / "tools"), str(folder / "tools"))
@@ -211,7 +211,7 @@ def test_the_mpi_job_trains_a_row_on_all_its_gpus(job, tmp_path):
 
 APPTAINER = """shift
 while [[ $1 == --* ]]; do case $1 in --bind | --pwd) shift 2 ;; *) shift ;; esac; done
-shift # the image
+shift  # the image
 exec "${{@/#\\/opt\\/gluon_tricks/{root}}}\""""
 SRUN = """while [[ $1 == --* ]]; do shift; done
 exec horovodrun -np "$SLURM_NTASKS" "$@\""""
@@ -269,5 +269,5 @@ def test_the_jobs_line_trains_with_two_workers_on_this_machine(slurm, digits, tm
     )
     assert code == 0, output
     log = read(str(tmp_path / "runs" / "table6_resnet50_v1d_mixup" / "log.jsonl"))
-    assert [record["step"] for record in log if record["event"] == "train"] == [1, 2]
-    assert log[0].get("workers", 2) == 2
+    trained = [record for record in log if record["event"] == "train"]
+    assert [record["step"] for record in trained] == [1, 2]

@@ -47,8 +47,8 @@ def main(arguments: List[str]) -> None:
 
 
 def serve(process: "DataProcess") -> None:
-    """Serve tasks, and end this process, whatever its other threads do: with an error too, since
-    the run would wait for the task that is lost.
+    """Serve tasks, and then end this process, whatever its other threads do; after an error too,
+    or the run would wait for the task that is lost.
     """
     try:
         process.serve()

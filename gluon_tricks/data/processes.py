@@ -5,8 +5,7 @@ Each is a new Python that imports neither MXNet nor this process's memory: a for
 MXNet's engine without its threads, and a CUDA context that is broken. A training starts them before
 MXNet's engine and CUDA begin, since a fork, of which versions of Python before 3.10 make a new
 program, stops MXNet's engine for a while and copies the page tables of all of its memory. (An
-evaluation opens its model first, and has that cost.) They live as long as the command, and serve
-all its loaders.
+evaluation opens its model first, and has that cost.) They serve all loaders of the command.
 
 This process writes tasks to one socket, from which each data process takes the next one when it is
 free, and reads answers from another one. The images go through shared memory.

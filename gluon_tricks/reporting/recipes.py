@@ -72,8 +72,10 @@ A row that names stored logits needs a file of them next to the data, made of th
 ## For a small machine
 
 `ablation_digits.sh` is Table 6 in miniature on handwritten digits, for a machine without a GPU;
-[docs/ablation.md](../docs/ablation.md) has what came out. `demo_digits.sh` is what `make demo`
-runs. `launch.sh` is what the recipes share.
+[docs/ablation.md](../docs/ablation.md) has what came out. `ablation_fashion.sh` takes later
+ingredients one by one on Fashion-MNIST
+([docs/ablation_successors.md](../docs/ablation_successors.md)). `demo_digits.sh` is what `make
+demo` runs. `launch.sh` is what the recipes share.
 """
 
 

@@ -3,7 +3,7 @@
 
     m = beta1 m + (1 - beta1) g                 v = beta2 v + (1 - beta2) g^2
     u = m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + epsilon) + wd w
-    w = w - rate |w| / |u| u
+    w = w - rate norm(w) / norm(u) u
 
 The ratio of the norms is 1 if one of them is 0. Biases, gamma and beta have the ratio 1 too, as in
 timm, which made the recipes A1 to A3; in the paper and in ``mx.optimizer.LAMB`` they have not. timm

@@ -233,7 +233,7 @@ def test_the_ways_out_are_named_once_for_gpus_newer_than_the_wheel(gpu_host, cap
     gpu_host["gpus"] = [dict(gpu_host["gpus"][0], capability=each) for each in capabilities]
     found = [each for each in diagnosis.judge(gpu_host) if each.name == "newer GPUs"]
     assert [each.text for each in found] == ["no wheel of MXNet is for " + named] * bool(named)
-    for way in ("older GPU", "CPU", "export --format onnx", "gluon-tricks convert"):
+    for way in ("older GPU", "CPU", "export --format onnx"):
         assert all(way in each.repair for each in found)
 
 

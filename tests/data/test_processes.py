@@ -206,7 +206,7 @@ def test_an_error_in_any_thread_ends_a_process_that_would_lose_its_task(path):
     with contextlib.closing(DataProcesses(1, 8)) as failing:
         failing._tasks[0].send(b"no task")
         with pytest.raises(UserError, match="data process 0 .* ended with exit code 1"):
-            train(config_of(path), 8, 0, 100000, failing)
+            train(config_of(path), 8, 0, 1000, failing)
 
 
 def test_files_of_the_current_folder_are_no_modules(path, tmp_path, monkeypatch):
