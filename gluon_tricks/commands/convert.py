@@ -1,9 +1,9 @@
-"""``gluon-tricks convert``: weights from and to timm's and torchvision's names (docs/convert.md)."""
+"""``gluon-tricks convert``: weights from and to timm's and torchvision's names."""
 
 from ..config import user_path
 from ..deploy import arguments
 from ..deploy.convert import check, convert
-from ..models.counterparts import LIBRARIES
+from ..models.counterparts.table import LIBRARIES
 from ..text import printable
 
 

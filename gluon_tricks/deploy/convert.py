@@ -5,10 +5,11 @@ timm or torchvision, alone or in a folder as timm's hub has them.
 import os
 from typing import Optional
 
+from ..data.transforms.resize import OPENCV
 from ..errors import UserError
 from ..files import sync_folder
 from ..models import foreign, hub_folder, safetensors_file
-from ..models.counterparts import TIMM
+from ..models.counterparts.table import TIMM
 from ..text import printable
 from .classifier import Classifier
 
@@ -55,12 +56,11 @@ def convert(model: Classifier, target: str, library: Optional[str] = None) -> st
     if target.endswith(PARAMS):
         _write_params(net, target)
         return str(model.model)
-    folder = _is_folder(target)
-    found = foreign.theirs(net, TIMM if folder else library)
-    if not folder:
+    if not _is_folder(target):
+        found = foreign.theirs(net, library)
         found.write(target)
         return f"{found.counterpart.library}'s {found.counterpart.architecture}"
-    return _write_folder(model, found, target)
+    return write_folder(model, target)
 
 
 def _is_folder(target):
@@ -76,16 +76,23 @@ def _write_params(net, target):
         raise UserError(f"{printable(target)}: cannot be written: {error.strerror}") from error
 
 
-def _write_folder(model, found, folder):
-    """The description comes last: without it the folder is none of timm's."""
+def write_folder(model: Classifier, folder: str) -> str:
+    """Write weights and description as timm's hub has them; returns what the network is there.
+
+    Raises UserError as :func:`convert` does. The description comes last: without it the folder is
+    none of timm's.
+    """
+    assert model.trained, "an export has no network to write"
+    found = foreign.theirs(model.trained.net, TIMM)
     try:
         os.makedirs(folder, exist_ok=True)
     except OSError as error:
         raise UserError(f"{printable(folder)}: cannot be made: {error.strerror}") from error
     architecture = found.counterpart.architecture
     found.write(os.path.join(folder, hub_folder.WEIGHTS))
-    about = hub_folder.Description(
-        architecture, model.classes, *model.preprocessing, labels=model.labels
-    )
+    images = model.preprocessing
+    if images.interpolation == OPENCV:
+        images = images._replace(interpolation="bilinear")  # the nearest that timm has
+    about = hub_folder.Description(architecture, model.classes, *images, labels=model.labels)
     hub_folder.write(folder, about)
     return f"timm's {architecture}"

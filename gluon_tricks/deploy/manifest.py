@@ -11,6 +11,7 @@ from ..data.class_names import LABELS
 from ..data.transforms.resize import INTERPOLATIONS, OPENCV
 from ..errors import UserError
 from ..files import plain_file, sha256, write_json
+from ..models.hub_folder import CONFIG, WEIGHTS
 from ..text import printable
 from .preprocessing import Preprocessing
 
@@ -23,7 +24,10 @@ FILES = {
     "symbol": ("model-symbol.json", "model-0000.params"),
     "onnx": ("model.onnx",),
     "int8": ("int8-symbol.json", "int8-0000.params"),
+    "safetensors": (WEIGHTS, CONFIG),
 }
+# those that another program runs as they are; safetensors are weights for a network of timm's
+RUNNABLE = ("symbol", "onnx", "int8")
 
 
 def description(model: Any, options: Any) -> dict:

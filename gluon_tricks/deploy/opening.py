@@ -43,7 +43,7 @@ def open_model(
         parameters GluonCV publishes.
     params : "best" or "last"
         Which checkpoint of a run; a run without validation has no best and gives its last.
-    format : "symbol", "onnx" or "int8"
+    format : "symbol", "onnx", "int8" or "safetensors"
         Which format of an exported folder; default: the first of these that it has.
     labels : str
         A file of class names instead of the one that is found.
@@ -75,14 +75,14 @@ def open_model(
 
 
 def _open(path, params, format, given):
-    if os.path.exists(path) and foreign.is_foreign(path):
-        return _open_foreign(path, given)
     if os.path.isfile(path):
         return _open_file(path, given)
     if not os.path.exists(path):
         return _open_published(path, given)
     if manifests.is_export(path):
         return _open_export(path, format, given)
+    if foreign.is_foreign(path):
+        return _open_foreign(path, given)
     if os.path.isfile(os.path.join(path, run_folder.PARAMETERS)):
         return _open_checkpoint(path, run_folder.read_checkpoint(path), given)
     if os.path.isfile(os.path.join(path, run_folder.CONFIG)):
@@ -98,6 +98,8 @@ def _open_file(path, given):
     formats = [format for format, files in manifests.FILES.items() if name in files]
     if formats and manifests.is_export(folder):
         return _open_export(folder, formats[0], given)
+    if foreign.is_foreign(path):
+        return _open_foreign(path, given)
     if name.endswith(".onnx"):
         return _open_onnx(path, given)
     if name.endswith(".params"):
@@ -227,6 +229,10 @@ def _open_export(folder, format, given):
     format = format or next(name for name in manifests.FILES if name in manifest["formats"])
     _refuse_other(given, manifest, folder)
     preprocessing, classes = Preprocessing.of_description(manifest), manifest["classes"]
+    measured = manifest.get("measured")
+    if format == "safetensors":
+        found = _open_foreign(folder, {})
+        return dataclasses.replace(found, kind=format, measured=measured, trained=None)
     inside = preprocessing if manifest["options"]["preprocess"] else None
     files = [os.path.join(folder, name) for name in manifests.FILES[format]]
     compute = _predictor_of(format, files, preprocessing.input_size, inside)
@@ -239,7 +245,7 @@ def _open_export(folder, format, given):
         preprocessing,
         compute,
         labels=read_labels(labels, classes) if os.path.isfile(labels) else None,
-        measured=manifest.get("measured"),
+        measured=measured,
     )
 
 

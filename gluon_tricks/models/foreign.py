@@ -12,8 +12,9 @@ import numpy as np
 
 from ..errors import UserError
 from ..text import printable
-from . import counterparts, hub_folder, safetensors_file
-from .counterparts import Identity
+from . import hub_folder, safetensors_file
+from .counterparts import lookup, translation
+from .counterparts.table import Counterpart, Identity
 
 PICKLES = (".pth", ".pt", ".bin", ".ckpt", ".pkl", ".pth.tar")
 # Options that change the names of parameters; a network with another option, say dilation, starts
@@ -50,27 +51,32 @@ def describe(path: str) -> Optional[hub_folder.Description]:
     return None
 
 
-def contents(path: str) -> safetensors_file.Contents:
-    """What the file holds, by the names there; UserError naming what is wrong with it."""
-    file = file_of(path)
+def identity_in(path: str) -> Optional[Identity]:
+    """The network that folder or file say they are of; None if they do not.
+
+    Raises UserError for one that is not here, saying why.
+    """
+    architecture = _architecture_in(path)
+    return lookup.identity_of(architecture) if architecture else None
+
+
+def _architecture_in(path):
+    about = describe(path)
+    if about:
+        return about.architecture
+    return _checked(safetensors_file.metadata, file_of(path)).get(ARCHITECTURE)
+
+
+def _checked(read_file, file):
+    """What a function of :mod:`.safetensors_file` reads; UserError naming what is wrong with it."""
     try:
-        return safetensors_file.read(file)
+        return read_file(file)
     except OSError as error:
         raise UserError(f"{printable(file)}: cannot be read: {error.strerror}") from None
     except ValueError as error:
         raise UserError(
             f"{printable(file)}: damaged, cut off or no safetensors file: {printable(error)}"
         ) from None
-
-
-def identity_in(path: str) -> Optional[Identity]:
-    """The network that folder or file say they are of; None if they do not.
-
-    Raises UserError for one that is not here, saying why.
-    """
-    about = describe(path)
-    architecture = about.architecture if about else contents(path).metadata.get(ARCHITECTURE)
-    return counterparts.identity_of(architecture) if architecture else None
 
 
 def read(net: Any, path: str) -> Dict[str, mx.nd.NDArray]:
@@ -83,22 +89,22 @@ def read(net: Any, path: str) -> Dict[str, mx.nd.NDArray]:
         raise UserError(f"{printable(path)}: only networks made by get_model take such a file")
     model, options = net.made_as
     wanted = Identity.of(model, {name: options[name] for name in NAMING if name in options})
-    said = identity_in(path)
-    if said and said != wanted:
-        raise UserError(f"{printable(path)}: is of {said}, not of {wanted}")
+    said = _architecture_in(path)
+    if said and said.split(".", 1)[0] not in [one.architecture for one in lookup.of(wanted)]:
+        raise UserError(f"{printable(path)}: is of {printable(said)}, not of {wanted}")
     parameters = net._collect_params_with_prefix()
-    arrays = contents(path).arrays
+    arrays = _checked(safetensors_file.read, file_of(path))
     if getattr(net, "features_only", False):
         head = net.head_name + "."  # the same name there
         arrays = {name: array for name, array in arrays.items() if not name.startswith(head)}
-    ours = counterparts.to_ours(wanted, parameters, arrays, path)
+    ours = translation.to_ours(wanted, parameters, arrays, path)
     return {name: mx.nd.array(array, dtype=array.dtype) for name, array in ours.items()}
 
 
 class Foreign(NamedTuple):
     """Arrays by the names of timm or torchvision, and which network it is there."""
 
-    counterpart: counterparts.Counterpart
+    counterpart: Counterpart
     arrays: Dict[str, np.ndarray]
 
     def write(self, path: str) -> None:
@@ -116,7 +122,9 @@ def theirs(net: Any, library: Optional[str] = None) -> Foreign:
 
     Raises UserError if the library has no network that computes the same.
     """
-    counterpart = counterparts.find(Identity.of(*net.made_as), library)
+    if not hasattr(net, "made_as"):
+        raise UserError("only networks made by get_model have counterparts")
+    counterpart = lookup.find(Identity.of(*net.made_as), library)
     parameters = net._collect_params_with_prefix()
     ours = {name: held.data(held.list_ctx()[0]).asnumpy() for name, held in parameters.items()}
-    return Foreign(counterpart, counterparts.to_theirs(counterpart, ours))
+    return Foreign(counterpart, translation.to_theirs(counterpart, ours))

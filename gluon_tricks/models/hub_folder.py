@@ -1,5 +1,5 @@
-"""Folders as timm's hub has them: ``config.json``, which says what the network is and how its images
-are made, and ``model.safetensors``.
+"""Folders as timm's hub has them: ``config.json``, which says what the network is and how its
+images are made, and ``model.safetensors``.
 """
 
 import json
@@ -7,7 +7,6 @@ import math
 import os
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
-from ..data.transforms.resize import INTERPOLATIONS, OPENCV
 from ..errors import UserError
 from ..files import plain_file, write_json
 from ..text import printable
@@ -16,6 +15,7 @@ CONFIG, WEIGHTS = "config.json", "model.safetensors"
 RGB = Tuple[float, float, float]
 WHITE = 255  # timm's pixels are from 0 to 1, ours from 0 to 255
 MOST_CONFIG = 1 << 24  # bytes
+INTERPOLATIONS = ("bilinear", "bicubic")  # Pillow's, of those that timm has
 
 
 class Description(NamedTuple):
@@ -83,7 +83,7 @@ def _description(found, held):
     if held.get("crop_mode") not in (None, "center"):
         raise ValueError(f"crop_mode is {held['crop_mode']}, and only center is known here")
     interpolation = held.get("interpolation", "bicubic")
-    if interpolation not in INTERPOLATIONS or interpolation == OPENCV:
+    if interpolation not in INTERPOLATIONS:
         raise ValueError(f"interpolation is {interpolation}; bilinear and bicubic are known here")
     crop = held.get("test_crop_pct") or held["crop_pct"]
     labels = found.get("label_names") or held.get("label_names")
@@ -127,12 +127,10 @@ def _pixels(values):
 
 def write(folder: str, about: Description) -> None:
     """Write the ``config.json``."""
-    # Without Pillow's interpolation timm has the nearest there is.
-    interpolation = "bilinear" if about.interpolation == OPENCV else about.interpolation
     how = dict(
         input_size=[3, about.input_size, about.input_size],
         fixed_input_size=False,
-        interpolation=interpolation,
+        interpolation=about.interpolation,
         crop_pct=about.crop_ratio,
         crop_mode="center",
         mean=[round(value / WHITE, 8) for value in about.rgb_mean],

@@ -251,6 +251,7 @@ def get_model(
     follow_seed(net)
     if norm and not set_batch_norms(net, norm.get("bn_momentum", 0), norm.get("bn_eps", 0)):
         raise refusal(next(iter(norm)), network.name)
+    # what timm and torchvision call its parameters depends on it
     net.made_as = network.name, {**options, **norm}
     if pretrained:
         # for what the file does not have; it is the paper's (section 2.1)

@@ -1,20 +1,20 @@
-"""Safetensors files, the form in which PyTorch's world passes weights on without pickles: read so
-that no number in them is trusted before the file's size agrees, as in :mod:`.ndarray_file`.
+"""Safetensors files, the form in which PyTorch's world passes weights on without pickles.
 
-The package ``safetensors`` is not needed for it: its side for NumPy has no bfloat16, and the form
-is this (little endian; https://github.com/huggingface/safetensors):
+They are read by the package ``safetensors``, which compares header, shapes and places of the arrays
+with the size of the file before it makes any of them; from bytes, since it maps files into memory
+otherwise, and a file that becomes shorter then ends the process. Its side for NumPy has no
+bfloat16, so that the arrays are made here. They are written here too, as the package puts the
+metadata in an order of chance, and the same weights are to be the same bytes. The form (little
+endian; https://github.com/huggingface/safetensors):
 
     uint64 length of the header; the header, JSON in UTF-8, padded with blanks; the values
     header: {"__metadata__": {text: text}, name: {"dtype", "shape", "data_offsets": [begin, end]}}
-
-Offsets count from the end of the header; the arrays lie one after another, without a gap.
 """
 
 import json
-import math
 import os
 import struct
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional
+from typing import Dict, Mapping, Optional
 
 import numpy as np
 
@@ -32,122 +32,71 @@ DTYPES = {
     "I64": "int64",
     "U8": "uint8",
 }
-BFLOAT16 = "BF16"  # the upper half of a float32, of which it becomes one; NumPy has none
-LONGEST_HEADER = 100_000_000  # the limit of the package
-MOST_DIMENSIONS = 32  # NumPy's limit
 METADATA = "__metadata__"
 
 
-class Contents(NamedTuple):
-    """What a file holds; bfloat16 has become float32, which holds the same numbers."""
+def read(path: str) -> Dict[str, np.ndarray]:
+    """The arrays of a file by name; bfloat16 becomes float32, which holds the same numbers.
 
-    arrays: Dict[str, np.ndarray]
-    metadata: Dict[str, str]
-
-
-class _Entry(NamedTuple):
-    name: str
-    kind: str
-    shape: List[int]
-    begin: int
-    end: int
-
-
-def read(path: str) -> Contents:
-    """The contents of a file.
-
-    Raises ValueError saying what is wrong with it, and OSError if it cannot be read.
+    Raises ValueError saying what is wrong with it, OSError if it cannot be read, and UserError
+    without the package ``safetensors``.
     """
+    package = _package()
     with open(path, "rb", opener=plain_file) as file:
-        left = os.fstat(file.fileno()).st_size - 8
-        start = file.read(8)
-        length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
-        if not 2 <= length <= min(left, LONGEST_HEADER):
-            raise ValueError(f"its header would have {length:,} bytes")
-        header = _header(file.read(length))
-        metadata = header.pop(METADATA, {})
-        if not isinstance(metadata, dict):
-            raise ValueError(f"{METADATA} is no object")
-        entries = sorted((_entry(*item) for item in header.items()), key=lambda one: one[3:])
-        _check_places(entries, left - length)
-        arrays = {entry.name: _values(file, entry) for entry in entries}
-    return Contents(arrays, {str(key): str(value) for key, value in metadata.items()})
-
-
-def _header(data):
+        data = file.read()
     try:
-        header = json.loads(data.decode("utf-8"), object_pairs_hook=_once)
-    except RecursionError:
-        raise ValueError("its header is nested too deeply") from None
-    if not isinstance(header, dict):
-        raise ValueError("its header is no object")
-    return header
+        entries = package.deserialize(data)
+    except package.SafetensorError as error:
+        raise ValueError(str(error)) from None
+    return {name: _array(name, **about) for name, about in entries}
 
 
-def _once(pairs):
-    """A JSON object; ValueError if it has a name twice."""
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a name is in its header twice")
-    return found
+def metadata(path: str) -> Dict[str, str]:
+    """The metadata of a file, without its arrays; errors as of :func:`read`."""
+    package = _package()
+    with open(path, "rb", opener=plain_file):
+        pass  # a pipe would be waited for
+    try:
+        with package.safe_open(path, "np") as file:
+            return file.metadata() or {}
+    except package.SafetensorError as error:
+        raise ValueError(str(error)) from None
 
 
-def _entry(name, about):
-    """An array's line of the header, after all that can be said without the others."""
-    shown = printable(name)[:80]
-    if not name.isprintable():
-        raise ValueError(f"{shown} is no name of an array")
-    fields = about if isinstance(about, dict) else {}
-    kind, shape, place = (fields.get(key) for key in ("dtype", "shape", "data_offsets"))
-    if kind != BFLOAT16 and (not isinstance(kind, str) or kind not in DTYPES):
-        raise ValueError(f"{shown} has the type {printable(kind)}, which is not read")
-    if not _are_lengths(shape) or len(shape) > MOST_DIMENSIONS:
-        raise ValueError(f"{shown} has the shape {printable(shape)}")
-    if not _are_lengths(place) or len(place) != 2:
-        raise ValueError(f"{shown} lies at {printable(place)}")
-    size = 2 if kind == BFLOAT16 else np.dtype(DTYPES[kind]).itemsize
-    if place[1] - place[0] != math.prod(shape) * size:
-        raise ValueError(f"{shown} has {place[1] - place[0]} bytes for the shape {shape}")
-    return _Entry(name, kind, shape, *place)
+def _package():
+    try:
+        import safetensors
+    except ImportError:
+        raise UserError(
+            "safetensors is not installed: pip install 'gluon-tricks[safetensors]'"
+        ) from None
+    return safetensors
 
 
-def _are_lengths(value):
-    return isinstance(value, list) and all(type(one) is int and one >= 0 for one in value)
-
-
-def _check_places(entries, size):
-    """ValueError unless the arrays fill the ``size`` bytes, one after another."""
-    place = 0
-    for entry in entries:
-        if entry.begin != place:
-            raise ValueError(f"{entry.name} begins at {entry.begin} and not at {place}")
-        place = entry.end
-    if place != size:
-        raise ValueError(f"it has {size:,} bytes of values, and its header speaks of {place:,}")
-
-
-def _values(file, entry):
-    data = file.read(entry.end - entry.begin)
-    if len(data) != entry.end - entry.begin:
-        raise ValueError("it became shorter while it was read")
-    if entry.kind != BFLOAT16:
-        return np.frombuffer(data, DTYPES[entry.kind]).reshape(entry.shape)
-    halves = np.frombuffer(data, "<u2").astype("<u4")
-    return (halves << 16).view("<f4").reshape(entry.shape)
+def _array(name, dtype, shape, data):
+    try:
+        if dtype == "BF16":  # the upper half of a float32
+            return (np.frombuffer(data, "<u2").astype("<u4") << 16).view("<f4").reshape(shape)
+        return np.frombuffer(data, DTYPES[dtype]).reshape(shape)
+    except KeyError:
+        raise ValueError(f"{name} has the type {dtype}, which is not read") from None
+    except ValueError:
+        raise ValueError(f"{name} has the shape {shape}") from None
 
 
 def write(
-    path: str, arrays: Mapping[str, np.ndarray], metadata: Optional[Mapping[str, str]] = None
+    path: str, arrays: Mapping[str, np.ndarray], about: Optional[Mapping[str, str]] = None
 ) -> None:
-    """Write a file, so that a power cut leaves the old one or the new one.
+    """Write a file with the metadata ``about``, so that a power cut leaves the old one or the new
+    one.
 
     Raises UserError if it cannot be written, and ValueError for a type that safetensors does not
     have.
     """
+    header = json.dumps(_header(arrays, about), separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)
     try:
         with open(path + ".new", "wb") as file:
-            header = json.dumps(_described(arrays, metadata), separators=(",", ":")).encode()
-            header += b" " * (-len(header) % 8)
             file.write(struct.pack("<Q", len(header)) + header)
             for array in arrays.values():
                 file.write(np.ascontiguousarray(array).data)
@@ -159,8 +108,8 @@ def write(
         raise UserError(f"{printable(path)}: cannot be written: {error.strerror}") from error
 
 
-def _described(arrays, metadata):
-    header: Dict[str, Any] = {METADATA: dict(metadata)} if metadata else {}
+def _header(arrays, about):
+    header = {METADATA: dict(about)} if about else {}
     kinds, place = {dtype: kind for kind, dtype in DTYPES.items()}, 0
     for name, array in arrays.items():
         if str(array.dtype) not in kinds:

@@ -1,21 +1,27 @@
-"""``gluon-tricks convert``: there and back to the bit, and what both say of a network by themselves.
+"""``gluon-tricks convert``: there and back to the bit, and what both sides say of a network.
 
 The network is small: ResNet-18 with 5 classes on images of 32 pixels.
 """
 
 import json
 import os
+import shutil
+import struct
+from io import BytesIO
 
 import mxnet as mx
 import numpy as np
 import pytest
+import record_files
+from numpy_layers import dense, max_pool, means, relu, windows
+from PIL import Image
 from safetensors import numpy as reference
 
 from gluon_tricks import cli, models, open_model
 from gluon_tricks.config import Config
+from gluon_tricks.deploy import evaluation
 from gluon_tricks.errors import UserError
 from gluon_tricks.training import network
-from numpy_layers import dense, max_pool, means, relu, windows
 
 MODEL = "resnet18_v1b"
 
@@ -106,15 +112,12 @@ def test_the_description_is_timms(folder):
     how = said["pretrained_cfg"]
     assert (said["architecture"], said["num_classes"]) == ("resnet18", 5)
     assert how["input_size"] == [3, 32, 32] and how["crop_pct"] == 0.95
-    assert how["mean"] == pytest.approx([0.485, 0.456, 0.406], abs=1e-4)
-    assert how["std"] == pytest.approx([0.229, 0.224, 0.225], abs=1e-4)
+    # the authors' 123.68, 116.779, 103.939 and 58.393, 57.12, 57.375, of 255
+    assert how["mean"] == pytest.approx([0.48502, 0.45796, 0.40760], abs=1e-5)
+    assert how["std"] == pytest.approx([0.22899, 0.224, 0.225], abs=1e-5)
 
 
 def test_images_are_made_as_pillow_and_timm_make_them(folder):
-    from io import BytesIO
-
-    from PIL import Image
-
     opened = open_model(folder)
     pixels = np.random.default_rng(1).integers(0, 256, (50, 77, 3), dtype=np.uint8)
     payload = BytesIO()
@@ -142,6 +145,147 @@ def test_another_number_of_classes_is_a_new_head_or_an_error(folder):
     assert models.load_parameters(net, folder, new_head=True) == ["fc.weight", "fc.bias"]
     with pytest.raises(UserError, match="for 5 classes, not 7"):
         models.load_parameters(net, folder)
+
+
+@pytest.fixture(scope="module")
+def record(tmp_path_factory):
+    """20 images of various sizes, with labels from 0 to 4."""
+    path = tmp_path_factory.mktemp("images") / "val.rec"
+    return record_files.write(path, count=20, label=lambda key: key % 5)
+
+
+@pytest.fixture(scope="module")
+def bicubic(folder, tmp_path_factory):
+    """The folder with what timm's own configurations have: bicubic, sizes for testing, names."""
+    path = tmp_path_factory.mktemp("hub") / "bicubic"
+    shutil.copytree(folder, path)
+    config = json.loads((path / "config.json").read_text())
+    config["pretrained_cfg"].update(
+        *[dict(interpolation="bicubic", mean=[0.5, 0.5, 0.5], std=[0.25, 0.5, 1.0])],
+        test_input_size=[3, 40, 40],
+        test_crop_pct=0.9,
+    )
+    config["label_names"] = ["a", "b", "c", "d", "e"]
+    (path / "config.json").write_text(json.dumps(config))
+    return str(path)
+
+
+def logits_of(folder, payloads):
+    """By Pillow and NumPy alone, from 40 pixels of 44 (40 / 0.9, rounded down)."""
+    images = []
+    for payload in payloads:
+        picture = Image.open(BytesIO(payload)).convert("RGB")
+        short = min(picture.size)
+        size = [length * 44 // short for length in picture.size]
+        left, top = (round((length - 40) / 2) for length in size)
+        picture = picture.resize(size, Image.Resampling.BICUBIC)
+        images.append(np.asarray(picture.crop((left, top, left + 40, top + 40))) / 255)
+    normalised = (np.stack(images) - 0.5) / [0.25, 0.5, 1.0]
+    return torchvision_resnet18(normalised.transpose(0, 3, 1, 2), weights(folder))
+
+
+def test_evaluate_and_predict_make_timms_images(bicubic, record, tmp_path, capsys):
+    payloads = [record_files.payload(number) for number in range(0, 20, 2)]  # PNG
+    expected = logits_of(bicubic, payloads).argmax(axis=1)
+    keys = ",".join(str(1000 + number) for number in range(0, 20, 2))
+    words = ["predict", bicubic, "--rec", record, "--keys", keys, "--json", str(tmp_path / "p")]
+    assert cli.main(words) == 0
+    found = json.loads((tmp_path / "p").read_text())["images"]
+    assert [one["top"][0]["label"] for one in found] == ["abcde"[number] for number in expected]
+    opened = open_model(bicubic)
+    (batch,) = evaluation.batches(opened, record)
+    logits = opened.predict(batch.images)[::2]
+    np.testing.assert_allclose(logits, logits_of(bicubic, payloads), rtol=0, atol=2e-3)
+    assert cli.main(["evaluate", bicubic, "--rec-val", record, "--json", str(tmp_path / "e")]) == 0
+    figures = json.loads((tmp_path / "e").read_text())
+    right = (opened.predict(batch.images).argmax(axis=1) == batch.labels).sum()
+    assert figures["top1"] == pytest.approx(100 * right / 20)
+
+
+def test_an_export_of_a_folder_keeps_its_images(bicubic, record, tmp_path):
+    out = str(tmp_path / "out")
+    words = ["export", bicubic, "-o", out, "--format", "onnx", "--preprocess"]
+    assert cli.main(words) == 0
+    image = record_files.payload(0)
+    there = open_model(bicubic)
+    expected = there.predict(there.preprocessing.image(image)[None])
+    # the file alone says what its folder does
+    alone = str(shutil.move(os.path.join(out, "model.onnx"), tmp_path / "model.onnx"))
+    for found in (open_model(alone),):
+        assert found.preprocessing == there.preprocessing and found.labels == there.labels
+        logits = found.predict(found.preprocessing.image(image)[None])
+        np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-3)
+
+
+def test_safetensors_is_a_format_of_export(params, folder, record, tmp_path, capsys):
+    out = str(tmp_path / "out")
+    words = ["export", params, "--model", MODEL, "-o", out, "--format", "safetensors"]
+    words += ["--input-size", "32"]
+    assert cli.main([*words, "--softmax"]) == 2
+    assert "--softmax has no effect with --format safetensors" in capsys.readouterr().err
+    assert cli.main(words) == 0
+    assert "read back and run on 4 images: equal to the bit" in capsys.readouterr().out
+    assert (
+        reference.load_file(os.path.join(out, "model.safetensors")).keys() == weights(folder).keys()
+    )
+    opened = open_model(out)
+    assert opened.kind == "safetensors" and opened.trained is None
+    image = mx.nd.random.normal(shape=(2, 3, 32, 32)).asnumpy()
+    np.testing.assert_array_equal(opened.predict(image), open_model(folder).predict(image))
+    with open(os.path.join(out, "model.safetensors"), "ab") as file:
+        file.write(b"0")
+    with pytest.raises(UserError, match="SHA-256"):
+        open_model(out)
+
+
+def as_halves(array, kind):
+    """A safetensors entry's bytes: float16, or the upper halves of float32."""
+    if kind == "F16":
+        return array.astype("float16").tobytes()
+    return (array.astype("<f4").view("<u4") >> 16).astype("<u2").tobytes()
+
+
+@pytest.mark.parametrize("kind, digits", [("F16", 2.0**-10), ("BF16", 2.0**-7)])
+def test_files_of_16_bits_are_read(kind, digits, folder, tmp_path):
+    header, data = {}, b""
+    for name, array in weights(folder).items():
+        bytes_of = as_halves(array, kind)
+        place = [len(data), len(data) + len(bytes_of)]
+        header[name] = dict(dtype=kind, shape=list(array.shape), data_offsets=place)
+        data += bytes_of
+    text = json.dumps(header).encode()
+    path = tmp_path / "half.safetensors"
+    path.write_bytes(struct.pack("<Q", len(text)) + text + data)
+    opened = open_model(str(path), model=MODEL)
+    assert opened.classes == 5
+    assert cli.main(["convert", str(path), str(tmp_path / "a.params"), "--model", MODEL]) == 0
+    found = mx.nd.load(str(tmp_path / "a.params"))["fc.weight"]
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found.asnumpy(), weights(folder)["fc.weight"], rtol=digits)
+
+
+def test_a_file_of_another_network_is_named_with_what_is_missing(folder, tmp_path, capsys):
+    arrays = weights(folder)
+    arrays["more.weight"] = arrays.pop("layer3.0.bn1.bias")
+    reference.save_file(arrays, str(tmp_path / "a.safetensors"))
+    words = ["convert", str(tmp_path / "a.safetensors"), str(tmp_path / "a.params")]
+    assert cli.main(words) == 2
+    assert "--model" in capsys.readouterr().err
+    assert cli.main([*words, "--model", MODEL]) == 2
+    said = capsys.readouterr().err
+    assert "no layer3.0.bn1.bias; resnet18 has no more.weight" in said
+    (tmp_path / "a.safetensors").write_bytes(b"12345678")
+    assert cli.main([*words, "--model", MODEL]) == 2
+    assert "damaged" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("flag", ["--use-params", "--teacher"])
+def test_no_training_reads_a_pickle(flag, tmp_path, capsys):
+    path = tmp_path / "net.pth"
+    path.write_bytes(b"PK")
+    words = ["train", "--model", MODEL, "--synthetic", "8", "--classes", "5", flag, str(path)]
+    assert cli.main([*words, "--output", str(tmp_path / "run")]) == 2
+    assert "save_file(torch.load(" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -185,7 +329,7 @@ def test_a_description_that_cannot_be_followed_is_refused(change, said, folder, 
     with open(os.path.join(folder, "config.json")) as file:
         config = json.load(file)
     how = dict(config["pretrained_cfg"], **change.get("pretrained_cfg", {}))
-    config = dict(config, **change, pretrained_cfg=how)
+    config = dict(config, **{**change, "pretrained_cfg": how})
     (tmp_path / "config.json").write_text(json.dumps(config))
     os.link(os.path.join(folder, "model.safetensors"), tmp_path / "model.safetensors")
     with pytest.raises(UserError, match=said):
