@@ -204,7 +204,8 @@ class Config:
     classes: int = network(1000, "number of classes of the network's head", valid=at_least(1))
     use_pretrained: bool = network(False, "start from GluonCV's published parameters")
     use_params: str = network("", kind=PATH,
-        help="start from this parameter file, with a new head if the classes differ")
+        help="start from this parameter file, MXNet's or safetensors, or this folder of timm's "
+        "form, with a new head if the classes differ")
     use_se: bool = network(False, names=["--use_se"],
         help="squeeze-and-excitation blocks (networks that have the option)")
     use_gn: bool = network(False, "GroupNorm instead of BatchNorm (networks that have the option)")
@@ -423,8 +424,8 @@ class Config:
     ema_every: int = tricks(1, valid=at_least(1), needs=EMA,
         help="steps after which the average follows the weights")
     teacher: str = tricks("", kind=PATH, section="5.3",
-        help="distil from this network: a run's folder, a parameter file, or a name (published "
-        "parameters)")
+        help="distil from this network: a run's folder, a parameter file, a folder of timm's form, "
+        "or a name (published parameters)")
     teacher_model: str = tricks("", needs=TEACHER, section="5.3",
         help="the teacher's network, if --teacher is a bare parameter file")
     teacher_logits: str = tricks("", kind=PATH,

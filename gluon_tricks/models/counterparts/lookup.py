@@ -18,7 +18,8 @@ DIFFERENT: Sequence[Tuple[str, str]] = (
         r"se_resnet(18|34)_v1|resnet(18|34)\w* with attention se|seresnet(18|34)",
         "timm's attention has 8 channels at least",
     ),
-    (r"legacy_se(res)?ne\w+", "its first pooling has no border"),
+    (r"legacy_seresne\w+", "its first pooling has no border"),
+    (r"senet154", "its first pooling has a border; GluonCV's is timm's legacy_senet154"),
     (r"resnet(18|34)_v1c.*", "timm has this network from 50 layers on"),
     (r"resnet\w+_v1[cd] with attention se", "timm has it as seresnet152d alone"),
     (

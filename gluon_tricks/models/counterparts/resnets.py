@@ -15,8 +15,11 @@ _BODY = pairs("0 conv1, 1 bn1, 3 conv2, 4 bn2, 6 conv3, 7 bn3")
 _SE = pairs("0 fc1, 2 fc2")
 
 
-def _numbered(stem, first):
-    """ResNets whose layers are numbers: those of the ``stem``, then from ``first`` the stages."""
+def _numbered(stem, first, se="se", head="fc"):
+    """ResNets whose layers are numbers: those of the ``stem``, then from ``first`` the stages.
+
+    ``se`` and ``head`` are what attention and last layer are called there.
+    """
 
     def block(stage, rest):
         return f"layer{int(stage) - first + 1}.{rest}"
@@ -25,15 +28,20 @@ def _numbered(stem, first):
     return rules(
         *stem,
         (at + r"\.body\.(\d)", lambda s, b, k: block(s, f"{b}.{_BODY[k]}")),
-        (at + r"\.se\.(\d)", lambda s, b, k: block(s, f"{b}.se.{_SE[k]}")),
+        (at + r"\.se\.(\d)", lambda s, b, k: block(s, f"{b}.{se}.{_SE[k]}")),
         (at + r"\.(downsample\.\d)", lambda s, b, k: block(s, f"{b}.{k}")),
-        ("output", "fc"),
+        ("output", head),
     )
 
 
 numbered = _numbered([(r"features\.0", "conv1"), (r"features\.1", "bn1")], first=4)
 
-senet = _numbered([(r"features\.([01346])", r"conv1.\1"), (r"features\.7", "bn1")], first=10)
+senet = _numbered(
+    [(r"features\.([013467])", lambda k: f"layer0.{_BODY[k]}")],
+    first=10,
+    se="se_module",
+    head="last_linear",
+)
 
 
 def _fused(at, i, j, step):

@@ -129,7 +129,7 @@ ROWS = (
     Row("resnext{}", "50_32x4d 101_64x4d", "resnext{}", "resnext{}", resnets.numbered),
     Row("resnext{}", "101_32x4d", "resnext{}", None, resnets.numbered),
     Row("se_resnext{}", "50_32x4d 101_32x4d 101_64x4d", "seresnext{}", None, resnets.numbered),
-    Row("senet_{}", "154", "senet{}", None, resnets.senet),
+    Row("senet_{}", "154", "legacy_senet{}", None, resnets.senet),
     Row("resnest{}", "14 26 50", "resnest{}d", None, resnets.resnest),
     Row("resnest{}", "101 200 269", "resnest{}e", None, resnets.resnest),
     Row("hrnet_w{}_c", "18 30 32 40 44 48 64", "hrnet_w{}", None, resnets.hrnet),
