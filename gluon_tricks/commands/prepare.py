@@ -8,10 +8,15 @@ from ..data.mask_files import is_mask_path
 from ..data.parallel import add_workers, threads
 from ..data.prepare import (
     ade20k,
+    aircraft,
+    cars,
     digits,
+    flowers,
     folder,
+    food101,
     idx,
     imagenet,
+    pets,
     places365,
     restart_markers,
     segmentation,
@@ -28,6 +33,11 @@ DATA_SETS = {
     "idx": idx,
     "imagenet": imagenet,
     "places365": places365,
+    "food101": food101,
+    "flowers": flowers,
+    "cars": cars,
+    "aircraft": aircraft,
+    "pets": pets,
     "ade20k": ade20k,
     "segmentation": segmentation,
 }
