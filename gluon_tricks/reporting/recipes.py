@@ -5,8 +5,8 @@ from .tables import markdown
 
 TEXT = """# Recipes
 
-A script for every row of the paper's Tables 2 to 6 and for the teachers of its distilled rows, for
-the rows of its successors, for what a ResNet-50 is compared with today, and for what became of the
+A script for every row of the paper's Tables 2 to 6, for the teachers of its distilled rows, for the
+rows of its successors, for what a ResNet-50 is compared with today, and for what became of the
 networks on other data. This file is written by `python -m gluon_tricks.reporting.recipes`.
 
     DATA=/data/imagenet recipes/table6_resnet50_v1d_mixup.sh
@@ -148,7 +148,7 @@ def _link(recipe):
 def _score(score):
     if score is None:
         return "–"
-    return "{:.2f} / {:.2f}".format(*score)
+    return " / ".join(f"{value:.2f}" for value in score if value is not None)
 
 
 def _hours(row):
