@@ -19,6 +19,7 @@ from ..data.prepare import (
     pets,
     places365,
     restart_markers,
+    scenes,
     segmentation,
 )
 from ..data.prepare.conversion import write_data_set
@@ -40,6 +41,7 @@ DATA_SETS = {
     "pets": pets,
     "ade20k": ade20k,
     "segmentation": segmentation,
+    "scenes": scenes,
 }
 
 
