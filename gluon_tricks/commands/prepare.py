@@ -8,6 +8,7 @@ from ..data.mask_files import is_mask_path
 from ..data.parallel import add_workers, threads
 from ..data.prepare import (
     ade20k,
+    detection,
     digits,
     folder,
     idx,
@@ -15,6 +16,7 @@ from ..data.prepare import (
     places365,
     restart_markers,
     segmentation,
+    voc,
 )
 from ..data.prepare.conversion import write_data_set
 from ..data.prepare.images import DEFAULT_QUALITY
@@ -30,6 +32,8 @@ DATA_SETS = {
     "places365": places365,
     "ade20k": ade20k,
     "segmentation": segmentation,
+    "voc": voc,
+    "detection": detection,
 }
 
 
@@ -58,6 +62,8 @@ def main(args):
     for name in splits:
         split, path = manifest["splits"][name], os.path.join(args.directory, name + ".rec")
         what = "masks of" if is_mask_path(path) else "images in"
+        if "boxes" in split:
+            what = f"images with {split['boxes']} boxes of"
         broken = f", {len(split['broken'])} broken ones left out" if split["broken"] else ""
         print(
             f"{printable(path)}: {split['records']} {what} {len(classes)} classes, "
