@@ -10,6 +10,7 @@ from ..data.prepare import (
     ade20k,
     aircraft,
     cars,
+    detection,
     digits,
     flowers,
     folder,
@@ -21,6 +22,7 @@ from ..data.prepare import (
     restart_markers,
     scenes,
     segmentation,
+    voc,
 )
 from ..data.prepare.conversion import write_data_set
 from ..data.prepare.images import DEFAULT_QUALITY
@@ -41,6 +43,8 @@ DATA_SETS = {
     "pets": pets,
     "ade20k": ade20k,
     "segmentation": segmentation,
+    "voc": voc,
+    "detection": detection,
     "scenes": scenes,
 }
 
@@ -70,6 +74,8 @@ def main(args):
     for name in splits:
         split, path = manifest["splits"][name], os.path.join(args.directory, name + ".rec")
         what = "masks of" if is_mask_path(path) else "images in"
+        if "boxes" in split:
+            what = f"images with {split['boxes']} boxes of"
         broken = f", {len(split['broken'])} broken ones left out" if split["broken"] else ""
         print(
             f"{printable(path)}: {split['records']} {what} {len(classes)} classes, "
