@@ -2,7 +2,7 @@
 
 from ..config import user_path
 from ..deploy import arguments
-from ..deploy.convert import check, convert
+from ..deploy.convert import check, convert, images_in
 from ..models.counterparts.table import LIBRARIES
 from ..text import printable
 
@@ -33,7 +33,7 @@ def main(args):
     model = arguments.open_from(args)
     name = convert(model, args.target, args.to)
     print(f"{printable(args.target)}: {name}, {model.classes} classes")
-    print("  " + images(model.preprocessing))
+    print("  " + images(images_in(model, args.target)))
     return 0
 
 

@@ -12,6 +12,7 @@ from ..models import foreign, hub_folder, safetensors_file
 from ..models.counterparts.table import TIMM
 from ..text import printable
 from .classifier import Classifier
+from .preprocessing import Preprocessing
 
 PARAMS = ".params"
 
@@ -63,6 +64,16 @@ def convert(model: Classifier, target: str, library: Optional[str] = None) -> st
     return write_folder(model, target)
 
 
+def images_in(model: Classifier, target: str) -> Preprocessing:
+    """How the images are made that ``target`` is evaluated on. timm has no interpolation like
+    OpenCV's; bilinear is the nearest.
+    """
+    images = model.preprocessing
+    if _is_folder(target) and images.interpolation == OPENCV:
+        return images._replace(interpolation="bilinear")
+    return images
+
+
 def _is_folder(target):
     return not target.endswith((PARAMS, safetensors_file.ENDING))
 
@@ -90,9 +101,7 @@ def write_folder(model: Classifier, folder: str) -> str:
         raise UserError(f"{printable(folder)}: cannot be made: {error.strerror}") from error
     architecture = found.counterpart.architecture
     found.write(os.path.join(folder, hub_folder.WEIGHTS))
-    images = model.preprocessing
-    if images.interpolation == OPENCV:
-        images = images._replace(interpolation="bilinear")  # the nearest that timm has
+    images = images_in(model, folder)
     about = hub_folder.Description(architecture, model.classes, *images, labels=model.labels)
     hub_folder.write(folder, about)
     return f"timm's {architecture}"
