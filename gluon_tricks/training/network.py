@@ -173,12 +173,17 @@ def teacher_source(config, say=print):
 
 
 def _foreign_teacher(config, path):
+    """That of weights with timm's or torchvision's names."""
     identity, about = foreign.identity_in(path), foreign.describe(path)
     model, options = identity or (config.teacher_model, ())
     if not model:
         raise UserError(
             f"--teacher {path}: of which network? Name it with --teacher-model, as no config.json "
             "lies next to it"
+        )
+    if config.teacher_model not in ("", model):
+        raise UserError(
+            f"--teacher-model {config.teacher_model}: but {path} says {model}; leave the flag out"
         )
     return TeacherSource(model, dict(options), foreign.file_of(path), _config_of(about))
 

@@ -137,6 +137,8 @@ def test_a_run_starts_from_it_and_a_teacher_is_it(folder, params):
         np.testing.assert_array_equal(parameter.data().asnumpy(), there[name].asnumpy())
     source = network.teacher_source(Config(teacher=folder, classes=5))
     assert source.model == MODEL and source.trained_with.input_size == 32
+    with pytest.raises(UserError, match="--teacher-model resnet34_v1b: but .* says resnet18_v1b"):
+        network.teacher_source(Config(teacher=folder, teacher_model="resnet34_v1b"))
 
 
 def test_another_number_of_classes_is_a_new_head_or_an_error(folder):
@@ -316,6 +318,7 @@ def test_what_cannot_be_is_said(arguments, said, params, folder, tmp_path, monke
     "change, said",
     [
         (dict(architecture="resnetaa50"), "in the stem"),
+        (dict(architecture="seresnet50"), "timm's seresnet50: it has no .*downsample"),
         (dict(architecture=7), "no name"),
         (dict(pretrained_cfg=dict(crop_mode="squash")), "crop_mode is squash"),
         (dict(pretrained_cfg=dict(interpolation="lanczos")), "interpolation is lanczos"),

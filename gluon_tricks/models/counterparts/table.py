@@ -71,7 +71,8 @@ class Counterpart(NamedTuple):
 
 
 class Row(NamedTuple):
-    """Networks that are renamed alike: ``{}`` in the three names is each of the ``kinds``.
+    """Networks that are renamed alike: ``{}`` in the three names is each of the ``kinds``, if there
+    are any.
 
     ``more`` are further attributes of :class:`Counterpart`, and ``options`` those of our network.
     """
@@ -86,7 +87,7 @@ class Row(NamedTuple):
 
     def counterparts(self) -> Iterator[Tuple[Identity, Counterpart]]:
         """Each network of the row with each of its counterparts."""
-        for kind in self.kinds.split():
+        for kind in self.kinds.split() or [""]:
             identity = Identity.of(self.ours.format(kind), self.options)
             for library, name in zip(LIBRARIES, (self.timm, self.torchvision)):
                 if name:
@@ -102,6 +103,7 @@ VGG_TIMM = "pre_logits.fc1 pre_logits.fc2 head.fc"
 VGG_TORCHVISION = "classifier.0 classifier.3 classifier.6"
 VGG_SHAPES = dict(shapes={r"pre_logits\.fc1": (512, 7, 7), r"pre_logits\.fc2": (4096, 1, 1)})
 V2_HEAD = dict(biases=r"classifier(\.1)?", shapes={r"classifier(\.1)?": DENSE_THERE})
+V3_LARGE = "mobilenetv3_large_100"
 V3_HEAD = dict(biases="conv_head", shapes={"classifier": DENSE_THERE})
 
 
@@ -110,8 +112,8 @@ def _vgg(depth: int, suffix: str) -> Sequence[Row]:
     of_timm = plain.vgg(depth, batch_norm, VGG_TIMM)
     of_torchvision = plain.vgg(depth, batch_norm, VGG_TORCHVISION)
     return (
-        Row(ours, "-", ours, None, of_timm, more=VGG_SHAPES),
-        Row(ours, "-", None, ours, of_torchvision),
+        Row(ours, "", ours, None, of_timm, more=VGG_SHAPES),
+        Row(ours, "", None, ours, of_torchvision),
     )
 
 
@@ -133,21 +135,18 @@ ROWS = (
     Row("resnest{}", "14 26 50", "resnest{}d", None, resnets.resnest),
     Row("resnest{}", "101 200 269", "resnest{}e", None, resnets.resnest),
     Row("hrnet_w{}_c", "18 30 32 40 44 48 64", "hrnet_w{}", None, resnets.hrnet),
-    Row("hrnet_w18_small_v{}_c", "1", "hrnet_w18_small", None, resnets.hrnet),
-    Row("hrnet_w18_small_v{}_c", "2", "hrnet_w18_small_v2", None, resnets.hrnet),
+    Row("hrnet_w18_small_v1_c", "", "hrnet_w18_small", None, resnets.hrnet),
+    Row("hrnet_w18_small_v2_c", "", "hrnet_w18_small_v2", None, resnets.hrnet),
     Row("densenet{}", "121 161 169 201", "densenet{}", "densenet{}", plain.densenet),
     *(row for depth in (11, 13, 16, 19) for suffix in ("", "_bn") for row in _vgg(depth, suffix)),
-    Row("alexnet", "-", None, "alexnet", plain.alexnet),
+    Row("alexnet", "", None, "alexnet", plain.alexnet),
     Row("squeezenet1.{}", "0 1", None, "squeezenet1_{}", plain.squeezenet),
-    Row("inceptionv3", "-", "inception_v3", "inception_v3", inceptions.inception, more=AUXILIARY),
-    Row("googlenet", "-", None, "googlenet", inceptions.googlenet, more=AUXILIARY),
-    Row("mobilenetv2_1.0", "-", "mobilenetv2_100", None, mobiles.mobilenet_v2_timm, more=V2_HEAD),
-    Row("mobilenetv2_1.0", "-", None, "mobilenet_v2", mobiles.mobilenet_v2, more=V2_HEAD),
-    Row(
-        *("mobilenetv3_large", "-", "mobilenetv3_large_100", None, mobiles.mobilenet_v3_large),
-        more=V3_HEAD,
-    ),
-    Row("shufflenet_v2", "-", None, "shufflenet_v2_x1_0", mobiles.shufflenet_v2),
+    Row("inceptionv3", "", "inception_v3", "inception_v3", inceptions.inception, more=AUXILIARY),
+    Row("googlenet", "", None, "googlenet", inceptions.googlenet, more=AUXILIARY),
+    Row("mobilenetv2_1.0", "", "mobilenetv2_100", None, mobiles.mobilenet_v2_timm, more=V2_HEAD),
+    Row("mobilenetv2_1.0", "", None, "mobilenet_v2", mobiles.mobilenet_v2, more=V2_HEAD),
+    Row("mobilenetv3_large", "", V3_LARGE, None, mobiles.mobilenet_v3_large, more=V3_HEAD),
+    Row("shufflenet_v2", "", None, "shufflenet_v2_x1_0", mobiles.shufflenet_v2),
 )
 
 TABLE: Dict[Tuple[Identity, str], Counterpart] = {
