@@ -14,7 +14,7 @@ def add_arguments(parser):
     add(
         "target",
         type=user_path,
-        metavar="OUT",
+        metavar="PATH",
         help="what to write: FILE.params, with GluonCV's names; FILE.safetensors, with timm's or "
         "torchvision's; or a folder as timm's hub has them",
     )
