@@ -142,6 +142,12 @@ PARTNERS = Needs(
     lambda config: (config.mixup and config.mixup_type == 0) or config.cutmix > 0,
     "--mixup (--mixup-type 0) or --cutmix",
 )
+SEGMENTATION = Needs(lambda config: config.task == "segmentation", "--task segmentation")
+RANDOM_AREA = Needs(
+    lambda config: config.task != "segmentation",
+    "another --task than segmentation, which has --base-size and --scale-range",
+)
+POLY = Needs(lambda config: config.lr_mode == "poly", "--lr-mode poly")
 RESIZING = Needs(lambda config: config.progressive_resizing > 0, "--progressive-resizing")
 BCE = Needs(lambda config: config.loss == "bce", "--loss bce")
 TEACHER = Needs(lambda config: config.teacher, "--teacher")
@@ -208,6 +214,10 @@ class Config:
         help="stochastic depth: the probability that an image skips a block, growing from 0 in "
         "the first block to this in the last one")
     gem: bool = network(False, "generalised-mean pooling (p = 3) before the last layer")
+    head_rate: float = network(10.0, valid=POSITIVE,
+        help="segmentation: the heads' learning rate is this many times that of the backbone")
+    backbone_params: str = network("", kind=PATH, needs=SEGMENTATION,
+        help="start the backbone from a classifier: a run's folder, a checkpoint, a parameter file")
     mode: str = network("hybrid", choices=("hybrid", "imperative", "symbolic"), free=True,
         help="hybrid compiles the network's graph; imperative (in GluonCV also called symbolic) "
         "runs it line by line")
@@ -246,13 +256,26 @@ class Config:
         help="height and width of the network's input")
     crop_ratio: float = augmentation(0.875, valid=ABOVE_0_TO_1, section="2.1",
         help="validation: input size over the resized shorter edge")
-    crop_area: tuple = augmentation((0.08, 1.0), kind=numbers(2), valid=RANGE_TO_1, section="2.1",
+    crop_area: tuple = augmentation((0.08, 1.0), kind=numbers(2), valid=RANGE_TO_1,
+        needs=RANDOM_AREA, section="2.1",
         help="range of the random crop's share of the image")
     crop_aspect: tuple = augmentation((0.75, 4 / 3), kind=numbers(2), valid=POSITIVE_RANGE,
-        section="2.1", help="range of the random crop's aspect ratio")
-    crop_fallback: str = augmentation("square", choices=("square", "window"), section="2.1",
+        needs=RANDOM_AREA, section="2.1", help="range of the random crop's aspect ratio")
+    crop_fallback: str = augmentation("square", choices=("square", "window"), needs=RANDOM_AREA,
+        section="2.1",
         help="if ten random crops do not fit: the largest centred square, or an unscaled centred "
         "window of the input's size as in the authors' reader")
+    base_size: int = augmentation(520, valid=at_least(1), needs=SEGMENTATION, section="6.2",
+        help="the side of the image that --scale-range multiplies")
+    scale_range: tuple = augmentation((0.5, 2.0), kind=numbers(2), valid=POSITIVE_RANGE,
+        needs=SEGMENTATION, section="6.2",
+        help="range of the random length of --scale-side, in base sizes")
+    scale_side: str = augmentation("short", choices=("short", "long"), needs=SEGMENTATION,
+        section="6.2",
+        help="the side that has this length: short as in GluonCV's published runs, or long as in "
+        "its code since June 2019")
+    blur: float = augmentation(0.5, valid=SHARE, needs=SEGMENTATION, section="6.2",
+        help="probability of a Gaussian blur of up to one pixel")
     flip: float = augmentation(0.5, "probability of a horizontal flip", valid=SHARE, section="2.1")
     color_jitter: float = augmentation(0.4, valid=SHARE, section="2.1",
         help="colour coefficients are uniform in [1 - X, 1 + X]; 0 turns the step off")
@@ -317,6 +340,9 @@ class Config:
         "the first update and to the last but one")
     lr_mode: str = optimisation("step", choices=("step", "cosine", "poly", "exp", "constant"),
         section="5.1", help="how the rate falls after the warmup")
+    poly_power: float = optimisation(2.0, valid=POSITIVE, needs=POLY,
+        help="poly: the exponent of 1 - t / T; 2 as the authors' classification, 0.9 as their "
+        "segmentation")
     lr_decay: float = optimisation(0.1, valid=POSITIVE, needs=STEP_OR_EXP, section="5.1",
         help="factor of step (0.1) and exp (0.94)")
     lr_decay_epoch: tuple = optimisation((30, 60, 90), kind=numbers(of=int), needs=STEP_AT_EPOCHS,
@@ -343,6 +369,12 @@ class Config:
         help="bce: the mean over the classes of the binary cross entropy of each")
     bce_target_threshold: float = tricks(0.0, valid=BELOW_1, needs=BCE,
         help="targets above this become 1, the others 0, after mixing; 0: they stay")
+    aux_weight: float = tricks(0.5, valid=at_least(0), needs=SEGMENTATION, section="6.2",
+        help="weight of the auxiliary head's loss")
+    pixel_mean: str = tricks("paper", choices=("paper", "gluoncv"), needs=SEGMENTATION,
+        section="6.2",
+        help="paper: the loss is the mean over the labelled pixels of a device's part of the "
+        "batch; gluoncv: that divided by its images, which is what the authors' step amounts to")
     mixup: bool = mixing(False, "mix pairs of images and labels", section="5.4")
     mixup_alpha: float = mixing(0.2, valid=at_least(0), section="5.4",
         help="lambda ~ Beta(alpha, alpha); given, it turns --mixup on, and 0 turns it off")
@@ -477,7 +509,10 @@ def resolve(given: Dict[str, Any]) -> Config:
     """
     given = {name: value for name, value in given.items() if name in FLAGS}
     model = given.get("model", Config.model).lower()
-    theirs = fidelity.settings(model) if given.get("fidelity") == "gluoncv" else {}
+    task = given.get("task", Config.task)
+    theirs = dict(fidelity.TASKS.get(task, {}))
+    if given.get("fidelity") == "gluoncv":
+        theirs.update(fidelity.settings(model, task))
     config = Config(**{**theirs, **given})
     asked = fidelity.without_defaults(given)
 
@@ -580,6 +615,13 @@ CONTRADICTIONS = (
     ),
     (
         lambda config, given: (
+            config.backbone_params and (config.use_pretrained or config.use_params)
+        ),
+        "--backbone-params and --use-params or --use-pretrained contradict each other: give one of "
+        "them",
+    ),
+    (
+        lambda config, given: (
             config.synthetic and (given.get("rec_train") or given.get("data_dir"))
         ),
         "--synthetic makes its own images: leave out --rec-train and --data-dir, or --synthetic",
@@ -612,6 +654,20 @@ CONTRADICTIONS = (
         "--progressive-resizing {0.progressive_resizing} is more than --input-size {0.input_size}",
     ),
     (
+        lambda config, given: config.task == "segmentation" and any(not_for_masks(config)),
+        "--task segmentation has masks, which mixup, CutMix, progressive resizing, label smoothing, "
+        "--loss bce, distillation, --synthetic, --data-backend native and --val-last-batch wrap "
+        "know nothing of: leave them out",
+    ),
+    (
+        lambda config, given: (
+            config.task == "segmentation"
+            and config.batch_size * config.input_size**2 > MOST_PIXELS_OF_A_PART
+        ),
+        "--batch-size {0.batch_size} at --input-size {0.input_size}: a device counts at most "
+        "16,777,216 pixels at once; use a smaller --batch-size, and --accumulate",
+    ),
+    (
         lambda config, given: config.teacher and config.teacher_logits,
         "--teacher and --teacher-logits contradict each other: give one of the two",
     ),
@@ -628,6 +684,19 @@ CONTRADICTIONS = (
         "--mixup",
     ),
 )
+
+
+# float32 counts that far, one by one.
+MOST_PIXELS_OF_A_PART = 1 << 24
+
+
+def not_for_masks(config: Config) -> List[Any]:
+    """What is on that segmentation cannot have: some true value for each."""
+    return [
+        *(config.mixup, config.cutmix, config.progressive_resizing, config.label_smoothing),
+        *(config.loss == "bce", config.teacher, config.teacher_logits, config.synthetic),
+        *(config.data_backend == "native", config.val_last_batch == "wrap"),
+    ]
 
 
 def _check_contradictions(config, given):

@@ -64,6 +64,18 @@ def decode(payload, scratch=None):
     return _decode_other(payload)
 
 
+def size_of(payload):
+    """``(height, width)`` that an encoded image announces; ValueError if its header is damaged."""
+    if payload[:3] == jpeg.BEGIN:
+        return jpeg_header(payload)[:2]
+    plain = pnm.header(payload)
+    if plain:
+        return plain.height, plain.width
+    if payload[:8] == PNG and len(payload) > 24:
+        return tuple(reversed(struct.unpack_from(">II", payload, 16)))
+    return formats.sizes(payload)[0]
+
+
 def decode_crop(payload, choose, scratch=None):
     """The part of :func:`decode`'s image that ``choose(height, width) -> (y, x, height, width)``
     names.

@@ -18,7 +18,7 @@ Keys = Union[np.ndarray, Sequence[int]]
 # operations, each with its slice (data/transforms/); any other gets a purpose of its own, the next
 # number.
 ORDER, AUGMENT, SYNTHETIC = 1, 2, 3
-AUTO_AUGMENT, ERASING, CUTOUT = 4, 5, 6
+AUTO_AUGMENT, ERASING, CUTOUT, SCALE_CROP, BLUR = 4, 5, 6, 7, 8
 
 
 def mix(values: np.ndarray) -> np.ndarray:

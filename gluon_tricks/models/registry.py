@@ -50,6 +50,7 @@ OPTIONS = {
     "drop_block_from": "resnet*_v1b, v1c and v1d, bl* and assemble_*",
     "drop_path": "resnet*_v1b, v1c and v1d",
     "gem": "resnet*_v1b, v1c and v1d, bl* and assemble_*",
+    "head_rate": "fcn_*",
     "bl_alpha": "bl*",
     "bl_beta": "bl*",
     "bl_projection": "bl*",
@@ -82,6 +83,8 @@ class Network:
         Its number of classes, if that cannot be chosen.
     untrainable_on_onednn : bool
         Its backward pass fails in oneDNN, MXNet's library for CPUs; without it the network trains.
+    for_task : str, or None
+        The one task whose outputs it has; None: it is a classifier, for every other task.
     """
 
     name: str
@@ -93,6 +96,7 @@ class Network:
     other_networks: Mapping[str, str] = field(default_factory=dict)
     fixed_classes: Optional[int] = None
     untrainable_on_onednn: bool = False
+    for_task: Optional[str] = None
 
 
 class Source(NamedTuple):
@@ -146,10 +150,13 @@ def add_source(source: Source) -> None:
     _sources.append(source._replace(networks=networks))
 
 
-def names(sources: bool = True) -> List[str]:
-    """The names of all networks, the registered ones first; without ``sources`` those alone."""
-    more = {name for source in _sources for name in source.networks()} if sources else set()
-    return [*_networks, *sorted(more - _networks.keys())]
+def names(sources: bool = True, task: Optional[str] = None) -> List[str]:
+    """The names of all classifiers, the registered ones first; without ``sources`` those alone. Or
+    those of the networks that are for one ``task``.
+    """
+    own = [name for name, network in _networks.items() if network.for_task == task]
+    more = {name for source in _sources for name in source.networks()}
+    return own + (sorted(more - _networks.keys()) if sources and not task else [])
 
 
 def get(name: str) -> Network:
@@ -169,7 +176,8 @@ def get(name: str) -> Network:
 
 def closest(name: str) -> str:
     """The end of a message about an unknown name."""
-    close = difflib.get_close_matches(name.lower(), names(), n=3, cutoff=0.5)
+    known = [*names(), *(name for name, each in _networks.items() if each.for_task)]
+    close = difflib.get_close_matches(name.lower(), known, n=3, cutoff=0.5)
     question = f": did you mean {' or '.join(close)}?" if close else ";"
     return question + " 'gluon-tricks models --all' lists them"
 
@@ -185,6 +193,24 @@ def options_of(config: Config) -> Dict[str, Any]:
     """
     values = {option: getattr(config, option) for option in OPTIONS if option in FLAGS}
     return {option: value for option, value in values.items() if value != FLAGS[option].default}
+
+
+def of_config(config: Config) -> HybridBlock:
+    """The network of a run, not initialised. UserError if it is not for the run's task."""
+    task, wanted = config.task, get(config.model).for_task
+    if wanted and wanted != task:
+        raise UserError(f"--model {config.model} is for --task {wanted}, not {task}")
+    if not wanted and names(task=task):
+        raise UserError(
+            f"--model {config.model} is a classifier; --task {task} needs one of "
+            f"{', '.join(names(task=task))}"
+        )
+    return get_model(
+        config.model,
+        classes=config.classes,
+        input_size=config.input_size,
+        **options_of(config),
+    )
 
 
 def get_model(

@@ -11,7 +11,7 @@ from mxnet import autograd
 from .. import models
 from ..config import Config, spelling
 from ..errors import UserError
-from ..models import registry
+from ..models import complexity, registry
 from ..tricks.initialization import initializer
 from ..tricks.weight_decay import exempt_biases
 from . import run_folder
@@ -25,12 +25,7 @@ def student(config, devices, say=print, accumulate=1):
 
     With ``accumulate`` above 1, the gradients of that many backward passes add up.
     """
-    net = models.get_model(
-        config.model,
-        classes=config.classes,
-        input_size=config.input_size,
-        **models.options_of(config),
-    )
+    net = models.of_config(config)
     if devices[0].device_type == "cpu":
         _check_cpu_can_train(net, config)
     # MXNet's generator gives seeds that are neighbours mostly the same numbers.
@@ -77,6 +72,9 @@ def _load_start(net, config, say):
         not_loaded = models.load_parameters(
             net, run_folder.checked(file), new_head=bool(config.use_params)
         )
+    elif config.backbone_params:
+        file, _ = parameter_file("--backbone-params", config.backbone_params, say)
+        models.load_parameters(net.backbone, file)
     if not_loaded:
         source = file or "the published file"
         say(f"not in {source}, so newly initialised: {', '.join(not_loaded)}")
@@ -139,18 +137,11 @@ def teacher_source(config, say=print):
         if path in models.names():
             return TeacherSource(path, {}, None, Config(input_size=models.input_size(path)))
         raise UserError(f"--teacher {path}: no such folder or file, and no network of that name")
-    run = run_folder.run_of(path)
-    if os.path.isdir(path):
-        if run is None:
-            raise UserError(f"--teacher {path}: it is not the folder of a run, and in none")
-        if os.path.isfile(os.path.join(path, run_folder.CONFIG)):
-            path, _ = run.checkpoint(say=say)
-        path = os.path.join(path, run_folder.PARAMETERS)
-    elif not config.teacher_model:
+    if not os.path.isdir(path) and not config.teacher_model:
         raise UserError(
             f"--teacher {path} is a parameter file: name its network with --teacher-model"
         )
-    path = run_folder.checked(path)
+    path, run = parameter_file("--teacher", path, say)
     if run is None:
         return TeacherSource(config.teacher_model, {}, path, None)
     if run.config.classes != config.classes:
@@ -161,6 +152,21 @@ def teacher_source(config, say=print):
     return TeacherSource(
         config.teacher_model or run.config.model, models.options_of(run.config), path, run.config
     )
+
+
+def parameter_file(flag, path, say=print):
+    """The parameter file that is meant by ``path``, a run's folder (its best one), a checkpoint's or
+    the file itself, after the checksums of its checkpoint were compared; and the RunFolder that it
+    lies in, or None.
+    """
+    run = run_folder.run_of(path)
+    if os.path.isdir(path):
+        if run is None:
+            raise UserError(f"{flag} {path}: it is not the folder of a run, and in none")
+        if os.path.isfile(os.path.join(path, run_folder.CONFIG)):
+            path, _ = run.checkpoint(say=say)
+        path = os.path.join(path, run_folder.PARAMETERS)
+    return run_folder.checked(path), run
 
 
 class Renormalise(mx.gluon.HybridBlock):
@@ -225,7 +231,7 @@ def check_sizes(net, config):
         if not size:
             continue
         with autograd.train_mode() if in_training else autograd.predict_mode():
-            symbol = net(mx.sym.var("data"))
+            symbol = complexity.trace(net)
             known = {name: shapes[name] for name in symbol.list_inputs() if name in shapes}
             try:
                 symbol.infer_shape(data=(1, 3, size, size), **known)
@@ -263,7 +269,7 @@ def is_stochastic(net):
 
 def ops_of(net):
     """The names of the operators that ``net`` computes with."""
-    return {node["op"] for node in json.loads(net(mx.sym.var("data")).tojson())["nodes"]}
+    return {node["op"] for node in json.loads(complexity.trace(net).tojson())["nodes"]}
 
 
 def _compile(net, config):

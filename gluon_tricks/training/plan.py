@@ -151,12 +151,7 @@ def network_of(config):
     from ..models import complexity
     from ..tricks.weight_decay import exempt_biases
 
-    net = models.get_model(
-        config.model,
-        classes=config.classes,
-        input_size=config.input_size,
-        **models.options_of(config),
-    )
+    net = models.of_config(config)
     cost = complexity.count(net, config.input_size)
     with mx.autograd.train_mode():  # whose graph has all parameters
         net.infer_shape(mx.nd.zeros((1, 3, config.input_size, config.input_size)))

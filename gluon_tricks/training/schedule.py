@@ -41,6 +41,7 @@ def learning_rate(
         counting=config.lr_counting,
         images=images,
         global_batch=global_batch,
+        power=config.poly_power,
     )
 
 

@@ -1,0 +1,132 @@
+"""The augmentation for segmentation, of images and their masks: GluonCV's (its SegmentationDataset,
+after PSPNet), as a list of operations.
+
+A random scale, a random crop, padding to the right and below if the image is smaller, a mirror and
+a little blur. What GluonCV's published runs scale to the drawn length is the shorter side; since
+June 2019 its code takes the longer one.
+"""
+
+import dataclasses
+from typing import Tuple
+
+import numpy as np
+
+from ...config import Config
+from .. import randomness
+from . import paper
+from .flip import Flip
+from .normalise import Normalise
+from .operation import Draws, Geometry, PixelOperation
+from .pca_noise import PCANoise
+from .policy import UNKNOWN
+from .transform import Transform
+
+
+@dataclasses.dataclass(frozen=True)
+class RandomScaleCrop(Geometry):
+    """The image scaled so that one ``side`` (short or long) has a random length, a whole number
+    uniform in ``base`` times ``scale``, and then a random crop of ``size`` x ``size``.
+
+    Bilinear; the mask takes the nearest pixel. Where the image is too small there is black, and
+    ``UNKNOWN`` in the mask.
+    """
+
+    size: int
+    base: int
+    scale: Tuple[float, float]
+    side: str = "short"
+
+    name = "scale and crop"
+    draws = Draws(randomness.SCALE_CROP, 3)
+
+    def shape(self, height, width):
+        return self.size, self.size
+
+    def placed(self, height: int, width: int, value: np.ndarray) -> Tuple[int, int, int, int]:
+        """``(height, width)`` of the scaled image, and ``(y, x)`` of the crop in it."""
+        least, most = (int(self.base * factor) for factor in self.scale)
+        length = least + int(value[0] * (most - least + 1))
+        of = min(height, width) if self.side == "short" else max(height, width)
+        scaled = [
+            length if side == of else max(1, int(side * length / of + 0.5))
+            for side in (height, width)
+        ]
+        y, x = (
+            int(number * (max(0, side - self.size) + 1)) for number, side in zip(value[1:], scaled)
+        )
+        return (*scaled, y, x)
+
+    def image(self, picture, value, out, scratch):
+        import cv2
+
+        height, width = picture.shape[:2]
+        scaled_height, scaled_width, y, x = self.placed(height, width, value)
+        by, bx = height / scaled_height, width / scaled_width
+        # from a pixel of the crop to its place in the image; centres of pixels are at 0.5
+        matrix = np.array([[bx, 0, (x + 0.5) * bx - 0.5], [0, by, (y + 0.5) * by - 0.5]])
+        how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        size = self.size, self.size
+        cv2.warpAffine(picture, matrix, size, dst=out, flags=how, borderMode=cv2.BORDER_REPLICATE)
+        out[scaled_height - y :] = 0
+        out[:, scaled_width - x :] = 0
+
+    def mask(self, mask, value):
+        height, width = mask.shape
+        scaled_height, scaled_width, y, x = self.placed(height, width, value)
+        rows = self._nearest(y, height, scaled_height)[:, None]
+        columns = self._nearest(x, width, scaled_width)
+        moved = np.full((self.size, self.size), UNKNOWN, mask.dtype)
+        moved[: len(rows), : len(columns)] = mask[rows, columns]
+        return moved
+
+    def _nearest(self, start, length, scaled):
+        """The pixels, of ``length``, that those of the crop from ``start`` on show."""
+        centres = np.arange(start, min(scaled, start + self.size)) + 0.5
+        return (centres * (length / scaled)).astype(np.int64)
+
+
+@dataclasses.dataclass(frozen=True)
+class Blur(PixelOperation):
+    """A Gaussian blur with this probability, its standard deviation uniform in [0, 1) pixels."""
+
+    probability: float
+
+    name = "blur"
+    draws = Draws(randomness.BLUR, 2)
+    in_place = True
+
+    @property
+    def off(self):
+        return not self.probability
+
+    def sample(self, numbers):
+        """float64 (n,): the standard deviation, or 0."""
+        return np.where(numbers[:, 0] < self.probability, numbers[:, 1], 0.0)
+
+    def changes(self, deviation):
+        return deviation > 0
+
+    def words(self, deviation):
+        return f"blur {deviation:.2f}" if deviation else ""
+
+    def image(self, picture, deviation, out, scratch):
+        import cv2
+
+        cv2.GaussianBlur(picture, (0, 0), deviation, dst=out)
+
+
+def train_transform(config: Config) -> Transform:
+    """What training does to an image and its mask, chosen by the flags."""
+    return Transform(
+        [
+            RandomScaleCrop(
+                config.input_size, config.base_size, config.scale_range, config.scale_side
+            ),
+            Flip(config.flip),
+            *paper.policy(config),
+            Blur(config.blur),
+            *(color(config.color_jitter) for color in paper.COLOR_FORMS[config.color_form]),
+            PCANoise(config.pca_noise),
+            Normalise(config.rgb_mean, config.rgb_std),
+        ]
+    )
