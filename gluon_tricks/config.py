@@ -24,6 +24,7 @@ from .flags import (
     ABOVE_0_TO_1,
     ALL_POSITIVE,
     BELOW_1,
+    BY_EPOCH,
     PATH,
     POSITIVE,
     POSITIVE_RANGE,
@@ -105,11 +106,28 @@ SHARE_OR_MINUS_1 = Valid(
     lambda weight: weight == -1 or 0 <= weight <= 1, ", neither in [0, 1] nor -1"
 )
 
+RESTARTS = Valid(
+    lambda cycle: cycle[0] >= 0 and cycle[1] >= 1, ", but T_0 is at least 0 and T_mult at least 1"
+)
+
+MOMENTUM = Needs(lambda config: config.optimizer != "lamb", "--optimizer nag, sgd or lars")
+NAG_OR_SGD = Needs(lambda config: config.optimizer in ("nag", "sgd"), "--optimizer nag or sgd")
+LARS = Needs(lambda config: config.optimizer == "lars", "--optimizer lars")
+LARS_OR_LAMB = Needs(
+    lambda config: config.optimizer in ("lars", "lamb"), "--optimizer lars or lamb"
+)
 LINEAR_SCALING = Needs(lambda config: config.linear_scaling, "--linear-scaling")
 WARMUP = Needs(lambda config: config.warmup_epochs > 0, "--warmup-epochs")
 WARMUP_BY_STEPS = Needs(
     lambda config: config.warmup_epochs > 0 and config.lr_counting == "steps",
     "--warmup-epochs and --lr-counting steps",
+)
+COSINE_OR_POLY = Needs(
+    lambda config: config.lr_mode in ("cosine", "poly"), "--lr-mode cosine or poly"
+)
+COSINE_BY_STEPS = Needs(
+    lambda config: config.lr_mode == "cosine" and config.lr_counting == "steps",
+    "--lr-mode cosine and --lr-counting steps",
 )
 STEP_OR_EXP = Needs(lambda config: config.lr_mode in ("step", "exp"), "--lr-mode step or exp")
 STEP_AT_EPOCHS = Needs(
@@ -134,7 +152,9 @@ RANDAUGMENT_OF_TIMM = Needs(
     "--auto-augment randaugment and --auto-augment-form timm",
 )
 ERASING = Needs(lambda config: config.random_erasing > 0, "--random-erasing")
+GROWTH = Needs(lambda config: config.batch_growth, "--batch-growth")
 COLOR = Needs(lambda config: config.color_jitter > 0, "--color-jitter above 0")
+NO_WD = Needs(lambda config: config.no_wd, "--no-wd")
 SMOOTHING = Needs(lambda config: config.label_smoothing > 0, "--label-smoothing")
 MIXUP = Needs(lambda config: config.mixup, "--mixup")
 PAIRS = Needs(lambda config: config.mixup or config.cutmix > 0, "--mixup or --cutmix")
@@ -150,6 +170,7 @@ RANDOM_AREA = Needs(
 POLY = Needs(lambda config: config.lr_mode == "poly", "--lr-mode poly")
 RESIZING = Needs(lambda config: config.progressive_resizing > 0, "--progressive-resizing")
 BCE = Needs(lambda config: config.loss == "bce", "--loss bce")
+EMA = Needs(lambda config: config.ema > 0, "--ema")
 TEACHER = Needs(lambda config: config.teacher, "--teacher")
 DISTILLATION = Needs(
     lambda config: config.teacher or config.teacher_logits, "--teacher or --teacher-logits"
@@ -218,6 +239,11 @@ class Config:
         help="segmentation: the heads' learning rate is this many times that of the backbone")
     backbone_params: str = network("", kind=PATH, needs=SEGMENTATION,
         help="start the backbone from a classifier: a run's folder, a checkpoint, a parameter file")
+    bn_momentum: float = network(0.0, valid=BELOW_1,
+        help="BatchNorm: running = momentum x running + (1 - momentum) x batch; 0: the network's "
+        "own, mostly 0.9")
+    bn_eps: float = network(0.0, valid=at_least(0),
+        help="BatchNorm's epsilon; 0: the network's own, mostly 1e-5")
     mode: str = network("hybrid", choices=("hybrid", "imperative", "symbolic"), free=True,
         help="hybrid compiles the network's graph; imperative (in GluonCV also called symbolic) "
         "runs it line by line")
@@ -319,9 +345,20 @@ class Config:
         help="images per device (and micro-batch)")
     accumulate: int = optimisation(1, valid=at_least(1), free=True, section="3.1",
         help="micro-batches whose gradients are summed before an update")
-    optimizer: str = optimisation("nag", choices=("nag", "sgd"), section="2.1",
-        help="Nesterov's accelerated gradient, or plain momentum")
-    momentum: float = optimisation(0.9, "momentum", valid=BELOW_1, section="2.1")
+    optimizer: str = optimisation("nag", choices=("nag", "sgd", "lars", "lamb"), section="2.1",
+        help="Nesterov's accelerated gradient; plain momentum; for large batches, momentum or Adam "
+        "with a rate for each layer")
+    momentum: float = optimisation(0.9, "momentum", valid=BELOW_1, needs=MOMENTUM, section="2.1")
+    momentum_form: str = optimisation("inside", choices=("inside", "outside"), needs=NAG_OR_SGD,
+        section="2.1", help="inside: the velocity holds the learning rate, as MXNet's; outside: it "
+        "does not, as TensorFlow's and PyTorch's")
+    layer_rates: str = optimisation("weights", choices=("weights", "all"), needs=LARS_OR_LAMB,
+        help="lars and lamb: which parameters have rates by their norms: the weights of "
+        "convolutions and dense layers, or biases, gamma and beta as well")
+    lars_eta: float = optimisation(0.001, valid=POSITIVE, needs=LARS,
+        help="LARS's trust coefficient eta")
+    clip_norm: float = optimisation(0.0, valid=at_least(0),
+        help="scale the gradient down to this Euclidean norm if it is longer; 0: never")
     wd: float = optimisation(1e-4, "weight decay", valid=at_least(0), section="2.1")
     lr: float = optimisation(0.1, "the learning rate itself", valid=POSITIVE, section="2.1")
     linear_scaling: bool = optimisation(False, section="3.1",
@@ -343,12 +380,23 @@ class Config:
     poly_power: float = optimisation(2.0, valid=POSITIVE, needs=POLY,
         help="poly: the exponent of 1 - t / T; 2 as the authors' classification, 0.9 as their "
         "segmentation")
+    lr_restarts: tuple = optimisation((0.0, 1.0), kind=numbers(2), valid=RESTARTS,
+        needs=COSINE_BY_STEPS, help="cosine: T_0,T_mult: begin again at the initial rate, first "
+        "after T_0 epochs, then each time after T_mult times as many (SGDR); 0,1: never")
+    lr_min: float = optimisation(0.0, valid=at_least(0), needs=COSINE_OR_POLY,
+        help="the rate to which cosine and poly fall")
     lr_decay: float = optimisation(0.1, valid=POSITIVE, needs=STEP_OR_EXP, section="5.1",
         help="factor of step (0.1) and exp (0.94)")
     lr_decay_epoch: tuple = optimisation((30, 60, 90), kind=numbers(of=int), needs=STEP_AT_EPOCHS,
         section="2.1", help="epochs at which step multiplies")
     lr_decay_period: int = optimisation(0, valid=at_least(0), needs=STEP_OR_EXP, section="5.1",
         help="step and exp: multiply every so many epochs (exp: 2)")
+    batch_growth: str = optimisation("", kind=BY_EPOCH,
+        help="at these epochs let updates use so many times the images instead of dividing the "
+        "rate: 30:x10,60:x10 (arXiv 1711.00489)")
+    max_batch: int = optimisation(0, valid=at_least(0), needs=GROWTH,
+        help="the most images that --batch-growth gives an update; beyond that, the rate is "
+        "divided; 0: no limit")
     init: str = optimisation("xavier", choices=("xavier", "msra", "xavier-gaussian"),
         section="2.1", help="initial weights; xavier: the paper's; msra, xavier-gaussian: those of "
         "the authors' two scripts")
@@ -360,6 +408,9 @@ class Config:
     last_gamma: bool = tricks(False, section="3.1",
         help="gamma = 0 in the last BatchNorm of every residual block")
     no_wd: bool = tricks(False, "no weight decay on biases, gamma and beta", section="3.1")
+    no_wd_form: str = tricks("paper", choices=("paper", "norms"), needs=NO_WD, section="3.1",
+        help="paper: biases, gamma and beta have no decay; norms: biases have it, as in "
+        "Assembled-CNN's and torchvision's code")
     label_smoothing: float = tricks(0.0, valid=BELOW_1, bare=0.1, section="5.2",
         help="epsilon, the probability given to the other classes; a bare --label-smoothing is 0.1")
     smoothing_form: str = tricks("paper", choices=("paper", "gluoncv"), needs=SMOOTHING,
@@ -394,6 +445,11 @@ class Config:
         help="shares of the run between which the size grows")
     resizing_multiple: int = mixing(4, valid=at_least(1), needs=RESIZING,
         help="the size is rounded to a multiple of this")
+    ema: float = tricks(0.0, valid=BELOW_1,
+        help="validate and save an exponential moving average of the weights, of this decay; 0: "
+        "the weights")
+    ema_every: int = tricks(1, valid=at_least(1), needs=EMA,
+        help="steps after which the average follows the weights")
     teacher: str = tricks("", kind=PATH, section="5.3",
         help="distil from this network: a run's folder, a parameter file, or a name (published "
         "parameters)")
@@ -677,6 +733,26 @@ CONTRADICTIONS = (
         ),
         "--teacher-logits are found by the keys of records, which neither --synthetic nor "
         "--data-backend native has",
+    ),
+    (
+        lambda config, given: any(
+            epoch < config.warmup_epochs for epoch, _ in flags.by_epoch(config.batch_growth)
+        ),
+        "--batch-growth {0.batch_growth} begins within the warmup of {0.warmup_epochs:g} epochs",
+    ),
+    (
+        lambda config, given: (
+            config.lr_mode == "step"
+            and {epoch for epoch, _ in flags.by_epoch(config.batch_growth)}
+            & set(config.lr_decay_epoch)
+        ),
+        "--batch-growth {0.batch_growth} is instead of a decay of the rate, but --lr-mode step has "
+        "one at the same epoch: take --lr-mode constant, or leave it out of --lr-decay-epoch",
+    ),
+    (
+        lambda config, given: config.batch_growth and config.lr_counting == "updates",
+        "--lr-counting updates is the authors' schedule, which knows no --batch-growth: leave one "
+        "out",
     ),
     (
         lambda config, given: config.mixup and config.mixup_off_epoch >= config.num_epochs,

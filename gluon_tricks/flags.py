@@ -10,7 +10,7 @@ import dataclasses
 import math
 import os
 from functools import partial
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from .errors import UserError
 from .text import printable
@@ -104,6 +104,38 @@ def numbers(count: int = 0, of: type = float) -> Kind:
         return False
 
     return Kind(parse, "X,X", fits)
+
+
+def by_epoch(text: str) -> Tuple[Tuple[int, float], ...]:
+    """``30:x10,60:x2`` -> ((30, 10.0), (60, 2.0)): epochs, and the factor that begins with each.
+
+    Raises argparse's error for other text, epochs that do not ascend, and factors below 1.
+    """
+    try:
+        pairs = [part.split(":") for part in text.replace(",", " ").split()]
+        found = tuple((int(epoch), float(factor.lstrip("x"))) for epoch, factor in pairs)
+    except ValueError:
+        found = ((0, 0.0),)
+    epochs = [epoch for epoch, _ in found]
+    if epochs != sorted(set(epochs)) or any(e < 0 or not 1 < q < math.inf for e, q in found):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a list of ascending epochs with factors above 1, such as 30:x10,60:x2"
+        )
+    return found
+
+
+def _by_epoch_text(text):
+    """The same list as text that is always spelled alike."""
+    return ",".join(f"{epoch}:x{factor:g}" for epoch, factor in by_epoch(text))
+
+
+def _is_by_epoch(value):
+    with contextlib.suppress(argparse.ArgumentTypeError):
+        return isinstance(value, str) and by_epoch(value) is not None
+    return False
+
+
+BY_EPOCH = Kind(_by_epoch_text, "EPOCH:xX,...", _is_by_epoch)
 
 
 def is_number(value: Any, of: type = float) -> bool:

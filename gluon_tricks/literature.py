@@ -65,7 +65,7 @@ WORKS = {
         (
             "1001 classes there, of which the first is empty",
             _INITIAL + "truncated normal with variance 1 / fan-in; dense layer: Glorot's uniform",
-            "TensorFlow resizes without align_corners, other pixels than OpenCV's",
+            "TensorFlow resizes without align_corners: other pixels than OpenCV's",
         ),
     ),
     "Big-Little Net": Work(
@@ -74,7 +74,7 @@ WORKS = {
         "hardware not said",
         (
             _INITIAL + "Kaiming's normal by fan-out",
-            "the rate falls once an epoch there, here at every step",
+            "the rate falls once an epoch there, at every step here",
             "the order of the colour operations is random there",
         ),
     ),
@@ -96,7 +96,7 @@ WORKS = {
         "8 GPUs",
         (
             _INITIAL + "Kaiming's normal by fan-out",
-            "the rate falls once an epoch there, here at every step",
+            "the rate falls once an epoch there, at every step here",
         ),
     ),
     "timm": Work(
@@ -106,7 +106,7 @@ WORKS = {
         (
             _INITIAL + "Kaiming's normal by fan-out",
             "bicubic interpolation there, bilinear here",
-            "the rate falls once an epoch there, here at every step",
+            "the rate falls once an epoch there, at every step here",
         ),
     ),
 }

@@ -532,6 +532,8 @@ def test_every_flag_comes_back_from_json_with_the_values_that_it_can_have():
             value = numbers[field.type]
         elif isinstance(default, bool):
             value = not default
+        elif name == "batch_growth":
+            value = "3:x2"
         elif isinstance(default, str) and name != "loss_scale":
             value = "some/path"
         config = dataclasses.replace(Config(), **{name: value})

@@ -108,7 +108,7 @@ def test_a_plan_knows_its_row_and_says_what_is_otherwise(row):
     said = list(lines(parse([*words, "--flip", "0.25"]), batch, peak))
     assert said[1].startswith(f"  {row.title}: top-1 {row.score.top1:g} %")
     assert "  --flip, there: 0.5" in said
-    assert all(f"  otherwise there: {difference}" in said for difference in row.all_differences)
+    assert all(f"  known to differ: {difference}" in said for difference in row.all_differences)
 
 
 def test_a_plan_of_the_paper_names_no_row():

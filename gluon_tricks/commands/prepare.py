@@ -4,15 +4,23 @@ import contextlib
 import os
 
 from ..config import user_path
+from ..data.mask_files import is_mask_path
 from ..data.parallel import add_workers, threads
-from ..data.prepare import digits, folder, idx, imagenet, restart_markers
+from ..data.prepare import ade20k, digits, folder, idx, imagenet, restart_markers, segmentation
 from ..data.prepare.conversion import write_data_set
 from ..data.prepare.images import DEFAULT_QUALITY
 from ..errors import UserError
 from ..text import printable
 
 # Each has its flags, add_arguments(parser), and read(args) -> (splits, class names, settings).
-DATA_SETS = {"digits": digits, "folder": folder, "idx": idx, "imagenet": imagenet}
+DATA_SETS = {
+    "digits": digits,
+    "folder": folder,
+    "idx": idx,
+    "imagenet": imagenet,
+    "ade20k": ade20k,
+    "segmentation": segmentation,
+}
 
 
 def add_arguments(parser):
@@ -39,9 +47,10 @@ def main(args):
     manifest = write_data_set(args.directory, splits, classes, settings, workers, skip_broken)
     for name in splits:
         split, path = manifest["splits"][name], os.path.join(args.directory, name + ".rec")
+        what = "masks of" if is_mask_path(path) else "images in"
         broken = f", {len(split['broken'])} broken ones left out" if split["broken"] else ""
         print(
-            f"{printable(path)}: {split['records']} images in {len(classes)} classes, "
+            f"{printable(path)}: {split['records']} {what} {len(classes)} classes, "
             f"{split['bytes'] / 1e6:.1f} MB{broken}"
         )
     for path in getattr(args, "temporary", ()):

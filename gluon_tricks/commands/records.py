@@ -5,6 +5,7 @@ import os
 from ..config import user_path
 from ..data.describe import describe, lines_of
 from ..data.file_reading import prepared_sha256
+from ..data.mask_files import mask_path_of
 from ..data.parallel import add_workers, threads
 from ..data.record_index import index_path_of
 from ..data.verify import verify, write_index
@@ -65,7 +66,7 @@ def main_verify(args):
         raise UserError(f"--classes {args.classes}: is the number of classes")
     cv2.setNumThreads(1)
     workers, reports = threads(args.workers), []
-    for path in args.files:
+    for path in with_masks(args.files):
         records, without_checksum, problems = verify(path, args.classes, workers)
         for line in verified(path, records, without_checksum, problems):
             print(printable(f"{path}: {line}"))
@@ -73,6 +74,14 @@ def main_verify(args):
         reports.append({"path": path, "records": records, "problems": found})
     write_report(args, reports)
     return 1 if any(report["problems"] for report in reports) else 0
+
+
+def with_masks(paths):
+    """The files, and after each that of its masks, if it has one."""
+    found = []
+    for path in paths:
+        found += [path] + [mask_path_of(path)] * os.path.exists(mask_path_of(path))
+    return list(dict.fromkeys(found))
 
 
 def verified(path, records, without_checksum, problems):

@@ -9,11 +9,10 @@ what it would let pass is found by the JPEG's end marker, and by the checksums i
 import math
 import re
 import struct
-import zlib
 
 import numpy as np
 
-from . import formats, jpeg, pnm
+from . import formats, jpeg, png, pnm
 from .formats import PNG
 
 # A header can announce 65,535 x 65,535 pixels, 12 GB of memory, in a few bytes. ImageNet's largest
@@ -23,6 +22,8 @@ MOST_PIXELS = 1 << 28
 PIXELS_OF_ANY, PIXELS_PER_BYTE = 1 << 24, 512
 # of a JPEG; common progressive ones have 10, and each is a pass over the whole image
 MOST_SCANS = 100
+
+GREY_OF_8_BITS = b"\x08\x00"  # bits and colour type in a PNG's header
 
 # What libjpeg-turbo says of a JPEG that goes on below the height in its header and is sound so far:
 # of several warnings it keeps the first, and of a file that is truncated it first says so.
@@ -74,6 +75,24 @@ def size_of(payload):
     if payload[:8] == PNG and len(payload) > 24:
         return tuple(reversed(struct.unpack_from(">II", payload, 16)))
     return formats.sizes(payload)[0]
+
+
+def decode_mask(payload):
+    """uint8 ``(height, width)`` of a mask: a PNG of 8-bit grey, whose values are classes.
+
+    ValueError if it is damaged, too large or another image, whose values could be anything.
+    """
+    import cv2
+
+    if payload[:8] != PNG:
+        raise ValueError("a mask has to be a PNG")
+    _check_png(payload)
+    if payload[24:26] != GREY_OF_8_BITS:
+        raise ValueError("a mask has to be a PNG of 8-bit grey without a palette")
+    mask = cv2.imdecode(np.frombuffer(payload, np.uint8), cv2.IMREAD_GRAYSCALE)
+    if mask is None:
+        raise ValueError(f"damaged: OpenCV cannot decode it ({len(payload)} bytes)")
+    return mask
 
 
 def decode_crop(payload, choose, scratch=None):
@@ -224,20 +243,8 @@ def check_size(height, width, payload):
 
 
 def _check_png(payload):
-    """Walk the chunks: each is there as a whole and has the right checksum, and the last one ends
-    the image."""
-    place, kind = 8, b""
-    while kind != b"IEND":
-        if place + 12 > len(payload):
-            raise ValueError("truncated PNG")
-        length, kind = struct.unpack_from(">I4s", payload, place)
-        end = place + 12 + length
-        if (
-            end > len(payload)
-            or zlib.crc32(payload[place + 4 : end - 4])
-            != struct.unpack_from(">I", payload, end - 4)[0]
-        ):
-            raise ValueError(f"damaged PNG: chunk {kind!r} at byte {place}")
+    """Each chunk is there as a whole and has the right checksum, and the last one ends the
+    image."""
+    for kind, content in png.chunks(payload):
         if kind == b"IHDR":
-            check_size(*reversed(struct.unpack_from(">II", payload, place + 8)), payload)
-        place = end
+            check_size(*reversed(png.HEADER.unpack(content)[:2]), payload)

@@ -18,7 +18,7 @@ import numpy as np
 from ..config import Config
 from ..errors import UserError
 from .batches import Batch, BatchMaker, BatchPlan
-from .mask_file import MaskFile, has_masks
+from .masks import MaskFile, has_masks
 from .order import Reading
 from .processes import DataProcesses
 from .records import RecordFile

@@ -14,7 +14,7 @@ from ..errors import UserError
 from ..text import printable
 from .decode import Scratch, size_of
 from .labels import class_of
-from .mask_file import MaskFile
+from .masks import MaskFile
 from .order import positions, sampling_keys
 from .records import RecordError, RecordFile
 from .rows import Broken, FillTask, Rows

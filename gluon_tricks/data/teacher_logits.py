@@ -32,7 +32,7 @@ from typing import Any, Dict, NamedTuple, Union
 import numpy as np
 
 from ..errors import UserError
-from ..files import sync_folder
+from ..files import plain_file, sync_folder
 from ..text import printable
 
 MAGIC = b"GTLOGIT1"
@@ -76,7 +76,7 @@ class TeacherLogits:
     def __init__(self, path: str) -> None:
         self.path = path
         try:
-            with open(path, "rb") as file:
+            with open(path, "rb", opener=plain_file) as file:
                 size = os.fstat(file.fileno()).st_size
                 head = read_head(file, size, path)
                 self.about = parse_head(head, path)

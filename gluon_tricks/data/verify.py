@@ -9,10 +9,10 @@ import numpy as np
 
 from ..errors import UserError
 from ..files import write_text
-from .decode import decode
 from .file_reading import open_for_reading, prepared_sha256, read_bytes
-from .labels import class_of
+from .mask_files import is_mask_path
 from .parallel import Progress, ordered_map
+from .record_checks import ImageCheck, MaskCheck
 from .record_index import index_path_of, read_index
 from .recordio import (
     FRAME,
@@ -74,9 +74,14 @@ def verify(path, classes=None, workers=1):
 
         records, problems, intact = [], [], FileDigest(path, read)
         offsets, index_problems = index_of(path)
-        with Progress("verify", size) as progress:
+        with check_of(path, classes) as check, Progress("verify", size) as progress:
+            index_problems += [
+                Problem(key, None, problem) for key, problem in check.of_keys(offsets)
+            ]
             examined = ordered_map(
-                lambda stretch: examine(stretch, read, size, classes), scan(read, size), workers
+                lambda stretch: examine(stretch, read, size, offsets, check),
+                scan(read, size),
+                workers,
             )
             for found in examined:
                 problems += problems_of(found, offsets)
@@ -93,14 +98,20 @@ def verify(path, classes=None, workers=1):
     return len(whole), without, problems
 
 
-def examine(stretch, read, size, classes):
+def check_of(path, classes):
+    """What the records of a file are checked by: those of masks by their images."""
+    return MaskCheck(path, classes) if is_mask_path(path) else ImageCheck(classes)
+
+
+def examine(stretch, read, size, offsets, check):
     """The :class:`Found` of an ``(offset, length, damage or None)`` of :func:`scan`."""
     offset, length, damage = stretch
     if damage is not None:
         return Found(offset, length, False, damage)
     try:
         body, _ = read_frame(lambda start, count: read(offset + start, count), size - offset)
-        identity, problem = examine_image(body, classes)
+        identity, label, payload = unpack_image(body)
+        problem = check(offsets.get(offset, identity), label, payload)
         return Found(offset, length, True, problem, identity, checksum_of(body) is not None)
     except (ValueError, MemoryError) as error:
         return Found(offset, length, True, str(error) or "too large for the memory")
@@ -190,26 +201,6 @@ def other_ids(named):
         for key, offset, identity, checked in named
         if key != identity and (checked or believed)
     ]
-
-
-def examine_image(body, classes):
-    """``(id, what is wrong or None)`` of the body of an image record; ValueError if it has no
-    header.
-    """
-    identity, label, payload = unpack_image(body)
-    problem = None
-    if not np.all(np.isfinite(label)):
-        problem = f"its label is {label}"
-    elif classes is not None:
-        try:
-            class_of(label, classes)
-        except ValueError as error:
-            problem = str(error)
-    try:
-        decode(payload)
-    except ValueError as error:
-        problem = str(error)
-    return identity, problem
 
 
 def write_index(path, salvage=False):

@@ -21,7 +21,7 @@ from .classifier import Classifier, Trained
 from .predictors import block_predictor, session_predictor
 from .preprocessing import Preprocessing
 
-NETWORK = ("model", "classes", "use_se", "use_gn", "batch_norm")
+NETWORK = ("model", "classes", "use_se", "use_gn", "batch_norm", "bn_eps")
 
 
 def open_model(

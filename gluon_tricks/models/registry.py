@@ -31,6 +31,7 @@ from mxnet.gluon.block import HybridBlock
 
 from ..config import FLAGS, Config, spelling
 from ..errors import UserError
+from .batch_norm import set_batch_norms
 from .dropout import follow_seed
 
 # Options by which networks differ, and those that have each, for the message that refuses it. An
@@ -54,7 +55,11 @@ OPTIONS = {
     "bl_alpha": "bl*",
     "bl_beta": "bl*",
     "bl_projection": "bl*",
+    "bn_momentum": "networks with BatchNorm",
+    "bn_eps": "networks with BatchNorm",
 }
+# Those that need nothing of the function that builds a network.
+AFTERWARDS = ("bn_momentum", "bn_eps")
 
 
 @dataclass(frozen=True)
@@ -246,6 +251,7 @@ def get_model(
         - batch_norm: BatchNorm in VGG
         - those of :class:`gluon_tricks.models.additions.Additions` and of
           :class:`gluon_tricks.models.big_little.Shape`
+        - bn_momentum, bn_eps: of all BatchNorms
 
         and further keywords of GluonCV's constructors.
 
@@ -256,6 +262,7 @@ def get_model(
     """
     if classes < 1:
         raise UserError(f"a network of {classes} classes")
+    norm = {option: options[option] for option in AFTERWARDS if options.get(option)}
     network, options = _resolve(name, options)
     for option in options:
         if network.options is not None and option not in network.options:
@@ -268,6 +275,8 @@ def get_model(
     sizes = {"input_size": input_size or network.input_size} if network.takes_input_size else {}
     net = network.build(network.name, classes=classes, **sizes, **options)
     follow_seed(net)
+    if norm and not set_batch_norms(net, norm.get("bn_momentum", 0), norm.get("bn_eps", 0)):
+        raise refusal(next(iter(norm)), network.name)
     if pretrained:
         # for what the file does not have; it is the paper's (section 2.1)
         net.initialize(mx.init.Xavier())
@@ -303,7 +312,11 @@ def _resolve(name: str, options: Mapping[str, Any]) -> Tuple[Network, Dict[str, 
     """The network that is asked for and its options, after the other ways to ask for it."""
     _, meant = _aliases.get(name.lower(), (name, {}))
     network, options = get(name), {**options, **meant}
-    options = {option: value for option, value in options.items() if value and value != "none"}
+    options = {
+        option: value
+        for option, value in options.items()
+        if value and value != "none" and option not in AFTERWARDS
+    }
     for option, other in network.other_networks.items():
         if options.pop(option, False):
             network = get(other)

@@ -10,8 +10,8 @@ from .. import config as flags
 from ..config import ConfigError
 from ..data.class_names import LABELS, read_labels, write_labels
 from ..data.fingerprint import differences, fingerprint, spread
-from ..data.mask_file import has_masks
-from ..data.masks import mask_path_of
+from ..data.masks import has_masks
+from ..data.mask_files import mask_path_of
 from ..data.recordio import RecordError
 from ..data.records import RecordFile
 from ..data.teacher_logits import TeacherLogits

@@ -20,10 +20,8 @@ def train(run):
     changing = progress_of(run.learner.net)
     pending = Pending(lambda result, step: receive(run, result, step))
     run.logger.start(progress.step, timetable.steps_per_epoch, timetable.total_steps)
-    batches = run.logger.waiting.measured(
-        run.data.train.batches(progress.step, timetable.stop_step)
-    )
-    for batch in placed(batches, run.layout, workers.devices, steps_ahead(workers.devices)):
+    measured = run.logger.waiting.measured(batches(run))
+    for batch in placed(measured, run.layout, workers.devices, steps_ahead(workers.devices)):
         step, epoch = progress.step, timetable.epoch(progress.step)
         learning_rate = timetable.learning_rate(step)
         run.learner.trainer.set_learning_rate(learning_rate)
@@ -32,8 +30,10 @@ def train(run):
         with workers.waiting():
             result = train_step(run.learner, run.layout, workers.devices, batch, step)
             pending.push(share(run, result), step)
-        progress.step = done = step + 1
+        progress.step = done = timetable.after(step)
         run.logger.progress(done, epoch, learning_rate)
+        if not timetable.ends_update(step):
+            continue  # all else comes after updates
 
         if timetable.should_log(done):
             with workers.waiting():
@@ -55,6 +55,12 @@ def train(run):
         if run.stop.agreed is not None:
             workers.close()  # a launcher may end the others when the first has ended
             run.stop.raise_after(done)
+
+
+def batches(run):
+    """The images of each step until the session stops."""
+    for start, stop in run.timetable.stretches(run.progress.step):
+        yield from run.data.train.batches(start, stop)
 
 
 def share(run, result):

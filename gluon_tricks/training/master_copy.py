@@ -9,10 +9,12 @@ element by itself it does with all of them at once, to the same bits.
 import mxnet as mx
 import numpy as np
 
+from ..tricks.clipping import clip_norm
+from ..tricks.momentum import Momentum
 from ..tricks.precision import ScaleOnDevice
 
 # They update an element by what they know of that element alone.
-ELEMENTWISE = (mx.optimizer.NAG, mx.optimizer.SGD)
+ELEMENTWISE = (mx.optimizer.NAG, mx.optimizer.SGD, Momentum)
 
 
 class MasterCopy:
@@ -26,9 +28,11 @@ class MasterCopy:
         The device's, among those of the trainer.
     loss_scale : LossScale
         As it is now; :attr:`scale` goes on from there.
+    clip : float
+        The gradient's norm is at most this; 0: as it is.
     """
 
-    def __init__(self, trainer, number, loss_scale):
+    def __init__(self, trainer, number, loss_scale, clip=0):
         kinds = {}
         for index, parameter in enumerate(trainer._params):
             if parameter.grad_req != "null":
@@ -36,7 +40,7 @@ class MasterCopy:
                 arrays = parameter.list_data()[number], parameter.list_grad()[number]
                 kinds.setdefault(kind, []).append((index, *arrays))
         self._kinds = [Flat(trainer._updaters[number], *zip(*alike)) for alike in kinds.values()]
-        self._optimizer = trainer.optimizer
+        self._optimizer, self._clip = trainer.optimizer, clip
         self.scale = ScaleOnDevice(loss_scale, trainer._contexts[number])
 
     def update(self):
@@ -45,7 +49,9 @@ class MasterCopy:
         """
         gradients = [flat.gather_gradients() for flat in self._kinds]
         finite = mx.nd.multi_all_finite(*gradients, num_arrays=len(gradients))
-        self._optimizer.rescale_grad = self.scale.unscale(gradients)
+        factor = self._optimizer.rescale_grad = self.scale.unscale(gradients)
+        if self._clip:
+            clip_norm(gradients, self._clip / factor)
         for flat in self._kinds:
             flat.update(finite)
         self.scale.update(finite)

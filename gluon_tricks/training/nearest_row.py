@@ -59,4 +59,4 @@ def lines(config: Config, global_batch: int, peak: float) -> Iterator[str]:
         flag = spelling(name) if name in FLAGS else name.replace("_", " ")
         yield f"  {flag}, there: {text_of(value)}"
     for difference in row.all_differences:
-        yield f"  otherwise there: {difference}"
+        yield f"  known to differ: {difference}"

@@ -35,7 +35,7 @@ def student(config, devices, say=print, accumulate=1):
     check_sizes(net, config)
     _load_start(net, config, say)
     if config.no_wd:
-        exempt_biases(net)
+        exempt_biases(net, config.no_wd_form)
     if accumulate > 1:
         for parameter in net.collect_params().values():
             if parameter.grad_req != "null":

@@ -24,7 +24,8 @@ class RunPlan:
     def __init__(self, config, workers=0):
         from ..data.loader import steps_in
         from ..distributed.layout import Layout
-        from .schedule import learning_rate
+        from .schedule import batch_growth, learning_rate
+        from .timetable import Timetable
 
         self.config = config
         devices, workers = spread(config, workers)
@@ -36,6 +37,16 @@ class RunPlan:
         self.total_steps = config.num_epochs * self.steps_per_epoch
         self.schedule = learning_rate(
             config, self.layout.global_batch, self.steps_per_epoch, self.images
+        )
+        self.timetable = Timetable(
+            self.steps_per_epoch,
+            config.num_epochs,
+            self.schedule,
+            config.log_interval,
+            config.val_frequency,
+            config.save_frequency,
+            config.save_interval,
+            batch_growth(config, self.layout.global_batch),
         )
 
     def lines(self):
@@ -53,6 +64,8 @@ class RunPlan:
             f"steps         {self.steps_per_epoch:,} an epoch ({left_over} images left over each), "
             f"{config.num_epochs} epochs, {self.total_steps:,} in all"
         )
+        if config.batch_growth:
+            yield "updates       " + self.updates()
         yield (
             "weight decay  {:g} on {} tensors, {:,} parameters; none on {} tensors, {:,} parameters"
         ).format(config.wd, *groups["decayed"], *groups["not decayed"])
@@ -69,10 +82,22 @@ class RunPlan:
         for line in curve(self.schedule):
             yield "  " + line
 
+    def updates(self):
+        """How many there are, and of how many images at the beginning and at the end."""
+        first, last = (
+            self.timetable.growth.steps(epoch) * self.layout.global_batch
+            for epoch in (0, self.config.num_epochs - 1)
+        )
+        return f"{self.timetable.total_updates:,} in all, of {first:,} and at last {last:,} images"
+
     def tricks(self):
         """(:class:`Trick`, what is on, or "off") of each of the paper's tricks."""
         run = Training(
-            self.config, self.schedule.peak, self.layout.global_batch, self.schedule.warmup_steps
+            self.config,
+            self.schedule.peak,
+            self.layout.global_batch,
+            self.schedule.warmup_steps,
+            steps_per_epoch=self.steps_per_epoch,
         )
         return [
             (trick, trick.state(run) if trick.applies(self.config) else "off") for trick in TRICKS
@@ -156,7 +181,7 @@ def network_of(config):
     with mx.autograd.train_mode():  # whose graph has all parameters
         net.infer_shape(mx.nd.zeros((1, 3, config.input_size, config.input_size)))
     if config.no_wd:
-        exempt_biases(net)
+        exempt_biases(net, config.no_wd_form)
     sizes = {"decayed": [], "not decayed": []}
     for parameter in net.collect_params().values():
         if parameter.grad_req != "null":

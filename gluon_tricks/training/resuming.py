@@ -23,13 +23,14 @@ def restore(run, path, state):
     learner.running = RunningStatistics(learner.net, layout, devices)
     learner.running.put(statistics)
     learner.update.loss_scale.restore(state["loss_scale"])
-    learner.update.begin(arrays)
+    learner.update.begin(run.workers, learner.running, arrays)
     progress.step = resumed_step(
         state["step"],
         state["global_batch"],
         state["steps_per_epoch"],
         layout.global_batch,
         run.timetable.steps_per_epoch,
+        run.timetable.growth,
     )
     progress.started = time.time() - state["seconds"]
     progress.best, progress.validated = state["best"], state["validated"]

@@ -26,7 +26,7 @@ from .progress import Progress
 from .resuming import restore, take_over
 from .running_statistics import RunningStatistics, averaged
 from .saving import has_result, write_result
-from .schedule import learning_rate
+from .schedule import batch_growth, learning_rate
 from .step import Learner
 from .stopping import Diverged, Stop
 from .stored_teacher import stored_teacher
@@ -147,11 +147,13 @@ def _begin(run, resumed):
         restore(run, *resumed)
         take_over(run, *resumed)
     else:
-        run.learner.update.begin()
+        run.learner.update.begin(run.workers, run.learner.running)
         identity.write(run)
-    stop = run.progress.step + run.config.max_steps
-    total = run.timetable.total_steps
-    run.timetable.stop_step = min(total, stop) if run.config.max_steps else total
+    timetable, stop = run.timetable, run.progress.step + run.config.max_steps
+    if run.config.max_steps and stop < timetable.total_steps:
+        timetable.stop_at(stop - 1)
+    else:
+        timetable.stop_step = timetable.total_steps
 
 
 def _data(config, layout, workers, data_processes):
@@ -182,21 +184,23 @@ def _timetable(config, layout, data, began_with):
         config.val_frequency if data.validation is not None else 0,
         config.save_frequency,
         config.save_interval,
+        batch_growth(config, batch),
     )
 
 
 def _learner(config, task, layout, workers, timetable, logger):
     devices = workers.devices
-    net = network.student(config, devices, logger.say, accumulate=layout.accumulate)
+    net = network.student(config, devices, logger.say, layout.accumulate * timetable.most_steps)
     teacher = network.teacher(config, devices, logger.say)
     trainer = workers.trainer(net, optimizer_of(config, timetable.learning_rate(0)))
     loss_scale = LossScale(config.loss_scale if config.dtype == "float16" else 1.0)
-    steps = timetable.steps_per_epoch
     return Learner(
         net,
-        Objective.from_config(config, task, steps, teacher, stored_teacher(config)),
+        Objective.from_config(
+            config, task, timetable.steps_per_epoch, teacher, stored_teacher(config)
+        ),
         trainer,
-        Update.from_config(config, net, trainer, loss_scale, layout, devices, steps),
+        Update.from_config(config, net, trainer, loss_scale, timetable, layout, devices),
         complexity.count(net, config.input_size),
         config.seed if network.is_stochastic(net) else None,
     )
@@ -254,6 +258,11 @@ def _say_what_it_is(run):
         f"global batch {run.layout.in_words()}; {timetable.steps_per_epoch} steps an epoch, "
         f"{timetable.total_steps} in all"
     )
+    if config.batch_growth:
+        most = timetable.most_steps * run.layout.global_batch
+        say(f"{timetable.total_updates} updates, the last ones of {most} images")
+    if config.ema:
+        say(f"what is validated and saved is the average of the weights, --ema {config.ema:g}")
     if run.data.validation is None:
         say(
             "no validation, because there is no --rec-val: no best checkpoint, and the figures are "

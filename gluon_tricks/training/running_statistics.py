@@ -18,7 +18,7 @@ class RunningStatistics:
     """Those of this worker's parts, of a network whose parameters are on its ``devices``."""
 
     def __init__(self, net, layout, devices):
-        self._net, self._layout, self._devices = net, layout, devices
+        self.net, self._layout, self._devices = net, layout, devices
         # part: its arrays, on the device that computes it; empty if each device has one part
         self._kept = {}
         if layout.accumulate > 1:
@@ -34,11 +34,15 @@ class RunningStatistics:
         """Keep what the devices have made of them."""
         self._copy(micro, lambda kept, device: device.copyto(kept))
 
+    def arrays(self):
+        """Those of each part of this worker, lists of NDArrays that training changes."""
+        if self._kept:
+            return [self._kept[part] for part in self._layout.own_parts]
+        return [self._of(number) for number in range(len(self._devices))]
+
     def get(self):
         """numpy float32 (parts of this worker, n). What changes them has to be finished."""
-        if self._kept:
-            return np.stack([flat(self._kept[part]) for part in self._layout.own_parts])
-        return np.stack([flat(self._of(number)) for number in range(len(self._devices))])
+        return np.stack([flat(arrays) for arrays in self.arrays()])
 
     def put(self, values):
         """The reverse of :meth:`get` for some parts, a dict; parts that are not in it are left as
@@ -56,7 +60,7 @@ class RunningStatistics:
                     copy(kept, device)
 
     def _of(self, number):
-        return arrays_of(self._net, self._devices[number])
+        return arrays_of(self.net, self._devices[number])
 
 
 @contextlib.contextmanager

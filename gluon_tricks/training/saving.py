@@ -68,6 +68,7 @@ def write_result(run):
         best=best,
         epochs=config.num_epochs,
         steps=timetable.total_steps,
+        updates=timetable.total_updates,
         global_batch=layout.global_batch,
         parameters=run.learner.complexity.parameters,
         multiply_adds=run.learner.complexity.multiply_adds,

@@ -2,9 +2,13 @@
 run goes on.
 """
 
+import math
 from typing import Optional
 
 from ..config import Config
+from ..errors import UserError
+from ..flags import by_epoch
+from ..tricks.batch_growth import BatchGrowth
 from ..tricks.schedule import LearningRate, linear_scaling
 
 
@@ -42,19 +46,42 @@ def learning_rate(
         images=images,
         global_batch=global_batch,
         power=config.poly_power,
+        growth=batch_growth(config, global_batch),
+        restarts=config.lr_restarts,
+        minimum=config.lr_min,
     )
 
 
+def batch_growth(config: Config, global_batch: int) -> BatchGrowth:
+    """The growth of the ``global_batch`` that the flags ask for.
+
+    Raises :class:`UserError` if ``--max-batch`` is below it.
+    """
+    if config.max_batch and config.max_batch < global_batch:
+        raise UserError(
+            f"--max-batch {config.max_batch} is less than the {global_batch} images of a step"
+        )
+    factors = by_epoch(config.batch_growth)
+    return BatchGrowth(factors, config.max_batch // global_batch or math.inf)
+
+
 def resumed_step(
-    step: int, global_batch: int, steps_per_epoch: int, new_global_batch: int, new_steps: int
+    step: int,
+    global_batch: int,
+    steps_per_epoch: int,
+    new_global_batch: int,
+    new_steps: int,
+    growth: BatchGrowth = BatchGrowth(),
 ) -> int:
     """The step at which a run goes on after ``step`` steps of ``global_batch`` images, when it has
-    ``new_global_batch`` images in a step and ``new_steps`` in an epoch.
+    ``new_global_batch`` images in a step, ``new_steps`` in an epoch, and ``growth``.
 
-    It is the step with the next image of the epoch: no image is left out, and those that stand
-    before this one in its step are seen twice.
+    It begins the update with the next image of the epoch: no image is left out, and those that
+    stand before this one in its update are seen twice.
     """
     if global_batch == new_global_batch:
         return step
     epoch, done = divmod(step, steps_per_epoch)
-    return epoch * new_steps + min(done * global_batch // new_global_batch, new_steps - 1)
+    steps = growth.steps(epoch)
+    updates = min(done * global_batch // new_global_batch, new_steps - 1) // steps
+    return epoch * new_steps + min(updates, new_steps // steps - 1) * steps

@@ -26,13 +26,13 @@ def train_step(learner, layout, devices, batch, step):
     """The :class:`StepResult` of step ``step`` with this worker's images of it, a
     :class:`.feeding.PlacedBatch`.
     """
-    found = []
+    found, steps = [], learner.update.timetable.steps_of_update(step)
     learner.seed_devices(devices, layout, step)
     with mx.engine.bulk(OPERATORS_AT_ONCE):
         for micro in range(layout.accumulate):
             learner.running.restore_parts(micro)
             found += compute_gradients(learner, layout, batch, step, micro)
-            wait_for_statistics(layout, devices)
+            wait_for_statistics(steps * len(layout.own_parts), devices)
             learner.running.keep_parts(micro)
         return StepResult(found, learner.update(step))
 
@@ -40,6 +40,7 @@ def train_step(learner, layout, devices, batch, step):
 def compute_gradients(learner, layout, batch, step, micro):
     """Those of one micro-batch, on every device. Gives the task's sums of each part."""
     objective, task, found, losses = learner.objective, learner.objective.task, [], []
+    images_of_update = layout.global_batch * learner.update.timetable.steps_of_update(step)
     for number, part in layout.micro_batch(micro):
         images, labels = colored(*batch.parts[part])
         keys = layout.split(batch.keys, part)
@@ -48,9 +49,9 @@ def compute_gradients(learner, layout, batch, step, micro):
         with autograd.record():
             outputs = learner.net(inputs)
             loss = objective.losses(outputs, targets, seen)
-            # The share of this part in the mean over the global batch: gradients are summed
+            # The share of this part in the mean over the update's images: gradients are summed
             # over the parts.
-            losses.append(loss.sum() * (learner.update.scale(number) / layout.global_batch))
+            losses.append(loss.sum() * (learner.update.scale(number) / images_of_update))
         labels = objective.labels(targets)
         found.append(task.count(detached(outputs), labels, loss.detach()))
     autograd.backward(losses)
@@ -71,15 +72,15 @@ def colored(images, labels, matrices):
     return images if matrices is None else apply_on_device(images, matrices), labels
 
 
-def wait_for_statistics(layout, devices):
-    """If several parts of a step run on CPU contexts, wait for a backward pass before anything else
-    starts.
+def wait_for_statistics(parts, devices):
+    """If several ``parts`` of an update run on CPU contexts, wait for a backward pass before
+    anything else starts.
 
     On a CPU, BatchNorm's backward pass writes the running statistics without the engine's
     knowledge, so that without this they would depend on the clock in their last bits. On GPUs the
     forward pass writes them, and nothing waits.
     """
-    if len(layout.own_parts) > 1 and devices[0].device_type == "cpu":
+    if parts > 1 and devices[0].device_type == "cpu":
         mx.nd.waitall()
 
 

@@ -2,12 +2,18 @@
 
 from dataclasses import dataclass
 
+from ..errors import UserError
+from ..tricks.batch_growth import BatchGrowth
 from ..tricks.schedule import LearningRate
 
 
 @dataclass
 class Timetable:
-    """Learning rate, epochs, lines of the log, validations and checkpoints, by the step."""
+    """Learning rate, epochs, updates, lines of the log, validations and checkpoints, by the step.
+
+    An update uses the gradients of one step, and with ``--batch-growth`` of several. ``done`` is a
+    number of steps after which there was an update.
+    """
 
     steps_per_epoch: int
     num_epochs: int
@@ -16,7 +22,20 @@ class Timetable:
     val_frequency: int  # epochs between validations; 0: there are none
     save_frequency: int  # epochs between checkpoints; 0: only at the end
     save_interval: int  # steps between checkpoints; 0: none but those of save_frequency
+    growth: BatchGrowth = BatchGrowth()
     stop_step: int = 0  # where this session of the run ends
+
+    def __post_init__(self):
+        if self.most_steps > self.steps_per_epoch:
+            raise UserError(
+                f"--batch-growth: the updates of the last epoch take {self.most_steps} steps each, "
+                f"and an epoch has {self.steps_per_epoch}: say where to stop with --max-batch"
+            )
+
+    @property
+    def most_steps(self):
+        """Of an update, in the last epoch."""
+        return self.growth.steps(self.num_epochs - 1)
 
     @property
     def total_steps(self):
@@ -27,13 +46,59 @@ class Timetable:
         """The epoch that ``step`` belongs to; both count from 0."""
         return step // self.steps_per_epoch
 
+    def steps_of_update(self, step):
+        """How many steps the update has that ``step`` belongs to."""
+        return self.growth.steps(self.epoch(step))
+
+    def ends_update(self, step):
+        """Whether it is the last of them."""
+        return (step % self.steps_per_epoch + 1) % self.steps_of_update(step) == 0
+
+    def after(self, step):
+        """How many steps are done after ``step``: what is left of an epoch and too little for
+        another update is left out.
+        """
+        epoch, index = divmod(step, self.steps_per_epoch)
+        is_last = index + 1 == self._used_in(epoch)
+        return (epoch + 1) * self.steps_per_epoch if is_last else step + 1
+
+    def stop_at(self, step):
+        """Let the session stop with the update that ``step`` belongs to, or the last one before."""
+        epoch, index = divmod(step, self.steps_per_epoch)
+        steps = self.growth.steps(epoch)
+        number = min(index // steps + 1, self.updates_in(epoch))
+        self.stop_step = self.after(epoch * self.steps_per_epoch + number * steps - 1)
+
+    def stretches(self, step):
+        """(start, stop) pairs of the steps from ``step`` to where the session stops; those that are
+        left out lie between them.
+        """
+        last = self.epoch(self.stop_step - 1)
+        for epoch in range(self.epoch(step), last + 1):
+            begin, end = epoch * self.steps_per_epoch, (epoch + 1) * self.steps_per_epoch
+            if epoch == last or begin + self._used_in(epoch) < end:
+                yield step, min(begin + self._used_in(epoch), self.stop_step)
+                step = end
+
+    def updates_in(self, epoch):
+        """How many updates ``epoch`` has."""
+        return self.steps_per_epoch // self.growth.steps(epoch)
+
+    @property
+    def total_updates(self):
+        """Updates of the whole run."""
+        return sum(self.updates_in(epoch) for epoch in range(self.num_epochs))
+
+    def _used_in(self, epoch):
+        return self.updates_in(epoch) * self.growth.steps(epoch)
+
     def ends_epoch(self, done):
         """Whether an epoch ends after ``done`` steps."""
         return done % self.steps_per_epoch == 0
 
     def should_log(self, done):
         """Whether the log gets a line: all workers meet for it."""
-        return done % self.log_interval == 0 or self.ends_epoch(done)
+        return self.reaches(done, self.log_interval) or self.ends_epoch(done)
 
     def should_validate(self, done):
         """Whether the epoch that ends with ``done`` steps ends with a validation."""
@@ -47,5 +112,9 @@ class Timetable:
         return bool(
             done == self.stop_step
             or (every and done % every == 0)
-            or (self.save_interval and done % self.save_interval == 0)
+            or (self.save_interval and self.reaches(done, self.save_interval))
         )
+
+    def reaches(self, done, every):
+        """Whether the update that ends with ``done`` steps reaches a multiple of ``every``."""
+        return done % every < self.steps_of_update(done - 1)

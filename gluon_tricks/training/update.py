@@ -8,6 +8,11 @@ import contextlib
 
 import mxnet as mx
 
+from ..tricks.clipping import clip_norm
+from ..tricks.lamb import Lamb
+from ..tricks.lars import Lars
+from ..tricks.momentum import Momentum
+from .averaging import Average
 from .master_copy import MasterCopy
 from .stopping import Diverged
 
@@ -32,13 +37,30 @@ def optimizer(name):
 @optimizer("nag")
 def nag(config, **settings):
     """Nesterov's momentum."""
+    if config.momentum_form == "outside":
+        return Momentum(config.momentum, nesterov=True, **settings)
     return mx.optimizer.NAG(momentum=config.momentum, **settings)
 
 
 @optimizer("sgd")
 def sgd(config, **settings):
     """Plain momentum."""
+    if config.momentum_form == "outside":
+        return Momentum(config.momentum, **settings)
     return mx.optimizer.SGD(momentum=config.momentum, **settings)
+
+
+@optimizer("lars")
+def lars(config, **settings):
+    """Momentum with a rate for each layer."""
+    weights_only = config.layer_rates == "weights"
+    return Lars(config.momentum, config.lars_eta, weights_only, **settings)
+
+
+@optimizer("lamb")
+def lamb(config, **settings):
+    """Adam with a rate for each layer."""
+    return Lamb(weights_only=config.layer_rates == "weights", **settings)
 
 
 def optimizer_of(config, learning_rate):
@@ -52,11 +74,12 @@ def after_update(member):
     """A decorator for classes like an average of the parameters, which follow every update.
 
     - ``name``: what its arrays are called in a checkpoint
-    - ``from_config(config, layout, steps_per_epoch)``: a class method; the member that the flags
-      ask for, or None
-    - ``begin(net, devices, saved)``: the parameters have their values on all devices; ``saved`` are
-      the :meth:`arrays` of the checkpoint that the run goes on from, on the CPU, {} if it is new
-    - ``member(step, counted)``: step ``step``, which counts from 0, has updated the parameters.
+    - ``from_config(config, layout, timetable)``: a class method; the member that the flags ask for,
+      or None
+    - ``begin(net, workers, running, saved)``: the parameters have their values on all devices of
+      the workers, and ``running`` are the RunningStatistics; ``saved`` are the :meth:`arrays` of
+      the checkpoint that the run goes on from, on the CPU, {} if it is new
+    - ``member(step, counted)``: an update ended with ``step``, which counts from 0.
       ``counted`` is None, or under float16 a list with an NDArray (1,) for each device: 0 if the
       update was dropped because gradients were not finite, else 1. Never waits
     - ``arrays()``: what a checkpoint has to hold, {key: NDArray}
@@ -65,6 +88,9 @@ def after_update(member):
     """
     AFTER_UPDATE.append(member)
     return member
+
+
+after_update(Average)
 
 
 class Update:
@@ -76,36 +102,43 @@ class Update:
     trainer : gluon.Trainer
         As the workers make it: it sums the gradients and does not update in a KVStore.
     loss_scale : LossScale
+    timetable : Timetable
+        It says after which steps the parameters are updated.
     devices : list of Context
     max_skipped : int
         So many updates in a row may be left out because float16 gradients are not finite.
     members : list
         See :func:`after_update`.
+    clip : float
+        The gradient's norm is at most this; 0: as it is.
     """
 
-    def __init__(self, net, trainer, loss_scale, devices, max_skipped=20, members=()):
-        self.loss_scale, self.members = loss_scale, members
+    def __init__(
+        self, net, trainer, loss_scale, timetable, devices, max_skipped=20, members=(), clip=0
+    ):
+        self.loss_scale, self.timetable, self.members = loss_scale, timetable, members
         self._net, self._parameters, self._trainer = net, net.collect_params(), trainer
-        self._devices, self._max_skipped = devices, max_skipped
+        self._devices, self._max_skipped, self._clip = devices, max_skipped, clip
         self._master_copies = []  # under float16, of each device
 
     @classmethod
-    def from_config(cls, config, net, trainer, loss_scale, layout, devices, steps_per_epoch):
+    def from_config(cls, config, net, trainer, loss_scale, timetable, layout, devices):
         """With the members that the flags of a run ask for."""
-        made = [member.from_config(config, layout, steps_per_epoch) for member in AFTER_UPDATE]
+        made = [member.from_config(config, layout, timetable) for member in AFTER_UPDATE]
         members = [member for member in made if member is not None]
-        return cls(net, trainer, loss_scale, devices, config.max_skipped, members)
+        skipped, clip = config.max_skipped, config.clip_norm
+        return cls(net, trainer, loss_scale, timetable, devices, skipped, members, clip)
 
-    def begin(self, saved=None):
-        """Parameters, optimizer states and loss scale are those of the next step; ``saved`` are the
-        :meth:`arrays` of the checkpoint that the run goes on from.
+    def begin(self, workers, running, saved=None):
+        """Parameters, their ``running`` statistics, optimizer states and loss scale are those of
+        the next step; ``saved`` are the :meth:`arrays` of the checkpoint that the run goes on from.
         """
         for member in self.members:
             own = _below(member.name + "/", saved or {})
-            member.begin(self._net, self._devices, own)
+            member.begin(self._net, workers, running, own)
         if self._trainer.optimizer.multi_precision:
             self._master_copies = [
-                MasterCopy(self._trainer, number, self.loss_scale)
+                MasterCopy(self._trainer, number, self.loss_scale, self._clip)
                 for number in range(len(self._devices))
             ]
 
@@ -116,20 +149,29 @@ class Update:
         return self.loss_scale.scale
 
     def __call__(self, step):
-        """Sum the gradients of ``step``, update the parameters, and let the members follow.
+        """If an update ends with ``step``: sum its gradients, update the parameters, and let the
+        members follow.
 
         Never waits. What it returns is for :meth:`receive`, some steps later.
         """
+        if not self.timetable.ends_update(step):
+            return None
         self._trainer.allreduce_grads()
         counted = [copy.update() for copy in self._master_copies] or None
         if counted is None:
+            self._clip_gradients()
             self._trainer.update(self.loss_scale.scale)
-        # Gradients add up over the micro-batches of a step, and start again from 0.
+        # Gradients add up over micro-batches and steps, and start again from 0.
         if any(parameter.grad_req == "add" for parameter in self._parameters.values()):
             self._parameters.zero_grad()
         for member in self.members:
             member(step, counted)
         return counted and counted[0]
+
+    def _clip_gradients(self):
+        trained = [p for p in self._parameters.values() if p.grad_req != "null"]
+        for number in range(len(self._devices) if self._clip else 0):
+            clip_norm([p.list_grad()[number] for p in trained], self._clip)
 
     def receive(self, counted, step):
         """Take note whether the update of ``step`` has counted. Waits until that is known.

@@ -1,9 +1,12 @@
-"""Learning rate: linear scaling and warmup (section 3.1), cosine decay (section 5.1) and the decays
-it is compared with.
+"""Learning rate: linear scaling and warmup (section 3.1), cosine decay (section 5.1), the decays it
+is compared with, and warm restarts (SGDR, arXiv 1608.03983).
 """
 
 import math
 from dataclasses import dataclass
+from typing import Tuple
+
+from .batch_growth import BatchGrowth
 
 
 def linear_scaling(batch_size, base_lr=0.1):
@@ -20,16 +23,23 @@ class LearningRate:
     m) uses i eta / m (section 3.1); ``warmup_from=0`` counts i from 0 as the authors' code does, so
     that the first batch has rate ``warmup_start``. After it, ``mode`` decides:
 
-    - ``cosine``: eta / 2 (1 + cos(t pi / T)), t and T counted from the warmup's end (section 5.1);
+    - ``cosine``: eta / 2 (1 + cos(t pi / T)), t and T counted from the warmup's end (section 5.1).
+      With ``restarts`` (T_0, T_mult) it is SGDR's: the i-th cycle, i from 0, has T = T_0 T_mult^i
+      epochs, and t counts the batches from its beginning;
     - ``step``: eta x ``decay`` for each of ``decay_epochs`` that has begun (section 2.1: 0.1 at 30,
       60, 90);
     - ``exp``: eta x ``decay`` every ``decay_period`` epochs (0.94 every two epochs, section 5.1);
     - ``poly``: eta (1 - t / T)^``power``, 2 as the authors' code, 0.9 as their segmentation;
     - ``constant``: eta.
 
+    ``minimum`` is the rate to which cosine and poly fall: they are minimum + (eta - minimum) x what
+    is said above without eta.
+
     ``counting="updates"`` is the authors' later code (from 2019): the n-th update, n from 1, takes
     the place of i and of the batch, a stage of N updates falls over N - 1, and an epoch begins
     where ImageRecordIter's does, after ceil(epoch x ``images`` / ``global_batch``) updates.
+
+    Where a batch of ``growth`` grows by less than it should, the rate falls by the rest.
     """
 
     peak: float
@@ -46,6 +56,9 @@ class LearningRate:
     images: int = 0
     global_batch: int = 1
     power: float = 2
+    growth: BatchGrowth = BatchGrowth()
+    restarts: Tuple[float, float] = (0, 1)  # T_0 = 0: there are none
+    minimum: float = 0.0
 
     @property
     def warmup_steps(self):
@@ -63,11 +76,19 @@ class LearningRate:
             return self.warmup_start + i * (self.peak - self.warmup_start) / (
                 self.warmup_steps - last
             )
+        progress, epoch = self._progress(n - self.warmup_steps, last), n // self.steps_per_epoch
+        decayed = self.minimum + (self.peak - self.minimum) * self._decayed(progress, epoch)
+        return decayed * self.growth.rate(epoch)
+
+    def _progress(self, t, last):
+        """t / T of cosine and poly."""
+        length, factor = self.restarts[0] * self.steps_per_epoch, self.restarts[1]
+        if length:
+            while t >= length:
+                t, length = t - length, length * factor
+            return t / length
         # After the last step the rate stays where it ended.
-        progress = min(
-            1.0, (n - self.warmup_steps) / max(1, self.total_steps - self.warmup_steps - last)
-        )
-        return self.peak * self._decayed(progress, n // self.steps_per_epoch)
+        return min(1.0, t / max(1, self.total_steps - self.warmup_steps - last))
 
     def _count(self, step):
         """(place in the schedule, the warmup's i, 1 if a stage of N falls over N - 1, otherwise

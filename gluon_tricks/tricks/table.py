@@ -23,6 +23,7 @@ class Training(NamedTuple):
     global_batch: int
     warmup_steps: int = 0
     teacher: Tuple[str, ...] = ()  # its network and, if that is not its name, its file
+    steps_per_epoch: int = 0  # 0: unknown
 
 
 @dataclass(frozen=True)
@@ -166,6 +167,32 @@ def _drop_block_state(run):
     return f"{run.config.drop_block_from:g} to {run.config.drop_block:g}"
 
 
+def _restarts_phrase(run):
+    first, factor = run.config.lr_restarts
+    return f"restarts after {first:g} epochs" + (f", each {factor:g} times as long" * (factor > 1))
+
+
+def _growth_phrase(run):
+    most = run.config.max_batch
+    return f"updates grow at {run.config.batch_growth}" + (f", up to {most} images" * (most > 0))
+
+
+def _layer_rates_phrase(run):
+    config = run.config
+    of = "weights" if config.layer_rates == "weights" else "all parameters"
+    eta = f", eta {config.lars_eta:g}" * (config.optimizer == "lars")
+    return f"{config.optimizer.upper()} for {of}{eta}"
+
+
+def _average_state(run):
+    from .ema import half_life  # here, as it imports MXNet
+
+    decay, every = run.config.ema, run.config.ema_every
+    steps = half_life(decay, every)
+    epochs = f", {steps / run.steps_per_epoch:.3g} epochs" if run.steps_per_epoch else ""
+    return f"{decay:g} every {every} steps: half-life {steps:,.0f} steps{epochs}"
+
+
 def _authors(is_theirs):
     return " (the authors' form)" if is_theirs else ""
 
@@ -217,10 +244,10 @@ TRICKS = (
         name="no bias decay",
         section="3.1",
         usage="--no-wd",
-        flags=("no_wd",),
+        flags=("no_wd", "no_wd_form"),
         applies=lambda config: config.no_wd,
-        state=lambda run: "on",
-        phrase=lambda run: "no bias decay",
+        state=lambda run: "on" if run.config.no_wd_form == "paper" else "gamma and beta alone",
+        phrase=lambda run: f"no {'bias' if run.config.no_wd_form == 'paper' else 'norm'} decay",
         file="tricks/weight_decay.py",
         test="tricks/test_weight_decay.py",
         scores=(_TABLE4["+ zero gamma"], _TABLE4["+ no bias decay"]),
@@ -443,5 +470,71 @@ TRICKS = (
         phrase=_stored_phrase,
         file="data/teacher_logits.py",
         test="training/test_stored_teacher.py",
+    ),
+    Trick(
+        name="warm restarts",
+        section=LATER,
+        usage="--lr-mode cosine --lr-restarts 10,2",
+        flags=("lr_restarts", "lr_min"),
+        applies=lambda config: config.lr_restarts[0] > 0,
+        state=_restarts_phrase,
+        phrase=_restarts_phrase,
+        file="tricks/schedule.py",
+        test="tricks/test_schedule.py",
+    ),
+    Trick(
+        name="batch growth",
+        section=LATER,
+        usage="--lr-mode constant --batch-growth 30:x10,60:x10",
+        flags=("batch_growth", "max_batch"),
+        applies=lambda config: bool(config.batch_growth),
+        state=_growth_phrase,
+        phrase=_growth_phrase,
+        file="tricks/batch_growth.py",
+        test="tricks/test_batch_growth.py",
+    ),
+    Trick(
+        name="momentum form",
+        section=LATER,
+        usage="--momentum-form outside",
+        flags=("momentum_form",),
+        applies=lambda config: config.momentum_form == "outside",
+        state=lambda run: "on",
+        phrase=lambda run: "rate outside the velocity",
+        file="tricks/momentum.py",
+        test="tricks/test_optimizers.py",
+    ),
+    Trick(
+        name="LARS, LAMB",
+        section=LATER,
+        usage="--optimizer lars",
+        flags=("layer_rates", "lars_eta"),
+        applies=lambda config: config.optimizer in ("lars", "lamb"),
+        state=_layer_rates_phrase,
+        phrase=_layer_rates_phrase,
+        file="tricks/lars.py",
+        test="tricks/test_optimizers.py",
+    ),
+    Trick(
+        name="gradient clipping",
+        section=LATER,
+        usage="--clip-norm 1",
+        flags=("clip_norm",),
+        applies=lambda config: config.clip_norm > 0,
+        state=lambda run: f"norm {run.config.clip_norm:g}",
+        phrase=lambda run: f"gradients clipped to norm {run.config.clip_norm:g}",
+        file="tricks/clipping.py",
+        test="tricks/test_clipping.py",
+    ),
+    Trick(
+        name="weight averaging",
+        section=LATER,
+        usage="--ema 0.9999",
+        flags=("ema", "ema_every"),
+        applies=lambda config: config.ema > 0,
+        state=_average_state,
+        phrase=lambda run: f"EMA {run.config.ema:g} / {run.config.ema_every}",
+        file="tricks/ema.py",
+        test="tricks/test_ema.py",
     ),
 )

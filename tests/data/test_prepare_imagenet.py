@@ -321,6 +321,20 @@ def test_images_that_do_not_belong_to_the_validation_archive_are_named(tmp_path,
         assert name in capsys.readouterr().err
 
 
+def test_a_name_that_an_archive_holds_twice_is_refused(tmp_path, capsys):
+    """Counted twice, or the later image under the other's label."""
+    train, val = train_files(), val_files()
+    source = write_archives(tmp_path / "source", train, {**val, "again/" + min(val): jpeg(1)})
+    assert prepare(source, tmp_path / "out", "--allow-partial") == 2
+    assert f"holds {min(val)} twice" in capsys.readouterr().err
+    train[IDS[0]]["again/" + min(train[IDS[0]])] = jpeg(1)
+    write_archives(source, train, val)
+    assert prepare(source, tmp_path / "out", "--allow-partial") == 2
+    assert f"(n01440764.tar inside): holds {min(train_files()[IDS[0]])} twice" in (
+        capsys.readouterr().err
+    )
+
+
 def test_damaged_archives_are_named_with_the_place(source, tmp_path, capsys):
     whole = (source / imagenet.TRAIN).read_bytes()
     inner_header = whole.index(b"n09999999_3.JPEG")

@@ -119,6 +119,9 @@ def test_a_header_that_asks_for_more_than_the_file_has_allocates_nothing(tmp_pat
 def test_what_is_absent_is_named(tmp_path):
     with pytest.raises(UserError, match="nowhere: cannot be read: No such file"):
         TeacherLogits(str(tmp_path / "nowhere"))
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UserError, match="pipe: cannot be read: Not a plain file"):
+        TeacherLogits(str(tmp_path / "pipe"))
     stored = TeacherLogits(write(tmp_path / "x"))
     for key in (4, -1, 10**15):
         with pytest.raises(UserError, match=f"has no logits of record {key}"):

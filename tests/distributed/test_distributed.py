@@ -74,6 +74,21 @@ def test_a_run_goes_on_under_other_launches_and_with_other_workers(finish):
     assert [row["images"] for row in whole[2]] == [row["images"] for row in moved[2]]
 
 
+def test_growing_updates_and_their_average_go_on_under_other_launches(finish):
+    """An epoch of 10 updates of 8 images, then one of 3 updates of 24, with 8 images left over."""
+    flags = ("--batch-size", "4", "--mixup", "--momentum-form", "outside", "--ema", "0.8")
+    flags += ("--batch-growth", "1:x3")
+    whole = finish("local", "whole", *flags, "--cpu-contexts", "2")
+    finish("horovod", "moved", *flags, "--max-steps", "11")  # 13, after the first of the 3
+    finish("dist_sync", "moved", *flags, "--max-steps", "3")
+    moved = finish("local", "moved", *flags, "--accumulate", "2")
+    compare(whole[0], moved[0])
+    assert [row["step"] for row in whole[2]] == [row["step"] for row in moved[2]]
+    assert [row["images"] for row in moved[2] if row["event"] == "epoch"] == [80, 72]
+    workers = moved[1]
+    assert {row["step"] for row in workers[0]} == set(range(19))
+
+
 def test_gradients_that_overflow_on_one_worker_are_skipped_by_all_together(finish):
     flags = "--batch-size 4 --model linear --dtype float16".split()
     _, notes, _ = finish("horovod", "run", *flags, OVERFLOW_AT="4")

@@ -14,6 +14,8 @@ from gluon_tricks.training.feeding import placed
 from gluon_tricks.training.master_copy import MasterCopy, arrays_in
 from gluon_tricks.training.run import build
 from gluon_tricks.training.step import train_step
+from gluon_tricks.tricks.lars import Lars
+from gluon_tricks.tricks.momentum import Momentum
 from gluon_tricks.tricks.precision import LossScale
 
 SHAPES = dict(weight=(3, 4, 1, 1), dense_weight=(2, 5), bias=(7,), gamma=(3,))
@@ -107,8 +109,10 @@ def test_nag_with_a_master_copy_and_a_dynamic_scale_is_that_of_the_formulas():
         lambda: nag(momentum=0.0),
         lambda: mx.optimizer.SGD(0.9, learning_rate=RATE, wd=DECAY, multi_precision=True),
         lambda: mx.optimizer.SGD(0.0, learning_rate=RATE, wd=DECAY, multi_precision=True),
+        lambda: Momentum(0.9, True, learning_rate=RATE, wd=DECAY, multi_precision=True),
+        lambda: Lars(0.9, 0.1, learning_rate=RATE, wd=DECAY, multi_precision=True),
     ],
-    ids=["nag", "nag without momentum", "sgd", "sgd without momentum"],
+    ids=["nag", "nag without momentum", "sgd", "sgd without momentum", "nag, outside", "lars"],
 )
 def test_the_bits_are_those_of_mxnets_updates_of_each_array_in_good_steps_alone(optimizer, scale):
     ours, theirs = parameters(), parameters()
@@ -274,12 +278,12 @@ class Latest:
     made = []
 
     @classmethod
-    def from_config(cls, config, layout, steps_per_epoch):
+    def from_config(cls, config, layout, timetable):
         cls.made.append(cls())
         return cls.made[-1]
 
-    def begin(self, net, devices, saved):
-        self.weight, self.calls = net.weight.data(devices[0]), []
+    def begin(self, net, workers, running, saved):
+        self.weight, self.calls = net.weight.data(workers.devices[0]), []
         self.other = self.weight.copy()
         if saved:
             self.other = saved["weight"]
@@ -326,3 +330,40 @@ def test_what_follows_an_update_is_saved_shown_and_resumed(small, monkeypatch, t
     shown = mx.nd.load(checkpoint.latest(str(tmp_path / "run"))[0] + "/net.params")["weight"]
     assert (shown.asnumpy() == 5).all()
     assert going_on.progress.validated["images"]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_the_gradient_is_no_longer_than_clip_norm(small, dtype):
+    words = "--optimizer sgd --momentum 0 --wd 0 --lr 1 --lr-mode constant --cpu-contexts 2"
+    run = small(*words.split(), "--batch-size", "4", "--clip-norm", "0.01", "--dtype", dtype)
+    weight = run.learner.net.weight
+    before = weight.list_data()[0].asnumpy().astype("float64")
+    devices = run.workers.devices
+    batches = placed(run.data.train.batches(0, 1), run.layout, devices, 0)
+    train_step(run.learner, run.layout, devices, next(batches), 0)
+    for data in weight.list_data():
+        moved = np.linalg.norm(data.asnumpy() - before)
+        assert moved == pytest.approx(0.01, rel=1e-4 if dtype == "float32" else 0.02)
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["--optimizer lamb --clip-norm 0.1", "--optimizer lars --lr 5", "--momentum-form outside"],
+)
+def test_a_float16_run_with_an_average_resumes_to_the_bit(small, tmp_path, words):
+    from gluon_tricks.training.run import finish
+
+    words = words.split() + ["--dtype", "float16", "--ema", "0.9", "--log-interval", "1"]
+    for folder, stops in (("whole", []), ("stopped", ["2", "3"])):
+        for stop in (*stops, "0"):
+            more = ["--save-dir", str(tmp_path / folder), "--resume", "auto", "--max-steps", stop]
+            run = small(*words, *more)
+            finish(run)
+            run.close()
+    weight = run.learner.net.weight.data().asnumpy()
+    saved = [checkpoint.latest(str(tmp_path / folder))[0] + "/" for folder in ("whole", "stopped")]
+    for name in ("net.params", "optimizer.states", "log.jsonl"):
+        whole, stopped = (open(path + name, "rb").read() for path in saved)
+        assert whole == stopped, name
+    average = mx.nd.load(saved[0] + "net.params")["weight"].asnumpy()
+    assert average.dtype == np.float16 and (average != weight).any()

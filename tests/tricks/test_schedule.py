@@ -6,6 +6,7 @@ import math
 
 import pytest
 
+from gluon_tricks.config import ConfigError, parse
 from gluon_tricks.tricks.schedule import LearningRate, linear_scaling
 
 
@@ -147,3 +148,56 @@ def test_counting_by_updates_begins_an_epoch_where_a_pass_over_all_images_ends()
 def test_unknown_words_are_named(field):
     with pytest.raises(ValueError, match=f"unknown {field} 'new'"):
         LearningRate(peak=1, num_epochs=1, steps_per_epoch=1, **{field: "new"})(0)
+
+
+def sgdr(step, steps, highest, lowest, first, factor):
+    """Equation 5 of arXiv 1608.03983: restarts after T_0 (T_mult^n - 1) / (T_mult - 1) epochs."""
+    ends = [0]
+    while ends[-1] <= step / steps:
+        n = len(ends)
+        ends.append(first * (n if factor == 1 else (factor**n - 1) / (factor - 1)))
+    length, current = ends[-1] - ends[-2], step / steps - ends[-2]
+    return lowest + 0.5 * (highest - lowest) * (1 + math.cos(math.pi * current / length))
+
+
+@pytest.mark.parametrize("first, factor", [(10, 2), (1, 2), (5, 1), (2.5, 1), (3, 1.5)])
+@pytest.mark.parametrize("lowest", [0.0, 0.001])
+def test_restarts_are_sgdrs_formula(first, factor, lowest):
+    steps, rates = 8, []
+    schedule = LearningRate(0.05, 70, steps, "cosine", restarts=(first, factor), minimum=lowest)
+    for step in range(70 * steps):
+        expected = sgdr(step, steps, 0.05, lowest, first, factor)
+        assert schedule(step) == pytest.approx(expected, abs=1e-12)
+        rates.append(schedule(step))
+    restarts = [step / steps for step in range(1, len(rates)) if rates[step] > rates[step - 1]]
+    if (first, factor) == (10, 2):
+        assert restarts == [10, 30]  # and 70, the end
+    if (first, factor) == (2.5, 1):
+        assert restarts == [2.5 * n for n in range(1, 28)]
+
+
+def test_restarts_count_from_the_end_of_the_warmup():
+    with_warmup = LearningRate(0.05, 35, 8, "cosine", warmup_epochs=5, restarts=(10, 2))
+    without = LearningRate(0.05, 30, 8, "cosine", restarts=(10, 2))
+    assert [with_warmup(40 + t) for t in range(240)] == [without(t) for t in range(240)]
+
+
+@pytest.mark.parametrize("mode, end", [("cosine", 0.001), ("poly", 0.001)])
+def test_the_rate_falls_to_its_minimum(mode, end):
+    schedule = LearningRate(0.4, 10, 8, mode, minimum=end)
+    assert schedule(0) == 0.4 and schedule(80) == end
+    assert schedule(40) == pytest.approx(end + (0.4 - end) * (0.5 if mode == "cosine" else 0.25))
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        ("--lr-restarts 10,2", "--lr-restarts has no effect without --lr-mode cosine"),
+        ("--lr-mode cosine --lr-restarts 10,0.5", "T_mult at least 1"),
+        ("--lr-mode cosine --lr-counting updates --lr-restarts 9,2", "--lr-counting steps"),
+        ("--lr-min 0.1", "--lr-min has no effect without --lr-mode cosine or poly"),
+    ],
+)
+def test_restarts_need_a_cosine(words, message):
+    with pytest.raises(ConfigError, match=message):
+        parse(words.split())

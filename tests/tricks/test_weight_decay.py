@@ -55,6 +55,15 @@ def test_the_groups_of_a_network_are_by_the_kind_of_layer(name):
     }
 
 
+@pytest.mark.parametrize("name", ["resnet50_v1d", "vgg11", "mobilenetv3_small"])
+def test_norms_alone_are_exempt_if_asked_for(name):
+    net = models.get_model(name)
+    exempt_biases(net, "norms")
+    for parameter in net.collect_params().values():
+        is_norms = parameter.name.endswith(("gamma", "beta", "running_mean", "running_var"))
+        assert (parameter.wd_mult == 0) == is_norms, parameter.name
+
+
 @pytest.mark.parametrize("exempt", [False, True])
 def test_an_exempt_parameter_without_gradient_does_not_move(exempt):
     net = nn.Dense(2, in_units=2)

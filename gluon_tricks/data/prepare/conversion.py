@@ -172,16 +172,18 @@ class SplitWriter:
                 self.path[: -len("rec")] + "lst",
                 "".join(f"{i}\t{self.split.labels[i]}\t{self.split.names[i]}\n" for i in kept),
             )
-        return {
+        entry = {
             "records": len(kept),
             "bytes": state.sizes[0],
             "index_bytes": state.sizes[1],
             "sha256": digest.hexdigest(),
             "images_sha256": state.sources.hexdigest(),
-            "per_class": np.bincount(self.split.labels[kept], minlength=classes).tolist(),
             "forms": dict(state.forms),
             "broken": [name for _, name, _ in state.broken],
         }
+        if self.split.labelled:
+            entry["per_class"] = np.bincount(self.split.labels[kept], minlength=classes).tolist()
+        return entry
 
     def append(self, writer, digest, workers, progress):
         """Convert and write the images that are not done yet."""

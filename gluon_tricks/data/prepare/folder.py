@@ -69,16 +69,21 @@ def read(args):
             raise UserError(
                 f"--val-fraction {args.val_fraction}: no class has enough images to hold one out"
             )
-    old = os.path.join(args.directory, "val.rec")
+    say_if_val_is_old(args.directory, splits)
+    splits["train"] = splits["train"].shuffled(args.seed)
+    settings = dict(images.settings(args), data_set="folder", seed=args.seed)
+    return splits, classes, settings
+
+
+def say_if_val_is_old(directory, splits):
+    """Tell a person of a val.rec that does not belong to the training images."""
+    old = os.path.join(directory, "val.rec")
     if "val" not in splits and os.path.exists(old):
         print(
             f"{printable(old)}: is of an earlier command; its images may be among the training "
             "images now: remove it, or give --val",
             file=sys.stderr,
         )
-    splits["train"] = splits["train"].shuffled(args.seed)
-    settings = dict(images.settings(args), data_set="folder", seed=args.seed)
-    return splits, classes, settings
 
 
 def class_folders(source, result=None):

@@ -7,7 +7,6 @@ framework's pretrained networks.
 """
 
 import contextlib
-import hashlib
 import os
 import re
 import zipfile
@@ -20,7 +19,7 @@ from ...errors import UserError
 from ..file_reading import open_for_reading, read_bytes
 from ..parallel import Progress, ordered_map
 from ..recordio import LENGTH_MASK
-from . import images, tar
+from . import checksums, images, tar
 from .devkit import Devkit
 from .split import Split
 
@@ -73,7 +72,7 @@ def read(args):
         )
     if args.md5:
         for path in archives + [devkit_path]:
-            check_md5(path)
+            checksums.compare(path, "md5", MD5[os.path.basename(path)])
     devkit = Devkit(devkit_path)
     if not args.allow_partial:
         devkit.check()
@@ -122,17 +121,15 @@ def scan_train(descriptor, size, path, devkit, args):
     """
     label_of = {wordnet_id: label for label, wordnet_id in enumerate(devkit.ids)}
     inner = {}
-    for name, start, length in tar.members(descriptor, 0, size, path):
-        wordnet_id = os.path.basename(name)[: -len(".tar")]
+    for name, (start, length) in members_of(descriptor, 0, size, path).items():
+        wordnet_id = name[: -len(".tar")]
         if not name.endswith(".tar") or wordnet_id not in label_of:
             raise UserError(f"{path}: holds {name}, which is no class of {devkit.path}")
-        if wordnet_id in inner:
-            raise UserError(f"{path}: holds {name} twice")
         inner[wordnet_id] = start, start + length
 
     def scan(wordnet_id):
-        found = tar.members(descriptor, *inner[wordnet_id], f"{path} ({wordnet_id}.tar inside)")
-        return sorted(found)
+        inside = f"{path} ({wordnet_id}.tar inside)"
+        return sorted(members_of(descriptor, *inner[wordnet_id], inside).items())
 
     names, labels, offsets, sizes = [], [], [], []
     with Progress("headers", len(inner)) as progress:
@@ -141,26 +138,39 @@ def scan_train(descriptor, size, path, devkit, args):
         for done, (wordnet_id, found) in enumerate(
             zip(order, ordered_map(scan, order, args.workers or 8)), 1
         ):
-            names += [f"{wordnet_id}/{os.path.basename(name)}" for name, _, _ in found]
+            names += [f"{wordnet_id}/{name}" for name, _ in found]
             labels += [label_of[wordnet_id]] * len(found)
-            offsets += [offset for _, offset, _ in found]
-            sizes += [size for _, _, size in found]
+            offsets += [offset for _, (offset, _) in found]
+            sizes += [size for _, (_, size) in found]
             progress.show(done)
     return names, np.array(labels, np.int64), np.array(offsets, np.int64), np.array(sizes, np.int64)
+
+
+def members_of(descriptor, start, end, path):
+    """``{name: (offset, size)}`` of the files in an archive, named without their folders; UserError
+    if two have the same name.
+    """
+    found = {}
+    for name, offset, size in tar.members(descriptor, start, end, path):
+        name = os.path.basename(name)
+        if name in found:
+            raise UserError(f"{path}: holds {name} twice")
+        found[name] = offset, size
+    return found
 
 
 def read_val(path, devkit, args):
     """``(Split, what is missing)`` of the validation archive, in the order of the numbers."""
     descriptor, size = open_for_reading(path)
     found = {}
-    for name, offset, length in tar.members(descriptor, 0, size, path):
-        match = re.fullmatch(r"ILSVRC2012_val_(\d{8})\.JPEG", os.path.basename(name))
+    for name, (offset, length) in members_of(descriptor, 0, size, path).items():
+        match = re.fullmatch(r"ILSVRC2012_val_(\d{8})\.JPEG", name)
         if not match or not 1 <= int(match.group(1)) <= len(devkit.truth):
             raise UserError(
                 f"{path}: holds {name}, which is none of the {len(devkit.truth):,} images "
                 f"of {devkit.path}"
             )
-        found[int(match.group(1))] = os.path.basename(name), offset, length
+        found[int(match.group(1))] = name, offset, length
     wrong = [f"image {i} is missing" for i in range(1, len(devkit.truth) + 1) if i not in found]
     order = sorted(found)
     names, offsets, sizes = zip(*(found[i] for i in order)) if found else ((), (), ())
@@ -216,20 +226,3 @@ def recall_members(cache, path):
 def identity(path):
     status = os.stat(path)
     return [os.path.abspath(path), str(status.st_size), str(status.st_mtime_ns)]
-
-
-def check_md5(path):
-    """UserError if the file is not the one that was published."""
-    digest, name = hashlib.md5(), os.path.basename(path)
-    descriptor, size = open_for_reading(path)
-    with Progress("md5 of " + name, size) as progress:
-        for offset in range(0, size, 1 << 20):
-            block = read_bytes(descriptor, min(1 << 20, size - offset), offset, path)
-            digest.update(block)
-            progress.show(offset + len(block))
-    os.close(descriptor)
-    if digest.hexdigest() != MD5[name]:
-        raise UserError(
-            f"{path}: its MD5 sum is {digest.hexdigest()}, and the published one is {MD5[name]}; "
-            "fetch it again"
-        )

@@ -12,7 +12,7 @@ import struct
 import numpy as np
 
 from .. import formats, jpeg
-from ..decode import PNG, decode, jpeg_header
+from ..decode import PNG, decode, jpeg_header, size_of
 from . import restart_markers
 
 DEFAULT_QUALITY = 95
@@ -28,6 +28,17 @@ def add_arguments(parser):
         metavar="SHORT_SIDE",
         help="scale larger images so that their shorter side has this many pixels (default: keep)",
     )
+    add_coding_arguments(parser)
+    parser.add_argument(
+        "--skip-broken",
+        action="store_true",
+        help="leave out images that cannot be decoded, instead of an error at the end",
+    )
+
+
+def add_coding_arguments(parser):
+    """Those of the flags that leave all images, and the size of each, as they are."""
+    parser.set_defaults(resize=0)
     parser.add_argument(
         "--quality",
         type=int,
@@ -41,11 +52,6 @@ def add_arguments(parser):
         action="store_true",
         help="code JPEGs again, without loss, with restart markers: the loader then decodes only "
         "what a crop touches (needs jpegtran)",
-    )
-    parser.add_argument(
-        "--skip-broken",
-        action="store_true",
-        help="leave out images that cannot be decoded, instead of an error at the end",
     )
 
 
@@ -152,6 +158,14 @@ def _without_stray_bytes(data, error):
             with contextlib.suppress(ValueError):
                 return decode(shorter), shorter
     raise error
+
+
+def upright_size(data):
+    """``(height, width)`` of the image that :func:`normal_form` makes of an encoded one without
+    scaling; ValueError if its header is damaged.
+    """
+    height, width = size_of(data)
+    return (width, height) if exif_orientation(data) >= 5 else (height, width)
 
 
 def turn(image, orientation):

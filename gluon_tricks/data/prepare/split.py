@@ -7,7 +7,7 @@ import numpy as np
 
 class Split:
     """What goes into one file: ``names[i]`` (the source of image i), ``labels[i]`` and its
-    image.
+    image. ``labels`` is None if records have none, which is written as 0.
 
     ``read(i)`` gives the source's bytes (or an array), and ``encode`` makes ``(encoded image, what
     was done to it)`` of them. Both are called from any thread, and raise ValueError if the image
@@ -15,7 +15,8 @@ class Split:
     """
 
     def __init__(self, names, labels, read, encode=None, size=0):
-        self.names, self.labels = names, np.asarray(labels, dtype=np.int64)
+        self.names, self.labelled = names, labels is not None
+        self.labels = np.asarray([0] * len(names) if labels is None else labels, dtype=np.int64)
         self.read, self.encode, self.size = read, encode, size
 
     def __len__(self):
@@ -26,7 +27,7 @@ class Split:
         order = np.asarray(order, dtype=np.int64)
         return Split(
             [self.names[i] for i in order],
-            self.labels[order],
+            self.labels[order] if self.labelled else None,
             lambda position: self.read(int(order[position])),
             self.encode,
             self.size * len(order) // max(1, len(self)),

@@ -6,7 +6,8 @@ import numpy as np
 
 from ..config import Config
 from ..errors import UserError
-from .masks import IGNORED, MOST_CLASSES, decode_mask, first_strange, mask_path_of, other_keys
+from .decode import decode_mask
+from .mask_files import IGNORED, MOST_CLASSES, first_strange, mask_path_of, other_keys
 from .records import RecordError, RecordFile
 
 

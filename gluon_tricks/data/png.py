@@ -1,0 +1,41 @@
+"""The chunks that a PNG is made of, each with a checksum."""
+
+import struct
+import zlib
+from typing import Iterator, Tuple, Union
+
+from .formats import PNG as SIGNATURE
+
+HEADER = struct.Struct(">IIBBBBB")  # width, height, bits, colour, and three methods
+GREY, PALETTE = 0, 3  # of the header's colours, those of one number a pixel
+
+
+def chunks(payload: bytes) -> Iterator[Tuple[bytes, bytes]]:
+    """``(kind, content)`` of each chunk, the first with a whole :data:`HEADER`, up to the one that
+    ends the image.
+
+    ValueError if one is not there as a whole or has another checksum.
+    """
+    place, kind = len(SIGNATURE), b""
+    while kind != b"IEND":
+        if place + 12 > len(payload):
+            raise ValueError("truncated PNG")
+        first = not kind
+        length, kind = struct.unpack_from(">I4s", payload, place)
+        end = place + 12 + length
+        if (
+            end > len(payload)
+            or zlib.crc32(payload[place + 4 : end - 4])
+            != struct.unpack_from(">I", payload, end - 4)[0]
+            or first != (kind == b"IHDR")
+            or (first and length != HEADER.size)
+        ):
+            raise ValueError(f"damaged PNG: chunk {kind!r} at byte {place}")
+        yield kind, payload[place + 8 : end - 4]
+        place = end
+
+
+def chunk(kind: bytes, content: Union[bytes, bytearray]) -> bytes:
+    """The bytes of a chunk."""
+    body = kind + content
+    return struct.pack(">I", len(content)) + body + struct.pack(">I", zlib.crc32(body))

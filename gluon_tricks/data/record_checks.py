@@ -1,0 +1,91 @@
+"""What the records of a file of images, and those of a file of masks, have to hold."""
+
+import contextlib
+import os
+
+import numpy as np
+
+from . import mask_files
+from .class_names import LABELS, read_labels
+from .decode import decode, decode_mask, size_of
+from .labels import class_of
+from .recordio import RecordError
+from .records import RecordFile
+
+
+class ImageCheck(contextlib.AbstractContextManager):
+    """Does an image decode, and is its label one of the classes (None: of whatever there are)?"""
+
+    def __init__(self, classes):
+        self._classes = classes
+
+    def __call__(self, key, label, payload):
+        """What is wrong with a record, or None."""
+        try:
+            decode(payload)
+        except ValueError as error:
+            return str(error)
+        return problem_of_label(label, self._classes)
+
+    def of_keys(self, offsets):
+        """``[(key, problem)]`` of the keys in an index ``{offset: key}``: any are right."""
+        return []
+
+    def __exit__(self, *error):
+        pass
+
+
+def problem_of_label(label, classes):
+    """What is wrong with a record's label, or None."""
+    if not np.all(np.isfinite(label)):
+        return f"its label is {label}"
+    if classes is not None:
+        try:
+            class_of(label, classes)
+        except ValueError as error:
+            return str(error)
+    return None
+
+
+class MaskCheck(contextlib.AbstractContextManager):
+    """Is a mask one of the image with its key, and of the classes (None: those of labels.txt)?"""
+
+    def __init__(self, path, classes):
+        self._images = RecordFile(mask_files.image_path_of(path))
+        self._position_of = {key: place for place, key in enumerate(self._images.keys.tolist())}
+        labels = os.path.join(os.path.dirname(path), LABELS)
+        if classes is None and os.path.exists(labels):
+            classes = len(read_labels(labels))
+        self._classes = mask_files.MOST_CLASSES if classes is None else classes
+
+    def __call__(self, key, label, payload):
+        """What is wrong with a record, or None."""
+        try:
+            mask = decode_mask(payload)
+        except ValueError as error:
+            return str(error)
+        strange = mask_files.first_strange(mask, self._classes)
+        if strange:
+            return f"{strange}, and there are {self._classes} classes"
+        return self._problem_of_size(key, mask.shape)
+
+    def _problem_of_size(self, key, shape):
+        if key not in self._position_of:
+            return None  # of_keys says so
+        try:
+            height, width = size_of(self._images.read(self._position_of[key])[1])
+        except (RecordError, ValueError) as error:
+            return f"its image is damaged: {error}"
+        if shape == (height, width):
+            return None
+        return f"has {shape[1]} x {shape[0]} pixels, and its image has {width} x {height}"
+
+    def of_keys(self, offsets):
+        """``[(key, problem)]`` of the keys in an index ``{offset: key}`` that the images do not
+        have, and of those that only they have.
+        """
+        keys = np.fromiter(offsets.values(), dtype=np.int64, count=len(offsets))
+        return list(mask_files.other_keys(keys, self._images.keys))
+
+    def __exit__(self, *error):
+        self._images.close()

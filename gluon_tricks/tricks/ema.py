@@ -1,0 +1,40 @@
+"""An exponential moving average of the weights: after every s updates
+
+    average = d average + (1 - d) weights
+
+which is a weight of (1 - d) d^n for the weights n times ago, and has half of all weight in the last
+log 2 / -log d times. BatchNorm's running statistics are averaged alike: those of the weights would
+not fit the average.
+"""
+
+import math
+from typing import Sequence
+
+import mxnet as mx
+
+from .optimizer import MOST_ARRAYS, sgd_step
+
+
+def follow(
+    averages: Sequence[mx.nd.NDArray], values: Sequence[mx.nd.NDArray], decay: float
+) -> None:
+    """Let each of a list of float32 NDArrays follow the NDArray of its place in the other."""
+    for start in range(0, len(averages), MOST_ARRAYS):
+        stop = start + MOST_ARRAYS
+        _follow(averages[start:stop], values[start:stop], decay)
+
+
+def _follow(averages, values, decay):
+    values = [value.astype("float32", copy=False) for value in values]
+    if decay:
+        # a - (1 - d) (a - w), which leaves an average that is equal to the weights as it is
+        n = len(averages)
+        sgd_step(averages, values, [1 - decay] * n, [1.0] * n, -1.0)
+    else:
+        for average, value in zip(averages, values):
+            value.copyto(average)
+
+
+def half_life(decay: float, every: int = 1) -> float:
+    """The updates that have half of the weight."""
+    return every * math.log(2) / -math.log(decay)
