@@ -12,8 +12,8 @@ from gluon_tricks import config as configuration
 from gluon_tricks.config import ConfigError
 from gluon_tricks.data import loader
 from gluon_tricks.data.decode import Scratch, size_of
-from gluon_tricks.data.mask_file import MaskFile
-from gluon_tricks.data.masks import mask_path_of
+from gluon_tricks.data.mask_files import mask_path_of
+from gluon_tricks.data.masks import MaskFile
 from gluon_tricks.data.processes import DataProcesses
 from gluon_tricks.data.records import RecordError, RecordFile, RecordWriter
 from gluon_tricks.data.rows import FillTask, format_of
@@ -179,9 +179,9 @@ def test_errors_name_the_record(tmp_path):
             (None, RecordError, "the image has no mask"),
             (png(small), UserError, "the mask has 39 x 32 pixels"),
             (png(other), UserError, "row 5, column 5 has the value 5, which is none of --classes 5"),
-            (png(image_of(103)), RecordError, "cannot be decoded: is a colour PNG"),
+            (png(image_of(103)), RecordError, "a PNG of 8-bit grey"),
             (png(mask_of(103))[:-20], RecordError, "cannot be decoded"),
-            (b"no image", RecordError, "is no PNG"),
+            (b"no image", RecordError, "has to be a PNG"),
         ]
     ):
         folder = tmp_path / str(number)
