@@ -711,8 +711,8 @@ CONTRADICTIONS = (
     ),
     (
         lambda config, given: config.task == "segmentation" and any(not_for_masks(config)),
-        "--task segmentation has masks, which mixup, CutMix, progressive resizing, label smoothing, "
-        "--loss bce, distillation, --synthetic, --data-backend native and --val-last-batch wrap "
+        "--task segmentation has masks, which mixup, CutMix, progressive resizing, label "
+        "smoothing, --loss bce, distillation, --synthetic, --data-backend native and --val-last-batch wrap "
         "know nothing of: leave them out",
     ),
     (

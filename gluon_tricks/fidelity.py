@@ -22,8 +22,8 @@ SETTINGS = dict(
     num_epochs=3,
 )
 
-# What GluonCV's scripts for a task other than classification have where the flags' defaults are those
-# of classification. The paper, which follows them, says nothing else.
+# What GluonCV's scripts for a task other than classification have where the flags' defaults are
+# those of classification. The paper, which follows them, says nothing else.
 TASKS = dict(
     segmentation=dict(
         model="fcn_resnet50_v1d",

@@ -50,8 +50,8 @@ class MaskFile:
             raise RecordError(self.path, key, f"cannot be decoded: {error}") from None
         if mask.shape != tuple(size):
             raise UserError(
-                f"{self.path}, record {key}: the mask has {mask.shape[1]} x {mask.shape[0]} pixels, "
-                f"and the image in {self._images} {size[1]} x {size[0]}"
+                f"{self.path}, record {key}: the mask has {mask.shape[1]} x {mask.shape[0]} "
+                f"pixels, and the image in {self._images} {size[1]} x {size[0]}"
             )
         strange = first_strange(mask, self._classes)
         if strange:

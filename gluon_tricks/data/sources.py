@@ -1,7 +1,8 @@
 """What the rows of batches hold: records through a transform, or made-up images.
 
 A source has ``image_shape``, ``image_dtype``, ``matrix_shape`` (None if the host colours the
-images), ``label_shape`` and ``label_dtype``, ``fill(rows, task, scratch)`` and ``close()``. Threads and data processes call the same
+images), ``label_shape`` and ``label_dtype``, ``fill(rows, task, scratch)`` and ``close()``.
+Threads and data processes call the same
 ``fill``, so this module and what it imports do without MXNet.
 """
 
@@ -49,8 +50,8 @@ class BadRecords:
 
 class RecordSource:
     """Rows from a RecordFile. With ``on_device`` the images stay 8-bit, and their matrices come
-    with them; UserError for an operation that cannot follow. With ``masks`` a row's label is the mask
-    of the image, moved as it is, else a class.
+    with them; UserError for an operation that cannot follow. With ``masks`` a row's label is the
+    mask of the image, moved as it is, else a class.
 
     It is a plain value: a pickle of it gives another process the same rows.
     """

@@ -211,10 +211,7 @@ def of_config(config: Config) -> HybridBlock:
             f"{', '.join(names(task=task))}"
         )
     return get_model(
-        config.model,
-        classes=config.classes,
-        input_size=config.input_size,
-        **options_of(config),
+        config.model, classes=config.classes, input_size=config.input_size, **options_of(config)
     )
 
 

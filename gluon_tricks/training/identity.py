@@ -10,8 +10,8 @@ from .. import config as flags
 from ..config import ConfigError
 from ..data.class_names import LABELS, read_labels, write_labels
 from ..data.fingerprint import differences, fingerprint, spread
-from ..data.masks import has_masks
 from ..data.mask_files import mask_path_of
+from ..data.masks import has_masks
 from ..data.recordio import RecordError
 from ..data.records import RecordFile
 from ..data.teacher_logits import TeacherLogits
@@ -65,7 +65,9 @@ def about(config, layout, timetable, began_with=None):
 
 
 def _fingerprint(config, field):
-    """What tells a file, and that of its masks, from others of that name; None for synthetic images."""
+    """What tells a file, and that of its masks, from others of that name; None for synthetic
+    images.
+    """
     path = getattr(config, field)
     if config.synthetic or not path:
         return None

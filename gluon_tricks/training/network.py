@@ -155,9 +155,9 @@ def teacher_source(config, say=print):
 
 
 def parameter_file(flag, path, say=print):
-    """The parameter file that is meant by ``path``, a run's folder (its best one), a checkpoint's or
-    the file itself, after the checksums of its checkpoint were compared; and the RunFolder that it
-    lies in, or None.
+    """The parameter file that is meant by ``path``, a run's folder (its best one), a checkpoint's
+    or the file itself, after the checksums of its checkpoint were compared; and the RunFolder that
+    it lies in, or None.
     """
     run = run_folder.run_of(path)
     if os.path.isdir(path):

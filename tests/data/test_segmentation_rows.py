@@ -111,7 +111,10 @@ def gluoncvs_crop(image, mask, op, value):
     pad = (0, 0, max(0, op.size - ow), max(0, op.size - oh))
     image = ImageOps.expand(image.resize(size, Image.BILINEAR), border=pad, fill=0)
     mask = ImageOps.expand(mask.resize(size, Image.NEAREST), border=pad, fill=255)
-    y, x = int(value[1] * (image.size[1] - op.size + 1)), int(value[2] * (image.size[0] - op.size + 1))
+    y, x = (
+        int(value[1] * (image.size[1] - op.size + 1)),
+        int(value[2] * (image.size[0] - op.size + 1)),
+    )
     box = (x, y, x + op.size, y + op.size)
     return np.asarray(image.crop(box)), np.asarray(mask.crop(box))
 
@@ -178,7 +181,11 @@ def test_errors_name_the_record(tmp_path):
         [
             (None, RecordError, "the image has no mask"),
             (png(small), UserError, "the mask has 39 x 32 pixels"),
-            (png(other), UserError, "row 5, column 5 has the value 5, which is none of --classes 5"),
+            (
+                png(other),
+                UserError,
+                "row 5, column 5 has the value 5, which is none of --classes 5",
+            ),
             (png(image_of(103)), RecordError, "a PNG of 8-bit grey"),
             (png(mask_of(103))[:-20], RecordError, "cannot be decoded"),
             (b"no image", RecordError, "has to be a PNG"),
@@ -195,7 +202,9 @@ def test_a_mask_of_no_image_is_named(tmp_path):
     with RecordWriter(mask_path_of(path)) as writer:
         for key in [*KEYS, 7]:
             writer.write(key, 0, png(mask_of(key)))
-    with RecordFile(path) as images, pytest.raises(RecordError, match="record 7: the mask has no image"):
+    with RecordFile(path) as images, pytest.raises(
+        RecordError, match="record 7: the mask has no image"
+    ):
         MaskFile(images, CLASSES)
 
 

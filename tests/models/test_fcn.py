@@ -57,7 +57,9 @@ def test_outputs_have_the_size_of_the_image_whatever_it_is(hybrid):
 
 
 def test_heads_alone_have_the_higher_rate():
-    rates = {name: p.lr_mult for name, p in small(head_rate=7)._collect_params_with_prefix().items()}
+    rates = {
+        name: p.lr_mult for name, p in small(head_rate=7)._collect_params_with_prefix().items()
+    }
     for name, rate in rates.items():
         assert rate == (7 if name.startswith(("head.", "auxlayer.")) else 1), name
 
