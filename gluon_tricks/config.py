@@ -712,8 +712,8 @@ CONTRADICTIONS = (
     (
         lambda config, given: config.task == "segmentation" and any(not_for_masks(config)),
         "--task segmentation has masks, which mixup, CutMix, progressive resizing, label "
-        "smoothing, --loss bce, distillation, --synthetic, --data-backend native and --val-last-batch wrap "
-        "know nothing of: leave them out",
+        "smoothing, --loss bce, distillation, --synthetic, --data-backend native and "
+        "--val-last-batch wrap know nothing of: leave them out",
     ),
     (
         lambda config, given: (
