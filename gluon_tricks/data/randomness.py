@@ -18,7 +18,7 @@ Keys = Union[np.ndarray, Sequence[int]]
 # What a number is for; two purposes never share their numbers. AUGMENT is for the paper's own
 # operations, each with its slice (data/transforms/). A new operation takes purpose_of(its name).
 ORDER, AUGMENT, SYNTHETIC = 1, 2, 3
-AUTO_AUGMENT, ERASING, CUTOUT, SCALE_CROP, BLUR = 4, 5, 6, 7, 8
+AUTO_AUGMENT, ERASING, CUTOUT = 4, 5, 6
 
 
 def purpose_of(name: str) -> int:
