@@ -141,6 +141,16 @@ def test_a_run_starts_from_it_and_a_teacher_is_it(folder, params):
         network.teacher_source(Config(teacher=folder, teacher_model="resnet34_v1b"))
 
 
+def test_a_backbone_for_segmentation_is_it(folder, params):
+    net = models.get_model("fcn_resnet18_v1b", classes=3)
+    net.initialize()
+    file, _ = network.parameter_file("--backbone-params", folder)
+    assert models.load_parameters(net.backbone, file) == []
+    there = mx.nd.load(params)["layer4.1.conv2.weight"]
+    found = net._collect_params_with_prefix()["layer4.1.conv2.weight"].data()
+    np.testing.assert_array_equal(found.asnumpy(), there.asnumpy())
+
+
 def test_another_number_of_classes_is_a_new_head_or_an_error(folder):
     net = models.get_model(MODEL, classes=7)
     net.initialize()
