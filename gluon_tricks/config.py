@@ -142,6 +142,7 @@ OWN_LOADER = Needs(
     lambda config: config.data_backend == "threads" and not config.synthetic,
     "--data-backend threads and images from a file",
 )
+ATTENTION = Needs(lambda config: config.attention != "none", "--attention")
 ANTI_ALIAS = Needs(lambda config: config.anti_alias > 0, "--anti-alias")
 DROP_BLOCK = Needs(lambda config: config.drop_block > 0, "--drop-block")
 POLICY_OF_TWO_FORMS = Needs(
@@ -212,6 +213,9 @@ class Config:
     attention: str = network("none", choices=("none", "se", "sk"),
         help="se: squeeze-and-excitation at the end of a block; sk: selective kernels instead of "
         "its 3x3 convolution; both as in Assembled-CNN")
+    attention_reduction: int = network(0, valid=at_least(0), needs=ATTENTION,
+        help="a block's channels for each one between attention's two 1x1 convolutions; 0: 16 "
+        "with se, 2 with sk")
     anti_alias: int = network(0, valid=FILTER, bare=3,
         help="blur after a convolution with stride, with a filter of this size, 2 to 7; a bare "
         "--anti-alias is 3; 0: none")

@@ -21,7 +21,7 @@ from gluon_tricks.tricks.schedule import linear_scaling
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 RECIPES = os.path.join(ROOT, "recipes")
 ROWS = {row.recipe: row for row in paper.ROWS}
-LATER = {row.recipe: row for row in literature.ROWS if row.recipe}
+LATER = {row.recipe: row for row in literature.ROWS}
 DISTINCT_RUNS = [row.recipe for row in paper.ROWS if not row.same_run_as]
 SHARED = {"launch", "demo_digits", "ablation_digits", "ablation_fashion"}
 # What makes a recipe small enough for a test; the last of a flag wins.

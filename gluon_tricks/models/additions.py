@@ -16,17 +16,20 @@ from .progress import Progress
 from .se import with_se
 from .sk import with_sk
 
-Change = Callable[[Parts], Parts]
-
-ATTENTIONS: Dict[str, Change] = {"none": lambda parts: parts, "se": with_se, "sk": with_sk}
+ATTENTIONS: Dict[str, Callable[[Parts, int], Parts]] = {"se": with_se, "sk": with_sk}
 # Options that do nothing without another one.
-NEEDS = {"anti_alias_shortcut": "anti_alias", "drop_block_from": "drop_block"}
+NEEDS = {
+    "attention_reduction": "attention",
+    "anti_alias_shortcut": "anti_alias",
+    "drop_block_from": "drop_block",
+}
 
 
 class Additions(NamedTuple):
     """The options, those of :func:`.registry.get_model`."""
 
     attention: str = "none"
+    attention_reduction: int = 0
     anti_alias: int = 0
     anti_alias_shortcut: bool = False
     drop_block: float = 0.0
@@ -49,9 +52,10 @@ def stages(parts: Parts, added: Additions, progress: Optional[Progress] = None) 
 
     A network with several kinds of parts gives all of them the same ``progress``.
     """
-    if added.attention not in ATTENTIONS:
-        raise UserError(f"attention {added.attention} is none of {', '.join(ATTENTIONS)}")
-    parts = ATTENTIONS[added.attention](parts)
+    if added.attention != "none":
+        if added.attention not in ATTENTIONS:
+            raise UserError(f"attention {added.attention} is none of none, {', '.join(ATTENTIONS)}")
+        parts = ATTENTIONS[added.attention](parts, added.attention_reduction)
     if added.anti_alias:
         parts = with_blur(parts, added.anti_alias, added.anti_alias_shortcut)
     if added.drop_path:

@@ -1,43 +1,76 @@
-"""Which row that others have published since the paper a training is, or nearly is."""
+"""Which published row a training is, or nearly is: one of the paper's or of what came since."""
 
 import math
-from typing import Any, Dict, Iterator, Optional, Tuple
+from typing import Any, Dict, Iterator, List, NamedTuple, Sequence, Tuple, Union
 
-from .. import literature
+from .. import fidelity, literature, paper
 from ..config import FLAGS, Config, spelling, without_effect
 from ..flags import text_of
 from ..tricks.table import distils
 
+Row = Union[paper.Row, literature.Row]
+
+
+class Difference(NamedTuple):
+    """A setting of a training and of a row."""
+
+    here: Any
+    there: Any
+
+
 MOST = 3  # settings in which a training may differ from a row that is near
 # Flags that say in another way what a row's settings say, or do not decide the result.
-SAID_OTHERWISE = {"batch_size", "lr", "linear_scaling", "base_lr", "mixup", "seed", "classes"}
-SAID_OTHERWISE |= {"teacher", "teacher_model", "teacher_logits", "fidelity"}
+SAID_OTHERWISE = {"batch_size", "lr", "linear_scaling", "base_lr", "lr_decay_period", "mixup"}
+SAID_OTHERWISE |= {"teacher", "teacher_model", "teacher_logits", "seed", "classes"}
 # ImageNet's, which the rows do not name
 SAID_OTHERWISE |= {"num_training_samples", "synthetic"}
+# Of the authors' values, those that are no form of a trick.
+SCHEDULE = ("num_epochs", "lr_decay_epoch")
+
+PAPERS: List[Tuple[Row, Dict[str, Any]]] = [(row, row.settings) for row in paper.ROWS if row.score]
+LATER: List[Tuple[Row, Dict[str, Any]]] = [
+    (row, dict(row.settings, distilled=bool(row.teacher))) for row in literature.ROWS
+]
 
 
 def nearest(
-    config: Config, global_batch: int, peak: float
-) -> Optional[Tuple[literature.Row, Dict[str, Any]]]:
-    """The row of :data:`gluon_tricks.literature.ROWS` that differs least from a training, and its
-    values of the settings that are otherwise here; None if all differ in more than MOST.
+    config: Config,
+    global_batch: int,
+    peak: float,
+    known: Sequence[Tuple[Row, Dict[str, Any]]] = (*PAPERS, *LATER),
+) -> Tuple[List[Row], Dict[str, Difference]]:
+    """The rows among ``known``, pairs of a row and its settings, that differ least from a training
+    on ImageNet, and what is otherwise in them.
+
+    They are rows of one and the same training, which may be in several tables. ``([], {})`` if all
+    differ in more than MOST settings.
+    """
+    found = [(differences(config, global_batch, peak, settings), row) for row, settings in known]
+    least = min((different for different, _ in found), key=len)
+    if len(least) > MOST:
+        return [], {}
+    return [row for different, row in found if different == least], least
+
+
+def differences(
+    config: Config, global_batch: int, peak: float, settings: Dict[str, Any]
+) -> Dict[str, Difference]:
+    """What is otherwise in a row of these settings.
+
+    What ``--fidelity gluoncv`` selects is one difference, that of this flag.
     """
     ours = dict(vars(config), global_batch=global_batch, peak=peak, distilled=distils(config))
     passed_over = SAID_OTHERWISE | set(without_effect(config))
-    defaults = {
-        name: field.default
-        for name, field in FLAGS.items()
-        if not field.metadata["free"] and name not in passed_over
+    theirs = {name: field.default for name, field in FLAGS.items() if not field.metadata["free"]}
+    theirs["mixup_alpha"] = 0.0  # the flag's default is what a bare --mixup takes
+    theirs.update(settings)
+    authors = fidelity.settings(config.model) if config.fidelity == "gluoncv" else {}
+    selected = {name for name in set(authors) - set(SCHEDULE) if _same(ours[name], authors[name])}
+    return {
+        name: Difference(ours[name], value)
+        for name, value in theirs.items()
+        if name not in passed_over | selected and not _same(ours[name], value)
     }
-    defaults["mixup_alpha"] = 0.0  # the flag's default is what a bare --mixup takes
-    found = []
-    for row in literature.ROWS:
-        if row.recipe:
-            theirs = dict(defaults, **row.settings, distilled=bool(row.teacher))
-            other = {name: value for name, value in theirs.items() if not _same(ours[name], value)}
-            found.append((len(other), row, other))
-    count, row, other = min(found, key=lambda each: each[0])
-    return (row, other) if count <= MOST else None
 
 
 def _same(one, other):
@@ -45,18 +78,20 @@ def _same(one, other):
     return math.isclose(one, other, rel_tol=1e-6) if are_numbers else one == other
 
 
+def name_of(setting: str) -> str:
+    """A setting as its flag is typed, or in words."""
+    return spelling(setting) if setting in FLAGS else setting.replace("_", " ")
+
+
 def lines(config: Config, global_batch: int, peak: float) -> Iterator[str]:
-    """What a plan says of the nearest row, and of what is known to be otherwise in its source;
-    nothing if none is near.
+    """What a plan says of the nearest row from after the paper, and of what is known to be
+    otherwise in its source; nothing if none is near.
     """
-    found = nearest(config, global_batch, peak)
-    if found is None:
-        return
-    row, other = found
-    yield "\nnearest row that was published since"
-    yield f"  {row.title}: {row.figure} ({row.origin})"
-    for name, value in other.items():
-        flag = spelling(name) if name in FLAGS else name.replace("_", " ")
-        yield f"  {flag}, there: {text_of(value)}"
-    for difference in row.all_differences:
-        yield f"  known to differ: {difference}"
+    rows, different = nearest(config, global_batch, peak, LATER)
+    for row in rows:
+        yield "\nnearest row that was published since"
+        yield f"  {row.title}: {row.figure} ({row.origin})"
+        for name, values in different.items():
+            yield f"  {name_of(name)}, there: {text_of(values.there)}"
+        for words in row.all_differences:
+            yield f"  known to differ: {words}"
