@@ -181,6 +181,7 @@ def network_of(config):
     from .. import models
     from ..models import complexity
     from ..tricks.weight_decay import exempt_biases
+    from .network import check_sizes
 
     net = models.get_model(
         config.model,
@@ -191,6 +192,7 @@ def network_of(config):
     cost = complexity.count(net, config.input_size)
     with mx.autograd.train_mode():  # whose graph has all parameters
         net.infer_shape(mx.nd.zeros((1, 3, config.input_size, config.input_size)))
+    check_sizes(net, config)
     if config.no_wd:
         exempt_biases(net, config.no_wd_form)
     sizes = {"decayed": [], "not decayed": []}
