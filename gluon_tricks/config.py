@@ -399,7 +399,8 @@ class Config:
         section="5.2", help="paper: epsilon / (K - 1) for each other class; gluoncv: epsilon / K "
         "for every class")
     loss: str = tricks("cross-entropy", choices=("cross-entropy", "bce"),
-        help="bce: the mean over the classes of the binary cross entropy of each")
+        help="bce: the mean over the classes of the binary cross entropy of each; a teacher's soft "
+        "loss stays a sum over them")
     bce_target_threshold: float = tricks(0.0, valid=BELOW_1, needs=BCE,
         help="targets above this become 1, the others 0, after mixing; 0: they stay")
     mixup: bool = mixing(False, "mix pairs of images and labels", section="5.4")

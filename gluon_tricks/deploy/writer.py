@@ -67,7 +67,8 @@ class FormatWriter:
             pixels.append(preprocessing.pixels(images.sample(preprocessing, real, REAL_IMAGES)))
         normalised = [normalise(p, preprocessing) for p in pixels]
         self.inputs = pixels if options.preprocess else [array.asnumpy() for array in normalised]
-        self.references = [self._outputs(net(array)) for array in normalised]
+        logits = [mx.nd.array(model.compute(array.asnumpy())) for array in normalised]
+        self.references = [self._outputs(each) for each in logits]
 
     def write(self, format: str, calibration: Optional[Calibration] = None) -> dict:
         """Write one format and return its entry in the manifest; int8 needs ``calibration``.

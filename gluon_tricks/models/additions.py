@@ -6,6 +6,7 @@ of a block by their names, so that any of them go together.
 
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
+from ..config import spelling
 from ..errors import UserError
 from .blocks import Parts
 from .blur_pool import with_blur
@@ -43,7 +44,7 @@ def split(options: Mapping[str, Any]) -> Tuple[Additions, Dict[str, Any]]:
     own = {name: value for name, value in options.items() if name in Additions._fields}
     for name, needed in NEEDS.items():
         if own.get(name) and not own.get(needed):
-            raise UserError(f"{name} has no effect without {needed}")
+            raise UserError(f"{spelling(name)} has no effect without {spelling(needed)}")
     return Additions(**own), {name: options[name] for name in options if name not in own}
 
 

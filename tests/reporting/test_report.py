@@ -10,7 +10,7 @@ import struct
 
 import pytest
 
-from gluon_tricks import cli, paper
+from gluon_tricks import cli, literature, paper
 from gluon_tricks import config as flags
 from gluon_tricks.errors import UserError
 from gluon_tricks.locking import Lock
@@ -449,6 +449,45 @@ def test_a_run_is_shown_with_the_papers_figure_and_the_difference(tmp_path):
         == "Table 5, ResNet-50-D, efficient; Table 6, ResNet-50-D, efficient"
     )
     assert efficient["difference"] == "+0.34 / -11.02"
+
+
+def later_flags(recipe):
+    """The flags of a recipe of later work."""
+    (row,) = [row for row in literature.ROWS if row.recipe == recipe]
+    words = [f"--lr {row.settings['peak']}"]
+    for name, value in row.settings.items():
+        if name in flags.FLAGS:
+            text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+            words.append(f"{flags.spelling(name)} {text}")
+    return " ".join(words)
+
+
+def test_a_run_of_a_later_row_is_found_and_shown_with_its_digits(tmp_path):
+    write_run(
+        tmp_path / "a",
+        later_flags("torchvision_resnet50_v2"),
+        batch=1024,
+        data=IMAGENET,
+        scores=(80.0,),
+    )
+    (row,) = cells(find([str(tmp_path / "a")]))
+    assert row["published row"] == "torchvision, ResNet-50, IMAGENET1K_V2"
+    assert row["published top-1 / top-5 %"] == "80.858 / 95.434"
+    assert row["difference"] == "-0.86 / -10.43"
+
+
+def test_a_figure_that_was_not_published_is_a_dash(tmp_path):
+    write_run(
+        tmp_path / "a",
+        later_flags("assembled_mobilenet_se") + " --seed 3 --wd 0.0002",
+        batch=1024,
+        data=IMAGENET,
+    )
+    (row,) = cells(find([str(tmp_path / "a")]))
+    title, other = row["published row"].split(", but for ")
+    assert title == "Assembled-CNN, M1, SE-MobileNet (r = 16), 360 epochs"
+    assert other == "--wd 0.0002 instead of 0.0001"
+    assert row["published top-1 / top-5 %"] == "74.28 / –" and row["difference"] == "+15.72"
 
 
 def test_what_differs_from_the_nearest_row_is_said(tmp_path):

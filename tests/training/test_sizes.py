@@ -6,6 +6,7 @@ import re
 import mxnet as mx
 import numpy as np
 import pytest
+from network_checks import Fixed
 
 from gluon_tricks import config as flags
 from gluon_tricks.data.loader import eval_loader
@@ -88,18 +89,6 @@ def test_images_that_are_too_small_for_a_network_are_refused_in_one_line(train, 
     with pytest.raises(UserError, match="^inceptionv3 takes no 40x40 image: [^\n]*kernel size"):
         train(model="inceptionv3", input_size=40)
     assert not capfd.readouterr().out
-
-
-class Fixed(mx.gluon.HybridBlock):
-    """A dense layer of all pixels, so that only images of one size fit."""
-
-    def __init__(self, name, classes):
-        super().__init__(prefix=name + "_")
-        with self.name_scope():
-            self.output = mx.gluon.nn.Dense(classes)
-
-    def hybrid_forward(self, F, x):
-        return self.output(x)
 
 
 @pytest.mark.parametrize(
