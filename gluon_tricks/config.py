@@ -677,6 +677,10 @@ CONTRADICTIONS = (
         "--progressive-resizing {0.progressive_resizing} is not below --input-size {0.input_size}",
     ),
     (
+        lambda config, given: config.cutout >= 2 * config.input_size,
+        "--cutout {0.cutout} covers every image of --input-size {0.input_size} wholly",
+    ),
+    (
         lambda config, given: config.teacher and config.teacher_logits,
         "--teacher and --teacher-logits contradict each other: give one of the two",
     ),

@@ -10,7 +10,7 @@ import pytest
 from gluon_tricks import literature, paper
 from gluon_tricks.config import FLAGS, parse
 from gluon_tricks.literature import ROWS, WORKS
-from gluon_tricks.training.nearest_row import lines, nearest
+from gluon_tricks.tricks.nearest_row import lines, nearest
 
 ROOT = Path(__file__).resolve().parent.parent
 BY_RECIPE = {row.recipe: row for row in ROWS}

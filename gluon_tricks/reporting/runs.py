@@ -9,7 +9,7 @@ from typing import List
 from .. import paper
 from ..config import FLAGS, Config
 from ..tasks import registry
-from ..training.nearest_row import nearest
+from ..tricks.nearest_row import nearest
 from ..tricks.schedule import linear_scaling
 
 
@@ -116,7 +116,7 @@ class ReportedRun:
     @property
     def nearest_rows(self):
         """The published rows that it is, or nearly is, and what is otherwise in them, as
-        :func:`gluon_tricks.training.nearest_row.nearest` says; none if it is not on ImageNet.
+        :func:`gluon_tricks.tricks.nearest_row.nearest` says; none if it is not on ImageNet.
         """
         return nearest(self.config, self.global_batch, self.peak) if self.on_imagenet else ([], {})
 

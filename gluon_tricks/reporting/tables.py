@@ -5,7 +5,7 @@ import math
 from .. import paper
 from ..flags import text_of
 from ..text import printable
-from ..training.nearest_row import name_of
+from ..tricks.nearest_row import name_of
 from . import phrases
 from .runs import figure_of
 

@@ -7,8 +7,8 @@ from .. import fidelity, paper
 from ..config import FLAGS, spelling, without_effect
 from ..errors import UserError
 from ..flags import text_of
+from ..tricks import nearest_row
 from ..tricks.table import LATER, TRICKS, Training, paper_rate
-from . import nearest_row
 
 # Where launchers tell a process how many workers there are.
 LAUNCHERS = ("HOROVOD_SIZE", "OMPI_COMM_WORLD_SIZE", "DMLC_NUM_WORKER")

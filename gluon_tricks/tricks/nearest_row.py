@@ -3,12 +3,13 @@
 import math
 from typing import Any, Dict, Iterator, List, NamedTuple, Sequence, Tuple, Union
 
-from .. import fidelity, literature, paper
+from .. import fidelity, literature, paper, transfer
 from ..config import FLAGS, Config, spelling, without_effect
 from ..flags import text_of
-from ..tricks.table import distils
+from .table import distils
 
-Row = Union[paper.Row, literature.Row]
+Row = Union[paper.Row, literature.Row, transfer.Row]
+Known = Sequence[Tuple[Row, Dict[str, Any]]]  # rows, and all their settings
 
 
 class Difference(NamedTuple):
@@ -21,26 +22,27 @@ class Difference(NamedTuple):
 MOST = 3  # settings in which a training may differ from a row that is near
 # Flags that say in another way what a row's settings say, or do not decide the result.
 SAID_OTHERWISE = {"batch_size", "lr", "linear_scaling", "base_lr", "lr_decay_period", "mixup"}
-SAID_OTHERWISE |= {"teacher", "teacher_model", "teacher_logits", "seed", "classes"}
+SAID_OTHERWISE |= {"teacher", "teacher_model", "teacher_logits", "use_params", "seed", "classes"}
 # ImageNet's, which the rows do not name
 SAID_OTHERWISE |= {"num_training_samples", "synthetic"}
 # Of the authors' values, those that are no form of a trick.
 SCHEDULE = ("num_epochs", "lr_decay_epoch")
 
-PAPERS: List[Tuple[Row, Dict[str, Any]]] = [(row, row.settings) for row in paper.ROWS if row.score]
-LATER: List[Tuple[Row, Dict[str, Any]]] = [
-    (row, dict(row.settings, distilled=bool(row.teacher))) for row in literature.ROWS
+PAPERS: Known = [(row, dict(row.settings, fine_tuned=False)) for row in paper.ROWS if row.score]
+LATER: Known = [
+    (row, dict(row.settings, distilled=bool(row.teacher), fine_tuned=False))
+    for row in literature.ROWS
+]
+ELSEWHERE: Known = [  # on other data than ImageNet
+    (row, dict(row.settings, distilled=False, fine_tuned=bool(row.backbone)))
+    for row in transfer.ROWS
 ]
 
 
 def nearest(
-    config: Config,
-    global_batch: int,
-    peak: float,
-    known: Sequence[Tuple[Row, Dict[str, Any]]] = (*PAPERS, *LATER),
+    config: Config, global_batch: int, peak: float, known: Known = (*PAPERS, *LATER)
 ) -> Tuple[List[Row], Dict[str, Difference]]:
-    """The rows among ``known``, pairs of a row and its settings, that differ least from a training
-    on ImageNet, and what is otherwise in them.
+    """The rows among ``known`` that differ least from a training, and what is otherwise in them.
 
     They are rows of one and the same training, which may be in several tables. ``([], {})`` if all
     differ in more than MOST settings.
@@ -60,6 +62,7 @@ def differences(
     What ``--fidelity gluoncv`` selects is one difference, that of this flag.
     """
     ours = dict(vars(config), global_batch=global_batch, peak=peak, distilled=distils(config))
+    ours["fine_tuned"] = bool(config.use_params)
     passed_over = SAID_OTHERWISE | set(without_effect(config))
     theirs = {name: field.default for name, field in FLAGS.items() if not field.metadata["free"]}
     theirs["mixup_alpha"] = 0.0  # the flag's default is what a bare --mixup takes
@@ -83,11 +86,18 @@ def name_of(setting: str) -> str:
     return spelling(setting) if setting in FLAGS else setting.replace("_", " ")
 
 
+def since(classes: int) -> Known:
+    """The rows from after the paper; of those on other data than ImageNet, which differ in their
+    images too, the ones with so many classes.
+    """
+    return [*LATER, *(pair for pair in ELSEWHERE if pair[1]["classes"] == classes)]
+
+
 def lines(config: Config, global_batch: int, peak: float) -> Iterator[str]:
     """What a plan says of the nearest row from after the paper, and of what is known to be
     otherwise in its source; nothing if none is near.
     """
-    rows, different = nearest(config, global_batch, peak, LATER)
+    rows, different = nearest(config, global_batch, peak, since(config.classes))
     for row in rows:
         yield "\nnearest row that was published since"
         yield f"  {row.title}: {row.figure} ({row.origin})"
