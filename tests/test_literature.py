@@ -10,7 +10,7 @@ import pytest
 from gluon_tricks import literature, paper
 from gluon_tricks.config import FLAGS, parse
 from gluon_tricks.literature import ROWS, WORKS
-from gluon_tricks.tricks.nearest_row import lines, nearest
+from gluon_tricks.tricks.nearest_row import ON_IMAGENET, lines, nearest
 
 ROOT = Path(__file__).resolve().parent.parent
 BY_RECIPE = {row.recipe: row for row in ROWS}
@@ -141,7 +141,7 @@ def flags_of(row):
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.recipe)
 def test_a_plan_knows_its_row_and_says_what_is_otherwise(row):
     words, batch, peak = flags_of(row)
-    assert nearest(parse(words), batch, peak) == ([row], {})
+    assert nearest(parse(words), batch, peak, ON_IMAGENET) == ([row], {})
     said = list(lines(parse([*words, "--flip", "0.25"]), batch, peak))
     assert said[1].startswith(f"  {row.title}: {row.figure} (")
     assert "  --flip, there: 0.5" in said

@@ -9,7 +9,7 @@ from typing import List
 from .. import paper
 from ..config import FLAGS, Config
 from ..tasks import registry
-from ..tricks.nearest_row import nearest
+from ..tricks.nearest_row import ON_IMAGENET, nearest
 from ..tricks.schedule import linear_scaling
 
 
@@ -118,7 +118,9 @@ class ReportedRun:
         """The published rows that it is, or nearly is, and what is otherwise in them, as
         :func:`gluon_tricks.tricks.nearest_row.nearest` says; none if it is not on ImageNet.
         """
-        return nearest(self.config, self.global_batch, self.peak) if self.on_imagenet else ([], {})
+        if not self.on_imagenet:
+            return [], {}
+        return nearest(self.config, self.global_batch, self.peak, ON_IMAGENET)
 
 
 @dataclass

@@ -1,15 +1,14 @@
 """Which published row a training is, or nearly is: one of the paper's or of what came since."""
 
 import math
-from typing import Any, Dict, Iterator, List, NamedTuple, Sequence, Tuple, Union
+from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Tuple, TypeVar, Union
 
 from .. import fidelity, literature, paper, transfer
 from ..config import FLAGS, Config, spelling, without_effect
 from ..flags import text_of
 from .table import distils
 
-Row = Union[paper.Row, literature.Row, transfer.Row]
-Known = Sequence[Tuple[Row, Dict[str, Any]]]  # rows, and all their settings
+Row = TypeVar("Row")
 
 
 class Difference(NamedTuple):
@@ -28,19 +27,21 @@ SAID_OTHERWISE |= {"num_training_samples", "synthetic"}
 # Of the authors' values, those that are no form of a trick.
 SCHEDULE = ("num_epochs", "lr_decay_epoch")
 
-PAPERS: Known = [(row, dict(row.settings, fine_tuned=False)) for row in paper.ROWS if row.score]
-LATER: Known = [
+# Rows and all their settings: the paper's and later ones on ImageNet, and those on other data.
+PAPERS = [(row, dict(row.settings, fine_tuned=False)) for row in paper.ROWS if row.score]
+LATER = [
     (row, dict(row.settings, distilled=bool(row.teacher), fine_tuned=False))
     for row in literature.ROWS
 ]
-ELSEWHERE: Known = [  # on other data than ImageNet
+ELSEWHERE = [
     (row, dict(row.settings, distilled=False, fine_tuned=bool(row.backbone)))
     for row in transfer.ROWS
 ]
+ON_IMAGENET = (*PAPERS, *LATER)
 
 
 def nearest(
-    config: Config, global_batch: int, peak: float, known: Known = (*PAPERS, *LATER)
+    config: Config, global_batch: int, peak: float, known: Iterable[Tuple[Row, Dict[str, Any]]]
 ) -> Tuple[List[Row], Dict[str, Difference]]:
     """The rows among ``known`` that differ least from a training, and what is otherwise in them.
 
@@ -86,11 +87,12 @@ def name_of(setting: str) -> str:
     return spelling(setting) if setting in FLAGS else setting.replace("_", " ")
 
 
-def since(classes: int) -> Known:
+def since(classes: int) -> Iterator[Tuple[Union[literature.Row, transfer.Row], Dict[str, Any]]]:
     """The rows from after the paper; of those on other data than ImageNet, which differ in their
     images too, the ones with so many classes.
     """
-    return [*LATER, *(pair for pair in ELSEWHERE if pair[1]["classes"] == classes)]
+    yield from LATER
+    yield from (pair for pair in ELSEWHERE if pair[1]["classes"] == classes)
 
 
 def lines(config: Config, global_batch: int, peak: float) -> Iterator[str]:
