@@ -7,12 +7,22 @@ other classification network of GluonCV's zoo (:mod:`.zoo`).
 # ruff that an import is meant, though nothing below uses it.
 from . import assemble as assemble
 from . import big_little as big_little
+from . import fcn as fcn
 from . import mobilenet as mobilenet
 from . import resnet as resnet
 from . import zoo as zoo
 from .backbone import features
 from .parameters import ParameterError, classes_in, load_parameters
-from .registry import closest, get_model, input_size, load_pretrained, names, options_of, register
+from .registry import (
+    closest,
+    get_model,
+    input_size,
+    load_pretrained,
+    names,
+    of_config,
+    options_of,
+    register,
+)
 
 __all__ = [
     "ParameterError",
@@ -24,6 +34,7 @@ __all__ = [
     "load_parameters",
     "load_pretrained",
     "names",
+    "of_config",
     "options_of",
     "register",
 ]

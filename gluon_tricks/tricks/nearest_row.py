@@ -1,6 +1,7 @@
 """Which published row a training is, or nearly is: one of the paper's or of what came since."""
 
 import math
+from pathlib import Path
 from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Tuple, TypeVar, Union
 
 from .. import fidelity, literature, paper, transfer
@@ -22,20 +23,19 @@ MOST = 3  # settings in which a training may differ from a row that is near
 # Flags that say in another way what a row's settings say, or do not decide the result.
 SAID_OTHERWISE = {"batch_size", "lr", "linear_scaling", "base_lr", "lr_decay_period", "mixup"}
 SAID_OTHERWISE |= {"teacher", "teacher_model", "teacher_logits", "use_params", "seed", "classes"}
+SAID_OTHERWISE |= {"backbone_params"}
 # ImageNet's, which the rows do not name
 SAID_OTHERWISE |= {"num_training_samples", "synthetic"}
 # Of the authors' values, those that are no form of a trick.
 SCHEDULE = ("num_epochs", "lr_decay_epoch")
 
 # Rows and all their settings: the paper's and later ones on ImageNet, and those on other data.
-PAPERS = [(row, dict(row.settings, fine_tuned=False)) for row in paper.ROWS if row.score]
+PAPERS = [(row, dict(row.settings, backbone="")) for row in paper.ROWS if row.score]
 LATER = [
-    (row, dict(row.settings, distilled=bool(row.teacher), fine_tuned=False))
-    for row in literature.ROWS
+    (row, dict(row.settings, distilled=bool(row.teacher), backbone="")) for row in literature.ROWS
 ]
 ELSEWHERE = [
-    (row, dict(row.settings, distilled=False, fine_tuned=bool(row.backbone)))
-    for row in transfer.ROWS
+    (row, dict(row.settings, distilled=False, backbone=row.backbone)) for row in transfer.ROWS
 ]
 ON_IMAGENET = (*PAPERS, *LATER)
 
@@ -63,7 +63,7 @@ def differences(
     What ``--fidelity gluoncv`` selects is one difference, that of this flag.
     """
     ours = dict(vars(config), global_batch=global_batch, peak=peak, distilled=distils(config))
-    ours["fine_tuned"] = bool(config.use_params)
+    ours["backbone"] = _backbone(config)
     passed_over = SAID_OTHERWISE | set(without_effect(config))
     theirs = {name: field.default for name, field in FLAGS.items() if not field.metadata["free"]}
     theirs["mixup_alpha"] = 0.0  # the flag's default is what a bare --mixup takes
@@ -75,6 +75,15 @@ def differences(
         for name, value in theirs.items()
         if name not in passed_over | selected and not _same(ours[name], value)
     }
+
+
+def _backbone(config):
+    """The recipe whose run a training starts from, if the run's folder has its name; "" if it
+    starts from none.
+    """
+    start = config.use_params or config.backbone_params
+    recipes = {row.backbone for row in transfer.ROWS} - {""}
+    return next((part for part in Path(start).parts if part in recipes), start)
 
 
 def _same(one, other):
