@@ -23,7 +23,10 @@ from .exported import refuse_other
 from .predictors import block_predictor
 from .preprocessing import Preprocessing
 
-NETWORK = ("model", "classes", "use_se", "use_gn", "batch_norm", "bn_eps")
+NETWORK = (
+    *("model", "classes", "use_se", "use_gn", "batch_norm", "attention", "attention_reduction"),
+    *("anti_alias", "anti_alias_shortcut", "bl_alpha", "bl_beta", "bl_projection", "gem", "bn_eps"),
+)
 
 
 def open_model(

@@ -73,7 +73,7 @@ class FormatWriter:
         self.normalised = [normalise(each, preprocessing) for each in pixels]
         as_floats = [array.asnumpy() for array in self.normalised]
         self.inputs = pixels if options.preprocess else as_floats
-        self.references = [self._outputs(net(array)) for array in self.normalised]
+        self.references = [self._outputs(mx.nd.array(model.compute(each))) for each in as_floats]
 
     def write(self, format: str, calibration: Optional[Calibration] = None) -> dict:
         """Write one format and return its entry in the manifest; int8 needs ``calibration``.

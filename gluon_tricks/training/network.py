@@ -31,7 +31,7 @@ def student(config, devices, say=print, accumulate=1):
     # MXNet's generator gives seeds that are neighbours mostly the same numbers.
     mx.random.seed(int(np.random.SeedSequence([config.seed]).generate_state(1)[0] >> 1))
     net.initialize(initializer(config.init), ctx=devices)
-    know_shapes(net, config.input_size)
+    know_shapes(net, config.model, config.input_size)
     check_sizes(net, config)
     _load_start(net, config, say)
     if config.no_wd:
@@ -109,7 +109,9 @@ def teacher(config, devices, say=print):
     source = teacher_source(config, say)
     net = models.get_model(source.model, classes=config.classes, **source.options)
     net.initialize(ctx=devices)
-    know_shapes(net, config.input_size)
+    own_size = source.trained_with.input_size if source.trained_with else config.input_size
+    know_shapes(net, source.model, own_size)
+    _check_sizes_of_teacher(net, source.model, own_size, config)
     if source.path:
         models.load_parameters(net, source.path)
     elif models.load_pretrained(net, source.model, **source.options):
@@ -246,31 +248,50 @@ def _with_inputs_of(net, trained_with, config, devices, say):
     return both
 
 
-def know_shapes(net, input_size):
-    """Give deferred parameters their shapes and values without computing anything."""
+def know_shapes(net, name, input_size):
+    """Give deferred parameters their shapes and values without computing anything. UserError if
+    the network called ``name`` takes no such images.
+    """
     with autograd.train_mode():  # whose graph has all parameters
+        complexity.infer_shapes(complexity.trace(net), name, input_size)
         net.infer_shape(mx.nd.zeros((1, 3, input_size, input_size)))
     for parameter in net.collect_params().values():
         parameter._finish_deferred_init()
 
 
 def check_sizes(net, config):
-    """UserError for another size than the input size that the network cannot take."""
-    shapes = {name: parameter.shape for name, parameter in net.collect_params().items()}
+    """UserError for another size than the input size that the network to train cannot take."""
     for flag, in_training in (("test_size", False), ("progressive_resizing", True)):
         size = getattr(config, flag)
-        if not size:
-            continue
-        with autograd.train_mode() if in_training else autograd.predict_mode():
-            symbol = complexity.trace(net)
-            known = {name: shapes[name] for name in symbol.list_inputs() if name in shapes}
-            try:
-                symbol.infer_shape(data=(1, 3, size, size), **known)
-            except mx.MXNetError:
-                raise UserError(
-                    f"{spelling(flag)} {size}: {config.model} for images of {config.input_size} "
-                    f"pixels cannot take others of {size}"
-                ) from None
+        if size and not _takes(net, size, in_training):
+            raise UserError(
+                f"{spelling(flag)} {size}: {config.model} for images of {config.input_size} pixels "
+                f"cannot take others of {size}"
+            )
+
+
+def _check_sizes_of_teacher(net, name, own_size, config):
+    """UserError for a size of the student's training images that the teacher cannot take."""
+    for flag in ("input_size", "progressive_resizing"):
+        size = getattr(config, flag)
+        if size and not _takes(net, size):
+            raise UserError(
+                f"--teacher {config.teacher}: {name} for images of {own_size} pixels cannot take "
+                f"the student's of {size} ({spelling(flag)})"
+            )
+
+
+def _takes(net, size, in_training=False):
+    """Whether a network whose shapes are known takes images of ``size`` pixels."""
+    with autograd.train_mode() if in_training else autograd.predict_mode():
+        symbol = complexity.trace(net)
+    inputs, shapes = symbol.list_inputs(), net.collect_params().items()
+    known = {name: parameter.shape for name, parameter in shapes if name in inputs}
+    try:
+        complexity.infer_shapes(symbol, net.name, size, known=known)
+    except UserError:
+        return False
+    return True
 
 
 def restore_layout(net):
