@@ -1,4 +1,4 @@
-"""Which row that others have published since the paper a training is, or nearly is."""
+"""Which published row, other than the paper's on ImageNet, a training is, or nearly is."""
 
 import math
 from pathlib import Path
@@ -77,7 +77,7 @@ def lines(config: Config, global_batch: int, peak: float) -> Iterator[str]:
     if found is None:
         return
     row, other = found
-    yield "\nnearest row that was published since"
+    yield "\nnearest row that was published"
     yield f"  {row.title}: {row.figure} ({row.origin})"
     for name, value in other.items():
         flag = spelling(name) if name in FLAGS else name.replace("_", " ")
