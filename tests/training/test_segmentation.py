@@ -140,6 +140,8 @@ def test_a_backbone_comes_from_a_run_a_checkpoint_or_a_file(segment, train, tmp_
     net, start = models.get_model("fcn_resnet18_v1d", classes=CLASSES), mx.nd.load(str(file))
     with pytest.raises(UserError, match="fcn_resnet34_v1d.*no layer1.2.conv1.weight"):
         segment("other", f"--backbone-params {file}", "fcn_resnet34_v1d")
+    with pytest.raises(UserError, match="it was trained with --anti-alias 0, and this run has 3"):
+        segment("blurred", f"--backbone-params {file} --anti-alias 3", "fcn_resnet18_v1d")
     models.load_parameters(net.backbone, str(file))
     for name, parameter in net.backbone._collect_params_with_prefix().items():
         np.testing.assert_array_equal(parameter.data().asnumpy(), start[name].asnumpy())
