@@ -210,7 +210,8 @@ class Config:
     classes: int = network(1000, "number of classes of the network's head", valid=at_least(1))
     use_pretrained: bool = network(False, "start from GluonCV's published parameters")
     use_params: str = network("", kind=PATH,
-        help="start from this parameter file, with a new head if the classes differ")
+        help="start from a run's folder, a checkpoint or a parameter file, with a new head if the "
+        "classes differ")
     use_se: bool = network(False, names=["--use_se"],
         help="squeeze-and-excitation blocks (networks that have the option)")
     use_gn: bool = network(False, "GroupNorm instead of BatchNorm (networks that have the option)")

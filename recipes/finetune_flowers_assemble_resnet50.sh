@@ -7,4 +7,4 @@ DATA=${DATA:-data/flowers} GPUS=${GPUS:-4} GLOBAL_BATCH=256 exec "$(dirname "$0"
   --crop-area 0.1,1 --color-jitter 0 --pca-noise 0 --auto-augment imagenet --auto-augment-form tpu --rgb-std 1,1,1 \
   --num-epochs 1000 --optimizer sgd --momentum-form outside --wd 0.001 --warmup-epochs 5 --lr-mode cosine --no-wd \
   --no-wd-form norms --label-smoothing 0.1 --smoothing-form gluoncv --mixup-alpha 0.2 --mixup-type 1 \
-  --use-params "${RUNS:-runs}/assembled_e11/best/net.params" "$@"
+  --use-params "${RUNS:-runs}/assembled_e11" "$@"

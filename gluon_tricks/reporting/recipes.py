@@ -81,7 +81,8 @@ confirmed. "First" is the recipe whose run a row starts from.
 [docs/ablation.md](../docs/ablation.md) has what came out. `ablation_fashion.sh` takes later
 ingredients one by one on Fashion-MNIST
 ([docs/ablation_successors.md](../docs/ablation_successors.md)). `demo_digits.sh` is what `make
-demo` runs. `launch.sh` is what the recipes share.
+demo` runs. `demo_segmentation.sh` is section 6.2 in miniature
+([docs/transfer.md](../docs/transfer.md)). `launch.sh` is what the recipes share.
 """
 
 

@@ -1,6 +1,7 @@
 """Which row that others have published since the paper a training is, or nearly is."""
 
 import math
+from pathlib import Path
 from typing import Any, Dict, Iterator, Optional, Tuple, Union
 
 from .. import literature, transfer
@@ -11,7 +12,8 @@ from ..tricks.table import distils
 MOST = 3  # settings in which a training may differ from a row that is near
 # Flags that say in another way what a row's settings say, or do not decide the result.
 SAID_OTHERWISE = {"batch_size", "lr", "linear_scaling", "base_lr", "mixup", "seed", "classes"}
-SAID_OTHERWISE |= {"teacher", "teacher_model", "teacher_logits", "fidelity", "use_params"}
+SAID_OTHERWISE |= {"teacher", "teacher_model", "teacher_logits", "fidelity"}
+SAID_OTHERWISE |= {"use_params", "backbone_params"}
 # ImageNet's, which the rows do not name
 SAID_OTHERWISE |= {"num_training_samples", "synthetic"}
 
@@ -24,7 +26,7 @@ def nearest(config: Config, global_batch: int, peak: float) -> Optional[Tuple[Ro
     more than MOST.
     """
     ours = dict(vars(config), global_batch=global_batch, peak=peak, distilled=distils(config))
-    ours["fine_tuned"] = bool(config.use_params)
+    ours["backbone"] = _backbone(config)
     passed_over = SAID_OTHERWISE | set(without_effect(config))
     defaults = {
         name: field.default
@@ -47,10 +49,19 @@ def _published(classes: int) -> Iterator[Tuple[Row, Dict[str, Any]]]:
     """
     for row in literature.ROWS:
         if row.recipe:
-            yield row, dict(row.settings, distilled=bool(row.teacher), fine_tuned=False)
+            yield row, dict(row.settings, distilled=bool(row.teacher), backbone="")
     for other in transfer.ROWS:
         if other.settings["classes"] == classes:
-            yield other, dict(other.settings, distilled=False, fine_tuned=bool(other.backbone))
+            yield other, dict(other.settings, distilled=False, backbone=other.backbone)
+
+
+def _backbone(config: Config) -> str:
+    """The recipe whose run a training starts from, if the run's folder has its name; "" if it
+    starts from none.
+    """
+    start = config.use_params or config.backbone_params
+    recipes = {row.backbone for row in transfer.ROWS} - {""}
+    return next((part for part in Path(start).parts if part in recipes), start)
 
 
 def _same(one, other):

@@ -68,14 +68,14 @@ def _check_cpu_can_train(net, config, devices):
 
 def _load_start(net, config, say):
     """Set ``net`` to the parameters that the run starts from, if it names some."""
-    file = config.use_params or config.resume_params
-    not_loaded = []
+    file, not_loaded = config.resume_params, []
     if config.use_pretrained:
         not_loaded = models.load_pretrained(net, config.model, **models.options_of(config))
+    elif config.use_params:
+        file, _ = parameter_file("--use-params", config.use_params, say)
+        not_loaded = models.load_parameters(net, file, new_head=True)
     elif file:
-        not_loaded = models.load_parameters(
-            net, run_folder.checked(file), new_head=bool(config.use_params)
-        )
+        not_loaded = models.load_parameters(net, run_folder.checked(file))
     elif config.backbone_params:
         file, run = parameter_file("--backbone-params", config.backbone_params, say)
         _check_backbone(config, run)
