@@ -77,7 +77,8 @@ def _load_start(net, config, say):
     elif file:
         not_loaded = models.load_parameters(net, run_folder.checked(file))
     elif config.backbone_params:
-        file, _ = parameter_file("--backbone-params", config.backbone_params, say)
+        file, run = parameter_file("--backbone-params", config.backbone_params, say)
+        _check_backbone(config, run)
         models.load_parameters(net.backbone, file)
     if not_loaded:
         source = file or "the published file"
@@ -96,6 +97,21 @@ def _load_start(net, config, say):
 def _config_of(about):
     """The Config of the images of a folder as timm's hub has them; None if nothing is known."""
     return about and Config(**about.images(), classes=about.classes)
+
+
+# What decides a network's outputs but leaves no trace in its parameters.
+UNSEEN_OPTIONS = "anti_alias", "anti_alias_shortcut", "bn_eps"
+
+
+def _check_backbone(config, run):
+    """UserError if the classifier of a run computed otherwise than the backbone will."""
+    for name in UNSEEN_OPTIONS if run else ():
+        theirs, ours = getattr(run.config, name), getattr(config, name)
+        if theirs != ours:
+            raise UserError(
+                f"--backbone-params {config.backbone_params}: it was trained with "
+                f"{spelling(name)} {theirs}, and this run has {ours}"
+            )
 
 
 def teacher(config, devices, say=print):
