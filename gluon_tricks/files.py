@@ -28,6 +28,8 @@ def write_text(path: str, text: str) -> None:
         os.replace(path + ".new", path)
         sync_folder(path)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            os.remove(path + ".new")  # half of it, if the disk is full
         raise UserError(f"{path}: cannot be written: {error.strerror}") from error
 
 

@@ -22,7 +22,7 @@ def test_a_file_that_cannot_be_written_whole_leaves_the_old_one(tmp_path, monkey
         )
         with pytest.raises(UserError, match="a.json: cannot be written: No space left"):
             files.write_json(path, {"b": 2})
-    assert open(path).read() == before
+    assert open(path).read() == before and os.listdir(tmp_path) == ["a.json"]
 
 
 def test_a_sealed_file_is_read_back_and_one_without_a_seal_too(tmp_path):

@@ -146,9 +146,9 @@ class TeacherLogitsWriter:
         self._index["key"] = keys
         refuse_other_file(path, MAGIC, "stored logits")
         try:
+            self._check_space()
             self._file = open_part(path)
             try:
-                self._check_space()
                 self.done = self._rows_left()
             except BaseException:
                 with contextlib.suppress(OSError):  # a full disk fails here once more
@@ -183,7 +183,8 @@ class TeacherLogitsWriter:
         self._index["crc"][done : done + len(rows)] = [zlib.crc32(row) for row in rows]
 
     def _check_space(self):
-        there = os.fstat(self._file.fileno()).st_size
+        part = self.path + ".part"
+        there = os.path.getsize(part) if os.path.exists(part) else 0
         left = self.about.file_bytes(len(self._head)) - there
         free = shutil.disk_usage(os.path.dirname(os.path.abspath(self.path))).free
         if left > free:

@@ -141,6 +141,7 @@ def test_a_logit_that_float16_cannot_hold_is_an_error_and_float32_holds_it(tmp_p
 def test_a_disk_that_is_too_small_is_said_before_anything_is_computed(tmp_path):
     with pytest.raises(UserError, match=r"x: \d+\.\d\d GB are needed there, and the disk has"):
         TeacherLogitsWriter(str(tmp_path / "x"), about()._replace(classes=10**16), KEYS)
+    assert os.listdir(tmp_path) == []
 
 
 def test_two_processes_do_not_write_one_file(tmp_path):
