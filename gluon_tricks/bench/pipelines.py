@@ -27,6 +27,7 @@ class WholeImages:
     """A source (see :mod:`..data.sources`) whose rows stay empty."""
 
     image_shape, image_dtype, matrix_shape = (1,), np.uint8, None
+    label_shape, label_dtype = (), np.float32
 
     def __init__(self, records):
         self._records = records

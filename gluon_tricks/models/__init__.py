@@ -7,11 +7,21 @@
 # ruff that an import is meant, though nothing below uses it.
 from . import assemble as assemble
 from . import big_little as big_little
+from . import fcn as fcn
 from . import resnet as resnet
 from . import zoo as zoo
 from .backbone import features
 from .parameters import ParameterError, classes_in, load_parameters
-from .registry import closest, get_model, input_size, load_pretrained, names, options_of, register
+from .registry import (
+    closest,
+    get_model,
+    input_size,
+    load_pretrained,
+    names,
+    of_config,
+    options_of,
+    register,
+)
 
 __all__ = [
     "ParameterError",
@@ -23,6 +33,7 @@ __all__ = [
     "load_parameters",
     "load_pretrained",
     "names",
+    "of_config",
     "options_of",
     "register",
 ]

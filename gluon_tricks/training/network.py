@@ -11,7 +11,7 @@ from mxnet import autograd
 from .. import models
 from ..config import Config, spelling
 from ..errors import UserError
-from ..models import registry
+from ..models import complexity, registry
 from ..tricks.initialization import initializer
 from ..tricks.weight_decay import exempt_biases
 from . import run_folder
@@ -25,14 +25,9 @@ def student(config, devices, say=print, accumulate=1):
 
     With ``accumulate`` above 1, the gradients of that many backward passes add up.
     """
-    net = models.get_model(
-        config.model,
-        classes=config.classes,
-        input_size=config.input_size,
-        **models.options_of(config),
-    )
+    net = models.of_config(config, len(devices))
     if devices[0].device_type == "cpu":
-        _check_cpu_can_train(net, config)
+        _check_cpu_can_train(net, config, len(devices))
     # MXNet's generator gives seeds that are neighbours mostly the same numbers.
     mx.random.seed(int(np.random.SeedSequence([config.seed]).generate_state(1)[0] >> 1))
     net.initialize(initializer(config.init), ctx=devices)
@@ -53,7 +48,11 @@ def student(config, devices, say=print, accumulate=1):
     return net
 
 
-def _check_cpu_can_train(net, config):
+def _check_cpu_can_train(net, config, devices):
+    if config.sync_bn and devices > 1:
+        raise UserError(
+            f"--sync-bn: MXNet's SyncBatchNorm crashes on {devices} CPU contexts; it is for GPUs"
+        )
     onednn = os.environ.get("MXNET_MKLDNN_ENABLED") != "0"
     if onednn and registry.get(config.model).untrainable_on_onednn:
         raise UserError(
@@ -69,14 +68,17 @@ def _check_cpu_can_train(net, config):
 
 def _load_start(net, config, say):
     """Set ``net`` to the parameters that the run starts from, if it names some."""
-    file = config.use_params or config.resume_params
-    not_loaded = []
+    file, not_loaded = config.resume_params, []
     if config.use_pretrained:
         not_loaded = models.load_pretrained(net, config.model, **models.options_of(config))
+    elif config.use_params:
+        file, _ = parameter_file("--use-params", config.use_params, say)
+        not_loaded = models.load_parameters(net, file, new_head=True)
     elif file:
-        not_loaded = models.load_parameters(
-            net, run_folder.checked(file), new_head=bool(config.use_params)
-        )
+        not_loaded = models.load_parameters(net, run_folder.checked(file))
+    elif config.backbone_params:
+        file, _ = parameter_file("--backbone-params", config.backbone_params, say)
+        models.load_parameters(net.backbone, file)
     if not_loaded:
         source = file or "the published file"
         say(f"not in {source}, so newly initialised: {', '.join(not_loaded)}")
@@ -139,18 +141,11 @@ def teacher_source(config, say=print):
         if path in models.names():
             return TeacherSource(path, {}, None, Config(input_size=models.input_size(path)))
         raise UserError(f"--teacher {path}: no such folder or file, and no network of that name")
-    run = run_folder.run_of(path)
-    if os.path.isdir(path):
-        if run is None:
-            raise UserError(f"--teacher {path}: it is not the folder of a run, and in none")
-        if os.path.isfile(os.path.join(path, run_folder.CONFIG)):
-            path, _ = run.checkpoint(say=say)
-        path = os.path.join(path, run_folder.PARAMETERS)
-    elif not config.teacher_model:
+    if not os.path.isdir(path) and not config.teacher_model:
         raise UserError(
             f"--teacher {path} is a parameter file: name its network with --teacher-model"
         )
-    path = run_folder.checked(path)
+    path, run = parameter_file("--teacher", path, say)
     if run is None:
         return TeacherSource(config.teacher_model, {}, path, None)
     if run.config.classes != config.classes:
@@ -161,6 +156,21 @@ def teacher_source(config, say=print):
     return TeacherSource(
         config.teacher_model or run.config.model, models.options_of(run.config), path, run.config
     )
+
+
+def parameter_file(flag, path, say=print):
+    """The parameter file that is meant by ``path``, a run's folder (its best one), a checkpoint's
+    or the file itself, after the checksums of its checkpoint were compared; and the RunFolder that
+    it lies in, or None.
+    """
+    run = run_folder.run_of(path)
+    if os.path.isdir(path):
+        if run is None:
+            raise UserError(f"{flag} {path}: it is not the folder of a run, and in none")
+        if os.path.isfile(os.path.join(path, run_folder.CONFIG)):
+            path, _ = run.checkpoint(say=say)
+        path = os.path.join(path, run_folder.PARAMETERS)
+    return run_folder.checked(path), run
 
 
 class Renormalise(mx.gluon.HybridBlock):
@@ -225,7 +235,7 @@ def check_sizes(net, config):
         if not size:
             continue
         with autograd.train_mode() if in_training else autograd.predict_mode():
-            symbol = net(mx.sym.var("data"))
+            symbol = complexity.trace(net)
             known = {name: shapes[name] for name in symbol.list_inputs() if name in shapes}
             try:
                 symbol.infer_shape(data=(1, 3, size, size), **known)
@@ -263,7 +273,7 @@ def is_stochastic(net):
 
 def ops_of(net):
     """The names of the operators that ``net`` computes with."""
-    return {node["op"] for node in json.loads(net(mx.sym.var("data")).tojson())["nodes"]}
+    return {node["op"] for node in json.loads(complexity.trace(net).tojson())["nodes"]}
 
 
 def _compile(net, config):
