@@ -166,6 +166,7 @@ FINE_TUNED: Dict[str, Any] = dict(
     peak=0.01,
     wd=1e-3,
     warmup_epochs=5,
+    warmup_from=0,
     crop_area=(0.1, 1.0),
     rgb_std=(1.0, 1.0, 1.0),
 )

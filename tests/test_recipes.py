@@ -22,7 +22,7 @@ from gluon_tricks.tricks.schedule import linear_scaling
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 RECIPES = os.path.join(ROOT, "recipes")
 ROWS = {row.recipe: row for row in paper.ROWS}
-LATER = {row.recipe: row for row in literature.ROWS if row.recipe}
+LATER = {row.recipe: row for row in literature.ROWS}
 ELSEWHERE = {row.recipe: row for row in transfer.ROWS}
 DISTINCT_RUNS = [row.recipe for row in paper.ROWS if not row.same_run_as]
 SHARED = {"launch", "demo_digits", "demo_segmentation", "ablation_digits", "ablation_fashion"}

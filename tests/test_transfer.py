@@ -9,8 +9,8 @@ import pytest
 from gluon_tricks import literature, paper, transfer
 from gluon_tricks.commands.prepare import DATA_SETS
 from gluon_tricks.config import FLAGS, parse
-from gluon_tricks.training.nearest_row import lines, nearest
 from gluon_tricks.transfer import FINE_GRAINED, ROWS
+from gluon_tricks.tricks.nearest_row import lines, nearest, since
 
 BY_RECIPE = {row.recipe: row for row in ROWS}
 BACKBONES = {row.recipe: row for row in (*paper.ROWS, *literature.ROWS) if row.recipe}
@@ -104,7 +104,8 @@ def command_of(row):
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.recipe)
 def test_a_plan_knows_its_row_and_says_what_is_otherwise(row):
     words, batch, peak = command_of(row)
-    assert nearest(parse(words), batch, peak) == (row, {})
+    known = since(row.data.classes)
+    assert nearest(parse(words), batch, peak, known) == ([row], {})
     said = list(lines(parse([*words, "--flip", "0.25"]), batch, peak))
     assert said[1].startswith(f"  {row.title}: {row.figure} (")
     assert "  --flip, there: 0.5" in said

@@ -112,10 +112,10 @@ def _published_table(group):
     header = ["recipe", "row", "published top-1 / top-5 %", "mCE", "images a step", "epochs"]
     rows = [
         [
-            _link(row.recipe) or "none: " + row.differs[0],
+            _link(row.recipe),
             row.title,
-            f"{row.score.top1:g}" + (f" / {row.score.top5:g}" if row.score.top5 else ""),
-            row.mce or "–",
+            " / ".join(row.figures),
+            f"{row.mce:.2f}" if row.mce else "–",
             f"{row.settings['global_batch']:,}",
             row.settings["num_epochs"],
             f"{row.teacher}.logits" if row.teacher else "",
