@@ -7,7 +7,7 @@
 SHELL := /bin/bash
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast stress lint docs environment test-environment compiler clean FORCE
+.PHONY: help demo test test-fast stress lint docs system environment test-environment compiler clean FORCE
 
 # What a user may set: make PYTHON=python3.10 demo, make ARGS="-k mixup" test-fast, make WHEELS=DIR test
 PYTHON ?=
@@ -29,6 +29,7 @@ make test-fast   the same without the slow tests
 make stress      the tests that kill and resume, ROUNDS=50 times each; every network of the zoo
 make lint        ruff, mypy and shellcheck
 make docs        the documentation as a site: site/index.html
+make system      as root on Debian or Ubuntu: the system packages that all this needs
 make clean       remove .venv and what Python and its tools left behind; runs stay
 Settings, before any of them:
 make PYTHON=python3.11 ...    the Python to use: 3.8, 3.9, 3.10 or 3.11
@@ -50,6 +51,8 @@ lint: $(VENV)/.extras
 	@bash tools/lint.sh $(VENV)
 docs: $(VENV)/.docs
 	@bash tools/build_docs.sh $(VENV) site
+system:
+	@bash tools/install_system.sh package,horovod,data,lint
 
 environment: $(VENV)/.package
 test-environment: $(VENV)/.python compiler $(VENV)/.horovod

@@ -101,13 +101,17 @@ POSITIVE_OR_DYNAMIC = Valid(
     lambda scale: scale == "dynamic" or scale > 0, ", but has to be positive or 'dynamic'"
 )
 FILTER = Valid(lambda size: size == 0 or 2 <= size <= 7, ", neither 0 nor from 2 to 7")
-RAMP = Valid(lambda ends: 0 <= ends[0] <= ends[1] <= 1, ": not a range within [0, 1]")
+RAMP = Valid(
+    lambda ends: 0 <= ends[0] <= ends[1] <= 1 and ends[1] > 0,
+    ": not a range within [0, 1] that ends above 0",
+)
 SHARE_OR_MINUS_1 = Valid(
     lambda weight: weight == -1 or 0 <= weight <= 1, ", neither in [0, 1] nor -1"
 )
 
 RESTARTS = Valid(
-    lambda cycle: cycle[0] >= 0 and cycle[1] >= 1, ", but T_0 is at least 0 and T_mult at least 1"
+    lambda cycle: cycle == (0, 1) or (cycle[0] > 0 and cycle[1] >= 1),
+    ", but T_0 has to be positive and T_mult at least 1",
 )
 
 MOMENTUM = Needs(lambda config: config.optimizer != "lamb", "--optimizer nag, sgd or lars")
@@ -706,8 +710,8 @@ CONTRADICTIONS = (
         "--mixup-type 2 mixes the halves of a batch: --batch-size {0.batch_size} is odd",
     ),
     (
-        lambda config, given: config.progressive_resizing > config.input_size,
-        "--progressive-resizing {0.progressive_resizing} is more than --input-size {0.input_size}",
+        lambda config, given: config.progressive_resizing >= config.input_size,
+        "--progressive-resizing {0.progressive_resizing} is not below --input-size {0.input_size}",
     ),
     (
         lambda config, given: config.task == "segmentation" and any(not_for_masks(config)),
@@ -750,14 +754,31 @@ CONTRADICTIONS = (
         "one at the same epoch: take --lr-mode constant, or leave it out of --lr-decay-epoch",
     ),
     (
+        lambda config, given: any(
+            epoch >= config.num_epochs for epoch, _ in flags.by_epoch(config.batch_growth)
+        ),
+        "--batch-growth {0.batch_growth} goes beyond --num-epochs {0.num_epochs}",
+    ),
+    (
         lambda config, given: config.batch_growth and config.lr_counting == "updates",
         "--lr-counting updates is the authors' schedule, which knows no --batch-growth: leave one "
         "out",
     ),
     (
-        lambda config, given: config.mixup and config.mixup_off_epoch >= config.num_epochs,
+        lambda config, given: (
+            (config.mixup or config.cutmix) and config.mixup_off_epoch >= config.num_epochs
+        ),
         "--mixup-off-epoch {0.mixup_off_epoch} leaves none of the {0.num_epochs} epochs for "
-        "--mixup",
+        "--mixup and --cutmix",
+    ),
+    (
+        lambda config, given: config.bce_target_threshold and config.label_smoothing,
+        "--bce-target-threshold {0.bce_target_threshold:g} makes targets 0 or 1, which undoes "
+        "--label-smoothing {0.label_smoothing:g}: leave one of the two out",
+    ),
+    (
+        lambda config, given: not config.linear_scaling and config.lr_min > config.lr,
+        "--lr-min {0.lr_min:g} is more than --lr {0.lr:g}",
     ),
 )
 

@@ -18,6 +18,10 @@ REMOVE = "pip uninstall -y mxnet mxnet-cu112; "
 # to translate. Machine code runs on GPUs of the same major number and the same or a higher minor
 # one.
 CUDA_CODE = ((5, 0), (6, 0), (7, 0), (8, 0), (8, 6))
+AWAY_FROM_MXNET = (
+    "train on an older GPU or on the CPU; what is trained runs here in ONNX Runtime "
+    "(gluon-tricks export --format onnx)"
+)
 FEATURES = {
     "CUDA": "CUDA",
     "CUDNN": "cuDNN",
@@ -67,6 +71,7 @@ def judge(facts: dict) -> List[Finding]:
         judge_jpegtran(facts)
         + judge_horovod(facts)
         + judge_gpus(facts)
+        + judge_newer_gpus(facts)
         + judge_cuda_libraries(facts)
     )
     return findings + judge_threads(facts) + judge_processor(facts) + judge_disk(facts)
@@ -213,6 +218,18 @@ def judge_gpus(facts):
         ]
     seen = trial["value"]["gpus"] if trial["ok"] else 0
     return findings + [Finding("GPUs used", OK if seen else ERROR, f"MXNet sees {seen}")]
+
+
+def judge_newer_gpus(facts):
+    """What to do with GPUs that came after MXNet; nothing without one."""
+    known = [card["capability"] for card in facts["gpus"] if card["capability"]]
+    newer = {each for each in known if numbers(each) > max(CUDA_CODE) and not runs_on(each)}
+    if not newer:
+        return []
+    text = "no wheel of MXNet is for {}".format(
+        ", ".join("sm_" + each.replace(".", "") for each in sorted(newer, key=numbers))
+    )
+    return [Finding("newer GPUs", MISSING, text, AWAY_FROM_MXNET)]
 
 
 def judge_cuda_libraries(facts):

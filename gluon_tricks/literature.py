@@ -38,6 +38,7 @@ class Row:
     mce: Optional[float] = None  # on ImageNet-C
     teacher: str = ""
     differs: Tuple[str, ...] = ()
+    source: str = ""  # where the figure stands, if not where the work's others do
 
     @property
     def title(self) -> str:
@@ -49,6 +50,11 @@ class Row:
         """The score in words, with as many digits as were published."""
         top5 = "" if self.score.top5 is None else f", top-5 {self.score.top5:g} %"
         return f"top-1 {self.score.top1:g} %{top5}"
+
+    @property
+    def origin(self) -> str:
+        """Where the figure stands."""
+        return self.source or WORKS[self.work].source
 
     @property
     def all_differences(self) -> Tuple[str, ...]:
@@ -220,7 +226,7 @@ def _mobilenets() -> Iterator[Row]:
         ("SE (r 2), distillation, 360 epochs", 76.82, "", long),
         ("SE (r 2), distillation, DropBlock, 900 epochs", 77.30, "", dict(long, num_epochs=900)),
     ):
-        differs = ("the figure is the README's; batch, rate and decay are taken to be those of E0",)
+        differs = ("batch, rate and decay are taken to be those of E0",)
         if recipe.startswith("distill"):
             differs += ("which teacher it was is not said; taken to be that of E7",)
         if not recipe:
@@ -233,6 +239,7 @@ def _mobilenets() -> Iterator[Row]:
             settings,
             teacher=_AMOEBA if recipe.startswith("distill") else "",
             differs=differs,
+            source="github clovaai/assembled-cnn, README",
         )
 
 
@@ -251,23 +258,23 @@ BIG_LITTLE: Dict[str, Any] = dict(
 )
 
 
+ROTATED = ("rotated by up to 10 degrees before the crop there",)
+
+
 def _big_little() -> Iterator[Row]:
-    paper = (
-        "the figure is the paper's (arXiv 1807.03848), quoted by github k0pch4/big-little-net",
-    )
-    rotated = ("rotated by up to 10 degrees before the crop there",)
-    for name, error, recipe, settings, differs in (
+    paper = "arXiv 1807.03848, quoted by github k0pch4/big-little-net"
+    for name, error, recipe, settings, source in (
         ("ResNet-50", 23.66, "resnet50", dict(model="resnet50_v1b"), paper),
-        ("bL-ResNet-50 (2, 4)", 22.41, "blresnet50", {}, ()),
+        ("bL-ResNet-50 (2, 4)", 22.41, "blresnet50", {}, ""),
         ("bL-ResNet-50 (2, 2)", 22.72, "blresnet50_a2_b2", dict(bl_beta=2), paper),
         ("bL-ResNet-50 (4, 2)", 23.20, "blresnet50_a4_b2", dict(bl_alpha=4, bl_beta=2), paper),
         ("bL-ResNet-50 (4, 4)", 23.15, "blresnet50_a4_b4", dict(bl_alpha=4), paper),
-        ("bL-ResNet-101", 21.34, "blresnet101", {}, ()),
-        ("bL-ResNeXt-50 32x4d", 21.62, "blresnext50_32x4d", {}, ()),
-        ("bL-ResNeXt-101 32x4d", 20.87, "blresnext101_32x4d", {}, ()),
-        ("bL-ResNeXt-101 64x4d", 20.34, "blresnext101_64x4d", {}, ()),
-        ("bL-SE-ResNeXt-50 32x4d", 21.44, "blseresnext50_32x4d", {}, rotated),
-        ("bL-SE-ResNeXt-101 32x4d", 21.04, "blseresnext101_32x4d", {}, rotated),
+        ("bL-ResNet-101", 21.34, "blresnet101", {}, ""),
+        ("bL-ResNeXt-50 32x4d", 21.62, "blresnext50_32x4d", {}, ""),
+        ("bL-ResNeXt-101 32x4d", 20.87, "blresnext101_32x4d", {}, ""),
+        ("bL-ResNeXt-101 64x4d", 20.34, "blresnext101_64x4d", {}, ""),
+        ("bL-SE-ResNeXt-50 32x4d", 21.44, "blseresnext50_32x4d", {}, ""),
+        ("bL-SE-ResNeXt-101 32x4d", 21.04, "blseresnext101_32x4d", {}, ""),
     ):
         model = dict(model=recipe.partition("_a")[0])
         yield Row(
@@ -276,7 +283,8 @@ def _big_little() -> Iterator[Row]:
             Score(round(100 - error, 2)),
             f"biglittle_{recipe}",
             dict(BIG_LITTLE, **dict(model, **settings)),
-            differs=differs,
+            differs=ROTATED if "SE" in name else (),
+            source=source,
         )
 
 
@@ -296,10 +304,10 @@ GOYAL: Dict[str, Any] = dict(
 
 
 def _growth() -> Iterator[Row]:
-    memory = ("the figure is from memory",)
+    memory = "arXiv 1711.00489, from memory"
     grown = dict(lr_mode="constant", batch_growth="30:x10,60:x10,80:x10", max_batch=16384)
-    for name, top1, recipe, batch, more, differs in (
-        ("8,192, from epoch 30 on 16,384", 76.1, "8192_to_16384", 8192, grown, ()),
+    for name, top1, recipe, batch, more, source in (
+        ("8,192, from epoch 30 on 16,384", 76.1, "8192_to_16384", 8192, grown, ""),
         ("8,192 throughout", 76.1, "8192", 8192, {}, memory),
         ("16,384 throughout", 75.0, "16384", 16384, {}, memory),
     ):
@@ -312,7 +320,7 @@ def _growth() -> Iterator[Row]:
             Score(top1),
             f"growth_resnet50_{recipe}",
             settings,
-            differs=differs,
+            source=source,
         )
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Assembled-CNN, MobileNet, baseline: top-1 72.59 % (arXiv 2001.06268, version 1).
+# Assembled-CNN, MobileNet, baseline: top-1 72.59 % (github clovaai/assembled-cnn, README).
 # 8 P40, 1024 images a step, float16: hours not published.
 GLOBAL_BATCH=1024 exec "$(dirname "$0")/launch.sh" "$0" \
   --model mobilenet1.0 --bn-momentum 0.997 --dtype float16 --loss-scale 128 --optimizer sgd \

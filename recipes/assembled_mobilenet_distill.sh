@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Assembled-CNN, MobileNet, + distillation: top-1 74.18 % (arXiv 2001.06268, version 1).
+# Assembled-CNN, MobileNet, + distillation: top-1 74.18 % (github clovaai/assembled-cnn, README).
 # 8 P40, 1024 images a step, float16: hours not published.
 # First: gluon-tricks logits TEACHER DATA/train.rec -o DATA/amoebanet_a.logits
 GLOBAL_BATCH=1024 exec "$(dirname "$0")/launch.sh" "$0" \

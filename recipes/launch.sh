@@ -9,6 +9,7 @@
 #   THREADS               decoding threads of a process; default: the cores, shared out among a machine's workers
 #   LAUNCHER=local        one process for the GPUs of this machine
 #   LAUNCHER=horovod      NP workers, one a GPU, on HOSTS=a:8,b:8 (default: on this machine)
+#   LAUNCHER=worker       one of NP workers that something else starts, such as mpirun or srun
 #   RESTARTS=0            with LAUNCHER=horovod: start again so often after a failure, on the hosts that still answer
 #   LAUNCHER=plan         say what LAUNCHER=local would train, without training
 #   LAUNCHER=print        print the command of LAUNCHER=local, and do nothing
@@ -23,10 +24,12 @@ local | plan | print)
   flags=(--kvstore device --num-gpus "$gpus" -j "${THREADS:-$cores}")
   if [ "$launcher" = plan ]; then start=("${package[@]}" plan); else start=("${package[@]}" train); fi
   ;;
-horovod)
+horovod | worker)
   parts=$((${NP:?is the number of Horovod workers} * accumulate))
   flags=(--num-gpus $((gpus > 0)) -j "${THREADS:-$((gpus > 0 && cores > gpus ? cores / gpus : 1))}")
-  if ((${RESTARTS:-0})); then
+  if [ "$launcher" = worker ]; then
+    start=("${package[@]}" train --kvstore horovod)
+  elif ((${RESTARTS:-0})); then
     start=("${package[@]}" launch --kvstore horovod -n "$NP" ${HOSTS:+--hosts "$HOSTS"} --restarts "$RESTARTS" -- train)
     flags+=(--elastic keep-batch)
   else
@@ -34,7 +37,7 @@ horovod)
   fi
   ;;
 *)
-  echo "LAUNCHER=$launcher is none of local, horovod, plan and print" >&2
+  echo "LAUNCHER=$launcher is none of local, horovod, worker, plan and print" >&2
   exit 2
   ;;
 esac

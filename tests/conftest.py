@@ -5,12 +5,18 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "2")  # before anything imports MXNet
 
 import argparse
+import gc
 import signal
 import subprocess
 import sys
 
 import pytest
 from processes import DRIVER, FLAGS, LAUNCHER, result
+
+# nohup, and a script that starts this in the background, let programs ignore them; many tests are
+# about what they do.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # The digits as they are, without what would spoil them (mirroring) or do nothing (colour), and a
 # small fast network.
@@ -31,6 +37,12 @@ SMALL = dict(
     lr=0.05,
     lr_mode="cosine",
 )
+
+
+def pytest_runtest_teardown(item):
+    """Gluon's blocks are cycles, which keep the memory of networks until Python looks for them."""
+    if item.get_closest_marker("slow"):
+        gc.collect()
 
 
 @pytest.fixture(scope="session")

@@ -81,7 +81,8 @@ FILTERS[7] = [1, 6, 15, 20, 15, 6, 1]
 
 def blur(x, size, stride=2):
     kernel = np.outer(FILTERS[size], FILTERS[size])
-    x = padded(x, (size - 1) // 2, mode="reflect")
+    border = ((size - 1) // 2, size // 2)
+    x = np.pad(x, ((0, 0), (0, 0), border, border), mode="reflect")
     return (windows(x, size, stride) * kernel).sum(axis=(4, 5)) / kernel.sum()
 
 

@@ -4,6 +4,7 @@ import configparser
 import importlib.metadata
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from packaging.specifiers import SpecifierSet
 from gluon_tricks import diagnosis
 
 ROOT = Path(__file__).resolve().parents[1]
+MAKEFILE = ROOT / "Makefile"
 
 
 @pytest.fixture(scope="module")
@@ -106,9 +108,13 @@ def test_pyproject_holds_the_build_system_alone():
 def test_the_readme_names_the_commands_and_the_system_packages_that_ci_uses():
     readme, ci = (ROOT / "README.md").read_text(), (ROOT / ".ci" / "run").read_text()
     assert "make demo" in readme and "make test" in readme
-    packages = ci.split("packages=(")[1].split(")")[0].split()
+    system = (ROOT / "tools" / "install_system.sh").read_text()
+    packages = dict(re.findall(r'^    \[([\w-]+)\]="(.*)"$', system, re.M))
+    parts = re.search(r"install_system\.sh (\S+)", ci).group(1).split(",")
+    assert "lint" in parts and f"install_system.sh {','.join(parts)}\n" in MAKEFILE.read_text()
+    wanted = " ".join(packages[part] for part in parts if part != "lint").split()
     line = [line for line in readme.splitlines() if "apt-get install" in line][0]
-    assert set(packages) <= set(line.split())
+    assert set(wanted) <= set(line.split())
 
 
 # ---- .ci/check.py

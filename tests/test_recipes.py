@@ -23,7 +23,7 @@ RECIPES = os.path.join(ROOT, "recipes")
 ROWS = {row.recipe: row for row in paper.ROWS}
 LATER = {row.recipe: row for row in literature.ROWS if row.recipe}
 DISTINCT_RUNS = [row.recipe for row in paper.ROWS if not row.same_run_as]
-SHARED = {"launch", "demo_digits", "ablation_digits"}
+SHARED = {"launch", "demo_digits", "ablation_digits", "ablation_fashion"}
 # What makes a recipe small enough for a test; the last of a flag wins.
 SMALL = (
     "--num-gpus 0 --cpu-contexts 1 --batch-size 2 --dtype float32 --max-steps 2 --classes 4"
@@ -85,7 +85,7 @@ def test_a_later_recipe_is_short_and_says_first_what_it_is():
             lines = file.read().splitlines()
         work = literature.WORKS[row.work]
         assert len(lines) <= 15 and lines[0] == "#!/usr/bin/env bash"
-        assert lines[1] == f"# {row.title}: {row.figure} ({work.source})."
+        assert lines[1] == f"# {row.title}: {row.figure} ({row.origin})."
         assert f"# {work.hardware}, {row.settings['global_batch']} images a step" in lines[2]
         assert not row.teacher or lines[3].endswith(f"-o DATA/{row.teacher}.logits")
         assert lines[-1].endswith('"$@"')
@@ -354,9 +354,9 @@ def test_a_recipe_typed_again_goes_on(data, tmp_path):
         assert f"at step {steps} of" in out.stdout
 
 
-def test_the_ablation_is_table_6_with_three_seeds_a_rung(tmp_path):
-    """With a stand-in for Python that writes down what it is asked for; docs/ablation.md has a real
-    run.
+def asked_by(tmp_path, recipe, *more):
+    """``(folder of the runs, commands)``: what a recipe asks of Python, by a stand-in that writes
+    it down. The docs have a real run.
     """
     stub = tmp_path / "python"
     # A run's folder has to be there for the report's pattern to find it.
@@ -367,10 +367,14 @@ def test_the_ablation_is_table_6_with_three_seeds_a_rung(tmp_path):
     stub.chmod(0o755)
     asked, runs = tmp_path / "asked", str(tmp_path / "runs")
     variables = dict(RUNS=runs, ASKED=str(asked), JOBS="1", PATH=before_path(tmp_path))
-    out = run("ablation_digits", "--wd", "0", **variables)
+    out = run(recipe, *more, **variables)
     assert out.returncode == 0, out.stderr
     # without -m gluon_tricks
-    commands = [line.split()[2:] for line in asked.read_text().splitlines()]
+    return runs, [line.split()[2:] for line in asked.read_text().splitlines()]
+
+
+def test_the_ablation_is_table_6_with_three_seeds_a_rung(tmp_path):
+    runs, commands = asked_by(tmp_path, "ablation_digits", "--wd", "0")
     assert commands[0] == ["prepare", "digits", runs + "/data"]
     rungs = ["efficient", "cosine", "smoothing", "distill", "mixup", "distill_mixup", "longer"]
     folders = [f"{runs}/{rung}-{seed}" for rung in rungs for seed in range(3)]
@@ -401,3 +405,37 @@ def test_the_ablation_is_table_6_with_three_seeds_a_rung(tmp_path):
     first, second, third = [configs[f"{runs}/mixup-{seed}"] for seed in range(3)]
     assert flags.differences(first, second) == ["--seed: 0 -> 1"]
     assert flags.differences(first, third) == ["--seed: 0 -> 2"]
+
+
+def test_the_later_ablation_changes_one_thing_a_row(tmp_path):
+    runs, commands = asked_by(tmp_path, "ablation_fashion", "--wd", "0")
+    prepare, teacher, logits, *trainings, report = commands
+    assert prepare[:2] == ["prepare", "idx"] and teacher[0] == "train"
+    stored = runs + "/teacher.logits"
+    assert logits == ["logits", runs + "/teacher", runs + "/data/train.rec", "-o", stored]
+    training = ["plain", "anti_alias", "drop_block", "auto_augment", "ema", "logits"]
+    rows = training + ["decay", "growth", "resnet50", "se", "sk", "big_little"]
+    folders = [f"{runs}/{row}-{seed}" for row in rows for seed in range(3)]
+    assert report == ["report"] + folders + ["-o", runs + "/report"]
+
+    parsed = [flags.parse(words[1:]) for words in trainings]
+    configs = {os.path.basename(config.save_dir): config for config in parsed}
+    assert sorted(configs) == sorted(map(os.path.basename, folders))
+    assert all(config.wd == 0 and config.val_frequency == 5 for config in parsed)
+    plain, resnet50 = configs["plain-1"], configs["resnet50-1"]
+    changes = {row: flags.differences(plain, configs[row + "-1"]) for row in training[1:]}
+    assert changes == {
+        "anti_alias": ["--anti-alias: 0 -> 3"],
+        "drop_block": ["--drop-block: 0.0 -> 0.1"],
+        "auto_augment": ["--auto-augment: none -> imagenet"],
+        "ema": ["--ema: 0.0 -> 0.996"],
+        "logits": [f"--teacher-logits:  -> {stored}", "--temperature: 20.0 -> 1.0"],
+    }
+    assert flags.differences(resnet50, configs["se-1"]) == ["--attention: none -> se"]
+    assert flags.differences(resnet50, configs["sk-1"]) == ["--attention: none -> sk"]
+    assert flags.differences(resnet50, configs["big_little-1"]) == [
+        "--model: resnet50_v1d -> blresnet50"
+    ]
+    assert "--batch-growth:  -> 3:x5,4:x5" in flags.differences(
+        configs["decay-1"], configs["growth-1"]
+    )

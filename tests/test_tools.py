@@ -15,7 +15,8 @@ import gluon_tricks
 ROOT = Path(__file__).resolve().parents[1]
 COMMON = ROOT / "tools" / "common.sh"  # the others of tools/ source it
 TOOLS = sorted(set(ROOT.glob("tools/*.sh")) - {COMMON})
-SCRIPTS = [COMMON, *TOOLS, *sorted(ROOT.glob("recipes/*.sh")), ROOT / ".ci" / "run"]
+EXAMPLES = sorted(ROOT.glob("docs/examples/*.sh"))
+SCRIPTS = [COMMON, *TOOLS, *sorted(ROOT.glob("recipes/*.sh")), *EXAMPLES, ROOT / ".ci" / "run"]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("recipes/*.md")])
 
 
@@ -41,7 +42,7 @@ def test_shellcheck_finds_nothing_in_the_scripts():
 def test_a_script_says_how_it_is_called_and_stops_at_a_failure(script):
     text = script.read_text()
     assert os.access(str(script), os.X_OK) and text.startswith("#!/usr/bin/env bash\n")
-    usage = re.search(rf"^#     {name_of(script)} (VENV\b.*)$", text, re.M).group(1)
+    usage = re.search(rf"^#     {name_of(script)} ((?:VENV|PARTS)\b.*)$", text, re.M).group(1)
     assert re.search(r"^set -E?euo pipefail\b", text, re.M)
     *given, last = usage.split(" [")[0].split()
     called = subprocess.run(

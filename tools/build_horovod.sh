@@ -1,14 +1,30 @@
 #!/usr/bin/env bash
-# Installs Horovod with its MXNet part and Gloo, for processors alone: from a wheel that was kept, else it is built.
+# Installs Horovod with its MXNet part: from a wheel that was kept, else it is built.
 #
-#     tools/build_horovod.sh VENV WHEELS
+#     tools/build_horovod.sh VENV WHEELS [BACKENDS]
 #
 # VENV is an environment that has MXNet and the package's extra `horovod`; WHEELS a folder to keep the wheel and the
-# build's log in, for the next environment. Takes 2 to 6 minutes the first time.
+# build's log in, for the next environment. BACKENDS: gloo, which needs nothing more; gloo,mpi, with Open MPI's headers;
+# gloo,mpi,nccl for GPUs, with CUDA 11 (in CUDA_HOME) and NCCL's header too, against MXNet's CUDA build. Takes 2 to 6
+# minutes the first time.
 set -euo pipefail
 # shellcheck source=tools/common.sh
 source "$(dirname "$0")/common.sh"
-venv=${1:?is missing: VENV} wheels=$(wheels_of_horovod "${2:?is missing: WHEELS}")
+venv=${1:?is missing: VENV} backends=${3:-gloo}
+wheels=$(wheels_of_horovod "${2:?is missing: WHEELS}" "$backends")
+case $backends in
+gloo) settings=(HOROVOD_WITHOUT_MPI=1) ;;
+gloo,mpi) settings=(HOROVOD_WITH_MPI=1) ;;
+gloo,mpi,nccl)
+    # Code for the GPUs that MXNet's wheel has code for. NCCL is shared with MXNet, not linked a second time.
+    settings=(HOROVOD_WITH_MPI=1 HOROVOD_GPU_OPERATIONS=NCCL HOROVOD_NCCL_HOME=/usr HOROVOD_NCCL_LINK=SHARED
+        HOROVOD_CUDA_HOME="${CUDA_HOME:-/usr/local/cuda}" HOROVOD_BUILD_CUDA_CC_LIST="60,70,80,86")
+    ;;
+*)
+    say "BACKENDS are gloo, gloo,mpi or gloo,mpi,nccl, not $backends"
+    exit 1
+    ;;
+esac
 
 # Believed only after an import.
 install_wheel() {
@@ -19,7 +35,7 @@ install_wheel() {
 if has_wheel "$@" && install_wheel 2> /dev/null; then
     exit 0
 fi
-say "Building Horovod with Gloo (2 to 6 minutes; its wheel is kept in $wheels) ..."
+say "Building Horovod with $backends (2 to 6 minutes; its wheel is kept in $wheels) ..."
 mkdir -p "$wheels"
 log=$wheels/build.log
 building=$(mktemp -d)
@@ -33,7 +49,7 @@ jobs=$(nproc)
 # whose job server is not for the build. CMake 4 refuses Horovod's files without CMAKE_POLICY_VERSION_MINIMUM.
 if ! env -u MFLAGS -u MAKELEVEL -u MAKEOVERRIDES -u PYTHON -u HOROVOD_GPU_OPERATIONS \
     MAKEFLAGS=-j$((jobs < 8 ? jobs : 8)) CMAKE_POLICY_VERSION_MINIMUM=3.5 PATH="$building/venv/bin:$PATH" \
-    HOROVOD_WITH_MXNET=1 HOROVOD_WITH_GLOO=1 HOROVOD_WITHOUT_MPI=1 \
+    HOROVOD_WITH_MXNET=1 HOROVOD_WITH_GLOO=1 "${settings[@]}" \
     HOROVOD_WITHOUT_TENSORFLOW=1 HOROVOD_WITHOUT_PYTORCH=1 \
     "$building/venv/bin/python" -m pip wheel --no-input --no-build-isolation --no-cache-dir --no-deps \
     "horovod==$horovod" --no-binary horovod -w "$building" > "$log" 2>&1; then

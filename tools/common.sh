@@ -18,13 +18,13 @@ run_pip() { # VENV ARGUMENT...
 }
 
 # The folder of WHEELS for Horovod as it is built here; all that decides how a wheel came out is in its name.
-wheels_of_horovod() { # WHEELS
-    echo "$1/horovod-$horovod-mxnet-1.9.1-gloo"
+wheels_of_horovod() { # WHEELS [BACKENDS]
+    echo "$1/horovod-$horovod-mxnet-1.9.1-${2:-gloo}"
 }
 
 # Whether a wheel of Horovod is kept for VENV's Python.
-has_wheel() { # VENV WHEELS
-    compgen -G "$(wheels_of_horovod "$2")/horovod-*-$(tag_of "$1")-*.whl" > /dev/null
+has_wheel() { # VENV WHEELS [BACKENDS]
+    compgen -G "$(wheels_of_horovod "${@:2}")/horovod-*-$(tag_of "$1")-*.whl" > /dev/null
 }
 
 tag_of() { # VENV

@@ -6,7 +6,16 @@ import os
 from ..config import user_path
 from ..data.mask_files import is_mask_path
 from ..data.parallel import add_workers, threads
-from ..data.prepare import ade20k, digits, folder, idx, imagenet, restart_markers, segmentation
+from ..data.prepare import (
+    ade20k,
+    digits,
+    folder,
+    idx,
+    imagenet,
+    places365,
+    restart_markers,
+    segmentation,
+)
 from ..data.prepare.conversion import write_data_set
 from ..data.prepare.images import DEFAULT_QUALITY
 from ..errors import UserError
@@ -18,6 +27,7 @@ DATA_SETS = {
     "folder": folder,
     "idx": idx,
     "imagenet": imagenet,
+    "places365": places365,
     "ade20k": ade20k,
     "segmentation": segmentation,
 }

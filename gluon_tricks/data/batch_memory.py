@@ -63,6 +63,7 @@ class BatchMemory:
         if self._shared is not None and size not in self._free:
             most = self._most_free
             check_free(most * size, f"{most} batches", "use a smaller --batch-size")
+            self._free[size] = []  # so that those made since are not asked for once more
         if self._shared is None:
             own = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
             memory = _Memory(0, with_huge_pages(mmap.mmap(-1, size, own)), False)

@@ -1,4 +1,4 @@
-"""A data process: ``python -m gluon_tricks.data.data_process``, started by :mod:`.processes`.
+"""A data process, started by :mod:`.processes`.
 
 It takes tasks from a socket that all data processes read, fills rows of shared memory, and answers.
 It knows nothing of MXNet nor CUDA, and keeps nothing that would be lost with it. It ends when the
@@ -12,6 +12,7 @@ import signal
 import socket
 import sys
 import threading
+import traceback
 from typing import Any, Dict, List
 
 import numpy as np
@@ -41,9 +42,21 @@ def main(arguments: List[str]) -> None:
     ends = (socket.socket(fileno=descriptor) for descriptor in (tasks, answers))
     process = DataProcess(number, *ends, memory)
     for _ in range(threads - 1):
-        threading.Thread(target=process.serve, daemon=True).start()
-    process.serve()
-    os._exit(0)  # another thread may be in the middle of an image
+        threading.Thread(target=serve, args=(process,), daemon=True).start()
+    serve(process)
+
+
+def serve(process: "DataProcess") -> None:
+    """Serve tasks, and then end this process, whatever its other threads do; after an error too,
+    or the run would wait for the task that is lost.
+    """
+    try:
+        process.serve()
+    except BaseException:
+        traceback.print_exc()
+        sys.stderr.flush()
+        os._exit(1)
+    os._exit(0)
 
 
 class DataProcess:
@@ -90,7 +103,3 @@ class DataProcess:
         if (offset, size) not in self._blocks:
             self._blocks[offset, size] = mapping(self._memory, offset, size)
         return self._blocks[offset, size]
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

@@ -16,7 +16,7 @@ import numpy as np
 from .rows import FillTask, padded
 
 MOST = 1 << 16  # bytes of a message
-LONGEST_TEXT = 1 << 14  # of an error
+LONGEST_TEXT = 1 << 13  # characters of an error; two of four bytes each go into a message
 _TASK = struct.Struct("<8q")
 _ANSWER = struct.Struct("<2q")
 

@@ -16,7 +16,7 @@ from typing import Any, Optional
 log = logging.getLogger(__name__)
 
 PORTABLE = 1  # cudaHostRegisterPortable: for all GPUs, not for the current one alone
-LIBRARY = re.compile(r"/\S*/libcudart\.so[.\d]*$")
+LIBRARY = re.compile(r"/.*/libcudart\.so[.\d]*$")
 
 
 class PageLock:
@@ -24,12 +24,13 @@ class PageLock:
 
     def __init__(self, gpu: int, maps: str = "/proc/self/maps") -> None:
         self._gpu, self._cuda = gpu, cuda_runtime(maps)
+        self._can_lock = True
         if self._cuda is None:
             self._give_up("MXNet has loaded no CUDA runtime (libcudart.so)")
 
     def lock(self, address: int, size: int) -> bool:
         """Whether the memory is locked now."""
-        if self._cuda is None:
+        if not self._can_lock:
             return False
         error = self._on_gpu(self._cuda.cudaHostRegister, address, size, PORTABLE)
         if error:
@@ -60,7 +61,7 @@ class PageLock:
         return self._cuda.cudaGetErrorString(error).decode()
 
     def _give_up(self, reason):
-        self._cuda = None
+        self._can_lock = False  # what is locked already can still be unlocked
         log.warning("batches go to the GPU from memory that is not page-locked: %s", reason)
 
 

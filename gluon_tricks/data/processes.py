@@ -2,10 +2,10 @@
 Python's lock.
 
 Each is a new Python that imports neither MXNet nor this process's memory: a forked one would have
-MXNet's engine without its threads, and a CUDA context that is broken. They are started before
-MXNet's engine and CUDA begin, since a fork, of which older versions of Python make a new program,
-stops MXNet's engine for a while and copies the page tables of all of its memory; and then they are
-there when the first batch is wanted. They live as long as the command, and serve all its loaders.
+MXNet's engine without its threads, and a CUDA context that is broken. A training starts them before
+MXNet's engine and CUDA begin, since a fork, of which versions of Python before 3.10 make a new
+program, stops MXNet's engine for a while and copies the page tables of all of its memory. (An
+evaluation opens its model first, and has that cost.) They serve all loaders of the command.
 
 This process writes tasks to one socket, from which each data process takes the next one when it is
 free, and reads answers from another one. The images go through shared memory.
@@ -39,6 +39,11 @@ FEW = 2  # so many threads of one process load as much as so many processes
 MEMORY_OF_ONE = 40 << 20  # bytes of a data process that it shares with no other
 LOOK_EVERY = 0.5  # seconds without an answer after which the processes are looked at
 STALLED = 30.0  # seconds without an answer, if one is expected, that are too long
+# Without the current folder, "": its files may have names of modules.
+START = (
+    "import sys; sys.path = [*filter(None, sys.path)]; "
+    "from gluon_tricks.data.data_process import main; main(sys.argv[1:])"
+)
 PACKAGES = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
@@ -265,16 +270,21 @@ def _start(number, threads, descriptors):
     paths = [PACKAGES, *filter(None, [os.environ.get("PYTHONPATH")])]
     # What libraries could do with threads of their own, the processes do side by side.
     settings = dict(PYTHONPATH=os.pathsep.join(paths), OMP_NUM_THREADS="1")
-    command = [sys.executable, "-m", "gluon_tricks.data.data_process"]
     numbers = number, threads, os.getpid(), *descriptors
-    return subprocess.Popen(
-        command + [str(one) for one in numbers],
-        env=dict(os.environ, **settings),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        pass_fds=descriptors,
-        start_new_session=True,
-    )
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-c", START, *map(str, numbers)],
+            env=dict(os.environ, **settings),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            pass_fds=descriptors,
+            start_new_session=True,
+        )
+    except OSError as error:  # such as a limit of processes or memory
+        raise UserError(
+            f"data process {number} cannot be started: {error.strerror}: use a smaller -j or "
+            "--data-processes"
+        ) from error
 
 
 def _end(process):

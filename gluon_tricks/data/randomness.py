@@ -6,6 +6,7 @@ an image depend on (seed, epoch, record) alone: not on threads, workers, what wa
 the version of NumPy. The mixing function is splitmix64's (Steele, Lea, Flood 2014).
 """
 
+import hashlib
 from typing import Sequence, Union
 
 import numpy as np
@@ -15,10 +16,14 @@ MASK = (1 << 64) - 1
 Keys = Union[np.ndarray, Sequence[int]]
 
 # What a number is for; two purposes never share their numbers. AUGMENT is for the paper's own
-# operations, each with its slice (data/transforms/); any other gets a purpose of its own, the next
-# number.
+# operations, each with its slice (data/transforms/). A new operation takes purpose_of(its name).
 ORDER, AUGMENT, SYNTHETIC = 1, 2, 3
-AUTO_AUGMENT, ERASING, CUTOUT, SCALE_CROP, BLUR = 4, 5, 6, 7, 8
+AUTO_AUGMENT, ERASING, CUTOUT = 4, 5, 6
+
+
+def purpose_of(name: str) -> int:
+    """The purpose that follows from a name: 64 bits, so that no two names meet."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
 
 
 def mix(values: np.ndarray) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 The file exists in memory alone, and ends with the last process that has it open, however that one
 ends: nothing stays behind. ``memfd_create`` gives such a file; it has no limit of its own, as
-/dev/shm has in a container. Python without it gets an unlinked file in /dev/shm.
+/dev/shm has in a container. Where there is none, it is an unlinked file in /dev/shm.
 """
 
 import collections
@@ -44,7 +44,8 @@ class SharedMemory:
         """Give the pages of an allocated range back to the system, for all processes at once."""
         if self.descriptor < 0:
             return
-        block.madvise(mmap.MADV_REMOVE)
+        with contextlib.suppress(OSError):  # a sandbox without; then they stay until they are used
+            block.madvise(mmap.MADV_REMOVE)
         self._unused[len(block)].append(offset)
 
     def close(self) -> None:
@@ -61,14 +62,14 @@ def mapping(descriptor: int, offset: int, size: int) -> mmap.mmap:
 
 def with_huge_pages(block: mmap.mmap) -> mmap.mmap:
     """Ask for them, as NumPy does for its large arrays."""
-    with contextlib.suppress(OSError):  # a kernel without
+    with contextlib.suppress(OSError, AttributeError):  # a kernel without, no Linux
         block.madvise(mmap.MADV_HUGEPAGE)
     return block
 
 
 def _open() -> Tuple[int, bool]:
     """``(descriptor, whether FOLDER's size limits it)`` of an empty file without a name."""
-    if hasattr(os, "memfd_create"):
+    with contextlib.suppress(OSError, AttributeError):  # a kernel or sandbox, a Python without
         return os.memfd_create("gluon-tricks batches"), False
     try:
         descriptor, path = tempfile.mkstemp(dir=FOLDER, prefix="gluon-tricks-")

@@ -18,8 +18,8 @@ class BlurPool(HybridBlock):
 
     The filter of size 3 is [1, 2, 1] x [1, 2, 1] / 16, that of size n what n - 1 means of two
     neighbours make of a single 1. So poolings compute it, without weights. The border is reflected,
-    (size - 1) // 2 values wide. An odd size gives ceil(H / stride) rows, an even one
-    floor(H / stride).
+    (size - 1) // 2 values wide before the image and size // 2 after it, so that there are
+    ceil(H / stride) rows, as a strided convolution or a pooled shortcut gives.
     """
 
     def __init__(self, size: int, stride: int):
@@ -29,9 +29,8 @@ class BlurPool(HybridBlock):
         self._size, self._stride = size, stride
 
     def hybrid_forward(self, F, x):
-        border = (self._size - 1) // 2
-        if border:
-            x = F.pad(x, mode="reflect", pad_width=(0,) * 4 + (border,) * 4)
+        border = ((self._size - 1) // 2, self._size // 2)
+        x = F.pad(x, mode="reflect", pad_width=(0,) * 4 + border * 2)
         for stride in [1] * (self._size - 2) + [self._stride]:
             x = F.Pooling(x, kernel=(2, 2), stride=(stride, stride), pool_type="avg")
         return x

@@ -24,6 +24,7 @@ to a row of the table.
 | `ACCUMULATE` | micro-batches a step, if a GPU's memory is too small for its share of it (1) |
 | `THREADS` | threads that decode images, a process (the machine's cores) |
 | `LAUNCHER=horovod NP=32 HOSTS=a:8,b:8,c:8,d:8` | 32 Horovod workers, one a GPU |
+| `LAUNCHER=worker NP=32` | one of 32 Horovod workers that mpirun or srun starts |
 | `RESTARTS=3` | with Horovod: start again so often, on the hosts that still answer |
 | `LAUNCHER=plan` | say what would be trained, without training: steps, learning rate, tricks |
 | `LAUNCHER=print` | print the command, and do nothing |
@@ -71,8 +72,10 @@ A row that names stored logits needs a file of them next to the data, made of th
 ## For a small machine
 
 `ablation_digits.sh` is Table 6 in miniature on handwritten digits, for a machine without a GPU;
-[docs/ablation.md](../docs/ablation.md) has what came out. `demo_digits.sh` is what `make demo`
-runs. `launch.sh` is what the recipes share.
+[docs/ablation.md](../docs/ablation.md) has what came out. `ablation_fashion.sh` takes later
+ingredients one by one on Fashion-MNIST
+([docs/ablation_successors.md](../docs/ablation_successors.md)). `demo_digits.sh` is what `make
+demo` runs. `launch.sh` is what the recipes share.
 """
 
 

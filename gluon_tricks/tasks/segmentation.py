@@ -111,9 +111,10 @@ class Segmentation:
         """
         import mxnet as mx
 
+        logits = _list(outputs)[0]
         loss = losses.slice_axis(axis=0, begin=0, end=valid).sum().reshape((1,))
-        areas = _areas(_list(outputs)[0], labels, self._classes, valid)
-        return mx.nd.concat(loss / self._share(labels), areas, dim=0)
+        counted = (array.slice_axis(axis=0, begin=0, end=valid) for array in (logits, labels))
+        return mx.nd.concat(loss / self._share(labels), _areas(*counted, self._classes), dim=0)
 
     @staticmethod
     def summary(sums: Sequence[float], images: int) -> Dict[str, float]:
@@ -156,24 +157,26 @@ def labelled_pixels(masks):
     return (masks.astype("float32") != NONE).sum().reshape((1,)).clip(1, np.inf)
 
 
-@compiled
-def _areas(logits, masks, classes, valid):
-    """:meth:`Segmentation.count` without the loss."""
-    from mxnet import sym
+def _areas(logits, masks, classes):
+    """The pixels of each class, float32 (3 K,): found, predicted, in the masks."""
+    import mxnet as mx
 
-    logits, masks = (
-        each.slice_axis(axis=0, begin=0, end=valid).astype("float32") for each in (logits, masks)
-    )
+    # A histogram cannot be part of a graph, because it has no gradient.
+    found = [
+        mx.nd.histogram(values, bins=classes, range=(0.5, classes + 0.5))[0]
+        for values in _numbered(logits, masks)
+    ]
+    return mx.nd.concat(*found, dim=0).astype("float32")
+
+
+@compiled
+def _numbered(logits, masks):
+    """The class of each pixel that was found, was predicted, is in the mask, each (n, H, W): its
+    number plus 1, or 0 where nothing counts.
+    """
+    logits, masks = logits.astype("float32"), masks.astype("float32")
     labelled = masks != NONE
-    counted = labelled * (logits.sum(axis=1).abs() < np.inf)
-    # A class's number plus 1, or 0 outside of what counts.
-    predicted = (logits.argmax(axis=1) + 1) * counted
+    finite = logits.sum(axis=1).abs() < np.inf
+    predicted = (logits.argmax(axis=1) + 1) * labelled * finite
     truth = (masks + 1) * labelled
-    found = truth * (predicted == truth)
-    return sym.concat(
-        *(
-            sym.histogram(each, bins=classes, range=(0.5, classes + 0.5))[0].astype("float32")
-            for each in (found, predicted, truth)
-        ),
-        dim=0,
-    )
+    return truth * (predicted == truth), predicted, truth

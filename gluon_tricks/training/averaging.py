@@ -10,6 +10,7 @@ import mxnet as mx
 import numpy as np
 
 from ..distributed.gathering import gather_parts
+from ..errors import UserError
 from ..tricks.ema import follow
 from .running_statistics import arrays_of, flat, mean_statistics, put_flat, put_statistics
 
@@ -34,8 +35,15 @@ class Average:
 
     @classmethod
     def from_config(cls, config, layout, timetable):
-        """The one that the flags of a run ask for, or None."""
-        return cls(config.ema, config.ema_every, layout, timetable) if config.ema else None
+        """The one that the flags ask for, or None. UserError if it would follow nothing."""
+        if not config.ema:
+            return None
+        if config.ema_every > timetable.total_steps:
+            raise UserError(
+                f"--ema-every {config.ema_every} is more than the {timetable.total_steps} steps of "
+                "the run: the average would stay what the run began with"
+            )
+        return cls(config.ema, config.ema_every, layout, timetable)
 
     def begin(self, net, workers, running, saved):
         """See :func:`.update.after_update`."""

@@ -54,7 +54,7 @@ def lines(config: Config, global_batch: int, peak: float) -> Iterator[str]:
         return
     row, other = found
     yield "\nnearest row that was published since"
-    yield f"  {row.title}: {row.figure} ({literature.WORKS[row.work].source})"
+    yield f"  {row.title}: {row.figure} ({row.origin})"
     for name, value in other.items():
         flag = spelling(name) if name in FLAGS else name.replace("_", " ")
         yield f"  {flag}, there: {text_of(value)}"

@@ -7,7 +7,7 @@ from .. import fidelity, paper
 from ..config import FLAGS, spelling, without_effect
 from ..errors import UserError
 from ..flags import text_of
-from ..tricks.table import TRICKS, Training, paper_rate
+from ..tricks.table import LATER, TRICKS, Training, paper_rate
 from . import nearest_row
 
 # Where launchers tell a process how many workers there are.
@@ -70,9 +70,10 @@ class RunPlan:
             "weight decay  {:g} on {} tensors, {:,} parameters; none on {} tensors, {:,} parameters"
         ).format(config.wd, *groups["decayed"], *groups["not decayed"])
         yield "\ntricks"
-        width = max(len(trick.name) for trick in TRICKS)
-        for trick, state in self.tricks():
-            yield f"  {trick.name:{width}} {trick.section:5} {state}"
+        tricks = self.tricks()
+        width = max(len(trick.name) for trick, _ in tricks)
+        for trick, state in tricks:
+            yield f"  {trick.name:{width}}  {trick.section:5} {state}"
         found = differences(config, layout.global_batch)
         yield "\nother than in the paper" + ("" if found else ": nothing")
         for flag, here, there, section in found:
@@ -91,7 +92,9 @@ class RunPlan:
         return f"{self.timetable.total_updates:,} in all, of {first:,} and at last {last:,} images"
 
     def tricks(self):
-        """(:class:`Trick`, what is on, or "off") of each of the paper's tricks."""
+        """(:class:`Trick`, what is on, or "off") of each of the paper's tricks, and of the later
+        ones that are on.
+        """
         run = Training(
             self.config,
             self.schedule.peak,
@@ -99,8 +102,11 @@ class RunPlan:
             self.schedule.warmup_steps,
             steps_per_epoch=self.steps_per_epoch,
         )
+        on = {trick.name for trick in TRICKS if trick.applies(self.config)}
         return [
-            (trick, trick.state(run) if trick.applies(self.config) else "off") for trick in TRICKS
+            (trick, trick.state(run) if trick.name in on else "off")
+            for trick in TRICKS
+            if trick.name in on or trick.section != LATER
         ]
 
     def write_rates(self, path, every=1):

@@ -182,8 +182,9 @@ class Update:
             return
         counted, scale = bool(counted.asscalar()), self.loss_scale
         scale.update(counted)
-        if not counted:
-            _take_back(self._trainer.optimizer)
+        optimizer = self._trainer.optimizer
+        if not (counted or getattr(optimizer, "counts_dropped", False)):
+            _take_back(optimizer)
         if scale.skipped_in_a_row > self._max_skipped:
             times = scale.skipped_in_a_row
             raise Diverged(f"gradients were not finite {times} times in a row", step)

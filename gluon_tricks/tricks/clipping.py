@@ -1,4 +1,4 @@
-"""Clipping of the gradient's norm: g = g c / max(|g|, c), with |g| over all parameters together."""
+"""Clipping of the gradient's norm, that of all parameters together: g = g c / max(norm(g), c)."""
 
 from typing import Sequence
 

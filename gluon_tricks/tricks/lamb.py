@@ -3,11 +3,14 @@
 
     m = beta1 m + (1 - beta1) g                 v = beta2 v + (1 - beta2) g^2
     u = m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + epsilon) + wd w
-    w = w - rate |w| / |u| u
+    w = w - rate norm(w) / norm(u) u
 
 The ratio of the norms is 1 if one of them is 0. Biases, gamma and beta have the ratio 1 too, as in
 timm, which made the recipes A1 to A3; in the paper and in ``mx.optimizer.LAMB`` they have not. timm
 also clips the gradient's norm to 1 first: see :mod:`.clipping`.
+
+Under float16, t counts the updates that are dropped too. Whether one was is known on the device
+alone until some steps later, and t must not depend on when that is read.
 """
 
 from typing import Any
@@ -19,6 +22,8 @@ from .optimizer import ManyArrays
 
 class Lamb(ManyArrays):
     """``weights_only``: biases, gamma and beta have the ratio 1."""
+
+    counts_dropped = True  # see above; training/update.py asks for it
 
     def __init__(
         self,

@@ -1,7 +1,7 @@
 """LARS: a learning rate for each layer, by the norms of its weights and gradients (You et al.,
 arXiv 1708.03888).
 
-    ratio = eta |w| / (|g| + wd |w|),  eta = 0.001
+    ratio = eta norm(w) / (norm(g) + wd norm(w)),  eta = 0.001
     v = m v + rate ratio (g + wd w)
     w = w - v
 
@@ -62,7 +62,7 @@ class Lars(ManyArrays):
 def trust_ratios(
     weight_norms: mx.nd.NDArray, step_norms: mx.nd.NDArray, eta: float
 ) -> mx.nd.NDArray:
-    """eta |w| / |step|, NDArrays (n,); eta if one of the two is 0."""
+    """eta norm(w) / norm(step), NDArrays (n,); eta if one of the two is 0."""
     either = (weight_norms * step_norms) == 0
     safe = mx.nd.where(either, mx.nd.ones_like(step_norms), step_norms)
     return eta * mx.nd.where(either, mx.nd.ones_like(safe), weight_norms / safe)

@@ -1,7 +1,8 @@
 """Progressive resizing: begin with small images, which are faster (fast.ai; MosaicML's Composer).
 
 The size stays at ``start`` until a share ``begin`` of the steps is done, then grows linearly until
-the share ``end``, and is the full one from there on. In between it is rounded to a multiple.
+the share ``end``, and is the full one from there on. In between it is rounded to a multiple, if
+that is not outside of these two.
 """
 
 import mxnet as mx
@@ -12,9 +13,10 @@ def size_at(step, total_steps, start, full, ramp, multiple):
     begin, end = (share * total_steps for share in ramp)
     if step >= end:
         return full
-    grown = max(0.0, (step - begin) / (end - begin)) if step > begin else 0.0
-    size = start + (full - start) * grown
-    return min(full, max(1, round(size / multiple)) * multiple)
+    if step <= begin:
+        return start
+    size = start + (full - start) * (step - begin) / (end - begin)
+    return min(full, max(start, round(size / multiple) * multiple))
 
 
 class ProgressiveResizing:

@@ -114,8 +114,9 @@ def _softness(run):
 
 
 def _mixup_state(run):
-    off = run.config.mixup_off_epoch
-    return f"alpha {run.config.mixup_alpha:g}" + (f", not in the last {off} epochs" * (off > 0))
+    config, off = run.config, run.config.mixup_off_epoch
+    kind = f", type {config.mixup_type}" * (config.mixup_type > 0)
+    return f"alpha {config.mixup_alpha:g}{kind}" + (f", not in the last {off} epochs" * (off > 0))
 
 
 def _mixup_phrase(run):
@@ -419,7 +420,7 @@ TRICKS = (
     Trick(
         name="repeated augmentation",
         section=LATER,
-        usage="--repeated-augmentation 3",
+        usage="--repeated-augmentation 4",
         flags=("repeated_augmentation",),
         applies=lambda config: config.repeated_augmentation > 1,
         state=lambda run: f"{run.config.repeated_augmentation} times",
@@ -452,7 +453,7 @@ TRICKS = (
     Trick(
         name="test size",
         section=LATER,
-        usage="--test-size 256",
+        usage="--test-size 224 --input-size 176",
         flags=("test_size",),
         applies=lambda config: config.test_size > 0,
         state=lambda run: f"{run.config.test_size} pixels",

@@ -220,6 +220,23 @@ def test_an_h100_is_an_error_under_the_cuda_build(gpu_host):
     assert "pip install mxnet==1.9.1" in finding(gpu_host, "GPUs used").repair
 
 
+@pytest.mark.parametrize(
+    "capabilities, named",
+    [
+        (["7.0", "8.9"], ""),
+        (["3.5"], ""),
+        ([""], ""),
+        (["8.0", "9.0", "9.0", "12.0"], "sm_90, sm_120"),
+    ],
+)
+def test_the_ways_out_are_named_once_for_gpus_newer_than_the_wheel(gpu_host, capabilities, named):
+    gpu_host["gpus"] = [dict(gpu_host["gpus"][0], capability=each) for each in capabilities]
+    found = [each for each in diagnosis.judge(gpu_host) if each.name == "newer GPUs"]
+    assert [each.text for each in found] == ["no wheel of MXNet is for " + named] * bool(named)
+    for way in ("older GPU", "CPU", "export --format onnx"):
+        assert all(way in each.repair for each in found)
+
+
 def test_an_h100_next_to_a_gpu_that_fits_is_no_error(gpu_host):
     gpu_host["gpus"][3]["capability"] = "9.0"
     assert not errors(gpu_host) and finding(gpu_host, "GPU 3").status == diagnosis.MISSING

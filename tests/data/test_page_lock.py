@@ -54,7 +54,8 @@ class Runtime:
 
     def __init__(self, folder, result):
         path = folder / "libcudart.so.11.0"
-        command = ["gcc", "-x", "c", "-", "-shared", "-fPIC", f"-DRESULT={result}", "-o", str(path)]
+        settings = ["-shared", "-fPIC", f"-DRESULT=({result})", "-o", str(path)]
+        command = ["gcc", "-x", "c", "-", *settings]
         subprocess.run(command, input=RUNTIME, text=True, check=True)
         self.library, self.maps = ctypes.CDLL(str(path)), folder / "maps"
         self.maps.write_text(
@@ -70,7 +71,9 @@ class Runtime:
 
 @pytest.fixture
 def runtime(tmp_path):
-    return Runtime(tmp_path, result=0)
+    folder = tmp_path / "my environment"  # a blank separates the columns of the map too
+    folder.mkdir()
+    return Runtime(folder, result=0)
 
 
 def test_each_block_is_registered_once_for_all_gpus_while_ours_is_the_current_one(runtime):
@@ -114,6 +117,18 @@ def test_memory_that_cannot_be_locked_is_used_as_it_is_and_the_log_says_so_once(
     del block, blocks
     memory.close()
     assert [call.kind for call in runtime.calls()] == [REGISTER]
+
+
+def test_what_was_locked_before_a_failure_is_unlocked(tmp_path):
+    runtime = Runtime(tmp_path, result="count > 1 ? 2 : 0")
+    memory = BatchMemory(2, page_lock=PageLock(0, str(runtime.maps)))
+    first, second = memory.take(FORMAT), memory.take(FORMAT)
+    address = first.rows.images.ctypes.data
+    del first, second
+    memory.close()
+    *registered, last = runtime.calls()
+    assert [call.kind for call in registered] == [REGISTER, REGISTER]
+    assert (last.kind, last.address) == (UNREGISTER, address)
 
 
 def test_without_a_loaded_runtime_nothing_is_locked(tmp_path, caplog):

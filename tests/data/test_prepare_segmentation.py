@@ -124,14 +124,17 @@ def test_threads_change_nothing_and_a_killed_run_goes_on(source, monkeypatch):
     prepare(source, "--val-fraction", "0.25", out="whole")
     stored, calls = ade20k.Values.stored, []
 
+    class Killed(BaseException):
+        pass
+
     def killed(self, data):
         calls.append(data)
         if len(calls) == 4:
-            raise KeyboardInterrupt
+            raise Killed
         return stored(self, data)
 
     monkeypatch.setattr(ade20k.Values, "stored", killed)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Killed):
         prepare(source, "--val-fraction", "0.25", "--workers", "1")
     monkeypatch.undo()
     assert not (source / "out" / "train.mask.rec").exists()

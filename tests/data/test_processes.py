@@ -13,10 +13,11 @@ import pytest
 from record_files import assert_same, config_of, contents, write
 
 from gluon_tricks import config as configuration
-from gluon_tricks.data import loader, processes, shared_memory
+from gluon_tricks.data import batch_memory, loader, processes, shared_memory
 from gluon_tricks.data.batches import BatchMaker
 from gluon_tricks.data.processes import DataProcessError, DataProcesses
 from gluon_tricks.data.records import RecordError, RecordFile
+from gluon_tricks.data.rows import RowsFormat
 from gluon_tricks.data.sources import RecordSource
 from gluon_tricks.data.transforms import paper
 from gluon_tricks.errors import UserError
@@ -195,6 +196,26 @@ def test_a_process_that_cannot_start_is_an_error(path, two, monkeypatch):
             train(config_of(path), 8, 0, 1, failing)
 
 
+def test_a_process_that_the_system_refuses_is_an_error_that_says_what_to_do(monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/no such program")
+    with pytest.raises(UserError, match="data process 0 cannot be started: No such .* smaller -j"):
+        DataProcesses(1)
+
+
+def test_an_error_in_any_thread_ends_a_process_that_would_lose_its_task(path):
+    with contextlib.closing(DataProcesses(1, 8)) as failing:
+        failing._tasks[0].send(b"no task")
+        with pytest.raises(UserError, match="data process 0 .* ended with exit code 1"):
+            train(config_of(path), 8, 0, 1000, failing)
+
+
+def test_files_of_the_current_folder_are_no_modules(path, tmp_path, monkeypatch):
+    (tmp_path / "simplejpeg.py").write_text("raise SystemExit(7)")
+    monkeypatch.chdir(tmp_path)
+    with contextlib.closing(DataProcesses(1)) as pool:
+        assert len(train(config_of(path), 8, 0, 1, pool)) == 1
+
+
 def test_a_stopped_process_is_named_after_some_time_and_ends_all_the_same(path, two, monkeypatch):
     monkeypatch.setattr(processes, "STALLED", 1.0)
     for pid in two.pids:  # one alone would be no loss
@@ -330,9 +351,26 @@ def test_too_little_memory_is_an_error_before_any_is_taken(path, two, monkeypatc
         DataProcesses(3)
 
 
-def test_without_memfd_a_file_in_shm_that_nobody_sees(path, monkeypatch):
+def test_memory_for_batches_is_asked_for_once(monkeypatch):
+    asked = []
+    monkeypatch.setattr(batch_memory, "check_free", lambda size, *about: asked.append(size))
+    with contextlib.closing(shared_memory.SharedMemory()) as shared:
+        memory, rows = batch_memory.BatchMemory(4, shared), RowsFormat(2, (3, 8, 8), np.float32)
+        blocks = [memory.take(rows) for _ in range(3)]
+        assert len(blocks) == 3 and asked == [4 * rows.nbytes]
+
+
+def refuse(*arguments):
+    raise PermissionError
+
+
+@pytest.mark.parametrize("is_refused", [False, True])
+def test_without_memfd_a_file_in_shm_that_nobody_sees(path, monkeypatch, is_refused):
     before = os.listdir("/dev/shm")
-    monkeypatch.delattr(os, "memfd_create")
+    if is_refused:
+        monkeypatch.setattr(os, "memfd_create", refuse)
+    else:
+        monkeypatch.delattr(os, "memfd_create")
     with contextlib.closing(DataProcesses(1)) as pool:
         assert os.listdir("/dev/shm") == before
         config = config_of(path)

@@ -72,3 +72,11 @@ def test_normal_numbers_are_normal():
     pairs = randomness.uniforms(randomness.AUGMENT, 0, 0, np.arange(5000), 2)
     assert stats.kstest(randomness.normals(pairs), "norm").pvalue > 1e-3
     assert np.isfinite(randomness.normals(np.array([[0.0, 0.0], [1 - 2.0**-53, 0.5]]))).all()
+
+
+def test_a_name_is_a_purpose_of_its_own():
+    numbers = (randomness.ORDER, randomness.AUGMENT, randomness.SYNTHETIC, randomness.ERASING)
+    names = [randomness.purpose_of(name) for name in ("solarize", "solarise")]
+    assert len({*numbers, *names}) == 6
+    # the same in every process, and in the next version
+    assert randomness.purpose_of("") == 0xE3B0C44298FC1C14

@@ -96,6 +96,7 @@ def test_the_mask_is_moved_as_the_image(path, train, flags):
         # but for the edges, where the image is between two colours
         assert (np.abs(image - expected) < 2).mean() > 0.7
         inside = cv2.morphologyEx(expected, cv2.MORPH_GRADIENT, np.ones((5, 5))) == 0
+        inside[[0, 1, -2, -1]] = inside[:, [0, 1, -2, -1]] = False  # of what is outside, unknown
         np.testing.assert_allclose(image[inside], expected[inside], atol=1)
 
 
@@ -120,7 +121,7 @@ def gluoncvs_crop(image, mask, op, value):
 
 
 @pytest.mark.parametrize("side", ["short", "long"])
-@pytest.mark.parametrize("shape", [(37, 53), (53, 37), (40, 40)])
+@pytest.mark.parametrize("shape", [(37, 53), (53, 37), (41, 41)])
 def test_scale_and_crop_are_gluoncvs(side, shape):
     random = np.random.RandomState(1)
     smooth = cv2.resize(random.randint(0, 255, (5, 5, 3)).astype(np.uint8), shape[::-1])
@@ -239,7 +240,7 @@ def test_sizes_are_read_from_headers():
 
 
 def test_flags_that_masks_cannot_follow_are_refused(path):
-    for flags in (["--mixup"], ["--label-smoothing"], ["--synthetic"], ["--loss", "bce"]):
+    for flags in (["--mixup"], ["--label-smoothing"], ["--teacher", "t"], ["--loss", "bce"]):
         with pytest.raises(ConfigError, match="--task segmentation has masks"):
             config_of(path, *flags)
     with pytest.raises(ConfigError, match="--crop-area has no effect without another --task"):

@@ -27,6 +27,12 @@ def test_a_moved_image_changes_little_where_skipping_values_changes_all():
     assert np.abs(a - b).max() < 1e-6 and np.abs((stripes - moved)[:, :, ::2, ::2]).max() == 1
 
 
+@pytest.mark.parametrize("size", SIZES)
+def test_an_odd_image_gets_the_rows_of_a_strided_convolution(size):
+    x = mx.nd.zeros((1, 1, 9, 8))
+    assert BlurPool(size, 2)(x).shape == (1, 1, 5, 4)
+
+
 def test_other_sizes_are_refused():
     for size in (0, 1, 8):
         with pytest.raises(UserError, match="none of 2 to 7"):

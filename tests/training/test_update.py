@@ -253,8 +253,11 @@ def test_a_float16_step_waits_for_nothing(small, monkeypatch):
     assert result.counted.asscalar() == 1
 
 
-def test_updates_that_were_dropped_are_not_counted(small):
-    run = small("--dtype", "float16", "--loss-scale", "1e9")
+@pytest.mark.parametrize("optimizer, counted", [("nag", 0), ("lamb", 3)])
+def test_updates_that_were_dropped_count_only_if_the_optimizer_needs_their_number(
+    small, optimizer, counted
+):
+    run = small("--dtype", "float16", "--loss-scale", "1e9", "--optimizer", optimizer)
     learner = run.learner
     batches = placed(run.data.train.batches(0, 6), run.layout, run.workers.devices, 0)
     results = [
@@ -263,7 +266,7 @@ def test_updates_that_were_dropped_are_not_counted(small):
     ]
     for step, result in enumerate(results):
         learner.update.receive(result.counted, step)
-    assert learner.trainer.optimizer.num_update == 0
+    assert learner.trainer.optimizer.num_update == counted
     assert learner.update.loss_scale.skipped == 3
 
 

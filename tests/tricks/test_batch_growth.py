@@ -109,6 +109,7 @@ def test_a_run_with_another_batch_goes_on_where_an_update_begins():
         ("--batch-growth 3:x2 --lr-counting updates --lr-mode cosine", "--lr-counting updates"),
         ("--batch-growth 30:x10 --lr-decay-epoch 20,30", "instead of a decay of the rate"),
         ("--max-batch 512", "--max-batch has no effect without --batch-growth"),
+        ("--batch-growth 30:x10 --num-epochs 20 --lr-mode constant", "goes beyond --num-epochs 20"),
     ],
 )
 def test_what_makes_no_sense_is_refused(words, message, capsys):

@@ -60,3 +60,8 @@ def test_the_task_trains_on_it_and_still_validates_by_the_cross_entropy():
 def test_the_threshold_needs_the_loss():
     with pytest.raises(ConfigError, match="--bce-target-threshold has no effect"):
         parse(["--bce-target-threshold", "0.2"])
+
+
+def test_a_threshold_undoes_smoothing():
+    with pytest.raises(ConfigError, match="which undoes --label-smoothing 0.1"):
+        parse("--loss bce --bce-target-threshold 0.2 --label-smoothing".split())

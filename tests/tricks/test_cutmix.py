@@ -93,3 +93,8 @@ def test_cutmix_may_have_mixups_settings_but_not_type_1():
     parse(["--cutmix", "1", "--mixup-off-epoch", "5", "--mixup-partner", "reverse"])
     with pytest.raises(ConfigError, match="--mixup-type 1 reads two images"):
         parse(["--cutmix", "1", "--mixup", "--mixup-type", "1"])
+
+
+def test_it_is_on_in_some_epoch():
+    with pytest.raises(ConfigError, match="leaves none of the 20 epochs"):
+        parse("--cutmix 1 --num-epochs 20 --mixup-off-epoch 20".split())

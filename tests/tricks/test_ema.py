@@ -9,6 +9,7 @@ import pytest
 
 from gluon_tricks import open_model
 from gluon_tricks.deploy.evaluation import evaluate
+from gluon_tricks.errors import UserError
 from gluon_tricks.training.log_files import read
 from gluon_tricks.training.run import build
 from gluon_tricks.tricks.ema import follow, half_life
@@ -53,6 +54,11 @@ def test_half_life():
 
 def arrays(path, name="net.params"):
     return {key: value.asnumpy() for key, value in mx.nd.load(str(path / name)).items()}
+
+
+def test_an_average_that_would_follow_nothing_is_refused(train):
+    with pytest.raises(UserError, match="--ema-every 17 is more than the 16 steps"):
+        train(ema=0.9, ema_every=17)
 
 
 @pytest.mark.slow

@@ -50,11 +50,19 @@ def test_batches_are_resized_bilinearly_from_pixel_centres():
 @pytest.mark.parametrize(
     "flags, words",
     [
-        ("--progressive-resizing 40 --input-size 32", "is more than --input-size 32"),
+        ("--progressive-resizing 40 --input-size 32", "is not below --input-size 32"),
         ("--resizing-ramp 0,1", "--resizing-ramp has no effect"),
+        ("--progressive-resizing 224", "is not below --input-size 224"),
+        ("--progressive-resizing 112 --resizing-ramp 0,0", "ends above 0"),
         ("--progressive-resizing 8 --resizing-ramp 0.5,0.2", "not a range within"),
     ],
 )
 def test_flags_that_make_no_sense_are_refused(flags, words):
     with pytest.raises(ConfigError, match=words):
         parse(flags.split())
+
+
+def test_no_size_is_below_the_first():
+    assert {size_at(step, 100, 100, 224, (0.4, 0.8), 32) for step in range(100)} == {
+        *(100, 128, 160, 192, 224)
+    }

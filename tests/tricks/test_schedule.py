@@ -194,6 +194,8 @@ def test_the_rate_falls_to_its_minimum(mode, end):
     [
         ("--lr-restarts 10,2", "--lr-restarts has no effect without --lr-mode cosine"),
         ("--lr-mode cosine --lr-restarts 10,0.5", "T_mult at least 1"),
+        ("--lr-mode cosine --lr-restarts 0,2", "T_0 has to be positive"),
+        ("--lr-mode cosine --lr-min 0.2", "--lr-min 0.2 is more than --lr 0.1"),
         ("--lr-mode cosine --lr-counting updates --lr-restarts 9,2", "--lr-counting steps"),
         ("--lr-min 0.1", "--lr-min has no effect without --lr-mode cosine or poly"),
     ],

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from gluon_tricks.config import FLAGS, parse
-from gluon_tricks.tricks.table import TRICKS, Training
+from gluon_tricks.tricks.table import LATER, TRICKS, Training
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -38,3 +38,11 @@ def test_a_tricks_file_and_test_are_there(trick):
 def test_gains_are_differences_of_published_rows(name, gain):
     (trick,) = [trick for trick in TRICKS if trick.name == name]
     assert trick.gain == pytest.approx(gain)
+
+
+@pytest.mark.parametrize(
+    "trick", [trick for trick in TRICKS if trick.section == LATER], ids=lambda trick: trick.name
+)
+def test_a_later_trick_is_on_the_page_of_the_successors(trick):
+    page = (ROOT / "docs" / "successors.md").read_text()
+    assert f"| `{trick.file}` | `{trick.usage}` |" in page

@@ -27,9 +27,7 @@ PLACE = re.compile(
 
 def add_arguments(parser):
     parser.add_argument("source", type=user_path, metavar="ARCHIVE", help=ARCHIVE)
-    parser.add_argument(
-        "--seed", type=int, default=0, help="of the order of the training images (default 0)"
-    )
+    images.add_seed(parser)
     images.add_coding_arguments(parser)
     parser.add_argument("--allow-partial", action="store_true", help="go on if images are missing")
     parser.add_argument(

@@ -42,9 +42,7 @@ def add_arguments(parser):
         metavar="F",
         help="hold out this part of each class for validation (default 0: no val.rec)",
     )
-    parser.add_argument(
-        "--seed", type=int, default=0, help="of the order and the held out images (default 0)"
-    )
+    images.add_seed(parser, "the order and the held out images")
     images.add_arguments(parser)
 
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from ...config import user_path
 from ...errors import UserError
-from .images import encode_png
+from .images import add_seed, encode_png
 from .split import Split
 
 PREFIXES = {"train": ("train",), "val": ("t10k", "test")}
@@ -32,9 +32,7 @@ def add_arguments(parser):
     parser.add_argument(
         "source", type=user_path, metavar="SOURCE", help="the folder with the idx files"
     )
-    parser.add_argument(
-        "--seed", type=int, default=0, help="of the order of the training images (default 0)"
-    )
+    add_seed(parser)
     parser.add_argument(
         "--class-names",
         type=user_path,

@@ -9,19 +9,16 @@ framework's pretrained networks.
 import contextlib
 import os
 import re
-import zipfile
-import zlib
 
 import numpy as np
 
 from ...config import user_path
 from ...errors import UserError
-from ..file_reading import open_for_reading, read_bytes
+from ..file_reading import open_for_reading
 from ..parallel import Progress, ordered_map
-from ..recordio import LENGTH_MASK
-from . import checksums, images, tar
+from . import checksums, images
 from .devkit import Devkit
-from .split import Split
+from .tar_images import keep_members, members_of, recall_members, split_of
 
 TRAIN, VAL, DEVKIT = (
     "ILSVRC2012_img_train.tar",
@@ -43,9 +40,7 @@ def add_arguments(parser):
         help=f"the folder with {TRAIN}, {VAL} and {DEVKIT}",
     )
     parser.add_argument("--only", choices=("train", "val"), help="write one of the two files")
-    parser.add_argument(
-        "--seed", type=int, default=0, help="of the order of the training images (default 0)"
-    )
+    images.add_seed(parser)
     images.add_arguments(parser)
     parser.add_argument(
         "--allow-partial",
@@ -146,19 +141,6 @@ def scan_train(descriptor, size, path, devkit, args):
     return names, np.array(labels, np.int64), np.array(offsets, np.int64), np.array(sizes, np.int64)
 
 
-def members_of(descriptor, start, end, path):
-    """``{name: (offset, size)}`` of the files in an archive, named without their folders; UserError
-    if two have the same name.
-    """
-    found = {}
-    for name, offset, size in tar.members(descriptor, start, end, path):
-        name = os.path.basename(name)
-        if name in found:
-            raise UserError(f"{path}: holds {name} twice")
-        found[name] = offset, size
-    return found
-
-
 def read_val(path, devkit, args):
     """``(Split, what is missing)`` of the validation archive, in the order of the numbers."""
     descriptor, size = open_for_reading(path)
@@ -178,51 +160,3 @@ def read_val(path, devkit, args):
     return split_of(
         path, descriptor, list(names), labels, np.array(offsets), np.array(sizes), args
     ), wrong
-
-
-def split_of(path, descriptor, names, labels, offsets, sizes, args):
-    """The Split of images that are ranges of bytes of one file."""
-
-    def read(position):
-        if sizes[position] > LENGTH_MASK:
-            raise ValueError("holds 512 MiB or more, too many for a record")
-        return read_bytes(descriptor, int(sizes[position]), int(offsets[position]), path)
-
-    def encode(data):
-        return images.stored_form(data, args, keep_png=False)
-
-    return Split(
-        names, labels, read, encode, images.size_after(int(np.sum(sizes)), len(names), args.resize)
-    )
-
-
-def keep_members(cache, path, names, labels, offsets, sizes):
-    """Keep the result of the scan for a run that goes on after this one was interrupted."""
-    os.makedirs(os.path.dirname(os.path.abspath(cache)), exist_ok=True)
-    with open(cache + ".new", "wb") as file:
-        np.savez(
-            file,
-            archive=identity(path),
-            names=np.array([name.encode("utf-8", "surrogateescape") for name in names]),
-            labels=labels,
-            offsets=offsets,
-            sizes=sizes,
-        )
-    os.replace(cache + ".new", cache)
-
-
-def recall_members(cache, path):
-    """What ``keep_members`` kept of this archive, or None."""
-    try:
-        with np.load(cache, allow_pickle=False) as kept:
-            if kept["archive"].tolist() == identity(path):
-                names = [name.decode("utf-8", "surrogateescape") for name in kept["names"].tolist()]
-                return names, kept["labels"], kept["offsets"], kept["sizes"]
-    except (OSError, ValueError, KeyError, EOFError, zlib.error, zipfile.BadZipFile):
-        pass
-    return None
-
-
-def identity(path):
-    status = os.stat(path)
-    return [os.path.abspath(path), str(status.st_size), str(status.st_mtime_ns)]

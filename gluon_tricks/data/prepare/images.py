@@ -36,6 +36,10 @@ def add_arguments(parser):
     )
 
 
+def add_seed(parser, of="the order of the training images"):
+    parser.add_argument("--seed", type=int, default=0, help=f"of {of} (default 0)")
+
+
 def add_coding_arguments(parser):
     """Those of the flags that leave all images, and the size of each, as they are."""
     parser.set_defaults(resize=0)

@@ -9,8 +9,8 @@ There are four forms:
 - :class:`NormalisedOperation` changes the normalised image, on the host only.
 
 An operation is a plain value, of which other processes get a pickle (:mod:`..processes`). It draws
-its numbers under a purpose of its own (:mod:`gluon_tricks.data.randomness`), so one that is added
-to a list leaves the draws of the others alone.
+its numbers under a purpose of its own (:func:`gluon_tricks.data.randomness.purpose_of`), so one
+that is added to a list leaves the draws of the others alone.
 """
 
 from typing import Any, Callable, NamedTuple, Optional, Tuple

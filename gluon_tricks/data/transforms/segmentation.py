@@ -12,7 +12,7 @@ from typing import Tuple
 import numpy as np
 
 from ...config import Config
-from .. import randomness
+from ..randomness import purpose_of
 from . import paper
 from .flip import Flip
 from .normalise import Normalise
@@ -37,7 +37,7 @@ class RandomScaleCrop(Geometry):
     side: str = "short"
 
     name = "scale and crop"
-    draws = Draws(randomness.SCALE_CROP, 3)
+    draws = Draws(purpose_of("scale and crop"), 3)
 
     def shape(self, height, width):
         return self.size, self.size
@@ -92,7 +92,7 @@ class Blur(PixelOperation):
     probability: float
 
     name = "blur"
-    draws = Draws(randomness.BLUR, 2)
+    draws = Draws(purpose_of("blur"), 2)
     in_place = True
 
     @property
