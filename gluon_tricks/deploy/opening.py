@@ -1,8 +1,9 @@
-"""Opens a trained classifier from whatever it is kept in.
+"""Opens a trained network from whatever it is kept in.
 
 A run's folder, a checkpoint, a parameter file, an exported folder, an ONNX file, an INT8 model and
-a network with published parameters all become a
-:class:`gluon_tricks.deploy.classifier.Classifier`.
+a network with published parameters all become an :class:`gluon_tricks.deploy.opened.Opened`: a
+:class:`gluon_tricks.deploy.classifier.Classifier`, or what else
+:data:`gluon_tricks.deploy.tasks.TASKS` says of its task.
 """
 
 from __future__ import annotations
@@ -15,9 +16,13 @@ from typing import Any, Dict, Optional, Union
 from .. import config as flags
 from ..data.class_names import LABELS, read_labels
 from ..errors import UserError
+from ..tasks import registry
+from ..text import printable
 from ..training import run_folder
 from . import manifest as manifests
-from .classifier import Classifier, Trained
+from . import tasks
+from .classifier import Classifier
+from .opened import Opened, Trained
 from .predictors import block_predictor, session_predictor
 from .preprocessing import Preprocessing
 
@@ -31,8 +36,8 @@ def open_model(
     labels: Optional[str] = None,
     device: Any = None,
     **given: Any,
-) -> Classifier:
-    """Open a trained classifier.
+) -> Opened:
+    """Open a trained network.
 
     Parameters
     ----------
@@ -48,9 +53,9 @@ def open_model(
     device : mxnet.Context
         What a network that is not exported computes on; default: the CPU.
     given : fields of :class:`gluon_tricks.config.Config`
-        model, classes and input_size, crop_ratio, rgb_mean, rgb_std, for a file whose folder does
-        not say them. If it does, a different value is an error; only the images of a network that
-        is not exported may be made otherwise than in training.
+        model, classes and those of the task's preprocessing, such as input_size, for a file whose
+        folder does not say them. If it does, a different value is an error; only the images of a
+        network that is not exported may be made otherwise than in training.
 
     Raises UserError if there is nothing, something else, or it is damaged.
     """
@@ -62,6 +67,7 @@ def open_model(
             "folder"
         )
     found.path = path
+    _refuse_unused(given, found)
     found.preprocessing.config(classes=found.classes)
     if found.trained:
         _check_finite(found.trained, found.path)
@@ -106,7 +112,8 @@ def _open_checkpoint(folder, state, given):
     found.trained = found.trained._replace(step=state["step"])
     best = state.get("best")
     if best and best.get("step") == state["step"]:
-        found.measured = {name: best.get(name) for name in ("top1", "top5", "images")}
+        figures = [figure.name for figure in registry.TASKS[found.task].figures]
+        found.measured = {name: best.get(name) for name in (*figures, "images") if name != "loss"}
     return found
 
 
@@ -119,8 +126,7 @@ def _open_parameters(path, given):
     if run is None:
         config = _described_by_flags(path, given)
     else:
-        if run.config.task != "classification":
-            raise UserError(f"{path}: was trained for {run.config.task}; a classifier is needed")
+        tasks.of(run.config.task, path)
         _refuse_other(given, {name: getattr(run.config, name) for name in NETWORK}, path)
         config = dataclasses.replace(run.config, **given)
         if "input_size" in given:
@@ -152,14 +158,16 @@ def _open_published(name, given):
 
 def _of_network(path, net, config, trained):
     """The classifier of a Gluon network that has its parameters."""
+    task = tasks.of(config.task, path)
+    fixed = not task.any_size
     net.cast("float32")
-    net.hybridize(static_alloc=True, static_shape=True)
-    return Classifier(
+    net.hybridize(static_alloc=fixed, static_shape=fixed)
+    return task.opened(
         path,
         "gluon",
         config.model,
         config.classes,
-        Preprocessing.of_config(config),
+        task.preprocessing.of_config(config),
         block_predictor(net, path),
         labels=trained.run and trained.run.labels(),
         trained=trained,
@@ -169,14 +177,17 @@ def _of_network(path, net, config, trained):
 def _described_by_flags(path, given):
     """The Config of a parameter file that lies in no run's folder."""
     from .. import models
+    from ..models.registry import get
 
     if "model" not in given:
         raise UserError(
             f"{path}: of which network? There is no {run_folder.CONFIG} next to or above it that "
             "says so: give --model"
         )
-    size = models.input_size(given["model"])
-    config = flags.Config(**dict(dict(input_size=size), **given))
+    about = dict(input_size=models.input_size(given["model"]))
+    if get(given["model"]).for_task:
+        about["task"] = get(given["model"]).for_task
+    config = flags.Config(**{**about, **given})
     if "classes" not in given:
         config.classes = models.classes_in(path, config.model, **models.options_of(config))
     return config
@@ -196,12 +207,13 @@ def _open_export(folder, format, given):
     manifests.check(manifest, os.path.join(folder, manifests.NAME))
     format = format or next(name for name in manifests.FILES if name in manifest["formats"])
     _refuse_other(given, manifest, folder)
-    preprocessing, classes = Preprocessing.of_description(manifest), manifest["classes"]
+    task, classes = tasks.TASKS[manifests.task_of(manifest, folder)], manifest["classes"]
+    preprocessing = task.preprocessing.of_description(manifest)
     inside = preprocessing if manifest["options"]["preprocess"] else None
     files = [os.path.join(folder, name) for name in manifests.FILES[format]]
     compute = _predictor_of(format, files, preprocessing.input_size, inside)
     labels = os.path.join(folder, LABELS)
-    return Classifier(
+    return task.opened(
         folder,
         format,
         manifest.get("model"),
@@ -226,7 +238,7 @@ def _predictor_of(format, files, size, inside):
 
     @functools.lru_cache(maxsize=None)
     def check(shape):
-        graph.check_shapes(loaded, shape, files[0])
+        graph.check_shapes(loaded, shape, files[0], size)
 
     return block_predictor(graph.block(loaded), files[0], inside, check=check)
 
@@ -257,10 +269,11 @@ def _open_onnx(path, given):
 def _open_own_onnx(path, given, session, about):
     """A file of ``gluon-tricks export`` without its folder."""
     _refuse_other(given, about, path)
-    preprocessing = Preprocessing.of_description(about)
+    task = tasks.TASKS[manifests.task_of(about, path)]
+    preprocessing = task.preprocessing.of_description(about)
     inside = preprocessing if about["options"]["preprocess"] else None
     labels = about.get("labels")
-    return Classifier(
+    return task.opened(
         path,
         "onnx",
         about.get("model"),
@@ -269,6 +282,15 @@ def _open_own_onnx(path, given, session, about):
         session_predictor(session, path, inside),
         labels=labels and [str(label) for label in labels],
     )
+
+
+def _refuse_unused(given: Dict[str, Any], found: Opened) -> None:
+    """UserError for a flag that says how the images of another task are made."""
+    for name in given:
+        if name not in (*NETWORK, *found.preprocessing._fields):
+            raise UserError(
+                f"{flags.spelling(name)} has no effect: {printable(found.path)} is for {found.task}"
+            )
 
 
 def _refuse_other(given: Dict[str, Any], known: Dict[str, Any], path: str) -> None:

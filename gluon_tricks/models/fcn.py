@@ -6,6 +6,7 @@ use; both are resized to the image's size. Parameters carry the names of GluonCV
 written here loads there, and the reverse.
 """
 
+import warnings
 from typing import Any, Callable, Optional
 
 from mxnet import autograd
@@ -17,6 +18,9 @@ from .registry import register
 from .resnet import DEPTHS, VARIANTS, ResNet, resnet
 
 DROPOUT = 0.1
+
+# Only training computes with the auxiliary head, and MXNet says of all else that it is not used.
+warnings.filterwarnings("ignore", message=".*_auxlayer_.* is not used by any computation")
 
 
 class Head(HybridBlock):
