@@ -114,6 +114,8 @@ def _open_checkpoint(folder, state, given):
     if best and best.get("step") == state["step"]:
         figures = [figure.name for figure in registry.TASKS[found.task].figures]
         found.measured = {name: best.get(name) for name in (*figures, "images") if name != "loss"}
+        protocol = tasks.TASKS[found.task].validated(found.preprocessing)
+        found.measured.update(dict(protocol=protocol) if protocol else {})
     return found
 
 

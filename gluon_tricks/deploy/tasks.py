@@ -4,7 +4,7 @@ A new task has a class of :mod:`.opened`, a class that says how images are made,
 a line in :data:`TASKS`. What a person sees of it is in :mod:`gluon_tricks.commands`.
 """
 
-from typing import Any, Callable, Dict, List, NamedTuple, Tuple, Type
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple, Type
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from .opened import Opened
 from .preprocessing import Preprocessing
 from .segmentation import evaluation, exporting
 from .segmentation.preprocessing import WholeImages
+from .segmentation.protocols import protocol
 from .segmentation.segmenter import Segmenter
 
 
@@ -24,6 +25,9 @@ class Deployment(NamedTuple):
     opened: Type[Opened]
     preprocessing: Any  # a NamedTuple like :class:`.Preprocessing`, whose fields are flags, too
     any_size: bool  # images may have another height and width than its input_size
+    answers: str  # before "images" in a text on how many answers INT8 leaves as they were
+    # how a run measured its figures, in words; None: as :attr:`measure` does
+    validated: Callable[[Any], Optional[str]]
     # uint8 (N, H, W, 3), random ones and some of a RecordIO file, to compare an export on
     examples: Callable[[Any, str], List[np.ndarray]]
     # float32 (N, 3, H, W) of a RecordIO file
@@ -39,6 +43,8 @@ TASKS = {
         Classifier,
         Preprocessing,
         False,
+        "",
+        lambda preprocessing: None,
         classification.examples,
         classification.calibration_images,
         classification.measure,
@@ -48,6 +54,8 @@ TASKS = {
         Segmenter,
         WholeImages,
         True,
+        "the pixels of ",
+        lambda sizes: protocol("centre", sizes).words,
         exporting.examples,
         exporting.calibration_images,
         evaluation.measure,
