@@ -56,6 +56,10 @@ class RandomScaleCrop(Geometry):
         )
         return (*scaled, y, x)
 
+    def placement(self, height, width, value):
+        scaled_height, scaled_width, y, x = self.placed(height, width, value)
+        return f"scaled to {scaled_width} x {scaled_height}\ncrop at {x}, {y}"
+
     def image(self, picture, value, out, scratch):
         import cv2
 
