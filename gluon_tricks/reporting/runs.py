@@ -112,6 +112,12 @@ class ReportedRun:
         """Whether the files hold as many images as ImageNet-1k's."""
         return self.data_counts == (paper.TRAINING_IMAGES, paper.VALIDATION_IMAGES)
 
+    @property
+    def on_ade20k(self):
+        """Whether they are masks, and as many as ADE20K's."""
+        masks = self.config.task == "segmentation"
+        return masks and self.data_counts == paper.ADE20K_IMAGES
+
 
 @dataclass
 class Group:
