@@ -248,6 +248,8 @@ class Config:
         "own, mostly 0.9")
     bn_eps: float = network(0.0, valid=at_least(0),
         help="BatchNorm's epsilon; 0: the network's own, mostly 1e-5")
+    sync_bn: bool = network(False, names=["--syncbn"],
+        help="BatchNorm's statistics are those of all GPUs of the process, not of each")
     mode: str = network("hybrid", choices=("hybrid", "imperative", "symbolic"), free=True,
         help="hybrid compiles the network's graph; imperative (in GluonCV also called symbolic) "
         "runs it line by line")
@@ -282,7 +284,7 @@ class Config:
         help="exact counts every image once; wrap fills the last batch from the file's start, as "
         "the authors' code")
 
-    input_size: int = augmentation(224, valid=at_least(1), section="2.1",
+    input_size: int = augmentation(224, valid=at_least(1), section="2.1", names=["--crop-size"],
         help="height and width of the network's input")
     crop_ratio: float = augmentation(0.875, valid=ABOVE_0_TO_1, section="2.1",
         help="validation: input size over the resized shorter edge")
@@ -344,7 +346,8 @@ class Config:
     rgb_std: tuple = augmentation((58.393, 57.12, 57.375), kind=numbers(3), valid=ALL_POSITIVE,
         section="2.1", help="then divides R, G, B")
 
-    num_epochs: int = optimisation(120, "epochs of training", valid=at_least(1), section="2.1")
+    num_epochs: int = optimisation(120, "epochs of training", valid=at_least(1), section="2.1",
+        names=["--epochs"])
     batch_size: int = optimisation(32, valid=at_least(1), section="2.1",
         help="images per device (and micro-batch)")
     accumulate: int = optimisation(1, valid=at_least(1), free=True, section="3.1",
@@ -363,7 +366,8 @@ class Config:
         help="LARS's trust coefficient eta")
     clip_norm: float = optimisation(0.0, valid=at_least(0),
         help="scale the gradient down to this Euclidean norm if it is longer; 0: never")
-    wd: float = optimisation(1e-4, "weight decay", valid=at_least(0), section="2.1")
+    wd: float = optimisation(1e-4, "weight decay", valid=at_least(0), section="2.1",
+        names=["--weight-decay"])
     lr: float = optimisation(0.1, "the learning rate itself", valid=POSITIVE, section="2.1")
     linear_scaling: bool = optimisation(False, section="3.1",
         help="learning rate = base rate x global batch / 256")
@@ -467,7 +471,7 @@ class Config:
         help="h: h x hard + (1 - h) x soft loss as the authors' code; -1: their plain sum, as the "
         "paper")
 
-    num_gpus: int = devices(0, valid=at_least(0), free=True,
+    num_gpus: int = devices(0, valid=at_least(0), free=True, names=["--ngpus"],
         help="GPUs of this process; 0: CPU. A Horovod worker takes one, that of its number on its "
         "host")
     deterministic: bool = devices(False, free=True,
@@ -651,6 +655,26 @@ def check_ranges(config: Config) -> None:
         )
 
 
+# Flags that only classification has, for a mask is no class and cannot follow them.
+NOT_FOR_MASKS = (
+    *("mixup", "cutmix", "progressive_resizing", "random_erasing", "cutout"),
+    *("label_smoothing", "loss", "teacher", "teacher_logits"),
+    *("synthetic", "data_backend", "val_last_batch"),
+)
+MOST_PIXELS_OF_A_PART = 1 << 24  # float32 counts that far, one by one
+
+
+def _not_for_masks(name):
+    """The contradiction of this flag and segmentation."""
+    return (
+        lambda config, given: (
+            config.task == "segmentation" and getattr(config, name) != FLAGS[name].default
+        ),
+        f"{spelling(name)} {{0.{name}}} does not apply to --task segmentation, whose labels are "
+        "masks: leave it out",
+    )
+
+
 # Flags that cannot be together: a test of (config, the flags that were given), and why not.
 CONTRADICTIONS = (
     (
@@ -713,12 +737,7 @@ CONTRADICTIONS = (
         lambda config, given: config.progressive_resizing >= config.input_size,
         "--progressive-resizing {0.progressive_resizing} is not below --input-size {0.input_size}",
     ),
-    (
-        lambda config, given: config.task == "segmentation" and any(not_for_masks(config)),
-        "--task segmentation has masks, which mixup, CutMix, progressive resizing, label "
-        "smoothing, --loss bce, distillation, --synthetic, --data-backend native and "
-        "--val-last-batch wrap know nothing of: leave them out",
-    ),
+    *map(_not_for_masks, NOT_FOR_MASKS),
     (
         lambda config, given: (
             config.task == "segmentation"
@@ -726,6 +745,11 @@ CONTRADICTIONS = (
         ),
         "--batch-size {0.batch_size} at --input-size {0.input_size}: a device counts at most "
         "16,777,216 pixels at once; use a smaller --batch-size, and --accumulate",
+    ),
+    (
+        lambda config, given: config.sync_bn and config.kvstore.startswith(("horovod", "dist")),
+        "--sync-bn joins the devices of one process, and --kvstore {0.kvstore} has several "
+        "processes: leave one of the two out",
     ),
     (
         lambda config, given: config.teacher and config.teacher_logits,
@@ -781,19 +805,6 @@ CONTRADICTIONS = (
         "--lr-min {0.lr_min:g} is more than --lr {0.lr:g}",
     ),
 )
-
-
-# float32 counts that far, one by one.
-MOST_PIXELS_OF_A_PART = 1 << 24
-
-
-def not_for_masks(config: Config) -> List[Any]:
-    """What is on that segmentation cannot have: some true value for each."""
-    return [
-        *(config.mixup, config.cutmix, config.progressive_resizing, config.label_smoothing),
-        *(config.loss == "bce", config.teacher, config.teacher_logits, config.synthetic),
-        *(config.data_backend == "native", config.val_last_batch == "wrap"),
-    ]
 
 
 def _check_contradictions(config, given):

@@ -73,6 +73,16 @@ FOREIGN_FLAGS = {
     "--use_avd": "the ResNeSt of GluonCV's zoo has its average pooling built in: leave it out",
     "--dropblock-prob": "leave it out; our own networks have --drop-block",
     "--no-cuda": "without --num-gpus a run is on the CPU: leave it out",
+    # of the script for segmentation
+    "--aux": None,  # an FCN always has the auxiliary head
+    "--dataset": "leave it out: 'gluon-tricks prepare' makes RecordIO files of a data set, and "
+    "--data-dir names their folder",
+    "--backbone": "leave it out: --model fcn_resnet50_v1s is GluonCV's FCN with --backbone "
+    "resnet50",
+    "--checkname": "leave it out: --save-dir names the run's folder",
+    "--model-zoo": "leave it out, and take --use-pretrained or 'gluon-tricks evaluate'",
+    "--eval": "leave it out, and take 'gluon-tricks evaluate'",
+    "--no-val": "leave it out: without --rec-val there is no validation",
 }
 
 # Where the authors' scripts look for ImageNet when no file is named.

@@ -293,4 +293,7 @@ def train_transform(config: Config) -> Transform:
 
 def masks_of(config: Config, records: Records) -> Optional[MaskFile]:
     """The masks of the images, if the task is to learn from them."""
-    return MaskFile(records, config.classes) if has_masks(config) else None
+    if not has_masks(config):
+        return None
+    assert isinstance(records, RecordFile)  # for --synthetic is refused
+    return MaskFile(records, config.classes)

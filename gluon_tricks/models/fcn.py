@@ -1,23 +1,31 @@
 """FCN with stride 8, the paper's network for segmentation (section 6.2), as GluonCV builds it.
 
-The backbone is a ResNet whose last two stages keep the resolution of the second (``dilated``). A
-head turns the last stage into logits, an auxiliary one the third, of which training alone makes
-use; both are resized to the image's size. Parameters carry the names of GluonCV's FCN: a file
-written here loads there, and the reverse.
+The backbone is any of our networks that can be ``dilated``: its last two stages keep the resolution
+of the second. A head turns the last stage into logits, an auxiliary one the third, of which
+training alone makes use; both are resized to the image's size. Parameters carry the names of
+GluonCV's FCN: a file written here loads there, and the reverse.
 """
 
 import warnings
+from functools import partial
 from typing import Any, Callable, Optional
 
 from mxnet import autograd
 from mxnet.gluon import nn
 from mxnet.gluon.block import HybridBlock
 
-from . import blocks
-from .registry import register
-from .resnet import DEPTHS, VARIANTS, ResNet, resnet
+# The families whose networks are backbones.
+from . import assemble as assemble
+from . import big_little as big_little
+from . import blocks, published, registry
+from .group_norm import GroupNorm
+from .resnet import resnet
 
 DROPOUT = 0.1
+# Options of a classifier that a backbone does not have.
+OF_CLASSIFIERS = {"dilated", "features_only", "final_drop", "gem", "params"}
+# GluonCV's published FCNs have these backbones, and its zoo has the classifiers.
+WITH_WIDE_STEM = {"resnet50_v1s": "fcn_resnet50_ade", "resnet101_v1s": "fcn_resnet101_ade"}
 
 # Only training computes with the auxiliary head, and MXNet says of all else that it is not used.
 warnings.filterwarnings("ignore", message=".*_auxlayer_.* is not used by any computation")
@@ -46,10 +54,9 @@ class FCN(HybridBlock):
 
     Parameters
     ----------
-    backbone : ResNet
-        One that yields features only. Its layers become layers of this network.
-    channels : int
-        Of its last stage; the third has half as many.
+    backbone : HybridBlock
+        One that yields features only, with ``stage_outputs`` and ``channels`` as of
+        :class:`.resnet.ResNet`. Its layers become layers of this network.
     classes : int
         K, the outputs for each pixel.
     head_rate : float
@@ -58,10 +65,12 @@ class FCN(HybridBlock):
         What replaces BatchNorm in the heads, and its arguments.
     """
 
+    head_layers = ("head.block.4", "auxlayer.block.4")  # those that depend on the classes
+    backbone: HybridBlock
+
     def __init__(
         self,
-        backbone: ResNet,
-        channels: int,
+        backbone: HybridBlock,
         classes: int,
         head_rate: float = 10.0,
         norm_layer: Callable = nn.BatchNorm,
@@ -69,60 +78,66 @@ class FCN(HybridBlock):
         prefix: Optional[str] = None,
     ):
         super().__init__(prefix=prefix)
-        self._stage_outputs = backbone.stage_outputs
+        # The features, which share their parameters with this network: what a classifier's file is
+        # loaded into. They are no child, whose name would be part of the parameters' names.
+        object.__setattr__(self, "backbone", backbone)
         for name, layer in backbone._children.items():
             self.register_child(layer, name)
         norm = blocks.norm(norm_layer, **(norm_kwargs or {}))
         with self.name_scope():
-            self.head = Head(channels, classes, norm, prefix="head_")
-            self.auxlayer = Head(channels // 2, classes, norm, prefix="auxlayer_")
+            self.head = Head(backbone.channels, classes, norm, prefix="head_")
+            self.auxlayer = Head(backbone.channels // 2, classes, norm, prefix="auxlayer_")
         for head in (self.head, self.auxlayer):
             head.collect_params().setattr("lr_mult", head_rate)
 
-    @property
-    def backbone(self) -> ResNet:
-        """The features, which share their parameters with this network: what a classifier's file is
-        loaded into.
-        """
-        return self._stage_outputs.__self__
-
     def hybrid_forward(self, F, x):
-        stages = self._stage_outputs(x)
-        logits = self._resized(F, self.head(stages["layer4"]), x)
+        stages = self.backbone.stage_outputs(x)
+        logits = _resized(F, self.head(stages["layer4"]), x)
         if not autograd.is_training():
             return logits
-        return [logits, self._resized(F, self.auxlayer(stages["layer3"]), x)]
-
-    @staticmethod
-    def _resized(F, logits, images):
-        """Bilinear with aligned corners, to the size of the images, whatever it is."""
-        return F.contrib.BilinearResize2D(logits, like=images, mode="like")
+        return [logits, _resized(F, self.auxlayer(stages["layer3"]), x)]
 
 
-def fcn(name: str, classes: int = 1000, head_rate: float = 10.0, **options: Any) -> FCN:
+def _resized(F, logits, images):
+    """Bilinear with aligned corners, to the size of the images, whatever it is."""
+    return F.contrib.BilinearResize2D(logits, like=images, mode="like")
+
+
+def fcn(
+    build: Callable[..., HybridBlock],
+    name: str,
+    classes: int = 1000,
+    head_rate: float = 10.0,
+    use_gn: bool = False,
+    **options: Any,
+) -> FCN:
     """The :class:`FCN` called ``name``, for instance ``fcn_resnet50_v1d``.
 
-    options: ``norm_layer`` and ``norm_kwargs``, and those of the backbone.
+    build: makes the backbone. use_gn: GroupNorm replaces BatchNorm. options: those of the backbone.
     """
-    base = name[len("fcn_") :]
-    depth = base[len("resnet") :].split("_")[0]
     options.setdefault("prefix", name + "_")
-    backbone = resnet(base, dilated=True, features_only=True, **options)
+    if use_gn:
+        options["norm_layer"] = GroupNorm
+    backbone = build(name[len("fcn_") :], dilated=True, features_only=True, **options)
     own = {key: options[key] for key in ("norm_layer", "norm_kwargs", "prefix") if key in options}
-    return FCN(backbone, 2048 if DEPTHS[int(depth)][1] else 512, classes, head_rate, **own)
+    return FCN(backbone, classes, head_rate, **own)
 
 
-def _options(variant):
-    found = ["last_gamma", "head_rate", "attention", "anti_alias", "drop_block", "drop_block_from"]
-    found += ["drop_path", "norm_layer", "norm_kwargs", "prefix"]
-    return found + ([] if VARIANTS[variant].pooled_shortcut else ["anti_alias_shortcut"])
+def register(backbone: str, build: Callable[..., HybridBlock], options: Any, **about: Any) -> None:
+    """Let there be an FCN with the ``backbone`` that ``build`` makes."""
+    own = [option for option in options if option not in OF_CLASSIFIERS]
+    about = dict(about, input_size=480, for_task="segmentation", options=[*own, "head_rate"])
+    registry.register("fcn_" + backbone, **about)(partial(fcn, build))
 
 
-for _variant in VARIANTS:
-    if VARIANTS[_variant].stride_in_3x3:  # v1 cannot be dilated
-        register(
-            *(f"fcn_resnet{depth}_{_variant}" for depth in DEPTHS),
-            options=_options(_variant),
-            input_size=480,
-            for_task="segmentation",
-        )(fcn)
+def _load_published(file, net, name, **_):
+    return published.load_file(net, file)
+
+
+for _name in registry.names(sources=False):
+    _network = registry.get(_name)
+    if "dilated" in (_network.options or ()):
+        register(_name, _network.build, _network.options)
+for _name, _file in WITH_WIDE_STEM.items():
+    _options = registry.get(_name.replace("v1s", "v1c")).options
+    register(_name, resnet, _options, load_published=partial(_load_published, _file))

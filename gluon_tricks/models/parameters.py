@@ -120,7 +120,7 @@ def assign(net, arrays, source, new_head=False, ctx=None):
     missing = [name for name in parameters if name not in arrays]
     extra = [name for name in arrays if name not in parameters]
     wrong = _wrong(parameters, arrays)
-    head = _is_head(parameters, arrays, wrong)
+    head = _is_head(parameters, arrays, wrong, getattr(net, "head_layers", ()))
     if missing or extra or (wrong and not head):
         raise ParameterError(_misfit(net, parameters, arrays, source, missing, extra, wrong))
     if wrong and not new_head:
@@ -166,11 +166,14 @@ def _fits(parameter, array):
     )
 
 
-def _is_head(parameters, arrays, wrong):
-    """Do the wrong shapes belong to a last layer with another number of classes?"""
+def _is_head(parameters, arrays, wrong, heads=()):
+    """Do the wrong shapes belong to a last layer with another number of classes? ``heads``: the
+    names of such layers, if there are several.
+    """
     pairs = [(parameters[name].shape, arrays[name].shape) for name in wrong]
+    layers = {name.rsplit(".", 1)[0] for name in wrong}
     return (
-        len({name.rsplit(".", 1)[0] for name in wrong}) == 1
+        (len(layers) == 1 or (layers and layers <= set(heads)))
         and all(len(here) == len(there) for here, there in pairs)
         and len({(here[0], there[0]) for here, there in pairs}) == 1
         and all(a in (0, -1, b) for here, there in pairs for a, b in zip(here[1:], there[1:]))

@@ -33,6 +33,7 @@ from ..config import FLAGS, Config, spelling
 from ..errors import UserError
 from .batch_norm import set_batch_norms
 from .dropout import follow_seed
+from .sync_batch_norm import synchronise
 
 # Options by which networks differ, and those that have each, for the message that refuses it. An
 # option that is also a flag of the command line reaches get_model from there (options_of).
@@ -41,9 +42,9 @@ OPTIONS = {
     "use_se": "resnext*; se_resnet50_v1, se_resnext50_32x4d and their kin have it without the flag",
     "use_gn": "resnet*_v1, v1b, v1c, v1d and resnest*",
     "batch_norm": "vgg11, vgg13, vgg16 and vgg19",
-    "dilated": "resnet*_v1b, v1c, v1d and resnest*",
+    "dilated": "resnet*_v1b, v1c, v1d, resnest*, bl* and assemble_*",
     "final_drop": "resnet*, resnest*, bl* and assemble_*",
-    "features_only": "resnet*_v1, v1b, v1c and v1d",
+    "features_only": "resnet*_v1, v1b, v1c and v1d, bl* and assemble_*",
     "attention": "resnet*_v1b, v1c and v1d, and blresnet*",
     "anti_alias": "resnet*_v1b, v1c and v1d, and bl*",
     "anti_alias_shortcut": "resnet*_v1b and v1c; the others pool there",
@@ -164,6 +165,11 @@ def names(sources: bool = True, task: Optional[str] = None) -> List[str]:
     return own + (sorted(more - _networks.keys()) if sources and not task else [])
 
 
+def names_for_tasks() -> List[str]:
+    """The names of the networks that are for one task each."""
+    return [name for name, network in _networks.items() if network.for_task]
+
+
 def get(name: str) -> Network:
     """What is known of the network called ``name``; UserError if there is none."""
     name, _ = _aliases.get(name.lower(), (name.lower(), {}))
@@ -181,7 +187,7 @@ def get(name: str) -> Network:
 
 def closest(name: str) -> str:
     """The end of a message about an unknown name."""
-    known = [*names(), *(name for name, each in _networks.items() if each.for_task)]
+    known = [*names(), *names_for_tasks()]
     close = difflib.get_close_matches(name.lower(), known, n=3, cutoff=0.5)
     question = f": did you mean {' or '.join(close)}?" if close else ";"
     return question + " 'gluon-tricks models --all' lists them"
@@ -200,19 +206,24 @@ def options_of(config: Config) -> Dict[str, Any]:
     return {option: value for option, value in values.items() if value != FLAGS[option].default}
 
 
-def of_config(config: Config) -> HybridBlock:
-    """The network of a run, not initialised. UserError if it is not for the run's task."""
+def of_config(config: Config, devices: int = 1) -> HybridBlock:
+    """The network of a run on so many devices, not initialised. UserError if it is not for the
+    run's task.
+    """
     task, wanted = config.task, get(config.model).for_task
     if wanted and wanted != task:
         raise UserError(f"--model {config.model} is for --task {wanted}, not {task}")
     if not wanted and names(task=task):
+        (nearest,) = difflib.get_close_matches(config.model, names(task=task), n=1, cutoff=0)
         raise UserError(
-            f"--model {config.model} is a classifier; --task {task} needs one of "
-            f"{', '.join(names(task=task))}"
+            f"--model {config.model} is a classifier; --task {task} has {nearest}, for example"
         )
-    return get_model(
+    net = get_model(
         config.model, classes=config.classes, input_size=config.input_size, **options_of(config)
     )
+    if config.sync_bn and not synchronise(net, devices):
+        raise UserError(f"--sync-bn does not apply to {config.model}: it has no BatchNorm")
+    return net
 
 
 def get_model(

@@ -146,6 +146,7 @@ class ResNet(HybridBlock):
                 trunk += [("avgpool", first.pool()), ("flat", nn.Flatten())]
                 trunk += [("drop", nn.Dropout(final_drop))] if final_drop else []
             self._names = [name for name, _ in trunk]
+            self.channels = channels  # of the last stage
             if self._v1_names:
                 self.features = blocks.sequential(blocks.numbered(trunk, TRUNK), prefix="")
             else:

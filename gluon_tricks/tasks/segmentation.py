@@ -117,10 +117,13 @@ class Segmentation:
         """
         import mxnet as mx
 
-        logits = _list(outputs)[0]
-        loss = losses.slice_axis(axis=0, begin=0, end=valid).sum().reshape((1,))
-        counted = (array.slice_axis(axis=0, begin=0, end=valid) for array in (logits, labels))
-        return mx.nd.concat(loss / self._share(labels), _areas(*counted, self._classes), dim=0)
+        share = self._share(labels)
+        logits, labels, losses = (
+            each.slice_axis(axis=0, begin=0, end=valid)
+            for each in (_list(outputs)[0], labels, losses)
+        )
+        areas = _areas(logits, labels, self._classes)
+        return mx.nd.concat(losses.sum().reshape((1,)) / share, areas, dim=0)
 
     @staticmethod
     def summary(sums: Sequence[float], images: int) -> Dict[str, float]:

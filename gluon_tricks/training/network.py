@@ -25,9 +25,9 @@ def student(config, devices, say=print, accumulate=1):
 
     With ``accumulate`` above 1, the gradients of that many backward passes add up.
     """
-    net = models.of_config(config)
+    net = models.of_config(config, len(devices))
     if devices[0].device_type == "cpu":
-        _check_cpu_can_train(net, config)
+        _check_cpu_can_train(net, config, len(devices))
     # MXNet's generator gives seeds that are neighbours mostly the same numbers.
     mx.random.seed(int(np.random.SeedSequence([config.seed]).generate_state(1)[0] >> 1))
     net.initialize(initializer(config.init), ctx=devices)
@@ -48,7 +48,11 @@ def student(config, devices, say=print, accumulate=1):
     return net
 
 
-def _check_cpu_can_train(net, config):
+def _check_cpu_can_train(net, config, devices):
+    if config.sync_bn and devices > 1:
+        raise UserError(
+            f"--sync-bn: MXNet's SyncBatchNorm crashes on {devices} CPU contexts; it is for GPUs"
+        )
     onednn = os.environ.get("MXNET_MKLDNN_ENABLED") != "0"
     if onednn and registry.get(config.model).untrainable_on_onednn:
         raise UserError(

@@ -216,7 +216,7 @@ def differences(config, global_batch):
         if section and here != there and name not in ignored:
             found.append((spelling(name), text_of(here), text_of(there), section))
     peak = paper_rate(global_batch, config.base_lr) if config.linear_scaling else config.lr
-    there = paper_rate(global_batch)
+    there = papers.get("lr", paper_rate(global_batch))
     if not math.isclose(peak, there):
         flag = "--linear-scaling: a peak of" if config.linear_scaling else "--lr"
         found.append((flag, f"{peak:g}", f"{there:g} for a batch of {global_batch}", "3.1"))
@@ -229,6 +229,7 @@ def paper_values(config):
         num_epochs=paper.MIXUP["num_epochs"] if config.mixup else paper.BASELINE["num_epochs"],
         input_size=299 if config.model.lower() == "inceptionv3" else 224,
     )
+    values.update(fidelity.TASKS.get(config.task, {}))
     for trick in TRICKS:
         for name, value in trick.values.items():
             values[name] = value if trick.applies(config) else getattr(config, name)

@@ -8,7 +8,7 @@ import os
 from dataclasses import dataclass, field
 from typing import Any, Callable, Dict, NamedTuple, Optional, Tuple
 
-from .. import paper
+from .. import fidelity, paper
 from ..config import Config
 from .schedule import linear_scaling
 
@@ -71,7 +71,7 @@ def paper_rate(global_batch: int, base_lr: float = paper.BASELINE["peak"]) -> fl
 
 def _rate_state(run):
     scaled = paper_rate(run.global_batch)
-    if math.isclose(run.peak, scaled):
+    if math.isclose(run.peak, scaled) or run.config.task in fidelity.TASKS:
         return f"peak {run.peak:g}"
     return f"peak {run.peak:g}, the paper's would be {scaled:g}"
 

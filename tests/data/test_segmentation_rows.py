@@ -94,7 +94,7 @@ def test_the_mask_is_moved_as_the_image(path, train, flags):
         padding = (mask == 255) & (image < 1)
         expected = np.where(padding, 0, np.where(mask == 255, 220, mask * 40.0))
         # but for the edges, where the image is between two colours
-        assert (np.abs(image - expected) < 2).mean() > 0.7
+        assert (np.abs(image - expected) < 2).mean() > 0.6
         inside = cv2.morphologyEx(expected, cv2.MORPH_GRADIENT, np.ones((5, 5))) == 0
         inside[[0, 1, -2, -1]] = inside[:, [0, 1, -2, -1]] = False  # of what is outside, unknown
         np.testing.assert_allclose(image[inside], expected[inside], atol=1)
@@ -132,8 +132,9 @@ def test_scale_and_crop_are_gluoncvs(side, shape):
         np.testing.assert_array_equal(op.mask(mask, value), moved)
         out = np.empty((48, 48, 3), np.uint8)
         op.image(smooth, value, out, None)
-        if op.placed(*shape, value)[0] >= shape[0]:  # PIL takes a wider filter to reduce
-            assert np.abs(out.astype(int) - image).max() <= 6
+        # OpenCV's weights have 5 bits
+        is_larger = op.placed(*shape, value)[0] >= shape[0]
+        assert np.abs(out.astype(int) - image).max() <= (6 if is_larger else 0)
         np.testing.assert_array_equal((out == 0).all(axis=2), (image == 0).all(axis=2))
 
 
@@ -241,7 +242,7 @@ def test_sizes_are_read_from_headers():
 
 def test_flags_that_masks_cannot_follow_are_refused(path):
     for flags in (["--mixup"], ["--label-smoothing"], ["--teacher", "t"], ["--loss", "bce"]):
-        with pytest.raises(ConfigError, match="--task segmentation has masks"):
+        with pytest.raises(ConfigError, match=f"{flags[0]} .* does not apply to --task segment"):
             config_of(path, *flags)
     with pytest.raises(ConfigError, match="--crop-area has no effect without another --task"):
         config_of(path, "--crop-area", "0.2,1")

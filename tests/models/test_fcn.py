@@ -9,6 +9,7 @@ from mxnet import autograd
 from gluon_tricks import config as configuration
 from gluon_tricks import models
 from gluon_tricks.errors import UserError
+from gluon_tricks.models import fcn
 
 SIZE = 40
 
@@ -39,7 +40,7 @@ def test_gluoncvs_published_network_is_ours(tmp_path):
     expected, auxiliary = theirs(images)
     np.testing.assert_allclose(ours(images).asnumpy(), expected.asnumpy(), rtol=1e-4, atol=1e-5)
     stages = ours.backbone.stage_outputs(images)
-    found = ours._resized(mx.nd, ours.auxlayer(stages["layer3"]), images)
+    found = fcn._resized(mx.nd, ours.auxlayer(stages["layer3"]), images)
     np.testing.assert_allclose(found.asnumpy(), auxiliary.asnumpy(), rtol=1e-4, atol=1e-5)
 
 

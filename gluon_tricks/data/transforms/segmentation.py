@@ -27,8 +27,9 @@ class RandomScaleCrop(Geometry):
     """The image scaled so that one ``side`` (short or long) has a random length, a whole number
     uniform in ``base`` times ``scale``, and then a random crop of ``size`` x ``size``.
 
-    Bilinear; the mask takes the nearest pixel. Where the image is too small there is black, and
-    ``UNKNOWN`` in the mask.
+    Bilinear, and as Pillow's the mean over all of the image's pixels that a smaller one leaves out;
+    the mask takes the nearest pixel. Where the image is too small there is black, and ``UNKNOWN``
+    in the mask.
     """
 
     size: int
@@ -47,32 +48,28 @@ class RandomScaleCrop(Geometry):
         least, most = (int(self.base * factor) for factor in self.scale)
         length = least + int(value[0] * (most - least + 1))
         of = min(height, width) if self.side == "short" else max(height, width)
-        scaled = [
+        scaled_height, scaled_width = (
             length if side == of else max(1, int(side * length / of + 0.5))
             for side in (height, width)
-        ]
-        y, x = (
-            int(number * (max(0, side - self.size) + 1)) for number, side in zip(value[1:], scaled)
         )
-        return (*scaled, y, x)
+        y, x = (
+            int(number * (max(0, side - self.size) + 1))
+            for number, side in zip(value[1:], (scaled_height, scaled_width))
+        )
+        return scaled_height, scaled_width, y, x
 
     def placement(self, height, width, value):
         scaled_height, scaled_width, y, x = self.placed(height, width, value)
         return f"scaled to {scaled_width} x {scaled_height}\ncrop at {x}, {y}"
 
     def image(self, picture, value, out, scratch):
-        import cv2
-
-        height, width = picture.shape[:2]
-        scaled_height, scaled_width, y, x = self.placed(height, width, value)
-        by, bx = height / scaled_height, width / scaled_width
-        # from a pixel of the crop to its place in the image; centres of pixels are at 0.5
-        matrix = np.array([[bx, 0, (x + 0.5) * bx - 0.5], [0, by, (y + 0.5) * by - 0.5]])
-        how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        size = self.size, self.size
-        cv2.warpAffine(picture, matrix, size, dst=out, flags=how, borderMode=cv2.BORDER_REPLICATE)
-        out[scaled_height - y :] = 0
-        out[:, scaled_width - x :] = 0
+        scaled_height, scaled_width, y, x = self.placed(*picture.shape[:2], value)
+        height, width = min(self.size, scaled_height - y), min(self.size, scaled_width - x)
+        ratios = picture.shape[0] / scaled_height, picture.shape[1] / scaled_width
+        resize = _reduced if ratios[0] > 1 else _enlarged
+        out[:height, :width] = resize(picture, ratios, (y, x), (height, width))
+        out[height:] = 0
+        out[:, width:] = 0
 
     def mask(self, mask, value):
         height, width = mask.shape
@@ -87,6 +84,36 @@ class RandomScaleCrop(Geometry):
         """The pixels, of ``length``, that those of the crop from ``start`` on show."""
         centres = np.arange(start, min(scaled, start + self.size)) + 0.5
         return (centres * (length / scaled)).astype(np.int64)
+
+
+def _enlarged(picture, ratios, start, shape):
+    """The part of this shape, from ``start`` on, of an image that is resized.
+
+    ratios: the image's height and width over those that it is resized to.
+    """
+    import cv2
+
+    # from a pixel of the part to its place in the image; the centres of pixels are at 0.5
+    moved = [(first + 0.5) * ratio - 0.5 for first, ratio in zip(start, ratios)]
+    matrix = np.array([[ratios[1], 0, moved[1]], [0, ratios[0], moved[0]]])
+    how = dict(flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE)
+    return cv2.warpAffine(picture, matrix, shape[::-1], **how)
+
+
+def _reduced(picture, ratios, start, shape):
+    """The same for an image that becomes smaller, which OpenCV's bilinear would only sample."""
+    from PIL import Image
+
+    (top, left), (height, width) = start, shape
+    box = [
+        left * ratios[1],
+        top * ratios[0],
+        (left + width) * ratios[1],
+        (top + height) * ratios[0],
+    ]
+    limits = picture.shape[1::-1] * 2  # which rounding must not pass
+    box = [min(edge, limit) for edge, limit in zip(box, limits)]
+    return np.asarray(Image.fromarray(picture).resize((width, height), Image.BILINEAR, box))
 
 
 @dataclasses.dataclass(frozen=True)
