@@ -142,12 +142,13 @@ def _open_parameters(path, given):
 def _open_published(name, given):
     from .. import models
 
-    if name not in models.names():
+    known = [*models.names(), *(each for task in tasks.TASKS for each in models.names(task=task))]
+    if name not in known:
         raise UserError(
             f"{name}: there is no such model, neither a folder nor a file nor a network's name"
         )
     _refuse_other(given, dict(model=name), name)
-    config = flags.Config(**dict(dict(model=name, input_size=models.input_size(name)), **given))
+    config = flags.Config(**{**_defaults_of(name), **given})
     flags.check_ranges(config)
     options = models.options_of(config)
     net = models.get_model(name, classes=config.classes, pretrained=True, **options)
@@ -179,20 +180,25 @@ def _of_network(path, net, config, trained):
 def _described_by_flags(path, given):
     """The Config of a parameter file that lies in no run's folder."""
     from .. import models
-    from ..models.registry import get
 
     if "model" not in given:
         raise UserError(
             f"{path}: of which network? There is no {run_folder.CONFIG} next to or above it that "
             "says so: give --model"
         )
-    about = dict(input_size=models.input_size(given["model"]))
-    if get(given["model"]).for_task:
-        about["task"] = get(given["model"]).for_task
-    config = flags.Config(**{**about, **given})
+    config = flags.Config(**{**_defaults_of(given["model"]), **given})
     if "classes" not in given:
         config.classes = models.classes_in(path, config.model, **models.options_of(config))
     return config
+
+
+def _defaults_of(name):
+    """What flags are if nothing but the name of the network is known."""
+    from ..models.registry import get
+
+    network = get(name)
+    task = network.for_task or flags.Config.task
+    return dict(model=name, input_size=network.input_size, task=task)
 
 
 def _check_finite(trained, path):

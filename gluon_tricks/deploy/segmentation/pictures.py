@@ -69,7 +69,8 @@ def write_overlay(picture: np.ndarray, mask: np.ndarray, found: List[Share], pat
 
     height, width = mask.shape
     tall = max(height, 2 * LINE)
-    figure = Figure(figsize=((width + LEGEND) / DPI, tall / DPI), dpi=DPI)
+    # Half a pixel more, which is cut off, so that no rounding takes a whole one.
+    figure = Figure(figsize=((width + LEGEND + 0.5) / DPI, (tall + 0.5) / DPI), dpi=DPI)
     figure.figimage(overlaid(picture, mask), 0, tall - height)
     lines = tall // LINE
     shown = found if len(found) <= lines else found[: lines - 1]
