@@ -44,7 +44,6 @@ TOP_1 = {
     "tricks.table": "the gains that the paper published",
     "reporting.recipes": "a table of the published scores",
     "reporting.trick_table": "a table of the published gains",
-    "cli": "the help of evaluate, which measures classifiers",
     "deploy.classification": "what exports of classifiers say of INT8",
 }
 

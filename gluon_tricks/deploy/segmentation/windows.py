@@ -16,7 +16,7 @@ import numpy as np
 # Normalised images, float32 (N, 3, H, W), to logits, float32 (N, K, H, W).
 Predict = Callable[[np.ndarray], np.ndarray]
 
-MOST_SCORES = 1 << 27  # float32, of the pixels of a band and all classes: 512 MiB
+MOST_SCORES = 1 << 28  # float32, of the pixels of a band and all classes: 1 GiB
 
 
 class Views(NamedTuple):
