@@ -74,6 +74,6 @@ class Preprocessing(NamedTuple):
 
 def pixels(images: np.ndarray, mean: RGB, std: RGB) -> np.ndarray:
     """The same for any mean and standard deviation."""
-    std, mean = (np.reshape(each, (1, 3, 1, 1)) for each in (std, mean))
-    found = np.clip(np.rint(np.asarray(images) * std + mean), 0, 255).astype(np.uint8)
+    scale, shift = (np.reshape(each, (1, 3, 1, 1)) for each in (std, mean))
+    found = np.clip(np.rint(np.asarray(images) * scale + shift), 0, 255).astype(np.uint8)
     return np.ascontiguousarray(found.transpose(0, 2, 3, 1))

@@ -52,7 +52,7 @@ def write_run(
     contents = dict(flags=json.loads(flags.to_json(config)), layout=layout, data=files)
     log, timing = [], []
     for epoch, top1 in enumerate(scores):
-        trained = dict(epoch=epoch, loss=3 / (1 + epoch), top1=top1 - 5, images=640)
+        trained = dict(figures(top1 - 5), epoch=epoch, loss=3 / (1 + epoch), images=640)
         for step in (20 * epoch + 10, 20 * epoch + 20):
             log.append(dict(trained, event="train", step=step, learning_rate=0.1 / (1 + epoch)))
             timing.append(
@@ -406,7 +406,7 @@ def test_segmentation_is_said_in_its_own_words_and_stands_next_to_table_9_on_ade
     said = phrases.phrases(read(str(tmp_path / "run")))
     # What every training for segmentation has is not said, and what one has is.
     assert [each for each in said if each.startswith("--")] == ["--base-size 400"]
-    assert "centre crop of each image" in text and "mixup" not in text
+    assert "centre crop of each image" in text and "larger share" not in text
     assert ("The paper's Table 9" in text) == (data is ADE20K)
     if data is ADE20K:
         assert "ADE20K (20,210 training images, 2,000 validation images)" in text

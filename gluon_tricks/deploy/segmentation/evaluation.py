@@ -11,7 +11,6 @@ from ...data import loader, processes
 from ...data.decode import decode, size_of
 from ...data.masks import MaskFile
 from ...data.records import RecordError, RecordFile
-from ...errors import UserError
 from ...tasks.confusion import confusion_matrix, summary
 from .protocols import Protocol, protocol
 from .segmenter import Segmenter
@@ -94,22 +93,20 @@ def compare_figures(model: Segmenter, quantized: Segmenter, record: str) -> Tupl
 
     The second also says how much mIoU is lost, and for how many percent of the pixels both agree.
     """
-    how = protocol("single", model.preprocessing)
+    how, models = protocol("single", model.preprocessing), (model, quantized)
+    assert how.views, "which the centre crop alone does without"
     matrices = np.zeros((2, model.classes, model.classes), np.int64)
     agreed = pixels = count = 0
     for key, picture, mask in pairs(record, "", model.classes):
-        found = [one.segment(picture, how.views, f"record {key}") for one in (model, quantized)]
+        found = [each.segment(picture, how.views, f"record {key}") for each in models]
         matrices += [confusion_matrix(mask, each, model.classes) for each in found]
         agreed += int((found[0] == found[1]).sum())
         pixels, count = pixels + mask.size, count + 1
-    if not count:
-        raise UserError(f"{record}: holds no records")
-    of_network, of_int8 = (
-        dict(of_training(each), images=count, protocol=how.words) for each in matrices
-    )
+    before, after = (of_training(each) for each in matrices)
+    measured = dict(images=count, protocol=how.words)
     differences = dict(
-        miou_float32=of_network["miou"],
-        miou_lost=of_network["miou"] - of_int8["miou"],
+        miou_float32=before["miou"],
+        miou_lost=before["miou"] - after["miou"],
         agreement=100 * agreed / pixels,
     )
-    return of_network, dict(of_int8, **differences)
+    return dict(before, **measured), dict(after, **measured, **differences)
