@@ -8,13 +8,21 @@ from ..data.mask_files import is_mask_path
 from ..data.parallel import add_workers, threads
 from ..data.prepare import (
     ade20k,
+    aircraft,
+    cars,
+    detection,
     digits,
+    flowers,
     folder,
+    food101,
     idx,
     imagenet,
+    pets,
     places365,
     restart_markers,
+    scenes,
     segmentation,
+    voc,
 )
 from ..data.prepare.conversion import write_data_set
 from ..data.prepare.images import DEFAULT_QUALITY
@@ -28,8 +36,16 @@ DATA_SETS = {
     "idx": idx,
     "imagenet": imagenet,
     "places365": places365,
+    "food101": food101,
+    "flowers": flowers,
+    "cars": cars,
+    "aircraft": aircraft,
+    "pets": pets,
     "ade20k": ade20k,
     "segmentation": segmentation,
+    "voc": voc,
+    "detection": detection,
+    "scenes": scenes,
 }
 
 
@@ -58,6 +74,8 @@ def main(args):
     for name in splits:
         split, path = manifest["splits"][name], os.path.join(args.directory, name + ".rec")
         what = "masks of" if is_mask_path(path) else "images in"
+        if "boxes" in split:
+            what = f"images with {split['boxes']} boxes of"
         broken = f", {len(split['broken'])} broken ones left out" if split["broken"] else ""
         print(
             f"{printable(path)}: {split['records']} {what} {len(classes)} classes, "

@@ -13,7 +13,7 @@ from .page_lock import page_lock_of
 from .rows import Broken, FillTask, format_of
 
 BATCHES_AHEAD = 2  # batches that are being made while one is in use
-MOST_ROWS = 32  # of a task: more would not save more
+MOST_ROWS = 64  # of a task: more would hardly save more
 FEWEST_ROWS = 4  # sampling the random numbers of one costs as much as of a whole task
 KEPT = BATCHES_AHEAD + 2  # blocks of memory: one is in use, and one is on its way back
 

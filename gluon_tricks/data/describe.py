@@ -1,11 +1,13 @@
 """What a RecordIO file holds: counts, classes, the sizes of its images."""
 
 import collections
+import contextlib
 
 import numpy as np
 
 from ..text import printable
 from . import jpeg
+from .box_records import DIFFICULT, is_box_label, rows_of
 from .decode import PNG, decode, jpeg_header
 from .parallel import Progress, ordered_map
 from .records import RecordFile
@@ -18,12 +20,14 @@ def describe(path, workers=1):
     damaged.
     """
     with RecordFile(path) as file:
-        labels, several = [], 0
+        labels, several, boxes = [], 0, []
         with Progress("labels", len(file)) as progress:
             for done, label in enumerate(
                 ordered_map(file.read_label, range(len(file)), workers), 1
             ):
-                if np.ndim(label):
+                if is_box_label(label):
+                    boxes.append(label)
+                elif np.ndim(label):
                     several += 1
                 else:
                     labels.append(label)
@@ -39,6 +43,8 @@ def describe(path, workers=1):
             "sampled_images": len(images),
             "formats": dict(collections.Counter(kind for kind, _, _, _ in images)),
         }
+    if boxes:
+        report["boxes"] = describe_boxes(boxes)
     labels = np.array(labels)
     if labels.size and np.all(np.abs(labels) < 2**53) and np.all(labels == np.floor(labels)):
         values, counts = np.unique(labels.astype(np.int64), return_counts=True)
@@ -55,6 +61,23 @@ def describe(path, workers=1):
                 )
             )
     return report
+
+
+def describe_boxes(labels):
+    """How many boxes the images with such labels have; a damaged label counts as broken."""
+    found = []
+    for label in labels:
+        with contextlib.suppress(ValueError):
+            found.append(rows_of(label))
+    classes = [f"{row[0]:g}" for rows in found for row in rows]
+    kinds = [row[5] for rows in found for row in rows if len(row) > 5]
+    return {
+        "images": len(labels),
+        "broken": len(labels) - len(found),
+        "without": sum(not len(rows) for rows in found),
+        "difficult": kinds.count(DIFFICULT),
+        "of_class": dict(collections.Counter(sorted(classes, key=float))),
+    }
 
 
 def look(file, position):
@@ -79,6 +102,16 @@ def lines_of(report):
     lines = [f"{printable(report['path'])}: {held}"]
     if report["with_several_labels"]:
         lines.append("labels: {} records have several".format(report["with_several_labels"]))
+    if "boxes" in report:
+        boxes = report["boxes"]
+        lines.append(
+            "boxes: {} ({difficult} difficult) in {images} images ({without} without)".format(
+                sum(boxes["of_class"].values()), **boxes
+            )
+            + f", broken labels: {boxes['broken']}" * bool(boxes["broken"])
+        )
+        of_class = ", ".join(f"{label}: {n}" for label, n in boxes["of_class"].items())
+        lines.append(f"boxes of class: {of_class}")
     if "images_of_class" in report:
         counts = report["images_of_class"]
         ordered = sorted(counts, key=lambda label: (counts[label], int(label)))

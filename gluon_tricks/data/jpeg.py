@@ -23,6 +23,7 @@ FRAMES = tuple(marker for marker in range(0xC0, 0xD0) if marker not in (0xC4, 0x
 SEQUENTIAL_FRAMES, RESTART_INTERVAL, APPLICATION = (0xC0, 0xC1), 0xDD, 0xEB
 BLOCK = 8  # pixels, of either side
 TABLE = b"gluon_tricks pieces\0"  # what our segment begins with; then uint16 each, big-endian
+SEGMENT = struct.Struct(">xBH")  # a marker, and the length of its segment
 
 
 class Scan(NamedTuple):
@@ -55,7 +56,7 @@ def segments(payload):
     """
     place = 2
     while place + 4 <= len(payload) and payload[place] == 0xFF and payload[place + 1] != SCAN[1]:
-        marker, length = struct.unpack_from(">xBH", payload, place)
+        marker, length = SEGMENT.unpack_from(payload, place)
         start, place = place + 4, place + 2 + length
         if place <= len(payload):
             yield marker, start, place
@@ -106,6 +107,7 @@ def with_table(payload):
     return payload[:place] + segment + payload[place:]
 
 
+@functools.lru_cache(maxsize=64)  # all images of a data set have the same few
 def _mcu(factors):
     """The size of an MCU, from each component's sampling factors (horizontal << 4 | vertical)."""
     if len(factors) == 1:  # coded block by block, whatever its factors are

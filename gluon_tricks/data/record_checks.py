@@ -6,6 +6,7 @@ import os
 import numpy as np
 
 from . import mask_files
+from .box_records import is_box_label, problem_of_boxes
 from .class_names import LABELS, read_labels
 from .decode import decode, decode_mask, size_of
 from .labels import class_of
@@ -14,10 +15,12 @@ from .records import RecordFile
 
 
 class ImageCheck(contextlib.AbstractContextManager):
-    """Does an image decode, and is its label one of the classes (None: of whatever there are)?"""
+    """Does an image decode, and is its label one of the classes (None: of whatever there are), or
+    one of boxes in it, each of one of the classes (None: those of labels.txt)?
+    """
 
-    def __init__(self, classes):
-        self._classes = classes
+    def __init__(self, path, classes):
+        self._classes, self._box_classes = classes, classes_of(path, classes)
 
     def __call__(self, key, label, payload):
         """What is wrong with a record, or None."""
@@ -25,6 +28,8 @@ class ImageCheck(contextlib.AbstractContextManager):
             decode(payload)
         except ValueError as error:
             return str(error)
+        if is_box_label(label):
+            return problem_of_boxes(label, self._box_classes)
         return problem_of_label(label, self._classes)
 
     def of_keys(self, offsets):
@@ -33,6 +38,16 @@ class ImageCheck(contextlib.AbstractContextManager):
 
     def __exit__(self, *error):
         pass
+
+
+def classes_of(path, classes):
+    """How many ``classes`` a file has: if that is None those of the labels.txt next to it, or None
+    if there is none.
+    """
+    labels = os.path.join(os.path.dirname(path), LABELS)
+    if classes is None and os.path.exists(labels):
+        return len(read_labels(labels))
+    return classes
 
 
 def problem_of_label(label, classes):
@@ -53,9 +68,7 @@ class MaskCheck(contextlib.AbstractContextManager):
     def __init__(self, path, classes):
         self._images = RecordFile(mask_files.image_path_of(path))
         self._position_of = {key: place for place, key in enumerate(self._images.keys.tolist())}
-        labels = os.path.join(os.path.dirname(path), LABELS)
-        if classes is None and os.path.exists(labels):
-            classes = len(read_labels(labels))
+        classes = classes_of(path, classes)
         self._classes = mask_files.MOST_CLASSES if classes is None else classes
 
     def __call__(self, key, label, payload):

@@ -18,6 +18,7 @@ wrong picture.
 import contextlib
 import struct
 import zlib
+from typing import NamedTuple, Optional
 
 import numpy as np
 
@@ -30,6 +31,7 @@ LENGTH_MASK = (1 << LENGTH_BITS) - 1
 FRAME = struct.Struct("<II")
 IMAGE_HEADER = struct.Struct("<IfQQ")
 CHECKSUM = struct.Struct("<I4s")  # id2 of a record that has its CRC-32
+PLAIN = struct.Struct("<IIIfQI4s")  # FRAME and IMAGE_HEADER with CHECKSUM: all before a payload
 CHECKSUM_AT, CHECKSUM_MARK = 16, b"=crc"
 WHOLE, FIRST, MIDDLE, LAST = range(4)
 
@@ -82,6 +84,32 @@ def unpack_image(body):
             np.float32
         )
     return identity, label, body[start:]
+
+
+class Plain(NamedTuple):
+    """The beginning of an image record in one part, with one label."""
+
+    label: float
+    identity: int
+    size: int  # of the payload, which follows, in bytes
+    checksum: Optional[int]
+    head: bytes  # of the body: what its checksum begins with
+
+    def is_of(self, payload: bytes) -> bool:
+        """Is it what the record was written with, as far as its checksum can tell?"""
+        return self.checksum is None or zlib.crc32(payload, zlib.crc32(self.head)) == self.checksum
+
+
+def plain(data: bytes) -> Optional[Plain]:
+    """The beginning of a record in a file, from its first PLAIN.size bytes; None if it has another
+    form or is damaged: :func:`read_frame` and :func:`unpack_image` know all forms.
+    """
+    magic, word, labels, label, identity, written, mark = PLAIN.unpack(data)
+    flag, size = word >> LENGTH_BITS, (word & LENGTH_MASK) - IMAGE_HEADER.size
+    if magic != MAGIC or flag != WHOLE or labels or size < 0:
+        return None
+    head = data[FRAME.size : FRAME.size + CHECKSUM_AT]
+    return Plain(label, identity, size, written if mark == CHECKSUM_MARK else None, head)
 
 
 def checksum(header, rest):

@@ -87,33 +87,44 @@ class RecordFile:
         RecordError if it is damaged, or is another record than the index says; that shows in
         records which have a checksum, as those of our writer, whose ids are their keys.
         """
+        data = self.read_beginning(position)
+        plain = self._plain(position, data[: recordio.PLAIN.size])
+        if plain:
+            payload = data[recordio.PLAIN.size : recordio.PLAIN.size + plain.size]
+            if len(payload) == plain.size and plain.is_of(payload):
+                return plain.label, payload
+        return self._read_any(position)
+
+    def read_label(self, position: int) -> Label:
+        """The label alone, which costs a small read."""
+        offset, key = int(self.offsets[position]), int(self.keys[position])
+        count = min(recordio.PLAIN.size, self.size - offset)
+        data = read_bytes(self._descriptor, count, offset, self.path, key)
+        plain = self._plain(position, data)
+        return plain.label if plain else self._read_any(position)[0]
+
+    def _plain(self, position, data):
+        """The :class:`.recordio.Plain` beginning that a record with these first bytes has if it is
+        of the common form and the one that the index says, else None.
+        """
+        plain = recordio.plain(data) if len(data) == recordio.PLAIN.size else None
+        if plain and self._is_other(self.keys[position], plain.identity, plain.checksum):
+            return None
+        return plain
+
+    def _read_any(self, position):
+        """As :meth:`read`, of a record in any form."""
         key, body = int(self.keys[position]), self.read_body(position)
         try:
             identity, label, payload = recordio.unpack_image(body)
         except ValueError as error:
             raise RecordError(self.path, key, str(error)) from None
-        if self._is_other(key, identity, body):
+        if self._is_other(key, identity, recordio.checksum_of(body)):
             raise RecordError(self.path, key, other_id(identity))
         return label, bytes(payload)
 
-    def _is_other(self, key, identity, body):
-        return identity != key and not self._numbered and recordio.checksum_of(body) is not None
-
-    def read_label(self, position: int) -> Label:
-        """The label alone, which costs a small read."""
-        offset, key = int(self.offsets[position]), int(self.keys[position])
-        count = recordio.FRAME.size + recordio.IMAGE_HEADER.size
-        if offset + count <= self.size:
-            data = read_bytes(self._descriptor, count, offset, self.path, key)
-            word = recordio.FRAME.unpack_from(data)[1]
-            labels, label, identity, _ = recordio.IMAGE_HEADER.unpack_from(
-                data, recordio.FRAME.size
-            )
-            whole = word >> recordio.LENGTH_BITS == recordio.WHOLE
-            other = self._is_other(key, identity, data[recordio.FRAME.size :])
-            if data.startswith(recordio.MAGIC_BYTES) and whole and not labels and not other:
-                return label
-        return self.read(position)[0]
+    def _is_other(self, key, identity, checksum):
+        return identity != key and not self._numbered and checksum is not None
 
     def read_body(self, position: int) -> Union[bytes, memoryview]:
         """All bytes of the record at ``position`` of the index; bytes, or a memoryview."""

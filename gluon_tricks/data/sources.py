@@ -81,10 +81,15 @@ class RecordSource:
 
     def fill(self, rows: Rows, task: FillTask, scratch: Scratch) -> List[Broken]:
         """Fill a task's rows; those whose records are broken are left and returned."""
+        start, stop = task.start, task.start + len(task.places)
         keys = sampling_keys(self._records.keys, task.places)
         parameters = self._transform.sample(self._seed, task.epoch, keys)
+        where = positions(task.places, len(self._records))
+        rows.keys[start:stop] = self._records.keys[where]
+        if rows.matrices is not None:
+            rows.matrices[start:stop] = parameters.matrices
         broken = []
-        for i, position in enumerate(positions(task.places, len(self._records))):
+        for i, position in enumerate(where.tolist()):
             try:
                 self._fill_row(rows, task.start + i, position, parameters, i, scratch)
             except RecordError as error:
@@ -99,20 +104,17 @@ class RecordSource:
 
     def _fill_row(self, rows, row, position, parameters, i, scratch):
         label, payload = self._records.read(position)
-        key = rows.keys[row] = self._records.keys[position]
+        key = rows.keys[row]
+        if not self._masks:
+            rows.labels[row] = checked_label(label, self._classes, self._records.path, key)
+        to_image = self._transform.apply if rows.matrices is None else self._transform.image
         try:
-            if self._masks:
-                mask = self._masks.read(int(key), size_of(payload))
-                rows.labels[row] = self._transform.mask(mask, parameters, i)
-            else:
-                rows.labels[row] = checked_label(label, self._classes, self._records.path, key)
-            if rows.matrices is not None:
-                self._transform.image(payload, parameters, i, rows.images[row], scratch)
-                rows.matrices[row] = parameters.matrices[i]
-            else:
-                self._transform.apply(payload, parameters, i, rows.images[row], scratch)
+            to_image(payload, parameters, i, rows.images[row], scratch)
         except ValueError as error:
             raise RecordError(self._records.path, int(key), f"cannot be decoded: {error}") from None
+        if self._masks:
+            mask = self._masks.read(int(key), size_of(payload))
+            rows.labels[row] = self._transform.mask(mask, parameters, i)
 
 
 class SyntheticSource:

@@ -100,7 +100,7 @@ def verify(path, classes=None, workers=1):
 
 def check_of(path, classes):
     """What the records of a file are checked by: those of masks by their images."""
-    return MaskCheck(path, classes) if is_mask_path(path) else ImageCheck(classes)
+    return MaskCheck(path, classes) if is_mask_path(path) else ImageCheck(path, classes)
 
 
 def examine(stretch, read, size, offsets, check):

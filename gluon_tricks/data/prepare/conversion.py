@@ -26,6 +26,7 @@ from ..parallel import Progress, ordered_map
 from ..record_index import index_path_of
 from ..recordio import frame, pack_image
 from ..records import RecordWriter
+from . import box_labels
 from .split_state import State, is_note
 
 SYNC_EVERY = 5.0  # seconds of work that a killed run may lose
@@ -112,7 +113,7 @@ class SplitWriter:
         self.state_path = self.path + ".state"
         self.files = (self.path, index_path_of(self.path))
         order = hashlib.sha256("\n".join(split.names).encode("utf-8", "surrogateescape"))
-        order.update(split.labels.tobytes())
+        order.update(split.label_bytes())
         self.state = State(dict(settings, images=order.hexdigest()), order)
 
     def is_whole(self, entry, workers):
@@ -170,7 +171,7 @@ class SplitWriter:
             kept = [position for position in range(len(self.split)) if position not in left_out]
             write_text(
                 self.path[: -len("rec")] + "lst",
-                "".join(f"{i}\t{self.split.labels[i]}\t{self.split.names[i]}\n" for i in kept),
+                "".join(f"{i}\t{self.columns(i)}\t{self.split.names[i]}\n" for i in kept),
             )
         entry = {
             "records": len(kept),
@@ -181,9 +182,21 @@ class SplitWriter:
             "forms": dict(state.forms),
             "broken": [name for _, name, _ in state.broken],
         }
-        if self.split.labelled:
-            entry["per_class"] = np.bincount(self.split.labels[kept], minlength=classes).tolist()
+        entry.update(self.counts(kept, classes))
         return entry
+
+    def columns(self, position):
+        """The label of an image as it stands in im2rec's list."""
+        label = self.split.label(position)
+        return "\t".join(f"{number:.9g}" for number in label) if np.ndim(label) else label
+
+    def counts(self, kept, classes):
+        """How many images, or boxes, there are of each class."""
+        if self.split.boxes is not None:
+            return box_labels.counts([self.split.boxes[i] for i in kept], classes)
+        if not self.split.labelled:
+            return {}
+        return {"per_class": np.bincount(self.split.labels[kept], minlength=classes).tolist()}
 
     def append(self, writer, digest, workers, progress):
         """Convert and write the images that are not done yet."""
@@ -219,7 +232,7 @@ class SplitWriter:
             data = self.split.read(position)
             source = hashlib.sha256(data).digest()
             payload, form = self.split.encode(data)
-            label = float(self.split.labels[position])
+            label = self.split.label(position)
             return frame(pack_image(position, label, payload)), form, source
         except ValueError as error:
             return None, str(error), source

@@ -29,6 +29,10 @@ def add_arguments(parser):
         help="scale larger images so that their shorter side has this many pixels (default: keep)",
     )
     add_coding_arguments(parser)
+    add_skip_broken(parser)
+
+
+def add_skip_broken(parser):
     parser.add_argument(
         "--skip-broken",
         action="store_true",

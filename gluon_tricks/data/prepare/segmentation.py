@@ -151,19 +151,21 @@ def paths_below(folder):
     return found.paths
 
 
-def listed(path, pairs):
-    """Those of the pairs whose names are in a file; all if there is none."""
+def listed(path, found, what="neither an image nor a mask"):
+    """Those of ``{name: ...}`` whose names are in a file, sorted; all if there is none. A name
+    that is not found is ``what``.
+    """
     if path is None:
-        return pairs
+        return found
     names = read_names(path)
     seen = set()
     for name in names:
-        if name not in pairs:
-            raise UserError(f"{path}: {name} is neither an image nor a mask")
+        if name not in found:
+            raise UserError(f"{path}: {name} is {what}")
         if name in seen:
             raise UserError(f"{path}: has {name} twice")
         seen.add(name)
-    return {name: pairs[name] for name in sorted(names)}
+    return {name: found[name] for name in sorted(names)}
 
 
 def refuse_shared(args, train, val):

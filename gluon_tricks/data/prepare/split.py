@@ -7,20 +7,31 @@ import numpy as np
 
 class Split:
     """What goes into one file: ``names[i]`` (the source of image i), ``labels[i]`` and its
-    image. ``labels`` is None if records have none, which is written as 0.
+    image. ``labels`` is None if records have none, which is written as 0. ``boxes[i]``, if there
+    are, is the label of an image with boxes (:mod:`..box_records`), which replaces the other.
 
     ``read(i)`` gives the source's bytes (or an array), and ``encode`` makes ``(encoded image, what
     was done to it)`` of them. Both are called from any thread, and raise ValueError if the image
     is broken. ``size`` is about how many bytes will be written.
     """
 
-    def __init__(self, names, labels, read, encode=None, size=0):
-        self.names, self.labelled = names, labels is not None
+    def __init__(self, names, labels, read, encode=None, size=0, boxes=None):
+        self.names, self.labelled, self.boxes = names, labels is not None, boxes
         self.labels = np.asarray([0] * len(names) if labels is None else labels, dtype=np.int64)
         self.read, self.encode, self.size = read, encode, size
 
     def __len__(self):
         return len(self.names)
+
+    def label(self, position):
+        """What an image's record has as its label: a number, or an array of them."""
+        return self.labels[position] if self.boxes is None else self.boxes[position]
+
+    def label_bytes(self):
+        """All labels, to be told from others."""
+        if self.boxes is None:
+            return self.labels.tobytes()
+        return b"".join(len(label).to_bytes(4, "big") + label.tobytes() for label in self.boxes)
 
     def take(self, order):
         """Some of the images, in the order of these positions."""
@@ -31,6 +42,7 @@ class Split:
             lambda position: self.read(int(order[position])),
             self.encode,
             self.size * len(order) // max(1, len(self)),
+            None if self.boxes is None else [self.boxes[i] for i in order],
         )
 
     def shuffled(self, seed):

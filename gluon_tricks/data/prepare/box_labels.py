@@ -1,0 +1,141 @@
+"""The boxes that annotations of images name, checked and made labels of records."""
+
+import sys
+from typing import Dict, List, NamedTuple, Sequence, Tuple
+
+import numpy as np
+
+from ...errors import UserError
+from ...text import printable
+from ..box_records import DIFFICULT, boxes_of, pack_boxes, rows_of
+from . import images
+
+HOW = ("refuse", "clip", "drop")  # what becomes of a box that is not whole inside its image
+OVERHANG = 0.01  # pixels outside of the image that are the decimals of a program
+SHOWN = 20  # boxes that are named one by one
+
+
+class Box(NamedTuple):
+    """A box of an annotation; ``corners`` are left, top, right, bottom in pixels, right and bottom
+    being the last ones inside (:mod:`..box_records`).
+    """
+
+    name: str  # of its class
+    corners: Tuple[float, float, float, float]
+    kind: int
+
+
+class Annotation(NamedTuple):
+    """What is in an image of this size."""
+
+    source: str  # what messages call it
+    height: int
+    width: int
+    boxes: Sequence[Box]
+
+
+def add_bad_boxes(parser):
+    parser.add_argument(
+        "--bad-boxes",
+        choices=HOW,
+        default=HOW[0],
+        help="what to do with boxes that reach out of their image, or have no area: refuse the "
+        "data (default), clip to the image and drop what has no area then, or drop them; they are "
+        "named in each case",
+    )
+
+
+def labels_of(
+    annotations: Sequence[Annotation], classes: Sequence[str], how: str
+) -> List[np.ndarray]:
+    """The record's label for each annotation; boxes that are not whole inside their image are
+    named, and treated as ``how`` of :data:`HOW` says. UserError if they are refused, or a class is
+    none of ``classes``.
+    """
+    refuse_unknown(annotations, classes)
+    number_of = {name: number for number, name in enumerate(classes)}
+    labels, bad = [], []
+    for annotation in annotations:
+        rows = []
+        for place, box in enumerate(annotation.boxes):
+            problem = problem_of(box.corners, annotation)
+            if problem:
+                bad.append(f"{annotation.source}: box {place} ({box.name}) {problem}")
+            corners = clipped(box.corners, annotation)
+            if corners and not (problem and how == "drop"):
+                rows.append((*corners, number_of[box.name], box.kind))
+        labels.append(pack_boxes(boxes_of(rows), annotation.height, annotation.width))
+    say(bad, how)
+    return labels
+
+
+def refuse_unknown(annotations, classes):
+    """UserError that names the classes that are none of the known ones."""
+    known, unknown = set(classes), {}
+    for annotation in annotations:
+        for box in annotation.boxes:
+            if box.name not in known:
+                unknown.setdefault(box.name, annotation.source)
+    if unknown:
+        first = next(iter(unknown.values()))
+        raise UserError(
+            f"{first}: {', '.join(sorted(unknown))}: no such class; there are {', '.join(classes)}"
+        )
+
+
+def problem_of(corners, annotation):
+    """Why a box is not whole inside its image, or ""."""
+    left, top, right, bottom = corners
+    reach = f"reaches from {left:g}, {top:g} to {right:g}, {bottom:g}"
+    if not np.isfinite(corners).all():
+        return f"{reach}, which are not all numbers"
+    if right <= left or bottom <= top:
+        return f"{reach}, which is no area"
+    last = annotation.width - 1 + OVERHANG, annotation.height - 1 + OVERHANG
+    if min(left, top) < -OVERHANG or right > last[0] or bottom > last[1]:
+        return f"{reach}, outside of {annotation.width} x {annotation.height} pixels"
+    return ""
+
+
+def clipped(corners, annotation):
+    """What of a box is inside its image, or None if that has no area."""
+    last = [annotation.width - 1, annotation.height - 1] * 2
+    left, top, right, bottom = np.clip(corners, 0, last).tolist()
+    # a comparison with NaN is false
+    return (left, top, right, bottom) if right > left and bottom > top else None
+
+
+def say(bad, how):
+    """Name the bad boxes; UserError if they are refused."""
+    if not bad:
+        return
+    if how == "refuse":
+        raise UserError(
+            f"{bad[0]}; {len(bad)} boxes are not whole inside their images: --bad-boxes clip cuts "
+            "them, --bad-boxes drop leaves them out"
+        )
+    for line in bad[:SHOWN]:
+        print(printable(line), file=sys.stderr)
+    more = f", of which {len(bad) - SHOWN} are not shown" if len(bad) > SHOWN else ""
+    print(f"--bad-boxes {how}: {len(bad)} boxes{more}", file=sys.stderr)
+
+
+def counts(labels: Sequence[np.ndarray], classes: int) -> Dict[str, object]:
+    """How many boxes the labels have, of which class and kind."""
+    rows = np.concatenate([rows_of(label) for label in labels]) if labels else np.zeros((0, 6))
+    return {
+        "boxes": len(rows),
+        "difficult": int((rows[:, 5] == DIFFICULT).sum()),
+        "without_boxes": sum(not len(rows_of(label)) for label in labels),
+        "per_class": np.bincount(rows[:, 0].astype(np.int64), minlength=classes).tolist(),
+    }
+
+
+def refuse_size(data: bytes, annotation: Annotation) -> None:
+    """ValueError if an encoded image has not the size that its annotation says."""
+    height, width = images.upright_size(data)
+    if (height, width) != (annotation.height, annotation.width):
+        raise ValueError(
+            f"has {width} x {height} pixels, and its annotation says "
+            f"{annotation.width} x {annotation.height}"
+        )
