@@ -46,10 +46,6 @@ def description(model: Any, options: Any) -> dict:
 
 
 TYPES: Dict[str, Any] = dict(classes=int, input_size=int, rgb_mean=list, rgb_std=list, options=dict)
-# by task, those of its preprocessing alone
-TYPES_OF_TASK: Dict[str, Any] = dict(
-    classification=dict(crop_ratio=(int, float)), segmentation=dict(base_size=int)
-)
 
 
 def task_of(held: dict, source: str) -> str:
@@ -64,8 +60,8 @@ def check(held: dict, source: str) -> dict:
     """The :func:`description` that was read from ``source``; UserError if a part is missing or
     cannot be.
     """
-    task = task_of(held, source)
-    for name, kind in dict(TYPES, **TYPES_OF_TASK[task]).items():
+    preprocessing = tasks.TASKS[task_of(held, source)].preprocessing
+    for name, kind in dict(TYPES, **preprocessing.types).items():
         if not isinstance(held.get(name), kind) or isinstance(held[name], bool):
             raise _damaged(source, f"{name} is {held.get(name)}")
     if not isinstance(held["options"].get("preprocess"), bool):
@@ -79,8 +75,7 @@ def check(held: dict, source: str) -> dict:
     if labels is not None and (not isinstance(labels, list) or len(labels) != held["classes"]):
         raise _damaged(source, f"its labels are not {held['classes']}")
     try:
-        preprocessing = tasks.TASKS[task].preprocessing.of_description(held)
-        preprocessing.config(classes=held["classes"])
+        preprocessing.of_description(held).config(classes=held["classes"])
     except flags.ConfigError as error:
         raise UserError(f"{printable(source)}: damaged: {error}; export again") from None
     return held
