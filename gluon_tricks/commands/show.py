@@ -1,5 +1,7 @@
 """``gluon-tricks show``: a sheet of images, and of what the augmentation makes of them."""
 
+import contextlib
+
 from .. import config as configuration
 from ..config import user_path
 from ..data.loader import train_transform
@@ -47,9 +49,9 @@ def main(args):
     train, evaluation = train_transform(config), eval_transform(config)
     with RecordFile(config.rec_train, config.rec_train_idx) as records:
         positions = contact_sheet.choose(records, args.keys, args.images, config.seed)
-        shown = targets.targets_of(config, records)
-        how = train, evaluation, config.seed, args.epochs, shown.read
-        rows = [contact_sheet.row_of(records, position, *how) for position in positions]
+        with contextlib.closing(targets.targets_of(config, records)) as shown:
+            how = train, evaluation, config.seed, args.epochs, shown.read
+            rows = [contact_sheet.row_of(records, position, *how) for position in positions]
     from ..tricks.mixing import mixings  # with MXNet, which takes a second to import
 
     made = mixings(config, steps_per_epoch=1)
@@ -60,7 +62,7 @@ def main(args):
             )
         reads = Reading.of_config(config, len(rows)).reads
         contact_sheet.add_mixed(rows, made, min(args.epochs, MIXED), train.normalise, reads)
-    contact_sheet.draw(rows, args.output, shown.legend)
+    contact_sheet.draw(rows, args.output, shown.legend())
     print(printable(f"{args.output}: {len(rows)} images of {config.rec_train}"))
     return 0
 

@@ -15,9 +15,6 @@ from ..data.records import RecordFile
 from ..data.transforms.normalise import Normalise
 from ..data.transforms.transform import Transform
 from ..errors import UserError
-from .targets import Label
-
-MOST_NAMES = 60  # in the legend of a sheet
 
 
 class Row(NamedTuple):
@@ -50,11 +47,11 @@ def row_of(
     evaluation: Transform,
     seed: int,
     epochs: int,
-    target_of: Callable[[int, float, Tuple[int, int]], Any] = lambda key, label, size: Label(label),
+    target_of: Callable[[int, float, Tuple[int, int]], Any],
 ) -> Row:
     """The original, the evaluation's image and those of the first epochs of training.
 
-    ``target_of`` gives what :mod:`.targets` has of a key, a label and the image's size.
+    ``target_of`` is the ``read`` of what :mod:`.targets` has for the task.
     """
     label, payload = records.read(position)
     label, key = float(np.ravel(label)[0]), int(records.keys[position])
@@ -149,7 +146,7 @@ def draw(rows: Sequence[Row], path: str, legend: Sequence[Tuple[str, np.ndarray]
         # Without the dollar's escape a name with dollars would be read as a formula.
         patches = [
             Patch(facecolor=color, edgecolor="grey", label=name.replace("$", r"\$"))
-            for name, color in legend[:MOST_NAMES]
+            for name, color in legend
         ]
         figure.legend(handles=patches, loc="outside lower center", ncols=columns, fontsize=7)
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from ..data.masks import MaskFile
 from ..data.palette import colored, palette
 from ..data.records import RecordFile
 from ..data.transforms.transform import Parameters, Transform
+from ..text import printable
 
 Shown = List[Tuple[str, np.ndarray]]  # titles and pictures
 
@@ -49,39 +50,58 @@ class Mask(NamedTuple):
         return [(title, colored(moved))]
 
 
-class Targets(NamedTuple):
-    """Those of a file of images."""
+class Labels:
+    """The classes in the records of a file."""
 
-    read: Callable[[int, float, Tuple[int, int]], Any]  # of a key, a label and a size
-    # what the colours mean: (name, R, G, B in 0 to 1), if there are any
-    legend: Sequence[Tuple[str, np.ndarray]] = ()
+    def __init__(self, config: Config, records: RecordFile):
+        pass
 
+    def read(self, key: int, label: float, size: Tuple[int, int]) -> Label:
+        """That of a record."""
+        return Label(label)
 
-def of_labels(config: Config, records: RecordFile) -> Targets:
-    """The classes in the records."""
-    return Targets(lambda key, label, size: Label(label))
+    def legend(self) -> Shown:
+        """What no picture has needs no legend."""
+        return []
 
-
-def of_masks(config: Config, records: RecordFile) -> Targets:
-    """The masks next to the records."""
-    masks = MaskFile(records, config.classes)
-    names = _names(config, records) or [str(number) for number in range(config.classes)]
-    legend = [*zip(names, palette() / 255), ("none", palette()[IGNORED] / 255)]
-    return Targets(lambda key, label, size: Mask(masks.read(key, size)), legend)
+    def close(self) -> None:
+        """There is no file of its own."""
 
 
-OF_TASK: Dict[str, Callable[[Config, RecordFile], Targets]] = {"segmentation": of_masks}
+class Masks:
+    """The masks next to the records of a file."""
+
+    def __init__(self, config: Config, records: RecordFile):
+        self._masks, self._seen = MaskFile(records, config.classes), {IGNORED}
+        names = _names_next_to(records.path)
+        self._names = names if len(names) == config.classes else []
+
+    def read(self, key: int, label: float, size: Tuple[int, int]) -> Mask:
+        """That of an image of this (height, width)."""
+        mask = self._masks.read(key, size)
+        self._seen.update(np.unique(mask).tolist())
+        return Mask(mask)
+
+    def legend(self) -> Shown:
+        """The names and colours, (3,) from 0 to 1, of the classes of all masks so far."""
+        return [(self._name(number), palette()[number] / 255) for number in sorted(self._seen)]
+
+    def _name(self, number):
+        if number == IGNORED:
+            return "none"
+        return printable(self._names[number]) if self._names else str(number)
+
+    def close(self) -> None:
+        """Close the file of masks."""
+        self._masks.close()
 
 
-def targets_of(config: Config, records: RecordFile) -> Targets:
-    """Those of the run's task; what has no file of its own has a label."""
-    return OF_TASK.get(config.task, of_labels)(config, records)
+OF_TASK: Dict[str, Any] = {"segmentation": Masks}
 
 
-def _names(config, records):
-    """Those of the classes, if they are next to the images and as many."""
-    names = _names_next_to(records.path)
-    return names if len(names) == config.classes else None
+def targets_of(config: Config, records: RecordFile) -> Any:
+    """Those of the run's task; one that is not in :data:`OF_TASK` has :class:`Labels`."""
+    return OF_TASK.get(config.task, Labels)(config, records)
 
 
 def classes_next_to(record: str) -> int:

@@ -47,7 +47,9 @@ def test_the_images_are_those_that_training_sees(records):
     config = configuration.parse(["--rec-train", records, "--input-size", "16"])
     transform = train_transform(config)
     with RecordFile(records) as file:
-        row = contact_sheet.row_of(file, 2, transform, eval_transform(config), 3, 3)
+        row = contact_sheet.row_of(
+            file, 2, transform, eval_transform(config), 3, 3, targets.Labels(config, file).read
+        )
         payload = file.read(2)[1]
     assert row.label == 2 and "record 12, label 2" in row.shown[0][0]
     for epoch in range(3):
@@ -142,7 +144,7 @@ def test_each_image_has_its_mask_next_to_it_moved_alike(masked):
     for epoch in range(2):
         moved = train.mask(mask, train.sample(0, epoch, [13]))
         np.testing.assert_array_equal(pictures[5 + 2 * epoch], colored(moved))
-    assert [name for name, _ in shown.legend] == ["sky", "wood $5$", "water", "none"]
+    assert [name for name, _ in shown.legend()] == ["sky", "wood $5$", "water", "none"]
     assert "label" not in row.shown[0][0] and "3 classes\n93 % labelled" in row.shown[1][0]
     assert "scaled to" in row.shown[4][0] and "crop at" in row.shown[4][0]
 
