@@ -60,8 +60,8 @@ def check(held: dict, source: str) -> dict:
     """The :func:`description` that was read from ``source``; UserError if a part is missing or
     cannot be.
     """
-    preprocessing = tasks.TASKS[task_of(held, source)].preprocessing
-    for name, kind in dict(TYPES, **preprocessing.types).items():
+    task = tasks.TASKS[task_of(held, source)]
+    for name, kind in dict(TYPES, **task.types).items():
         if not isinstance(held.get(name), kind) or isinstance(held[name], bool):
             raise _damaged(source, f"{name} is {held.get(name)}")
     if not isinstance(held["options"].get("preprocess"), bool):
@@ -75,7 +75,7 @@ def check(held: dict, source: str) -> dict:
     if labels is not None and (not isinstance(labels, list) or len(labels) != held["classes"]):
         raise _damaged(source, f"its labels are not {held['classes']}")
     try:
-        preprocessing.of_description(held).config(classes=held["classes"])
+        task.preprocessing.of_description(held).config(classes=held["classes"])
     except flags.ConfigError as error:
         raise UserError(f"{printable(source)}: damaged: {error}; export again") from None
     return held

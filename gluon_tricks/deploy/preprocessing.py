@@ -23,8 +23,6 @@ class Preprocessing(NamedTuple):
     rgb_mean: RGB  # of R, G and B on the scale from 0 to 255
     rgb_std: RGB
 
-    types = dict(crop_ratio=(int, float))  # in a manifest, of what other tasks' do not have
-
     @classmethod
     def of_config(cls, config: flags.Config) -> Preprocessing:
         """That of the flags of a run: of its validation."""

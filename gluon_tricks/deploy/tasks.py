@@ -24,6 +24,7 @@ class Deployment(NamedTuple):
 
     opened: Type[Opened]
     preprocessing: Any  # a NamedTuple like :class:`.Preprocessing`, whose fields are flags, too
+    types: Dict[str, Any]  # in a manifest, of what the images of this task alone have
     any_size: bool  # images may have another height and width than its input_size
     answers: str  # before "images" in a text on how many answers INT8 leaves as they were
     # how a run measured its figures, in words; None: as :attr:`measure` does
@@ -42,6 +43,7 @@ TASKS = {
     "classification": Deployment(
         Classifier,
         Preprocessing,
+        dict(crop_ratio=(int, float)),
         False,
         "",
         lambda preprocessing: None,
@@ -53,6 +55,7 @@ TASKS = {
     "segmentation": Deployment(
         Segmenter,
         WholeImages,
+        dict(base_size=int),
         True,
         "the pixels of ",
         lambda sizes: protocol("centre", sizes).words,

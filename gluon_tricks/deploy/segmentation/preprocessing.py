@@ -24,8 +24,6 @@ class WholeImages(NamedTuple):
     rgb_mean: RGB  # of R, G and B on the scale from 0 to 255
     rgb_std: RGB
 
-    types = dict(base_size=int)  # in a manifest, of what other tasks' do not have
-
     @classmethod
     def of_config(cls, config: flags.Config) -> WholeImages:
         """Those of the flags of a run."""
