@@ -142,6 +142,7 @@ OWN_LOADER = Needs(
     lambda config: config.data_backend == "threads" and not config.synthetic,
     "--data-backend threads and images from a file",
 )
+ATTENTION = Needs(lambda config: config.attention != "none", "--attention")
 ANTI_ALIAS = Needs(lambda config: config.anti_alias > 0, "--anti-alias")
 DROP_BLOCK = Needs(lambda config: config.drop_block > 0, "--drop-block")
 POLICY_OF_TWO_FORMS = Needs(
@@ -210,7 +211,8 @@ class Config:
     classes: int = network(1000, "number of classes of the network's head", valid=at_least(1))
     use_pretrained: bool = network(False, "start from GluonCV's published parameters")
     use_params: str = network("", kind=PATH,
-        help="start from this parameter file, with a new head if the classes differ")
+        help="start from a run's folder, a checkpoint, a parameter file or a folder of timm's "
+        "form, with a new head if the classes differ")
     use_se: bool = network(False, names=["--use_se"],
         help="squeeze-and-excitation blocks (networks that have the option)")
     use_gn: bool = network(False, "GroupNorm instead of BatchNorm (networks that have the option)")
@@ -218,6 +220,9 @@ class Config:
     attention: str = network("none", choices=("none", "se", "sk"),
         help="se: squeeze-and-excitation at the end of a block; sk: selective kernels instead of "
         "its 3x3 convolution; both as in Assembled-CNN")
+    attention_reduction: int = network(0, valid=at_least(0), needs=ATTENTION,
+        help="a block's channels for each one between attention's two 1x1 convolutions; 0: 16 "
+        "with se, 2 with sk")
     anti_alias: int = network(0, valid=FILTER, bare=3,
         help="blur after a convolution with stride, with a filter of this size, 2 to 7; a bare "
         "--anti-alias is 3; 0: none")
@@ -425,7 +430,8 @@ class Config:
         section="5.2", help="paper: epsilon / (K - 1) for each other class; gluoncv: epsilon / K "
         "for every class")
     loss: str = tricks("cross-entropy", choices=("cross-entropy", "bce"),
-        help="bce: the mean over the classes of the binary cross entropy of each")
+        help="bce: the mean over the classes of the binary cross entropy of each; a teacher's soft "
+        "loss stays a sum over them")
     bce_target_threshold: float = tricks(0.0, valid=BELOW_1, needs=BCE,
         help="targets above this become 1, the others 0, after mixing; 0: they stay")
     aux_weight: float = tricks(0.5, valid=at_least(0), needs=SEGMENTATION, section="6.2",
@@ -459,8 +465,8 @@ class Config:
     ema_every: int = tricks(1, valid=at_least(1), needs=EMA,
         help="steps after which the average follows the weights")
     teacher: str = tricks("", kind=PATH, section="5.3",
-        help="distil from this network: a run's folder, a parameter file, or a name (published "
-        "parameters)")
+        help="distil from this network: a run's folder, a parameter file, a folder of timm's form, "
+        "or a name (published parameters)")
     teacher_model: str = tricks("", needs=TEACHER, section="5.3",
         help="the teacher's network, if --teacher is a bare parameter file")
     teacher_logits: str = tricks("", kind=PATH,
@@ -750,6 +756,10 @@ CONTRADICTIONS = (
         lambda config, given: config.sync_bn and config.kvstore.startswith(("horovod", "dist")),
         "--sync-bn joins the devices of one process, and --kvstore {0.kvstore} has several "
         "processes: leave one of the two out",
+    ),
+    (
+        lambda config, given: config.cutout >= 2 * config.input_size,
+        "--cutout {0.cutout} covers every image of --input-size {0.input_size} wholly",
     ),
     (
         lambda config, given: config.teacher and config.teacher_logits,

@@ -51,6 +51,7 @@ class Row:
     speed: Optional[Speed] = None
     needs: str = ""  # the recipe of its teacher
     same_run_as: str = ""  # the recipe of an earlier row that is the same run
+    digits = 2  # behind the point of its accuracies
 
     @property
     def hours(self):
@@ -117,29 +118,6 @@ TABLE6 = {
 }
 TABLE6_NETWORKS = ("ResNet-50-D", "Inception-V3", "MobileNet")
 TABLE8_STANDARD = Score(76.14)  # ResNet-50-B, trained as section 2.1 says; from memory
-
-
-class PixelScore(NamedTuple):
-    """Figures of FCN on ADE20K's validation images, in percent."""
-
-    accuracy: float
-    miou: float
-
-
-ADE20K_IMAGES = 20210, 2000  # for training, for validation
-
-# Table 9: FCN on ADE20K, by the classification training of its backbone, ResNet-50 in the first row
-# and ResNet-50-D in the others. From memory: the text could not be checked. The paper does not say
-# how it was measured; figures of others suggest several scales, mirrored.
-TABLE9 = {
-    "standard": PixelScore(78.08, 37.05),
-    "efficient": PixelScore(78.88, 38.88),
-    "+ cosine": PixelScore(79.25, 39.33),
-    "+ label smoothing": PixelScore(78.64, 38.75),
-    "+ distillation, no mixup": PixelScore(78.97, 38.90),
-    "+ mixup, no distillation": PixelScore(78.47, 37.99),
-    "+ distillation and mixup": PixelScore(78.72, 38.40),
-}
 
 
 class Log(NamedTuple):

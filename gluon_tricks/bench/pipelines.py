@@ -97,6 +97,13 @@ def image_record_iter(config, images, processes=None):
             yield config.batch_size
 
 
+def gluoncv_masks(config, images, processes=None):
+    """GluonCV's way for images with masks."""
+    from . import gluoncv_masks
+
+    return gluoncv_masks.batches(config, images)
+
+
 def gluoncv(config, images, processes=None):
     """GluonCV's way: Gluon's DataLoader, with worker processes, over ImageRecordDataset and its
     transforms."""

@@ -81,9 +81,10 @@ def eval_loader(
     world_size: int = 1,
     processes: Optional[DataProcesses] = None,
     gpu: Optional[int] = None,
+    transform: Optional[Transform] = None,
 ) -> Any:
     """The validation images of ``config`` that fall to this rank, each exactly once in a pass (an
-    iteration), made as those of :func:`train_loader`.
+    iteration), made as those of :func:`train_loader`, or by another ``transform``.
 
     Has ``images`` (in the whole file), ``close()``. The images are float32, also with
     ``--device-augment``. The last batch is filled up to ``batch_size`` and its ``valid`` says how
@@ -101,7 +102,7 @@ def eval_loader(
             f"with {world_size} workers use exact"
         )
     records = open_records(config, "rec_val", min(config.synthetic, MOST_SYNTHETIC))
-    source = source_of(config, records, paper.eval_transform(config))
+    source = source_of(config, records, transform or paper.eval_transform(config))
     maker = BatchMaker(source, config.num_data_workers, processes, gpu=gpu)
     return EvalLoader(records, maker, batch_size, rank, world_size, wrap)
 

@@ -10,9 +10,9 @@ from .opened import Opened
 from .opening import NETWORK, open_model
 from .tasks import TASKS
 
-# What says how the images of any task are made, each once.
+# The flags that say how the images of any task are made, each once.
 IMAGES = dict.fromkeys(name for task in TASKS.values() for name in task.preprocessing._fields)
-DESCRIPTION = (*NETWORK, *IMAGES)
+DESCRIPTION = (*NETWORK, *(name for name in IMAGES if name in flags.FLAGS))
 # Help of flags whose default comes from the file, and not from the run's flags.
 HELP = dict(
     model="name of the network; 'gluon-tricks models --all' lists them",
@@ -28,8 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser, exports: bool = True) -> None
         "source",
         type=flags.user_path,
         metavar="MODEL",
-        help="a run's folder, a checkpoint, a .params file, an exported folder, an .onnx file, or "
-        "the name of a network with published parameters",
+        help="a run's folder, a checkpoint, a .params or .safetensors file, a folder as timm's hub "
+        "has them, an exported folder, an .onnx file, or the name of a network with published "
+        "parameters",
     )
     add(
         "--params",

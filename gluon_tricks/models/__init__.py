@@ -1,6 +1,6 @@
 """Networks by name: our ResNets (:mod:`.resnet`), Big-Little and Assemble-ResNets
-(:mod:`.big_little`, :mod:`.assemble`), and every other classification network of GluonCV's zoo
-(:mod:`.zoo`).
+(:mod:`.big_little`, :mod:`.assemble`), MobileNet with additions (:mod:`.mobilenet`), and every
+other classification network of GluonCV's zoo (:mod:`.zoo`).
 """
 
 # A family registers its networks when it is imported: a new one is one more line here. "as" tells
@@ -8,6 +8,7 @@
 from . import assemble as assemble
 from . import big_little as big_little
 from . import fcn as fcn
+from . import mobilenet as mobilenet
 from . import resnet as resnet
 from . import zoo as zoo
 from .backbone import features

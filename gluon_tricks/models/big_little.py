@@ -304,4 +304,5 @@ OPTIONS += ["anti_alias", "drop_block", "drop_block_from", "gem"]
 OPTIONS += ["norm_layer", "norm_kwargs", "prefix", "params"]  # from Python alone
 
 for _name, _variant in VARIANTS.items():
-    register(_name, options=OPTIONS + ["attention"] * (_variant.groups == 1))(big_little)
+    attention = ["attention", "attention_reduction"] if _variant.groups == 1 else []
+    register(_name, options=OPTIONS + attention)(big_little)

@@ -118,7 +118,9 @@ def fcn(
     options.setdefault("prefix", name + "_")
     if use_gn:
         options["norm_layer"] = GroupNorm
-    backbone = build(name[len("fcn_") :], dilated=True, features_only=True, **options)
+    of_classifier = name[len("fcn_") :]
+    backbone = build(of_classifier, dilated=True, features_only=True, **options)
+    backbone.made_as = of_classifier, {"use_gn": use_gn, **options}
     own = {key: options[key] for key in ("norm_layer", "norm_kwargs", "prefix") if key in options}
     return FCN(backbone, classes, head_rate, **own)
 

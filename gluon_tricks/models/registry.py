@@ -45,11 +45,12 @@ OPTIONS = {
     "dilated": "resnet*_v1b, v1c, v1d, resnest*, bl* and assemble_*",
     "final_drop": "resnet*, resnest*, bl* and assemble_*",
     "features_only": "resnet*_v1, v1b, v1c and v1d, bl* and assemble_*",
-    "attention": "resnet*_v1b, v1c and v1d, and blresnet*",
+    "attention": "resnet*_v1b, v1c and v1d, blresnet* and mobilenet* (V1)",
+    "attention_reduction": "resnet*_v1b, v1c and v1d, blresnet* and mobilenet* (V1)",
     "anti_alias": "resnet*_v1b, v1c and v1d, and bl*",
     "anti_alias_shortcut": "resnet*_v1b and v1c; the others pool there",
-    "drop_block": "resnet*_v1b, v1c and v1d, bl* and assemble_*",
-    "drop_block_from": "resnet*_v1b, v1c and v1d, bl* and assemble_*",
+    "drop_block": "resnet*_v1b, v1c and v1d, bl*, assemble_* and mobilenet* (V1)",
+    "drop_block_from": "resnet*_v1b, v1c and v1d, bl*, assemble_* and mobilenet* (V1)",
     "drop_path": "resnet*_v1b, v1c and v1d",
     "gem": "resnet*_v1b, v1c and v1d, bl* and assemble_*",
     "head_rate": "fcn_*",
@@ -285,6 +286,8 @@ def get_model(
     follow_seed(net)
     if norm and not set_batch_norms(net, norm.get("bn_momentum", 0), norm.get("bn_eps", 0)):
         raise refusal(next(iter(norm)), network.name)
+    # what timm and torchvision call its parameters depends on it
+    net.made_as = network.name, {**options, **norm}
     if pretrained:
         # for what the file does not have; it is the paper's (section 2.1)
         net.initialize(mx.init.Xavier())

@@ -257,8 +257,8 @@ def _options(name):
     found = ["last_gamma", "use_gn", "final_drop", "features_only"]
     found += ["norm_layer", "norm_kwargs", "prefix", "params"]  # from Python alone
     if VARIANTS[variant].stride_in_3x3:
-        found += ["dilated", "attention", "anti_alias", "drop_block", "drop_block_from"]
-        found += ["drop_path", "gem"]
+        found += ["dilated", "attention", "attention_reduction", "anti_alias"]
+        found += ["drop_block", "drop_block_from", "drop_path", "gem"]
         found += [] if VARIANTS[variant].pooled_shortcut else ["anti_alias_shortcut"]
     return found
 

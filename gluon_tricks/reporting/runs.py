@@ -6,9 +6,10 @@ import statistics
 from dataclasses import dataclass, field
 from typing import List
 
-from .. import paper
+from .. import paper, transfer
 from ..config import FLAGS, Config
 from ..tasks import registry
+from ..tricks.nearest_row import ON_IMAGENET, nearest
 from ..tricks.schedule import linear_scaling
 
 
@@ -116,7 +117,16 @@ class ReportedRun:
     def on_ade20k(self):
         """Whether they are masks, and as many as ADE20K's."""
         masks = self.config.task == "segmentation"
-        return masks and self.data_counts == paper.ADE20K_IMAGES
+        return masks and self.data_counts == transfer.ADE20K_IMAGES
+
+    @property
+    def nearest_rows(self):
+        """The published rows that it is, or nearly is, and what is otherwise in them, as
+        :func:`gluon_tricks.tricks.nearest_row.nearest` says; none if it is not on ImageNet.
+        """
+        if not self.on_imagenet:
+            return [], {}
+        return nearest(self.config, self.global_batch, self.peak, ON_IMAGENET)
 
 
 @dataclass

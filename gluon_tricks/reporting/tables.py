@@ -2,8 +2,10 @@
 
 import math
 
-from .. import paper
+from .. import paper, transfer
+from ..flags import text_of
 from ..text import printable
+from ..tricks.nearest_row import name_of
 from . import phrases
 from .runs import figure_of
 
@@ -28,8 +30,9 @@ def data_note(runs):
     """What may be concluded from runs on these images."""
     if runs[0].on_imagenet:
         return (
-            "The files hold as many images as ImageNet-1k's, so the paper's figures are shown next "
-            "to the runs'. The difference is the run's minus the paper's, in percentage points."
+            "The files hold as many images as ImageNet-1k's, so published figures are shown next "
+            "to the runs'. The difference is the run's minus the published one, in percentage "
+            "points."
         )
     if runs[0].on_ade20k:
         return (
@@ -37,7 +40,7 @@ def data_note(runs):
             "does not say how it was measured; the runs' figures are those of centre crops."
         )
     return (
-        "These are not ImageNet's images: the paper's figures do not apply, "
+        "These are not ImageNet's images: published figures do not apply, "
         "and the runs are compared among themselves alone."
     )
 
@@ -71,28 +74,24 @@ def published(groups):
     """``(title, header, rows)`` of what the paper has on the groups' data, or None."""
     run = groups[0].runs[0]
     if run.on_imagenet:
-        return ("Next to the paper", *next_to_paper(groups))
+        return ("Next to published figures", *next_to_published(groups))
     return ("The paper's Table 9", *table9()) if run.on_ade20k else None
 
 
 def table9():
     """(header, rows) of text: FCN on ADE20K by the training of its backbone."""
-    header = ["the backbone's training on ImageNet", "mIoU %", "pixel accuracy %"]
-    rows = [
-        ["ResNet-50" + ("" if row == "standard" else "-D") + ", " + row]
-        + [f"{value:.2f}" for value in (score.miou, score.accuracy)]
-        for row, score in paper.TABLE9.items()
-    ]
-    return header, rows
+    found = [row for row in transfer.ROWS if row.data is transfer.ADE20K]
+    header = ["the backbone's training on ImageNet", *(f"{name} %" for name in found[0].scores)]
+    return header, [[row.row, *(f"{value:.2f}" for value in row.scores.values())] for row in found]
 
 
-def next_to_paper(groups):
-    """(header, rows) of text: each group of runs on ImageNet and the paper's row with the same
-    settings.
+def next_to_published(groups):
+    """(header, rows) of text: each group of runs on ImageNet and the published row with the same
+    settings, of the paper or of later work.
     """
     figures = _published_figures(groups[0].task)
     titles = " / ".join(figure.title for figure in figures) + " %"
-    header = ["run", "paper's row", titles, "paper's " + titles, "difference"]
+    header = ["run", "published row", titles, "published " + titles, "difference"]
     rows = []
     for group in groups:
         ours = " / ".join(_measured(group, figure) for figure in figures)
@@ -107,18 +106,24 @@ def _published_figures(task):
 
 def _published(group, figures):
     """The nearest row's title and figures, and the difference from them."""
-    rows, differences = phrases.nearest_rows(group.runs[0])
+    rows, differences = group.runs[0].nearest_rows
     if not rows:
         return ["none near", NONE, NONE]
     title = "; ".join(row.title for row in rows)
     if differences:
-        title += ", but for " + ", ".join(differences)
+        title += ", but for " + ", ".join(
+            f"{name_of(name)} {text_of(values.here)} instead of {text_of(values.there)}"
+            for name, values in differences.items()
+        )
     theirs = [(figure, getattr(rows[0].score, figure.name)) for figure in figures]
-    published = " / ".join(NONE if value is None else f"{value:.2f}" for _, value in theirs)
-    known = [(figure, value) for figure, value in theirs if value is not None]
+    published = " / ".join(
+        NONE if value is None else f"{value:.{rows[0].digits}f}" for _, value in theirs
+    )
     if not group.counted:
         return [title, published, NONE]
-    differ = " / ".join(f"{group.mean(figure.name) - value:+.2f}" for figure, value in known)
+    differ = " / ".join(
+        f"{group.mean(figure.name) - value:+.2f}" for figure, value in theirs if value is not None
+    )
     return [title, published, differ]
 
 

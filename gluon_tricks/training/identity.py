@@ -83,8 +83,8 @@ def _parameters_digest(config, name):
     path = getattr(config, name)
     if path and name == "teacher":
         path = network.teacher_source(config).path
-    elif path and name == "backbone_params":
-        path, _ = network.parameter_file("--backbone-params", path)
+    elif path and name in ("use_params", "backbone_params"):
+        path, _ = network.parameter_file(flags.spelling(name), path)
     return sha256(path) if path else None
 
 

@@ -7,8 +7,8 @@ from .. import fidelity, paper
 from ..config import FLAGS, spelling, without_effect
 from ..errors import UserError
 from ..flags import text_of
+from ..tricks import nearest_row
 from ..tricks.table import LATER, TRICKS, Training, paper_rate
-from . import nearest_row
 
 # Where launchers tell a process how many workers there are.
 LAUNCHERS = ("HOROVOD_SIZE", "OMPI_COMM_WORLD_SIZE", "DMLC_NUM_WORKER")
@@ -181,11 +181,13 @@ def network_of(config):
     from .. import models
     from ..models import complexity
     from ..tricks.weight_decay import exempt_biases
+    from .network import check_sizes
 
     net = models.of_config(config)
     cost = complexity.count(net, config.input_size)
     with mx.autograd.train_mode():  # whose graph has all parameters
         net.infer_shape(mx.nd.zeros((1, 3, config.input_size, config.input_size)))
+    check_sizes(net, config)
     if config.no_wd:
         exempt_biases(net, config.no_wd_form)
     sizes = {"decayed": [], "not decayed": []}

@@ -159,6 +159,11 @@ def _resizing(run):
 ATTENTION = {"se": "squeeze-and-excitation", "sk": "selective kernels"}
 
 
+def _reduction(run):
+    reduction = run.config.attention_reduction
+    return f" (r = {reduction})" * (reduction > 0)
+
+
 def _blur_state(run):
     shortcut = ", shortcut too" * run.config.anti_alias_shortcut
     return f"filter of {run.config.anti_alias}{shortcut}"
@@ -319,10 +324,10 @@ TRICKS = (
         name="attention",
         section=LATER,
         usage="--attention sk",
-        flags=("attention",),
+        flags=("attention", "attention_reduction"),
         applies=lambda config: config.attention != "none",
-        state=lambda run: run.config.attention.upper(),
-        phrase=lambda run: ATTENTION.get(run.config.attention, ""),
+        state=lambda run: run.config.attention.upper() + _reduction(run),
+        phrase=lambda run: ATTENTION[run.config.attention] + _reduction(run),
         file="models/sk.py",
         test="models/test_attention.py",
     ),

@@ -1,11 +1,13 @@
 """Images and their masks: moved together, as GluonCV moves them, or an error that names the key."""
 
 import contextlib
+import os
 
 import cv2
 import numpy as np
 import pytest
-from PIL import Image, ImageFilter, ImageOps
+from gluoncv.data import segbase
+from PIL import Image, ImageFilter
 from record_files import assert_same, contents
 
 from gluon_tricks import config as configuration
@@ -100,42 +102,55 @@ def test_the_mask_is_moved_as_the_image(path, train, flags):
         np.testing.assert_allclose(image[inside], expected[inside], atol=1)
 
 
-def gluoncvs_crop(image, mask, op, value):
-    """The arithmetic of SegmentationDataset's _sync_transform, with its numbers given."""
-    low, high = int(op.base * op.scale[0]), int(op.base * op.scale[1])
-    length, (width, height) = low + int(value[0] * (high - low + 1)), image.size
-    if (height > width) == (op.side == "long"):
-        oh, ow = length, int(1.0 * width * length / height + 0.5)
-    else:
-        oh, ow = int(1.0 * height * length / width + 0.5), length
-    size = (ow, oh)
-    pad = (0, 0, max(0, op.size - ow), max(0, op.size - oh))
-    image = ImageOps.expand(image.resize(size, Image.BILINEAR), border=pad, fill=0)
-    mask = ImageOps.expand(mask.resize(size, Image.NEAREST), border=pad, fill=255)
-    y, x = (
-        int(value[1] * (image.size[1] - op.size + 1)),
-        int(value[2] * (image.size[0] - op.size + 1)),
-    )
-    box = (x, y, x + op.size, y + op.size)
-    return np.asarray(image.crop(box)), np.asarray(mask.crop(box))
+class Numbers:
+    """GluonCV's ``random`` with given numbers: no mirror and no blur, scale and crop as ours."""
+
+    def __init__(self, value):
+        scale, y, x = value
+        self._numbers = iter((scale, x, y))
+
+    def random(self):
+        return 0.9
+
+    def randint(self, low, high):
+        return low + int(next(self._numbers) * (high - low + 1))
 
 
-@pytest.mark.parametrize("side", ["short", "long"])
+def gluoncvs_crop(image, mask, op, value, monkeypatch):
+    """What its SegmentationDataset makes of an image and a mask, and where there is padding."""
+    monkeypatch.setattr(segbase, "random", Numbers(value))
+    dataset = segbase.SegmentationDataset(os.curdir, "train", "train", None, op.base, op.size)
+    images = (Image.fromarray(each) for each in (image, mask + 1))
+    moved, mask = (each.asnumpy().astype(int) for each in dataset._sync_transform(*images))
+    return moved, np.where(mask == 0, 255, mask - 1)
+
+
 @pytest.mark.parametrize("shape", [(37, 53), (53, 37), (41, 41)])
-def test_scale_and_crop_are_gluoncvs(side, shape):
+def test_scale_and_crop_are_gluoncvs(shape, monkeypatch):
     random = np.random.RandomState(1)
-    smooth = cv2.resize(random.randint(0, 255, (5, 5, 3)).astype(np.uint8), shape[::-1])
+    smooth = cv2.resize(random.randint(1, 255, (5, 5, 3)).astype(np.uint8), shape[::-1])
     mask = random.randint(0, 7, shape).astype(np.uint8)
-    op = RandomScaleCrop(48, 60, (0.5, 2.0), side)
+    op = RandomScaleCrop(48, 60, (0.5, 2.0), "long")
     for value in random.uniform(size=(20, 3)):
-        image, moved = gluoncvs_crop(Image.fromarray(smooth), Image.fromarray(mask), op, value)
+        image, moved = gluoncvs_crop(smooth, mask, op, value, monkeypatch)
         np.testing.assert_array_equal(op.mask(mask, value), moved)
         out = np.empty((48, 48, 3), np.uint8)
         op.image(smooth, value, out, None)
         # OpenCV's weights have 5 bits
         is_larger = op.placed(*shape, value)[0] >= shape[0]
-        assert np.abs(out.astype(int) - image).max() <= (6 if is_larger else 0)
+        assert np.abs(out - image).max() <= (6 if is_larger else 0)
         np.testing.assert_array_equal((out == 0).all(axis=2), (image == 0).all(axis=2))
+
+
+@pytest.mark.parametrize("height, width", [(37, 53), (53, 37), (41, 41)])
+def test_the_short_side_has_the_length_as_in_the_published_runs(height, width):
+    short, long = (RandomScaleCrop(48, 60, (0.5, 2.0), side) for side in ("short", "long"))
+    for value in np.random.RandomState(1).uniform(size=(20, 3)):
+        length = 30 + int(value[0] * 91)
+        sides = short.placed(height, width, value)[:2]
+        assert min(sides) == length
+        assert abs(sides[0] / sides[1] - height / width) < 0.05
+        assert max(long.placed(height, width, value)[:2]) == length
 
 
 def test_lengths_are_the_whole_numbers_of_the_range():

@@ -18,7 +18,7 @@ from gluon_tricks.training import run as training
 WITHOUT_GEMM = "pixels"
 
 
-@registry.register(WITHOUT_GEMM, input_size=32, for_task="segmentation", options=["head_rate"])
+@registry.register(WITHOUT_GEMM, input_size=32, for_task="segmentation")
 class Pixels(gluon.HybridBlock):
     """A BatchNorm and a product with a matrix for each pixel, of operators that have float16 on a
     CPU; and the same again for an auxiliary head.
@@ -29,8 +29,8 @@ class Pixels(gluon.HybridBlock):
         with self.name_scope():
             self.bn = gluon.nn.BatchNorm(in_channels=3)
             for head in ("weight", "auxiliary"):
-                start = mx.init.Uniform(0.1)
-                setattr(self, head, self.params.get(head, shape=(1, classes, 3, 1, 1), init=start))
+                about = dict(shape=(1, classes, 3, 1, 1), init=mx.init.Uniform(0.1), lr_mult=10)
+                setattr(self, head, self.params.get(head, **about))
 
     def hybrid_forward(self, F, x, weight, auxiliary):
         x = self.bn(x).expand_dims(1)
@@ -140,6 +140,8 @@ def test_a_backbone_comes_from_a_run_a_checkpoint_or_a_file(segment, train, tmp_
     net, start = models.get_model("fcn_resnet18_v1d", classes=CLASSES), mx.nd.load(str(file))
     with pytest.raises(UserError, match="fcn_resnet34_v1d.*no layer1.2.conv1.weight"):
         segment("other", f"--backbone-params {file}", "fcn_resnet34_v1d")
+    with pytest.raises(UserError, match="it was trained with --anti-alias 0, and this run has 3"):
+        segment("blurred", f"--backbone-params {file} --anti-alias 3", "fcn_resnet18_v1d")
     models.load_parameters(net.backbone, str(file))
     for name, parameter in net.backbone._collect_params_with_prefix().items():
         np.testing.assert_array_equal(parameter.data().asnumpy(), start[name].asnumpy())

@@ -1,7 +1,7 @@
 """The augmentation for segmentation, of images and their masks: GluonCV's (its SegmentationDataset,
 after PSPNet), as a list of operations.
 
-A random scale, a random crop, padding to the right and below if the image is smaller, a mirror and
+A mirror, a random scale, a random crop, padding to the right and below if the image is smaller, and
 a little blur. What GluonCV's published runs scale to the drawn length is the shorter side; since
 June 2019 its code takes the longer one.
 """
@@ -150,10 +150,10 @@ def train_transform(config: Config) -> Transform:
     """What training does to an image and its mask, chosen by the flags."""
     return Transform(
         [
+            Flip(config.flip),
             RandomScaleCrop(
                 config.input_size, config.base_size, config.scale_range, config.scale_side
             ),
-            Flip(config.flip),
             *paper.policy(config),
             Blur(config.blur),
             *(color(config.color_jitter) for color in paper.COLOR_FORMS[config.color_form]),
