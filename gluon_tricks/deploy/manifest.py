@@ -4,7 +4,7 @@ checksums.
 
 import json
 import os
-from typing import Any, Dict, Optional, Sequence
+from typing import Any, Dict, Mapping, Optional, Sequence
 
 from .. import config as flags
 from ..data.class_names import LABELS
@@ -53,7 +53,7 @@ def description(model: Any, options: Any) -> dict:
 TYPES: Dict[str, Any] = dict(classes=int, input_size=int, rgb_mean=list, rgb_std=list, options=dict)
 
 
-def task_of(held: dict, source: str) -> str:
+def task_of(held: Mapping[str, Any], source: str) -> str:
     """The task of an export; that of older versions, which do not say, is classification."""
     task = held.get("task", "classification")
     if task not in tasks.TASKS:
