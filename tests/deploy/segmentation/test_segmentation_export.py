@@ -15,6 +15,7 @@ from gluon_tricks.deploy import compare, export, onnx
 from gluon_tricks.deploy import graph as graphs
 from gluon_tricks.deploy.writer import Calibration, Options
 from gluon_tricks.errors import UserError
+from gluon_tricks.files import read_sealed_json, write_sealed_json
 from gluon_tricks.models import get_model
 
 EXPORTS = {
@@ -123,9 +124,10 @@ def test_a_parameter_file_alone_needs_the_networks_name(run_folder, tmp_path):
 
 def test_a_damaged_manifest_is_said(exported, tmp_path):
     folder = shutil.copytree(exported["plain"], tmp_path / "copy")
-    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest = read_sealed_json(str(folder / "manifest.json"))
+    del manifest["sha256"]
     for name, value in dict(task="cooking", base_size="large").items():
-        (folder / "manifest.json").write_text(json.dumps(dict(manifest, **{name: value})))
+        write_sealed_json(str(folder / "manifest.json"), dict(manifest, **{name: value}))
         with pytest.raises(UserError, match=f"damaged, {name} is {value}"):
             open_model(str(folder))
 
