@@ -15,7 +15,7 @@ from .split import Split
 
 SEED = 1812  # of the scenes that the demo's figures stand for
 SIZE = 96  # pixels, the side of a scene
-SCENES = {"train": 800, "val": 200}
+SCENES = {"train": 100, "val": 200}
 CLASSES = ["background", *map(str, range(10))]
 TRIED = 10  # digits a scene; one that would cover another is left out
 BACKGROUND, DIGIT = (96, 192), (44, 72)  # pixels: the side of what is cut out, and of a digit
