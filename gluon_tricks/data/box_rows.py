@@ -43,7 +43,8 @@ def label_of(
     whole = [0, 0, width, height]
     corners = transform.boxes(np.vstack([boxes.corners, whole]), height, width, drawn, i)
     label = np.full((1 + most, COLUMNS), -1, np.float32)
-    label[0, :4] = Extent(*corners[-1, [3, 2]], height, width)
+    right, bottom = corners[-1, 2:]
+    label[0, :4] = Extent(bottom, right, height, width)
     label[1 : 1 + len(boxes), :4] = corners[:-1]
     label[1 : 1 + len(boxes), 4] = boxes.classes
     label[1 : 1 + len(boxes), 5] = boxes.kinds
@@ -58,6 +59,6 @@ def extent_of(labels: np.ndarray) -> tuple:
 
 def recorded_corners(corners: np.ndarray, label: np.ndarray) -> np.ndarray:
     """Boxes (n, 4) in a row's image as they are in that of its record, at the record's scale."""
-    extent = Extent(*label[0, :4].tolist())
-    scale = [extent.recorded_width / extent.width, extent.recorded_height / extent.height]
+    height, width, recorded_height, recorded_width = label[0, :4].tolist()
+    scale = [recorded_width / width, recorded_height / height]
     return corners * np.tile(scale, 2)

@@ -6,7 +6,7 @@ off after that.
 """
 
 import dataclasses
-from typing import Sequence, Tuple
+from typing import Tuple
 
 import numpy as np
 
@@ -67,8 +67,8 @@ class ResizeWithin(Geometry):
 def transform(
     short: Tuple[int, int],
     longest: int,
-    mean: Sequence[float],
-    std: Sequence[float],
+    mean: Tuple[float, float, float],
+    std: Tuple[float, float, float],
     flip: float = 0.0,
 ) -> Transform:
     """What is done to an image and its boxes: in training with ``flip``, in evaluation without.
