@@ -21,14 +21,15 @@ LAYERS = (
     ("tasks",),
     ("distributed",),
     ("data", "models", "tricks"),
-    ("config", "fidelity", "flags", "literature", "paper"),
+    ("config", "fidelity", "flags", "literature", "paper", "transfer"),
 )
 BASICS = {
     *("child_processes", "command_process", "determinism", "diagnosis", "errors", "files"),
     *("locking", "stderr_filter", "system", "text", "threads"),
 }
-# The flags are one part in three files, and the published figures one in two.
-IN_ORDER = {("config", "flags"), ("config", "fidelity"), ("literature", "paper")}
+# The flags are one part in three files, and so are the published figures.
+IN_ORDER = {("config", "flags"), ("config", "fidelity")}
+IN_ORDER |= {("literature", "paper"), ("transfer", "literature"), ("transfer", "paper")}
 
 # What a part may import of one below, if that is not all.
 ONLY = {("deploy", "training"): {"run_folder"}, ("reporting", "training"): {"config_file"}}
@@ -41,6 +42,7 @@ TOP_1 = {
     "tasks.classification": "it is this task's figure",
     "paper": "the published scores",
     "literature": "the published scores",
+    "transfer": "the published scores",
     "tricks.table": "the gains that the paper published",
     "reporting.recipes": "a table of the published scores",
     "reporting.trick_table": "a table of the published gains",

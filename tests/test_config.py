@@ -424,7 +424,9 @@ def test_a_path_may_begin_at_the_home_folder(monkeypatch):
 
 
 # What the help calls a path.
-PATHS = "ARCHIVE FILE FOLDER DIR PATH PNG SOURCE MODEL RUN IMAGE IMAGES MASKS HOSTS".split()
+PATHS = (
+    "ARCHIVE FILE FOLDER DIR PATH PNG SOURCE MODEL RUN IMAGE IMAGES MASKS ANNOTATIONS HOSTS".split()
+)
 
 
 def arguments_of(parser):

@@ -13,7 +13,7 @@ import sys
 import pytest
 
 from gluon_tricks import config as flags
-from gluon_tricks import literature, paper
+from gluon_tricks import literature, paper, transfer
 from gluon_tricks.commands import launch
 from gluon_tricks.distributed.launch_plan import plan
 from gluon_tricks.tricks.schedule import linear_scaling
@@ -22,6 +22,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 RECIPES = os.path.join(ROOT, "recipes")
 ROWS = {row.recipe: row for row in paper.ROWS}
 LATER = {row.recipe: row for row in literature.ROWS if row.recipe}
+ELSEWHERE = {row.recipe: row for row in transfer.ROWS}
 DISTINCT_RUNS = [row.recipe for row in paper.ROWS if not row.same_run_as]
 SHARED = {"launch", "demo_digits", "ablation_digits", "ablation_fashion"}
 # What makes a recipe small enough for a test; the last of a flag wins.
@@ -60,7 +61,7 @@ def arguments(name, *more, **variables):
 
 def test_every_row_has_a_script_and_every_script_a_row():
     scripts = {name[:-3] for name in os.listdir(RECIPES) if name.endswith(".sh")}
-    assert scripts - SHARED == set(ROWS) | set(LATER)
+    assert scripts - SHARED == set(ROWS) | set(LATER) | set(ELSEWHERE)
     for name in scripts:
         assert os.stat(script(name)).st_mode & stat.S_IXUSR, name
 
@@ -72,7 +73,7 @@ def test_a_recipe_is_short_and_says_first_what_it_is():
         assert len(lines) <= 15 and lines[0] == "#!/usr/bin/env bash"
         assert lines[1].startswith("# " + row.title)
         if row.score:
-            assert "top-1 {:.2f} %, top-5 {:.2f} %".format(*row.score) in lines[1]
+            assert row.score.words in lines[1]
         assert "8 V100, {} images a step".format(row.settings["global_batch"]) in lines[2]
         assert (f"{row.hours:.1f} hours" if row.hours else "hours not published") in lines[2]
         assert not row.needs or f"# First: recipes/{row.needs}.sh" in lines
@@ -91,7 +92,19 @@ def test_a_later_recipe_is_short_and_says_first_what_it_is():
         assert lines[-1].endswith('"$@"')
 
 
-def config_of(name, settings):
+def test_a_recipe_for_other_data_is_short_and_says_first_what_it_is_and_needs():
+    for row in ELSEWHERE.values():
+        with open(script(row.recipe)) as file:
+            lines = file.read().splitlines()
+        assert len(lines) <= 15 and lines[0] == "#!/usr/bin/env bash"
+        assert lines[1] == f"# {row.title}: {row.figure} ({row.origin})."
+        assert f"# {row.hardware}, {row.settings['global_batch']} images a step" in lines[2]
+        first = f"recipes/{row.backbone}.sh; " * bool(row.backbone)
+        assert lines[3] == f"# First: {first}gluon-tricks prepare {row.data.prepare} SOURCE DATA"
+        assert lines[-1].endswith('"$@"')
+
+
+def config_of(name, settings, gpus=8):
     """The flags of a recipe, after they were compared with the settings of its row."""
     config = flags.parse(arguments(name, DATA="/data", RUNS="/runs"))
     batch = config.batch_size * config.num_gpus * config.accumulate
@@ -100,10 +113,11 @@ def config_of(name, settings):
     assert {key: found[key] for key in settings} == settings
     # Whatever the row does not name is at its default, the paper's, or says on what the run runs.
     derived = {"batch_size", "lr", "linear_scaling", "base_lr", "mixup", "mixup_alpha"}
-    for key in set(flags.FLAGS) - set(settings) - derived - {"teacher", "teacher_logits"}:
+    derived |= {"teacher", "teacher_logits", "use_params"}
+    for key in set(flags.FLAGS) - set(settings) - derived:
         assert flags.FLAGS[key].metadata["free"] or found[key] == flags.FLAGS[key].default, key
     assert config.mixup_alpha == settings.get("mixup_alpha", 0)
-    assert (config.num_gpus, config.kvstore, config.resume) == (8, "device", "auto")
+    assert (config.num_gpus, config.kvstore, config.resume) == (gpus, "device", "auto")
     assert config.rec_train == "/data/train.rec"
     return config
 
@@ -115,15 +129,26 @@ def test_a_recipes_flags_are_its_rows_settings(name):
     assert config.base_lr == flags.FLAGS["base_lr"].default
     assert config.save_dir == "/runs/" + (row.same_run_as or name)
     assert config.teacher == ("/runs/" + row.needs if row.needs else "")
-    assert not config.teacher_logits
+    assert not config.teacher_logits and not config.use_params
 
 
 @pytest.mark.parametrize("name", LATER)
 def test_a_later_recipes_flags_are_its_rows_settings(name):
     row = LATER[name]
     config = config_of(name, row.settings)
-    assert config.save_dir == "/runs/" + name and not config.teacher
+    assert config.save_dir == "/runs/" + name and not config.teacher and not config.use_params
     assert config.teacher_logits == (f"/data/{row.teacher}.logits" if row.teacher else "")
+
+
+@pytest.mark.parametrize("name", ELSEWHERE)
+def test_the_flags_of_a_recipe_for_other_data_are_its_rows_settings(name):
+    row = ELSEWHERE[name]
+    config = config_of(name, row.settings, gpus=int(row.hardware.split()[0]))
+    assert config.save_dir == "/runs/" + name and not config.teacher and not config.teacher_logits
+    start = f"/runs/{row.backbone}/best/net.params" if row.backbone else ""
+    assert config.use_params == start
+    elsewhere = flags.parse(arguments(name, DATA=""))
+    assert elsewhere.rec_train == f"data/{row.data.prepare}/train.rec"
 
 
 def test_the_batch_stays_the_rows_on_other_machines():
@@ -271,8 +296,8 @@ SMALLER = {
     "mobilenet1.0": "mobilenet0.25",
     "inceptionv3": "mobilenet0.25",
 }
-# Of each network the last row, which has the most tricks.
-LARGE = {ROWS[name].settings["model"]: name for name in DISTINCT_RUNS}
+# Of each network the last row of Tables 2 to 6, which has the most tricks.
+LARGE = {ROWS[name].settings["model"]: name for name in DISTINCT_RUNS if ROWS[name].table < 8}
 
 
 @pytest.mark.slow
@@ -343,6 +368,31 @@ def test_a_later_recipe_trains(name, data, logits, tmp_path, monkeypatch):
         place = words.index("--loss-scale")
         del words[place : place + 2]
     check_two_steps(train(words))
+
+
+# Of each network the last row: the others have fewer ingredients, or another number of classes.
+OF_EACH_NETWORK = {(row.work, row.settings["model"]): name for name, row in ELSEWHERE.items()}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", OF_EACH_NETWORK.values())
+def test_a_recipe_for_other_data_trains(name, data, tmp_path, monkeypatch):
+    import mxnet as mx
+
+    from gluon_tricks import models
+    from gluon_tricks.training import checkpoint
+
+    monkeypatch.setattr(checkpoint, "save", lambda *arguments: None)
+    row = ELSEWHERE[name]
+    model = SMALLER_LATER.get(row.settings["model"], row.settings["model"])
+    small = SMALL + ["--data-dir", data, "--model", model]
+    if row.backbone:  # what was trained on other classes
+        net = models.get_model(model, classes=7)
+        net.initialize()
+        net.infer_shape(mx.nd.zeros((1, 3, 33, 33)))
+        net.save_parameters(str(tmp_path / "net.params"))
+        small += ["--use-params", str(tmp_path / "net.params")]
+    check_two_steps(train(arguments(name, *small, RUNS=str(tmp_path))))
 
 
 @pytest.mark.slow

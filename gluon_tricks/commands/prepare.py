@@ -8,13 +8,19 @@ from ..data.mask_files import is_mask_path
 from ..data.parallel import add_workers, threads
 from ..data.prepare import (
     ade20k,
+    aircraft,
+    cars,
     detection,
     digits,
+    flowers,
     folder,
+    food101,
     idx,
     imagenet,
+    pets,
     places365,
     restart_markers,
+    scenes,
     segmentation,
     voc,
 )
@@ -30,10 +36,16 @@ DATA_SETS = {
     "idx": idx,
     "imagenet": imagenet,
     "places365": places365,
+    "food101": food101,
+    "flowers": flowers,
+    "cars": cars,
+    "aircraft": aircraft,
+    "pets": pets,
     "ade20k": ade20k,
     "segmentation": segmentation,
     "voc": voc,
     "detection": detection,
+    "scenes": scenes,
 }
 
 

@@ -16,6 +16,9 @@ from ..errors import UserError
 from .free_memory import free_memory
 
 FOLDER = "/dev/shm"
+# Linux 5.14's MADV_POPULATE_WRITE, which Python has no name for. A page that is fetched on its
+# first use costs four times as much: a tenth of an image's time in a run's first batches.
+POPULATE_WRITE = 23
 
 
 class SharedMemory:
@@ -56,8 +59,11 @@ class SharedMemory:
 
 
 def mapping(descriptor: int, offset: int, size: int) -> mmap.mmap:
-    """These bytes of the file, writable."""
-    return with_huge_pages(mmap.mmap(descriptor, size, mmap.MAP_SHARED, offset=offset))
+    """These bytes of the file, writable, and all of their pages in this process's reach."""
+    block = with_huge_pages(mmap.mmap(descriptor, size, mmap.MAP_SHARED, offset=offset))
+    with contextlib.suppress(OSError):  # an older kernel
+        block.madvise(POPULATE_WRITE)
+    return block
 
 
 def with_huge_pages(block: mmap.mmap) -> mmap.mmap:

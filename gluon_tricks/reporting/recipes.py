@@ -1,13 +1,13 @@
 """The table of recipes: ``python -m gluon_tricks.reporting.recipes > recipes/README.md``."""
 
-from .. import literature, paper
+from .. import literature, paper, transfer
 from .tables import markdown
 
 TEXT = """# Recipes
 
-A script for every row of the paper's Tables 2 to 6 and for the teachers of its distilled rows, for
-the rows of its successors, and for what a ResNet-50 is compared with today. This file is written by
-`python -m gluon_tricks.reporting.recipes`.
+A script for every row of the paper's Tables 2 to 6, for the teachers of its distilled rows, for the
+rows of its successors, for what a ResNet-50 is compared with today, and for what became of the
+networks on other data. This file is written by `python -m gluon_tricks.reporting.recipes`.
 
     DATA=/data/imagenet recipes/table6_resnet50_v1d_mixup.sh
 
@@ -18,9 +18,9 @@ to a row of the table.
 
 | variable | what it says |
 | --- | --- |
-| `DATA` | folder with train.rec, train.idx, val.rec, val.idx (`data/imagenet`) |
+| `DATA` | folder with train.rec, train.idx, val.rec, val.idx (`data/imagenet`, if not said) |
 | `RUNS` | folder of the runs, where teachers are looked for too (`runs`) |
-| `GPUS` | GPUs of a machine (8); with 0 it computes on the CPU |
+| `GPUS` | GPUs of a machine (8, if not said); with 0 it computes on the CPU |
 | `ACCUMULATE` | micro-batches a step, if a GPU's memory is too small for its share of it (1) |
 | `THREADS` | threads that decode images, a process (the machine's cores) |
 | `LAUNCHER=horovod NP=32 HOSTS=a:8,b:8,c:8,d:8` | 32 Horovod workers, one a GPU |
@@ -38,8 +38,8 @@ of float32 set `NVIDIA_TF32_OVERRIDE=0`: else an A100 or a newer GPU multiplies 
 faster and no longer the paper's FP32. [docs/reproduce.md](../docs/reproduce.md) has these
 settings; those of yours win.
 
-**Nobody has trained these rows on ImageNet with this package yet: the accuracies are those that
-others have published, not ours.**
+**Nobody has trained these rows with this package yet: the figures are those that others have
+published, not ours.**
 
 ## The paper
 
@@ -69,6 +69,12 @@ A row that names stored logits needs a file of them next to the data, made of th
 ## Today's baselines
 
 {baselines}
+## Other data
+
+[docs/transfer.md](../docs/transfer.md) says what these trainings are, and which of the figures are
+confirmed. "First" is the recipe whose run a row starts from.
+
+{transfer}
 ## For a small machine
 
 `ablation_digits.sh` is Table 6 in miniature on handwritten digits, for a machine without a GPU;
@@ -86,6 +92,7 @@ def readme():
         table=_paper_table(),
         successors=_published_table(literature.SUCCESSORS),
         baselines=_published_table(literature.BASELINES),
+        transfer=_transfer_table(),
         top1=score.top1,
         top5=score.top5,
     )
@@ -118,6 +125,22 @@ def _published_table(group):
     return markdown([*header, "stored logits"], rows)
 
 
+def _transfer_table():
+    header = ["recipe", "row", "published %", "images a step", "epochs", "first"]
+    rows = [
+        [
+            _link(row.recipe),
+            row.title,
+            ", ".join(f"{name} {value:g}" for name, value in row.scores.items()),
+            f"{row.settings['global_batch']:,}",
+            row.settings["num_epochs"],
+            _link(row.backbone),
+        ]
+        for row in transfer.ROWS
+    ]
+    return markdown(header, rows)
+
+
 def _link(recipe):
     return f"[{recipe}]({recipe}.sh)" if recipe else ""
 
@@ -125,7 +148,7 @@ def _link(recipe):
 def _score(score):
     if score is None:
         return "–"
-    return "{:.2f} / {:.2f}".format(*score)
+    return " / ".join(f"{value:.2f}" for value in score if value is not None)
 
 
 def _hours(row):

@@ -1,9 +1,9 @@
 """Which row that others have published since the paper a training is, or nearly is."""
 
 import math
-from typing import Any, Dict, Iterator, Optional, Tuple
+from typing import Any, Dict, Iterator, Optional, Tuple, Union
 
-from .. import literature
+from .. import literature, transfer
 from ..config import FLAGS, Config, spelling, without_effect
 from ..flags import text_of
 from ..tricks.table import distils
@@ -11,18 +11,20 @@ from ..tricks.table import distils
 MOST = 3  # settings in which a training may differ from a row that is near
 # Flags that say in another way what a row's settings say, or do not decide the result.
 SAID_OTHERWISE = {"batch_size", "lr", "linear_scaling", "base_lr", "mixup", "seed", "classes"}
-SAID_OTHERWISE |= {"teacher", "teacher_model", "teacher_logits", "fidelity"}
+SAID_OTHERWISE |= {"teacher", "teacher_model", "teacher_logits", "fidelity", "use_params"}
 # ImageNet's, which the rows do not name
 SAID_OTHERWISE |= {"num_training_samples", "synthetic"}
 
+Row = Union[literature.Row, transfer.Row]
 
-def nearest(
-    config: Config, global_batch: int, peak: float
-) -> Optional[Tuple[literature.Row, Dict[str, Any]]]:
-    """The row of :data:`gluon_tricks.literature.ROWS` that differs least from a training, and its
-    values of the settings that are otherwise here; None if all differ in more than MOST.
+
+def nearest(config: Config, global_batch: int, peak: float) -> Optional[Tuple[Row, Dict[str, Any]]]:
+    """The row of :mod:`gluon_tricks.literature` or :mod:`gluon_tricks.transfer` that differs least
+    from a training, and its values of the settings that are otherwise here; None if all differ in
+    more than MOST.
     """
     ours = dict(vars(config), global_batch=global_batch, peak=peak, distilled=distils(config))
+    ours["fine_tuned"] = bool(config.use_params)
     passed_over = SAID_OTHERWISE | set(without_effect(config))
     defaults = {
         name: field.default
@@ -31,13 +33,24 @@ def nearest(
     }
     defaults["mixup_alpha"] = 0.0  # the flag's default is what a bare --mixup takes
     found = []
-    for row in literature.ROWS:
-        if row.recipe:
-            theirs = dict(defaults, **row.settings, distilled=bool(row.teacher))
-            other = {name: value for name, value in theirs.items() if not _same(ours[name], value)}
-            found.append((len(other), row, other))
+    for row, settings in _published(config.classes):
+        theirs = dict(defaults, **settings)
+        other = {name: value for name, value in theirs.items() if not _same(ours[name], value)}
+        found.append((len(other), row, other))
     count, row, other = min(found, key=lambda each: each[0])
     return (row, other) if count <= MOST else None
+
+
+def _published(classes: int) -> Iterator[Tuple[Row, Dict[str, Any]]]:
+    """The rows with all their settings; of those on other data than ImageNet, which differ in their
+    images too, the ones with so many classes.
+    """
+    for row in literature.ROWS:
+        if row.recipe:
+            yield row, dict(row.settings, distilled=bool(row.teacher), fine_tuned=False)
+    for other in transfer.ROWS:
+        if other.settings["classes"] == classes:
+            yield other, dict(other.settings, distilled=False, fine_tuned=bool(other.backbone))
 
 
 def _same(one, other):

@@ -4,20 +4,19 @@ class each validation image is of.
 It is a small archive that anybody may have packed, so nothing in it may grow without bounds.
 """
 
-import contextlib
 import gzip
 import io
 import os
-import struct
 import tarfile
 import zlib
 
 import numpy as np
 
 from ...errors import UserError
+from . import mat_file
 
 MOST_UNPACKED = 1 << 26  # bytes; the development kit's 2.5 million become some more
-GZIP, MAT_HEADER, MAT_PACKED = b"\x1f\x8b", 128, 15
+GZIP = b"\x1f\x8b"
 CLASSES, TRAIN_IMAGES, VAL_IMAGES = 1000, 1281167, 50000
 
 
@@ -29,15 +28,10 @@ class Devkit:
     """
 
     def __init__(self, path):
-        try:
-            from scipy.io import loadmat
-        except ImportError:
-            raise UserError(
-                "the development kit is read by SciPy, which is not installed: pip install scipy"
-            ) from None
         meta, truth = self.unpack(path)
+        found = mat_file.variables(meta, f"{path}: its meta.mat", MOST_UNPACKED)
         try:
-            synsets = np.atleast_1d(loadmat(io.BytesIO(meta), squeeze_me=True)["synsets"])
+            synsets = np.atleast_1d(found["synsets"])
             leaves = sorted(
                 (
                     str(entry["WNID"]),
@@ -48,7 +42,7 @@ class Devkit:
                 for entry in synsets
                 if int(entry["num_children"]) == 0
             )
-        except Exception as error:  # loadmat raises nearly anything on damaged files
+        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
             raise UserError(f"{path}: its meta.mat cannot be read: {error}") from error
         self.path = path
         self.ids = [entry[0] for entry in leaves]
@@ -78,7 +72,6 @@ class Devkit:
         for name, data in found.items():
             if data is None:
                 raise UserError(f"{path}: has no {name}; the kit of another year?")
-        check_mat(path, found["meta.mat"])
         return found.values()
 
     def check(self):
@@ -104,20 +97,3 @@ def unpacked(path):
             f"{path}: holds more than {MOST_UNPACKED:,} bytes; the kit has a few million"
         )
     return data
-
-
-def check_mat(path, data):
-    """UserError if the parts that are packed inside a .mat file would become more than
-    MOST_UNPACKED.
-    """
-    order = ">" if data[MAT_HEADER - 2 : MAT_HEADER] == b"MI" else "<"
-    place, left = MAT_HEADER, MOST_UNPACKED
-    while place + 8 <= len(data):
-        kind, length = struct.unpack_from(order + "II", data, place)
-        if kind == MAT_PACKED:
-            inside = zlib.decompressobj()
-            with contextlib.suppress(zlib.error):  # loadmat says what is wrong
-                left -= len(inside.decompress(data[place + 8 : place + 8 + length], left + 1))
-            if left < 0:
-                raise UserError(f"{path}: its meta.mat holds more than {MOST_UNPACKED:,} bytes")
-        place += 8 + length

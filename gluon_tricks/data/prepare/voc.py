@@ -82,7 +82,7 @@ class Image(NamedTuple):
 
 def add_arguments(parser):
     parser.add_argument(
-        "source", type=user_path, metavar="ARCHIVES", help=f"the folder with {', '.join(SHA1)}"
+        "source", type=user_path, metavar="FOLDER", help=f"the folder with {', '.join(SHA1)}"
     )
     parser.add_argument("--only", choices=("train", "val"), help="write one of the two files")
     images.add_seed(parser)

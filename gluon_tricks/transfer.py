@@ -1,0 +1,190 @@
+"""Published figures of networks on other data than ImageNet, as data, and the recipe of each row.
+
+The paper's Places365 (Table 7) and section 6, and the fine-grained sets of Assembled-CNN. ``plan``,
+recipes/README.md and the tests read the rows here, as they read those on ImageNet in
+:mod:`gluon_tricks.paper` and :mod:`gluon_tricks.literature`.
+"""
+
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Dict, Iterator, Mapping, NamedTuple, Tuple
+
+from . import literature, paper
+from .literature import NO_COLOR, NORMS, OUTSIDE, PAIRS, SMOOTHING
+from .paper import COSINE, Score
+
+
+class Data(NamedTuple):
+    """A data set: its published name, what ``gluon-tricks prepare`` calls it, and its classes."""
+
+    name: str
+    prepare: str
+    classes: int
+
+
+PLACES = Data("Places365", "places365", 365)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A published training: what is trained on which data, what came out, and its recipe.
+
+    ``settings`` are as those of :class:`gluon_tricks.paper.Row`.
+    """
+
+    work: str  # a table of the paper, or a key of literature.WORKS
+    data: Data
+    row: str
+    scores: Dict[str, float] = field(hash=False)  # in percent, by what they are of
+    recipe: str
+    settings: Dict[str, Any] = field(hash=False)
+    origin: str  # where the figure stands
+    hardware: str
+    backbone: str = ""  # the recipe whose run it starts from; "": random weights
+    all_differences: Tuple[str, ...] = ()  # what cannot be as it was there, or is not known
+
+    @property
+    def title(self) -> str:
+        """For example ``Table 7, Places365, ResNet-50-D, efficient``."""
+        return f"{self.work}, {self.data.name}, {self.row}"
+
+    @property
+    def figure(self) -> str:
+        """The scores in words, with as many digits as were published."""
+        return ", ".join(f"{name} {value:g} %" for name, value in self.scores.items())
+
+
+# ---- the paper
+
+FROM_MEMORY = "the paper, from memory"
+ON_IMAGENET = {row.recipe: row.settings for row in paper.ROWS}
+
+# Table 7: ResNet-50-D on Places365's validation and test images.
+TABLE7 = {
+    "efficient": (Score(56.34, 86.87), Score(57.18, 87.28)),
+    "best": (Score(56.70, 87.33), Score(57.63, 87.82)),
+}
+
+
+def _places() -> Iterator[Row]:
+    trained_as = dict(efficient="table5_resnet50_v1d", best="table6_resnet50_v1d_mixup")
+    for name, (validation, _) in TABLE7.items():
+        yield Row(
+            "Table 7",
+            PLACES,
+            f"ResNet-50-D, {name}",
+            {"top-1": validation.top1, "top-5": validation.top5},
+            f"table7_resnet50_v1d_{name}",
+            dict(ON_IMAGENET[trained_as[name]], classes=PLACES.classes),
+            FROM_MEMORY,
+            "8 V100",
+            all_differences=("epochs and learning rate are taken to be those on ImageNet",),
+        )
+
+
+# ---- Assembled-CNN, fine-tuned: its two scripts for Food-101, and what is said of the other sets
+
+FINE_TUNED: Dict[str, Any] = dict(
+    **COSINE,
+    **NO_COLOR,
+    **NORMS,
+    **OUTSIDE,
+    dtype="float32",
+    optimizer="sgd",
+    global_batch=256,
+    peak=0.01,
+    wd=1e-3,
+    warmup_epochs=5,
+    crop_area=(0.1, 1.0),
+    rgb_std=(1.0, 1.0, 1.0),
+)
+# Each is added to those above it.
+REGULARISATION: Dict[str, Dict[str, Any]] = {
+    "DropBlock": dict(drop_block=0.3, drop_block_from=0.1),
+    "mixup": PAIRS,
+    "AutoAugment": dict(auto_augment="imagenet", auto_augment_form="tpu"),
+    "label smoothing": SMOOTHING,
+}
+
+
+class FineGrained(NamedTuple):
+    """A set of Assembled-CNN's table: training images, epochs, top-1 of both networks."""
+
+    data: Data
+    images: int
+    epochs: int
+    resnet50: float
+    assembled: float  # with all of REGULARISATION
+
+    @property
+    def settings(self) -> Dict[str, Any]:
+        """What all trainings on it have."""
+        momentum = max(0.9, round(1 - 10 * FINE_TUNED["global_batch"] / self.images, 3))
+        own = dict(classes=self.data.classes, num_epochs=self.epochs, bn_momentum=momentum)
+        return dict(FINE_TUNED, **own)
+
+
+FOOD = FineGrained(Data("Food-101", "food101", 101), 75750, 100, 86.99, 92.47)
+FINE_GRAINED = (
+    FOOD,
+    FineGrained(Data("Cars", "cars", 196), 8144, 1000, 89.1, 94.4),
+    FineGrained(Data("Flowers", "flowers", 102), 2040, 1000, 96.1, 98.9),
+    FineGrained(Data("Aircraft", "aircraft", 100), 6667, 800, 78.8, 92.4),
+    FineGrained(Data("Pets", "pets", 37), 3680, 1300, 92.5, 94.3),
+)
+FOOD_STEPS = (90.63, 91.62, 92.11, 92.21)  # Assemble-ResNet-50: plain, + each but the last
+
+
+def _fine_tuned() -> Iterator[Row]:
+    everything = {name: value for added in REGULARISATION.values() for name, value in added.items()}
+    for each in FINE_GRAINED:
+        yield _tuned(each, "ResNet-50", each.resnet50, "assembled_e0")
+        if each is FOOD:
+            yield _tuned(each, "ResNet-50-D", 87.63, "assembled_e1")
+            yield from _food_steps()
+        yield _tuned(each, "Assemble-ResNet-50", each.assembled, "assembled_e11", everything)
+
+
+def _food_steps() -> Iterator[Row]:
+    added: Dict[str, Any] = {}
+    yield _tuned(FOOD, "Assemble-ResNet-50, plain", FOOD_STEPS[0], "assembled_e11")
+    for (name, more), top1 in zip(REGULARISATION.items(), FOOD_STEPS[1:]):
+        added.update(more)
+        yield _tuned(FOOD, f"Assemble-ResNet-50, + {name}", top1, "assembled_e11", dict(added))
+
+
+def _tuned(
+    each: FineGrained,
+    row: str,
+    top1: float,
+    backbone: str,
+    added: Mapping[str, Any] = MappingProxyType({}),
+) -> Row:
+    model = {r.recipe: r.settings["model"] for r in literature.ROWS}[backbone]
+    differs = literature.WORKS["Assembled-CNN"].differs
+    differs += ("weight decay is the scripts'; an author's write-up says 0.01",)
+    if each is not FOOD:
+        differs += ("all but epochs and BatchNorm's momentum is taken to be as for Food-101",)
+    if "auto_augment" in added:
+        differs += ("AutoAugment's policy is that for CIFAR-10 there (95 pairs of operations)",)
+    return Row(
+        "Assembled-CNN",
+        each.data,
+        row,
+        {"top-1": top1},
+        "_".join(["finetune", each.data.prepare, _slug(row)]),
+        dict(each.settings, model=model, **added),
+        literature.WORKS["Assembled-CNN"].source,
+        "4 GPUs",
+        backbone,
+        differs,
+    )
+
+
+def _slug(row):
+    """``Assemble-ResNet-50, + label smoothing`` -> ``assemble_resnet50_label_smoothing``."""
+    words = row.lower().replace("assemble-", "assemble ").replace("-", "").replace("+", "")
+    return "_".join(words.replace(",", "").split())
+
+
+ROWS: Tuple[Row, ...] = (*_places(), *_fine_tuned())

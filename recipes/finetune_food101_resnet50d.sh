@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# Assembled-CNN, Food-101, ResNet-50-D: top-1 87.63 % (arXiv 2001.06268, version 1).
+# 4 GPUs, 256 images a step, float32: hours not published.
+# First: recipes/assembled_e1.sh; gluon-tricks prepare food101 SOURCE DATA
+DATA=${DATA:-data/food101} GPUS=${GPUS:-4} GLOBAL_BATCH=256 exec "$(dirname "$0")/launch.sh" "$0" \
+  --model resnet50_v1d --lr 0.01 --classes 101 --bn-momentum 0.966 --crop-area 0.1,1 --color-jitter 0 \
+  --pca-noise 0 --rgb-std 1,1,1 --num-epochs 100 --optimizer sgd --momentum-form outside --wd 0.001 \
+  --warmup-epochs 5 --lr-mode cosine --no-wd --no-wd-form norms \
+  --use-params "${RUNS:-runs}/assembled_e1/best/net.params" "$@"

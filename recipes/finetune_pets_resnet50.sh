@@ -1,0 +1,8 @@
+#!/usr/bin/env bash
+# Assembled-CNN, Pets, ResNet-50: top-1 92.5 % (arXiv 2001.06268, version 1).
+# 4 GPUs, 256 images a step, float32: hours not published.
+# First: recipes/assembled_e0.sh; gluon-tricks prepare pets SOURCE DATA
+DATA=${DATA:-data/pets} GPUS=${GPUS:-4} GLOBAL_BATCH=256 exec "$(dirname "$0")/launch.sh" "$0" \
+  --model resnet50_v1b --lr 0.01 --classes 37 --bn-momentum 0.9 --crop-area 0.1,1 --color-jitter 0 --pca-noise 0 \
+  --rgb-std 1,1,1 --num-epochs 1300 --optimizer sgd --momentum-form outside --wd 0.001 --warmup-epochs 5 \
+  --lr-mode cosine --no-wd --no-wd-form norms --use-params "${RUNS:-runs}/assembled_e0/best/net.params" "$@"
