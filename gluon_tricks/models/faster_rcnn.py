@@ -89,6 +89,9 @@ class FasterRCNN(HybridBlock):
         All the numbers.
     """
 
+    head_layers = ("class_predictor", "box_predictor")  # those that depend on the classes
+    backbone: ResNet
+
     def __init__(
         self,
         backbone: ResNet,
@@ -99,7 +102,9 @@ class FasterRCNN(HybridBlock):
     ):
         super().__init__(prefix=prefix)
         self.classes, self.settings = classes, settings
-        self._stage_outputs = backbone.stage_outputs
+        # The features, which share their parameters with this network: what a classifier's file is
+        # loaded into. They are no child, whose name would be part of the parameters' names.
+        object.__setattr__(self, "backbone", backbone)
         self.features = nn.HybridSequential(prefix="")
         self.features.add(*(backbone._children[name] for name in BEFORE))
         self.top_features = nn.HybridSequential(prefix="")
@@ -109,13 +114,6 @@ class FasterRCNN(HybridBlock):
             self.box_predictor = _dense(channels, 4 * classes, 0.001)
             self.rpn = RPN(channels // 2, settings.rpn_channels, settings.anchors)
         freeze(self)
-
-    @property
-    def backbone(self) -> ResNet:
-        """The features, which share their parameters with this network: what a classifier's file is
-        loaded into.
-        """
-        return self._stage_outputs.__self__
 
     def hybrid_forward(self, F, images):
         features = self.features(images)

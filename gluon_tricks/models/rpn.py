@@ -30,7 +30,7 @@ class Anchors(NamedTuple):
         """How many there are around a cell."""
         return len(self.scales) * len(self.ratios)
 
-    def sizes(self) -> Tuple[List[float], List[float]]:
+    def sizes(self) -> Tuple[List[int], List[int]]:
         """(widths, heights) by ratio, before they are scaled.
 
         As in py-faster-rcnn a square of the stride is given the ratio, with whole sides.
