@@ -166,6 +166,21 @@ def test_the_best_of_all_classes_are_returned():
     assert (np.diff(whole[1]) <= 0).all()
 
 
+def test_an_exported_symbol_gives_the_same_detections(tmp_path):
+    net = network()
+    net.hybridize()
+    try:
+        expected = [net(images(2)), net(images(1, 64, 48))]
+        net.export(str(tmp_path / "net"))
+    finally:
+        net.hybridize(False)
+    files = [str(tmp_path / name) for name in ("net-symbol.json", "net-0000.params")]
+    symbol = mx.gluon.SymbolBlock.imports(files[0], ["data"], files[1])
+    for outputs, one in zip(expected, (images(2), images(1, 64, 48))):
+        for found, known in zip(symbol(one), outputs):
+            np.testing.assert_allclose(found.asnumpy(), known.asnumpy(), rtol=1e-5, atol=1e-4)
+
+
 BOXES = [[10, 12, 50, 60, 1, 0], [40, 5, 90, 40, 2, 0]]
 
 
