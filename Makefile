@@ -65,7 +65,7 @@ $(VENV)/.package: $(VENV)/.python setup.cfg pyproject.toml
 	@bash tools/install_package.sh $(VENV) cpu,data && touch $@
 $(VENV)/.extras: $(VENV)/.package
 	@echo "Installing what the tests need (ONNX Runtime, pytest and others, about a minute) ..." >&2
-	@bash tools/install_package.sh $(VENV) cpu,data,onnx,tensorboard,horovod,test && touch $@
+	@bash tools/install_package.sh $(VENV) cpu,data,onnx,safetensors,tensorboard,horovod,test && touch $@
 $(VENV)/.docs: $(VENV)/.package
 	@echo "Installing what the documentation's site needs (Sphinx and others, half a minute) ..." >&2
 	@bash tools/install_package.sh $(VENV) cpu,data,docs && touch $@

@@ -13,6 +13,7 @@ PARTS = (
     "horovod.mxnet",
     "onnx",
     "onnxruntime",
+    "safetensors",
     "tensorboardX",
     "sklearn",
 )

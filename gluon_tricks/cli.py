@@ -27,6 +27,10 @@ COMMANDS = {
         "gluon_tricks.commands.export",
         "write a trained network for use without this package",
     ),
+    "convert": (
+        "gluon_tricks.commands.convert",
+        "weights from and to the names of timm and torchvision",
+    ),
     "logits": ("gluon_tricks.commands.logits", "store a teacher's outputs, to distil from them"),
     "report": ("gluon_tricks.commands.report", "a page with the curves and figures of runs"),
     "models": (

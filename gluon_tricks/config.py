@@ -142,6 +142,7 @@ OWN_LOADER = Needs(
     lambda config: config.data_backend == "threads" and not config.synthetic,
     "--data-backend threads and images from a file",
 )
+ATTENTION = Needs(lambda config: config.attention != "none", "--attention")
 ANTI_ALIAS = Needs(lambda config: config.anti_alias > 0, "--anti-alias")
 DROP_BLOCK = Needs(lambda config: config.drop_block > 0, "--drop-block")
 POLICY_OF_TWO_FORMS = Needs(
@@ -166,6 +167,12 @@ PARTNERS = Needs(
     lambda config: (config.mixup and config.mixup_type == 0) or config.cutmix > 0,
     "--mixup (--mixup-type 0) or --cutmix",
 )
+SEGMENTATION = Needs(lambda config: config.task == "segmentation", "--task segmentation")
+RANDOM_AREA = Needs(
+    lambda config: config.task != "segmentation",
+    "another --task than segmentation, which has --base-size and --scale-range",
+)
+POLY = Needs(lambda config: config.lr_mode == "poly", "--lr-mode poly")
 RESIZING = Needs(lambda config: config.progressive_resizing > 0, "--progressive-resizing")
 BCE = Needs(lambda config: config.loss == "bce", "--loss bce")
 EMA = Needs(lambda config: config.ema > 0, "--ema")
@@ -204,7 +211,8 @@ class Config:
     classes: int = network(1000, "number of classes of the network's head", valid=at_least(1))
     use_pretrained: bool = network(False, "start from GluonCV's published parameters")
     use_params: str = network("", kind=PATH,
-        help="start from this parameter file, with a new head if the classes differ")
+        help="start from a run's folder, a checkpoint, a parameter file or a folder of timm's "
+        "form, with a new head if the classes differ")
     use_se: bool = network(False, names=["--use_se"],
         help="squeeze-and-excitation blocks (networks that have the option)")
     use_gn: bool = network(False, "GroupNorm instead of BatchNorm (networks that have the option)")
@@ -212,6 +220,9 @@ class Config:
     attention: str = network("none", choices=("none", "se", "sk"),
         help="se: squeeze-and-excitation at the end of a block; sk: selective kernels instead of "
         "its 3x3 convolution; both as in Assembled-CNN")
+    attention_reduction: int = network(0, valid=at_least(0), needs=ATTENTION,
+        help="a block's channels for each one between attention's two 1x1 convolutions; 0: 16 "
+        "with se, 2 with sk")
     anti_alias: int = network(0, valid=FILTER, bare=3,
         help="blur after a convolution with stride, with a filter of this size, 2 to 7; a bare "
         "--anti-alias is 3; 0: none")
@@ -233,11 +244,17 @@ class Config:
         help="stochastic depth: the probability that an image skips a block, growing from 0 in "
         "the first block to this in the last one")
     gem: bool = network(False, "generalised-mean pooling (p = 3) before the last layer")
+    head_rate: float = network(10.0, valid=POSITIVE,
+        help="segmentation: the heads' learning rate is this many times that of the backbone")
+    backbone_params: str = network("", kind=PATH, needs=SEGMENTATION,
+        help="start the backbone from a classifier: a run's folder, a checkpoint, a parameter file")
     bn_momentum: float = network(0.0, valid=BELOW_1,
         help="BatchNorm: running = momentum x running + (1 - momentum) x batch; 0: the network's "
         "own, mostly 0.9")
     bn_eps: float = network(0.0, valid=at_least(0),
         help="BatchNorm's epsilon; 0: the network's own, mostly 1e-5")
+    sync_bn: bool = network(False, names=["--syncbn"],
+        help="BatchNorm's statistics are those of all GPUs of the process, not of each")
     mode: str = network("hybrid", choices=("hybrid", "imperative", "symbolic"), free=True,
         help="hybrid compiles the network's graph; imperative (in GluonCV also called symbolic) "
         "runs it line by line")
@@ -272,17 +289,30 @@ class Config:
         help="exact counts every image once; wrap fills the last batch from the file's start, as "
         "the authors' code")
 
-    input_size: int = augmentation(224, valid=at_least(1), section="2.1",
+    input_size: int = augmentation(224, valid=at_least(1), section="2.1", names=["--crop-size"],
         help="height and width of the network's input")
     crop_ratio: float = augmentation(0.875, valid=ABOVE_0_TO_1, section="2.1",
         help="validation: input size over the resized shorter edge")
-    crop_area: tuple = augmentation((0.08, 1.0), kind=numbers(2), valid=RANGE_TO_1, section="2.1",
+    crop_area: tuple = augmentation((0.08, 1.0), kind=numbers(2), valid=RANGE_TO_1,
+        needs=RANDOM_AREA, section="2.1",
         help="range of the random crop's share of the image")
     crop_aspect: tuple = augmentation((0.75, 4 / 3), kind=numbers(2), valid=POSITIVE_RANGE,
-        section="2.1", help="range of the random crop's aspect ratio")
-    crop_fallback: str = augmentation("square", choices=("square", "window"), section="2.1",
+        needs=RANDOM_AREA, section="2.1", help="range of the random crop's aspect ratio")
+    crop_fallback: str = augmentation("square", choices=("square", "window"), needs=RANDOM_AREA,
+        section="2.1",
         help="if ten random crops do not fit: the largest centred square, or an unscaled centred "
         "window of the input's size as in the authors' reader")
+    base_size: int = augmentation(520, valid=at_least(1), needs=SEGMENTATION, section="6.2",
+        help="the side of the image that --scale-range multiplies")
+    scale_range: tuple = augmentation((0.5, 2.0), kind=numbers(2), valid=POSITIVE_RANGE,
+        needs=SEGMENTATION, section="6.2",
+        help="range of the random length of --scale-side, in base sizes")
+    scale_side: str = augmentation("short", choices=("short", "long"), needs=SEGMENTATION,
+        section="6.2",
+        help="the side that has this length: short as in GluonCV's published runs, or long as in "
+        "its code since June 2019")
+    blur: float = augmentation(0.5, valid=SHARE, needs=SEGMENTATION, section="6.2",
+        help="probability of a Gaussian blur of up to one pixel")
     flip: float = augmentation(0.5, "probability of a horizontal flip", valid=SHARE, section="2.1")
     color_jitter: float = augmentation(0.4, valid=SHARE, section="2.1",
         help="colour coefficients are uniform in [1 - X, 1 + X]; 0 turns the step off")
@@ -321,7 +351,8 @@ class Config:
     rgb_std: tuple = augmentation((58.393, 57.12, 57.375), kind=numbers(3), valid=ALL_POSITIVE,
         section="2.1", help="then divides R, G, B")
 
-    num_epochs: int = optimisation(120, "epochs of training", valid=at_least(1), section="2.1")
+    num_epochs: int = optimisation(120, "epochs of training", valid=at_least(1), section="2.1",
+        names=["--epochs"])
     batch_size: int = optimisation(32, valid=at_least(1), section="2.1",
         help="images per device (and micro-batch)")
     accumulate: int = optimisation(1, valid=at_least(1), free=True, section="3.1",
@@ -340,7 +371,8 @@ class Config:
         help="LARS's trust coefficient eta")
     clip_norm: float = optimisation(0.0, valid=at_least(0),
         help="scale the gradient down to this Euclidean norm if it is longer; 0: never")
-    wd: float = optimisation(1e-4, "weight decay", valid=at_least(0), section="2.1")
+    wd: float = optimisation(1e-4, "weight decay", valid=at_least(0), section="2.1",
+        names=["--weight-decay"])
     lr: float = optimisation(0.1, "the learning rate itself", valid=POSITIVE, section="2.1")
     linear_scaling: bool = optimisation(False, section="3.1",
         help="learning rate = base rate x global batch / 256")
@@ -358,6 +390,9 @@ class Config:
         "the first update and to the last but one")
     lr_mode: str = optimisation("step", choices=("step", "cosine", "poly", "exp", "constant"),
         section="5.1", help="how the rate falls after the warmup")
+    poly_power: float = optimisation(2.0, valid=POSITIVE, needs=POLY,
+        help="poly: the exponent of 1 - t / T; 2 as the authors' classification, 0.9 as their "
+        "segmentation")
     lr_restarts: tuple = optimisation((0.0, 1.0), kind=numbers(2), valid=RESTARTS,
         needs=COSINE_BY_STEPS, help="cosine: T_0,T_mult: begin again at the initial rate, first "
         "after T_0 epochs, then each time after T_mult times as many (SGDR); 0,1: never")
@@ -395,9 +430,16 @@ class Config:
         section="5.2", help="paper: epsilon / (K - 1) for each other class; gluoncv: epsilon / K "
         "for every class")
     loss: str = tricks("cross-entropy", choices=("cross-entropy", "bce"),
-        help="bce: the mean over the classes of the binary cross entropy of each")
+        help="bce: the mean over the classes of the binary cross entropy of each; a teacher's soft "
+        "loss stays a sum over them")
     bce_target_threshold: float = tricks(0.0, valid=BELOW_1, needs=BCE,
         help="targets above this become 1, the others 0, after mixing; 0: they stay")
+    aux_weight: float = tricks(0.5, valid=at_least(0), needs=SEGMENTATION, section="6.2",
+        help="weight of the auxiliary head's loss")
+    pixel_mean: str = tricks("paper", choices=("paper", "gluoncv"), needs=SEGMENTATION,
+        section="6.2",
+        help="paper: the loss is the mean over the labelled pixels of a device's part of the "
+        "batch; gluoncv: that divided by its images, which is what the authors' step amounts to")
     mixup: bool = mixing(False, "mix pairs of images and labels", section="5.4")
     mixup_alpha: float = mixing(0.2, valid=at_least(0), section="5.4",
         help="lambda ~ Beta(alpha, alpha); given, it turns --mixup on, and 0 turns it off")
@@ -423,8 +465,8 @@ class Config:
     ema_every: int = tricks(1, valid=at_least(1), needs=EMA,
         help="steps after which the average follows the weights")
     teacher: str = tricks("", kind=PATH, section="5.3",
-        help="distil from this network: a run's folder, a parameter file, or a name (published "
-        "parameters)")
+        help="distil from this network: a run's folder, a parameter file, a folder of timm's form, "
+        "or a name (published parameters)")
     teacher_model: str = tricks("", needs=TEACHER, section="5.3",
         help="the teacher's network, if --teacher is a bare parameter file")
     teacher_logits: str = tricks("", kind=PATH,
@@ -435,7 +477,7 @@ class Config:
         help="h: h x hard + (1 - h) x soft loss as the authors' code; -1: their plain sum, as the "
         "paper")
 
-    num_gpus: int = devices(0, valid=at_least(0), free=True,
+    num_gpus: int = devices(0, valid=at_least(0), free=True, names=["--ngpus"],
         help="GPUs of this process; 0: CPU. A Horovod worker takes one, that of its number on its "
         "host")
     deterministic: bool = devices(False, free=True,
@@ -537,7 +579,10 @@ def resolve(given: Dict[str, Any]) -> Config:
     """
     given = {name: value for name, value in given.items() if name in FLAGS}
     model = given.get("model", Config.model).lower()
-    theirs = fidelity.settings(model) if given.get("fidelity") == "gluoncv" else {}
+    task = given.get("task", Config.task)
+    theirs = dict(fidelity.TASKS.get(task, {}))
+    if given.get("fidelity") == "gluoncv":
+        theirs.update(fidelity.settings(model, task))
     config = Config(**{**theirs, **given})
     asked = fidelity.without_defaults(given)
 
@@ -616,6 +661,26 @@ def check_ranges(config: Config) -> None:
         )
 
 
+# Flags that only classification has, for a mask is no class and cannot follow them.
+NOT_FOR_MASKS = (
+    *("mixup", "cutmix", "progressive_resizing", "random_erasing", "cutout"),
+    *("label_smoothing", "loss", "teacher", "teacher_logits"),
+    *("synthetic", "data_backend", "val_last_batch"),
+)
+MOST_PIXELS_OF_A_PART = 1 << 24  # float32 counts that far, one by one
+
+
+def _not_for_masks(name):
+    """The contradiction of this flag and segmentation."""
+    return (
+        lambda config, given: (
+            config.task == "segmentation" and getattr(config, name) != FLAGS[name].default
+        ),
+        f"{spelling(name)} {{0.{name}}} does not apply to --task segmentation, whose labels are "
+        "masks: leave it out",
+    )
+
+
 # Flags that cannot be together: a test of (config, the flags that were given), and why not.
 CONTRADICTIONS = (
     (
@@ -637,6 +702,13 @@ CONTRADICTIONS = (
     (
         lambda config, given: config.use_pretrained and config.use_params,
         "--use-pretrained and --use-params contradict each other: give one of the two",
+    ),
+    (
+        lambda config, given: (
+            config.backbone_params and (config.use_pretrained or config.use_params)
+        ),
+        "--backbone-params and --use-params or --use-pretrained contradict each other: give one of "
+        "them",
     ),
     (
         lambda config, given: (
@@ -670,6 +742,24 @@ CONTRADICTIONS = (
     (
         lambda config, given: config.progressive_resizing >= config.input_size,
         "--progressive-resizing {0.progressive_resizing} is not below --input-size {0.input_size}",
+    ),
+    *map(_not_for_masks, NOT_FOR_MASKS),
+    (
+        lambda config, given: (
+            config.task == "segmentation"
+            and config.batch_size * config.input_size**2 > MOST_PIXELS_OF_A_PART
+        ),
+        "--batch-size {0.batch_size} at --input-size {0.input_size}: a device counts at most "
+        "16,777,216 pixels at once; use a smaller --batch-size, and --accumulate",
+    ),
+    (
+        lambda config, given: config.sync_bn and config.kvstore.startswith(("horovod", "dist")),
+        "--sync-bn joins the devices of one process, and --kvstore {0.kvstore} has several "
+        "processes: leave one of the two out",
+    ),
+    (
+        lambda config, given: config.cutout >= 2 * config.input_size,
+        "--cutout {0.cutout} covers every image of --input-size {0.input_size} wholly",
     ),
     (
         lambda config, given: config.teacher and config.teacher_logits,

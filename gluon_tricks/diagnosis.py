@@ -20,7 +20,7 @@ REMOVE = "pip uninstall -y mxnet mxnet-cu112; "
 CUDA_CODE = ((5, 0), (6, 0), (7, 0), (8, 0), (8, 6))
 AWAY_FROM_MXNET = (
     "train on an older GPU or on the CPU; what is trained runs here in ONNX Runtime "
-    "(gluon-tricks export --format onnx)"
+    "(gluon-tricks export --format onnx) and in PyTorch (gluon-tricks convert)"
 )
 FEATURES = {
     "CUDA": "CUDA",
@@ -48,6 +48,12 @@ PACKAGES = {
         False,
         "running ONNX",
         "pip install onnxruntime",
+    ),
+    "safetensors": (
+        ["safetensors"],
+        False,
+        "weights from and to PyTorch",
+        "pip install safetensors",
     ),
     "tensorboardX": (["tensorboardx"], False, "TensorBoard logs", "pip install tensorboardX"),
 }

@@ -22,6 +22,26 @@ SETTINGS = dict(
     num_epochs=3,
 )
 
+# What GluonCV's scripts for a task other than classification have where the flags' defaults are
+# those of classification. The paper, which follows them, says nothing else.
+TASKS = dict(
+    segmentation=dict(
+        model="fcn_resnet50_v1d",
+        lr=0.01,
+        lr_mode="poly",
+        poly_power=0.9,
+        optimizer="sgd",
+        batch_size=4,
+        input_size=480,
+        crop_ratio=1.0,
+        color_jitter=0.0,
+        pca_noise=0.0,
+    )
+)
+
+# And what --fidelity gluoncv changes of such a task: see the docs of segmentation.
+TASK_SETTINGS = dict(segmentation=dict(pixel_mean="gluoncv", aux_weight=1.0))
+
 # What both scripts take for flags that do nothing without others: their logs print them, and a
 # command may name them.
 DEFAULTS = dict(
@@ -53,14 +73,28 @@ FOREIGN_FLAGS = {
     "--use_avd": "the ResNeSt of GluonCV's zoo has its average pooling built in: leave it out",
     "--dropblock-prob": "leave it out; our own networks have --drop-block",
     "--no-cuda": "without --num-gpus a run is on the CPU: leave it out",
+    # of the script for segmentation
+    "--aux": None,  # an FCN always has the auxiliary head
+    "--dataset": "leave it out: 'gluon-tricks prepare' makes RecordIO files of a data set, and "
+    "--data-dir names their folder",
+    "--backbone": "leave it out: --model fcn_resnet50_v1s is GluonCV's FCN with --backbone "
+    "resnet50",
+    "--checkname": "leave it out: --save-dir names the run's folder",
+    "--model-zoo": "leave it out, and take --use-pretrained or 'gluon-tricks evaluate'",
+    "--eval": "leave it out, and take 'gluon-tricks evaluate'",
+    "--no-val": "leave it out: without --rec-val there is no validation",
 }
 
 # Where the authors' scripts look for ImageNet when no file is named.
 DATA_FOLDER = "~/.mxnet/datasets/imagenet/rec"
 
 
-def settings(model: str) -> Dict[str, Any]:
-    """The values that ``--fidelity gluoncv`` gives to flags for the network called ``model``."""
+def settings(model: str, task: str = "classification") -> Dict[str, Any]:
+    """The values that ``--fidelity gluoncv`` gives to flags for a task and the network called
+    ``model``.
+    """
+    if task in TASK_SETTINGS:
+        return dict(TASK_SETTINGS[task])
     return dict(SETTINGS, lr_counting="updates") if model in COUNTED_BY_UPDATES else dict(SETTINGS)
 
 

@@ -20,11 +20,12 @@ class Work(NamedTuple):
     source: str  # where the figures stand
     hardware: str
     differs: Tuple[str, ...] = ()
+    digits: int = 2  # behind the point of its accuracies
 
 
 @dataclass(frozen=True)
 class Row:
-    """A published training: what is trained, what came out, and its recipe, "" if there is none.
+    """A published training: what is trained, what came out, and its recipe.
 
     ``settings`` are as those of :class:`gluon_tricks.paper.Row`. ``teacher`` is the name of the
     file of stored logits in the folder of the data, without its extension.
@@ -46,10 +47,19 @@ class Row:
         return f"{self.work}, {self.row}"
 
     @property
+    def digits(self) -> int:
+        """Those behind the point of its accuracies."""
+        return WORKS[self.work].digits
+
+    @property
+    def figures(self) -> Tuple[str, ...]:
+        """Top-1, and top-5 if it is known, in percent, with as many digits as were published."""
+        return tuple(f"{value:.{self.digits}f}" for value in self.score if value is not None)
+
+    @property
     def figure(self) -> str:
-        """The score in words, with as many digits as were published."""
-        top5 = "" if self.score.top5 is None else f", top-5 {self.score.top5:g} %"
-        return f"top-1 {self.score.top1:g} %{top5}"
+        """The score in words."""
+        return ", ".join(f"top-{k} {value} %" for k, value in zip((1, 5), self.figures))
 
     @property
     def origin(self) -> str:
@@ -63,6 +73,13 @@ class Row:
 
 
 _INITIAL = "initial weights: "
+_EVERY_STEP = "the rate changes once an epoch there, at every step here"
+_NEAREST = "shears, shifts and rotations interpolate there, and take the nearest pixel here"
+# torchvision's RandomResizedCrop, which Big-Little's code takes too, and timm's
+_FALLBACK = (
+    "if ten crops do not fit, the whole image but for too long sides is taken there, the largest "
+    "square here"
+)
 WORKS = {
     "Assembled-CNN": Work(
         SUCCESSORS,
@@ -72,6 +89,8 @@ WORKS = {
             "1001 classes there, of which the first is empty",
             _INITIAL + "truncated normal with variance 1 / fan-in; dense layer: Glorot's uniform",
             "TensorFlow resizes without align_corners: other pixels than OpenCV's",
+            "100 random crops are tried there, ten here, and then the whole image is taken there, "
+            "the largest square here",
         ),
     ),
     "Big-Little Net": Work(
@@ -80,8 +99,9 @@ WORKS = {
         "hardware not said",
         (
             _INITIAL + "Kaiming's normal by fan-out",
-            "the rate falls once an epoch there, at every step here",
+            _EVERY_STEP,
             "the order of the colour operations is random there",
+            _FALLBACK,
         ),
     ),
     "batch growth": Work(
@@ -89,6 +109,7 @@ WORKS = {
         "arXiv 1711.00489, abstract",
         "TPU",
         ("augmentation and weight decay are Goyal et al.'s (arXiv 1706.02677), from memory",),
+        digits=1,
     ),
     "NVIDIA": Work(
         BASELINES,
@@ -102,8 +123,12 @@ WORKS = {
         "8 GPUs",
         (
             _INITIAL + "Kaiming's normal by fan-out",
-            "the rate falls once an epoch there, at every step here",
+            _EVERY_STEP,
+            "mixup and CutMix take the image before in the batch there, a random one here",
+            _NEAREST,
+            _FALLBACK,
         ),
+        digits=3,
     ),
     "timm": Work(
         BASELINES,
@@ -112,8 +137,11 @@ WORKS = {
         (
             _INITIAL + "Kaiming's normal by fan-out",
             "bicubic interpolation there, bilinear here",
-            "the rate falls once an epoch there, at every step here",
+            _EVERY_STEP,
+            _NEAREST,
+            _FALLBACK,
         ),
+        digits=3,
     ),
 }
 
@@ -137,6 +165,7 @@ ASSEMBLED: Dict[str, Any] = dict(
     loss_scale=128.0,
     optimizer="sgd",
     warmup_epochs=5,
+    warmup_from=0,
     last_gamma=True,
     **NORMS,
     bn_momentum=0.997,
@@ -208,39 +237,61 @@ def _assembled_differences(number):
 
 
 def _mobilenets() -> Iterator[Row]:
-    """MobileNet's rows, of the README; what has SE or DropBlock has no recipe."""
+    """M0 to M8, of the README and of Table 9 of version 2."""
     plain = {k: v for k, v in ASSEMBLED.items() if k != "last_gamma"}
     plain["model"] = "mobilenet1.0"
-    smooth = dict(plain, **SMOOTHING)
-    mixed = dict(smooth, **PAIRS, num_epochs=200)
+    mixed = dict(plain, **SMOOTHING, **PAIRS, num_epochs=200)
     distilled = dict(mixed, **KD)
     long = dict(distilled, num_epochs=360)
-    for name, top1, recipe, settings in (
-        ("baseline", 72.59, "baseline", plain),
-        ("+ label smoothing", 72.66, "label_smoothing", smooth),
-        ("+ mixup", 73.54, "mixup", mixed),
-        ("+ distillation", 74.18, "distill", distilled),
-        ("360 epochs", 74.37, "distill_360", long),
-        ("SE (r 16), 360 epochs, no distillation", 74.28, "", dict(smooth, num_epochs=360)),
-        ("SE (r 16), distillation, 360 epochs", 76.42, "", long),
-        ("SE (r 2), distillation, 360 epochs", 76.82, "", long),
-        ("SE (r 2), distillation, DropBlock, 900 epochs", 77.30, "", dict(long, num_epochs=900)),
-    ):
-        differs = ("batch, rate and decay are taken to be those of E0",)
-        if recipe.startswith("distill"):
-            differs += ("which teacher it was is not said; taken to be that of E7",)
-        if not recipe:
-            differs = ("MobileNet has neither SE nor DropBlock here",)
+    se, se2 = dict(attention="se"), dict(attention="se", attention_reduction=2)
+    dropping = dict(drop_block=0.1, num_epochs=900)
+    rows = (
+        ("MobileNet", 72.59, 83.85, "", plain),
+        (
+            "SE-MobileNet (r = 16), 360 epochs",
+            74.28,
+            78.86,
+            "_se",
+            dict(plain, **se, num_epochs=360),
+        ),
+        ("MobileNet + label smoothing", 72.66, 83.05, "_label_smoothing", dict(plain, **SMOOTHING)),
+        ("MobileNet + mixup", 73.54, 78.56, "_mixup", mixed),
+        ("MobileNet + distillation", 74.18, 77.51, "_distill", distilled),
+        ("MobileNet, 360 epochs", 74.37, 76.39, "_distill_360", long),
+        ("SE-MobileNet (r = 16)", 76.42, 71.67, "_se_distill", dict(long, **se)),
+        ("SE-MobileNet (r = 2)", 76.82, 70.67, "_se2_distill", dict(long, **se2)),
+        (
+            "SE-MobileNet (r = 2) + DropBlock, 900 epochs",
+            77.30,
+            68.12,
+            "_se2_drop_block",
+            dict(long, **se2, **dropping),
+        ),
+    )
+    for number, (name, top1, mce, recipe, settings) in enumerate(rows):
+        distils = "temperature" in settings
         yield Row(
             "Assembled-CNN",
-            f"MobileNet, {name}",
+            f"M{number}, {name}",
             Score(top1),
-            recipe and f"assembled_mobilenet_{recipe}",
+            "assembled_mobilenet" + (recipe or "_baseline"),
             settings,
-            teacher=_AMOEBA if recipe.startswith("distill") else "",
-            differs=differs,
+            mce,
+            teacher=_AMOEBA if distils else "",
+            differs=_mobilenets_differences(settings),
             source="github clovaai/assembled-cnn, README",
         )
+
+
+def _mobilenets_differences(settings):
+    found: Tuple[str, ...] = ("batch, rate and decay are taken to be those of E0",)
+    if "temperature" in settings:
+        found += ("which teacher it was is not said; taken to be that of E7",)
+    if "attention" in settings:
+        found += ("where SE stands in a MobileNet is not said; taken to be as in its ResNets",)
+    if "drop_block" in settings:
+        found += ("nor is where DropBlock stands, and how much it drops; taken to be as in E5",)
+    return found
 
 
 # ---- Big-Little Net: imagenet-train.py; figures: README, and the paper's for other alpha and beta
@@ -410,6 +461,7 @@ TIMM: Dict[str, Any] = dict(
     auto_augment_form="timm",
     randaugment_std=0.5,
     cutmix=1.0,
+    mixup_partner="reverse",
     crop_ratio=0.95,
 )
 STRONG: Dict[str, Any] = dict(

@@ -51,6 +51,7 @@ class Row:
     speed: Optional[Speed] = None
     needs: str = ""  # the recipe of its teacher
     same_run_as: str = ""  # the recipe of an earlier row that is the same run
+    digits = 2  # behind the point of its accuracies
 
     @property
     def hours(self):

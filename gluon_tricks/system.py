@@ -53,6 +53,7 @@ print(json.dumps({"backends": [name for name in built if built[name]]}))
     "sklearn": "import sklearn.datasets",
     "onnx": "import onnx.mapping",
     "onnxruntime": "import onnxruntime",
+    "safetensors": "import safetensors",
     "tensorboardX": "import tensorboardX",
 }
 

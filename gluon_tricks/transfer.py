@@ -5,6 +5,7 @@ recipes/README.md and the tests read the rows here, as they read those on ImageN
 :mod:`gluon_tricks.paper` and :mod:`gluon_tricks.literature`.
 """
 
+import re
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Dict, Iterator, Mapping, NamedTuple, Tuple
@@ -23,6 +24,7 @@ class Data(NamedTuple):
 
 
 PLACES = Data("Places365", "places365", 365)
+ADE20K = Data("ADE20K", "ade20k", 150)
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,75 @@ def _places() -> Iterator[Row]:
         )
 
 
+class Elsewhere(NamedTuple):
+    """A row of Tables 8 and 9: the recipe of a backbone, its top-1 on ImageNet, and what came of it
+    on VOC and ADE20K; all in percent.
+    """
+
+    backbone: str
+    top1: float
+    mean_ap: float  # of Faster-RCNN on VOC 2007's test images
+    pixel_accuracy: float  # of FCN on ADE20K's validation images
+    mean_iou: float
+
+
+TABLES_8_AND_9 = {
+    "ResNet-50-B, standard": Elsewhere("table8_resnet50_v1b_standard", 76.14, 77.54, 78.08, 37.05),
+    "ResNet-50-D, efficient": Elsewhere("table5_resnet50_v1d", 77.16, 78.30, 78.88, 38.88),
+    "ResNet-50-D, + cosine": Elsewhere("table6_resnet50_v1d_cosine", 77.91, 79.23, 79.25, 39.33),
+    "ResNet-50-D, + label smoothing": Elsewhere(
+        "table6_resnet50_v1d_label_smoothing", 78.34, 80.71, 78.64, 38.75
+    ),
+    "ResNet-50-D, + distillation, no mixup": Elsewhere(
+        "table6_resnet50_v1d_distill", 78.67, 80.96, 78.97, 38.90
+    ),
+    "ResNet-50-D, + mixup, no distillation": Elsewhere(
+        "table6_resnet50_v1d_mixup", 79.16, 81.10, 78.47, 37.99
+    ),
+    "ResNet-50-D, + distillation and mixup": Elsewhere(
+        "table6_resnet50_v1d_distill_mixup", 79.29, 81.33, 78.72, 38.40
+    ),
+}
+
+# GluonCV's published training of fcn_resnet50_ade.
+FCN: Dict[str, Any] = dict(
+    task="segmentation",
+    classes=ADE20K.classes,
+    dtype="float32",
+    optimizer="sgd",
+    global_batch=16,
+    peak=0.01,
+    lr_mode="poly",
+    poly_power=0.9,
+    num_epochs=120,
+    input_size=480,
+    crop_ratio=1.0,
+    color_jitter=0.0,
+    pca_noise=0.0,
+)
+
+
+def _segmentation() -> Iterator[Row]:
+    for row, each in TABLES_8_AND_9.items():
+        model = "fcn_" + ON_IMAGENET[each.backbone]["model"]
+        yield Row(
+            "Table 9",
+            ADE20K,
+            row,
+            {"pixel accuracy": each.pixel_accuracy, "mIoU": each.mean_iou},
+            re.sub(r"^table\d", "table9", each.backbone),
+            dict(FCN, model=model),
+            FROM_MEMORY,
+            "4 V100",
+            each.backbone,
+            (
+                "epochs, batch and rate are taken to be those of GluonCV's fcn_resnet50_ade",
+                "BatchNorm's statistics are those of all GPUs there: --sync-bn",
+                "whether the figures are of one scale or of several is not known",
+            ),
+        )
+
+
 # ---- Assembled-CNN, fine-tuned: its two scripts for Food-101, and what is said of the other sets
 
 FINE_TUNED: Dict[str, Any] = dict(
@@ -95,6 +166,7 @@ FINE_TUNED: Dict[str, Any] = dict(
     peak=0.01,
     wd=1e-3,
     warmup_epochs=5,
+    warmup_from=0,
     crop_area=(0.1, 1.0),
     rgb_std=(1.0, 1.0, 1.0),
 )
@@ -187,4 +259,4 @@ def _slug(row):
     return "_".join(words.replace(",", "").split())
 
 
-ROWS: Tuple[Row, ...] = (*_places(), *_fine_tuned())
+ROWS: Tuple[Row, ...] = (*_places(), *_segmentation(), *_fine_tuned())

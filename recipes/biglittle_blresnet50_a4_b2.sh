@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Big-Little Net, bL-ResNet-50 (4, 2): top-1 76.8 % (arXiv 1807.03848, quoted by github k0pch4/big-little-net).
+# Big-Little Net, bL-ResNet-50 (4, 2): top-1 76.80 % (arXiv 1807.03848, quoted by github k0pch4/big-little-net).
 # hardware not said, 256 images a step, float32: hours not published.
 GLOBAL_BATCH=256 exec "$(dirname "$0")/launch.sh" "$0" \
   --model blresnet50 --bl-alpha 4 --bl-beta 2 --last-gamma --momentum-form outside --lr-mode cosine \

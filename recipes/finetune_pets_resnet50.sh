@@ -5,4 +5,4 @@
 DATA=${DATA:-data/pets} GPUS=${GPUS:-4} GLOBAL_BATCH=256 exec "$(dirname "$0")/launch.sh" "$0" \
   --model resnet50_v1b --lr 0.01 --classes 37 --bn-momentum 0.9 --crop-area 0.1,1 --color-jitter 0 --pca-noise 0 \
   --rgb-std 1,1,1 --num-epochs 1300 --optimizer sgd --momentum-form outside --wd 0.001 --warmup-epochs 5 \
-  --lr-mode cosine --no-wd --no-wd-form norms --use-params "${RUNS:-runs}/assembled_e0/best/net.params" "$@"
+  --warmup-from 0 --lr-mode cosine --no-wd --no-wd-form norms --use-params "${RUNS:-runs}/assembled_e0" "$@"

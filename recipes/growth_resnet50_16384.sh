@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# batch growth, ResNet-50, 16,384 throughout: top-1 75 % (arXiv 1711.00489, from memory).
+# batch growth, ResNet-50, 16,384 throughout: top-1 75.0 % (arXiv 1711.00489, from memory).
 # TPU, 16384 images a step, float16: hours not published.
 GLOBAL_BATCH=16384 exec "$(dirname "$0")/launch.sh" "$0" \
   --model resnet50_v1b --last-gamma --dtype float16 --momentum-form outside --linear-scaling --warmup-epochs 5 \

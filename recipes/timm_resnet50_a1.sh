@@ -7,4 +7,4 @@ GLOBAL_BATCH=2048 exec "$(dirname "$0")/launch.sh" "$0" \
   --rgb-mean 123.675,116.28,103.53 --rgb-std 58.395,57.12,57.375 --color-jitter 0 --pca-noise 0 \
   --auto-augment randaugment --auto-augment-form timm --randaugment-magnitude 7 --randaugment-std 0.5 \
   --repeated-augmentation 3 --loss bce --label-smoothing 0.1 --smoothing-form gluoncv --mixup-alpha 0.2 \
-  --cutmix 1 "$@"
+  --cutmix 1 --mixup-partner reverse "$@"

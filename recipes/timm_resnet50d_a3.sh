@@ -6,4 +6,4 @@ GLOBAL_BATCH=2048 exec "$(dirname "$0")/launch.sh" "$0" \
   --lr 0.008 --warmup-epochs 5 --lr-mode cosine --lr-min 1e-06 --num-epochs 100 --wd 0.02 --no-wd \
   --rgb-mean 123.675,116.28,103.53 --rgb-std 58.395,57.12,57.375 --color-jitter 0 --pca-noise 0 \
   --auto-augment randaugment --auto-augment-form timm --randaugment-magnitude 6 --randaugment-std 0.5 --loss bce \
-  --bce-target-threshold 0.2 --mixup-alpha 0.1 --cutmix 1 "$@"
+  --bce-target-threshold 0.2 --mixup-alpha 0.1 --cutmix 1 --mixup-partner reverse "$@"

@@ -4,11 +4,25 @@ import json
 
 import mxnet as mx
 import numpy as np
+from mxnet.gluon import nn
+from mxnet.gluon.block import HybridBlock
 
 from gluon_tricks.models import additions
 from gluon_tricks.models.big_little import BigLittle, Shape, Variant
 from gluon_tricks.models.progress import Progress
 from gluon_tricks.models.resnet import VARIANTS, ResNet, parts_of
+
+
+class Fixed(HybridBlock):
+    """A dense layer of all pixels, so that only images of one size fit."""
+
+    def __init__(self, name, classes):
+        super().__init__(prefix=name + "_")
+        with self.name_scope():
+            self.output = nn.Dense(classes)
+
+    def hybrid_forward(self, F, x):
+        return self.output(x)
 
 
 def initialised(net, seed=0):

@@ -156,6 +156,7 @@ def test_zero_turns_augmentation_steps_off():
         (["--smoothing-form", "gluoncv"], "--smoothing-form"),
         (["--label-smoothing", "0", "--smoothing-form", "gluoncv"], "--smoothing-form"),
         (["--temperature", "10"], "--temperature"),
+        (["--attention-reduction", "2"], "--attention-reduction"),
         (["--hard-weight", "0.5"], "--hard-weight"),
         (["--teacher-model", "resnet18_v1d"], "--teacher-model"),
         (["--color-jitter", "0", "--color-form", "gluoncv"], "--color-form"),
@@ -179,6 +180,7 @@ def test_a_flag_without_effect_is_an_error_that_names_it(argv, name):
         (["--synthetic", "--rec-train", "x.rec"], "--synthetic"),
         (["--mixup", "--num-epochs", "3", "--mixup-off-epoch", "3"], "--mixup-off-epoch"),
         (["--warmup-epochs", "5", "--num-epochs", "3"], "--warmup-epochs 5 is longer"),
+        (["--cutout", "448"], "--cutout 448 covers .* --input-size 224"),
         (["--resume-states", "x.states"], "--resume-states .*pickle.*--resume-params"),
     ],
 )

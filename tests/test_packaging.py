@@ -41,6 +41,7 @@ def test_every_requirement_parses_and_none_is_without_a_bound_it_needs(setup):
         "horovod",
         "data",
         "onnx",
+        "safetensors",
         "tensorboard",
         "test",
     }
@@ -88,7 +89,8 @@ def test_what_is_installed_here_satisfies_setup_cfg(setup):
     extras = setup["options.extras_require"]
     wanted = setup["options"]["install_requires"]
     wanted += "".join(
-        extras[name] for name in ("cpu", "data", "onnx", "tensorboard", "horovod", "test")
+        extras[name]
+        for name in ("cpu", "data", "onnx", "safetensors", "tensorboard", "horovod", "test")
     )
     for each in requirements(wanted):
         assert importlib.metadata.version(each.name) in each.specifier, each

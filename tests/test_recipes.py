@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import shlex
+import shutil
 import stat
 import subprocess
 import sys
@@ -21,10 +22,10 @@ from gluon_tricks.tricks.schedule import linear_scaling
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 RECIPES = os.path.join(ROOT, "recipes")
 ROWS = {row.recipe: row for row in paper.ROWS}
-LATER = {row.recipe: row for row in literature.ROWS if row.recipe}
+LATER = {row.recipe: row for row in literature.ROWS}
 ELSEWHERE = {row.recipe: row for row in transfer.ROWS}
 DISTINCT_RUNS = [row.recipe for row in paper.ROWS if not row.same_run_as]
-SHARED = {"launch", "demo_digits", "ablation_digits", "ablation_fashion"}
+SHARED = {"launch", "demo_digits", "demo_segmentation", "ablation_digits", "ablation_fashion"}
 # What makes a recipe small enough for a test; the last of a flag wins.
 SMALL = (
     "--num-gpus 0 --cpu-contexts 1 --batch-size 2 --dtype float32 --max-steps 2 --classes 4"
@@ -113,7 +114,7 @@ def config_of(name, settings, gpus=8):
     assert {key: found[key] for key in settings} == settings
     # Whatever the row does not name is at its default, the paper's, or says on what the run runs.
     derived = {"batch_size", "lr", "linear_scaling", "base_lr", "mixup", "mixup_alpha"}
-    derived |= {"teacher", "teacher_logits", "use_params"}
+    derived |= {"teacher", "teacher_logits", "use_params", "backbone_params"}
     for key in set(flags.FLAGS) - set(settings) - derived:
         assert flags.FLAGS[key].metadata["free"] or found[key] == flags.FLAGS[key].default, key
     assert config.mixup_alpha == settings.get("mixup_alpha", 0)
@@ -145,8 +146,9 @@ def test_the_flags_of_a_recipe_for_other_data_are_its_rows_settings(name):
     row = ELSEWHERE[name]
     config = config_of(name, row.settings, gpus=int(row.hardware.split()[0]))
     assert config.save_dir == "/runs/" + name and not config.teacher and not config.teacher_logits
-    start = f"/runs/{row.backbone}/best/net.params" if row.backbone else ""
-    assert config.use_params == start
+    run = f"/runs/{row.backbone}" if row.backbone else ""
+    assert config.backbone_params == (run if row.data is transfer.ADE20K else "")
+    assert config.use_params == ("" if config.backbone_params else run)
     elsewhere = flags.parse(arguments(name, DATA=""))
     assert elsewhere.rec_train == f"data/{row.data.prepare}/train.rec"
 
@@ -269,6 +271,25 @@ def data(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def masks(data, tmp_path_factory):
+    """The same images with masks of noise."""
+    import cv2
+    import numpy as np
+
+    from gluon_tricks.data.records import RecordWriter
+
+    folder, random = tmp_path_factory.mktemp("masks"), np.random.RandomState(1)
+    for name, count in (("train", 8), ("val", 2)):
+        for end in ("rec", "idx"):
+            shutil.copy(os.path.join(data, f"{name}.{end}"), folder)
+        with RecordWriter(str(folder / f"{name}.mask.rec")) as writer:
+            for key in range(count):
+                mask = random.randint(0, 4, (40, 40)).astype(np.uint8)
+                writer.write(key, 0, cv2.imencode(".png", mask)[1].tobytes())
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
 def teacher(data, tmp_path_factory):
     """A trained run of a small network: the recipes' own teachers are tested as recipes."""
     folder = str(tmp_path_factory.mktemp("runs") / "teacher")
@@ -376,7 +397,7 @@ OF_EACH_NETWORK = {(row.work, row.settings["model"]): name for name, row in ELSE
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", OF_EACH_NETWORK.values())
-def test_a_recipe_for_other_data_trains(name, data, tmp_path, monkeypatch):
+def test_a_recipe_for_other_data_trains(name, data, masks, tmp_path, monkeypatch):
     import mxnet as mx
 
     from gluon_tricks import models
@@ -384,14 +405,18 @@ def test_a_recipe_for_other_data_trains(name, data, tmp_path, monkeypatch):
 
     monkeypatch.setattr(checkpoint, "save", lambda *arguments: None)
     row = ELSEWHERE[name]
-    model = SMALLER_LATER.get(row.settings["model"], row.settings["model"])
-    small = SMALL + ["--data-dir", data, "--model", model]
+    model = row.settings["model"].replace("fcn_", "")
+    model = SMALLER_LATER.get(model, model)
+    segmenting = row.data is transfer.ADE20K
+    small = SMALL + ["--data-dir", masks if segmenting else data]
+    small += ["--model", "fcn_" * segmenting + model]
     if row.backbone:  # what was trained on other classes
         net = models.get_model(model, classes=7)
         net.initialize()
         net.infer_shape(mx.nd.zeros((1, 3, 33, 33)))
         net.save_parameters(str(tmp_path / "net.params"))
-        small += ["--use-params", str(tmp_path / "net.params")]
+        start = "--backbone-params" if segmenting else "--use-params"
+        small += [start, str(tmp_path / "net.params")]
     check_two_steps(train(arguments(name, *small, RUNS=str(tmp_path))))
 
 
@@ -404,7 +429,7 @@ def test_a_recipe_typed_again_goes_on(data, tmp_path):
         assert f"at step {steps} of" in out.stdout
 
 
-def asked_by(tmp_path, recipe, *more):
+def asked_by(tmp_path, recipe, *more, **others):
     """``(folder of the runs, commands)``: what a recipe asks of Python, by a stand-in that writes
     it down. The docs have a real run.
     """
@@ -416,7 +441,7 @@ def asked_by(tmp_path, recipe, *more):
     stub.write_text('#!/bin/bash\necho "$*" >> "$ASKED"\n' + make_folder)
     stub.chmod(0o755)
     asked, runs = tmp_path / "asked", str(tmp_path / "runs")
-    variables = dict(RUNS=runs, ASKED=str(asked), JOBS="1", PATH=before_path(tmp_path))
+    variables = dict(RUNS=runs, ASKED=str(asked), JOBS="1", PATH=before_path(tmp_path), **others)
     out = run(recipe, *more, **variables)
     assert out.returncode == 0, out.stderr
     # without -m gluon_tricks
@@ -489,3 +514,27 @@ def test_the_later_ablation_changes_one_thing_a_row(tmp_path):
     assert "--batch-growth:  -> 3:x5,4:x5" in flags.differences(
         configs["decay-1"], configs["growth-1"]
     )
+
+
+def test_the_demo_of_segmentation_differs_in_the_backbones_start_alone(tmp_path):
+    runs, commands = asked_by(tmp_path, "demo_segmentation", "--wd", "0", SEEDS="0 1")
+    digits, scenes, *trainings, report = commands
+    assert digits == ["prepare", "digits", runs + "/digits"]
+    assert scenes == ["prepare", "scenes", runs + "/scenes"]
+    starts = [f"{runs}/{start}-{seed}" for start in ("pretrained", "random") for seed in (0, 1)]
+    assert report == ["report", *starts, "-o", runs + "/report"]
+
+    parsed = [flags.parse(words[1:]) for words in trainings]
+    configs = {os.path.basename(config.save_dir): config for config in parsed}
+    order = ["classifier", "pretrained", "random"]
+    assert list(configs) == [f"{name}-{seed}" for seed in (0, 1) for name in order]
+    assert all(config.wd == 0 for config in parsed)
+    for seed in (0, 1):
+        classifier, pretrained, random = [configs[f"{name}-{seed}"] for name in order]
+        assert (classifier.seed, classifier.task) == (seed, "classification")
+        assert flags.differences(random, pretrained) == [
+            f"--backbone-params:  -> {runs}/classifier-{seed}"
+        ]
+        assert pretrained.model == "fcn_" + classifier.model
+        assert pretrained.num_epochs * 800 // pretrained.batch_size == 1000  # steps
+    assert flags.differences(configs["random-0"], configs["random-1"]) == ["--seed: 0 -> 1"]

@@ -3,10 +3,11 @@ GluonCV's DataLoader, in one run.
 
 All read the same file and, but for ``decode``, do the same augmentation: random crop, flip,
 brightness, contrast and saturation +-0.4, PCA noise, normalisation (the authors' form, the only one
-that ImageRecordIter knows). Our own can also run in data processes, of one thread each. The
-pipelines take turns in short rounds and the median round counts,
-because other work on the machine comes and goes. CPU seconds are those of the whole process and its
-children, so they compare what a core does even if the numbers of threads differ.
+that ImageRecordIter knows). With ``--task segmentation`` they read masks, too, and do what training
+with masks does. Our own can also run in data processes, of one thread each. The pipelines take
+turns in short rounds and the median round counts, because other work on the machine comes and goes.
+CPU seconds are those of the whole process and its children, so they compare what a core does even
+if the numbers of threads differ.
 """
 
 import contextlib
@@ -16,6 +17,7 @@ import time
 
 from .. import config as configuration
 from ..config import user_path
+from ..data.mask_files import MOST_CLASSES
 from ..data.processes import DataProcesses
 from ..errors import UserError
 from ..files import write_json
@@ -23,6 +25,7 @@ from . import memory, pipelines
 
 OURS = ("decode", "loader_float32", "loader_uint8")  # which data processes can do
 PIPELINES = (*OURS, "image_record_iter", "gluoncv")
+OF_TASK = {"segmentation": (*OURS, "gluoncv_masks")}  # in their place
 # only if asked for: they do more than the others
 OURS_WITH_POLICY = ("loader_autoaugment", "loader_randaugment")
 WITH_POLICY = (*OURS_WITH_POLICY, "pillow_autoaugment")
@@ -31,13 +34,19 @@ IN_PROCESSES = OURS + OURS_WITH_POLICY
 COMPARED = (
     *(("loader_float32", other) for other in ("image_record_iter", "decode")),
     *(("loader_uint8", other) for other in ("image_record_iter", "decode")),
+    *(("loader_float32", "gluoncv_masks"), ("loader_uint8", "gluoncv_masks")),
     *((name, "loader_float32") for name in OURS_WITH_POLICY),
     *((name, "pillow_autoaugment") for name in OURS_WITH_POLICY),
 )
 WARM_UP = 6  # batches; as many as a pipeline may have in memory, whose pages are new the first time
 FLAGS = (
+    "task",
     "rec_train_idx",
     "input_size",
+    "base_size",
+    "scale_range",
+    "scale_side",
+    "blur",
     "batch_size",
     "crop_area",
     "crop_aspect",
@@ -72,9 +81,8 @@ def add_arguments(parser):
     )
     parser.add_argument(
         "--pipelines",
-        default=",".join(PIPELINES),
         metavar="A,B",
-        help=f"which of these and {', '.join(WITH_POLICY)} [%(default)s]",
+        help=f"which of these and {', '.join(WITH_POLICY)} [{','.join(PIPELINES)}]",
     )
     configuration.add_arguments(parser, only=FLAGS)
 
@@ -83,11 +91,12 @@ def main(args):
     """Print the table and the ratios, write the rows to ``--json``; the exit code is 0."""
     threads = parse_list(args.threads, "--threads", int)
     processes = parse_list(args.processes, "--processes", int)
-    names = parse_list(args.pipelines, "--pipelines", str)
+    known = OF_TASK.get(getattr(args, "task", ""), PIPELINES)
+    names = parse_list(args.pipelines or ",".join(known), "--pipelines", str)
     for name in names:
-        if name not in PIPELINES + WITH_POLICY:
+        if name not in (*known, *WITH_POLICY):
             text = "--pipelines {}: there is no such pipeline; there are {}"
-            raise UserError(text.format(name, ", ".join(PIPELINES + WITH_POLICY)))
+            raise UserError(text.format(name, ", ".join((*known, *WITH_POLICY))))
     if min(threads) < 1 or args.rounds < 1 or args.images < 1:
         raise UserError("--threads, --rounds and --images have to be at least 1")
     if min(processes) < 0:
@@ -116,10 +125,12 @@ def measure(args, names, threads, processes):
     round.
     """
     given = {name: getattr(args, name) for name in FLAGS if hasattr(args, name)}
-    defaults = dict(color_form="gluoncv", rec_train=args.rec, classes=1 << 24, batch_size=64)
+    defaults = dict(rec_train=args.rec, classes=1 << 24, batch_size=64)
+    if given.get("task") == "segmentation":
+        defaults.update(classes=MOST_CLASSES, batch_size=4)
+    elif given.get("color_jitter") != 0:
+        defaults.update(color_form="gluoncv")
     given = dict(defaults, **given)
-    if given.get("color_jitter") == 0:
-        del given["color_form"]
     rounds = {place: [] for place in places(names, threads, processes)}
     with contextlib.ExitStack() as stack:
         pools = {

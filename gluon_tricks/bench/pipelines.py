@@ -27,6 +27,7 @@ class WholeImages:
     """A source (see :mod:`..data.sources`) whose rows stay empty."""
 
     image_shape, image_dtype, matrix_shape = (1,), np.uint8, None
+    label_shape, label_dtype = (), np.float32
 
     def __init__(self, records):
         self._records = records
@@ -94,6 +95,13 @@ def image_record_iter(config, images, processes=None):
             batch.data[0].wait_to_read()
             done += config.batch_size
             yield config.batch_size
+
+
+def gluoncv_masks(config, images, processes=None):
+    """GluonCV's way for images with masks."""
+    from . import gluoncv_masks
+
+    return gluoncv_masks.batches(config, images)
 
 
 def gluoncv(config, images, processes=None):

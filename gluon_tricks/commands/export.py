@@ -25,7 +25,8 @@ def add_arguments(parser):
         "--format",
         choices=tuple(manifests.FILES) + ("all",),
         default="symbol",
-        help="symbol: MXNet's own; onnx; int8: quantised, for MXNet; all: these three [symbol]",
+        help="symbol: MXNet's own; onnx; int8: quantised, for MXNet; all: these three; "
+        "safetensors: weights for timm, as of gluon-tricks convert [symbol]",
     )
     add(
         "--preprocess",
@@ -67,12 +68,12 @@ def _add_calibration(add):
 
 def main(args):
     """Write the folder and say what is in it."""
-    formats = tuple(manifests.FILES) if args.format == "all" else (args.format,)
+    formats = manifests.RUNNABLE if args.format == "all" else (args.format,)
     calibration = None
     if args.calibrate:
         calibration = Calibration(args.calibrate, args.calibration_mode, args.calibration_images)
-    check(args.output, args.force, formats, calibration)
     options = Options(args.preprocess, args.softmax, args.fold_bn)
+    check(args.output, args.force, formats, calibration, options)
     model = arguments.open_from(args)
     manifest = export(model, args.output, formats, options, args.rec_val, calibration, args.force)
     print(f"{printable(args.output)}: {manifest['model']}, {manifest['classes']} classes")
@@ -91,9 +92,9 @@ def describe(manifest):
         compared = entry["comparison"]
         close = f"{compared['relative_difference']:.1e} of the largest output"
         result = "equal to the bit" if compared["equal_to_the_bit"] else close
+        how = "run by a fresh process" if name in manifests.RUNNABLE else "read back and run"
         yield (
-            f"{name}: {', '.join(entry['files'])}; run by a fresh process on {compared['images']} "
-            f"images: {result}"
+            f"{name}: {', '.join(entry['files'])}; {how} on {compared['images']} images: {result}"
         )
         if entry.get("batch_norm"):
             counts = entry["batch_norm"]

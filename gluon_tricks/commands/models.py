@@ -12,7 +12,7 @@ def add_arguments(parser):
         "pattern",
         metavar="PATTERN",
         nargs="*",
-        help="names or patterns such as 'resnext*'; default: our own networks",
+        help="names or patterns such as 'resnext*' or 'fcn_*'; default: our own classifiers",
     )
     parser.add_argument(
         "--all", action="store_true", help="also every classification network of GluonCV's zoo"

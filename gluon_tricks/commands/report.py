@@ -53,6 +53,6 @@ def main(args):
             print(tables.data_title(own))
             print(tables.markdown(*tables.results(groups)))
             if own[0].on_imagenet:
-                print(tables.markdown(*tables.next_to_paper(groups)))
+                print(tables.markdown(*tables.next_to_published(groups)))
     print(printable(path) if args.open else "report: " + printable(path))
     return 0

@@ -10,7 +10,7 @@ import numpy as np
 from .batch_memory import BatchMemory, Block
 from .decode import Scratch
 from .page_lock import page_lock_of
-from .rows import Broken, FillTask, RowsFormat
+from .rows import Broken, FillTask, format_of
 
 BATCHES_AHEAD = 2  # batches that are being made while one is in use
 MOST_ROWS = 64  # of a task: more would hardly save more
@@ -26,7 +26,7 @@ class Batch(NamedTuple):
     """
 
     images: Any  # NDArray on cpu: float32 (n, 3, size, size), or uint8 (n, size, size, 3)
-    labels: Any  # NDArray on cpu: float32 (n,)
+    labels: Any  # NDArray on cpu: float32 (n,), or masks uint8 (n, size, size)
     keys: np.ndarray  # int64 (n,): the records' keys, -1 in rows that are not valid
     valid: int
     matrices: Optional[Any] = None  # NDArray on cpu: float32 (n, 3, 4 or 5), or None
@@ -99,9 +99,7 @@ class BatchMaker:
 
     def _start(self, plan):
         """The plan, the block in which its rows are being filled, and that filling."""
-        source = self._source
-        shapes = source.image_shape, source.image_dtype, source.matrix_shape
-        block = self._memory.take(RowsFormat(plan.size, *shapes))
+        block = self._memory.take(format_of(self._source, plan.size))
         for array, rest in zip(block.rows, (0, 0, -1, 0)):
             if array is not None:
                 array[plan.valid :] = rest

@@ -20,7 +20,7 @@ import numpy as np
 from ..child_processes import end_with_parent
 from . import messages
 from .decode import Scratch
-from .rows import RowsFormat
+from .rows import format_of
 from .shared_memory import mapping
 
 IGNORED = signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2
@@ -86,9 +86,7 @@ class DataProcess:
 
     def _fill(self, message, scratch):
         source = self._source(message)
-        format = RowsFormat(
-            message.count, source.image_shape, source.image_dtype, source.matrix_shape
-        )
+        format = format_of(source, message.count)
         block = np.frombuffer(self._block(message.offset, format.nbytes), np.uint8, format.nbytes)
         return source.fill(format.over(block), message.task, scratch)
 

@@ -18,18 +18,21 @@ import numpy as np
 from ..config import Config
 from ..errors import UserError
 from .batches import Batch, BatchMaker, BatchPlan
+from .masks import MaskFile, has_masks
 from .order import Reading
 from .processes import DataProcesses
 from .records import RecordFile
 from .sources import BadRecords, RecordSource, SyntheticSource, checked_label
 from .synthetic import SyntheticImages
-from .transforms import paper
+from .transforms import paper, segmentation
 from .transforms.transform import Transform
 
 __all__ = ["Batch", "eval_loader", "train_loader"]
 
 # made-up images in an evaluation; --synthetic is for measuring the training step
 MOST_SYNTHETIC = 256
+# What training does to an image, by the tasks that do other things to it than classification.
+TRAIN_TRANSFORMS = {"segmentation": segmentation.train_transform}
 Source = Union[RecordSource, SyntheticSource]
 Records = Union[RecordFile, SyntheticImages]
 
@@ -60,7 +63,7 @@ def train_loader(
     records = open_records(config, "rec_train", config.synthetic, on_device)
     try:
         images = epoch_length(len(records), config.num_training_samples, config.rec_train)
-        source = source_of(config, records, paper.train_transform(config), on_device)
+        source = source_of(config, records, train_transform(config), on_device)
         maker = BatchMaker(source, config.num_data_workers, processes, bad, gpu)
         reading = Reading.of_config(config, global_batch)
         return TrainLoader(
@@ -78,9 +81,10 @@ def eval_loader(
     world_size: int = 1,
     processes: Optional[DataProcesses] = None,
     gpu: Optional[int] = None,
+    transform: Optional[Transform] = None,
 ) -> Any:
     """The validation images of ``config`` that fall to this rank, each exactly once in a pass (an
-    iteration), made as those of :func:`train_loader`.
+    iteration), made as those of :func:`train_loader`, or by another ``transform``.
 
     Has ``images`` (in the whole file), ``close()``. The images are float32, also with
     ``--device-augment``. The last batch is filled up to ``batch_size`` and its ``valid`` says how
@@ -98,13 +102,14 @@ def eval_loader(
             f"with {world_size} workers use exact"
         )
     records = open_records(config, "rec_val", min(config.synthetic, MOST_SYNTHETIC))
-    source = source_of(config, records, paper.eval_transform(config))
+    source = source_of(config, records, transform or paper.eval_transform(config))
     maker = BatchMaker(source, config.num_data_workers, processes, gpu=gpu)
     return EvalLoader(records, maker, batch_size, rank, world_size, wrap)
 
 
 def check_labels(config: Config, rank: int = 0, world_size: int = 1) -> None:
-    """Look at the labels of this rank's validation images, which costs a small read each.
+    """Look at the labels of this rank's validation images, which costs a small read each; of masks
+    only whether each image has one.
 
     Raises UserError naming the first record whose label is none of the classes: better now than
     after an epoch of training.
@@ -112,6 +117,10 @@ def check_labels(config: Config, rank: int = 0, world_size: int = 1) -> None:
     if config.synthetic:
         return
     with open_records(config, "rec_val", 0) as records:
+        masks = masks_of(config, records)
+        if masks:
+            masks.close()
+            return
         for position in range(*shard(len(records), rank, world_size)):
             label, key = records.read_label(position), int(records.keys[position])
             checked_label(label, config.classes, records.path, key)
@@ -274,4 +283,18 @@ def source_of(
     """What the rows of batches hold."""
     if config.synthetic:
         return SyntheticSource(records)
-    return RecordSource(records, transform, config.seed, config.classes, on_device)
+    masks = masks_of(config, records)
+    return RecordSource(records, transform, config.seed, config.classes, on_device, masks)
+
+
+def train_transform(config: Config) -> Transform:
+    """What training does to an image, by the task and the flags."""
+    return TRAIN_TRANSFORMS.get(config.task, paper.train_transform)(config)
+
+
+def masks_of(config: Config, records: Records) -> Optional[MaskFile]:
+    """The masks of the images, if the task is to learn from them."""
+    if not has_masks(config):
+        return None
+    assert isinstance(records, RecordFile)  # for --synthetic is refused
+    return MaskFile(records, config.classes)

@@ -12,7 +12,7 @@ class Rows(NamedTuple):
     """The arrays of a batch of ``n`` rows while they are filled."""
 
     images: np.ndarray  # float32 (n, 3, size, size), or uint8 (n, size, size, 3)
-    labels: np.ndarray  # float32 (n,)
+    labels: np.ndarray  # float32 (n,), or the masks: uint8 (n, size, size)
     keys: np.ndarray  # int64 (n,)
     matrices: Optional[np.ndarray]  # float32 (n, 3, 4 or 5), or None if the images are float32
 
@@ -24,6 +24,8 @@ class RowsFormat(NamedTuple):
     image_shape: Tuple[int, ...]
     image_dtype: Any
     matrix_shape: Optional[Tuple[int, ...]] = None
+    label_shape: Tuple[int, ...] = ()
+    label_dtype: Any = np.float32
 
     @property
     def nbytes(self) -> int:
@@ -42,13 +44,20 @@ class RowsFormat(NamedTuple):
     def _parts(self):
         """``[(shape, dtype, bytes with padding)]`` of the arrays in their order."""
         n = self.count
-        parts = [((n, *self.image_shape), self.image_dtype), ((n,), np.float32), ((n,), np.int64)]
+        labels = (n, *self.label_shape), self.label_dtype
+        parts = [((n, *self.image_shape), self.image_dtype), labels, ((n,), np.int64)]
         if self.matrix_shape:
             parts.append(((n, *self.matrix_shape), np.float32))
         return [
             (shape, dtype, padded(math.prod(shape) * np.dtype(dtype).itemsize))
             for shape, dtype in parts
         ]
+
+
+def format_of(source: Any, count: int) -> RowsFormat:
+    """``count`` rows of what a source of :mod:`.sources` gives."""
+    image = source.image_shape, source.image_dtype, source.matrix_shape
+    return RowsFormat(count, *image, source.label_shape, source.label_dtype)
 
 
 class FillTask(NamedTuple):

@@ -1,19 +1,21 @@
 """What the rows of batches hold: records through a transform, or made-up images.
 
-A source has ``image_shape``, ``image_dtype`` and ``matrix_shape`` (None if the host colours the
-images), ``fill(rows, task, scratch)`` and ``close()``. Threads and data processes call the same
+A source has ``image_shape``, ``image_dtype``, ``matrix_shape`` (None if the host colours the
+images), ``label_shape`` and ``label_dtype``, ``fill(rows, task, scratch)`` and ``close()``.
+Threads and data processes call the same
 ``fill``, so this module and what it imports do without MXNet.
 """
 
 import logging
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional
 
 import numpy as np
 
 from ..errors import UserError
 from ..text import printable
-from .decode import Scratch
+from .decode import Scratch, size_of
 from .labels import class_of
+from .masks import MaskFile
 from .order import positions, sampling_keys
 from .records import RecordError, RecordFile
 from .rows import Broken, FillTask, Rows
@@ -48,7 +50,8 @@ class BadRecords:
 
 class RecordSource:
     """Rows from a RecordFile. With ``on_device`` the images stay 8-bit, and their matrices come
-    with them; UserError for an operation that cannot follow.
+    with them; UserError for an operation that cannot follow. With ``masks`` a row's label is the
+    mask of the image, moved as it is, else a class.
 
     It is a plain value: a pickle of it gives another process the same rows.
     """
@@ -60,6 +63,7 @@ class RecordSource:
         seed: int,
         classes: int,
         on_device: bool = False,
+        masks: Optional[MaskFile] = None,
     ) -> None:
         if on_device and transform.on_normalised:
             raise UserError(
@@ -67,11 +71,13 @@ class RecordSource:
                 "normalisation: leave one of the two out"
             )
         self._records, self._transform = records, transform
-        self._seed, self._classes = seed, classes
+        self._seed, self._classes, self._masks = seed, classes, masks
         size = transform.size
         self.image_shape = (size, size, 3) if on_device else (3, size, size)
         self.image_dtype = np.uint8 if on_device else np.float32
         self.matrix_shape = transform.matrix_shape if on_device else None
+        self.label_shape = (size, size) if masks else ()
+        self.label_dtype = np.uint8 if masks else np.float32
 
     def fill(self, rows: Rows, task: FillTask, scratch: Scratch) -> List[Broken]:
         """Fill a task's rows; those whose records are broken are left and returned."""
@@ -91,18 +97,24 @@ class RecordSource:
         return broken
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the files."""
         self._records.close()
+        if self._masks:
+            self._masks.close()
 
     def _fill_row(self, rows, row, position, parameters, i, scratch):
         label, payload = self._records.read(position)
         key = rows.keys[row]
-        rows.labels[row] = checked_label(label, self._classes, self._records.path, key)
+        if not self._masks:
+            rows.labels[row] = checked_label(label, self._classes, self._records.path, key)
         to_image = self._transform.apply if rows.matrices is None else self._transform.image
         try:
             to_image(payload, parameters, i, rows.images[row], scratch)
         except ValueError as error:
             raise RecordError(self._records.path, int(key), f"cannot be decoded: {error}") from None
+        if self._masks:
+            mask = self._masks.read(int(key), size_of(payload))
+            rows.labels[row] = self._transform.mask(mask, parameters, i)
 
 
 class SyntheticSource:
@@ -112,6 +124,7 @@ class SyntheticSource:
         self._images = images
         self.image_shape, self.image_dtype = images.shape, images.dtype
         self.matrix_shape = images.matrix.shape if images.dtype == np.uint8 else None
+        self.label_shape, self.label_dtype = (), np.float32
 
     def fill(self, rows: Rows, task: FillTask, scratch: Scratch) -> List[Broken]:
         """Fill a task's rows."""

@@ -8,9 +8,9 @@ from ..errors import UserError
 from . import manifest as manifests
 from .classifier import Classifier
 from .opening import NETWORK, open_model
-from .preprocessing import Preprocessing
+from .preprocessing import FLAGS
 
-DESCRIPTION = NETWORK + Preprocessing._fields
+DESCRIPTION = NETWORK + FLAGS
 # Help of flags whose default comes from the file, and not from the run's flags.
 HELP = dict(
     model="name of the network; 'gluon-tricks models --all' lists them",
@@ -26,8 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser, exports: bool = True) -> None
         "source",
         type=flags.user_path,
         metavar="MODEL",
-        help="a run's folder, a checkpoint, a .params file, an exported folder, an .onnx file, or "
-        "the name of a network with published parameters",
+        help="a run's folder, a checkpoint, a .params or .safetensors file, a folder as timm's hub "
+        "has them, an exported folder, an .onnx file, or the name of a network with published "
+        "parameters",
     )
     add(
         "--params",

@@ -30,7 +30,7 @@ class Classifier:
     """A network, and what is known of its images and its classes."""
 
     path: str
-    kind: str  # "gluon", or the format of an export: "symbol", "onnx" or "int8"
+    kind: str  # "gluon", or the format of an export: "symbol", "onnx", ...
     model: Optional[str]  # the network's name, if it is known
     classes: int
     preprocessing: Preprocessing

@@ -51,7 +51,9 @@ def batches(
         classes=model.classes, rec_val=record, rec_val_idx=index or "", num_data_workers=threads
     )
     with processes.started(config) as data_processes, contextlib.closing(
-        loader.eval_loader(config, batch_size, processes=data_processes)
+        loader.eval_loader(
+            config, batch_size, processes=data_processes, transform=model.preprocessing.transform()
+        )
     ) as images:
         seen = skip
         for batch in images.batches(0, skip):

@@ -31,9 +31,20 @@ from .writer import Calibration, FormatWriter, Options
 
 
 def check(
-    folder: str, force: bool, formats: Sequence[str], calibration: Optional[Calibration]
+    folder: str,
+    force: bool,
+    formats: Sequence[str],
+    calibration: Optional[Calibration],
+    options: Options = Options(),
 ) -> None:
-    """UserError if ``folder`` cannot become an export, or formats and calibration do not fit."""
+    """UserError if ``folder`` cannot become an export, or formats, calibration and options do not
+    fit.
+    """
+    if any(options) and not set(formats) & set(manifests.RUNNABLE):
+        raise UserError(
+            f"--{options.chosen()[0].replace('_', '-')} has no effect with --format {formats[0]}, "
+            "which has no graph"
+        )
     if "int8" in formats and not calibration:
         raise UserError(
             "--format int8 needs --calibrate FILE.rec, images from which it learns ranges of "
@@ -72,7 +83,7 @@ def export(
     ----------
     model : gluon_tricks.deploy.classifier.Classifier
         Of kind "gluon": of a run, a checkpoint or a parameter file.
-    formats : some of "symbol", "onnx", "int8"
+    formats : some of "symbol", "onnx", "int8", "safetensors"
     options : gluon_tricks.deploy.writer.Options
     rec_val : str
         RecordIO file; top-1 and top-5 are measured on all of it.
@@ -88,9 +99,11 @@ def export(
         raise UserError(
             f"{model.path}: is exported already; export from the run or its parameter file"
         )
-    check(folder, force, formats, calibration)
+    check(folder, force, formats, calibration, options)
     with _only_writer(folder):
-        check(folder, force, formats, calibration)  # again: another export may just have ended
+        check(
+            folder, force, formats, calibration, options
+        )  # again: another export may just have ended
         with _renamed_when_whole(folder) as temporary:
             return _write(model, temporary, formats, options, rec_val, calibration)
 

@@ -8,8 +8,10 @@ from typing import Any, Dict, Optional, Sequence
 
 from .. import config as flags
 from ..data.class_names import LABELS
+from ..data.transforms.resize import INTERPOLATIONS, OPENCV
 from ..errors import UserError
 from ..files import plain_file, sha256, write_json
+from ..models.hub_folder import CONFIG, WEIGHTS
 from ..text import printable
 from .preprocessing import Preprocessing
 
@@ -22,7 +24,10 @@ FILES = {
     "symbol": ("model-symbol.json", "model-0000.params"),
     "onnx": ("model.onnx",),
     "int8": ("int8-symbol.json", "int8-0000.params"),
+    "safetensors": (WEIGHTS, CONFIG),
 }
+# those that another program runs as they are; safetensors are weights for a network of timm's
+RUNNABLE = ("symbol", "onnx", "int8")
 
 
 def description(model: Any, options: Any) -> dict:
@@ -56,6 +61,8 @@ def check(held: dict, source: str) -> dict:
             raise _damaged(source, f"{name} is {held.get(name)}")
     if not isinstance(held["options"].get("preprocess"), bool):
         raise _damaged(source, "its options do not say preprocess")
+    if held.get("interpolation", OPENCV) not in INTERPOLATIONS:
+        raise _damaged(source, f"interpolation is {held['interpolation']}")
     for name in ("rgb_mean", "rgb_std"):
         if len(held[name]) != 3 or any(type(value) not in (int, float) for value in held[name]):
             raise _damaged(source, f"{name} is {held[name]}")

@@ -1,27 +1,32 @@
 """Opens a trained classifier from whatever it is kept in.
 
-A run's folder, a checkpoint, a parameter file, an exported folder, an ONNX file, an INT8 model and
-a network with published parameters all become a
+A run's folder, a checkpoint, a parameter file, weights with timm's or torchvision's names, an
+exported folder, an ONNX file, an INT8 model and a network with published parameters all become a
 :class:`gluon_tricks.deploy.classifier.Classifier`.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import functools
 import os
-from typing import Any, Dict, Optional, Union
+from typing import Any, Optional, Union
 
 from .. import config as flags
-from ..data.class_names import LABELS, read_labels
+from ..data.class_names import read_labels
 from ..errors import UserError
+from ..models import foreign
 from ..training import run_folder
+from . import exported
 from . import manifest as manifests
 from .classifier import Classifier, Trained
-from .predictors import block_predictor, session_predictor
+from .exported import refuse_other
+from .predictors import block_predictor
 from .preprocessing import Preprocessing
 
-NETWORK = ("model", "classes", "use_se", "use_gn", "batch_norm", "bn_eps")
+NETWORK = (
+    *("model", "classes", "use_se", "use_gn", "batch_norm", "attention", "attention_reduction"),
+    *("anti_alias", "anti_alias_shortcut", "bl_alpha", "bl_beta", "bl_projection", "gem", "bn_eps"),
+)
 
 
 def open_model(
@@ -37,11 +42,12 @@ def open_model(
     Parameters
     ----------
     path : str
-        A run's folder, a checkpoint's folder, a parameter file, an exported folder, an ONNX file,
-        or the name of a network whose parameters GluonCV publishes.
+        A run's folder, a checkpoint's folder, a parameter file, a safetensors file, a folder as
+        timm's hub has them, an exported folder, an ONNX file, or the name of a network whose
+        parameters GluonCV publishes.
     params : "best" or "last"
         Which checkpoint of a run; a run without validation has no best and gives its last.
-    format : "symbol", "onnx" or "int8"
+    format : "symbol", "onnx", "int8" or "safetensors"
         Which format of an exported folder; default: the first of these that it has.
     labels : str
         A file of class names instead of the one that is found.
@@ -79,6 +85,8 @@ def _open(path, params, format, given):
         return _open_published(path, given)
     if manifests.is_export(path):
         return _open_export(path, format, given)
+    if foreign.is_foreign(path):
+        return _open_foreign(path, given)
     if os.path.isfile(os.path.join(path, run_folder.PARAMETERS)):
         return _open_checkpoint(path, run_folder.read_checkpoint(path), given)
     if os.path.isfile(os.path.join(path, run_folder.CONFIG)):
@@ -94,11 +102,13 @@ def _open_file(path, given):
     formats = [format for format, files in manifests.FILES.items() if name in files]
     if formats and manifests.is_export(folder):
         return _open_export(folder, formats[0], given)
+    if foreign.is_foreign(path):
+        return _open_foreign(path, given)
     if name.endswith(".onnx"):
-        return _open_onnx(path, given)
+        return exported.open_onnx(path, given)
     if name.endswith(".params"):
         return _open_parameters(run_folder.checked(path), given)
-    raise UserError(f"{path}: is neither a .params nor an .onnx file, nor a folder")
+    raise UserError(f"{path}: is neither a .params, .safetensors nor .onnx file, nor a folder")
 
 
 def _open_checkpoint(folder, state, given):
@@ -121,7 +131,7 @@ def _open_parameters(path, given):
     else:
         if run.config.task != "classification":
             raise UserError(f"{path}: was trained for {run.config.task}; a classifier is needed")
-        _refuse_other(given, {name: getattr(run.config, name) for name in NETWORK}, path)
+        refuse_other(given, {name: getattr(run.config, name) for name in NETWORK}, path)
         config = dataclasses.replace(run.config, **given)
         if "input_size" in given:
             config.test_size = 0
@@ -131,6 +141,32 @@ def _open_parameters(path, given):
     return _of_network(path, net, config, Trained(net, path, run))
 
 
+def _open_foreign(path, given):
+    """Weights of a network that timm or torchvision has, too."""
+    import mxnet as mx
+
+    from .. import models
+
+    identity, about = foreign.identity_in(path), foreign.describe(path)
+    if identity is None:
+        return _open_parameters(path, given)
+    refuse_other(given, dict(model=identity.model), path)
+    named = {name: value for name, value in identity.options if name in flags.FLAGS}
+    known = dict(named, model=identity.model)
+    if about:
+        refuse_other(given, dict(classes=about.classes), path)
+        known.update(about.images(), classes=about.classes)
+    config = _described_by_flags(path, dict(known, **{**given, "model": identity.model}))
+    flags.check_ranges(config)
+    net = models.get_model(config.model, classes=config.classes, **models.options_of(config))
+    models.load_parameters(net, path, ctx=mx.cpu())
+    found = _of_network(path, net, config, Trained(net, foreign.file_of(path)))
+    if about:
+        images = found.preprocessing._replace(interpolation=about.interpolation)
+        found.preprocessing, found.labels = images, about.labels
+    return found
+
+
 def _open_published(name, given):
     from .. import models
 
@@ -138,7 +174,7 @@ def _open_published(name, given):
         raise UserError(
             f"{name}: there is no such model, neither a folder nor a file nor a network's name"
         )
-    _refuse_other(given, dict(model=name), name)
+    refuse_other(given, dict(model=name), name)
     config = flags.Config(**dict(dict(model=name, input_size=models.input_size(name)), **given))
     flags.check_ranges(config)
     options = models.options_of(config)
@@ -195,87 +231,8 @@ def _open_export(folder, format, given):
     manifest = manifests.read(folder, [format] if format else None)
     manifests.check(manifest, os.path.join(folder, manifests.NAME))
     format = format or next(name for name in manifests.FILES if name in manifest["formats"])
-    _refuse_other(given, manifest, folder)
-    preprocessing, classes = Preprocessing.of_description(manifest), manifest["classes"]
-    inside = preprocessing if manifest["options"]["preprocess"] else None
-    files = [os.path.join(folder, name) for name in manifests.FILES[format]]
-    compute = _predictor_of(format, files, preprocessing.input_size, inside)
-    labels = os.path.join(folder, LABELS)
-    return Classifier(
-        folder,
-        format,
-        manifest.get("model"),
-        classes,
-        preprocessing,
-        compute,
-        labels=read_labels(labels, classes) if os.path.isfile(labels) else None,
-        measured=manifest.get("measured"),
-    )
-
-
-def _predictor_of(format, files, size, inside):
-    """The predictor of the files of an exported format, after they were checked."""
-    if format == "onnx":
-        from . import onnx, onnx_file
-
-        onnx_file.check(files[0], size)
-        return session_predictor(onnx.session(files[0]), files[0], inside)
-    from . import graph
-
-    loaded = graph.load(*files, (size, size, 3) if inside else (3, size, size))
-
-    @functools.lru_cache(maxsize=None)
-    def check(shape):
-        graph.check_shapes(loaded, shape, files[0])
-
-    return block_predictor(graph.block(loaded), files[0], inside, check=check)
-
-
-def _open_onnx(path, given):
-    from . import onnx, onnx_file
-
-    size = given.get("input_size", flags.Config.input_size)
-    flags.check_ranges(flags.Config(**given))
-    graph = onnx_file.check(path, size).graph
-    session = onnx.session(path)
-    about = onnx.about(session)
-    if "classes" in about:
-        return _open_own_onnx(path, given, session, manifests.check(about, path))
-    known = onnx.classes_and_size(path, session)
-    _refuse_other(given, known, path)
-    config = flags.Config(**dict(given, **known))
-    return Classifier(
-        path,
-        "onnx",
-        given.get("model"),
-        config.classes,
-        Preprocessing.of_config(config),
-        session_predictor(session, path, probabilities=onnx_file.gives_probabilities(graph)),
-    )
-
-
-def _open_own_onnx(path, given, session, about):
-    """A file of ``gluon-tricks export`` without its folder."""
-    _refuse_other(given, about, path)
-    preprocessing = Preprocessing.of_description(about)
-    inside = preprocessing if about["options"]["preprocess"] else None
-    labels = about.get("labels")
-    return Classifier(
-        path,
-        "onnx",
-        about.get("model"),
-        about["classes"],
-        preprocessing,
-        session_predictor(session, path, inside),
-        labels=labels and [str(label) for label in labels],
-    )
-
-
-def _refuse_other(given: Dict[str, Any], known: Dict[str, Any], path: str) -> None:
-    """UserError for a flag whose value is another than the one that ``path`` says."""
-    for name, value in given.items():
-        held = known.get(name, value)
-        if value != (tuple(held) if isinstance(held, list) else held):
-            raise UserError(
-                f"{flags.spelling(name)} {value}: but {path} says {held}; leave the flag out"
-            )
+    refuse_other(given, manifest, folder)
+    if format != "safetensors":
+        return exported.open_folder(folder, format, manifest)
+    found = _open_foreign(folder, {})
+    return dataclasses.replace(found, kind=format, measured=manifest.get("measured"), trained=None)

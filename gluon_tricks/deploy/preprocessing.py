@@ -10,9 +10,22 @@ import numpy as np
 
 from .. import config as flags
 from ..data.transforms.paper import evaluation
-from ..data.transforms.resize import shorter_edge
+from ..data.transforms.resize import OPENCV, shorter_edge
+from ..data.transforms.transform import Transform
 
 RGB = Tuple[float, float, float]
+
+# What an interpolation of :data:`..data.transforms.resize.INTERPOLATIONS` is, in words.
+WORDS = {
+    OPENCV: "bilinear without antialiasing (OpenCV's INTER_LINEAR)",
+    "bilinear": "bilinear with antialiasing (Pillow's BILINEAR)",
+    "bicubic": "bicubic with antialiasing (Pillow's BICUBIC)",
+}
+CROPS = {
+    False: "centre: top = (height - input_size) // 2, left = (width - input_size) // 2",
+    True: "centre: top = (height - input_size) / 2, left = (width - input_size) / 2, rounded, "
+    "halves to the even number",
+}
 
 
 class Preprocessing(NamedTuple):
@@ -22,6 +35,7 @@ class Preprocessing(NamedTuple):
     crop_ratio: float
     rgb_mean: RGB  # of R, G and B on the scale from 0 to 255
     rgb_std: RGB
+    interpolation: str = OPENCV
 
     @classmethod
     def of_config(cls, config: flags.Config) -> Preprocessing:
@@ -33,35 +47,44 @@ class Preprocessing(NamedTuple):
     def of_description(cls, held: Mapping[str, Any]) -> Preprocessing:
         """That which :meth:`description` gave, read from JSON."""
         mean, std = tuple(held["rgb_mean"]), tuple(held["rgb_std"])
-        return cls(held["input_size"], held["crop_ratio"], mean, std)
+        interpolation = held.get("interpolation", OPENCV)
+        return cls(held["input_size"], held["crop_ratio"], mean, std, interpolation)
 
     def description(self) -> dict:
         """What a user of an exported network has to do, for programs and in words."""
+        pillow = self.interpolation != OPENCV
         return dict(
             input_size=self.input_size,
             crop_ratio=self.crop_ratio,
-            resize_shorter_edge=shorter_edge(self.input_size, self.crop_ratio),
+            resize_shorter_edge=shorter_edge(*self[:2], self.interpolation),
             resize_longer_edge="in proportion, rounded down: "
             "longer * resize_shorter_edge // shorter",
-            resize_interpolation="bilinear without antialiasing (OpenCV's INTER_LINEAR)",
-            crop="centre: top = (height - input_size) // 2, left = (width - input_size) // 2",
+            resize_interpolation=WORDS[self.interpolation],
+            crop=CROPS[pillow],
             channels="RGB, 0 to 255",
             rgb_mean=list(self.rgb_mean),
             rgb_std=list(self.rgb_std),
+            **(dict(interpolation=self.interpolation) if pillow else {}),
         )
 
     def config(self, **fields: Any) -> flags.Config:
-        """A :class:`gluon_tricks.config.Config` of such images and other ``fields``.
+        """A :class:`gluon_tricks.config.Config` of such images, but for the interpolation, and
+        other ``fields``.
 
         Raises ConfigError, which names the flag, for a value out of its range.
         """
-        config = flags.Config(**self._asdict(), **fields)
+        own = {name: getattr(self, name) for name in FLAGS}
+        config = flags.Config(**own, **fields)
         flags.check_ranges(config)
         return config
 
+    def transform(self) -> Transform:
+        """The operations that make such an image."""
+        return evaluation(*self)
+
     def image(self, payload: bytes) -> np.ndarray:
         """float32 (3, size, size) of an encoded image; ValueError if it cannot be decoded."""
-        transform = evaluation(*self)
+        transform = self.transform()
         return transform.apply(payload, transform.sample(0, 0, np.zeros(1, np.int64)), 0)
 
     def pixels(self, images: np.ndarray) -> np.ndarray:
@@ -72,3 +95,7 @@ class Preprocessing(NamedTuple):
         std, mean = (np.reshape(each, (1, 3, 1, 1)) for each in (self.rgb_std, self.rgb_mean))
         pixels = np.clip(np.rint(np.asarray(images) * std + mean), 0, 255).astype(np.uint8)
         return np.ascontiguousarray(pixels.transpose(0, 2, 3, 1))
+
+
+# The fields that are flags of the command line, too.
+FLAGS = tuple(name for name in Preprocessing._fields if name in flags.FLAGS)

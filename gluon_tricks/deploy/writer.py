@@ -1,18 +1,19 @@
 """Writes a network in the formats of an export, each compared with the network it came from."""
 
 import os
-from typing import NamedTuple, Optional
+from typing import List, NamedTuple, Optional
 
 import mxnet as mx
 import numpy as np
 
-from .. import __version__
+from .. import __version__, models
 from ..errors import UserError
 from . import graph as graphs
 from . import images, int8, onnx
 from . import manifest as manifests
 from .classifier import Classifier
-from .compare import ExportError, compare, difference
+from .compare import ExportError, compare, difference, judge
+from .convert import write_folder
 from .fold import fold_batch_norm
 from .manifest import FILES
 from .predictors import block_predictor
@@ -29,6 +30,10 @@ class Options(NamedTuple):
     preprocess: bool = False
     softmax: bool = False
     fold_bn: bool = False
+
+    def chosen(self) -> List[str]:
+        """The names of those that are on."""
+        return [name for name, on in self._asdict().items() if on]
 
     def describe_input(self, size: int) -> dict:
         """The graph's input for the manifest; None in its shape is the batch."""
@@ -65,9 +70,10 @@ class FormatWriter:
         pixels = [images.random_pixels(count, size, seed=count) for count in (3, 1)]
         if real:
             pixels.append(preprocessing.pixels(images.sample(preprocessing, real, REAL_IMAGES)))
-        normalised = [normalise(p, preprocessing) for p in pixels]
-        self.inputs = pixels if options.preprocess else [array.asnumpy() for array in normalised]
-        self.references = [self._outputs(net(array)) for array in normalised]
+        self.normalised = [normalise(each, preprocessing) for each in pixels]
+        as_floats = [array.asnumpy() for array in self.normalised]
+        self.inputs = pixels if options.preprocess else as_floats
+        self.references = [self._outputs(mx.nd.array(model.compute(each))) for each in as_floats]
 
     def write(self, format: str, calibration: Optional[Calibration] = None) -> dict:
         """Write one format and return its entry in the manifest; int8 needs ``calibration``.
@@ -77,7 +83,12 @@ class FormatWriter:
         if format == "int8":
             entry = self._write_int8(calibration)
         else:
-            entry = self._write_onnx() if format == "onnx" else self._write_symbol()
+            writers = dict(
+                symbol=self._write_symbol,
+                onnx=self._write_onnx,
+                safetensors=self._write_safetensors,
+            )
+            entry = writers[format]()
         return dict(files=FILES[format], **entry)
 
     def _write_symbol(self):
@@ -136,6 +147,16 @@ class FormatWriter:
             calibration=about,
             operators=graphs.operators(self.quantized.symbol),
         )
+
+    def _write_safetensors(self):
+        """There is nothing to run it with that is not timm, so it is read back."""
+        write_folder(self.model, self.folder)
+        name, options = self.model.trained.net.made_as
+        net = models.get_model(name, classes=self.model.classes, **options)
+        models.load_parameters(net, self.folder, ctx=mx.cpu())
+        net.hybridize(static_alloc=True, static_shape=True)
+        here = [self._outputs(net(array)) for array in self.normalised]
+        return dict(comparison=judge("safetensors", self.inputs, here, self.references))
 
     def int8_predictor(self):
         """The function of the INT8 network, for measuring it."""

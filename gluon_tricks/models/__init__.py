@@ -1,17 +1,28 @@
 """Networks by name: our ResNets (:mod:`.resnet`), Big-Little and Assemble-ResNets
-(:mod:`.big_little`, :mod:`.assemble`), and every other classification network of GluonCV's zoo
-(:mod:`.zoo`).
+(:mod:`.big_little`, :mod:`.assemble`), MobileNet with additions (:mod:`.mobilenet`), and every
+other classification network of GluonCV's zoo (:mod:`.zoo`).
 """
 
 # A family registers its networks when it is imported: a new one is one more line here. "as" tells
 # ruff that an import is meant, though nothing below uses it.
 from . import assemble as assemble
 from . import big_little as big_little
+from . import fcn as fcn
+from . import mobilenet as mobilenet
 from . import resnet as resnet
 from . import zoo as zoo
 from .backbone import features
 from .parameters import ParameterError, classes_in, load_parameters
-from .registry import closest, get_model, input_size, load_pretrained, names, options_of, register
+from .registry import (
+    closest,
+    get_model,
+    input_size,
+    load_pretrained,
+    names,
+    of_config,
+    options_of,
+    register,
+)
 
 __all__ = [
     "ParameterError",
@@ -23,6 +34,7 @@ __all__ = [
     "load_parameters",
     "load_pretrained",
     "names",
+    "of_config",
     "options_of",
     "register",
 ]

@@ -6,6 +6,7 @@ of a block by their names, so that any of them go together.
 
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
+from ..config import spelling
 from ..errors import UserError
 from .blocks import Parts
 from .blur_pool import with_blur
@@ -16,17 +17,20 @@ from .progress import Progress
 from .se import with_se
 from .sk import with_sk
 
-Change = Callable[[Parts], Parts]
-
-ATTENTIONS: Dict[str, Change] = {"none": lambda parts: parts, "se": with_se, "sk": with_sk}
+ATTENTIONS: Dict[str, Callable[[Parts, int], Parts]] = {"se": with_se, "sk": with_sk}
 # Options that do nothing without another one.
-NEEDS = {"anti_alias_shortcut": "anti_alias", "drop_block_from": "drop_block"}
+NEEDS = {
+    "attention_reduction": "attention",
+    "anti_alias_shortcut": "anti_alias",
+    "drop_block_from": "drop_block",
+}
 
 
 class Additions(NamedTuple):
     """The options, those of :func:`.registry.get_model`."""
 
     attention: str = "none"
+    attention_reduction: int = 0
     anti_alias: int = 0
     anti_alias_shortcut: bool = False
     drop_block: float = 0.0
@@ -40,7 +44,7 @@ def split(options: Mapping[str, Any]) -> Tuple[Additions, Dict[str, Any]]:
     own = {name: value for name, value in options.items() if name in Additions._fields}
     for name, needed in NEEDS.items():
         if own.get(name) and not own.get(needed):
-            raise UserError(f"{name} has no effect without {needed}")
+            raise UserError(f"{spelling(name)} has no effect without {spelling(needed)}")
     return Additions(**own), {name: options[name] for name in options if name not in own}
 
 
@@ -49,9 +53,10 @@ def stages(parts: Parts, added: Additions, progress: Optional[Progress] = None) 
 
     A network with several kinds of parts gives all of them the same ``progress``.
     """
-    if added.attention not in ATTENTIONS:
-        raise UserError(f"attention {added.attention} is none of {', '.join(ATTENTIONS)}")
-    parts = ATTENTIONS[added.attention](parts)
+    if added.attention != "none":
+        if added.attention not in ATTENTIONS:
+            raise UserError(f"attention {added.attention} is none of none, {', '.join(ATTENTIONS)}")
+        parts = ATTENTIONS[added.attention](parts, added.attention_reduction)
     if added.anti_alias:
         parts = with_blur(parts, added.anti_alias, added.anti_alias_shortcut)
     if added.drop_path:

@@ -10,7 +10,8 @@ from .registry import register
 
 # what the network is, and alpha and beta
 NETWORKS = {"assemble_resnet50": ("blresnet50", 2, 4), "assemble_resnet152": ("blresnet152", 1, 2)}
-OPTIONS = ["last_gamma", "final_drop", "drop_block", "drop_block_from", "gem"]
+OPTIONS = ["last_gamma", "dilated", "final_drop", "features_only"]
+OPTIONS += ["drop_block", "drop_block_from", "gem"]
 OPTIONS += ["norm_layer", "norm_kwargs", "prefix", "params"]  # from Python alone
 
 

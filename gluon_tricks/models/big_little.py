@@ -9,7 +9,7 @@ Layers, names and order are those of IBM's code; Assembled-CNN's differs in the 
 """
 
 from functools import partial
-from typing import Any, Callable, Dict, NamedTuple, Optional, Sequence
+from typing import Any, Callable, Dict, NamedTuple, Optional, Sequence, Tuple
 
 from mxnet.gluon import ParameterDict, nn
 from mxnet.gluon.block import HybridBlock
@@ -23,7 +23,10 @@ from .se import with_se
 
 # depth: bottlenecks in each of the four stages, of which the last one has no branches
 DEPTHS = {50: (3, 4, 6, 3), 101: (4, 8, 18, 3), 152: (5, 12, 30, 3)}
-STRIDES = (2, 2, 1, 2)
+# Of the four stages: strides, and the dilations of 3x3 convolutions in the first block and in the
+# others. Without two of the strides a stage has 1/8 of the image's resolution and not 1/16 or 1/32.
+STRIDES, DILATIONS = (2, 2, 1, 2), ((1, 1),) * 4
+STRIDES_DILATED, DILATIONS_DILATED = (2, 1, 1, 1), ((1, 1), (1, 1), (2, 2), (2, 4))
 
 
 class Shape(NamedTuple):
@@ -106,7 +109,10 @@ def stem(norm: Callable, alpha: int) -> blocks.Layers:
 
 
 class Group(NamedTuple):
-    """``length`` residual blocks in a row; the first changes resolution and channels."""
+    """``length`` residual blocks in a row; the first changes resolution and channels.
+
+    dilations: of the first block and of the others.
+    """
 
     prefix: str
     length: int
@@ -114,6 +120,7 @@ class Group(NamedTuple):
     width: int
     stride: int = 1
     ends_in_sum: bool = False
+    dilations: Tuple[int, int] = (1, 1)
 
     def build(self, parts: blocks.Parts, norm: Callable, last_norm: Callable) -> HybridBlock:
         """The blocks, each made of ``parts``."""
@@ -121,7 +128,8 @@ class Group(NamedTuple):
         with made.name_scope():
             for number in range(self.length):
                 in_channels, stride = (channels, 1) if number else (self.in_channels, self.stride)
-                body = parts.body(in_channels, self.width, stride, (1, 1), norm, last_norm)
+                dilations = (self.dilations[min(number, 1)],) * 2
+                body = parts.body(in_channels, self.width, stride, dilations, norm, last_norm)
                 skip = [] if number else parts.shortcut(in_channels, channels, stride, norm)
                 is_sum = self.ends_in_sum and number == self.length - 1
                 residual = Sum if is_sum else parts.residual
@@ -140,8 +148,10 @@ class BigLittle(HybridBlock):
         What the blocks of each stage are built of; those of the last stage are ``big``.
     shape : Shape
         alpha, beta.
-    classes, last_gamma, final_drop, norm_layer, norm_kwargs, prefix, params
-        As of :class:`.resnet.ResNet`.
+    classes, last_gamma, dilated, final_drop, norm_layer, norm_kwargs, features_only, prefix, params
+        As of :class:`.resnet.ResNet`; of the features the stem's come first. A dilated network is
+        not in the papers: it leaves out the strides behind the second and in the last stage, and a
+        big branch still has half of its stage's resolution.
     """
 
     def __init__(
@@ -152,35 +162,47 @@ class BigLittle(HybridBlock):
         shape: Shape = Shape(),
         classes: int = 1000,
         last_gamma: bool = False,
+        dilated: bool = False,
         final_drop: float = 0.0,
         norm_layer: Callable = nn.BatchNorm,
         norm_kwargs: Optional[dict] = None,
+        features_only: bool = False,
         prefix: Optional[str] = None,
         params: Optional[ParameterDict] = None,
     ):
         super().__init__(prefix=prefix, params=params)
+        self.features_only = features_only
         norm = blocks.norm(norm_layer, **(norm_kwargs or {}))
         last_norm = partial(norm, gamma_initializer="zeros") if last_gamma else norm
+        strides = STRIDES_DILATED if dilated else STRIDES
+        dilations = DILATIONS_DILATED if dilated else DILATIONS
         with self.name_scope():
             trunk = big[0].stem(norm)
             channels = 64
             for i, name in enumerate(STAGES[:3]):
-                stage = _Stage(name + "_", depths[i], channels, 64 * 2**i, STRIDES[i])
+                shape_of_stage = (depths[i], channels, 64 * 2**i, strides[i], dilations[i])
+                stage = _Stage(name + "_", *shape_of_stage)
                 trunk.append((name, stage.build(big[i], little[i], shape, norm, last_norm)))
                 channels = stage.width * big[i].expansion
-            last = Group("layer4_", depths[3], channels, 512, STRIDES[3])
+            last = Group("layer4_", depths[3], channels, 512, strides[3], dilations=dilations[3])
             trunk += [("layer4", last.build(big[3], norm, last_norm))]
-            trunk += [("avgpool", big[3].pool()), ("flat", nn.Flatten())]
-            trunk += [("drop", nn.Dropout(final_drop))] if final_drop else []
+            self.channels = 512 * big[3].expansion  # of the last stage
+            if not features_only:
+                trunk += [("avgpool", big[3].pool()), ("flat", nn.Flatten())]
+                trunk += [("drop", nn.Dropout(final_drop))] if final_drop else []
             self._names = blocks.add_layers(self, trunk)
-            self.fc = nn.Dense(classes, in_units=512 * big[3].expansion)
+            if not features_only:
+                self.fc = nn.Dense(classes, in_units=self.channels)
+
+    head_name = "fc"  # the last layer, the one that depends on the number of classes
 
     def stage_outputs(self, x: Any) -> Dict[str, Any]:
         """The outputs of stem and stages for images or a symbol of them, by name."""
         return self._run(x)[1]
 
     def hybrid_forward(self, F, x):
-        return self.fc(self._run(x)[0])
+        x, stages = self._run(x)
+        return list(stages.values()) if self.features_only else self.fc(x)
 
     def _run(self, x):
         outputs = {}
@@ -199,21 +221,24 @@ class _Stage(NamedTuple):
     in_channels: int
     width: int
     stride: int
+    dilations: Tuple[int, int]
 
     def build(self, big, little, shape, norm, last_norm):
         channels, narrow = self.width * big.expansion, self.width // shape.bl_alpha
         few = max(1, self.length // shape.bl_beta - 1)
         branches = Branches(doubled=True, prefix=self.prefix)
         with branches.name_scope():
-            group = Group("big_", self.length - 1, self.in_channels, self.width, 2, True)
+            size = self.in_channels, self.width
+            group = Group("big_", self.length - 1, *size, 2, True, self.dilations)
             branches.big = group.build(big, norm, last_norm)
-            group = Group("little_", few, self.in_channels, narrow)
+            group = Group("little_", few, self.in_channels, narrow, dilations=self.dilations)
             branches.little = group.build(little, norm, last_norm)
             with branches.little.name_scope():
                 wider = blocks.conv(narrow * big.expansion, channels, 1)
                 branches.little.register_child(wider, "conv")
                 branches.little.register_child(norm(channels), "bn")
-            group = Group("fusion_", 1, channels, self.width, self.stride)
+            size = channels, self.width, self.stride
+            group = Group("fusion_", 1, *size, dilations=self.dilations)
             branches.fusion = group.build(big, norm, last_norm)
         return branches
 
@@ -274,9 +299,10 @@ def big_little(name: str, classes: int = 1000, **options: Any) -> BigLittle:
     return BigLittle(DEPTHS[variant.depth], big, little, shape, classes, **options)
 
 
-OPTIONS = ["last_gamma", "final_drop", *Shape._fields]
+OPTIONS = ["last_gamma", "dilated", "final_drop", "features_only", *Shape._fields]
 OPTIONS += ["anti_alias", "drop_block", "drop_block_from", "gem"]
 OPTIONS += ["norm_layer", "norm_kwargs", "prefix", "params"]  # from Python alone
 
 for _name, _variant in VARIANTS.items():
-    register(_name, options=OPTIONS + ["attention"] * (_variant.groups == 1))(big_little)
+    attention = ["attention", "attention_reduction"] if _variant.groups == 1 else []
+    register(_name, options=OPTIONS + attention)(big_little)

@@ -56,16 +56,18 @@ def plain_stem(norm: Callable) -> Layers:
     return _stem(conv(3, 64, 7, stride=2), norm)
 
 
-def deep_stem(norm: Callable) -> Layers:
-    """Three 3x3 convolutions, which together look as far as the one of 7x7 (ResNet-C)."""
-    layers = [conv(3, 32, 3, stride=2), norm(32), relu(), conv(32, 32, 3), norm(32), relu()]
-    layers.append(conv(32, 64, 3))
-    return _stem(sequential(_by_number(layers), prefix="conv1"), norm)
+def deep_stem(norm: Callable, width: int = 32) -> Layers:
+    """Three 3x3 convolutions, which together look as far as the one of 7x7 (ResNet-C): ``width``,
+    ``width`` and twice as many channels.
+    """
+    layers = [conv(3, width, 3, stride=2), norm(width), relu()]
+    layers += [conv(width, width, 3), norm(width), relu(), conv(width, 2 * width, 3)]
+    return _stem(sequential(_by_number(layers), prefix="conv1"), norm, 2 * width)
 
 
-def _stem(first, norm):
+def _stem(first, norm, channels=64):
     pool = nn.MaxPool2D(3, strides=2, padding=1)
-    return [("conv1", first), ("bn1", norm(64)), ("relu", relu()), ("maxpool", pool)]
+    return [("conv1", first), ("bn1", norm(channels)), ("relu", relu()), ("maxpool", pool)]
 
 
 def bottleneck(
@@ -190,6 +192,7 @@ class Parts(NamedTuple):
     v1_names: bool = False  # GluonCV's names of v1, else those of v1b, v1c and v1d
     residual: Callable[..., HybridBlock] = Residual
     pool: Callable[[], HybridBlock] = nn.GlobalAvgPool2D  # of the last features, before the head
+    stem_channels: int = 64
 
 
 def insert_after(layers: Layers, name: str, *new: Tuple[str, HybridBlock]) -> Layers:

@@ -8,8 +8,10 @@ in the paper.
 import contextlib
 import io
 import json
+import re
 from math import prod
-from typing import Any, Callable, Dict, NamedTuple, Sequence, Union
+from types import MappingProxyType
+from typing import Any, Callable, Dict, Mapping, NamedTuple, Sequence, Union
 
 import mxnet as mx
 from mxnet.gluon.block import HybridBlock
@@ -84,16 +86,26 @@ def trace_with(net: HybridBlock, compute: Callable) -> Any:
 
 
 def infer_shapes(
-    graph: mx.sym.Symbol, name: str, input_size: Size, channels: int = 3
+    graph: mx.sym.Symbol,
+    name: str,
+    input_size: Size,
+    channels: int = 3,
+    known: Mapping[str, tuple] = MappingProxyType({}),
 ) -> Dict[str, tuple]:
-    """Shapes of all outputs, arguments and auxiliary states of a symbol, by name, for one image."""
+    """Shapes of all outputs, arguments and auxiliary states of a symbol, by name, for one image.
+
+    known: shapes of some of the arguments. Raises UserError if there are no such shapes; ``name``
+    is what it calls the network.
+    """
     height, width = (
         input_size if isinstance(input_size, (tuple, list)) else (input_size, input_size)
     )
     try:
         # MXNet prints the arguments of a failed call
         with contextlib.redirect_stdout(io.StringIO()):
-            arguments, outputs, auxiliary = graph.infer_shape(data=(1, channels, height, width))
+            arguments, outputs, auxiliary = graph.infer_shape(
+                data=(1, channels, height, width), **known
+            )
     except mx.MXNetError as error:
         raise UserError(f"{name} takes no {height}x{width} image: {_last_line(error)}") from error
     if outputs is None:
@@ -106,7 +118,10 @@ def infer_shapes(
 
 def _last_line(error):
     lines = str(error).strip().splitlines()
-    return lines[-1].replace("MXNetError: ", "") if lines else type(error).__name__
+    # without the time and the place in MXNet's sources
+    return re.sub(
+        r"MXNetError: |\[[\d:]+\] \S+: ", "", lines[-1] if lines else type(error).__name__
+    )
 
 
 def _layers(nodes, shapes):

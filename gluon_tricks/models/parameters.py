@@ -1,5 +1,5 @@
-"""Parameters from a file into a network: ours, GluonCV's, or an exported graph's; all of them or an
-error.
+"""Parameters from a file into a network: ours, GluonCV's, an exported graph's, timm's or
+torchvision's (:mod:`.foreign`); all of them or an error.
 
 A file holds arrays under names. ``save_parameters`` writes the path to a parameter in the network
 (``layer1.0.conv1.weight``), ``export`` its own name (``arg:resnet50_v1d_layers1_conv0_weight``).
@@ -16,7 +16,7 @@ from mxnet.gluon.block import HybridBlock
 from ..config import Config
 from ..errors import UserError
 from ..text import printable
-from . import ndarray_file, registry
+from . import foreign, ndarray_file, registry
 
 
 class ParameterError(UserError):
@@ -37,7 +37,8 @@ def load_parameters(
         Initialised (its parameters stay on their devices), or not (they come to be on ``ctx``, or
         the CPU).
     path : str
-        The parameter file.
+        The parameter file: MXNet's, a safetensors file with timm's or torchvision's names, or a
+        folder as timm's hub has them.
     new_head : bool
         If the file's last layer has another number of classes, the network's stays as it is, and
         its parameters are those whose names are returned; without ``new_head`` such a file is an
@@ -51,7 +52,14 @@ def load_parameters(
         Naming the file, the parameter and the shapes, or the parameter that is not finite; then
         ``net`` is as it was.
     """
-    return assign(net, read(path), path, new_head, ctx)
+    return assign(net, read_for(net, path), path, new_head, ctx)
+
+
+def read_for(net, path):
+    """The arrays of a parameter file for ``net``, by the names of its parameters; of an exported
+    graph by the graph's.
+    """
+    return foreign.read(net, path) if foreign.is_foreign(path) else read(path)
 
 
 def read(path: str) -> Dict[str, mx.nd.NDArray]:
@@ -120,7 +128,7 @@ def assign(net, arrays, source, new_head=False, ctx=None):
     missing = [name for name in parameters if name not in arrays]
     extra = [name for name in arrays if name not in parameters]
     wrong = _wrong(parameters, arrays)
-    head = _is_head(parameters, arrays, wrong)
+    head = _is_head(parameters, arrays, wrong, getattr(net, "head_layers", ()))
     if missing or extra or (wrong and not head):
         raise ParameterError(_misfit(net, parameters, arrays, source, missing, extra, wrong))
     if wrong and not new_head:
@@ -141,7 +149,7 @@ def classes_in(path: str, name: str, **options: Any) -> int:
     layer.
     """
     net = registry.get_model(name, **options)
-    arrays, parameters = read(path), net._collect_params_with_prefix()
+    arrays, parameters = read_for(net, path), net._collect_params_with_prefix()
     if not any("." in name for name in arrays):
         arrays = _by_layer(net, parameters, arrays, path)
     wrong = _wrong(parameters, arrays)
@@ -166,11 +174,14 @@ def _fits(parameter, array):
     )
 
 
-def _is_head(parameters, arrays, wrong):
-    """Do the wrong shapes belong to a last layer with another number of classes?"""
+def _is_head(parameters, arrays, wrong, heads=()):
+    """Do the wrong shapes belong to a last layer with another number of classes? ``heads``: the
+    names of such layers, if there are several.
+    """
     pairs = [(parameters[name].shape, arrays[name].shape) for name in wrong]
+    layers = {name.rsplit(".", 1)[0] for name in wrong}
     return (
-        len({name.rsplit(".", 1)[0] for name in wrong}) == 1
+        (len(layers) == 1 or (layers and layers <= set(heads)))
         and all(len(here) == len(there) for here, there in pairs)
         and len({(here[0], there[0]) for here, there in pairs}) == 1
         and all(a in (0, -1, b) for here, there in pairs for a, b in zip(here[1:], there[1:]))

@@ -33,6 +33,7 @@ from ..config import FLAGS, Config, spelling
 from ..errors import UserError
 from .batch_norm import set_batch_norms
 from .dropout import follow_seed
+from .sync_batch_norm import synchronise
 
 # Options by which networks differ, and those that have each, for the message that refuses it. An
 # option that is also a flag of the command line reaches get_model from there (options_of).
@@ -41,16 +42,18 @@ OPTIONS = {
     "use_se": "resnext*; se_resnet50_v1, se_resnext50_32x4d and their kin have it without the flag",
     "use_gn": "resnet*_v1, v1b, v1c, v1d and resnest*",
     "batch_norm": "vgg11, vgg13, vgg16 and vgg19",
-    "dilated": "resnet*_v1b, v1c, v1d and resnest*",
+    "dilated": "resnet*_v1b, v1c, v1d, resnest*, bl* and assemble_*",
     "final_drop": "resnet*, resnest*, bl* and assemble_*",
-    "features_only": "resnet*_v1, v1b, v1c and v1d",
-    "attention": "resnet*_v1b, v1c and v1d, and blresnet*",
+    "features_only": "resnet*_v1, v1b, v1c and v1d, bl* and assemble_*",
+    "attention": "resnet*_v1b, v1c and v1d, blresnet* and mobilenet* (V1)",
+    "attention_reduction": "resnet*_v1b, v1c and v1d, blresnet* and mobilenet* (V1)",
     "anti_alias": "resnet*_v1b, v1c and v1d, and bl*",
     "anti_alias_shortcut": "resnet*_v1b and v1c; the others pool there",
-    "drop_block": "resnet*_v1b, v1c and v1d, bl* and assemble_*",
-    "drop_block_from": "resnet*_v1b, v1c and v1d, bl* and assemble_*",
+    "drop_block": "resnet*_v1b, v1c and v1d, bl*, assemble_* and mobilenet* (V1)",
+    "drop_block_from": "resnet*_v1b, v1c and v1d, bl*, assemble_* and mobilenet* (V1)",
     "drop_path": "resnet*_v1b, v1c and v1d",
     "gem": "resnet*_v1b, v1c and v1d, bl* and assemble_*",
+    "head_rate": "fcn_*",
     "bl_alpha": "bl*",
     "bl_beta": "bl*",
     "bl_projection": "bl*",
@@ -87,6 +90,8 @@ class Network:
         Its number of classes, if that cannot be chosen.
     untrainable_on_onednn : bool
         Its backward pass fails in oneDNN, MXNet's library for CPUs; without it the network trains.
+    for_task : str, or None
+        The one task whose outputs it has; None: it is a classifier, for every other task.
     """
 
     name: str
@@ -98,6 +103,7 @@ class Network:
     other_networks: Mapping[str, str] = field(default_factory=dict)
     fixed_classes: Optional[int] = None
     untrainable_on_onednn: bool = False
+    for_task: Optional[str] = None
 
 
 class Source(NamedTuple):
@@ -151,10 +157,18 @@ def add_source(source: Source) -> None:
     _sources.append(source._replace(networks=networks))
 
 
-def names(sources: bool = True) -> List[str]:
-    """The names of all networks, the registered ones first; without ``sources`` those alone."""
-    more = {name for source in _sources for name in source.networks()} if sources else set()
-    return [*_networks, *sorted(more - _networks.keys())]
+def names(sources: bool = True, task: Optional[str] = None) -> List[str]:
+    """The names of all classifiers, the registered ones first; without ``sources`` those alone. Or
+    those of the networks that are for one ``task``.
+    """
+    own = [name for name, network in _networks.items() if network.for_task == task]
+    more = {name for source in _sources for name in source.networks()}
+    return own + (sorted(more - _networks.keys()) if sources and not task else [])
+
+
+def names_for_tasks() -> List[str]:
+    """The names of the networks that are for one task each."""
+    return [name for name, network in _networks.items() if network.for_task]
 
 
 def get(name: str) -> Network:
@@ -174,7 +188,8 @@ def get(name: str) -> Network:
 
 def closest(name: str) -> str:
     """The end of a message about an unknown name."""
-    close = difflib.get_close_matches(name.lower(), names(), n=3, cutoff=0.5)
+    known = [*names(), *names_for_tasks()]
+    close = difflib.get_close_matches(name.lower(), known, n=3, cutoff=0.5)
     question = f": did you mean {' or '.join(close)}?" if close else ";"
     return question + " 'gluon-tricks models --all' lists them"
 
@@ -190,6 +205,26 @@ def options_of(config: Config) -> Dict[str, Any]:
     """
     values = {option: getattr(config, option) for option in OPTIONS if option in FLAGS}
     return {option: value for option, value in values.items() if value != FLAGS[option].default}
+
+
+def of_config(config: Config, devices: int = 1) -> HybridBlock:
+    """The network of a run on so many devices, not initialised. UserError if it is not for the
+    run's task.
+    """
+    task, wanted = config.task, get(config.model).for_task
+    if wanted and wanted != task:
+        raise UserError(f"--model {config.model} is for --task {wanted}, not {task}")
+    if not wanted and names(task=task):
+        (nearest,) = difflib.get_close_matches(config.model, names(task=task), n=1, cutoff=0)
+        raise UserError(
+            f"--model {config.model} is a classifier; --task {task} has {nearest}, for example"
+        )
+    net = get_model(
+        config.model, classes=config.classes, input_size=config.input_size, **options_of(config)
+    )
+    if config.sync_bn and not synchronise(net, devices):
+        raise UserError(f"--sync-bn does not apply to {config.model}: it has no BatchNorm")
+    return net
 
 
 def get_model(
@@ -251,6 +286,8 @@ def get_model(
     follow_seed(net)
     if norm and not set_batch_norms(net, norm.get("bn_momentum", 0), norm.get("bn_eps", 0)):
         raise refusal(next(iter(norm)), network.name)
+    # what timm and torchvision call its parameters depends on it
+    net.made_as = network.name, {**options, **norm}
     if pretrained:
         # for what the file does not have; it is the paper's (section 2.1)
         net.initialize(mx.init.Xavier())

@@ -38,6 +38,7 @@ class Variant(NamedTuple):
     stride_in_3x3: bool = False
     deep_stem: bool = False
     pooled_shortcut: bool = False
+    stem_width: int = 32  # channels of the deep stem's first convolutions
 
 
 VARIANTS = {
@@ -45,7 +46,10 @@ VARIANTS = {
     "v1b": Variant(stride_in_3x3=True),
     "v1c": Variant(stride_in_3x3=True, deep_stem=True),
     "v1d": Variant(stride_in_3x3=True, deep_stem=True, pooled_shortcut=True),
+    # C with a stem of twice the width: the backbone of GluonCV's published FCNs
+    "v1s": Variant(stride_in_3x3=True, deep_stem=True, stem_width=64),
 }
+BACKBONES_ONLY = ("v1s",)  # GluonCV's zoo has the classifiers
 
 # depth: (residual blocks in each of the four stages, are they bottlenecks)
 DEPTHS = {
@@ -65,13 +69,16 @@ def parts_of(variant: Variant, bottleneck: bool) -> Parts:
     """The :class:`Parts` that the three switches choose."""
     v1 = not variant.stride_in_3x3
     return Parts(
-        stem=blocks.deep_stem if variant.deep_stem else blocks.plain_stem,
+        stem=partial(blocks.deep_stem, width=variant.stem_width)
+        if variant.deep_stem
+        else blocks.plain_stem,
         body=partial(blocks.bottleneck, stride_in_3x3=variant.stride_in_3x3, bias=v1)
         if bottleneck
         else blocks.basic,
         shortcut=blocks.pooled_shortcut if variant.pooled_shortcut else blocks.plain_shortcut,
         expansion=4 if bottleneck else 1,
         v1_names=v1,
+        stem_channels=2 * variant.stem_width,
     )
 
 
@@ -130,7 +137,7 @@ class ResNet(HybridBlock):
         strides, dilations = ((1, 2, 1, 1), (1, 1, 2, 4)) if dilated else ((1, 2, 2, 2), (1,) * 4)
         with self.name_scope():
             trunk = first.stem(norm)
-            channels = 64
+            channels = first.stem_channels
             for i, name in enumerate(STAGES):
                 shape = _StageShape(i + 1, depths[i], channels, 64 * 2**i, strides[i], dilations[i])
                 trunk.append((name, _stage(shape, parts_of_stage[i], norm, last_norm)))
@@ -139,6 +146,7 @@ class ResNet(HybridBlock):
                 trunk += [("avgpool", first.pool()), ("flat", nn.Flatten())]
                 trunk += [("drop", nn.Dropout(final_drop))] if final_drop else []
             self._names = [name for name, _ in trunk]
+            self.channels = channels  # of the last stage
             if self._v1_names:
                 self.features = blocks.sequential(blocks.numbered(trunk, TRUNK), prefix="")
             else:
@@ -249,13 +257,18 @@ def _options(name):
     found = ["last_gamma", "use_gn", "final_drop", "features_only"]
     found += ["norm_layer", "norm_kwargs", "prefix", "params"]  # from Python alone
     if VARIANTS[variant].stride_in_3x3:
-        found += ["dilated", "attention", "anti_alias", "drop_block", "drop_block_from"]
-        found += ["drop_path", "gem"]
+        found += ["dilated", "attention", "attention_reduction", "anti_alias"]
+        found += ["drop_block", "drop_block_from", "drop_path", "gem"]
         found += [] if VARIANTS[variant].pooled_shortcut else ["anti_alias_shortcut"]
     return found
 
 
-NAMES = [f"resnet{depth}_{variant}" for variant in VARIANTS for depth in DEPTHS]
+NAMES = [
+    f"resnet{depth}_{variant}"
+    for variant in VARIANTS
+    if variant not in BACKBONES_ONLY
+    for depth in DEPTHS
+]
 
 for _name in NAMES:
     register(

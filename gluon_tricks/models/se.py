@@ -4,18 +4,26 @@ weighed by what is in all of them.
 
 from mxnet.gluon.block import HybridBlock
 
+from ..errors import UserError
 from . import blocks
+
+REDUCTION = 16
 
 
 class SqueezeExcite(HybridBlock):
     """x times a weight in (0, 1) for each channel, computed from the channels' means.
 
-    x: (N, channels, H, W). reduction: channels for each one between the two 1x1 convolutions.
-    bias: of these convolutions, as in the paper; Assembled-CNN has none.
+    x: (N, channels, H, W). reduction: channels for each one between the two 1x1 convolutions; 0:
+    16. bias: of these convolutions, as in the paper; Assembled-CNN has none.
     """
 
-    def __init__(self, channels: int, reduction: int = 16, bias: bool = False):
+    def __init__(self, channels: int, reduction: int = 0, bias: bool = False):
         super().__init__()
+        reduction = reduction or REDUCTION
+        if reduction > channels:
+            raise UserError(
+                f"--attention-reduction {reduction} leaves nothing of a block's {channels} channels"
+            )
         with self.name_scope():
             self.squeeze = blocks.conv(channels, channels // reduction, 1, bias=bias)
             self.excite = blocks.conv(channels // reduction, channels, 1, bias=bias)
@@ -26,11 +34,11 @@ class SqueezeExcite(HybridBlock):
         return F.broadcast_mul(x, F.sigmoid(self.excite(hidden)))
 
 
-def with_se(parts: blocks.Parts, bias: bool = False) -> blocks.Parts:
+def with_se(parts: blocks.Parts, reduction: int = 0, bias: bool = False) -> blocks.Parts:
     """``parts`` with the weighing after the last norm of every block."""
 
     def body(in_channels, width, *args):
         layers = parts.body(in_channels, width, *args)
-        return [*layers, ("se", SqueezeExcite(parts.expansion * width, bias=bias))]
+        return [*layers, ("se", SqueezeExcite(parts.expansion * width, reduction, bias))]
 
     return parts._replace(body=body)

@@ -11,6 +11,8 @@ from mxnet.gluon.block import HybridBlock
 
 from . import blocks
 
+REDUCTION, LEAST = 2, 32
+
 
 class SelectiveKernel(HybridBlock):
     """Images (N, channels, H, W) to as many channels at 1/``stride`` of the resolution.
@@ -19,21 +21,15 @@ class SelectiveKernel(HybridBlock):
 
         (a1, a2) = softmax over the two of excite(relu(squeeze_bn(squeeze(m)))),  V = a1 U1 + a2 U2
 
-    No convolution has a bias. norm: :func:`.blocks.norm`. reduction, least: ``squeeze`` gives
-    channels / reduction channels, but at least ``least``.
+    No convolution has a bias. norm: :func:`.blocks.norm`. reduction: ``squeeze`` gives channels /
+    reduction channels, but at least 32; 0: 2.
     """
 
     def __init__(
-        self,
-        channels: int,
-        stride: int,
-        dilation: int,
-        norm: Callable,
-        reduction: int = 2,
-        least: int = 32,
+        self, channels: int, stride: int, dilation: int, norm: Callable, reduction: int = 0
     ):
         super().__init__()
-        hidden = max(channels // reduction, least)
+        hidden = max(channels // (reduction or REDUCTION), LEAST)
         with self.name_scope():
             self.conv = blocks.conv(channels, 2 * channels, 3, stride, dilation)
             self.bn = norm(2 * channels)
@@ -55,7 +51,7 @@ def _halves(F, x):
     return F.reshape(x, (0, -4, 2, -1, 0, 0))
 
 
-def with_sk(parts: blocks.Parts, reduction: int = 2) -> blocks.Parts:
+def with_sk(parts: blocks.Parts, reduction: int = 0) -> blocks.Parts:
     """``parts`` with a selective kernel instead of every bottleneck's 3x3 convolution, its norm and
     its ReLU.
     """

@@ -5,17 +5,18 @@ from typing import Any, Dict, List, Optional, Sequence
 
 from ..errors import UserError
 from .complexity import count
-from .registry import closest, get_model, input_size, names
+from .registry import closest, get_model, input_size, names, names_for_tasks
 
 
 def select(patterns: Sequence[str] = (), everything: bool = False) -> List[str]:
-    """The names that match any of the patterns, in the order of :func:`.registry.names`.
+    """The names that match any of the patterns, in the order of :func:`.registry.names`, and then
+    those for one task.
 
-    Without patterns the networks of this package, or with ``everything`` those of GluonCV too.
+    Without patterns the classifiers of this package, or with ``everything`` those of GluonCV too.
     """
     if not patterns:
         return names(sources=everything)
-    known, chosen = names(), set()
+    known, chosen = [*names(), *names_for_tasks()], set()
     for pattern in patterns:
         matches = fnmatch.filter(known, pattern.lower())
         if not matches:

@@ -125,9 +125,9 @@ def _compare(runs, folder, suffix, markdown, body):
     markdown += [tables.markdown(header, rows), about + "\n"]
     body += [_table(header, rows), f'<p class="note">{html.escape(about)}</p>\n']
     if runs[0].on_imagenet:
-        paper = tables.next_to_paper(groups)
-        markdown += ["### Next to the paper\n", tables.markdown(*paper)]
-        body += ["<h3>Next to the paper</h3>\n", _table(*paper)]
+        published = tables.next_to_published(groups)
+        markdown += ["### Next to published figures\n", tables.markdown(*published)]
+        body += ["<h3>Next to published figures</h3>\n", _table(*published)]
     pictures = []
     if len(groups) > 1 and any(run.validations for run in runs):
         pictures.append(("ladder", plots.ladder, f"{_best(runs[0].task).title} of all runs"))

@@ -1,23 +1,17 @@
-"""A run's flags in the paper's words, and the paper's row that has the same ones."""
+"""A run's flags in the paper's words."""
 
 import os
 import re
 
-from .. import fidelity, paper
+from .. import paper
 from ..config import FLAGS, spelling, without_effect
-from ..tricks.table import TRICKS, Training, distils
+from ..tricks.table import TRICKS, Training
 from .reading import flags_of
 
 # Flags that `phrases` puts into words; any other one that is not at its default is spelled with its
 # value.
 _WORDED = {"model", "input_size", "classes", "synthetic", "seed", "fidelity", "batch_size"}
 _WORDED |= {"accumulate", "num_epochs"} | {name for trick in TRICKS for name in trick.flags}
-# Flags that only say in another way what a row's settings say.
-_DERIVED = {"seed", "fidelity", "batch_size", "accumulate", "lr", "linear_scaling", "base_lr"}
-_DERIVED |= {"lr_decay_period", "mixup", "teacher", "teacher_model", "teacher_logits"}
-_DERIVED |= {"temperature", "hard_weight"}
-# Of the authors' values, those that are no form of a trick.
-_SCHEDULE = ("num_epochs", "lr_decay_epoch")
 _NETWORKS = {name: words for words, name in paper.MODELS.items()}
 
 
@@ -85,40 +79,3 @@ def label(group, shared):
     """What sets a group apart from the others, or its name if it is alone."""
     own = [phrase for phrase in phrases(group.runs[0]) if phrase not in shared]
     return ", ".join(own) or group.name
-
-
-def nearest_rows(run, most=3):
-    """The paper's rows nearest to a run: ``(rows, differences)``.
-
-    ``rows`` are rows of one and the same training, which may be in several tables; ``differences``
-    says what is otherwise than in them, and is empty if the run is that row. ``([], [])`` if the
-    run differs in more than ``most`` points, and if it is not on ImageNet.
-    """
-    if not run.on_imagenet:
-        return [], []
-    found = [(_differences(run, row.settings), row) for row in paper.ROWS if row.score]
-    least = min((differences for differences, _ in found), key=len)
-    if len(least) > most:
-        return [], []
-    return [row for differences, row in found if differences == least], least
-
-
-def _differences(run, settings):
-    config = run.config
-    ours = dict(vars(config), global_batch=run.layout.get("global_batch"), peak=run.peak)
-    ours["distilled"] = distils(config)
-    authors, lines = {}, []
-    if config.fidelity == "gluoncv":  # counts as one difference
-        authors = fidelity.settings(config.model)
-        authors = {name: value for name, value in authors.items() if name not in _SCHEDULE}
-        lines.append("the authors' settings (--fidelity gluoncv)")
-    for name, theirs in settings.items():
-        unused = name.startswith("lr_decay") and config.lr_mode != "step"
-        if not _same(ours[name], theirs) and not unused and authors.get(name) != ours[name]:
-            words = name.replace("_", " ")
-            lines.append(f"{words} {_text(ours[name])} instead of {_text(theirs)}")
-    for name in _changed(config, _DERIVED | set(settings)):
-        value = getattr(config, name)
-        if authors.get(name) != value and value != paper.TRAINING_IMAGES:
-            lines.append(f"{spelling(name)} {_text(value)}")
-    return lines

@@ -158,10 +158,10 @@ def _rung(axes, place, group, best, color):
         axes.annotate(text, (mean, place - 0.3), ha="center", va="bottom", fontsize=8.5)
     if spread is not None:
         axes.plot([mean - spread, mean + spread], [place, place], color=color, linewidth=1.2)
-    rows, differences = phrases.nearest_rows(group.runs[0])
+    rows, differences = group.runs[0].nearest_rows
     if rows and not differences:
         published = getattr(rows[0].score, best.name)
-        known = "" if axes.get_legend_handles_labels()[0] else "paper"
+        known = "" if axes.get_legend_handles_labels()[0] else "published"
         style = dict(color="black", fillstyle="none", markersize=8)
         axes.plot(published, place, "D", label=known, **style)
 

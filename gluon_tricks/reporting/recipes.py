@@ -81,7 +81,8 @@ confirmed. "First" is the recipe whose run a row starts from.
 [docs/ablation.md](../docs/ablation.md) has what came out. `ablation_fashion.sh` takes later
 ingredients one by one on Fashion-MNIST
 ([docs/ablation_successors.md](../docs/ablation_successors.md)). `demo_digits.sh` is what `make
-demo` runs. `launch.sh` is what the recipes share.
+demo` runs. `demo_segmentation.sh` is section 6.2 in miniature
+([docs/transfer.md](../docs/transfer.md)). `launch.sh` is what the recipes share.
 """
 
 
@@ -111,10 +112,10 @@ def _published_table(group):
     header = ["recipe", "row", "published top-1 / top-5 %", "mCE", "images a step", "epochs"]
     rows = [
         [
-            _link(row.recipe) or "none: " + row.differs[0],
+            _link(row.recipe),
             row.title,
-            f"{row.score.top1:g}" + (f" / {row.score.top5:g}" if row.score.top5 else ""),
-            row.mce or "–",
+            " / ".join(row.figures),
+            f"{row.mce:.2f}" if row.mce else "–",
             f"{row.settings['global_batch']:,}",
             row.settings["num_epochs"],
             f"{row.teacher}.logits" if row.teacher else "",

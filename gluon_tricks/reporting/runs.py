@@ -9,6 +9,7 @@ from typing import List
 from .. import paper
 from ..config import FLAGS, Config
 from ..tasks import registry
+from ..tricks.nearest_row import ON_IMAGENET, nearest
 from ..tricks.schedule import linear_scaling
 
 
@@ -111,6 +112,15 @@ class ReportedRun:
     def on_imagenet(self):
         """Whether the files hold as many images as ImageNet-1k's."""
         return self.data_counts == (paper.TRAINING_IMAGES, paper.VALIDATION_IMAGES)
+
+    @property
+    def nearest_rows(self):
+        """The published rows that it is, or nearly is, and what is otherwise in them, as
+        :func:`gluon_tricks.tricks.nearest_row.nearest` says; none if it is not on ImageNet.
+        """
+        if not self.on_imagenet:
+            return [], {}
+        return nearest(self.config, self.global_batch, self.peak, ON_IMAGENET)
 
 
 @dataclass

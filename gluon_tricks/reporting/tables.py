@@ -3,7 +3,9 @@
 import math
 
 from .. import paper
+from ..flags import text_of
 from ..text import printable
+from ..tricks.nearest_row import name_of
 from . import phrases
 from .runs import figure_of
 
@@ -27,11 +29,12 @@ def data_note(runs):
     """What may be concluded from runs on these images."""
     if runs[0].on_imagenet:
         return (
-            "The files hold as many images as ImageNet-1k's, so the paper's figures are shown next "
-            "to the runs'. The difference is the run's minus the paper's, in percentage points."
+            "The files hold as many images as ImageNet-1k's, so published figures are shown next "
+            "to the runs'. The difference is the run's minus the published one, in percentage "
+            "points."
         )
     return (
-        "These are not ImageNet's images: the paper's figures do not apply, "
+        "These are not ImageNet's images: published figures do not apply, "
         "and the runs are compared among themselves alone."
     )
 
@@ -61,13 +64,13 @@ def results(groups):
     return header, rows
 
 
-def next_to_paper(groups):
-    """(header, rows) of text: each group of runs on ImageNet and the paper's row with the same
-    settings.
+def next_to_published(groups):
+    """(header, rows) of text: each group of runs on ImageNet and the published row with the same
+    settings, of the paper or of later work.
     """
     figures = _published_figures(groups[0].task)
     titles = " / ".join(figure.title for figure in figures) + " %"
-    header = ["run", "paper's row", titles, "paper's " + titles, "difference"]
+    header = ["run", "published row", titles, "published " + titles, "difference"]
     rows = []
     for group in groups:
         ours = " / ".join(_measured(group, figure) for figure in figures)
@@ -82,18 +85,24 @@ def _published_figures(task):
 
 def _published(group, figures):
     """The nearest row's title and figures, and the difference from them."""
-    rows, differences = phrases.nearest_rows(group.runs[0])
+    rows, differences = group.runs[0].nearest_rows
     if not rows:
         return ["none near", NONE, NONE]
     title = "; ".join(row.title for row in rows)
     if differences:
-        title += ", but for " + ", ".join(differences)
+        title += ", but for " + ", ".join(
+            f"{name_of(name)} {text_of(values.here)} instead of {text_of(values.there)}"
+            for name, values in differences.items()
+        )
     theirs = [(figure, getattr(rows[0].score, figure.name)) for figure in figures]
-    published = " / ".join(NONE if value is None else f"{value:.2f}" for _, value in theirs)
-    known = [(figure, value) for figure, value in theirs if value is not None]
+    published = " / ".join(
+        NONE if value is None else f"{value:.{rows[0].digits}f}" for _, value in theirs
+    )
     if not group.counted:
         return [title, published, NONE]
-    differ = " / ".join(f"{group.mean(figure.name) - value:+.2f}" for figure, value in known)
+    differ = " / ".join(
+        f"{group.mean(figure.name) - value:+.2f}" for figure, value in theirs if value is not None
+    )
     return [title, published, differ]
 
 

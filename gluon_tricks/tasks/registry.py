@@ -4,8 +4,9 @@ from typing import Any, Dict, Mapping
 
 from ..errors import UserError
 from .classification import Classification
+from .segmentation import Segmentation
 
-TASKS: Dict[str, Any] = {"classification": Classification}
+TASKS: Dict[str, Any] = {"classification": Classification, "segmentation": Segmentation}
 
 
 def of(flags: Mapping[str, Any]) -> Any:

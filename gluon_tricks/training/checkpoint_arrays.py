@@ -34,7 +34,7 @@ def states_of(net, trainer, statistics=(), more_arrays=None):
     arrays = dict(more_arrays or {})
     by_name = net._collect_params_with_prefix()
     names = {parameter.name: name for name, parameter in by_name.items()}
-    for index, made in trainer._updaters[0].states.items():
+    for index, made in sorted(trainer._updaters[0].states.items()):
         arrays.update(_flatten(made, names[trainer._params[index].name]))
     arrays = {name: array.as_in_context(mx.cpu()) for name, array in arrays.items()}
     for number, own in enumerate(statistics):

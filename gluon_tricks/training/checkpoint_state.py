@@ -109,9 +109,11 @@ def _is_all_sums(value):
 
 
 def _is_sums(value):
+    # Sums of a class each have its number behind their name.
+    kinds = {name: name.partition(" ")[0] for name in value}
     for task in TASKS.values():
-        if set(value) == {*task.sums, "images"}:
-            counts = [value[name] for name in task.counts]
+        if set(kinds.values()) == {*task.sums, "images"}:
+            counts = [value[name] for name, kind in kinds.items() if kind in task.counts]
             return (
                 all(isinstance(number, (int, float)) for number in value.values())
                 and all(_is_amount(count) and count == int(count) for count in counts)

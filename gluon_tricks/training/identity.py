@@ -10,6 +10,8 @@ from .. import config as flags
 from ..config import ConfigError
 from ..data.class_names import LABELS, read_labels, write_labels
 from ..data.fingerprint import differences, fingerprint, spread
+from ..data.mask_files import mask_path_of
+from ..data.masks import has_masks
 from ..data.recordio import RecordError
 from ..data.records import RecordFile
 from ..data.teacher_logits import TeacherLogits
@@ -22,7 +24,7 @@ from .folder import run_of
 
 SPLITS = {"train": "rec_train", "validation": "rec_val"}
 # flags that name a file of numbers, which may lie elsewhere when a run goes on
-PARAMETER_FLAGS = ("teacher", "teacher_logits", "use_params")
+PARAMETER_FLAGS = ("teacher", "teacher_logits", "use_params", "backbone_params")
 
 # What may differ between the workers of a run: where things are on a host, and what the host has.
 OF_A_WORKER = (
@@ -63,20 +65,26 @@ def about(config, layout, timetable, began_with=None):
 
 
 def _fingerprint(config, field):
-    """What tells a file from another one of that name; None for synthetic images."""
+    """What tells a file, and that of its masks, from others of that name; None for synthetic
+    images.
+    """
     path = getattr(config, field)
-    return (
-        None if config.synthetic or not path else fingerprint(path, getattr(config, field + "_idx"))
-    )
+    if config.synthetic or not path:
+        return None
+    found = fingerprint(path, getattr(config, field + "_idx"))
+    masks = fingerprint(mask_path_of(path)) if has_masks(config) else {}
+    return dict(found, **{f"mask_{name}": value for name, value in masks.items()})
 
 
 def _parameters_digest(config, name):
     """The SHA-256 of the file of numbers that a flag names; None if there is none, or GluonCV's."""
     if name == "teacher_logits" and config.teacher_logits:
         return TeacherLogits(config.teacher_logits).digest
-    path = getattr(config, name) and (
-        network.teacher_source(config).path if name == "teacher" else getattr(config, name)
-    )
+    path = getattr(config, name)
+    if path and name == "teacher":
+        path = network.teacher_source(config).path
+    elif path and name in ("use_params", "backbone_params"):
+        path, _ = network.parameter_file(flags.spelling(name), path)
     return sha256(path) if path else None
 
 
@@ -172,6 +180,8 @@ def _keep_labels(run):
     ]
     labels = next(filter(os.path.isfile, found), None)
     if config.synthetic:
+        return
+    if labels is None and has_masks(config):
         return
     if labels is None:
         count, source = _classes_seen(config), f"the labels in {config.rec_train} seem to be of"

@@ -11,7 +11,7 @@ from mxnet import autograd
 from .. import models
 from ..config import Config, spelling
 from ..errors import UserError
-from ..models import registry
+from ..models import complexity, foreign, registry
 from ..tricks.initialization import initializer
 from ..tricks.weight_decay import exempt_biases
 from . import run_folder
@@ -25,18 +25,13 @@ def student(config, devices, say=print, accumulate=1):
 
     With ``accumulate`` above 1, the gradients of that many backward passes add up.
     """
-    net = models.get_model(
-        config.model,
-        classes=config.classes,
-        input_size=config.input_size,
-        **models.options_of(config),
-    )
+    net = models.of_config(config, len(devices))
     if devices[0].device_type == "cpu":
-        _check_cpu_can_train(net, config)
+        _check_cpu_can_train(net, config, len(devices))
     # MXNet's generator gives seeds that are neighbours mostly the same numbers.
     mx.random.seed(int(np.random.SeedSequence([config.seed]).generate_state(1)[0] >> 1))
     net.initialize(initializer(config.init), ctx=devices)
-    know_shapes(net, config.input_size)
+    know_shapes(net, config.model, config.input_size)
     check_sizes(net, config)
     _load_start(net, config, say)
     if config.no_wd:
@@ -53,7 +48,11 @@ def student(config, devices, say=print, accumulate=1):
     return net
 
 
-def _check_cpu_can_train(net, config):
+def _check_cpu_can_train(net, config, devices):
+    if config.sync_bn and devices > 1:
+        raise UserError(
+            f"--sync-bn: MXNet's SyncBatchNorm crashes on {devices} CPU contexts; it is for GPUs"
+        )
     onednn = os.environ.get("MXNET_MKLDNN_ENABLED") != "0"
     if onednn and registry.get(config.model).untrainable_on_onednn:
         raise UserError(
@@ -69,24 +68,50 @@ def _check_cpu_can_train(net, config):
 
 def _load_start(net, config, say):
     """Set ``net`` to the parameters that the run starts from, if it names some."""
-    file = config.use_params or config.resume_params
-    not_loaded = []
+    file, not_loaded = config.resume_params, []
     if config.use_pretrained:
         not_loaded = models.load_pretrained(net, config.model, **models.options_of(config))
+    elif config.use_params:
+        file, _ = parameter_file("--use-params", config.use_params, say)
+        not_loaded = models.load_parameters(net, file, new_head=True)
     elif file:
-        not_loaded = models.load_parameters(
-            net, run_folder.checked(file), new_head=bool(config.use_params)
-        )
+        not_loaded = models.load_parameters(net, run_folder.checked(file))
+    elif config.backbone_params:
+        file, run = parameter_file("--backbone-params", config.backbone_params, say)
+        _check_backbone(config, run)
+        models.load_parameters(net.backbone, file)
     if not_loaded:
         source = file or "the published file"
         say(f"not in {source}, so newly initialised: {', '.join(not_loaded)}")
     run = run_folder.run_of(file) if file else None
     trained_with = Config() if config.use_pretrained else run and run.config
+    if file and foreign.is_foreign(file):
+        trained_with = _config_of(foreign.describe(file))
     if trained_with and _normalisation(trained_with) != _normalisation(config):
         say(
             "the parameters to start from were trained with another --rgb-mean or --rgb-std than "
             "this run's"
         )
+
+
+def _config_of(about):
+    """The Config of the images of a folder as timm's hub has them; None if nothing is known."""
+    return about and Config(**about.images(), classes=about.classes)
+
+
+# What decides a network's outputs but leaves no trace in its parameters.
+UNSEEN_OPTIONS = "anti_alias", "anti_alias_shortcut", "bn_eps"
+
+
+def _check_backbone(config, run):
+    """UserError if the classifier of a run computed otherwise than the backbone will."""
+    for name in UNSEEN_OPTIONS if run else ():
+        theirs, ours = getattr(run.config, name), getattr(config, name)
+        if theirs != ours:
+            raise UserError(
+                f"--backbone-params {config.backbone_params}: it was trained with "
+                f"{spelling(name)} {theirs}, and this run has {ours}"
+            )
 
 
 def teacher(config, devices, say=print):
@@ -100,7 +125,9 @@ def teacher(config, devices, say=print):
     source = teacher_source(config, say)
     net = models.get_model(source.model, classes=config.classes, **source.options)
     net.initialize(ctx=devices)
-    know_shapes(net, config.input_size)
+    own_size = source.trained_with.input_size if source.trained_with else config.input_size
+    know_shapes(net, source.model, own_size)
+    _check_sizes_of_teacher(net, source.model, own_size, config)
     if source.path:
         models.load_parameters(net, source.path)
     elif models.load_pretrained(net, source.model, **source.options):
@@ -135,22 +162,17 @@ def teacher_source(config, say=print):
     ``--teacher-model``, and a name.
     """
     path = config.teacher
+    if foreign.is_foreign(path) and os.path.exists(path):
+        return _foreign_teacher(config, path)
     if not os.path.exists(path):
         if path in models.names():
             return TeacherSource(path, {}, None, Config(input_size=models.input_size(path)))
         raise UserError(f"--teacher {path}: no such folder or file, and no network of that name")
-    run = run_folder.run_of(path)
-    if os.path.isdir(path):
-        if run is None:
-            raise UserError(f"--teacher {path}: it is not the folder of a run, and in none")
-        if os.path.isfile(os.path.join(path, run_folder.CONFIG)):
-            path, _ = run.checkpoint(say=say)
-        path = os.path.join(path, run_folder.PARAMETERS)
-    elif not config.teacher_model:
+    if not os.path.isdir(path) and not config.teacher_model:
         raise UserError(
             f"--teacher {path} is a parameter file: name its network with --teacher-model"
         )
-    path = run_folder.checked(path)
+    path, run = parameter_file("--teacher", path, say)
     if run is None:
         return TeacherSource(config.teacher_model, {}, path, None)
     if run.config.classes != config.classes:
@@ -161,6 +183,39 @@ def teacher_source(config, say=print):
     return TeacherSource(
         config.teacher_model or run.config.model, models.options_of(run.config), path, run.config
     )
+
+
+def _foreign_teacher(config, path):
+    """That of weights with timm's or torchvision's names."""
+    identity, about = foreign.identity_in(path), foreign.describe(path)
+    model, options = identity or (config.teacher_model, ())
+    if not model:
+        raise UserError(
+            f"--teacher {path}: of which network? Name it with --teacher-model, as no config.json "
+            "lies next to it"
+        )
+    if config.teacher_model not in ("", model):
+        raise UserError(
+            f"--teacher-model {config.teacher_model}: but {path} says {model}; leave the flag out"
+        )
+    return TeacherSource(model, dict(options), foreign.file_of(path), _config_of(about))
+
+
+def parameter_file(flag, path, say=print):
+    """The parameter file that is meant by ``path``, a run's folder (its best one), a checkpoint's
+    or the file itself (of a folder of timm's form, the one in it), after the checksums of its
+    checkpoint were compared; and the RunFolder that it lies in, or None.
+    """
+    if os.path.exists(path) and foreign.is_foreign(path):
+        return foreign.file_of(path), None
+    run = run_folder.run_of(path)
+    if os.path.isdir(path):
+        if run is None:
+            raise UserError(f"{flag} {path}: it is not the folder of a run, and in none")
+        if os.path.isfile(os.path.join(path, run_folder.CONFIG)):
+            path, _ = run.checkpoint(say=say)
+        path = os.path.join(path, run_folder.PARAMETERS)
+    return run_folder.checked(path), run
 
 
 class Renormalise(mx.gluon.HybridBlock):
@@ -209,31 +264,50 @@ def _with_inputs_of(net, trained_with, config, devices, say):
     return both
 
 
-def know_shapes(net, input_size):
-    """Give deferred parameters their shapes and values without computing anything."""
+def know_shapes(net, name, input_size):
+    """Give deferred parameters their shapes and values without computing anything. UserError if
+    the network called ``name`` takes no such images.
+    """
     with autograd.train_mode():  # whose graph has all parameters
+        complexity.infer_shapes(complexity.trace(net), name, input_size)
         net.infer_shape(mx.nd.zeros((1, 3, input_size, input_size)))
     for parameter in net.collect_params().values():
         parameter._finish_deferred_init()
 
 
 def check_sizes(net, config):
-    """UserError for another size than the input size that the network cannot take."""
-    shapes = {name: parameter.shape for name, parameter in net.collect_params().items()}
+    """UserError for another size than the input size that the network to train cannot take."""
     for flag, in_training in (("test_size", False), ("progressive_resizing", True)):
         size = getattr(config, flag)
-        if not size:
-            continue
-        with autograd.train_mode() if in_training else autograd.predict_mode():
-            symbol = net(mx.sym.var("data"))
-            known = {name: shapes[name] for name in symbol.list_inputs() if name in shapes}
-            try:
-                symbol.infer_shape(data=(1, 3, size, size), **known)
-            except mx.MXNetError:
-                raise UserError(
-                    f"{spelling(flag)} {size}: {config.model} for images of {config.input_size} "
-                    f"pixels cannot take others of {size}"
-                ) from None
+        if size and not _takes(net, size, in_training):
+            raise UserError(
+                f"{spelling(flag)} {size}: {config.model} for images of {config.input_size} pixels "
+                f"cannot take others of {size}"
+            )
+
+
+def _check_sizes_of_teacher(net, name, own_size, config):
+    """UserError for a size of the student's training images that the teacher cannot take."""
+    for flag in ("input_size", "progressive_resizing"):
+        size = getattr(config, flag)
+        if size and not _takes(net, size):
+            raise UserError(
+                f"--teacher {config.teacher}: {name} for images of {own_size} pixels cannot take "
+                f"the student's of {size} ({spelling(flag)})"
+            )
+
+
+def _takes(net, size, in_training=False):
+    """Whether a network whose shapes are known takes images of ``size`` pixels."""
+    with autograd.train_mode() if in_training else autograd.predict_mode():
+        symbol = complexity.trace(net)
+    inputs, shapes = symbol.list_inputs(), net.collect_params().items()
+    known = {name: parameter.shape for name, parameter in shapes if name in inputs}
+    try:
+        complexity.infer_shapes(symbol, net.name, size, known=known)
+    except UserError:
+        return False
+    return True
 
 
 def restore_layout(net):
@@ -263,7 +337,7 @@ def is_stochastic(net):
 
 def ops_of(net):
     """The names of the operators that ``net`` computes with."""
-    return {node["op"] for node in json.loads(net(mx.sym.var("data")).tojson())["nodes"]}
+    return {node["op"] for node in json.loads(complexity.trace(net).tojson())["nodes"]}
 
 
 def _compile(net, config):

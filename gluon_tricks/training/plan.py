@@ -7,8 +7,8 @@ from .. import fidelity, paper
 from ..config import FLAGS, spelling, without_effect
 from ..errors import UserError
 from ..flags import text_of
+from ..tricks import nearest_row
 from ..tricks.table import LATER, TRICKS, Training, paper_rate
-from . import nearest_row
 
 # Where launchers tell a process how many workers there are.
 LAUNCHERS = ("HOROVOD_SIZE", "OMPI_COMM_WORLD_SIZE", "DMLC_NUM_WORKER")
@@ -181,16 +181,13 @@ def network_of(config):
     from .. import models
     from ..models import complexity
     from ..tricks.weight_decay import exempt_biases
+    from .network import check_sizes
 
-    net = models.get_model(
-        config.model,
-        classes=config.classes,
-        input_size=config.input_size,
-        **models.options_of(config),
-    )
+    net = models.of_config(config)
     cost = complexity.count(net, config.input_size)
     with mx.autograd.train_mode():  # whose graph has all parameters
         net.infer_shape(mx.nd.zeros((1, 3, config.input_size, config.input_size)))
+    check_sizes(net, config)
     if config.no_wd:
         exempt_biases(net, config.no_wd_form)
     sizes = {"decayed": [], "not decayed": []}
@@ -221,7 +218,7 @@ def differences(config, global_batch):
         if section and here != there and name not in ignored:
             found.append((spelling(name), text_of(here), text_of(there), section))
     peak = paper_rate(global_batch, config.base_lr) if config.linear_scaling else config.lr
-    there = paper_rate(global_batch)
+    there = papers.get("lr", paper_rate(global_batch))
     if not math.isclose(peak, there):
         flag = "--linear-scaling: a peak of" if config.linear_scaling else "--lr"
         found.append((flag, f"{peak:g}", f"{there:g} for a batch of {global_batch}", "3.1"))
@@ -234,6 +231,7 @@ def paper_values(config):
         num_epochs=paper.MIXUP["num_epochs"] if config.mixup else paper.BASELINE["num_epochs"],
         input_size=299 if config.model.lower() == "inceptionv3" else 224,
     )
+    values.update(fidelity.TASKS.get(config.task, {}))
     for trick in TRICKS:
         for name, value in trick.values.items():
             values[name] = value if trick.applies(config) else getattr(config, name)

@@ -29,6 +29,7 @@ PATHS = (
     "save_dir",
     "logging_file",
     "use_params",
+    "backbone_params",
     "teacher",
     "teacher_logits",
     "resume",

@@ -45,6 +45,7 @@ def learning_rate(
         counting=config.lr_counting,
         images=images,
         global_batch=global_batch,
+        power=config.poly_power,
         growth=batch_growth(config, global_batch),
         restarts=config.lr_restarts,
         minimum=config.lr_min,

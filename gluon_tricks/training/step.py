@@ -53,9 +53,16 @@ def compute_gradients(learner, layout, batch, step, micro):
             # over the parts.
             losses.append(loss.sum() * (learner.update.scale(number) / images_of_update))
         labels = objective.labels(targets)
-        found.append(task.count(outputs.detach(), labels, loss.detach()))
+        found.append(task.count(detached(outputs), labels, loss.detach()))
     autograd.backward(losses)
     return found
+
+
+def detached(outputs):
+    """A network's output or list of them, without what their gradients need."""
+    if isinstance(outputs, (list, tuple)):
+        return [output.detach() for output in outputs]
+    return outputs.detach()
 
 
 def colored(images, labels, matrices):

@@ -29,7 +29,7 @@ class LearningRate:
     - ``step``: eta x ``decay`` for each of ``decay_epochs`` that has begun (section 2.1: 0.1 at 30,
       60, 90);
     - ``exp``: eta x ``decay`` every ``decay_period`` epochs (0.94 every two epochs, section 5.1);
-    - ``poly``: eta (1 - t / T)^2, as the authors' code;
+    - ``poly``: eta (1 - t / T)^``power``, 2 as the authors' code, 0.9 as their segmentation;
     - ``constant``: eta.
 
     ``minimum`` is the rate to which cosine and poly fall: they are minimum + (eta - minimum) x what
@@ -55,6 +55,7 @@ class LearningRate:
     counting: str = "steps"
     images: int = 0
     global_batch: int = 1
+    power: float = 2
     growth: BatchGrowth = BatchGrowth()
     restarts: Tuple[float, float] = (0, 1)  # T_0 = 0: there are none
     minimum: float = 0.0
@@ -110,7 +111,7 @@ class LearningRate:
         if self.mode == "exp":
             return self.decay ** (epoch // self.decay_period)
         if self.mode == "poly":
-            return (1 - progress) ** 2
+            return (1 - progress) ** self.power
         if self.mode == "constant":
             return 1.0
         raise ValueError(f"unknown mode {self.mode!r}: step, cosine, poly, exp or constant")

@@ -8,7 +8,7 @@ import os
 from dataclasses import dataclass, field
 from typing import Any, Callable, Dict, NamedTuple, Optional, Tuple
 
-from .. import paper
+from .. import fidelity, paper
 from ..config import Config
 from .schedule import linear_scaling
 
@@ -71,7 +71,7 @@ def paper_rate(global_batch: int, base_lr: float = paper.BASELINE["peak"]) -> fl
 
 def _rate_state(run):
     scaled = paper_rate(run.global_batch)
-    if math.isclose(run.peak, scaled):
+    if math.isclose(run.peak, scaled) or run.config.task in fidelity.TASKS:
         return f"peak {run.peak:g}"
     return f"peak {run.peak:g}, the paper's would be {scaled:g}"
 
@@ -157,6 +157,11 @@ def _resizing(run):
 
 
 ATTENTION = {"se": "squeeze-and-excitation", "sk": "selective kernels"}
+
+
+def _reduction(run):
+    reduction = run.config.attention_reduction
+    return f" (r = {reduction})" * (reduction > 0)
 
 
 def _blur_state(run):
@@ -319,10 +324,10 @@ TRICKS = (
         name="attention",
         section=LATER,
         usage="--attention sk",
-        flags=("attention",),
+        flags=("attention", "attention_reduction"),
         applies=lambda config: config.attention != "none",
-        state=lambda run: run.config.attention.upper(),
-        phrase=lambda run: ATTENTION.get(run.config.attention, ""),
+        state=lambda run: run.config.attention.upper() + _reduction(run),
+        phrase=lambda run: ATTENTION[run.config.attention] + _reduction(run),
         file="models/sk.py",
         test="models/test_attention.py",
     ),

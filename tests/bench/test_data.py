@@ -3,6 +3,7 @@ import json
 import time
 
 import cv2
+import mask_scenes
 import numpy as np
 import pytest
 
@@ -145,3 +146,15 @@ def test_wrong_input_is_one_line_that_names_it(records, capfd, arguments, named)
 def test_a_missing_file_is_named(capfd):
     assert bench("/nowhere/a.rec", "--pipelines", "decode", "--threads", "1") == 2
     assert "/nowhere/a.rec" in capfd.readouterr().err
+
+
+def test_images_with_masks_are_read_next_to_gluoncv(tmp_path, capfd):
+    mask_scenes.write(tmp_path / "scenes.rec", 12, seed=0)
+    names = "loader_float32,loader_uint8,gluoncv_masks"
+    words = f"--task segmentation --threads 1 --base-size 32 --json {tmp_path / 'rows.json'}"
+    words += f" --pipelines {names}"
+    assert bench(str(tmp_path / "scenes.rec"), *words.split()) == 0
+    rows = json.loads((tmp_path / "rows.json").read_text())
+    assert [row["pipeline"] for row in rows] == names.split(",")
+    assert all(row["images_per_second"] > 0 for row in rows)
+    assert "loader_float32 : gluoncv_masks" in capfd.readouterr().out

@@ -23,6 +23,7 @@ CPU_HOST = {
         "scikit-learn": "1.7.2",
         "onnx": "1.18.0",
         "onnxruntime": "1.31.1",
+        "safetensors": "0.8.0",
         "tensorboardx": "2.6.5",
         "horovod": "0.28.1",
     },
@@ -157,7 +158,9 @@ def test_what_needs_mxnet_is_not_blamed_if_mxnet_itself_is_broken(cpu_host):
     assert found["gluoncv"].text == "gluoncv 0.10.5.post0; needs MXNet, see above"
 
 
-@pytest.mark.parametrize("name", ["horovod", "onnx", "onnxruntime", "tensorboardx", "scikit-learn"])
+@pytest.mark.parametrize(
+    "name", ["horovod", "onnx", "onnxruntime", "safetensors", "tensorboardx", "scikit-learn"]
+)
 def test_an_absent_optional_part_is_missing_and_no_error(cpu_host, name):
     del cpu_host["distributions"][name]
     assert not errors(cpu_host)
@@ -233,7 +236,7 @@ def test_the_ways_out_are_named_once_for_gpus_newer_than_the_wheel(gpu_host, cap
     gpu_host["gpus"] = [dict(gpu_host["gpus"][0], capability=each) for each in capabilities]
     found = [each for each in diagnosis.judge(gpu_host) if each.name == "newer GPUs"]
     assert [each.text for each in found] == ["no wheel of MXNet is for " + named] * bool(named)
-    for way in ("older GPU", "CPU", "export --format onnx"):
+    for way in ("older GPU", "CPU", "export --format onnx", "PyTorch (gluon-tricks convert)"):
         assert all(way in each.repair for each in found)
 
 

@@ -7,10 +7,10 @@ import pytest
 
 from gluon_tricks.commands import models as command
 from gluon_tricks.errors import UserError
-from gluon_tricks.models import assemble, big_little, table
+from gluon_tricks.models import assemble, big_little, mobilenet, table
 from gluon_tricks.models.resnet import NAMES
 
-OURS = [*NAMES, *big_little.VARIANTS, *assemble.NETWORKS]
+OURS = [*NAMES, *big_little.VARIANTS, *assemble.NETWORKS, *mobilenet.NAMES]
 
 
 def run(*argv):

@@ -10,6 +10,7 @@ import cv2
 import mxnet as mx
 import numpy as np
 import pytest
+from network_checks import Fixed, initialised
 from scipy.special import softmax
 
 import gluon_tricks
@@ -18,6 +19,7 @@ from gluon_tricks.deploy import manifest as manifests
 from gluon_tricks.deploy.export import export
 from gluon_tricks.deploy.opening import open_model
 from gluon_tricks.errors import UserError
+from gluon_tricks.models import get_model, registry
 from gluon_tricks.training.checkpoint import FORMAT, seal
 
 
@@ -245,7 +247,7 @@ def test_what_cannot_be_loaded_gets_one_clear_message(params, run_folder, folder
     for path, given, message in [
         (tmp_path / "nowhere", {}, "there is no such model"),
         (tmp_path / "empty", {}, "holds no run"),
-        (tmp_path / "picture.png", {}, "is neither a .params nor an .onnx file"),
+        (tmp_path / "picture.png", {}, "is neither a .params, .safetensors nor .onnx file"),
         (tmp_path / "text.onnx", {}, "text.onnx: no ONNX file, or damaged"),
         (tmp_path / "damaged.params", dict(model="cifar_resnet20_v1", classes=5), "damaged"),
         (params, {}, "of which network.* give --model$"),
@@ -262,6 +264,31 @@ def test_what_cannot_be_loaded_gets_one_clear_message(params, run_folder, folder
     ]:
         with pytest.raises(UserError, match=message):
             open_model(str(path), **given)
+
+
+def test_a_parameter_file_of_a_network_with_additions_is_opened_by_their_flags(tmp_path):
+    additions = dict(attention="se", attention_reduction=4, anti_alias=3, gem=True)
+    net = initialised(get_model("resnet18_v1b", classes=5, drop_block=0.1, **additions))
+    net.save_parameters(str(tmp_path / "net.params"))
+    x = np.random.RandomState(0).normal(size=(2, 3, 33, 33)).astype("float32")
+    given = dict(model="resnet18_v1b", input_size=33)
+    found = open_model(str(tmp_path / "net.params"), **given, **additions).predict(x)
+    np.testing.assert_allclose(found, net(mx.nd.array(x)).asnumpy(), rtol=1e-4, atol=1e-4)
+    with pytest.raises(UserError, match="the network has no layer1.0.se.squeeze.weight"):
+        open_model(str(tmp_path / "net.params"), **given)
+
+
+def test_a_size_that_a_network_cannot_take_is_not_exported(tmp_path, monkeypatch):
+    monkeypatch.setattr(registry, "_networks", dict(registry._networks))
+    registry.register("fixed")(Fixed)
+    net = Fixed("fixed", 3)
+    net.initialize()
+    net(mx.nd.zeros((1, 3, 32, 32)))
+    net.save_parameters(str(tmp_path / "net.params"))
+    model = open_model(str(tmp_path / "net.params"), model="fixed", classes=3, input_size=24)
+    with pytest.raises(UserError, match=r"cannot compute images of shape \(3, 3, 24, 24\)"):
+        export(model, str(tmp_path / "export"))
+    assert not (tmp_path / "export").exists()
 
 
 def test_damaged_folders_are_refused_naming_the_file(run_folder, folder, tmp_path):

@@ -3,17 +3,21 @@
 import mxnet as mx
 import numpy as np
 import pytest
-from network_checks import assert_close, images, small_big_little, small_resnet
+from network_checks import assert_close, images, initialised, small_big_little, small_resnet
 
 from gluon_tricks.deploy import graph as graphs
 from gluon_tricks.deploy import int8, onnx, onnx_file
 from gluon_tricks.deploy.fold import fold_batch_norm
+from gluon_tricks.models import get_model
 from gluon_tricks.models.big_little import Shape
 
 DROPPING = dict(drop_block=0.2)
 NETWORKS = {
     "assemble": lambda: small_big_little(
         shape=Shape(bl_projection=True), attention="sk", anti_alias=3, gem=True, **DROPPING
+    ),
+    "mobilenet": lambda: initialised(
+        get_model("mobilenet0.25", classes=7, attention="se", **DROPPING)
     ),
     "resnet": lambda: small_resnet(attention="se", anti_alias=5, drop_path=0.2, **DROPPING),
 }

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from gluon_tricks.deploy import graph as graphs
-from gluon_tricks.deploy.opening import _predictor_of
+from gluon_tricks.deploy.exported import _predictor_of
 from gluon_tricks.errors import UserError
 
 DATA = mx.sym.var("data", dtype=np.float32)

@@ -10,7 +10,7 @@ import struct
 
 import pytest
 
-from gluon_tricks import cli, paper
+from gluon_tricks import cli, literature, paper
 from gluon_tricks import config as flags
 from gluon_tricks.errors import UserError
 from gluon_tricks.locking import Lock
@@ -91,7 +91,7 @@ def cells(runs):
     """The two tables as a list of dicts."""
     (header, rows), (more, further) = (
         tables.results(groups_of(runs)),
-        tables.next_to_paper(groups_of(runs)),
+        tables.next_to_published(groups_of(runs)),
     )
     return [dict(zip(header + more, row + others)) for row, others in zip(rows, further)]
 
@@ -432,8 +432,8 @@ def recipe_run(folder, recipe, **settings):
 )
 def test_a_run_on_imagenet_is_found_in_the_papers_tables(row, tmp_path):
     recipe_run(tmp_path / "a", row.recipe)
-    rows, differences = phrases.nearest_rows(read(str(tmp_path / "a")))
-    assert row in rows and differences == []
+    rows, differences = read(str(tmp_path / "a")).nearest_rows
+    assert row in rows and differences == {}
     assert all(other.settings == row.settings for other in rows)
 
 
@@ -441,14 +441,53 @@ def test_a_run_is_shown_with_the_papers_figure_and_the_difference(tmp_path):
     recipe_run(tmp_path / "a", "table6_resnet50_v1d_mixup", scores=(50.0, 79.0))
     recipe_run(tmp_path / "b", "table5_resnet50_v1d", scores=(77.5,))
     mixup, efficient = cells(find([str(tmp_path / "a"), str(tmp_path / "b")]))
-    assert mixup["paper's row"] == "Table 6, ResNet-50-D, + mixup, no distillation"
-    assert mixup["paper's top-1 / top-5 %"] == "79.15 / 94.58"
+    assert mixup["published row"] == "Table 6, ResNet-50-D, + mixup, no distillation"
+    assert mixup["published top-1 / top-5 %"] == "79.15 / 94.58"
     assert mixup["difference"] == "-0.15 / -10.58"
     assert (
-        efficient["paper's row"]
+        efficient["published row"]
         == "Table 5, ResNet-50-D, efficient; Table 6, ResNet-50-D, efficient"
     )
     assert efficient["difference"] == "+0.34 / -11.02"
+
+
+def later_flags(recipe):
+    """The flags of a recipe of later work."""
+    (row,) = [row for row in literature.ROWS if row.recipe == recipe]
+    words = [f"--lr {row.settings['peak']}"]
+    for name, value in row.settings.items():
+        if name in flags.FLAGS:
+            text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+            words.append(f"{flags.spelling(name)} {text}")
+    return " ".join(words)
+
+
+def test_a_run_of_a_later_row_is_found_and_shown_with_its_digits(tmp_path):
+    write_run(
+        tmp_path / "a",
+        later_flags("torchvision_resnet50_v2"),
+        batch=1024,
+        data=IMAGENET,
+        scores=(80.0,),
+    )
+    (row,) = cells(find([str(tmp_path / "a")]))
+    assert row["published row"] == "torchvision, ResNet-50, IMAGENET1K_V2"
+    assert row["published top-1 / top-5 %"] == "80.858 / 95.434"
+    assert row["difference"] == "-0.86 / -10.43"
+
+
+def test_a_figure_that_was_not_published_is_a_dash(tmp_path):
+    write_run(
+        tmp_path / "a",
+        later_flags("assembled_mobilenet_se") + " --seed 3 --wd 0.0002",
+        batch=1024,
+        data=IMAGENET,
+    )
+    (row,) = cells(find([str(tmp_path / "a")]))
+    title, other = row["published row"].split(", but for ")
+    assert title == "Assembled-CNN, M1, SE-MobileNet (r = 16), 360 epochs"
+    assert other == "--wd 0.0002 instead of 0.0001"
+    assert row["published top-1 / top-5 %"] == "74.28 / –" and row["difference"] == "+15.72"
 
 
 def test_what_differs_from_the_nearest_row_is_said(tmp_path):
@@ -456,22 +495,22 @@ def test_what_differs_from_the_nearest_row_is_said(tmp_path):
         tmp_path / "a", "table6_resnet50_v1d_cosine", more="--wd 0.0005 --color-form gluoncv"
     )
     (row,) = cells(find([str(tmp_path / "a")]))
-    differences = "wd 0.0005 instead of 0.0001, --color-form gluoncv"
-    assert row["paper's row"] == "Table 6, ResNet-50-D, + cosine, but for " + differences
+    differences = "--color-form gluoncv instead of paper, --wd 0.0005 instead of 0.0001"
+    assert row["published row"] == "Table 6, ResNet-50-D, + cosine, but for " + differences
     recipe_run(
         tmp_path / "c",
         "table6_resnet50_v1d_distill_mixup",
         more="--fidelity gluoncv --momentum 0.8",
     )
     (row,) = cells(find([str(tmp_path / "c")]))
-    differences = "the authors' settings (--fidelity gluoncv), momentum 0.8 instead of 0.9"
+    differences = "--momentum 0.8 instead of 0.9, --fidelity gluoncv instead of paper"
     assert (
-        row["paper's row"]
+        row["published row"]
         == "Table 6, ResNet-50-D, + distillation and mixup, but for " + differences
     )
     write_run(tmp_path / "b", "--model vgg11 --lr 3 --num-epochs 2 --momentum 0.5", data=IMAGENET)
     (row,) = cells(find([str(tmp_path / "b")]))
-    assert (row["paper's row"], row["difference"]) == ("none near", "–")
+    assert (row["published row"], row["difference"]) == ("none near", "–")
 
 
 @pytest.mark.slow
@@ -482,8 +521,8 @@ def test_runs_on_other_images_are_compared_among_themselves_alone(tmp_path, caps
     digits, imagenet = by_data(find([str(tmp_path / "digits"), str(tmp_path / "imagenet")]))
     assert [run.name for run in digits + imagenet] == ["digits", "imagenet"]
     text = (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
-    assert text.count("Next to the paper") == 1 and text.index("ImageNet-1k") < text.index(
-        "Next to the paper"
+    assert text.count("Next to published figures") == 1 and text.index("ImageNet-1k") < text.index(
+        "Next to published figures"
     )
     assert (
         "## 1,442 training images, 355 validation images, 1000 classes\n\nThese are not ImageNet's"

@@ -100,6 +100,23 @@ def test_hard_and_soft_losses_are_summed_or_weighted(words, weights):
     np.testing.assert_allclose(found.asnumpy(), weights[0] * hard + weights[1] * soft, rtol=1e-5)
 
 
+def test_a_soft_loss_next_to_binary_cross_entropy_is_a_sum_over_classes_as_documented():
+    """The mean over K classes and the sum; with the weight K / (K + 1) both are sums."""
+    z, r = RNG.normal(size=(6, 4)), RNG.normal(size=(6, 4))
+    _, targets = objective().prepare(IMAGES, LABELS, 0, 0)
+    binary = np.log1p(np.exp(z)) - z * targets.asnumpy()
+    p, q = (np.exp(x / 3) / np.exp(x / 3).sum(axis=1, keepdims=True) for x in (r, z))
+    soft = -9 * (p * np.log(q)).sum(axis=1)
+    for words, expected in (
+        ("", binary.mean(axis=1) + soft),
+        ("--hard-weight 0.8", (binary.sum(axis=1) + soft) / 5),
+    ):
+        words = "--loss bce --teacher x --temperature 3 " + words
+        made = objective(words, teacher=lambda inputs: None)
+        found = made.losses(mx.nd.array(z), targets, [mx.nd.array(r)])
+        np.testing.assert_allclose(found.asnumpy(), expected, rtol=1e-5)
+
+
 def test_float16_inputs_and_float32_targets_and_losses():
     made = objective("--dtype float16 --mixup --label-smoothing")
     inputs, targets = made.prepare(IMAGES, LABELS, 0, 0)

@@ -1,14 +1,21 @@
 """Runs whose batches have other sizes or more rows than the images that come out of them."""
 
 import json
+import re
 
+import mxnet as mx
 import numpy as np
 import pytest
+from network_checks import Fixed
 
+from gluon_tricks import config as flags
 from gluon_tricks.data.loader import eval_loader
 from gluon_tricks.deploy.evaluation import evaluate
 from gluon_tricks.deploy.opening import open_model
 from gluon_tricks.errors import UserError
+from gluon_tricks.models import registry
+from gluon_tricks.training import network, run_folder
+from gluon_tricks.training.plan import RunPlan
 
 
 def outcome(folder):
@@ -69,6 +76,51 @@ def test_validation_and_export_have_the_test_size(train, tmp_path):
 def test_a_network_that_cannot_take_the_size_is_named(train, flag):
     with pytest.raises(UserError, match=f"--{flag.replace('_', '-')} 48: vgg11 .* of 64 pixels"):
         train(model="vgg11", input_size=64, **{flag: 48})
+
+
+@pytest.mark.parametrize("flag", ["test_size", "progressive_resizing"])
+def test_a_plan_names_it_too(flag):
+    config = flags.resolve(dict(model="vgg11", input_size=64, synthetic=32, **{flag: 32}))
+    with pytest.raises(UserError, match=f"{flags.spelling(flag)} 32: vgg11 .* of 64 pixels"):
+        list(RunPlan(config).lines())
+
+
+def test_images_that_are_too_small_for_a_network_are_refused_in_one_line(train, capfd):
+    with pytest.raises(UserError, match="^inceptionv3 takes no 40x40 image: [^\n]*kernel size"):
+        train(model="inceptionv3", input_size=40)
+    assert not capfd.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "sizes, refused",
+    [
+        (dict(input_size=24), "24 (--input-size)"),
+        (dict(input_size=32, progressive_resizing=16), "16 (--progressive-resizing)"),
+        (dict(input_size=32, test_size=48), None),  # the teacher sees training's alone
+    ],
+    ids=str,
+)
+def test_a_teacher_that_cannot_take_a_size_of_the_students_images_is_named(
+    tmp_path, monkeypatch, sizes, refused
+):
+    monkeypatch.setattr(registry, "_networks", dict(registry._networks))
+    registry.register("fixed")(Fixed)
+    net = Fixed("fixed", 3)
+    net.initialize()
+    net(mx.nd.zeros((1, 3, 32, 32)))
+    about = dict(version="0", layout=dict(began_with=8), parameters={})
+    about["data"] = dict(train=None, validation=None)
+    of_32 = dict(model="fixed", classes=3, input_size=32, synthetic=8)
+    run_folder.write(str(tmp_path), about, flags.resolve(of_32))
+    net.save_parameters(str(tmp_path / "net.params"))
+    teacher = dict(teacher=str(tmp_path / "net.params"), teacher_model="fixed")
+    config = flags.resolve(dict(of_32, model="cifar_resnet20_v1", **teacher, **sizes))
+    if refused is None:
+        assert network.teacher(config, [mx.cpu()])(mx.nd.zeros((1, 3, 32, 32))).shape == (1, 3)
+        return
+    message = f"fixed for images of 32 pixels cannot take the student's of {refused}"
+    with pytest.raises(UserError, match=re.escape(message)):
+        network.teacher(config, [mx.cpu()])
 
 
 def test_a_network_that_drops_in_training_alone_takes_another_test_size(train):

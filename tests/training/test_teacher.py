@@ -2,6 +2,7 @@
 to.
 """
 
+import dataclasses
 import shutil
 
 import mxnet as mx
@@ -147,6 +148,22 @@ def test_parameters_of_a_damaged_checkpoint_are_used_for_nothing(train, tmp_path
         with pytest.raises(UserError, match="no whole checkpoint|is damaged: net.params"):
             train(save_dir=str(tmp_path / "student"), **given)
         shutil.rmtree(tmp_path / "student")
+
+
+@pytest.mark.slow
+def test_a_run_starts_from_the_folder_of_another_as_from_its_file(train, tmp_path):
+    config = train(save_dir=str(tmp_path / "first"), max_steps=1).config
+    (folder,) = (tmp_path / "first" / "checkpoints").iterdir()
+    written = mx.nd.load(str(folder / "net.params"))
+    for path in (tmp_path / "first", folder, folder / "net.params"):
+        start = dataclasses.replace(config, use_params=str(path), classes=config.classes + 1)
+        said = []
+        net = network.student(start, [mx.cpu()], said.append)
+        (new,) = [text for text in said if "newly initialised" in text]
+        found = {name: array.data() for name, array in net._collect_params_with_prefix().items()}
+        assert {name for name in found if name in new} == {"output.weight", "output.bias"}
+        for name in set(written) - {"output.weight", "output.bias"}:
+            assert np.array_equal(written[name].asnumpy(), found[name].asnumpy()), name
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ RUN tools/install_system.sh package,horovod
 COPY setup.cfg pyproject.toml README.md LICENSE ./
 COPY gluon_tricks/__init__.py gluon_tricks/
 RUN tools/make_environment.sh .venv
-RUN tools/install_package.sh .venv cpu,data,onnx,tensorboard,horovod
+RUN tools/install_package.sh .venv cpu,data,onnx,safetensors,tensorboard,horovod
 RUN tools/build_horovod.sh .venv /tmp/wheels gloo
 
 FROM debian:bookworm-slim

@@ -17,7 +17,7 @@ ENV LD_LIBRARY_PATH=/usr/local/cuda/lib64/stubs
 COPY setup.cfg pyproject.toml README.md LICENSE ./
 COPY gluon_tricks/__init__.py gluon_tricks/
 RUN tools/make_environment.sh .venv
-RUN tools/install_package.sh .venv cu112,data,onnx,tensorboard,horovod
+RUN tools/install_package.sh .venv cu112,data,onnx,safetensors,tensorboard,horovod
 RUN tools/build_horovod.sh .venv /tmp/wheels gloo,mpi,nccl
 
 FROM nvidia/cuda:11.8.0-cudnn8-runtime-ubuntu22.04

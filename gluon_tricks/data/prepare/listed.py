@@ -66,15 +66,15 @@ def read(
 
 
 def split_of(source: str, labels: Mapping[str, int], args: Any) -> Split:
-    """The Split of the images of a list, in the order of their paths; UserError if one is missing,
-    unless ``args.allow_partial``.
+    """The Split of the images of a list, in the order of their paths; UserError that names the
+    first if some are missing, unless ``args.allow_partial``.
     """
     there = [path for path in sorted(labels) if os.path.isfile(os.path.join(source, path))]
     if len(there) < len(labels) and not args.allow_partial:
         first = min(set(labels) - set(there))
         raise UserError(
-            f"{os.path.join(source, first)}: missing, and with it {len(labels) - len(there):,} of "
-            f"{len(labels):,} images of the list; --allow-partial goes on with what is there"
+            f"{source}: {len(labels) - len(there):,} of {len(labels):,} listed images are missing, "
+            f"the first is {first}; --allow-partial goes on with what is there"
         )
     size = sum(os.path.getsize(os.path.join(source, path)) for path in there)
     return Split(

@@ -51,9 +51,10 @@ class RandomResizedCrop(Geometry):
 
 @dataclasses.dataclass(frozen=True)
 class CentreCrop(Geometry):
-    """The ``size`` x ``size`` pixels in the middle."""
+    """The ``size`` x ``size`` pixels in the middle, as :func:`centre` says."""
 
     size: int
+    rounded: bool = False
 
     name = "centre crop"
 
@@ -67,11 +68,14 @@ class CentreCrop(Geometry):
         return self._part(mask)
 
     def boxes(self, boxes, value, height, width):
-        return boxes - np.tile([centre(width, self.size), centre(height, self.size)], 2)
+        return boxes - np.tile([self._start(width), self._start(height)], 2)
 
     def _part(self, picture):
-        y, x = (centre(length, self.size) for length in picture.shape[:2])
+        y, x = (self._start(length) for length in picture.shape[:2])
         return picture[y : y + self.size, x : x + self.size]
+
+    def _start(self, length):
+        return centre(length, self.size, self.rounded)
 
 
 def choose_crop(
@@ -105,6 +109,10 @@ def choose_crop(
     return (height - h) // 2, (width - w) // 2, h, w
 
 
-def centre(length: int, size: int) -> int:
-    """The first of the ``size`` pixels in the middle of ``length``; the smaller half is before."""
-    return (length - size) // 2
+def centre(length: int, size: int, rounded: bool = False) -> int:
+    """The first of the ``size`` pixels in the middle of ``length``; the smaller half is before.
+
+    rounded: as torchvision has it: half of the rest is rounded, and a half of a pixel to the even
+    number.
+    """
+    return round((length - size) / 2) if rounded else (length - size) // 2

@@ -20,7 +20,7 @@ from .normalise import Normalise
 from .operation import Operation
 from .pca_noise import PCANoise
 from .rand_augment import RandAugment
-from .resize import ResizeShorterEdge, shorter_edge
+from .resize import OPENCV, PillowResize, ResizeShorterEdge, shorter_edge
 from .transform import Transform
 from .trivial_augment import TrivialAugment
 
@@ -68,8 +68,14 @@ def eval_transform(config: Config) -> Transform:
     return evaluation(size, config.crop_ratio, config.rgb_mean, config.rgb_std)
 
 
-def evaluation(size: int, crop_ratio: float, mean: RGB, std: RGB) -> Transform:
-    """Shorter edge to ``size / crop_ratio`` (256), centre crop, normalisation: nothing random."""
-    return Transform(
-        [ResizeShorterEdge(shorter_edge(size, crop_ratio)), CentreCrop(size), Normalise(mean, std)]
-    )
+def evaluation(
+    size: int, crop_ratio: float, mean: RGB, std: RGB, interpolation: str = OPENCV
+) -> Transform:
+    """Shorter edge to ``size / crop_ratio`` (256), centre crop, normalisation: nothing random.
+
+    interpolation: one of :data:`.resize.INTERPOLATIONS`. With Pillow's, size and place of the crop
+    are rounded as timm does it.
+    """
+    short, pillow = shorter_edge(size, crop_ratio, interpolation), interpolation != OPENCV
+    resize = PillowResize(short, interpolation) if pillow else ResizeShorterEdge(short)
+    return Transform([resize, CentreCrop(size, rounded=pillow), Normalise(mean, std)])

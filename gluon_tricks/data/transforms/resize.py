@@ -12,6 +12,10 @@ import numpy as np
 
 from .operation import Geometry
 
+# How evaluation resizes: bilinear without antialiasing, as the authors did, or as Pillow does.
+OPENCV = "opencv"
+INTERPOLATIONS = (OPENCV, "bilinear", "bicubic")
+
 LONGEST = 16  # times its width; longer images are cut before they are resized
 
 
@@ -49,9 +53,27 @@ class ResizeShorterEdge(Geometry):
         return (boxes - np.tile([x, y], 2)) * np.tile(scale, 2)
 
 
-def shorter_edge(size: int, ratio: float) -> int:
-    """The shorter edge before the centre crop of ``size``, rounded up as in the authors' code."""
-    return math.ceil(size / ratio)
+@dataclasses.dataclass(frozen=True)
+class PillowResize(ResizeShorterEdge):
+    """As Pillow resizes, and with it torchvision and timm: a filter as wide as the reduction.
+
+    interpolation: "bilinear" or "bicubic".
+    """
+
+    interpolation: str = "bicubic"
+
+    def image(self, picture, value, out, scratch):
+        from PIL import Image
+
+        method = getattr(Image.Resampling, self.interpolation.upper())
+        np.copyto(out, Image.fromarray(middle(picture)).resize(out.shape[1::-1], method))
+
+
+def shorter_edge(size: int, ratio: float, interpolation: str = OPENCV) -> int:
+    """The shorter edge before the centre crop of ``size``, rounded up as in the authors' code; with
+    Pillow's interpolation rounded down, as in timm.
+    """
+    return math.ceil(size / ratio) if interpolation == OPENCV else math.floor(size / ratio)
 
 
 def resized_shape(height: int, width: int, short: int) -> Tuple[int, int]:

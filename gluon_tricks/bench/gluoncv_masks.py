@@ -1,0 +1,54 @@
+"""GluonCV's way to read images with masks: Gluon's DataLoader over its SegmentationDataset."""
+
+import io
+import os
+import random
+
+from gluoncv.data.segbase import SegmentationDataset
+from PIL import Image
+
+from ..data.mask_files import mask_path_of
+from ..data.records import RecordFile
+
+
+class Scenes(SegmentationDataset):
+    """The images and masks of RecordIO files, read and augmented as ADE20KSegmentation does."""
+
+    def __init__(self, path, transform, base_size, crop_size):
+        folder = os.path.dirname(os.path.abspath(path))  # one that exists; nothing is read from it
+        super().__init__(folder, "train", "train", transform, base_size, crop_size)
+        self._images, self._masks = RecordFile(path), RecordFile(mask_path_of(path))
+
+    def __len__(self):
+        return len(self._images)
+
+    def __getitem__(self, place):
+        image, mask = (
+            Image.open(io.BytesIO(records.read(place)[1]))
+            for records in (self._images, self._masks)
+        )
+        image, mask = self._sync_transform(image.convert("RGB"), mask)
+        return self.transform(image), mask
+
+
+def batches(config, images):
+    """Yields the sizes of batches of so many images, or more."""
+    from mxnet.gluon.data import DataLoader
+    from mxnet.gluon.data.vision import transforms
+
+    mean, std = ([value / 255 for value in each] for each in (config.rgb_mean, config.rgb_std))
+    normalise = transforms.Compose([transforms.ToTensor(), transforms.Normalize(mean, std)])
+    random.seed(config.seed)
+    loader = DataLoader(
+        Scenes(config.rec_train, normalise, config.base_size, config.input_size),
+        batch_size=config.batch_size,
+        shuffle=True,
+        last_batch="rollover",
+        num_workers=config.num_data_workers,
+    )
+    done = 0
+    while done < images + config.batch_size:
+        for data, _ in loader:
+            data.wait_to_read()
+            done += config.batch_size
+            yield config.batch_size

@@ -1,0 +1,49 @@
+"""``gluon-tricks convert``: weights from and to timm's and torchvision's names."""
+
+from ..config import user_path
+from ..deploy import arguments
+from ..deploy.convert import check, convert, images_in
+from ..models.counterparts.table import LIBRARIES
+from ..text import printable
+
+
+def add_arguments(parser):
+    """What to open, and what to write."""
+    arguments.add_arguments(parser, exports=False)
+    add = parser.add_argument
+    add(
+        "target",
+        type=user_path,
+        metavar="PATH",
+        help="what to write: FILE.params, with GluonCV's names; FILE.safetensors, with timm's or "
+        "torchvision's; or a folder as timm's hub has them",
+    )
+    add(
+        "--to",
+        choices=LIBRARIES,
+        help="whose names a .safetensors file has [timm's, or torchvision's if timm has no such "
+        "network]",
+    )
+    add("--force", action="store_true", help="replace what is there")
+
+
+def main(args):
+    """Write it and say what it is."""
+    check(args.target, args.to, args.force)
+    model = arguments.open_from(args)
+    name = convert(model, args.target, args.to)
+    print(f"{printable(args.target)}: {name}, {model.classes} classes")
+    print("  " + images(images_in(model, args.target)))
+    return 0
+
+
+def images(preprocessing):
+    """How the network's images are made, in the flags of evaluate and predict."""
+    mean, std = (
+        ",".join(f"{value:g}" for value in values)
+        for values in (preprocessing.rgb_mean, preprocessing.rgb_std)
+    )
+    return (
+        f"--input-size {preprocessing.input_size} --crop-ratio {preprocessing.crop_ratio:g} "
+        f"--rgb-mean {mean} --rgb-std {std}, interpolation {preprocessing.interpolation}"
+    )

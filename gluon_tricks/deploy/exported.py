@@ -1,0 +1,103 @@
+"""Opens what runs without this package: the formats of ``gluon-tricks export``, and ONNX files."""
+
+from __future__ import annotations
+
+import functools
+import os
+from typing import Any, Mapping
+
+from .. import config as flags
+from ..data.class_names import LABELS, read_labels
+from ..errors import UserError
+from . import manifest as manifests
+from .classifier import Classifier
+from .predictors import block_predictor, session_predictor
+from .preprocessing import Preprocessing
+
+
+def open_folder(folder: str, format: str, manifest: Mapping[str, Any]) -> Classifier:
+    """A runnable format of an exported folder, whose manifest and checksums were checked."""
+    preprocessing, classes = Preprocessing.of_description(manifest), manifest["classes"]
+    inside = preprocessing if manifest["options"]["preprocess"] else None
+    files = [os.path.join(folder, name) for name in manifests.FILES[format]]
+    compute = _predictor_of(format, files, preprocessing.input_size, inside)
+    labels = os.path.join(folder, LABELS)
+    return Classifier(
+        folder,
+        format,
+        manifest.get("model"),
+        classes,
+        preprocessing,
+        compute,
+        labels=read_labels(labels, classes) if os.path.isfile(labels) else None,
+        measured=manifest.get("measured"),
+    )
+
+
+def _predictor_of(format, files, size, inside):
+    """The predictor of the files of an exported format, after they were checked."""
+    if format == "onnx":
+        from . import onnx, onnx_file
+
+        onnx_file.check(files[0], size)
+        return session_predictor(onnx.session(files[0]), files[0], inside)
+    from . import graph
+
+    loaded = graph.load(*files, (size, size, 3) if inside else (3, size, size))
+
+    @functools.lru_cache(maxsize=None)
+    def check(shape):
+        graph.check_shapes(loaded, shape, files[0])
+
+    return block_predictor(graph.block(loaded), files[0], inside, check=check)
+
+
+def open_onnx(path: str, given: Mapping[str, Any]) -> Classifier:
+    """An ONNX file without a folder: of ``gluon-tricks export``, or of another program."""
+    from . import onnx, onnx_file
+
+    size = given.get("input_size", flags.Config.input_size)
+    flags.check_ranges(flags.Config(**given))
+    graph = onnx_file.check(path, size).graph
+    session = onnx.session(path)
+    about = onnx.about(session)
+    if "classes" in about:
+        return _open_own_onnx(path, given, session, manifests.check(about, path))
+    known = onnx.classes_and_size(path, session)
+    refuse_other(given, known, path)
+    config = flags.Config(**dict(given, **known))
+    return Classifier(
+        path,
+        "onnx",
+        given.get("model"),
+        config.classes,
+        Preprocessing.of_config(config),
+        session_predictor(session, path, probabilities=onnx_file.gives_probabilities(graph)),
+    )
+
+
+def _open_own_onnx(path, given, session, about):
+    """A file of ``gluon-tricks export`` without its folder."""
+    refuse_other(given, about, path)
+    preprocessing = Preprocessing.of_description(about)
+    inside = preprocessing if about["options"]["preprocess"] else None
+    labels = about.get("labels")
+    return Classifier(
+        path,
+        "onnx",
+        about.get("model"),
+        about["classes"],
+        preprocessing,
+        session_predictor(session, path, inside),
+        labels=labels and [str(label) for label in labels],
+    )
+
+
+def refuse_other(given: Mapping[str, Any], known: Mapping[str, Any], path: str) -> None:
+    """UserError for a flag whose value is another than the one that ``path`` says."""
+    for name, value in given.items():
+        held = known.get(name, value)
+        if value != (tuple(held) if isinstance(held, list) else held):
+            raise UserError(
+                f"{flags.spelling(name)} {value}: but {path} says {held}; leave the flag out"
+            )

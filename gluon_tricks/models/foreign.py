@@ -1,0 +1,130 @@
+"""Weights of timm's and torchvision's networks, wherever a parameter file is taken: a safetensors
+file, or a folder as timm's hub has them (:mod:`.hub_folder`).
+
+A PyTorch file is a pickle, which can run any program when it is read. So it never is.
+"""
+
+import os
+from typing import Any, Dict, NamedTuple, Optional
+
+import mxnet as mx
+import numpy as np
+
+from ..errors import UserError
+from ..text import printable
+from . import hub_folder, safetensors_file
+from .counterparts import lookup, translation
+from .counterparts.table import Counterpart, Identity
+
+PICKLES = (".pth", ".pt", ".bin", ".ckpt", ".pkl", ".pth.tar")
+# Options that change the names of parameters; a network with another option, say dilation, starts
+# from the weights of the plain one.
+NAMING = ("attention", "use_gn", "batch_norm")
+ARCHITECTURE = "architecture"  # in the metadata of the files written here
+
+
+def is_foreign(path: str) -> bool:
+    """Whether the path is one of those that this module reads, whole or damaged.
+
+    Raises UserError for a file of PyTorch's, saying how to make a safetensors file of it.
+    """
+    if path.endswith(PICKLES):
+        raise UserError(
+            f"{printable(path)}: PyTorch's files are pickles, which are not read. With PyTorch and "
+            "safetensors: import torch, safetensors.torch as s; s.save_file(torch.load('FILE', "
+            "map_location='cpu', weights_only=True), 'FILE.safetensors')"
+        )
+    return path.endswith(safetensors_file.ENDING) or hub_folder.is_hub_folder(path)
+
+
+def file_of(path: str) -> str:
+    """The file with the numbers: of a folder as timm's hub has them, the one in it."""
+    inside = os.path.join(path, hub_folder.WEIGHTS)
+    return inside if hub_folder.is_hub_folder(path) else path
+
+
+def describe(path: str) -> Optional[hub_folder.Description]:
+    """What the ``config.json`` of the folder, or next to the file, says; None if there is none."""
+    folder = path if os.path.isdir(path) else os.path.dirname(os.path.abspath(path))
+    if hub_folder.is_hub_folder(folder) and os.path.samefile(file_of(folder), file_of(path)):
+        return hub_folder.read(folder)
+    return None
+
+
+def identity_in(path: str) -> Optional[Identity]:
+    """The network that folder or file say they are of; None if they do not.
+
+    Raises UserError for one that is not here, saying why.
+    """
+    architecture = _architecture_in(path)
+    return lookup.identity_of(architecture) if architecture else None
+
+
+def _architecture_in(path):
+    about = describe(path)
+    if about:
+        return about.architecture
+    return _checked(safetensors_file.metadata, file_of(path)).get(ARCHITECTURE)
+
+
+def _checked(read_file, file):
+    """What a function of :mod:`.safetensors_file` reads; UserError naming what is wrong with it."""
+    try:
+        return read_file(file)
+    except OSError as error:
+        raise UserError(f"{printable(file)}: cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise UserError(
+            f"{printable(file)}: damaged, cut off or no safetensors file: {printable(error)}"
+        ) from None
+
+
+def read(net: Any, path: str) -> Dict[str, mx.nd.NDArray]:
+    """The arrays for a network of :func:`.registry.get_model`, by our names.
+
+    Raises UserError if the file is damaged, of another network, or has not just the arrays that its
+    network has.
+    """
+    if not hasattr(net, "made_as"):
+        raise UserError(f"{printable(path)}: only networks made by get_model take such a file")
+    model, options = net.made_as
+    wanted = Identity.of(model, {name: options[name] for name in NAMING if name in options})
+    said = _architecture_in(path)
+    if said and said.split(".", 1)[0] not in [one.architecture for one in lookup.of(wanted)]:
+        raise UserError(f"{printable(path)}: is of {printable(said)}, not of {wanted}")
+    parameters = net._collect_params_with_prefix()
+    arrays = _checked(safetensors_file.read, file_of(path))
+    if getattr(net, "features_only", False):
+        head = net.head_name + "."  # the same name there
+        arrays = {name: array for name, array in arrays.items() if not name.startswith(head)}
+    ours = translation.to_ours(wanted, parameters, arrays, path)
+    return {name: mx.nd.array(array, dtype=array.dtype) for name, array in ours.items()}
+
+
+class Foreign(NamedTuple):
+    """Arrays by the names of timm or torchvision, and which network it is there."""
+
+    counterpart: Counterpart
+    arrays: Dict[str, np.ndarray]
+
+    def write(self, path: str) -> None:
+        """Write the safetensors file."""
+        about = {
+            "format": "pt",  # which other programs ask for
+            ARCHITECTURE: self.counterpart.architecture,
+            "library": self.counterpart.library,
+        }
+        safetensors_file.write(path, self.arrays, about)
+
+
+def theirs(net: Any, library: Optional[str] = None) -> Foreign:
+    """A network's arrays by the names of a library (default: timm, or else torchvision).
+
+    Raises UserError if the library has no network that computes the same.
+    """
+    if not hasattr(net, "made_as"):
+        raise UserError("only networks made by get_model have counterparts")
+    counterpart = lookup.find(Identity.of(*net.made_as), library)
+    parameters = net._collect_params_with_prefix()
+    ours = {name: held.data(held.list_ctx()[0]).asnumpy() for name, held in parameters.items()}
+    return Foreign(counterpart, translation.to_theirs(counterpart, ours))

@@ -1,0 +1,122 @@
+"""Safetensors files, the form in which PyTorch's world passes weights on without pickles.
+
+They are read by the package ``safetensors``, which compares header, shapes and places of the arrays
+with the size of the file before it makes any of them; from bytes, since it maps files into memory
+otherwise, and a file that becomes shorter then ends the process. Its side for NumPy has no
+bfloat16, so that the arrays are made here. They are written here too, as the package puts the
+metadata in an order of chance, and the same weights are to be the same bytes. The form (little
+endian; https://github.com/huggingface/safetensors):
+
+    uint64 length of the header; the header, JSON in UTF-8, padded with blanks; the values
+    header: {"__metadata__": {text: text}, name: {"dtype", "shape", "data_offsets": [begin, end]}}
+"""
+
+import json
+import os
+import struct
+from typing import Dict, Mapping, Optional
+
+import numpy as np
+
+from ..errors import UserError
+from ..files import plain_file, sync_folder
+from ..text import printable
+
+ENDING = ".safetensors"
+DTYPES = {
+    "F16": "float16",
+    "F32": "float32",
+    "F64": "float64",
+    "I8": "int8",
+    "I32": "int32",
+    "I64": "int64",
+    "U8": "uint8",
+}
+METADATA = "__metadata__"
+
+
+def read(path: str) -> Dict[str, np.ndarray]:
+    """The arrays of a file by name; bfloat16 becomes float32, which holds the same numbers.
+
+    Raises ValueError saying what is wrong with it, OSError if it cannot be read, and UserError
+    without the package ``safetensors``.
+    """
+    package = _package()
+    with open(path, "rb", opener=plain_file) as file:
+        data = file.read()
+    try:
+        entries = package.deserialize(data)
+    except package.SafetensorError as error:
+        raise ValueError(str(error)) from None
+    return {name: _array(name, **about) for name, about in entries}
+
+
+def metadata(path: str) -> Dict[str, str]:
+    """The metadata of a file, without its arrays; errors as of :func:`read`."""
+    package = _package()
+    with open(path, "rb", opener=plain_file):
+        pass  # a pipe would be waited for
+    try:
+        with package.safe_open(path, "np") as file:
+            return file.metadata() or {}
+    except package.SafetensorError as error:
+        raise ValueError(str(error)) from None
+
+
+def _package():
+    try:
+        import safetensors
+    except ImportError:
+        raise UserError(
+            "safetensors is not installed: pip install 'gluon-tricks[safetensors]'"
+        ) from None
+    return safetensors
+
+
+def _array(name, dtype, shape, data):
+    try:
+        if dtype == "BF16":  # the upper half of a float32
+            return (np.frombuffer(data, "<u2").astype("<u4") << 16).view("<f4").reshape(shape)
+        return np.frombuffer(data, DTYPES[dtype]).reshape(shape)
+    except KeyError:
+        raise ValueError(f"{name} has the type {dtype}, which is not read") from None
+    except ValueError:
+        raise ValueError(f"{name} has the shape {shape}") from None
+
+
+def write(
+    path: str, arrays: Mapping[str, np.ndarray], about: Optional[Mapping[str, str]] = None
+) -> None:
+    """Write a file with the metadata ``about``, so that a power cut leaves the old one or the new
+    one.
+
+    Raises UserError if it cannot be written, and ValueError for a type that safetensors does not
+    have.
+    """
+    header = json.dumps(_header(arrays, about), separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)
+    try:
+        with open(path + ".new", "wb") as file:
+            file.write(struct.pack("<Q", len(header)) + header)
+            for array in arrays.values():
+                file.write(np.ascontiguousarray(array).data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(path + ".new", path)
+        sync_folder(path)
+    except OSError as error:
+        raise UserError(f"{printable(path)}: cannot be written: {error.strerror}") from error
+
+
+def _header(arrays, about):
+    header = {METADATA: dict(about)} if about else {}
+    kinds, place = {dtype: kind for kind, dtype in DTYPES.items()}, 0
+    for name, array in arrays.items():
+        if str(array.dtype) not in kinds:
+            raise ValueError(f"{name}: safetensors has no {array.dtype}")
+        ends = [place, place + array.nbytes]
+        header[name] = dict(
+            dtype=kinds[str(array.dtype)], shape=list(array.shape), data_offsets=ends
+        )
+        place = ends[1]
+    return header

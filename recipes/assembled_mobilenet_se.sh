@@ -1,0 +1,8 @@
+#!/usr/bin/env bash
+# Assembled-CNN, M1, SE-MobileNet (r = 16), 360 epochs: top-1 74.28 % (github clovaai/assembled-cnn, README).
+# 8 P40, 1024 images a step, float16: hours not published.
+GLOBAL_BATCH=1024 exec "$(dirname "$0")/launch.sh" "$0" \
+  --model mobilenet1.0 --attention se --bn-momentum 0.997 --dtype float16 --loss-scale 128 --optimizer sgd \
+  --momentum-form outside --linear-scaling --warmup-epochs 5 --warmup-from 0 --lr-mode cosine \
+  --num-epochs 360 --no-wd --no-wd-form norms --crop-area 0.1,1 --rgb-std 1,1,1 --color-jitter 0 \
+  --pca-noise 0 "$@"
