@@ -21,7 +21,7 @@ from mxnet.gluon.block import HybridBlock
 
 from . import box_ops, box_sampling
 from .box_sampling import Truth
-from .resnet import DEPTHS, ResNet, resnet
+from .resnet import ResNet, resnet
 from .rpn import RPN, Anchors, Proposals, propose
 from .rpn import STDS as OF_ANCHORS
 
@@ -81,8 +81,6 @@ class FasterRCNN(HybridBlock):
     ----------
     backbone : ResNet
         One that yields features only, with frozen norms. Its layers become layers of this network.
-    channels : int
-        Of its last stage; the third has half as many.
     classes : int
         K, without the background.
     settings : Settings
@@ -95,7 +93,6 @@ class FasterRCNN(HybridBlock):
     def __init__(
         self,
         backbone: ResNet,
-        channels: int,
         classes: int,
         settings: Settings = Settings(),
         prefix: Optional[str] = None,
@@ -109,6 +106,7 @@ class FasterRCNN(HybridBlock):
         self.features.add(*(backbone._children[name] for name in BEFORE))
         self.top_features = nn.HybridSequential(prefix="")
         self.top_features.add(backbone._children["layer4"])
+        channels = backbone.channels
         with self.name_scope():
             self.class_predictor = _dense(channels, classes + 1, 0.01)
             self.box_predictor = _dense(channels, 4 * classes, 0.001)
@@ -232,13 +230,12 @@ def faster_rcnn(
 
     options: those of the backbone.
     """
-    base = name[len("faster_rcnn_") :]
-    depth = base[len("resnet") :].split("_")[0]
     options.setdefault("prefix", name + "_")
     norm_kwargs = {"use_global_stats": True, **options.pop("norm_kwargs", {})}
-    backbone = resnet(base, features_only=True, norm_kwargs=norm_kwargs, **options)
-    channels = 2048 if DEPTHS[int(depth)][1] else 512
-    return FasterRCNN(backbone, channels, classes, settings, prefix=options["prefix"])
+    backbone = resnet(
+        name[len("faster_rcnn_") :], features_only=True, norm_kwargs=norm_kwargs, **options
+    )
+    return FasterRCNN(backbone, classes, settings, prefix=options["prefix"])
 
 
 def freeze(net: FasterRCNN) -> None:
