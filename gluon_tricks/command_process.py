@@ -118,6 +118,8 @@ def outside_cause(error):
     said, *_ = lines
     if isinstance(error, RuntimeError):  # MXNet's message may come after where it was raised
         said = next(filter(NO_MEMORY.search, lines), said)
+    if isinstance(error, OSError) and error.errno == errno.ENOMEM:
+        error, said = MemoryError(), error.strerror
     if isinstance(error, MemoryError) or isinstance(error, RuntimeError) and NO_MEMORY.search(said):
         return f"not enough memory ({said}); fewer or smaller images at once need less"
     if isinstance(error, ImportError) and (error.name or "").partition(".")[0] != __package__:

@@ -21,7 +21,6 @@ from typing import Any, Dict, List, Sequence
 
 from . import fidelity, flags
 from .flags import (
-    ABOVE_0_TO_1,
     ALL_POSITIVE,
     BELOW_1,
     BY_EPOCH,
@@ -97,6 +96,11 @@ BACKEND = Kind(_backend, "S", lambda value: isinstance(value, str))
 KVSTORE = Kind(kvstore_name, "S", lambda value: isinstance(value, str))
 LOSS_SCALE = Kind(_loss_scale, "X|dynamic", lambda value: value == "dynamic" or is_number(value))
 
+CROP_RATIO = Valid(
+    lambda ratio: 0.1 <= ratio <= 1,
+    ", outside of [0.1, 1]: images would be enlarged beyond all measure",
+)
+EPOCHS = Valid(lambda epochs: min(epochs, default=0) >= 0, ": an epoch is at least 0")
 POSITIVE_OR_DYNAMIC = Valid(
     lambda scale: scale == "dynamic" or scale > 0, ", but has to be positive or 'dynamic'"
 )
@@ -110,8 +114,8 @@ SHARE_OR_MINUS_1 = Valid(
 )
 
 RESTARTS = Valid(
-    lambda cycle: cycle == (0, 1) or (cycle[0] > 0 and cycle[1] >= 1),
-    ", but T_0 has to be positive and T_mult at least 1",
+    lambda cycle: cycle == (0, 1) or (cycle[0] >= 0.01 and cycle[1] >= 1),
+    ", but T_0 has to be at least 0.01 and T_mult at least 1",
 )
 
 MOMENTUM = Needs(lambda config: config.optimizer != "lamb", "--optimizer nag, sgd or lars")
@@ -291,7 +295,7 @@ class Config:
 
     input_size: int = augmentation(224, valid=at_least(1), section="2.1", names=["--crop-size"],
         help="height and width of the network's input")
-    crop_ratio: float = augmentation(0.875, valid=ABOVE_0_TO_1, section="2.1",
+    crop_ratio: float = augmentation(0.875, valid=CROP_RATIO, section="2.1",
         help="validation: input size over the resized shorter edge")
     crop_area: tuple = augmentation((0.08, 1.0), kind=numbers(2), valid=RANGE_TO_1,
         needs=RANDOM_AREA, section="2.1",
@@ -400,8 +404,8 @@ class Config:
         help="the rate to which cosine and poly fall")
     lr_decay: float = optimisation(0.1, valid=POSITIVE, needs=STEP_OR_EXP, section="5.1",
         help="factor of step (0.1) and exp (0.94)")
-    lr_decay_epoch: tuple = optimisation((30, 60, 90), kind=numbers(of=int), needs=STEP_AT_EPOCHS,
-        section="2.1", help="epochs at which step multiplies")
+    lr_decay_epoch: tuple = optimisation((30, 60, 90), kind=numbers(of=int),
+        valid=EPOCHS, needs=STEP_AT_EPOCHS, section="2.1", help="epochs at which step multiplies")
     lr_decay_period: int = optimisation(0, valid=at_least(0), needs=STEP_OR_EXP, section="5.1",
         help="step and exp: multiply every so many epochs (exp: 2)")
     batch_growth: str = optimisation("", kind=BY_EPOCH,

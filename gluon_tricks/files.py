@@ -7,7 +7,7 @@ import json
 import os
 import stat
 import sys
-from typing import Any, Iterator, Optional, TextIO
+from typing import Any, Dict, Iterator, Optional, TextIO
 
 from .errors import UserError
 
@@ -28,6 +28,8 @@ def write_text(path: str, text: str) -> None:
         os.replace(path + ".new", path)
         sync_folder(path)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            os.remove(path + ".new")  # half of it, if the disk is full
         raise UserError(f"{path}: cannot be written: {error.strerror}") from error
 
 
@@ -38,6 +40,28 @@ def write_json(path: str, value: Any) -> None:
         (_json_output or sys.stdout).write(text)
     else:
         write_text(path, text)
+
+
+def write_sealed_json(path: str, contents: Dict[str, Any]) -> None:
+    """Write a dict as a JSON file, and with it, as ``sha256``, the digest of all else in it."""
+    held = json.loads(json.dumps(contents))  # what a reader will have: keys are strings
+    write_json(path, dict(held, sha256=sha256_of(held)))
+
+
+def read_sealed_json(path: str) -> Dict[str, Any]:
+    """What :func:`write_sealed_json` wrote, with the digest; older versions wrote none.
+
+    Raises OSError if it cannot be read, and ValueError or RecursionError if it is damaged: it is no
+    JSON, no dict, or has another SHA-256 than was written.
+    """
+    with open(path, encoding="utf-8", opener=plain_file) as file:
+        found = json.load(file)
+    if not isinstance(found, dict):
+        raise ValueError("it holds no names and values")
+    bare = {name: value for name, value in found.items() if name != "sha256"}
+    if found.get("sha256", sha256_of(bare)) != sha256_of(bare):
+        raise ValueError("it has another SHA-256 than was written")
+    return found
 
 
 _json_output: Optional[TextIO] = None  # standard output, while all but JSON goes elsewhere

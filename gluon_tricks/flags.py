@@ -66,6 +66,9 @@ def flag(
     return dataclasses.field(default=default, metadata=metadata)
 
 
+MOST = 2**31 - 1  # with which MXNet counts
+
+
 # ---- kinds of values
 
 
@@ -117,7 +120,7 @@ def by_epoch(text: str) -> Tuple[Tuple[int, float], ...]:
     except ValueError:
         found = ((0, 0.0),)
     epochs = [epoch for epoch, _ in found]
-    if epochs != sorted(set(epochs)) or any(e < 0 or not 1 < q < math.inf for e, q in found):
+    if epochs != sorted(set(epochs)) or any(e < 0 or not 1 < q <= MOST for e, q in found):
         raise argparse.ArgumentTypeError(
             f"{text!r} is not a list of ascending epochs with factors above 1, such as 30:x10,60:x2"
         )
@@ -126,7 +129,13 @@ def by_epoch(text: str) -> Tuple[Tuple[int, float], ...]:
 
 def _by_epoch_text(text):
     """The same list as text that is always spelled alike."""
-    return ",".join(f"{epoch}:x{factor:g}" for epoch, factor in by_epoch(text))
+    return ",".join(f"{epoch}:x{_short(factor)}" for epoch, factor in by_epoch(text))
+
+
+def _short(number):
+    """A number's shortest text that is exactly that number."""
+    short = f"{number:g}"
+    return short if float(short) == number else repr(number)
 
 
 def _is_by_epoch(value):
@@ -160,7 +169,8 @@ def _kind(field: dataclasses.Field) -> Kind:
 # ---- ranges
 
 
-MOST = 2**31 - 1  # with which MXNet counts
+# Products of some flags are still numbers in float32, whose smallest is 1.2e-38.
+SMALLEST, LARGEST = 1e-15, 1e15
 
 
 def at_least(least: float, most: float = MOST) -> Valid:
@@ -173,7 +183,6 @@ POSITIVE = Valid(lambda value: value > 0, ", but has to be positive")
 ALL_POSITIVE = Valid(lambda values: min(values) > 0, ", but has to be positive")
 SHARE = Valid(lambda value: 0 <= value <= 1, ", outside of [0, 1]")
 BELOW_1 = Valid(lambda value: 0 <= value < 1, ", outside of [0, 1)")
-ABOVE_0_TO_1 = Valid(lambda value: 0 < value <= 1, ", outside of (0, 1]")
 POSITIVE_RANGE = Valid(lambda ends: 0 < ends[0] <= ends[1], ": not a range of positive numbers")
 RANGE_TO_1 = Valid(
     lambda ends: 0 < ends[0] <= ends[1] <= 1, ": not a range of positive numbers up to 1"
@@ -181,11 +190,19 @@ RANGE_TO_1 = Valid(
 
 
 def check_ranges(config: Any) -> None:
-    """Raise :class:`ConfigError` for the first flag whose value is not finite or out of range."""
+    """Raise :class:`ConfigError` for the first flag whose value is not finite or out of range.
+
+    No number may be so small or so large that float32 could not hold what is made of it.
+    """
     for field in dataclasses.fields(config):
         value, valid = getattr(config, field.name), field.metadata["valid"]
-        if not _is_finite(value):
+        floats = [v for v in (value if isinstance(value, tuple) else (value,)) if type(v) is float]
+        if not all(map(math.isfinite, floats)):
             raise ConfigError(f"{shown(field.name, value)}, but has to be finite")
+        if not all(number == 0 or SMALLEST <= abs(number) <= LARGEST for number in floats):
+            raise ConfigError(
+                f"{shown(field.name, value)}, but has to be 0 or from {SMALLEST:g} to {LARGEST:g}"
+            )
         if valid:
             check_range(field.name, value, valid)
 
@@ -194,11 +211,6 @@ def check_range(name: str, value: Any, valid: Valid) -> None:
     """Raise :class:`ConfigError` if the value of a flag is out of its range."""
     if not valid.holds(value):
         raise ConfigError(shown(name, value) + valid.otherwise)
-
-
-def _is_finite(value):
-    parts = value if isinstance(value, tuple) else (value,)
-    return all(math.isfinite(part) for part in parts if isinstance(part, float))
 
 
 # ---- flags that need others

@@ -32,7 +32,10 @@ IN_ORDER = {("config", "flags"), ("config", "fidelity")}
 IN_ORDER |= {("literature", "paper"), ("transfer", "literature"), ("transfer", "paper")}
 
 # What a part may import of one below, if that is not all.
-ONLY = {("deploy", "training"): {"run_folder"}, ("reporting", "training"): {"config_file"}}
+ONLY = {
+    ("deploy", "training"): {"run_folder"},
+    ("reporting", "training"): {"config_file", "checkpoint_state"},
+}
 
 # The only readers: a run's folder as a whole, and the report, which also shows runs of other
 # versions, with flags that this one does not know.

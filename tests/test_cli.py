@@ -155,6 +155,7 @@ def test_control_characters_in_a_message_are_escaped_and_it_stays_one_line(comma
         ),
         (MemoryError("Unable to allocate 9 TiB"), "not enough memory (Unable to allocate 9 TiB)"),
         (MemoryError(), "not enough memory"),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), "not enough memory (Cannot allocate"),
         (
             RuntimeError("cudaMalloc retry failed: out of memory\nStack trace:"),
             "not enough memory (cudaMalloc",

@@ -22,7 +22,22 @@ def test_a_file_that_cannot_be_written_whole_leaves_the_old_one(tmp_path, monkey
         )
         with pytest.raises(UserError, match="a.json: cannot be written: No space left"):
             files.write_json(path, {"b": 2})
-    assert open(path).read() == before
+    assert open(path).read() == before and os.listdir(tmp_path) == ["a.json"]
+
+
+def test_a_sealed_file_is_read_back_and_one_without_a_seal_too(tmp_path):
+    path = str(tmp_path / "a.json")
+    files.write_sealed_json(path, {"a": (1, 2.5), "b": {2: "ü", 10: None}})
+    found = files.read_sealed_json(path)
+    assert found == {"a": [1, 2.5], "b": {"2": "ü", "10": None}, "sha256": found["sha256"]}
+    assert found["sha256"] == (
+        hashlib.sha256(b'{"a": [1, 2.5], "b": {"10": null, "2": "\\u00fc"}}').hexdigest()
+    )
+    files.write_json(path, {"a": 1})
+    assert files.read_sealed_json(path) == {"a": 1}
+    files.write_json(path, dict(found, a=[1, 2]))
+    with pytest.raises(ValueError, match="another SHA-256"):
+        files.read_sealed_json(path)
 
 
 def test_the_terminal_and_pipes_can_be_written_to():

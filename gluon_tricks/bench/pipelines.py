@@ -9,17 +9,21 @@ import contextlib
 
 import numpy as np
 
+from ..data import decode as decoding
+from ..data import jpeg
 from ..data.batches import BatchMaker
 from ..data.loader import TrainLoader, train_loader
 from ..data.records import RecordFile
 
 
 def decode(config, images, processes=None):
-    """Full decoding by libjpeg-turbo of the images that our loader reads, and nothing else."""
+    """Full decoding (JPEGs by libjpeg-turbo) of the images that our loader reads, and nothing
+    else.
+    """
     records = RecordFile(config.rec_train, config.rec_train_idx)
     maker = BatchMaker(WholeImages(records), config.num_data_workers, processes)
-    batch = config.batch_size
-    loader = TrainLoader(records, maker, config.seed, len(records), min(batch, len(records)))
+    batch = min(config.batch_size, len(records))
+    loader = TrainLoader(records, maker, config.seed, len(records), batch)
     return sizes(loader, images // batch + 2)
 
 
@@ -36,7 +40,11 @@ class WholeImages:
         import simplejpeg
 
         for position in task.places:
-            simplejpeg.decode_jpeg(self._records.read(position)[1])
+            payload = self._records.read(position)[1]
+            if payload.startswith(jpeg.BEGIN):
+                simplejpeg.decode_jpeg(payload)
+            else:
+                decoding.decode(payload)
         return []
 
     def close(self):

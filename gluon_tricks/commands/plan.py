@@ -2,6 +2,8 @@
 
 from .. import config as flags
 from ..errors import UserError
+from ..tasks import registry
+from ..text import printable
 from ..training.plan import RunPlan
 
 
@@ -42,8 +44,11 @@ def main(args):
         raise UserError(f"--every is {args.every}, but has to be at least 1")
     if args.every > 1 and not args.lr_csv:
         raise UserError("--every has no effect without --lr-csv: leave one out or add the other")
-    plan = RunPlan(flags.resolve(vars(args)), args.workers)
-    print("\n".join(plan.lines()))
+    config = flags.resolve(vars(args))
+    registry.of(vars(config))  # the task is one that there is
+    plan = RunPlan(config, args.workers)
+    for line in "\n".join(plan.lines()).split("\n"):
+        print(printable(line))  # a teacher's path is in one
     if args.lr_csv:
         _write("--lr-csv", args.lr_csv, lambda path: plan.write_rates(path, args.every))
     if args.plot:
@@ -57,4 +62,4 @@ def _write(flag, path, write):
     except (OSError, ValueError) as error:  # ValueError: matplotlib does not know such a file
         reason = getattr(error, "strerror", None) or error
         raise UserError(f"{flag} {path} cannot be written: {reason}") from None
-    print(f"{path} is written")
+    print(f"{printable(path)} is written")

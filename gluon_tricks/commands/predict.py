@@ -13,6 +13,8 @@ from ..errors import UserError
 from ..files import write_json
 from ..text import printable
 
+MOST_KEYS = 10_000_000  # of a range
+
 
 def add_arguments(parser):
     """What to open, which images, and how to say what is in them."""
@@ -84,8 +86,11 @@ def parse_keys(text):
     try:
         for part in (text or "").split(","):
             first, _, last = part.partition("-")
-            keys += range(int(first), int(last or first) + 1)
-    except ValueError:
+            span = range(int(first), int(last or first) + 1)
+            if len(span) > MOST_KEYS:
+                raise UserError(f"--keys {part}: at most {MOST_KEYS:,} keys at once")
+            keys += span
+    except (ValueError, OverflowError):
         keys = []
     if not keys:
         raise UserError(f"--keys {text}: give the records' keys, as in 1,2 or 10-19")

@@ -14,6 +14,7 @@ FLAGS = (
     *configuration.in_groups("augmentation", "batch mixing"),
 )
 MIXED = 3  # columns with mixed images
+MOST_PICTURES = 10_000  # of a sheet, which is made in memory
 
 
 def add_arguments(parser):
@@ -76,4 +77,9 @@ def config_of(args):
     config = configuration.resolve(given)
     if args.images < 1 or args.epochs < 1:
         raise UserError("--images and --epochs have to be at least 1")
+    if args.images * args.epochs > MOST_PICTURES:
+        raise UserError(
+            f"--images {args.images} --epochs {args.epochs}: a sheet has at most {MOST_PICTURES:,} "
+            "pictures"
+        )
     return config

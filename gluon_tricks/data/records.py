@@ -6,7 +6,6 @@ MXNet is needed.
 """
 
 import contextlib
-import fcntl
 import os
 from typing import Any, Dict, Optional, Tuple, Union
 
@@ -16,6 +15,7 @@ from ..errors import UserError
 from ..files import sync_folder
 from . import recordio
 from .file_reading import open_for_reading, read_bytes
+from .part_file import open_part
 from .record_index import index_path_of, read_index
 from .recordio import RecordError
 
@@ -196,10 +196,8 @@ class RecordWriter:
         self.keep_parts = resume is not None
         try:
             for name, size in zip((self.path, self.index_path), resume or (0, 0)):
-                file = open(name + ".part", "r+b", opener=_create)
+                file = open_part(name)
                 self._files.append(file)
-                with contextlib.suppress(OSError):  # some network disks have no locks
-                    self._lock(file)
                 file.truncate(size)
                 file.seek(size)
         except OSError as error:
@@ -211,12 +209,6 @@ class RecordWriter:
             self._close()
             raise
         self._record, self._index = self._files
-
-    def _lock(self, file):
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(f"{file.name}: another process is writing it") from None
 
     def write(self, key: int, label: Label, payload: bytes) -> None:
         """Append one image record; ValueError when it is too long."""
@@ -296,7 +288,3 @@ def other_id(identity: int) -> str:
         f"the record at its place has the id {identity}: the index is wrong or belongs to another "
         "file; 'gluon-tricks records index --force' makes it again"
     )
-
-
-def _create(name, flags):
-    return os.open(name, flags | os.O_CREAT, 0o666)

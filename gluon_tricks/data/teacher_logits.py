@@ -19,9 +19,7 @@ up to 16.
 """
 
 import contextlib
-import fcntl
 import hashlib
-import itertools
 import json
 import os
 import shutil
@@ -34,6 +32,7 @@ import numpy as np
 from ..errors import UserError
 from ..files import plain_file, sync_folder
 from ..text import printable
+from .part_file import open_part, refuse_other_file
 
 MAGIC = b"GTLOGIT1"
 LENGTH = struct.Struct("<I")
@@ -42,6 +41,7 @@ MOST_HEADER = 1 << 20  # bytes
 DTYPES = ("float16", "float32")
 INDEX = np.dtype([("key", "<i8"), ("crc", "<u4")])
 SEAL = hashlib.sha256().digest_size
+DISK_BLOCK = 512  # bytes; file systems write that many or more at once
 BLOCK = 1024  # rows that are looked at together when an interrupted file is continued
 
 
@@ -144,23 +144,18 @@ class TeacherLogitsWriter:
         self._head = pack_head(about)
         self._index = np.zeros(about.records, INDEX)
         self._index["key"] = keys
+        refuse_other_file(path, MAGIC, "stored logits")
         try:
-            self._file = open(path + ".part", "r+b", opener=_create)
+            self._check_space()
+            self._file = open_part(path)
+            try:
+                self.done = self._rows_left()
+            except BaseException:
+                with contextlib.suppress(OSError):  # a full disk fails here once more
+                    self._file.close()
+                raise
         except OSError as error:
             raise self._unwritable(error) from error
-        try:
-            self._lock()
-            self._check_space()
-            self.done = self._rows_left()
-        except BaseException:
-            self._file.close()
-            raise
-
-    def _lock(self):
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(f"{self._file.name}: another process is writing it") from None
 
     def _rows_left(self):
         """How many rows an interrupted writer left; after them the file is cut off."""
@@ -170,15 +165,15 @@ class TeacherLogitsWriter:
             self._file.truncate()
             self._file.write(self._head)
         while done < self.about.records:
+            place = self._file.tell()
             block = self._file.read(min(BLOCK, self.about.records - done) * size)
             rows = [block[start : start + size] for start in range(0, len(block), size)]
-            # the last may be cut off; after a power cut there may be zeros where no row was written
-            whole = list(
-                itertools.takewhile(lambda row: len(row) == size and row.strip(b"\0"), rows)
-            )
-            self._note(done, whole)
-            done += len(whole)
-            if len(whole) < BLOCK:
+            whole = 0
+            while whole < len(rows) and is_whole(rows[whole], size, place + whole * size):
+                whole += 1
+            self._note(done, rows[:whole])
+            done += whole
+            if whole < BLOCK:
                 break
         self._file.seek(len(self._head) + done * size)
         self._file.truncate()
@@ -188,7 +183,8 @@ class TeacherLogitsWriter:
         self._index["crc"][done : done + len(rows)] = [zlib.crc32(row) for row in rows]
 
     def _check_space(self):
-        there = os.fstat(self._file.fileno()).st_size
+        part = self.path + ".part"
+        there = os.path.getsize(part) if os.path.exists(part) else 0
         left = self.about.file_bytes(len(self._head)) - there
         free = shutil.disk_usage(os.path.dirname(os.path.abspath(self.path))).free
         if left > free:
@@ -282,13 +278,17 @@ def parse_head(head: bytes, path: str) -> About:
     return about
 
 
+def is_whole(row: bytes, size: int, place: int) -> bool:
+    """Whether a row at byte ``place`` of an interrupted file has all its bytes: it may be cut off,
+    and after a power cut there may be zeros where a block of the disk was not written.
+    """
+    cuts = [0, *range(DISK_BLOCK - place % DISK_BLOCK, size, DISK_BLOCK), size]
+    return len(row) == size and all(row[a:b].strip(b"\0") for a, b in zip(cuts, cuts[1:]))
+
+
 def seal_of(head: bytes, index: Union[bytes, memoryview]) -> bytes:
     """The SHA-256 that a file ends with."""
     return hashlib.sha256(head + index).digest()
-
-
-def _create(name, flags):
-    return os.open(name, flags | os.O_CREAT, 0o666)
 
 
 def _damaged(path, problem):

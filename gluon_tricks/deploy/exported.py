@@ -96,8 +96,8 @@ def _open_own_onnx(path, given, session, about):
 def refuse_other(given: Mapping[str, Any], known: Mapping[str, Any], path: str) -> None:
     """UserError for a flag whose value is another than the one that ``path`` says."""
     for name, value in given.items():
-        held = known.get(name, value)
-        if value != (tuple(held) if isinstance(held, list) else held):
+        held = known.get(name)
+        if name in known and value != (tuple(held) if isinstance(held, list) else held):
             raise UserError(
                 f"{flags.spelling(name)} {value}: but {path} says {held}; leave the flag out"
             )

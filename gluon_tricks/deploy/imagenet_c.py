@@ -125,7 +125,11 @@ def classes_by_id(model: Classifier, level: str) -> Dict[str, int]:
                 f"{printable(level)}: has {len(ids)} classes and the model {model.classes}, which "
                 "are not labelled with WordNet ids: give --labels FILE, whose lines begin with them"
             )
-    return {wordnet_id: number for number, wordnet_id in enumerate(ids)}
+    found = {wordnet_id: number for number, wordnet_id in enumerate(ids)}
+    if len(found) != len(ids):
+        again = next(name for number, name in enumerate(ids) if found[name] != number)
+        raise UserError(f"{printable(model.path)}: two of its classes are labelled {again}")
+    return found
 
 
 def figures_of(

@@ -2,7 +2,6 @@
 checksums.
 """
 
-import json
 import os
 from typing import Any, Dict, Optional, Sequence
 
@@ -10,7 +9,7 @@ from .. import config as flags
 from ..data.class_names import LABELS
 from ..data.transforms.resize import INTERPOLATIONS, OPENCV
 from ..errors import UserError
-from ..files import plain_file, sha256, write_json
+from ..files import plain_file, read_sealed_json, sha256, write_sealed_json
 from ..models.hub_folder import CONFIG, WEIGHTS
 from ..text import printable
 from .preprocessing import Preprocessing
@@ -95,14 +94,16 @@ def is_export(folder: str) -> bool:
 
 
 def write(folder: str, manifest: dict) -> dict:
-    """Add kind, version, and the checksums of all files in the folder, and write the manifest."""
+    """Add kind, version, and the checksums of all files in the folder and of the manifest itself,
+    and write it.
+    """
     files = {}
     for name in sorted(os.listdir(folder)):
         if name != NAME:
             path = os.path.join(folder, name)
             files[name] = dict(bytes=os.path.getsize(path), sha256=sha256(path))
     manifest = dict(dict(kind=KIND, version=VERSION), **manifest, files=files)
-    write_json(os.path.join(folder, NAME), manifest)
+    write_sealed_json(os.path.join(folder, NAME), manifest)
     return manifest
 
 
@@ -113,8 +114,7 @@ def read(folder: str, formats: Optional[Sequence[str]] = None) -> dict:
     """
     path = os.path.join(folder, NAME)
     try:
-        with open(path, opener=plain_file) as file:
-            manifest = json.load(file)
+        manifest = read_sealed_json(path)
         if manifest["kind"] != KIND or manifest["version"] != VERSION:
             raise UserError(f"{path}: kind or version is not of this release of gluon_tricks")
         there = manifest["formats"]

@@ -5,6 +5,7 @@ Horovod's own servers, in ``horovodrun`` and in the workers of an elastic launch
 interfaces, whatever ``--network-interfaces`` says, and unpickle what they are sent.
 """
 
+import re
 import socketserver
 import sys
 
@@ -26,8 +27,20 @@ def listen_on(interface):
     socketserver.TCPServer.server_bind = server_bind
 
 
+EXIT_CODE = re.compile(r"Exit code: (-?\d+)")  # of a worker, in Horovod's message
+
+
+def ended_by_a_worker(error):
+    """The exit code of a launch that ended with Horovod's ``error``, a RuntimeError: that of the
+    first worker that has failed, which has said why. None if it is another error.
+    """
+    found = EXIT_CODE.search(str(error))
+    code = int(found[1]) if found else 0
+    return (128 - code if code < 0 else code) or None
+
+
 def main():
-    """Do what ``horovodrun`` does."""
+    """Do what ``horovodrun`` does, but end with the exit code of the worker that has failed."""
     try:
         from horovod.runner import launch
     except ImportError as error:
@@ -38,7 +51,14 @@ def main():
     interfaces = launch.parse_args().nics or ()
     if len(interfaces) == 1:
         listen_on(*interfaces)
-    launch.run_commandline()
+    try:
+        launch.run_commandline()
+    except RuntimeError as error:
+        code = ended_by_a_worker(error)
+        if code is None:
+            raise
+        print(f"horovodrun: a worker has ended with {code}, and so the launch", file=sys.stderr)
+        sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from typing import Dict, List, Optional, Tuple
 from ..errors import UserError
 from .process_group import Process
 
+MOST_PROCESSES = 100_000  # of a kind
 KVSTORES = ("dist_sync", "dist_device_sync", "horovod")
 # What the parameter server's processes on other hosts need of our environment: ssh does not pass it
 # on.
@@ -41,6 +42,11 @@ class Launch:
             raise UserError(
                 f"-n {self.workers} -s {self.servers}: there has to be at least one worker and one "
                 "server"
+            )
+        if max(self.workers, self.servers or 0) > MOST_PROCESSES:
+            raise UserError(
+                f"-n {self.workers} -s {self.servers}: at most {MOST_PROCESSES:,} processes of a "
+                "kind are started"
             )
         if self.restarts < 0:
             raise UserError(f"--restarts {self.restarts}: has to be at least 0")

@@ -8,10 +8,11 @@ import os
 
 from ..config import FLAGS, Config, ConfigError, from_dict
 from ..errors import UserError
-from ..files import plain_file
+from ..files import plain_file, read_sealed_json
 from ..tasks import registry
 from ..text import printable
 from ..training import config_file
+from ..training.checkpoint_state import checkpoint_of_other_log
 from .runs import ReportedRun
 
 # Numbers in the log's lines, next to the task's figures. One that is larger than MOST is damaged
@@ -80,12 +81,15 @@ def read(path, name=None):
         read_json(path, "result.json"),
     )
     run.damage += [
-        f"{name} cannot be read"
+        f"{name} cannot be read or is damaged"
         for name, found in (("environment.json", run.environment), ("result.json", run.result))
         if not found and os.path.lexists(os.path.join(path, name))
     ]
     run.result = {name: value for name, value in run.result.items() if _is_number(value)}
     needed = _needed(run.task)
+    other = checkpoint_of_other_log(path)
+    if other:
+        run.damage.append(f"log.jsonl is not what it was at {os.path.basename(other)}")
     for line in _lines(run, "log.jsonl", needed):
         if line["event"] in needed:
             line = dict(line, passes=_passes(line, run.layout))
@@ -171,11 +175,9 @@ def _passes(line, layout):
 def read_json(path, name):
     """The dict in a JSON file; empty if it is missing or damaged."""
     try:
-        with open(os.path.join(path, name), encoding="utf-8", opener=plain_file) as file:
-            value = json.load(file)
+        return read_sealed_json(os.path.join(path, name))
     except (OSError, ValueError, RecursionError):
         return {}
-    return value if isinstance(value, dict) else {}
 
 
 def _lines(run, name, needed):

@@ -22,7 +22,7 @@ import mxnet as mx
 from ..files import plain_file, sha256, sync_folder
 from ..text import printable
 from . import checkpoint_arrays as arrays
-from .checkpoint_state import FILES, FORMAT, NAME, CheckpointError, read_state, seal
+from .checkpoint_state import FILES, FORMAT, NAME, CheckpointError, checkpoints, read_state, seal
 
 _ASIDE = ".aside"
 _HALF_WRITTEN = ".writing-"
@@ -200,16 +200,6 @@ def _copy(source, path):
 
 
 # -- reading
-
-
-def checkpoints(run_folder):
-    """The folders of all checkpoints of a run, the newest first."""
-    folder = os.path.join(run_folder, "checkpoints")
-    names = os.listdir(folder) if os.path.isdir(folder) else []
-    found = sorted(
-        ((int(NAME.match(name).group(1)), name) for name in names if NAME.match(name)), reverse=True
-    )
-    return [os.path.join(folder, name) for _, name in found]
 
 
 def latest(run_folder, say=print):

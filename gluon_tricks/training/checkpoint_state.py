@@ -1,5 +1,6 @@
 """``state.json`` of a checkpoint: read, and believed only if it is whole."""
 
+import contextlib
 import hashlib
 import json
 import math
@@ -32,9 +33,7 @@ def read_state(path):
     files were compared.
     """
     try:
-        name = os.path.join(path, "state.json")
-        with open(name, encoding="utf-8", opener=plain_file) as file:
-            state = json.load(file)
+        state = _state_in(path)
         problem = _problem(path, state)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         problem = f"is damaged or no checkpoint: {type(error).__name__}: {printable(error)}"
@@ -51,6 +50,42 @@ def read_log(path, state):
         return None
     with open(os.path.join(path, "log.jsonl"), "rb", opener=plain_file) as file:
         return file.read(state["log_bytes"])
+
+
+def checkpoint_of_other_log(run_folder):
+    """The newest checkpoint with a whole ``state.json``, if the run's ``log.jsonl`` does not begin
+    as it did then; else None.
+    """
+    for path in checkpoints(run_folder):
+        with contextlib.suppress(OSError, ValueError, AttributeError, RecursionError):
+            state = _state_in(path)
+            if state.get("format") == FORMAT and state == seal(state):
+                return None if _begins_with_log_of(state, run_folder) else path
+    return None
+
+
+def _begins_with_log_of(state, run_folder):
+    with contextlib.suppress(OSError):
+        there = _digest(os.path.join(run_folder, "log.jsonl"), state["log_bytes"])
+        return there == state["sha256"]["log.jsonl"]
+    return False
+
+
+def checkpoints(run_folder):
+    """The folders of all checkpoints of a run, the newest first."""
+    folder = os.path.join(run_folder, "checkpoints")
+    names = os.listdir(folder) if os.path.isdir(folder) else []
+    found = sorted(
+        ((int(NAME.match(name).group(1)), name) for name in names if NAME.match(name)), reverse=True
+    )
+    return [os.path.join(folder, name) for _, name in found]
+
+
+def _state_in(path):
+    """``state.json`` of a checkpoint, unchecked."""
+    name = os.path.join(path, "state.json")
+    with open(name, encoding="utf-8", opener=plain_file) as file:
+        return json.load(file)
 
 
 def _problem(path, state):

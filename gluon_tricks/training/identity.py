@@ -16,7 +16,7 @@ from ..data.recordio import RecordError
 from ..data.records import RecordFile
 from ..data.teacher_logits import TeacherLogits
 from ..distributed.gathering import gather_json
-from ..files import sha256, write_json
+from ..files import sha256, sha256_of, write_sealed_json
 from ..text import printable
 from . import network, run_folder
 from .environment import environment
@@ -162,39 +162,42 @@ def write(run):
     them.
     """
     if run.workers.rank == 0:
-        folder = run.config.save_dir
-        run_folder.write(folder, run.about, run.config)
-        write_json(os.path.join(folder, "environment.json"), environment())
-        _keep_labels(run)
+        folder, names = run.config.save_dir, _names_of_classes(run)
+        if names:
+            write_labels(os.path.join(folder, LABELS), names)
+        digest = sha256_of(names) if names else None
+        run_folder.write(folder, dict(run.about, labels=digest), run.config)
+        write_sealed_json(os.path.join(folder, "environment.json"), environment())
 
 
-def _keep_labels(run):
-    """Keep the names of the classes with the run, and say so if the data have another number of
-    classes than the network.
+def _names_of_classes(run):
+    """The names that the data have, or None; says so if they are of another number of classes
+    than the network's.
     """
-    config = run.config
-    found = [
-        os.path.join(os.path.dirname(path), LABELS)
-        for path in (config.rec_train, config.rec_val)
-        if path
-    ]
-    labels = next(filter(os.path.isfile, found), None)
+    config, names = run.config, None
     if config.synthetic:
-        return
+        return None
+    labels = _labels_of_the_data(config)
     if labels is None and has_masks(config):
-        return
+        return None
     if labels is None:
         count, source = _classes_seen(config), f"the labels in {config.rec_train} seem to be of"
     else:
         names = read_labels(labels)
         count, source = len(names), f"{labels} names"
-        if count == config.classes:
-            write_labels(os.path.join(config.save_dir, LABELS), names)
     if count not in (None, config.classes):
         run.logger.say(
             f"--classes is {config.classes}, but {printable(source)} {count} classes: is this "
             "meant?"
         )
+    return names if count == config.classes else None
+
+
+def _labels_of_the_data(config):
+    """The ``labels.txt`` next to the records, or None."""
+    records = filter(None, (config.rec_train, config.rec_val))
+    found = (os.path.join(os.path.dirname(path), LABELS) for path in records)
+    return next(filter(os.path.isfile, found), None)
 
 
 def _classes_seen(config):

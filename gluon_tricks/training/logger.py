@@ -9,6 +9,7 @@ from tqdm import tqdm
 
 from ..errors import UserError
 from ..tasks.figure import best_figure, loss_last
+from ..text import printable
 from .feeding import WaitingTime
 from .log_files import LogFiles, named
 
@@ -105,6 +106,7 @@ class Logger:
         the same.
         """
         if self._files:
+            text = printable(text)  # it may name a file
             self._files.add_plain(text)
             self._terminal.print(text, bar)
 

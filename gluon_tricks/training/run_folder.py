@@ -14,7 +14,7 @@ from .. import models
 from ..data.class_names import LABELS, read_labels
 from ..data.fingerprint import differences, fingerprint
 from ..errors import UserError
-from ..files import plain_file
+from ..files import plain_file, sha256_of
 from ..text import printable
 from . import checkpoint, config_file
 from .config_file import CONFIG
@@ -62,6 +62,7 @@ class RunFolder:
             raise UserError(f"{printable(file)}: damaged or of another version: {error}") from None
         self.version, self.layout, self.data = found["version"], found["layout"], found["data"]
         self.parameters = found.get("parameters", {})
+        self._labels_digest = found.get("labels")
         self.config = absolute(config, _working_folder(path, config.save_dir))
 
     def checkpoint(self, params="best", say=print):
@@ -73,7 +74,7 @@ class RunFolder:
         """
         best = checkpoint.best(self.path)
         if params == "best" and best:
-            return best, checkpoint.read_state(best)
+            return best, _read_best(best)
         found = checkpoint.latest(self.path, say)
         if found is None:
             raise UserError(f"{printable(self.path)}: this run has no whole checkpoint yet")
@@ -91,17 +92,24 @@ class RunFolder:
 
     def labels(self, say=print):
         """The names of the classes, or None: kept in the folder, or (an older run's) next to the
-        records, if they are its.
+        records, if they are its. Damaged or missing ones are named through ``say``.
         """
         kept = os.path.join(self.path, LABELS)
         if not os.path.isfile(kept):
-            kept = self._labels_of_the_data()
+            kept = self._labels_of_the_data() or kept
+        if not os.path.isfile(kept) and not self._labels_digest:
+            return None
         try:
-            labels = read_labels(kept) if kept else None
+            labels = read_labels(kept)
+            if self._labels_digest not in (None, sha256_of(labels)):
+                raise UserError(
+                    f"{printable(kept)}: holds other names than when the run began (SHA-256 in "
+                    f"{CONFIG}); --labels FILE takes other ones"
+                )
         except UserError as error:
             say(f"{error}; classes are given by number")
-            labels = None
-        return labels if labels and len(labels) == self.config.classes else None
+            return None
+        return labels if len(labels) == self.config.classes else None
 
     def _labels_of_the_data(self):
         for split, field in (("validation", "rec_val"), ("train", "rec_train")):
@@ -150,8 +158,9 @@ def _check(found):
     """
     splits = [found["data"]["train"], found["data"]["validation"]]
     right = (
-        set(found) <= {"version", "flags", "layout", "data", "parameters", "sha256"}
+        set(found) <= {"version", "flags", "layout", "data", "parameters", "labels", "sha256"}
         and isinstance(found["version"], str)
+        and isinstance(found.get("labels"), (str, type(None)))
         and all(type(number) is int and number > 0 for number in found["layout"].values())
         and found["layout"]["began_with"]
         and all(
@@ -188,6 +197,18 @@ def _may_be_ours(file):
     except (OSError, ValueError, RecursionError):
         return True
     return not isinstance(found, dict) or "flags" in found or "layout" in found
+
+
+def _read_best(path):
+    """The state of the checkpoint to which ``best`` leads, if it was the best one so far."""
+    state = checkpoint.read_state(path)
+    noted = state.get("best")
+    if noted and noted["step"] != state["step"]:
+        raise UserError(
+            f"{printable(path)}: leads to the checkpoint of step {state['step']}, but the best one "
+            f"is that of step {noted['step']}: name the folder of one of them"
+        )
+    return state
 
 
 def read_checkpoint(folder):

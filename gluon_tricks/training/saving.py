@@ -3,7 +3,7 @@
 import os
 
 from ..distributed.gathering import gather_json
-from ..files import write_json
+from ..files import write_sealed_json
 from ..models.parameters import first_not_finite
 from ..tasks.figure import best_figure, loss_last
 from . import checkpoint, checkpoint_arrays, identity
@@ -80,7 +80,7 @@ def write_result(run):
     if run.workers.rank == 0:
         run.logger.contents()
         identity.write_again(run)
-        write_json(os.path.join(config.save_dir, "result.json"), result)
+        write_sealed_json(os.path.join(config.save_dir, "result.json"), result)
     if final:
         said = ", ".join(figure.text(final[figure.name]) for figure in figures)
         said_best = best_figure(run.task).text(best[run.task.best])

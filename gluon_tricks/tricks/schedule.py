@@ -8,6 +8,9 @@ from typing import Tuple
 
 from .batch_growth import BatchGrowth
 
+# What MXNet's operators take of a number is what float32 holds.
+SMALLEST, LARGEST = 2.0**-126, (2 - 2.0**-23) * 2.0**127
+
 
 def linear_scaling(batch_size, base_lr=0.1):
     """The initial learning rate for ``batch_size`` images in all: 0.1 x b / 256 (section 3.1)."""
@@ -71,6 +74,10 @@ class LearningRate:
         return self.num_epochs * self.steps_per_epoch
 
     def __call__(self, step):
+        rate = self._rate(step)
+        return min(rate, LARGEST) if rate >= SMALLEST else 0.0
+
+    def _rate(self, step):
         n, i, last = self._count(step)
         if n < self.warmup_steps:
             return self.warmup_start + i * (self.peak - self.warmup_start) / (

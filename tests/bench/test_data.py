@@ -20,7 +20,8 @@ def records(tmp_path_factory):
     with RecordWriter(path) as writer:
         for key in range(40):
             image = np.random.RandomState(key).randint(0, 256, (30, 40, 3)).astype(np.uint8)
-            writer.write(key, key, cv2.imencode(".jpg", image)[1].tobytes())
+            coded = cv2.imencode(".jpg" if key % 4 else ".png", image)[1]
+            writer.write(key, key, coded.tobytes())
     return path
 
 
@@ -135,6 +136,7 @@ def test_a_measurement_counts_images_wall_and_cpu_time():
         (["--processes", "-1"], "--processes"),
         (["--pipelines", "fastest"], "--pipelines fastest"),
         (["--color-form", "paper", "--pipelines", "image_record_iter"], "--color-form"),
+        (["--batch-size", "64", "--pipelines", "decode,loader_uint8"], "smaller --batch-size"),
     ],
 )
 def test_wrong_input_is_one_line_that_names_it(records, capfd, arguments, named):

@@ -141,6 +141,7 @@ def test_a_logit_that_float16_cannot_hold_is_an_error_and_float32_holds_it(tmp_p
 def test_a_disk_that_is_too_small_is_said_before_anything_is_computed(tmp_path):
     with pytest.raises(UserError, match=r"x: \d+\.\d\d GB are needed there, and the disk has"):
         TeacherLogitsWriter(str(tmp_path / "x"), about()._replace(classes=10**16), KEYS)
+    assert os.listdir(tmp_path) == []
 
 
 def test_two_processes_do_not_write_one_file(tmp_path):
@@ -151,3 +152,37 @@ def test_two_processes_do_not_write_one_file(tmp_path):
         TeacherLogitsWriter(str(tmp_path / "nowhere" / "x"), about(), KEYS)
     first.write(LOGITS)
     first.finish()
+
+
+@pytest.mark.parametrize("first, last", [(0, 512), (512, 1024), (1024, 2048), (3584, 4096)])
+def test_a_row_of_which_a_block_was_not_written_is_written_again(tmp_path, first, last):
+    wide, logits = about()._replace(classes=1000, dtype="float32"), np.ones((5, 1000))
+    with TeacherLogitsWriter(str(tmp_path / "x"), wide, KEYS) as writer:
+        writer.write(logits)
+    whole = (tmp_path / "x").read_bytes()
+    second_row = whole.index(np.ones(1, "<f4").tobytes()) + wide.row_bytes
+    block = second_row // 512 * 512
+    data = bytearray(whole)
+    data[block + first : block + last] = bytes(last - first)
+    (tmp_path / "y.part").write_bytes(data)
+    with TeacherLogitsWriter(str(tmp_path / "y"), wide, KEYS) as writer:
+        assert writer.done < 3
+        writer.write(logits[writer.done :])
+    assert (tmp_path / "y").read_bytes() == whole
+
+
+def test_what_is_no_file_of_logits_is_not_overwritten(tmp_path):
+    (tmp_path / "train.rec").write_bytes(b"images")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "device").symlink_to("/dev/null")
+    for name, words in (
+        ("train.rec", "holds no stored logits; name another file"),
+        ("folder", "Is a directory"),
+        ("device", "Not a plain file"),
+    ):
+        with pytest.raises(UserError, match=f"{name}: .*{words}"):
+            TeacherLogitsWriter(str(tmp_path / name), about(), KEYS)
+    assert sorted(os.listdir(tmp_path)) == ["device", "folder", "train.rec"]
+    assert (tmp_path / "train.rec").read_bytes() == b"images"
+    path = write(tmp_path / "x")
+    assert write(path) == path  # an older one is replaced

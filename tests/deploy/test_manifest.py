@@ -86,6 +86,32 @@ def test_a_damaged_manifest_is_named(folder, text):
         manifest.read(str(folder))
 
 
+def test_no_flipped_bit_of_a_manifest_describes_another_model(folder):
+    file = folder / "manifest.json"
+    whole, contents = file.read_bytes(), json.loads(file.read_bytes())
+    for byte in range(len(whole)):
+        data = bytearray(whole)
+        data[byte] ^= 1 << byte % 8
+        file.write_bytes(data)
+        try:
+            found = manifest.read(str(folder))
+        except UserError as error:
+            assert "manifest.json: " in str(error)
+        else:
+            assert without_digest(found) == without_digest(contents)  # white space, "sha256"
+
+
+def without_digest(held):
+    return {name: held[name] for name in ("kind", "version", "model", "formats", "files")}
+
+
+def test_a_manifest_of_an_older_version_has_no_digest_of_its_own(folder):
+    held = json.loads((folder / "manifest.json").read_text())
+    del held["sha256"]
+    (folder / "manifest.json").write_text(json.dumps(held))
+    assert manifest.read(str(folder)) == held
+
+
 def test_the_manifest_of_a_data_set_is_not_taken_for_an_export(tmp_path):
     (tmp_path / "manifest.json").write_text(json.dumps(dict(classes=["a"], splits={})))
     assert not manifest.is_export(str(tmp_path))

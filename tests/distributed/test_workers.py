@@ -333,6 +333,17 @@ def test_horovods_servers_listen_on_one_interface(monkeypatch):
         server._httpd.server_close()
 
 
+@pytest.mark.parametrize(
+    "said, code", [("4", 4), ("-9", 137), ("137", 137), ("0", None), (None, None)]
+)
+def test_horovods_launch_ends_with_the_code_of_the_worker_that_has_failed(said, code):
+    from gluon_tricks.distributed.horovodrun import ended_by_a_worker
+
+    text = "Horovod detected that one or more processes exited with non-zero status.\n"
+    text += "" if said is None else f"Process name: 1\nExit code: {said}\n"
+    assert ended_by_a_worker(RuntimeError(text)) == code
+
+
 @pytest.mark.parametrize("workers", [1, 2, 3])
 def test_sums_of_a_checkpoint_are_a_workers_own_or_all_on_rank_0(workers):
     names = ("loss", "top1", "top5")

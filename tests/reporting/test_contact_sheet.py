@@ -38,6 +38,11 @@ def test_the_sheet_is_a_png_with_a_row_an_image(tmp_path, records, capfd):
     assert str(path) in capfd.readouterr().out
 
 
+def test_a_sheet_that_no_memory_holds_is_refused(tmp_path, records, capsys):
+    assert run("--rec", records, "-o", tmp_path / "x", "--images", 101, "--epochs", 100) == 2
+    assert "a sheet has at most 10,000 pictures" in capsys.readouterr().err
+
+
 def test_the_images_are_those_that_training_sees(records):
     config = configuration.parse(["--rec-train", records, "--input-size", "16"])
     transform = train_transform(config)

@@ -184,6 +184,30 @@ def replace(file, what):
         file.symlink_to("/dev/zero")
 
 
+@pytest.mark.parametrize(
+    "name, wrong, said",
+    [
+        ("environment.json", b'"cores": ', "environment.json cannot be read or is damaged"),
+        ("result.json", b'"top1": ', "result.json cannot be read or is damaged"),
+        ("log.jsonl", b'"loss": ', "log.jsonl is not what it was at step-00000008"),
+        ("log.jsonl", None, "log.jsonl is not what it was at step-00000008"),
+    ],
+)
+def test_reports_name_a_file_with_another_digit(original, tmp_path, name, wrong, said):
+    folder, _ = original
+    copy = tmp_path / "run"
+    shutil.copytree(str(folder), str(copy), symlinks=True)
+    assert find([str(copy)])[0].damage == []
+    if wrong is None:
+        (copy / name).unlink()
+    else:
+        data = bytearray((copy / name).read_bytes())
+        place = data.index(wrong) + len(wrong)
+        data[place] = ord("1") if data[place] != ord("1") else ord("2")
+        (copy / name).write_bytes(data)
+    assert find([str(copy)])[0].damage == [said]
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_reports_leave_out_what_is_damaged(original, tmp_path, monkeypatch, seed):
     folder, _ = original

@@ -56,6 +56,14 @@ def test_a_folder_in_place_of_a_file_is_named(tmp_path, name):
         Logger(Classification, str(tmp_path))
 
 
+def test_what_a_terminal_would_act_on_is_said_as_an_escape(tmp_path, capsys):
+    logger = Logger(Classification, str(tmp_path))
+    logger.say("the run's folder is runs/a\x1b[31m\nb")
+    logger.close()
+    expected = r"the run's folder is runs/a\x1b[31m\nb" + "\n"
+    assert (tmp_path / "train.log").read_text() == expected == capsys.readouterr().out
+
+
 # -- going on
 
 

@@ -409,6 +409,11 @@ def test_a_flag_that_cannot_apply_is_refused_by_name(capsys):
     assert "--last-gamma does not apply to vgg11" in capsys.readouterr().err
 
 
+def test_a_wrong_task_is_named(capsys):
+    assert main("plan --synthetic 8 --task nan".split()) == 2
+    assert "--task nan: there is no such task" in capsys.readouterr().err
+
+
 def test_a_wrong_network_is_named(capsys):
     assert main(["plan", "--model", "resnet50_v9"]) == 2
     assert "resnet50_v9" in capsys.readouterr().err

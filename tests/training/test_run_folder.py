@@ -17,6 +17,7 @@ from gluon_tricks.data.records import RecordWriter
 from gluon_tricks.errors import UserError
 from gluon_tricks.files import sha256_of
 from gluon_tricks.training import run_folder
+from gluon_tricks.training.checkpoint_state import seal
 from gluon_tricks.training.run import build, finish
 from gluon_tricks.training.run_folder import RunFolder, run_of
 
@@ -105,7 +106,7 @@ def as_older(folder, save_dir="runs/a"):
             for end in ("", "_idx")
         },
     )
-    del contents["parameters"]
+    del contents["parameters"], contents["labels"]
     for split in contents["data"].values():
         split.pop("sample_sha256")
     write(folder, contents, sealed=False)
@@ -146,6 +147,24 @@ def test_the_names_stay_with_the_run_when_the_data_are_gone(project):
         UserError, match="val.rec, on which .* was validated, is not there: give --rec-val"
     ):
         run.validation_file()
+
+
+@pytest.mark.parametrize("held", ["bee\nant\ncow\n", "ant\nbee\n", "", None])
+def test_names_that_are_not_those_of_the_run_are_said_and_not_taken(project, held):
+    shutil.rmtree(project / "data")
+    kept = project / "runs" / "a" / "labels.txt"
+    kept.unlink() if held is None else kept.write_text(held)
+    said = []
+    assert RunFolder(str(project / "runs" / "a")).labels(said.append) is None
+    assert "runs/a/labels.txt: " in said[0] and "classes are given by number" in said[0]
+
+
+def test_other_names_next_to_the_data_do_not_take_the_place_of_lost_ones(project):
+    (project / "runs" / "a" / "labels.txt").unlink()
+    run, said = RunFolder(str(project / "runs" / "a")), []
+    assert run.labels(said.append) == ["ant", "bee", "cow"]
+    (project / "data" / "labels.txt").write_text("bee\nant\ncow\n")
+    assert run.labels(said.append) is None and "data/labels.txt: holds other names" in said[0]
 
 
 def test_an_older_run_still_finds_its_own_data_and_names(project):
@@ -251,6 +270,19 @@ def test_the_best_checkpoint_is_found_without_the_link(project):
         again, os.path.join(run.path, "checkpoints", f"step-{state['step']:08d}")
     )
     assert state_again == state
+
+
+def test_a_mark_of_the_best_checkpoint_that_leads_to_another_one_is_said(project):
+    run = RunFolder(str(project / "runs" / "a"))
+    mark, last = project / "runs" / "a" / "best", "checkpoints/step-00000004"
+    file = project / "runs" / "a" / last / "state.json"
+    state = json.loads(file.read_text())
+    state["best"]["step"] = 2
+    file.write_text(json.dumps(seal(state)))
+    mark.unlink()
+    mark.symlink_to(last)
+    with pytest.raises(UserError, match="best: leads to .* step 4, but the best one is .* step 2"):
+        run.checkpoint("best")
 
 
 def damage(file):

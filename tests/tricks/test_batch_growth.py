@@ -99,11 +99,17 @@ def test_a_run_with_another_batch_goes_on_where_an_update_begins():
             assert found == resumed_step(step, 4, 25, 3, 33)
 
 
+def test_a_factor_is_the_number_that_was_given():
+    assert parse(["--batch-growth", "1:x10 , 2:2.50"]).batch_growth == "1:x10,2:x2.5"
+    assert parse(["--batch-growth", "1:x1.0000000001"]).batch_growth == "1:x1.0000000001"
+
+
 @pytest.mark.parametrize(
     "words, message",
     [
         ("--batch-growth 30:10,20:10", "ascending"),
         ("--batch-growth 30:x0.5", "factors above 1"),
+        ("--batch-growth 30:x1e300", "factors above 1"),
         ("--batch-growth thirty:x2", "30:x10,60:x2"),
         ("--batch-growth 3:x2 --warmup-epochs 5", "within the warmup of 5 epochs"),
         ("--batch-growth 3:x2 --lr-counting updates --lr-mode cosine", "--lr-counting updates"),

@@ -14,6 +14,7 @@ import os
 import shutil
 import sys
 import time
+from typing import Any, Dict, Mapping, Sequence
 
 import numpy as np
 
@@ -27,6 +28,7 @@ from ..record_index import index_path_of
 from ..recordio import frame, pack_image
 from ..records import RecordWriter
 from . import box_labels
+from .split import Split
 from .split_state import State, is_note
 
 SYNC_EVERY = 5.0  # seconds of work that a killed run may lose
@@ -34,7 +36,14 @@ MAX_BROKEN = 1000  # if these are most of the images so far, they are not images
 UNREADABLE = bytes(32)  # in the place of the SHA-256 of an image that cannot be read
 
 
-def write_data_set(directory, splits, classes, settings, workers=1, skip_broken=False):
+def write_data_set(
+    directory: str,
+    splits: Mapping[str, Split],
+    classes: Sequence[str],
+    settings: Mapping[str, Any],
+    workers: int = 1,
+    skip_broken: bool = False,
+) -> Dict[str, Any]:
     """Write ``{name: Split}`` as ``name.rec``, .idx and .lst, with labels.txt and manifest.json.
 
     classes: names in the order of their labels. settings: JSON-able, all that the bytes depend on
