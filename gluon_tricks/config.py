@@ -105,6 +105,11 @@ POSITIVE_OR_DYNAMIC = Valid(
     lambda scale: scale == "dynamic" or scale > 0, ", but has to be positive or 'dynamic'"
 )
 FILTER = Valid(lambda size: size == 0 or 2 <= size <= 7, ", neither 0 nor from 2 to 7")
+SCALES = Valid(
+    lambda scales: 0 < len(scales) == len(set(scales)) and min(scales) > 0,
+    ": not different positive numbers",
+)
+COUNTS = Valid(lambda counts: min(counts) >= 1, ": each has to be at least 1")
 RAMP = Valid(
     lambda ends: 0 <= ends[0] <= ends[1] <= 1 and ends[1] > 0,
     ": not a range within [0, 1] that ends above 0",
@@ -172,9 +177,22 @@ PARTNERS = Needs(
     "--mixup (--mixup-type 0) or --cutmix",
 )
 SEGMENTATION = Needs(lambda config: config.task == "segmentation", "--task segmentation")
+DETECTION = Needs(lambda config: config.task == "detection", "--task detection")
+OF_BACKBONES = Needs(
+    lambda config: config.task in ("segmentation", "detection"), "--task segmentation or detection"
+)
+CLIPPED_ONE_BY_ONE = Needs(
+    lambda config: (
+        config.task == "detection"
+        and config.optimizer in ("nag", "sgd")
+        and config.momentum_form == "inside"
+    ),
+    "--task detection, --optimizer nag or sgd, and --momentum-form inside",
+)
 RANDOM_AREA = Needs(
-    lambda config: config.task != "segmentation",
-    "another --task than segmentation, which has --base-size and --scale-range",
+    lambda config: config.task not in ("segmentation", "detection"),
+    "another --task than segmentation, which has --base-size and --scale-range, and detection, "
+    "which has --max-side",
 )
 POLY = Needs(lambda config: config.lr_mode == "poly", "--lr-mode poly")
 RESIZING = Needs(lambda config: config.progressive_resizing > 0, "--progressive-resizing")
@@ -250,7 +268,16 @@ class Config:
     gem: bool = network(False, "generalised-mean pooling (p = 3) before the last layer")
     head_rate: float = network(10.0, valid=POSITIVE,
         help="segmentation: the heads' learning rate is this many times that of the backbone")
-    backbone_params: str = network("", kind=PATH, needs=SEGMENTATION,
+    anchor_scales: tuple = network((2.0, 4.0, 8.0, 16.0, 32.0), kind=numbers(), valid=SCALES,
+        needs=DETECTION, section="6.1",
+        help="sides of the anchors, in 16 pixels: of squares, and of the same area for 1:2 and 2:1")
+    rpn_channels: int = network(1024, valid=at_least(1), needs=DETECTION, section="6.1",
+        help="channels of the network that proposes regions")
+    roi_size: int = network(14, valid=at_least(1, 64), needs=DETECTION, section="6.1",
+        help="height and width to which the features of a region are pooled")
+    proposals: tuple = network((2000, 300), kind=numbers(2, of=int), valid=COUNTS, needs=DETECTION,
+        section="6.1", help="regions of an image that are proposed in training, and in evaluation")
+    backbone_params: str = network("", kind=PATH, needs=OF_BACKBONES,
         help="start the backbone from a classifier: a run's folder, a checkpoint, a parameter file")
     bn_momentum: float = network(0.0, valid=BELOW_1,
         help="BatchNorm: running = momentum x running + (1 - momentum) x batch; 0: the network's "
@@ -315,6 +342,10 @@ class Config:
         section="6.2",
         help="the side that has this length: short as in GluonCV's published runs, or long as in "
         "its code since June 2019")
+    max_side: int = augmentation(1000, valid=at_least(1), needs=DETECTION, section="6.1",
+        help="the most pixels of the longer side, where the shorter one has --input-size or fewer")
+    max_boxes: int = augmentation(100, valid=at_least(1), needs=DETECTION, section="6.1",
+        help="the most boxes of an image")
     blur: float = augmentation(0.5, valid=SHARE, needs=SEGMENTATION, section="6.2",
         help="probability of a Gaussian blur of up to one pixel")
     flip: float = augmentation(0.5, "probability of a horizontal flip", valid=SHARE, section="2.1")
@@ -375,6 +406,9 @@ class Config:
         help="LARS's trust coefficient eta")
     clip_norm: float = optimisation(0.0, valid=at_least(0),
         help="scale the gradient down to this Euclidean norm if it is longer; 0: never")
+    clip_gradient: float = optimisation(5.0, valid=at_least(0), needs=CLIPPED_ONE_BY_ONE,
+        section="6.1", help="each number of the gradient is at most this, and at least its "
+        "negative, as in the authors' code of the paper's time; 0: as it is")
     wd: float = optimisation(1e-4, "weight decay", valid=at_least(0), section="2.1",
         names=["--weight-decay"])
     lr: float = optimisation(0.1, "the learning rate itself", valid=POSITIVE, section="2.1")
@@ -444,6 +478,10 @@ class Config:
         section="6.2",
         help="paper: the loss is the mean over the labelled pixels of a device's part of the "
         "batch; gluoncv: that divided by its images, which is what the authors' step amounts to")
+    rpn_sample: int = tricks(256, valid=at_least(1), needs=DETECTION, section="6.1",
+        help="anchors of an image that a step learns from")
+    roi_sample: int = tricks(128, valid=at_least(1), needs=DETECTION, section="6.1",
+        help="regions of an image that a step learns from")
     mixup: bool = mixing(False, "mix pairs of images and labels", section="5.4")
     mixup_alpha: float = mixing(0.2, valid=at_least(0), section="5.4",
         help="lambda ~ Beta(alpha, alpha); given, it turns --mixup on, and 0 turns it off")
@@ -587,6 +625,8 @@ def resolve(given: Dict[str, Any]) -> Config:
     theirs = dict(fidelity.TASKS.get(task, {}))
     if given.get("fidelity") == "gluoncv":
         theirs.update(fidelity.settings(model, task))
+    if "lr" in given:  # the rate itself
+        theirs.pop("linear_scaling", None)
     config = Config(**{**theirs, **given})
     asked = fidelity.without_defaults(given)
 
@@ -671,17 +711,18 @@ NOT_FOR_MASKS = (
     *("label_smoothing", "loss", "teacher", "teacher_logits"),
     *("synthetic", "data_backend", "val_last_batch"),
 )
+# Nor boxes. A detector's norms are frozen, its images are resized and mirrored alone, and its boxes
+# have more digits than float16.
+NOT_FOR_BOXES = (*NOT_FOR_MASKS, *("sync_bn", "bn_momentum", "dtype", "auto_augment", "test_size"))
 MOST_PIXELS_OF_A_PART = 1 << 24  # float32 counts that far, one by one
 
 
-def _not_for_masks(name):
-    """The contradiction of this flag and segmentation."""
+def _not_for(task, labels, name):
+    """The contradiction of this flag and a task, whose ``labels`` are not classes."""
     return (
-        lambda config, given: (
-            config.task == "segmentation" and getattr(config, name) != FLAGS[name].default
-        ),
-        f"{spelling(name)} {{0.{name}}} does not apply to --task segmentation, whose labels are "
-        "masks: leave it out",
+        lambda config, given: config.task == task and getattr(config, name) != FLAGS[name].default,
+        f"{spelling(name)} {{0.{name}}} does not apply to --task {task}, whose labels are "
+        f"{labels}: leave it out",
     )
 
 
@@ -747,7 +788,18 @@ CONTRADICTIONS = (
         lambda config, given: config.progressive_resizing >= config.input_size,
         "--progressive-resizing {0.progressive_resizing} is not below --input-size {0.input_size}",
     ),
-    *map(_not_for_masks, NOT_FOR_MASKS),
+    *(_not_for("segmentation", "masks", name) for name in NOT_FOR_MASKS),
+    *(_not_for("detection", "boxes", name) for name in NOT_FOR_BOXES),
+    (
+        lambda config, given: config.task == "detection" and config.max_side < config.input_size,
+        "--max-side {0.max_side} is below --input-size {0.input_size}, the shorter side",
+    ),
+    (
+        lambda config, given: (
+            config.task == "detection" and config.roi_sample > config.proposals[0]
+        ),
+        "--roi-sample {0.roi_sample} is more than the regions that --proposals leaves in training",
+    ),
     (
         lambda config, given: (
             config.task == "segmentation"

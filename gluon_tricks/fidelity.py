@@ -36,11 +36,28 @@ TASKS = dict(
         crop_ratio=1.0,
         color_jitter=0.0,
         pca_noise=0.0,
-    )
+    ),
+    detection=dict(
+        model="faster_rcnn_resnet50_v1d",
+        classes=20,
+        linear_scaling=True,  # their rate of 0.001 is that of 4 images
+        base_lr=0.064,
+        lr_decay_epoch=(14, 20),
+        num_epochs=20,
+        optimizer="sgd",
+        wd=5e-4,
+        batch_size=1,
+        input_size=600,
+        color_jitter=0.0,
+        pca_noise=0.0,
+    ),
 )
 
 # And what --fidelity gluoncv changes of such a task: see the docs of segmentation.
-TASK_SETTINGS = dict(segmentation=dict(pixel_mean="gluoncv", aux_weight=1.0))
+TASK_SETTINGS: Dict[str, Dict[str, Any]] = dict(
+    segmentation=dict(pixel_mean="gluoncv", aux_weight=1.0),
+    detection=dict(linear_scaling=False, lr=0.001),
+)
 
 # What both scripts take for flags that do nothing without others: their logs print them, and a
 # command may name them.

@@ -6,9 +6,13 @@ The exit code is 1 if folders or classes of ImageNet-C are missing: they are nam
 
 from ..config import user_path
 from ..deploy import arguments
-from . import evaluate_classification, evaluate_segmentation, of_task
+from . import evaluate_classification, evaluate_detection, evaluate_segmentation, of_task
 
-PARTS = {"classification": evaluate_classification, "segmentation": evaluate_segmentation}
+PARTS = {
+    "classification": evaluate_classification,
+    "segmentation": evaluate_segmentation,
+    "detection": evaluate_detection,
+}
 
 
 def add_arguments(parser):

@@ -13,18 +13,20 @@ from ..errors import UserError
 
 def add_arguments(parser, parts):
     """Add the flags of each task's part, ``{task: module}``, in a group of its own."""
-    defaults = {}
+    defaults, known = {}, {}  # a flag that several parts have is the first one's
     for task, part in parts.items():
-        actions = []
+        own = {}
         group = parser.add_argument_group(f"of models for {task}")
 
-        def add(*names, group=group, actions=actions, **keywords):
-            actions.append(group.add_argument(*names, **keywords))
+        def add(*names, group=group, own=own, **keywords):
+            action = known.get(names[0]) or group.add_argument(*names, **keywords)
+            known[names[0]], own[action.dest] = action, keywords.get("default")
+            if keywords.get("action") == "store_true":
+                own[action.dest] = False
+            action.default = argparse.SUPPRESS  # so that what is given can be told
 
         part.add_arguments(add)
-        defaults[task] = {action.dest: action.default for action in actions}
-        for action in actions:
-            action.default = argparse.SUPPRESS  # so that what is given can be told
+        defaults[task] = own
     parser.set_defaults(defaults_of_tasks=defaults)
 
 

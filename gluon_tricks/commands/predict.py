@@ -1,16 +1,20 @@
 """``gluon-tricks predict``: what a model says of images: files, folders, or records.
 
-A classifier names the likeliest classes, a network for segmentation those that a picture shows. The
-exit code is 0 if every image could be read, and 1 if some were broken: those are named and left
-out.
+A classifier names the likeliest classes, a network for segmentation those that a picture shows, a
+detector its objects. The exit code is 0 if every image could be read, and 1 if some were broken:
+those are named and left out.
 """
 
 from ..config import user_path
 from ..deploy import arguments, images
 from ..errors import UserError
-from . import of_task, predict_classification, predict_segmentation
+from . import of_task, predict_classification, predict_detection, predict_segmentation
 
-PARTS = {"classification": predict_classification, "segmentation": predict_segmentation}
+PARTS = {
+    "classification": predict_classification,
+    "segmentation": predict_segmentation,
+    "detection": predict_detection,
+}
 
 MOST_KEYS = 10_000_000  # of a range
 

@@ -2,36 +2,28 @@
 and its overlay.
 """
 
-import os
 import sys
 
-from ..config import user_path
 from ..deploy.segmentation import pictures, protocols
 from ..deploy.segmentation.segmenter import segmented
-from ..errors import UserError
 from ..files import write_json
 from ..text import printable
 from . import evaluate_segmentation as evaluate
+from .paths import Paths, add_output
 
 
 def add_arguments(add):
     """Add the flags: how an image is shown to the network, and where pictures go."""
     names = [name for name in protocols.NAMES if protocols.FLAGS[name]]  # of whole images
     evaluate.add_protocol(add, names)
-    add(
-        "--output",
-        "-o",
-        type=user_path,
-        metavar="DIR",
-        help="write NAME.mask.png, whose pixels are the classes, and NAME.overlay.png of each "
-        "image into this folder; of a folder of images its folders stay",
-    )
+    add_output(add)
 
 
 def main(args, model, found):
     """Print the classes of the images ``found``; exit code 1 if an image was broken."""
     how = evaluate.protocol_of(args, model)
-    paths = Paths(args.output, [] if args.rec else args.images) if args.output else None
+    given = [] if args.rec else args.images
+    paths = Paths(args.output, given, ".mask.png") if args.output else None
     labels, entries, skipped = [model.label(i) for i in range(model.classes)], [], []
     for item in segmented(model, found, how.views):
         if item.error:
@@ -51,44 +43,9 @@ def main(args, model, found):
     return 1 if skipped else 0
 
 
-class Paths:
-    """Where the pictures of an image go: its name in the folder ``output``, below the folder in
-    which it was found.
-    """
-
-    def __init__(self, output, given):
-        self._output, self._used = output, {}
-        self._folders = [path for path in given if os.path.isdir(path)]
-
-    def of(self, name):
-        """The path without an ending; UserError if another image has it already."""
-        inside = str(name)
-        if isinstance(name, str):
-            folder = next((one for one in self._folders if _is_below(name, one)), None)
-            inside = os.path.relpath(name, folder) if folder else os.path.basename(name)
-            inside = os.path.splitext(inside)[0]
-        path = os.path.join(self._output, inside)
-        if self._used.setdefault(path, name) != name:
-            raise UserError(
-                f"{printable(name)} and {printable(self._used[path])} would both become "
-                f"{printable(path)}.mask.png: give them to two commands"
-            )
-        return path
-
-
-def _is_below(path, folder):
-    return os.path.commonpath([os.path.abspath(path), os.path.abspath(folder)]) == os.path.abspath(
-        folder
-    )
-
-
 def write(item, classes, path):
     """Write the mask and the overlay; their paths, for ``--json``."""
     made = dict(mask=path + ".mask.png", overlay=path + ".overlay.png")
-    try:
-        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{printable(path)}: cannot be written: {error.strerror}") from None
     pictures.write_mask(item.mask, made["mask"])
     pictures.write_overlay(item.picture, item.mask, classes, made["overlay"])
     return made

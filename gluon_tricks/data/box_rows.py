@@ -4,11 +4,13 @@ A label is float32 (1 + most, 6). Its first row is the image's :class:`Extent`; 
 is left, top, right, bottom, class, kind (:mod:`.box_records`) of a box, or -1 six times.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple, Tuple
 
 import numpy as np
 
-from .box_records import Boxes
+from ..errors import UserError
+from .box_records import Boxes, problem_of_boxes, rows_of, unpack_boxes
+from .decode import size_of
 from .transforms.transform import Parameters, Transform
 
 COLUMNS = 6
@@ -62,3 +64,49 @@ def recorded_corners(corners: np.ndarray, label: np.ndarray) -> np.ndarray:
     height, width, recorded_height, recorded_width = label[0, :4].tolist()
     scale = [recorded_width / width, recorded_height / height]
     return corners * np.tile(scale, 2)
+
+
+class BoxLabels:
+    """The boxes of the images in the RecordFile at ``path``, as the labels of rows: of so many
+    ``classes``, and at most ``most`` in an image.
+
+    It is a plain value: a pickle of it gives another process the same labels.
+    """
+
+    label_dtype = np.float32
+
+    def __init__(self, path: str, classes: int, most: int) -> None:
+        self._path, self._classes, self._most = path, classes, most
+
+    def label_shape(self, size: int) -> Tuple[int, ...]:
+        """Of a row's label, whatever the size of its image."""
+        return 1 + self._most, COLUMNS
+
+    def label(
+        self, key: int, label: Any, payload: bytes, transform: Transform, drawn: Parameters, i: int
+    ) -> np.ndarray:
+        """The label of a record's image and boxes, moved as the ``i``-th image is; UserError names
+        the record if they are none, or too many.
+        """
+        self.check(key, label)
+        height, width = size_of(payload)
+        boxes = unpack_boxes(label, height, width)
+        return label_of(boxes, height, width, self._most, transform, drawn, i)
+
+    def check(self, key: int, label: Any) -> int:
+        """How many boxes a record's label has; UserError if it cannot be learned from."""
+        problem = problem_of_boxes(label, self._classes)
+        if problem:
+            raise UserError(
+                f"{self._path}, record {key}: {problem}; --classes is {self._classes}, and "
+                "'gluon-tricks prepare detection' makes such records"
+            )
+        count = len(rows_of(label))
+        if count > self._most:
+            raise UserError(
+                f"{self._path}, record {key}: has {count} boxes, more than --max-boxes {self._most}"
+            )
+        return count
+
+    def close(self) -> None:
+        """There is no file of its own."""

@@ -18,21 +18,19 @@ import numpy as np
 from ..config import Config
 from ..errors import UserError
 from .batches import Batch, BatchMaker, BatchPlan
-from .masks import MaskFile, has_masks
+from .masks import MaskFile
+from .of_task import eval_transform, train_transform, truth_of
 from .order import Reading
 from .processes import DataProcesses
 from .records import RecordFile
 from .sources import BadRecords, RecordSource, SyntheticSource, checked_label
 from .synthetic import SyntheticImages
-from .transforms import paper, segmentation
 from .transforms.transform import Transform
 
-__all__ = ["Batch", "eval_loader", "train_loader"]
+__all__ = ["Batch", "eval_loader", "eval_transform", "train_loader", "train_transform"]
 
 # made-up images in an evaluation; --synthetic is for measuring the training step
 MOST_SYNTHETIC = 256
-# What training does to an image, by the tasks that do other things to it than classification.
-TRAIN_TRANSFORMS = {"segmentation": segmentation.train_transform}
 Source = Union[RecordSource, SyntheticSource]
 Records = Union[RecordFile, SyntheticImages]
 
@@ -102,7 +100,7 @@ def eval_loader(
             f"with {world_size} workers use exact"
         )
     records = open_records(config, "rec_val", min(config.synthetic, MOST_SYNTHETIC))
-    source = source_of(config, records, transform or paper.eval_transform(config))
+    source = source_of(config, records, transform or eval_transform(config))
     maker = BatchMaker(source, config.num_data_workers, processes, gpu=gpu)
     return EvalLoader(records, maker, batch_size, rank, world_size, wrap)
 
@@ -117,13 +115,16 @@ def check_labels(config: Config, rank: int = 0, world_size: int = 1) -> None:
     if config.synthetic:
         return
     with open_records(config, "rec_val", 0) as records:
-        masks = masks_of(config, records)
-        if masks:
-            masks.close()
+        truth = truth_of(config, records)
+        if isinstance(truth, MaskFile):
+            truth.close()
             return
         for position in range(*shard(len(records), rank, world_size)):
             label, key = records.read_label(position), int(records.keys[position])
-            checked_label(label, config.classes, records.path, key)
+            if truth is None:
+                checked_label(label, config.classes, records.path, key)
+            else:
+                truth.check(key, label)
 
 
 class TrainLoader:
@@ -283,18 +284,5 @@ def source_of(
     """What the rows of batches hold."""
     if config.synthetic:
         return SyntheticSource(records)
-    masks = masks_of(config, records)
-    return RecordSource(records, transform, config.seed, config.classes, on_device, masks)
-
-
-def train_transform(config: Config) -> Transform:
-    """What training does to an image, by the task and the flags."""
-    return TRAIN_TRANSFORMS.get(config.task, paper.train_transform)(config)
-
-
-def masks_of(config: Config, records: Records) -> Optional[MaskFile]:
-    """The masks of the images, if the task is to learn from them."""
-    if not has_masks(config):
-        return None
-    assert isinstance(records, RecordFile)  # for --synthetic is refused
-    return MaskFile(records, config.classes)
+    truth = truth_of(config, records)
+    return RecordSource(records, transform, config.seed, config.classes, on_device, truth)

@@ -1,14 +1,15 @@
 """The masks of a file's images, as training and evaluation read them: each with its image."""
 
-from typing import Tuple
+from typing import Any, Tuple
 
 import numpy as np
 
 from ..config import Config
 from ..errors import UserError
-from .decode import decode_mask
+from .decode import decode_mask, size_of
 from .mask_files import IGNORED, MOST_CLASSES, first_strange, mask_path_of, other_keys
 from .records import RecordError, RecordFile
+from .transforms.transform import Parameters, Transform
 
 
 def has_masks(config: Config) -> bool:
@@ -34,9 +35,21 @@ class MaskFile:
         self._order = np.argsort(self._records.keys, kind="stable")
         self._keys = self._records.keys[self._order]
 
+    label_dtype = np.uint8  # of a row of a batch
+
     @property
     def path(self) -> str:
         return self._records.path
+
+    def label_shape(self, size: int) -> Tuple[int, ...]:
+        """Of a row's mask, if its image is a square of this size."""
+        return size, size
+
+    def label(
+        self, key: int, label: Any, payload: bytes, transform: Transform, drawn: Parameters, i: int
+    ) -> np.ndarray:
+        """The mask of the record with this key, moved as the ``i``-th image is."""
+        return transform.mask(self.read(key, size_of(payload)), drawn, i)
 
     def read(self, key: int, size: Tuple[int, int]) -> np.ndarray:
         """uint8 (height, width), the mask of the image with this key, which has this ``size``.

@@ -13,9 +13,8 @@ import numpy as np
 
 from ..errors import UserError
 from ..text import printable
-from .decode import Scratch, size_of
+from .decode import Scratch
 from .labels import class_of
-from .masks import MaskFile
 from .order import positions, sampling_keys
 from .records import RecordError, RecordFile
 from .rows import Broken, FillTask, Rows
@@ -50,8 +49,9 @@ class BadRecords:
 
 class RecordSource:
     """Rows from a RecordFile. With ``on_device`` the images stay 8-bit, and their matrices come
-    with them; UserError for an operation that cannot follow. With ``masks`` a row's label is the
-    mask of the image, moved as it is, else a class.
+    with them; UserError for an operation that cannot follow. A row's label is a class, or what the
+    ``truth`` of an image becomes that is moved as it is: see :class:`.masks.MaskFile`,
+    :class:`.box_rows.BoxLabels`.
 
     It is a plain value: a pickle of it gives another process the same rows.
     """
@@ -63,7 +63,7 @@ class RecordSource:
         seed: int,
         classes: int,
         on_device: bool = False,
-        masks: Optional[MaskFile] = None,
+        truth: Optional[Any] = None,
     ) -> None:
         if on_device and transform.on_normalised:
             raise UserError(
@@ -71,13 +71,13 @@ class RecordSource:
                 "normalisation: leave one of the two out"
             )
         self._records, self._transform = records, transform
-        self._seed, self._classes, self._masks = seed, classes, masks
+        self._seed, self._classes, self._truth = seed, classes, truth
         size = transform.size
         self.image_shape = (size, size, 3) if on_device else (3, size, size)
         self.image_dtype = np.uint8 if on_device else np.float32
         self.matrix_shape = transform.matrix_shape if on_device else None
-        self.label_shape = (size, size) if masks else ()
-        self.label_dtype = np.uint8 if masks else np.float32
+        self.label_shape = () if truth is None else truth.label_shape(size)
+        self.label_dtype = np.float32 if truth is None else truth.label_dtype
 
     def fill(self, rows: Rows, task: FillTask, scratch: Scratch) -> List[Broken]:
         """Fill a task's rows; those whose records are broken are left and returned."""
@@ -99,22 +99,22 @@ class RecordSource:
     def close(self) -> None:
         """Close the files."""
         self._records.close()
-        if self._masks:
-            self._masks.close()
+        if self._truth is not None:
+            self._truth.close()
 
     def _fill_row(self, rows, row, position, parameters, i, scratch):
         label, payload = self._records.read(position)
         key = rows.keys[row]
-        if not self._masks:
+        if self._truth is None:
             rows.labels[row] = checked_label(label, self._classes, self._records.path, key)
         to_image = self._transform.apply if rows.matrices is None else self._transform.image
         try:
             to_image(payload, parameters, i, rows.images[row], scratch)
         except ValueError as error:
             raise RecordError(self._records.path, int(key), f"cannot be decoded: {error}") from None
-        if self._masks:
-            mask = self._masks.read(int(key), size_of(payload))
-            rows.labels[row] = self._transform.mask(mask, parameters, i)
+        if self._truth is not None:
+            moved = self._transform, parameters, i
+            rows.labels[row] = self._truth.label(int(key), label, payload, *moved)
 
 
 class SyntheticSource:

@@ -98,6 +98,8 @@ def export(
         raise UserError(
             f"{model.path}: is exported already; export from the run or its parameter file"
         )
+    if tasks.TASKS[model.task].examples is None:
+        raise UserError(f"{model.path}: is for {model.task}, of which there are no exports")
     check(folder, force, formats, calibration, options)
     with _only_writer(folder):
         check(

@@ -39,6 +39,11 @@ class Opened:
     measured: Optional[dict] = None  # the task's figures and images, as training or export had them
     trained: Optional[Trained] = None  # None: an export
 
+    @staticmethod
+    def computed(net: Any) -> Any:
+        """What is computed of a Gluon network: itself, or a network around it."""
+        return net
+
     def label(self, number: int) -> str:
         """The name of a class, or its number."""
         return self.labels[number] if self.labels else str(number)
@@ -56,4 +61,4 @@ class Opened:
                 "leave the flag out"
             )
         self.trained.net.collect_params().reset_ctx([mx.cpu(), device])
-        self.compute = block_predictor(self.trained.net, self.path, device=device)
+        self.compute = block_predictor(self.computed(self.trained.net), self.path, device=device)

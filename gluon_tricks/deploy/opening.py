@@ -204,7 +204,7 @@ def _of_network(path, net, config, trained):
         config.model,
         config.classes,
         task.preprocessing.of_config(config),
-        block_predictor(net, path),
+        block_predictor(task.opened.computed(net), path),
         labels=trained.run and trained.run.labels(),
         trained=trained,
     )

@@ -95,6 +95,14 @@ class Preprocessing(NamedTuple):
         return pixels(images, self.rgb_mean, self.rgb_std)
 
 
+def normalised(picture: np.ndarray, mean: RGB, std: RGB) -> np.ndarray:
+    """float32 (3, H, W), as a network takes it, of uint8 (H, W, 3)."""
+    image = picture.transpose(2, 0, 1).astype(np.float32, order="C")
+    image -= np.reshape(mean, (3, 1, 1)).astype(np.float32)
+    image /= np.reshape(std, (3, 1, 1)).astype(np.float32)
+    return image
+
+
 def pixels(images: np.ndarray, mean: RGB, std: RGB) -> np.ndarray:
     """The same for any mean and standard deviation."""
     scale, shift = (np.reshape(each, (1, 3, 1, 1)) for each in (std, mean))

@@ -11,6 +11,8 @@ import numpy as np
 from ..errors import UserError
 from . import classification
 from .classifier import Classifier
+from .detection.detector import Detector
+from .detection.preprocessing import ResizedImages
 from .opened import Opened
 from .preprocessing import Preprocessing
 from .segmentation import evaluation, exporting
@@ -20,23 +22,26 @@ from .segmentation.segmenter import Segmenter
 
 
 class Deployment(NamedTuple):
-    """A task's part in opening, evaluating and exporting networks."""
+    """A task's part in opening, evaluating and exporting networks.
+
+    A task without ``examples`` has no exports.
+    """
 
     opened: Type[Opened]
     preprocessing: Any  # a NamedTuple like :class:`.Preprocessing`, whose fields are flags, too
     types: Dict[str, Any]  # in a manifest, of what the images of this task alone have
     any_size: bool  # images may have another height and width than its input_size
-    answers: str  # before "images" in a text on how many answers INT8 leaves as they were
+    answers: str = ""  # before "images" in a text on how many answers INT8 leaves as they were
     # how a run measured its figures, in words; None: as :attr:`measure` does
-    validated: Callable[[Any], Optional[str]]
+    validated: Callable[[Any], Optional[str]] = lambda preprocessing: None
     # uint8 (N, H, W, 3), random ones and some of a RecordIO file, to compare an export on
-    examples: Callable[[Any, str], List[np.ndarray]]
+    examples: Optional[Callable[[Any, str], List[np.ndarray]]] = None
     # float32 (N, 3, H, W) of a RecordIO file
-    calibration_images: Callable[[Any, str, int], np.ndarray]
+    calibration_images: Optional[Callable[[Any, str, int], np.ndarray]] = None
     # the task's figures on a RecordIO file, for the manifest
-    measure: Callable[[Any, str], Dict[str, Any]]
+    measure: Optional[Callable[[Any, str], Dict[str, Any]]] = None
     # those of a network and of its INT8 variant
-    compare_figures: Callable[[Any, Any, str], Tuple[dict, dict]]
+    compare_figures: Optional[Callable[[Any, Any, str], Tuple[dict, dict]]] = None
 
 
 TASKS = {
@@ -64,6 +69,7 @@ TASKS = {
         evaluation.measure,
         evaluation.compare_figures,
     ),
+    "detection": Deployment(Detector, ResizedImages, dict(max_side=int), True),
 }
 
 

@@ -16,6 +16,14 @@ def gather(workers, array):
     return workers.sum(rows.ravel()).reshape(rows.shape)
 
 
+def gather_rows(workers, rows):
+    """Every worker's numpy array (any number, k), one after the other, on every worker."""
+    counts = gather(workers, np.array([len(rows)], np.int64)).ravel()
+    padded = np.pad(rows, ((0, int(counts.max()) - len(rows)), (0, 0)))
+    every = gather(workers, padded.ravel()).reshape((workers.world_size, -1, rows.shape[1]))
+    return np.concatenate([own[:count] for own, count in zip(every, counts)])
+
+
 def gather_parts(workers, layout, own):
     """(parts, n): what every worker's numpy array (parts of this worker, n) says of its parts of
     the global batch.

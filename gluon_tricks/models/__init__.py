@@ -7,6 +7,7 @@ other classification network of GluonCV's zoo (:mod:`.zoo`).
 # ruff that an import is meant, though nothing below uses it.
 from . import assemble as assemble
 from . import big_little as big_little
+from . import detectors as detectors
 from . import fcn as fcn
 from . import mobilenet as mobilenet
 from . import resnet as resnet

@@ -88,6 +88,8 @@ class FasterRCNN(HybridBlock):
     """
 
     head_layers = ("class_predictor", "box_predictor")  # those that depend on the classes
+    no_classes = 1  # outputs of the first of them for none: the background
+    computed = ("rpn.anchor_generator.anchors",)  # what files of GluonCV's have besides
     backbone: ResNet
 
     def __init__(
@@ -166,6 +168,19 @@ class FasterRCNN(HybridBlock):
             F.slice_axis(rows, axis=2, begin=begin, end=end)
             for begin, end in ((0, 1), (1, 2), (2, 6))
         )
+
+
+class Rows(HybridBlock):
+    """Images, float (n, 3, H, W), to the detections of a FasterRCNN as one array (n, most, 6):
+    class, score, left, top, right, bottom.
+    """
+
+    def __init__(self, net: FasterRCNN):
+        super().__init__(prefix=net.prefix)
+        self.net = net
+
+    def hybrid_forward(self, F, images):
+        return F.concat(*self.net(images), dim=2)
 
 
 class Training(HybridBlock):

@@ -125,6 +125,8 @@ def assign(net, arrays, source, new_head=False, ctx=None):
             if not name.startswith(net.head_name + ".")
         }
 
+    computed = getattr(net, "computed", ())  # which other programs store
+    arrays = {name: array for name, array in arrays.items() if name not in computed}
     missing = [name for name in parameters if name not in arrays]
     extra = [name for name in arrays if name not in parameters]
     wrong = _wrong(parameters, arrays)
@@ -132,7 +134,8 @@ def assign(net, arrays, source, new_head=False, ctx=None):
     if missing or extra or (wrong and not head):
         raise ParameterError(_misfit(net, parameters, arrays, source, missing, extra, wrong))
     if wrong and not new_head:
-        here, there = parameters[wrong[0]].shape[0], arrays[wrong[0]].shape[0]
+        shapes = parameters[wrong[0]].shape, arrays[wrong[0]].shape
+        here, there = (shape[0] - _no_classes(net) for shape in shapes)
         raise ParameterError(
             f"{source}: {_shapes(wrong[0], parameters, arrays)}: the file is for {there} classes, "
             f"not {here}. Ask for --classes {there}, or for a new head"
@@ -154,7 +157,12 @@ def classes_in(path: str, name: str, **options: Any) -> int:
         arrays = _by_layer(net, parameters, arrays, path)
     wrong = _wrong(parameters, arrays)
     head = _is_head(parameters, arrays, wrong, getattr(net, "head_layers", ()))
-    return arrays[wrong[0]].shape[0] if head else Config().classes
+    return arrays[wrong[0]].shape[0] - _no_classes(net) if head else Config().classes
+
+
+def _no_classes(net):
+    """How many outputs of the last layer are for no class."""
+    return getattr(net, "no_classes", 0)
 
 
 def _wrong(parameters, arrays):
@@ -180,10 +188,10 @@ def _is_head(parameters, arrays, wrong, heads=()):
     """
     pairs = [(parameters[name].shape, arrays[name].shape) for name in wrong]
     layers = {name.rsplit(".", 1)[0] for name in wrong}
+    alone = len(layers) == 1 and len({(here[0], there[0]) for here, there in pairs}) == 1
     return (
-        (len(layers) == 1 or (layers and layers <= set(heads)))
+        (alone or (layers and layers <= set(heads)))
         and all(len(here) == len(there) for here, there in pairs)
-        and len({(here[0], there[0]) for here, there in pairs}) == 1
         and all(a in (0, -1, b) for here, there in pairs for a, b in zip(here[1:], there[1:]))
     )
 

@@ -54,6 +54,10 @@ OPTIONS = {
     "drop_path": "resnet*_v1b, v1c and v1d",
     "gem": "resnet*_v1b, v1c and v1d, bl* and assemble_*",
     "head_rate": "fcn_*",
+    **dict.fromkeys(
+        ("anchor_scales", "rpn_channels", "roi_size", "proposals", "rpn_sample", "roi_sample"),
+        "faster_rcnn_*",
+    ),
     "bl_alpha": "bl*",
     "bl_beta": "bl*",
     "bl_projection": "bl*",
@@ -92,6 +96,8 @@ class Network:
         Its backward pass fails in oneDNN, MXNet's library for CPUs; without it the network trains.
     for_task : str, or None
         The one task whose outputs it has; None: it is a classifier, for every other task.
+    sizes_vary : bool
+        The images of a run have many sizes, so that no memory is kept for one of them.
     """
 
     name: str
@@ -104,6 +110,7 @@ class Network:
     fixed_classes: Optional[int] = None
     untrainable_on_onednn: bool = False
     for_task: Optional[str] = None
+    sizes_vary: bool = False
 
 
 class Source(NamedTuple):

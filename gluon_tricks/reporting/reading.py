@@ -10,6 +10,7 @@ from ..config import FLAGS, Config, ConfigError, from_dict
 from ..errors import UserError
 from ..files import plain_file, read_sealed_json
 from ..tasks import registry
+from ..tasks.figure import in_training
 from ..text import printable
 from ..training import config_file
 from ..training.checkpoint_state import checkpoint_of_other_log
@@ -155,7 +156,7 @@ def _is_data(data):
 
 def _needed(task):
     """What a line of the log has to hold, by its event, to be drawn and counted."""
-    trained = ("step", "loss", task.best)
+    trained = ("step", *(figure.name for figure in in_training(task)))
     validated = ("step", "images", *(figure.name for figure in task.figures))
     return {"train": trained, "epoch": trained, "validation": validated}
 

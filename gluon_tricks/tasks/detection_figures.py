@@ -4,11 +4,13 @@ Images are matched one by one, on any number of workers; the figures need the ma
 them, in the order of their records.
 """
 
-from typing import Dict, NamedTuple, Sequence
+from typing import Any, Dict, NamedTuple, Sequence
 
 import numpy as np
 
-from ..data.box_records import Boxes
+from ..data.box_records import Boxes, boxes_of
+from ..data.box_rows import recorded_corners
+from ..distributed.gathering import gather_rows
 from . import average_precision as ap
 from .matching import Found, Matches, coco_rule, match, together, voc_rule
 
@@ -16,10 +18,27 @@ VOC_THRESHOLD = 0.5  # of IoU
 
 
 class ImageMatches(NamedTuple):
-    """The detections in an image by both rules."""
+    """The detections in an image, or in several, by both rules."""
 
     voc: Matches
     coco: Matches
+
+
+def found_in(outputs: Sequence[np.ndarray], label: np.ndarray) -> Found:
+    """The detections in an image at the scale of its record, from a network's classes (k, 1),
+    scores (k, 1) and boxes (k, 4), and the image's label.
+    """
+    classes, scores, corners = outputs
+    there = classes[:, 0] >= 0
+    moved = recorded_corners(corners[there].astype(np.float64), label)
+    return Found(moved, classes[there, 0].astype(np.int64), scores[there, 0])
+
+
+def truth_of(label: np.ndarray) -> Boxes:
+    """The boxes in an image's label, at the scale of its record."""
+    rows = label[1:][label[1:, 4] >= 0].astype(np.float64)
+    corners = np.round(recorded_corners(rows[:, :4], label), 2)  # as they are in the record
+    return Boxes(corners, rows[:, 4].astype(np.int64), rows[:, 5].astype(np.int64))
 
 
 def matches_of(found: Found, truth: Boxes, classes: int) -> ImageMatches:
@@ -28,6 +47,22 @@ def matches_of(found: Found, truth: Boxes, classes: int) -> ImageMatches:
         match(found, truth, classes, voc_rule, [VOC_THRESHOLD]),
         match(found, truth, classes, coco_rule, ap.COCO_THRESHOLDS.tolist(), ap.COCO_MOST),
     )
+
+
+def gathered(workers: Any, images: Sequence[ImageMatches], classes: int) -> ImageMatches:
+    """Those of all workers' images, in the order of their records, on every worker."""
+    nothing = matches_of(
+        Found(np.zeros((0, 4)), np.zeros(0, np.int64), np.zeros(0)), boxes_of([]), classes
+    )
+    columns = ([image[rule] for image in (nothing, *images)] for rule in range(2))
+    return ImageMatches(*(_of_all(workers, together(column)) for column in columns))
+
+
+def _of_all(workers, matches):
+    rows = np.column_stack([matches.classes, matches.scores, matches.outcomes])
+    rows = gather_rows(workers, rows.astype(np.float64))
+    objects = workers.sum(matches.objects.astype(np.int64))
+    return Matches(rows[:, 0].astype(np.int64), rows[:, 1], rows[:, 2:].astype(np.int8), objects)
 
 
 class Precision(NamedTuple):

@@ -1,6 +1,6 @@
 """A figure that a task reports, as the log, the tables and the plots show it."""
 
-from typing import Any, List, NamedTuple, Optional
+from typing import Any, List, NamedTuple, Optional, Sequence
 
 
 class Figure(NamedTuple):
@@ -32,6 +32,12 @@ def is_better(task: Any, values: dict, best: Optional[dict]) -> bool:
 
 
 def loss_last(task: Any) -> List[Figure]:
-    """A task's figures as a person wants to read them: the loss, which comes first, at the end."""
-    loss, *others = task.figures
-    return [*others, loss]
+    """A task's figures as a person wants to read them: the loss at the end, if it is one."""
+    return sorted(task.figures, key=lambda figure: figure.name == "loss")
+
+
+def in_training(task: Any) -> Sequence[Figure]:
+    """The figures of a line on training: the loss first, and the best figure, unless the task names
+    others.
+    """
+    return getattr(task, "training_figures", None) or (task.figures[0], best_figure(task))

@@ -1,12 +1,21 @@
-"""The tasks by name. A new one is a file of its own and a line here."""
+"""The tasks by name. A new one is a file of its own and a line here.
 
-from typing import Any, Dict, Mapping
+A task whose network does not learn from images alone, or whose figures are not made of sums over
+images, has a method for it: :func:`forward_of`, :func:`measure_of`.
+"""
+
+from typing import Any, Callable, Dict, Mapping, Optional
 
 from ..errors import UserError
 from .classification import Classification
+from .detection import Detection
 from .segmentation import Segmentation
 
-TASKS: Dict[str, Any] = {"classification": Classification, "segmentation": Segmentation}
+TASKS: Dict[str, Any] = {
+    "classification": Classification,
+    "segmentation": Segmentation,
+    "detection": Detection,
+}
 
 
 def of(flags: Mapping[str, Any]) -> Any:
@@ -30,3 +39,21 @@ def register(name: str) -> Any:
         return task
 
     return decorate
+
+
+def forward_of(task: Any, net: Any) -> Callable[..., Any]:
+    """What a step of training computes with ``net``: a function of its images, its targets, its
+    number and its records' keys, whose result the task's ``losses`` take.
+
+    It is the task's ``forward(net)``, or of the images alone if it has none.
+    """
+    if hasattr(task, "forward"):
+        return task.forward(net)
+    return lambda images, targets, step, keys: net(images)
+
+
+def measure_of(task: Any) -> Optional[Callable[..., Dict[str, float]]]:
+    """The task's ``measure(net, batches, workers)``: the figures of the images in all workers'
+    ``batches``, and their number. None if its sums say all.
+    """
+    return getattr(task, "measure", None)

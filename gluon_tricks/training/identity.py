@@ -12,6 +12,7 @@ from ..data.class_names import LABELS, read_labels, write_labels
 from ..data.fingerprint import differences, fingerprint, spread
 from ..data.mask_files import mask_path_of
 from ..data.masks import has_masks
+from ..data.of_task import TRUTH
 from ..data.recordio import RecordError
 from ..data.records import RecordFile
 from ..data.teacher_logits import TeacherLogits
@@ -178,7 +179,7 @@ def _names_of_classes(run):
     if config.synthetic:
         return None
     labels = _labels_of_the_data(config)
-    if labels is None and has_masks(config):
+    if labels is None and config.task in TRUTH:  # a record's label is no class
         return None
     if labels is None:
         count, source = _classes_seen(config), f"the labels in {config.rec_train} seem to be of"

@@ -8,7 +8,7 @@ import time
 from tqdm import tqdm
 
 from ..errors import UserError
-from ..tasks.figure import best_figure, loss_last
+from ..tasks.figure import in_training, loss_last
 from ..text import printable
 from .feeding import WaitingTime
 from .log_files import LogFiles, named
@@ -62,7 +62,7 @@ class Logger:
         waited, advice = self.waiting.share(), self.waiting.advice()
         self.restart_clock(step)
         passes = round(step / self._steps_per_epoch, 6)
-        shown = (self._task.figures[0], best_figure(self._task))
+        shown = in_training(self._task)
         values = {figure.name: figures[figure.name] for figure in shown}
         about = dict(epoch=epoch, passes=passes, learning_rate=learning_rate)
         self._record("train", step, about, dict(values, images=figures["images"]))

@@ -345,5 +345,6 @@ def _compile(net, config):
     # BatchNorm's backward pass writes its statistics without waiting for their initial values
     mx.nd.waitall()
     if config.mode == "hybrid":
-        net.hybridize(static_alloc=True, static_shape=True)
+        static = not registry.get(config.model).sizes_vary
+        net.hybridize(static_alloc=static, static_shape=static)
     return net

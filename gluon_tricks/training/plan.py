@@ -4,7 +4,7 @@ import math
 import os
 
 from .. import fidelity, paper
-from ..config import FLAGS, spelling, without_effect
+from ..config import FLAGS, Config, spelling, without_effect
 from ..errors import UserError
 from ..flags import text_of
 from ..tricks import nearest_row
@@ -218,7 +218,7 @@ def differences(config, global_batch):
         if section and here != there and name not in ignored:
             found.append((spelling(name), text_of(here), text_of(there), section))
     peak = paper_rate(global_batch, config.base_lr) if config.linear_scaling else config.lr
-    there = papers.get("lr", paper_rate(global_batch))
+    there = papers.get("lr", paper_rate(global_batch, papers.get("base_lr", Config.base_lr)))
     if not math.isclose(peak, there):
         flag = "--linear-scaling: a peak of" if config.linear_scaling else "--lr"
         found.append((flag, f"{peak:g}", f"{there:g} for a batch of {global_batch}", "3.1"))

@@ -61,10 +61,10 @@ def write_result(run):
     """Write ``result.json`` and say how the run has ended."""
     config, timetable, layout = run.config, run.timetable, run.layout
     best, final = run.progress.best or {}, run.progress.validated or {}
-    *figures, loss = loss_last(run.task)
+    figures = loss_last(run.task)
     images = timetable.total_steps * layout.global_batch
     result = dict(
-        {name: final.get(name) for name in [f.name for f in (*figures, loss)] + ["images"]},
+        {name: final.get(name) for name in [f.name for f in figures] + ["images"]},
         best=best,
         epochs=config.num_epochs,
         steps=timetable.total_steps,
@@ -82,7 +82,8 @@ def write_result(run):
         identity.write_again(run)
         write_sealed_json(os.path.join(config.save_dir, "result.json"), result)
     if final:
-        said = ", ".join(figure.text(final[figure.name]) for figure in figures)
+        shown = [figure for figure in figures if figure.name != "loss"]
+        said = ", ".join(figure.text(final[figure.name]) for figure in shown)
         said_best = best_figure(run.task).text(best[run.task.best])
         run.logger.say(
             f"{said} on {final['images']} images; best {said_best} after epoch {best['epoch']}"

@@ -7,6 +7,7 @@ import numpy as np
 from mxnet import autograd
 
 from ..data.transforms.color_map import apply_on_device
+from ..tasks.registry import forward_of
 
 # MXNet starts so many small operators together: one by one, a GPU would be waited for after each.
 OPERATORS_AT_ONCE = 64
@@ -47,7 +48,7 @@ def compute_gradients(learner, layout, batch, step, micro):
         inputs, targets = objective.prepare(images, labels, step, part, keys)
         seen = objective.look(inputs, keys)
         with autograd.record():
-            outputs = learner.net(inputs)
+            outputs = learner.forward(inputs, targets, step, keys)
             loss = objective.losses(outputs, targets, seen)
             # The share of this part in the mean over the update's images: gradients are summed
             # over the parts.
@@ -92,6 +93,7 @@ class Learner:
 
     def __init__(self, net, objective, trainer, update, complexity, seed):
         self.net, self.objective, self.complexity = net, objective, complexity
+        self.forward = forward_of(objective.task, net)  # what a step computes
         self.trainer, self.update = trainer, update
         # The parameters that updates change.
         self.trained = [p for p in net.collect_params().values() if p.grad_req != "null"]

@@ -8,6 +8,7 @@ import contextlib
 
 import mxnet as mx
 
+from ..config import without_effect
 from ..tricks.clipping import clip_norm
 from ..tricks.lamb import Lamb
 from ..tricks.lars import Lars
@@ -65,9 +66,12 @@ def lamb(config, **settings):
 
 def optimizer_of(config, learning_rate):
     """The ``mx.optimizer.Optimizer`` that the flags of a run ask for."""
-    return OPTIMIZERS[config.optimizer](
-        config, learning_rate=learning_rate, wd=config.wd, multi_precision=config.dtype == "float16"
+    settings = dict(
+        learning_rate=learning_rate, wd=config.wd, multi_precision=config.dtype == "float16"
     )
+    if config.clip_gradient and "clip_gradient" not in without_effect(config):
+        settings.update(clip_gradient=config.clip_gradient)
+    return OPTIMIZERS[config.optimizer](config, **settings)
 
 
 def after_update(member):

@@ -4,6 +4,7 @@ import time
 
 from ..errors import UserError
 from ..tasks.figure import is_better
+from ..tasks.registry import measure_of
 from . import checkpoint, network
 from .pending import Pending
 from .sums import Sums
@@ -17,16 +18,8 @@ def validate(run):
     started, config, progress, task = time.time(), run.config, run.progress, run.task
     epoch = run.timetable.epoch(progress.step) - 1
     with run.averaged_statistics():
-        sums = evaluate(
-            run.learner.net,
-            run.data.validation.batches(epoch // config.val_frequency),
-            run.workers,
-            task,
-            config.dtype,
-            expected=run.data.validation.images if config.val_last_batch == "exact" else None,
-        )
+        figures = measured(run, run.data.validation.batches(epoch // config.val_frequency))
     network.restore_layout(run.learner.net)
-    figures = task.summary(sums.values.tolist(), sums.images)
     run.logger.validation(progress.step, epoch, figures, time.time() - started)
     is_best = is_better(task, figures, progress.best)
     if is_best:
@@ -44,6 +37,19 @@ def validate(run):
         )
         if is_best:
             checkpoint.mark_best(config.save_dir, path)
+
+
+def measured(run, batches):
+    """The task's figures of the run's network over all workers' ``batches``."""
+    config, net, task = run.config, run.learner.net, run.task
+    expected = run.data.validation.images if config.val_last_batch == "exact" else None
+    measure = measure_of(task)
+    if measure is None:
+        sums = evaluate(net, batches, run.workers, task, config.dtype, expected)
+        return task.summary(sums.values.tolist(), sums.images)
+    figures = measure(net, batches, run.workers)
+    check_counted(figures["images"], expected)
+    return figures
 
 
 def evaluate(net, batches, workers, task, dtype="float32", expected=None):
@@ -76,6 +82,11 @@ def evaluate(net, batches, workers, task, dtype="float32", expected=None):
         pending.push(arrays, images)
     pending.drain()
     total = sums.total(workers)
-    if expected is not None and total.images != expected:
-        raise UserError(f"validation counted {total.images} images, but the file has {expected}")
+    check_counted(total.images, expected)
     return total
+
+
+def check_counted(images, expected):
+    """UserError if so many images are not those that were expected."""
+    if expected is not None and images != expected:
+        raise UserError(f"validation counted {images} images, but the file has {expected}")

@@ -73,7 +73,7 @@ def config_of(path, *flags):
 @contextlib.contextmanager
 def source_of(config, train=True):
     records = RecordFile(config.rec_train)
-    transform = loader.train_transform(config) if train else loader.paper.eval_transform(config)
+    transform = loader.train_transform(config) if train else loader.eval_transform(config)
     with contextlib.closing(loader.source_of(config, records, transform)) as source:
         yield source
 

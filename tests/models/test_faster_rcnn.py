@@ -10,7 +10,8 @@ from gluoncv.model_zoo import get_model as gluoncv_model
 from gluoncv.model_zoo.rcnn.faster_rcnn import get_faster_rcnn
 from mxnet.gluon import nn
 
-from gluon_tricks.models import get_model
+from gluon_tricks.errors import UserError
+from gluon_tricks.models import classes_in, get_model, load_parameters
 from gluon_tricks.models.faster_rcnn import BEFORE, Learned, Settings, Training, faster_rcnn
 from gluon_tricks.models.rpn import Anchors, Proposals
 from gluon_tricks.tasks.detection_losses import losses
@@ -112,6 +113,24 @@ def test_a_file_of_gluoncvs_zoo_loads_and_the_same_layers_are_trained(tmp_path):
     ours.load_parameters(str(tmp_path / "zoo.params"), ignore_extra=True)
     for name, one in names.items():
         assert (one.data().reshape(-1)[0] == values[name].reshape(-1)[0]).asscalar()
+
+
+def test_a_file_of_other_classes_gives_all_but_the_last_layers(tmp_path):
+    made = get_model("faster_rcnn_resnet18_v1b", classes=5, rpn_channels=16)
+    made.initialize()
+    values = {name: one.data() for name, one in made._collect_params_with_prefix().items()}
+    values["rpn.anchor_generator.anchors"] = mx.nd.zeros((1, 1, 8, 8, 60))
+    file = str(tmp_path / "zoo.params")
+    mx.nd.save(file, values)
+    assert classes_in(file, "faster_rcnn_resnet18_v1b", rpn_channels=16) == 5
+    net = get_model("faster_rcnn_resnet18_v1b", classes=3, rpn_channels=16)
+    net.initialize()
+    with pytest.raises(UserError, match="the file is for 5 classes, not 3"):
+        load_parameters(net, file)
+    kept = load_parameters(net, file, new_head=True)
+    assert {name.split(".")[0] for name in kept} == {"class_predictor", "box_predictor"}
+    loaded = net.rpn.score.weight.data().asnumpy()
+    np.testing.assert_array_equal(loaded, values["rpn.score.weight"].asnumpy())
 
 
 def test_anchors_are_gluoncvs_stored_ones():

@@ -10,6 +10,7 @@ from typing import Tuple
 
 import numpy as np
 
+from ...config import Config
 from ..randomness import purpose_of
 from .flip import Flip
 from .normalise import Normalise
@@ -79,3 +80,18 @@ def transform(
     red, green, blue = (round(value) for value in mean)
     within = ResizeWithin(short, longest, (red, green, blue))
     return Transform([Flip(flip), within, Normalise(mean, std)])
+
+
+def train_transform(config: Config) -> Transform:
+    """What training does to an image and its boxes, chosen by the flags."""
+    return _of_config(config, config.flip)
+
+
+def eval_transform(config: Config) -> Transform:
+    """The same without the mirror."""
+    return _of_config(config, 0.0)
+
+
+def _of_config(config, flip):
+    short = config.input_size, config.input_size
+    return transform(short, config.max_side, config.rgb_mean, config.rgb_std, flip)

@@ -63,10 +63,7 @@ class WholeImages(NamedTuple):
 
     def normalise(self, picture: np.ndarray) -> np.ndarray:
         """float32 (3, H, W), as a network takes it, of uint8 (H, W, 3)."""
-        image = picture.transpose(2, 0, 1).astype(np.float32, order="C")
-        image -= np.reshape(self.rgb_mean, (3, 1, 1)).astype(np.float32)
-        image /= np.reshape(self.rgb_std, (3, 1, 1)).astype(np.float32)
-        return image
+        return preprocessing.normalised(picture, self.rgb_mean, self.rgb_std)
 
     def pixels(self, images: np.ndarray) -> np.ndarray:
         """uint8 (N, H, W, 3) whose normalisation gave ``images``, float32 (N, 3, H, W)."""

@@ -1,0 +1,66 @@
+"""``gluon-tricks predict`` for detection: the objects in each picture, and the picture with their
+boxes.
+"""
+
+import sys
+
+from ..deploy.detection import pictures
+from ..deploy.detection.detector import detected
+from ..files import write_json
+from ..text import printable
+from . import evaluate_detection as evaluate
+from .paths import Paths, add_output
+
+SCORE = 0.5
+
+
+def add_arguments(add):
+    """Add the flags: which detections there are, and where pictures go."""
+    evaluate.add_thresholds(add, f"[{SCORE:g}]")
+    add_output(add)
+
+
+def main(args, model, found):
+    """Print the objects in the images ``found``; exit code 1 if an image was broken."""
+    model.choose(SCORE if args.score is None else args.score, args.overlap)
+    given = [] if args.rec else args.images
+    paths = Paths(args.output, given, ".boxes.png") if args.output else None
+    labels, entries, skipped = [model.label(i) for i in range(model.classes)], [], []
+    for item in detected(model, found):
+        if item.error:
+            skipped.append(dict(name=item.name, reason=item.error))
+            print(f"gluon-tricks predict: {printable(item.error)}", file=sys.stderr)
+            continue
+        entry = as_json(item, labels)
+        if paths:
+            entry["picture"] = paths.of(item.name) + ".boxes.png"
+            pictures.write_boxes(item.picture, item.found, labels, entry["picture"])
+        entries.append(entry)
+        if args.json != "-":
+            print("\n".join(lines(entry)))
+    if args.json:
+        about = dict(model=model.model, kind=model.kind)
+        write_json(args.json, dict(about, images=entries, skipped=skipped))
+    return 1 if skipped else 0
+
+
+def as_json(item, labels):
+    """An image for ``--json``; a box is left, top, right, bottom in pixels."""
+    height, width = item.picture.shape[:2]
+    found = [
+        {"class": int(number), "label": labels[number], "score": float(score), "box": box}
+        for box, number, score in zip(
+            item.found.corners.round(2).tolist(), item.found.classes, item.found.scores
+        )
+    ]
+    return dict(name=item.name, height=height, width=width, objects=found)
+
+
+def lines(entry):
+    """An image for a person."""
+    yield f"{printable(entry['name'])} ({entry['width']} x {entry['height']})"
+    for one in entry["objects"]:
+        box = ", ".join(str(round(side)) for side in one["box"])
+        yield f"  {one['score']:.2f}  {printable(one['label'])} at {box}"
+    if not entry["objects"]:
+        yield "  nothing"

@@ -1,0 +1,39 @@
+"""What each task has of an image: how it is made for training and for validation, and what is
+learned from it. A task that has the same as classification is not in the tables.
+"""
+
+from typing import Any, Callable, Dict
+
+from ..config import Config
+from .box_rows import BoxLabels
+from .masks import MaskFile
+from .transforms import detection, paper, segmentation
+from .transforms.transform import Transform
+
+TRAIN_TRANSFORMS: Dict[str, Callable[[Config], Transform]] = {
+    "segmentation": segmentation.train_transform,
+    "detection": detection.train_transform,
+}
+EVAL_TRANSFORMS: Dict[str, Callable[[Config], Transform]] = {"detection": detection.eval_transform}
+# Of a file's records, if that is not a class for each image.
+TRUTH: Dict[str, Callable[[Config, Any], Any]] = {
+    "segmentation": lambda config, records: MaskFile(records, config.classes),
+    "detection": lambda config, records: BoxLabels(records.path, config.classes, config.max_boxes),
+}
+
+
+def train_transform(config: Config) -> Transform:
+    """What training does to an image, by the task and the flags."""
+    return TRAIN_TRANSFORMS.get(config.task, paper.train_transform)(config)
+
+
+def eval_transform(config: Config) -> Transform:
+    """What validation does to one."""
+    return EVAL_TRANSFORMS.get(config.task, paper.eval_transform)(config)
+
+
+def truth_of(config: Config, records: Any) -> Any:
+    """What is learned from the images in a RecordFile, as :class:`.sources.RecordSource` takes it;
+    None if that is a class for each.
+    """
+    return TRUTH[config.task](config, records) if config.task in TRUTH else None

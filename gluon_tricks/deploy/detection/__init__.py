@@ -1,0 +1,1 @@
+"""Trained networks for detection: boxes in images, and their average precision."""

@@ -1,0 +1,55 @@
+"""How the images of a detector are made: resized, whatever their shape."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ... import config as flags
+from ...data.decode import decode
+from ...data.transforms.detection import ResizeWithin
+from .. import preprocessing
+from ..preprocessing import RGB
+
+
+class ResizedImages(NamedTuple):
+    """``(x - rgb_mean) / rgb_std`` of the image with a shorter side of ``input_size`` pixels, or of
+    fewer so that the longer one has at most ``max_side``.
+    """
+
+    input_size: int
+    max_side: int
+    rgb_mean: RGB  # of R, G and B on the scale from 0 to 255
+    rgb_std: RGB
+
+    @classmethod
+    def of_config(cls, config: flags.Config) -> ResizedImages:
+        """Those of the flags of a run."""
+        return cls(config.input_size, config.max_side, config.rgb_mean, config.rgb_std)
+
+    def config(self, **fields: Any) -> flags.Config:
+        """A :class:`gluon_tricks.config.Config` of such images and other ``fields``.
+
+        Raises ConfigError, which names the flag, for a value out of its range.
+        """
+        config = flags.Config(**self._asdict(), **dict(dict(task="detection"), **fields))
+        flags.check_ranges(config)
+        return config
+
+    def image(self, payload: bytes) -> np.ndarray:
+        """uint8 (H, W, 3) of an encoded image; ValueError if it cannot be decoded."""
+        return decode(payload)
+
+    def normalise(self, picture: np.ndarray) -> np.ndarray:
+        """float32 (3, h, w), as a network takes it, of uint8 (H, W, 3)."""
+        import cv2
+
+        within = ResizeWithin((self.input_size, self.input_size), self.max_side)
+        height, width = within.resized(*picture.shape[:2], self.input_size)
+        resized = cv2.resize(picture, (width, height))
+        return preprocessing.normalised(resized, self.rgb_mean, self.rgb_std)
+
+    def pixels(self, images: np.ndarray) -> np.ndarray:
+        """uint8 (N, h, w, 3) whose normalisation gave ``images``, float32 (N, 3, h, w)."""
+        return preprocessing.pixels(images, self.rgb_mean, self.rgb_std)

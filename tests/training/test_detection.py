@@ -1,0 +1,134 @@
+"""Detection through the whole loop: exact resume, validation by mAP, what the flags add, and what
+they refuse.
+"""
+
+import json
+
+import mxnet as mx
+import numpy as np
+import pytest
+from box_scenes import CLASSES, TINY, folder_of
+
+from gluon_tricks import config as flags
+from gluon_tricks import models
+from gluon_tricks.config import ConfigError
+from gluon_tricks.training import run as training
+from gluon_tricks.training.schedule import learning_rate
+from gluon_tricks.training.update import optimizer_of
+
+MODEL = "faster_rcnn_resnet18_v1b"
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory):
+    return folder_of(tmp_path_factory.mktemp("boxes"))
+
+
+@pytest.fixture
+def detect(scenes, tmp_path):
+    """``detect(name, words)`` trains in this process in the folder ``name``; gives its path."""
+
+    def detect(name, words=""):
+        run = training.build(
+            flags.parse(
+                f"--task detection --model {MODEL} --classes {CLASSES} --data-dir {scenes} {TINY} "
+                f"--batch-size 2 --num-epochs 1 -j 1 --log-interval 2 --lr 0.01 "
+                f"--save-dir {tmp_path / name} {words}".split()
+            )
+        )
+        try:
+            training.finish(run)
+        finally:
+            run.close()
+        return tmp_path / name
+
+    return detect
+
+
+def file_of(run, name="net.params"):
+    (checkpoint,) = sorted((run / "checkpoints").iterdir())[-1:]
+    return checkpoint / name
+
+
+def lines(run, event):
+    found = map(json.loads, (run / "log.jsonl").read_text().splitlines())
+    return [line for line in found if line["event"] == event]
+
+
+def values(run):
+    return {name: each.asnumpy() for name, each in mx.nd.load(str(file_of(run))).items()}
+
+
+@pytest.mark.slow
+def test_a_run_that_was_interrupted_is_the_run_to_the_byte(detect):
+    whole = detect("whole")
+    detect("part", "--max-steps 3 --save-interval 1")
+    part = detect("part", "--resume auto")
+    for name in ("net.params", "optimizer.states"):
+        assert file_of(whole, name).read_bytes() == file_of(part, name).read_bytes()
+    assert (whole / "log.jsonl").read_bytes() == (part / "log.jsonl").read_bytes()
+    (line,) = lines(whole, "validation")
+    assert line["images"] == 5 and 0 <= line["map07"] <= 100
+    first = lines(whole, "train")[0]
+    parts = sum(first[name] for name in ("rpn_object", "rpn_box", "class", "box"))
+    assert first["loss"] == pytest.approx(parts, rel=1e-5)
+    result = json.loads((whole / "result.json").read_text())
+    assert result["best"]["map07"] == result["map07"] == line["map07"]
+
+
+@pytest.mark.slow
+def test_devices_are_parts_of_a_step_and_a_backbone_comes_from_a_classifier(detect, tmp_path):
+    backbone = models.get_model("resnet18_v1b", classes=5)
+    backbone.initialize(mx.init.Xavier())
+    file = str(tmp_path / "classifier.params")
+    backbone.save_parameters(file)
+    more = f"--batch-size 1 --max-steps 1 --backbone-params {file}"
+    runs = [detect(name, f"{more} --{name} 2") for name in ("cpu-contexts", "accumulate")]
+    first, second = map(values, runs)
+    for name, value in first.items():
+        np.testing.assert_allclose(second[name], value, atol=1e-6, err_msg=name)
+    start = {name: each.asnumpy() for name, each in mx.nd.load(file).items()}
+    frozen, trained = "features.4.0.conv1.weight", "features.5.0.conv1.weight"
+    np.testing.assert_array_equal(first[frozen], start["layer1.0.conv1.weight"])
+    assert (first[trained] != start["layer2.0.conv1.weight"]).any()
+
+
+def parse(words):
+    return flags.parse(["--task", "detection", *words.split()])
+
+
+@pytest.mark.parametrize(
+    "words, images, expected",
+    [("", 4, 0.001), ("", 1, 0.00025), ("--lr 0.02", 1, 0.02), ("--fidelity gluoncv", 8, 0.001)],
+)
+def test_the_rate_is_that_of_four_images_in_proportion(words, images, expected):
+    rate = learning_rate(parse(words), images, 100, 100 * images)
+    assert rate(0) == pytest.approx(expected)
+    assert [rate(100 * epoch) / rate(0) for epoch in (13, 14)] == pytest.approx([1, 0.1])
+
+
+@pytest.mark.parametrize("most", [5, 0.25, 0])
+def test_each_number_of_the_gradient_is_clipped(most):
+    optimizer = optimizer_of(parse(f"--clip-gradient {most} --momentum 0 --wd 0"), 1.0)
+    weight, gradient = mx.nd.zeros(3), mx.nd.array([-7, 0.5, 9])
+    optimizer.update(0, weight, gradient, optimizer.create_state(0, weight))
+    bounds = (-most, most) if most else (-np.inf, np.inf)
+    np.testing.assert_allclose(weight.asnumpy(), -np.clip([-7, 0.5, 9], *bounds))
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        ("--mixup", "--mixup True does not apply to --task detection, whose labels are boxes"),
+        ("--dtype float16", "--dtype float16 does not apply to --task detection"),
+        ("--max-side 500", "--max-side 500 is below --input-size 600"),
+        ("--roi-sample 200 --proposals 100,50", "--roi-sample 200 is more than the regions"),
+        ("--optimizer lars --clip-gradient 1", "--clip-gradient has no effect without"),
+        ("--crop-area 0.5,1", "--crop-area has no effect without"),
+    ],
+)
+def test_what_boxes_cannot_have_is_refused(words, message):
+    with pytest.raises(ConfigError, match=message):
+        parse(words)
+    with pytest.raises(ConfigError, match="--roi-size has no effect without --task detection"):
+        flags.parse(["--roi-size", "7"])
