@@ -4,10 +4,9 @@ import contextlib
 
 from .. import config as configuration
 from ..config import user_path
-from ..data.loader import train_transform
+from ..data.loader import eval_transform, train_transform
 from ..data.order import Reading
 from ..data.records import RecordFile
-from ..data.transforms.paper import eval_transform
 from ..errors import UserError
 from ..reporting import contact_sheet, targets
 from ..text import printable

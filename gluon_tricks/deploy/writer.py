@@ -67,6 +67,7 @@ class FormatWriter:
         self.folded, folded, stayed = fold_batch_norm(graph)
         self.graph = self.folded if options.fold_bn else graph
         self.batch_norm = dict(folded=folded, stayed=stayed) if options.fold_bn else None
+        assert self.task.examples, "the task has no exports"
         pixels = self.task.examples(model.preprocessing, real)
         self.normalised = [normalise(each, model.preprocessing) for each in pixels]
         as_floats = [array.asnumpy() for array in self.normalised]

@@ -2,7 +2,8 @@
 
 A row an image: the original, what evaluation makes of it, what training makes of it in the first
 epochs, and what batch mixing makes of these if the images of the sheet are a batch. A mask is next
-to each image. The numbers are under each. It calls the functions that training calls.
+to each image, boxes are drawn into it. The numbers are under each. It calls the functions that
+training calls.
 """
 
 from typing import Any, Callable, List, NamedTuple, Optional, Sequence, Tuple
@@ -47,31 +48,35 @@ def row_of(
     evaluation: Transform,
     seed: int,
     epochs: int,
-    target_of: Callable[[int, float, Tuple[int, int]], Any],
+    target_of: Callable[[int, Any, Tuple[int, int]], Any],
 ) -> Row:
     """The original, the evaluation's image and those of the first epochs of training.
 
     ``target_of`` is the ``read`` of what :mod:`.targets` has for the task.
     """
     label, payload = records.read(position)
-    label, key = float(np.ravel(label)[0]), int(records.keys[position])
+    key = int(records.keys[position])
     try:
         original = decode(payload).copy()
     except ValueError as error:
         raise UserError(f"{records.path}, record {key}: cannot be decoded: {error}") from None
     height, width = original.shape[:2]
-    row, target = Row([], label, []), target_of(key, label, (height, width))
-    row.shown.append((f"record {key}{target.words}\n{width} x {height}", original))
+    target = target_of(key, label, (height, width))
+    row = Row([], float(np.ravel(label)[0]), [])
+    title = f"record {key}{target.words}\n{width} x {height}"
+    row.shown.append((title, target.drawn(original, None, None)))
     row.shown.extend(target.shown(None, None))
     parameters = evaluation.sample(0, 0, [key])
-    row.shown.append(("evaluation", evaluation.image(payload, parameters, 0)))
+    image = evaluation.image(payload, parameters, 0)
+    row.shown.append(("evaluation", target.drawn(image, evaluation, parameters)))
     row.shown.extend(target.shown(evaluation, parameters))
     for epoch in range(epochs):
         parameters = train.sample(seed, epoch, [key])
         image = train.apply(payload, parameters)
         title = f"epoch {epoch}{what_was_done(train, parameters, height, width)}"
         row.images.append(image)
-        row.shown.append((title, visible(image, train.normalise)))
+        colors = target.drawn(visible(image, train.normalise), train, parameters)
+        row.shown.append((title, colors))
         row.shown.extend(target.shown(train, parameters))
     return row
 

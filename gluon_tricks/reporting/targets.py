@@ -1,4 +1,6 @@
-"""What a sheet of images shows of the targets of a task: a class in words, a mask as a picture."""
+"""What a sheet of images shows of the targets of a task: a class in words, a mask as a picture,
+boxes in the image.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +10,8 @@ from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 import numpy as np
 
 from ..config import Config
+from ..data.box_records import Boxes, unpack_boxes
+from ..data.box_rows import BoxLabels
 from ..data.class_names import LABELS, read_labels
 from ..data.mask_files import IGNORED
 from ..data.masks import MaskFile
@@ -33,6 +37,10 @@ class Label(NamedTuple):
         """The pictures to the right of the image that a transform has made; None: the original."""
         return []
 
+    def drawn(self, image: np.ndarray, *made: Any) -> np.ndarray:
+        """The image with what is drawn into it."""
+        return image
+
 
 class Mask(NamedTuple):
     """A class for each pixel, uint8 (H, W)."""
@@ -49,6 +57,47 @@ class Mask(NamedTuple):
         title = f"mask: {classes} class{'es' * (classes != 1)}\n{100 * counted:.0f} % labelled"
         return [(title, colored(moved))]
 
+    def drawn(self, image: np.ndarray, *made: Any) -> np.ndarray:
+        """The image itself."""
+        return image
+
+
+class Framed(NamedTuple):
+    """The boxes of an image of this height and width."""
+
+    boxes: Boxes
+    height: int
+    width: int
+
+    @property
+    def words(self) -> str:
+        """What stands under the original."""
+        count = len(self.boxes)
+        return f", {count} box{'es' * (count != 1)}"
+
+    def shown(self, transform: Optional[Transform], parameters: Optional[Parameters]) -> Shown:
+        """The boxes are in the image."""
+        return []
+
+    def drawn(
+        self, image: np.ndarray, transform: Optional[Transform], parameters: Optional[Parameters]
+    ) -> np.ndarray:
+        """float (H, W, 3) from 0 to 1: the image, uint8 or from 0 to 1, with frames in the colours
+        of the classes, moved as it is.
+        """
+        colors = image / 255 if image.dtype == np.uint8 else image.copy()
+        corners = self.boxes.corners
+        if transform:
+            corners = transform.boxes(corners, self.height, self.width, parameters)
+        thick = max(1, min(image.shape[:2]) // 100)
+        for sides, label in zip(corners.round().astype(int), self.boxes.classes):
+            left, top, right, bottom = sides
+            frame = np.zeros(image.shape[:2], bool)
+            frame[top : bottom + 1, left : right + 1] = True
+            frame[top + thick : bottom + 1 - thick, left + thick : right + 1 - thick] = False
+            colors[frame] = _color_of(label)
+        return colors
+
 
 class Labels:
     """The classes in the records of a file."""
@@ -56,9 +105,9 @@ class Labels:
     def __init__(self, config: Config, records: RecordFile):
         pass
 
-    def read(self, key: int, label: float, size: Tuple[int, int]) -> Label:
+    def read(self, key: int, label: Any, size: Tuple[int, int]) -> Label:
         """That of a record."""
-        return Label(label)
+        return Label(float(np.ravel(label)[0]))
 
     def legend(self) -> Shown:
         """What no picture has needs no legend."""
@@ -76,7 +125,7 @@ class Masks:
         names = _names_next_to(records.path)
         self._names = names if len(names) == config.classes else []
 
-    def read(self, key: int, label: float, size: Tuple[int, int]) -> Mask:
+    def read(self, key: int, label: Any, size: Tuple[int, int]) -> Mask:
         """That of an image of this (height, width)."""
         mask = self._masks.read(key, size)
         self._seen.update(np.unique(mask).tolist())
@@ -96,7 +145,37 @@ class Masks:
         self._masks.close()
 
 
-OF_TASK: Dict[str, Any] = {"segmentation": Masks}
+class Frames:
+    """The boxes in the records of a file."""
+
+    def __init__(self, config: Config, records: RecordFile):
+        self._labels, self._seen = BoxLabels(records.path, config.classes, config.max_boxes), set()
+        names = _names_next_to(records.path)
+        self._names = names if len(names) == config.classes else []
+
+    def read(self, key: int, label: Any, size: Tuple[int, int]) -> Framed:
+        """Those of an image of this (height, width); UserError names a record that has none."""
+        self._labels.check(key, label)
+        boxes = unpack_boxes(label, *size)
+        self._seen.update(boxes.classes.tolist())
+        return Framed(boxes, *size)
+
+    def legend(self) -> Shown:
+        """The names and colours, (3,) from 0 to 1, of the classes of all boxes so far."""
+        return [(self._name(number), _color_of(number)) for number in sorted(self._seen)]
+
+    def _name(self, number):
+        return printable(self._names[number]) if self._names else str(number)
+
+    def close(self) -> None:
+        """There is no file of its own."""
+
+
+def _color_of(number):
+    return palette()[1 + number % 255] / 255  # the first one is black
+
+
+OF_TASK: Dict[str, Any] = {"segmentation": Masks, "detection": Frames}
 
 
 def targets_of(config: Config, records: RecordFile) -> Any:

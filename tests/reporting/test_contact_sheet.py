@@ -1,11 +1,13 @@
 import os
 
+import box_scenes
 import cv2
 import numpy as np
 import pytest
 
 from gluon_tricks import cli
 from gluon_tricks import config as configuration
+from gluon_tricks.data import loader
 from gluon_tricks.data.mask_files import mask_path_of
 from gluon_tricks.data.palette import colored
 from gluon_tricks.data.records import RecordFile, RecordWriter
@@ -164,3 +166,21 @@ def test_the_command_draws_masks_and_knows_the_classes_by_their_names(tmp_path, 
     assert wide.shape[1] > 1.9 * narrow.shape[1]
     assert run(*words, "--task", "segmentation", "--classes", 2) == 2
     assert "which is none of --classes 2" in capfd.readouterr().err
+
+
+def test_boxes_are_drawn_where_their_images_show_them(tmp_path):
+    path = str(tmp_path / "some.rec")
+    box_scenes.write(path, 3, seed=5)
+    words = f"--task detection --classes {box_scenes.CLASSES} --input-size 90 --max-side 120"
+    config = configuration.parse([*words.split(), "--rec-train", path])
+    train, evaluation = loader.train_transform(config), loader.eval_transform(config)
+    with RecordFile(path) as file:
+        shown = targets.targets_of(config, file)
+        row = contact_sheet.row_of(file, 1, train, evaluation, 0, 2, shown.read)
+    assert len(row.shown) == 4 and "record 1, 1 box" in row.shown[0][0]
+    ((_, color),) = shown.legend()
+    for _, picture in row.shown:
+        framed = np.abs(picture - color).max(axis=2) < 0.01
+        rows, columns = np.flatnonzero(framed.any(axis=1)), np.flatnonzero(framed.any(axis=0))
+        inside = picture[rows[0] + 3 : rows[-1] - 2, columns[0] + 3 : columns[-1] - 2]
+        assert inside.size and inside.max(axis=2).min() > 0.6  # the bright rectangle

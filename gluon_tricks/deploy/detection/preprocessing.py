@@ -46,7 +46,8 @@ class ResizedImages(NamedTuple):
         import cv2
 
         within = ResizeWithin((self.input_size, self.input_size), self.max_side)
-        height, width = within.resized(*picture.shape[:2], self.input_size)
+        height, width = picture.shape[:2]
+        height, width = within.resized(height, width, self.input_size)
         resized = cv2.resize(picture, (width, height))
         return preprocessing.normalised(resized, self.rgb_mean, self.rgb_std)
 
