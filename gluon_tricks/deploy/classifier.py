@@ -17,7 +17,7 @@ from .preprocessing import Preprocessing
 
 
 class Trained(NamedTuple):
-    """What a classifier that is no export was opened from."""
+    """What a classifier whose network is here, and no graph, was opened from."""
 
     net: Any  # the Gluon network, float32
     parameters: Optional[str] = None  # the path of its parameter file; None: published ones
@@ -37,7 +37,7 @@ class Classifier:
     compute: Predictor
     labels: Optional[List[str]] = None  # the names of the classes
     measured: Optional[dict] = None  # top1, top5, images, as training or export measured them
-    trained: Optional[Trained] = None  # None: an export
+    trained: Optional[Trained] = None  # None: a graph
 
     def predict(
         self, images: np.ndarray, names: Union[Sequence[Union[int, str]], np.ndarray, None] = None
@@ -71,7 +71,7 @@ class Classifier:
         return self.labels[number] if self.labels else str(number)
 
     def compute_on(self, device: Any) -> None:
-        """Compute on a context of MXNet from now on; UserError for an export.
+        """Compute on a context of MXNet from now on; UserError for a graph.
 
         The parameters stay on the CPU as well, from which they are exported.
         """
