@@ -39,7 +39,7 @@ IMAGE_FLAGS = ("input_size", "crop_ratio", "rgb_mean", "rgb_std")
 
 
 def is_hub_folder(path: str) -> bool:
-    """Whether ``path`` is a folder with weights and a ``config.json`` of timm's or a damaged one."""
+    """Whether ``path`` is a folder with weights and a ``config.json``, timm's or a damaged one."""
     if not os.path.isfile(os.path.join(path, WEIGHTS)):
         return False
     try:
