@@ -20,9 +20,9 @@ COMMANDS = {
     "plan": ("gluon_tricks.commands.plan", "say what a train command would do, without training"),
     "evaluate": (
         "gluon_tricks.commands.evaluate",
-        "exact top-1 and top-5 of a model on a RecordIO file",
+        "the exact figures of a model on a RecordIO file",
     ),
-    "predict": ("gluon_tricks.commands.predict", "classify images"),
+    "predict": ("gluon_tricks.commands.predict", "say what is in images: classes, or masks"),
     "export": (
         "gluon_tricks.commands.export",
         "write a trained network for use without this package",

@@ -25,6 +25,7 @@ class Data(NamedTuple):
 
 PLACES = Data("Places365", "places365", 365)
 ADE20K = Data("ADE20K", "ade20k", 150)
+ADE20K_IMAGES = 20210, 2000  # for training, for validation
 
 
 @dataclass(frozen=True)

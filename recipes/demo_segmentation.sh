@@ -8,9 +8,9 @@ export RUNS=${RUNS:-runs/demo_segmentation} OMP_NUM_THREADS=${OMP_NUM_THREADS:-1
 # Digits must not be mirrored, and have no colour.
 digits="--data-dir $RUNS/digits --classes 10 --input-size 32 --crop-ratio 1 --crop-area 0.6,1 --flip 0 --color-jitter 0 --pca-noise 0"
 tricks="--linear-scaling --base-lr 0.4 --warmup-epochs 1 --lr-mode cosine --last-gamma --no-wd --label-smoothing 0.1 --mixup-alpha 0.2"
-# 1,000 steps on crops of 64 pixels; the scenes have 96, and are tested whole.
+# 12 steps an epoch, on crops of 64 pixels; the scenes have 96, and are tested whole.
 scenes="--task segmentation --model fcn_resnet18_v1d --data-dir $RUNS/scenes --classes 11 --input-size 64 --test-size 96"
-steps="--base-size 96 --scale-range 0.75,1.25 --flip 0 --batch-size 8 --lr 0.02 --num-epochs 10 --val-frequency 5"
+steps="--base-size 96 --scale-range 0.75,1.25 --flip 0 --batch-size 8 --lr 0.02 --num-epochs 83 --val-frequency 40"
 
 train_each_line() { # of FOLDER FLAG...
   # shellcheck disable=SC2016 # the inner bash expands it

@@ -49,10 +49,7 @@ TOP_1 = {
     "tricks.table": "the gains that the paper published",
     "reporting.recipes": "a table of the published scores",
     "reporting.trick_table": "a table of the published gains",
-    "cli": "the help of evaluate, which measures classifiers",
-    "commands.export": "exports are classifiers",
-    "deploy.export": "exports are classifiers",
-    "deploy.opening": "a classifier says how well its run measured it",
+    "deploy.classification": "what exports of classifiers say of INT8",
 }
 
 

@@ -1,7 +1,7 @@
 """``gluon-tricks convert``: weights from and to timm's and torchvision's names."""
 
 from ..config import user_path
-from ..deploy import arguments
+from ..deploy import arguments, tasks
 from ..deploy.convert import check, convert, images_in
 from ..models.counterparts.table import LIBRARIES
 from ..text import printable
@@ -31,6 +31,7 @@ def main(args):
     """Write it and say what it is."""
     check(args.target, args.to, args.force)
     model = arguments.open_from(args)
+    tasks.needs(model, "classification")
     name = convert(model, args.target, args.to)
     print(f"{printable(args.target)}: {name}, {model.classes} classes")
     print("  " + images(images_in(model, args.target)))

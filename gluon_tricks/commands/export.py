@@ -1,10 +1,12 @@
 """``gluon-tricks export``: a trained network as a folder that runs without this package."""
 
 from ..config import user_path
-from ..deploy import arguments
+from ..deploy import arguments, tasks
 from ..deploy import manifest as manifests
 from ..deploy.export import check, export
 from ..deploy.writer import Calibration, Options
+from ..tasks import registry
+from ..tasks.figure import best_figure
 from ..text import printable
 
 
@@ -44,7 +46,7 @@ def add_arguments(parser):
         type=user_path,
         metavar="FILE",
         default="",
-        help="measure top-1 on this RecordIO file; compare on its images",
+        help="measure the figures on this RecordIO file; compare on its images",
     )
     _add_calibration(parser.add_argument_group("calibration of --format int8").add_argument)
 
@@ -84,10 +86,9 @@ def main(args):
 
 def describe(manifest):
     """Lines about an export, from its manifest."""
+    task = registry.TASKS[manifest["task"]]
     if manifest["measured"]:
-        yield "top-1 {top1:.2f} %, top-5 {top5:.2f} % on {images} images".format(
-            **manifest["measured"]
-        )
+        yield measured(manifest["measured"], task)
     for name, entry in manifest["formats"].items():
         compared = entry["comparison"]
         close = f"{compared['relative_difference']:.1e} of the largest output"
@@ -100,7 +101,18 @@ def describe(manifest):
             counts = entry["batch_norm"]
             yield f"{name}: {counts['folded']} BatchNorms folded, {counts['stayed']} stay"
         if name == "int8":
+            best, of = best_figure(task), tasks.TASKS[manifest["task"]].answers
+            before = entry[best.name + "_float32"]
             yield (
-                "int8: top-1 {top1:.2f} % instead of {top1_float32:.2f} %, the same answer for "
-                "{agreement:.2f} % of {images} images of {file}".format(**entry)
+                f"int8: {best.text(entry[best.name])} instead of {before:.{best.digits}f} "
+                f"{best.unit}, the same answer for {entry['agreement']:.2f} % of {of}"
+                f"{entry['images']} images of {entry['file']}"
             )
+
+
+def measured(figures, task):
+    """The figures of a manifest but for the loss, in a line."""
+    shown = [each for each in task.figures if each.name != "loss" and each.name in figures]
+    text = ", ".join(each.text(figures[each.name]) for each in shown)
+    how = f" ({figures['protocol']})" if "protocol" in figures else ""
+    return f"{text} on {figures['images']} images{how}"

@@ -4,10 +4,10 @@ import os
 
 from ..config import user_path
 from ..data.teacher_logits import DTYPES
-from ..deploy import arguments, logits
+from ..deploy import arguments, logits, tasks
 from ..errors import UserError
 from ..text import printable
-from .evaluate import text
+from .evaluate_classification import text
 
 
 def add_arguments(parser):
@@ -54,6 +54,7 @@ def main(args):
     if args.batch_size < 1:
         raise UserError(f"--batch-size {args.batch_size}: at least 1 is needed")
     teacher = arguments.open_from(args)
+    tasks.needs(teacher, "classification")
     figures = logits.store(
         teacher,
         args.rec,

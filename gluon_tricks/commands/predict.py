@@ -1,17 +1,16 @@
-"""``gluon-tricks predict``: the likeliest classes of images: files, folders, or records.
+"""``gluon-tricks predict``: what a model says of images: files, folders, or records.
 
-The exit code is 0 if every image could be read, and 1 if some were broken: those are named and left
+A classifier names the likeliest classes, a network for segmentation those that a picture shows. The
+exit code is 0 if every image could be read, and 1 if some were broken: those are named and left
 out.
 """
 
-import sys
-
 from ..config import user_path
-from ..deploy import arguments, images, sheet
-from ..deploy.prediction import predictions
+from ..deploy import arguments, images
 from ..errors import UserError
-from ..files import write_json
-from ..text import printable
+from . import of_task, predict_classification, predict_segmentation
+
+PARTS = {"classification": predict_classification, "segmentation": predict_segmentation}
 
 MOST_KEYS = 10_000_000  # of a range
 
@@ -38,36 +37,21 @@ def add_arguments(parser):
         metavar="FILE",
         help="write the predictions to this file; - for standard output",
     )
-    add("--sheet", type=user_path, metavar="PNG", help="draw the images with their labels")
+    of_task.add_arguments(parser, PARTS)
 
 
 def main(args):
-    """Print a table; exit code 1 if an image was broken."""
+    """Print what the images show; exit code 1 if an image was broken."""
     check(args)
     keys = parse_keys(args.keys) if args.rec else None
     files = None if args.rec else images.files_in(args.images)
     model = arguments.open_from(args)
+    part = of_task.part_of(args, model, PARTS)
     if args.rec:
         found = images.from_records(model.preprocessing, args.rec, keys)
     else:
         found = images.from_files(model.preprocessing, files)
-    entries, skipped, shown = [], [], []
-    for item in predictions(model, found, args.top):
-        if item.error:
-            skipped.append(dict(name=item.name, reason=item.error))
-            print(f"gluon-tricks predict: {printable(item.error)}", file=sys.stderr)
-            continue
-        entries.append(as_json(item))
-        if args.sheet and len(shown) < sheet.MOST_IMAGES:
-            shown.append((item, model.preprocessing.pixels(item.image[None])[0]))
-        if args.json != "-":
-            print("\n".join(lines(item)))
-    if args.sheet:
-        sheet.draw_sheet(shown, args.sheet)
-    if args.json:
-        about = dict(model=model.model, kind=model.kind)
-        write_json(args.json, dict(about, images=entries, skipped=skipped))
-    return 1 if skipped else 0
+    return part.main(args, model, found)
 
 
 def check(args):
@@ -95,22 +79,3 @@ def parse_keys(text):
     if not keys:
         raise UserError(f"--keys {text}: give the records' keys, as in 1,2 or 10-19")
     return keys
-
-
-def as_json(item):
-    """A prediction for ``--json``."""
-    keys = ("class", "label", "probability")
-    entry = dict(name=item.name, top=[dict(zip(keys, guess)) for guess in item.top])
-    if item.true is not None:
-        entry.update(true=item.true, true_label=item.true_label)
-    return entry
-
-
-def lines(item):
-    """A prediction for a person."""
-    true = ""
-    if item.true is not None:
-        true = f" (true: {printable(item.true_label or item.true)})"
-    yield printable(item.name) + true
-    for place, guess in enumerate(item.top, 1):
-        yield f"  {place:2d}  {100 * guess.probability:6.2f} %  {printable(guess.label)}"

@@ -9,6 +9,7 @@ from ..data.parallel import add_workers, threads
 from ..data.prepare import (
     ade20k,
     aircraft,
+    boxed_scenes,
     cars,
     detection,
     digits,
@@ -45,6 +46,7 @@ DATA_SETS = {
     "segmentation": segmentation,
     "voc": voc,
     "detection": detection,
+    "boxed-scenes": boxed_scenes,
     "scenes": scenes,
 }
 

@@ -52,7 +52,9 @@ def main(args):
             groups = groups_of(own)
             print(tables.data_title(own))
             print(tables.markdown(*tables.results(groups)))
-            if own[0].on_imagenet:
-                print(tables.markdown(*tables.next_to_published(groups)))
+            published = tables.published(groups)
+            if published:
+                title, *table = published
+                print(f"{title}\n{tables.markdown(*table)}")
     print(printable(path) if args.open else "report: " + printable(path))
     return 0

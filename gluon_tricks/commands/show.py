@@ -1,16 +1,19 @@
 """``gluon-tricks show``: a sheet of images, and of what the augmentation makes of them."""
 
+import contextlib
+
 from .. import config as configuration
 from ..config import user_path
+from ..data.loader import train_transform
 from ..data.order import Reading
 from ..data.records import RecordFile
-from ..data.transforms.paper import eval_transform, train_transform
+from ..data.transforms.paper import eval_transform
 from ..errors import UserError
-from ..reporting import contact_sheet
+from ..reporting import contact_sheet, targets
 from ..text import printable
 
 FLAGS = (
-    *("rec_train", "rec_train_idx", "seed", "fidelity"),
+    *("task", "classes", "rec_train", "rec_train_idx", "seed", "fidelity"),
     *configuration.in_groups("augmentation", "batch mixing"),
 )
 MIXED = 3  # columns with mixed images
@@ -47,10 +50,9 @@ def main(args):
     train, evaluation = train_transform(config), eval_transform(config)
     with RecordFile(config.rec_train, config.rec_train_idx) as records:
         positions = contact_sheet.choose(records, args.keys, args.images, config.seed)
-        rows = [
-            contact_sheet.row_of(records, position, train, evaluation, config.seed, args.epochs)
-            for position in positions
-        ]
+        with contextlib.closing(targets.targets_of(config, records)) as shown:
+            how = train, evaluation, config.seed, args.epochs, shown.read
+            rows = [contact_sheet.row_of(records, position, *how) for position in positions]
     from ..tricks.mixing import mixings  # with MXNet, which takes a second to import
 
     made = mixings(config, steps_per_epoch=1)
@@ -61,7 +63,7 @@ def main(args):
             )
         reads = Reading.of_config(config, len(rows)).reads
         contact_sheet.add_mixed(rows, made, min(args.epochs, MIXED), train.normalise, reads)
-    contact_sheet.draw(rows, args.output)
+    contact_sheet.draw(rows, args.output, shown.legend())
     print(printable(f"{args.output}: {len(rows)} images of {config.rec_train}"))
     return 0
 
@@ -72,7 +74,10 @@ def config_of(args):
         given["rec_train"] = args.rec
     if not given.get("rec_train"):
         raise UserError("no images: give --rec FILE.rec")
-    if not given.get("cutmix") and not given.get("progressive_resizing"):
+    has_labels = given.get("task", configuration.Config.task) not in targets.OF_TASK
+    if not has_labels:
+        given.setdefault("classes", targets.classes_next_to(given["rec_train"]))
+    elif not given.get("cutmix") and not given.get("progressive_resizing"):
         given.setdefault("mixup", given.get("mixup_alpha") != 0)
     config = configuration.resolve(given)
     if args.images < 1 or args.epochs < 1:

@@ -4,6 +4,8 @@ import struct
 import zlib
 from typing import Iterator, Tuple, Union
 
+import numpy as np
+
 from .formats import PNG as SIGNATURE
 
 HEADER = struct.Struct(">IIBBBBB")  # width, height, bits, colour, and three methods
@@ -39,3 +41,19 @@ def chunk(kind: bytes, content: Union[bytes, bytearray]) -> bytes:
     """The bytes of a chunk."""
     body = kind + content
     return struct.pack(">I", len(content)) + body + struct.pack(">I", zlib.crc32(body))
+
+
+def with_palette(mask: np.ndarray, colors: np.ndarray) -> bytes:
+    """A PNG whose pixels are the numbers in ``mask``, uint8 (H, W), and which shows each in its
+    color, of uint8 (256, 3).
+    """
+    height, width = mask.shape
+    rows = np.zeros((height, 1 + width), np.uint8)  # in front of each: 0, it is stored as it is
+    rows[:, 1:] = mask
+    parts = (
+        (b"IHDR", HEADER.pack(width, height, 8, PALETTE, 0, 0, 0)),
+        (b"PLTE", colors.astype(np.uint8).tobytes()),
+        (b"IDAT", zlib.compress(rows.tobytes())),
+        (b"IEND", b""),
+    )
+    return SIGNATURE + b"".join(chunk(kind, content) for kind, content in parts)

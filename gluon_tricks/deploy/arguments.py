@@ -1,21 +1,24 @@
 """The flags of ``evaluate``, ``predict`` and ``export`` that say which model to open, and how."""
 
 import argparse
-from typing import Any
+from typing import Any, Tuple
 
 from .. import config as flags
 from ..errors import UserError
 from . import manifest as manifests
-from .classifier import Classifier
+from .opened import Opened
 from .opening import NETWORK, open_model
-from .preprocessing import FLAGS
+from .tasks import TASKS
 
-DESCRIPTION = NETWORK + FLAGS
+# The flags that say how the images of any task are made, each once.
+IMAGES = dict.fromkeys(name for task in TASKS.values() for name in task.preprocessing._fields)
+DESCRIPTION = (*NETWORK, *(name for name in IMAGES if name in flags.FLAGS))
 # Help of flags whose default comes from the file, and not from the run's flags.
 HELP = dict(
     model="name of the network; 'gluon-tricks models --all' lists them",
     classes="number of classes [those of the file's last layer]",
     input_size="height and width of the images [those that the file or its network is made for]",
+    base_size="segmentation, several scales: the image's longer side at scale 1 [that of the run]",
 )
 
 
@@ -73,12 +76,24 @@ class _OneGroup:
         self._group.add_argument(*names, dest=dest, help=HELP.get(dest, help), **keywords)
 
 
-def open_from(args: argparse.Namespace) -> Classifier:
-    """The classifier that the flags of a command name."""
+def open_from(args: argparse.Namespace) -> Opened:
+    """The model that the flags of a command name."""
     given = {name: value for name, value in vars(args).items() if name in DESCRIPTION}
     device = None if args.gpu is None else gpu(args.gpu)
     format = getattr(args, "opened_format", None)
     return open_model(args.source, args.params, format, args.labels, device, **given)
+
+
+def validation_file(args: argparse.Namespace, model: Opened) -> Tuple[str, str]:
+    """(RecordIO file, its index) of ``--rec-val``, or else of the model's run; UserError if there
+    is none.
+    """
+    record, index = args.rec_val, args.rec_val_idx
+    if not record and model.trained and model.trained.run:
+        record, index = model.trained.run.validation_file(index)
+    if not record:
+        raise UserError(f"--rec-val FILE.rec is needed: {args.source} names no validation file")
+    return record, index
 
 
 def gpu(number: int) -> Any:

@@ -13,7 +13,7 @@ import platform
 import re
 import shutil
 import tempfile
-from typing import Optional, Sequence, Tuple
+from typing import Optional, Sequence
 
 import numpy as np
 
@@ -22,11 +22,10 @@ from ..data.class_names import LABELS, write_labels
 from ..errors import UserError
 from ..files import sha256
 from ..locking import Lock
-from ..tasks.classification import Classification as Task
 from ..text import printable
-from . import evaluation
 from . import manifest as manifests
-from .classifier import Classifier
+from . import tasks
+from .opened import Opened
 from .writer import Calibration, FormatWriter, Options
 
 
@@ -69,7 +68,7 @@ def check(
 
 
 def export(
-    model: Classifier,
+    model: Opened,
     folder: str,
     formats: Sequence[str] = ("symbol",),
     options: Options = Options(),
@@ -81,12 +80,12 @@ def export(
 
     Parameters
     ----------
-    model : gluon_tricks.deploy.classifier.Classifier
+    model : gluon_tricks.deploy.opened.Opened
         Of kind "gluon": of a run, a checkpoint or a parameter file.
     formats : some of "symbol", "onnx", "int8", "safetensors"
     options : gluon_tricks.deploy.writer.Options
     rec_val : str
-        RecordIO file; top-1 and top-5 are measured on all of it.
+        RecordIO file; the figures of the task are measured on all of it.
     calibration : gluon_tricks.deploy.writer.Calibration
         The images that int8 needs.
     force : bool
@@ -149,6 +148,7 @@ def _clean_up(parent, name):
 
 def _write(model, folder, formats, options, rec_val, calibration):
     """Fill ``folder`` and return the manifest."""
+    task = tasks.TASKS[model.task]
     real = rec_val or (calibration.record if calibration else validation_record(model))
     writer = FormatWriter(model, folder, options, real)
     entries = {format: writer.write(format, calibration) for format in formats}
@@ -156,12 +156,12 @@ def _write(model, folder, formats, options, rec_val, calibration):
     if "int8" in formats:
         record = rec_val or calibration.record
         quantized = dataclasses.replace(model, kind="int8", compute=writer.int8_predictor())
-        of_network, of_int8 = compare_figures(model, quantized, record)
-        entries["int8"].update(of_int8)
-        measured = of_network if rec_val else measured
+        of_network, of_int8 = task.compare_figures(model, quantized, record)
+        file = os.path.basename(record)
+        entries["int8"].update(of_int8, file=file)
+        measured = dict(of_network, file=file) if rec_val else measured
     elif rec_val:
-        figures = evaluation.evaluate(model, rec_val)
-        measured = dict(figures, file=os.path.basename(rec_val))
+        measured = dict(task.measure(model, rec_val), file=os.path.basename(rec_val))
     if model.labels:
         write_labels(os.path.join(folder, LABELS), model.labels)
     file = model.trained.parameters
@@ -175,32 +175,10 @@ def _write(model, folder, formats, options, rec_val, calibration):
     return manifests.write(folder, manifest)
 
 
-def validation_record(model: Classifier) -> str:
+def validation_record(model: Opened) -> str:
     """The file that the run of the model was validated on, or "" if there is none."""
     run = model.trained.run if model.trained else None
     return run.config.rec_val if run and os.path.isfile(run.config.rec_val) else ""
-
-
-def compare_figures(model: Classifier, quantized: Classifier, record: str) -> Tuple[dict, dict]:
-    """Figures of the network and of its INT8 variant on all images of a RecordIO file: two dicts.
-
-    The second also says how much top-1 is lost, and for how many percent of the images both agree.
-    """
-    models = (model, quantized)
-    sums, agreed, count = np.zeros((2, len(Task.sums))), 0, 0
-    for batch in evaluation.batches(model, record):
-        logits = [one.predict(batch.images, batch.keys) for one in models]
-        sums += [Task.count_each(each, batch.labels).sum(axis=1) for each in logits]
-        agreed += int((logits[0].argmax(axis=1) == logits[1].argmax(axis=1)).sum())
-        count += len(batch.labels)
-    of_network, of_int8 = (Task.summary(each, count) for each in sums.tolist())
-    differences = dict(
-        top1_float32=of_network["top1"],
-        top1_lost=of_network["top1"] - of_int8["top1"],
-        agreement=100 * agreed / count,
-    )
-    file = os.path.basename(record)
-    return dict(of_network, file=file), dict(of_int8, file=file, **differences)
 
 
 def _give_name(temporary, folder):

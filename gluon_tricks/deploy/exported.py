@@ -10,19 +10,22 @@ from .. import config as flags
 from ..data.class_names import LABELS, read_labels
 from ..errors import UserError
 from . import manifest as manifests
+from . import tasks
 from .classifier import Classifier
+from .opened import Opened
 from .predictors import block_predictor, session_predictor
 from .preprocessing import Preprocessing
 
 
-def open_folder(folder: str, format: str, manifest: Mapping[str, Any]) -> Classifier:
+def open_folder(folder: str, format: str, manifest: Mapping[str, Any]) -> Opened:
     """A runnable format of an exported folder, whose manifest and checksums were checked."""
-    preprocessing, classes = Preprocessing.of_description(manifest), manifest["classes"]
+    task, classes = tasks.TASKS[manifests.task_of(manifest, folder)], manifest["classes"]
+    preprocessing = task.preprocessing.of_description(manifest)
     inside = preprocessing if manifest["options"]["preprocess"] else None
     files = [os.path.join(folder, name) for name in manifests.FILES[format]]
     compute = _predictor_of(format, files, preprocessing.input_size, inside)
     labels = os.path.join(folder, LABELS)
-    return Classifier(
+    return task.opened(
         folder,
         format,
         manifest.get("model"),
@@ -47,12 +50,12 @@ def _predictor_of(format, files, size, inside):
 
     @functools.lru_cache(maxsize=None)
     def check(shape):
-        graph.check_shapes(loaded, shape, files[0])
+        graph.check_shapes(loaded, shape, files[0], size)
 
     return block_predictor(graph.block(loaded), files[0], inside, check=check)
 
 
-def open_onnx(path: str, given: Mapping[str, Any]) -> Classifier:
+def open_onnx(path: str, given: Mapping[str, Any]) -> Opened:
     """An ONNX file without a folder: of ``gluon-tricks export``, or of another program."""
     from . import onnx, onnx_file
 
@@ -79,10 +82,11 @@ def open_onnx(path: str, given: Mapping[str, Any]) -> Classifier:
 def _open_own_onnx(path, given, session, about):
     """A file of ``gluon-tricks export`` without its folder."""
     refuse_other(given, about, path)
-    preprocessing = Preprocessing.of_description(about)
+    task = tasks.TASKS[manifests.task_of(about, path)]
+    preprocessing = task.preprocessing.of_description(about)
     inside = preprocessing if about["options"]["preprocess"] else None
     labels = about.get("labels")
-    return Classifier(
+    return task.opened(
         path,
         "onnx",
         about.get("model"),

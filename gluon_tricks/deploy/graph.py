@@ -8,6 +8,7 @@ classes), the second, if it is asked for, their softmax.
 """
 
 import json
+import math
 from typing import NamedTuple
 
 import mxnet as mx
@@ -35,7 +36,7 @@ def trace(net):
     """The inference :class:`Graph` of a Gluon network that has values, float32 and on the CPU."""
     symbol = net(mx.sym.var(INPUT, dtype=np.float32))  # without a dtype, importing it warns
     if isinstance(symbol, (list, tuple)):
-        raise UserError(f"this network has {len(symbol)} outputs; a classifier with one is needed")
+        raise UserError(f"this network has {len(symbol)} outputs; one is needed")
     auxiliary = set(symbol.list_auxiliary_states())
     used = auxiliary | set(symbol.list_arguments())
     params = {}
@@ -68,7 +69,7 @@ def with_preprocessing(graph, preprocessing):
 def with_softmax(graph):
     """The graph with a second output, the probabilities."""
     return Graph(
-        mx.sym.Group([graph.symbol, mx.sym.softmax(graph.symbol, axis=-1, name="probabilities")]),
+        mx.sym.Group([graph.symbol, mx.sym.softmax(graph.symbol, axis=1, name="probabilities")]),
         graph.params,
     )
 
@@ -133,12 +134,17 @@ def load(symbol_path, params_path, shape=None):
     return Graph(symbol, params)
 
 
-def check_shapes(graph, shape, path):
+def check_shapes(graph, shape, path, size=None):
     """Raise UserError if the graph, which came from ``path``, cannot run on inputs of this shape
     (N, ...), or takes too much memory for them.
+
+    size: of images that count as one; a larger one counts as several.
     """
     known = {key.split(":", 1)[-1]: array.shape for key, array in graph.params.items()}
-    shapes.check(graph.symbol, dict(known, **{INPUT: shape}), shape[0], path)
+    images = shape[0]
+    if size:
+        images *= max(1, math.ceil(math.prod(shape[1:]) / (3 * size**2)))
+    shapes.check(graph.symbol, dict(known, **{INPUT: shape}), images, path)
 
 
 def _last_line(error):

@@ -1,7 +1,7 @@
-"""Encoded images, from files or from records, as a classifier takes them."""
+"""Encoded images, from files or from records, as a preprocessing makes them."""
 
 import os
-from typing import Iterator, List, Optional, Sequence, Tuple, Union
+from typing import Any, Iterator, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
@@ -9,9 +9,8 @@ from ..data import image_files
 from ..data.prepare.images import normal_form
 from ..data.records import RecordError, RecordFile
 from ..errors import UserError
-from .preprocessing import Preprocessing
 
-Image = Union[np.ndarray, Exception]  # float32 (3, size, size), or why there is none
+Image = Union[np.ndarray, Exception]  # what the preprocessing gives, or why there is none
 
 
 def spread_keys(record: str, count: int) -> np.ndarray:
@@ -24,7 +23,7 @@ def spread_keys(record: str, count: int) -> np.ndarray:
 
 
 def from_records(
-    preprocessing: Preprocessing, record: str, keys: Union[Sequence[int], np.ndarray]
+    preprocessing: Any, record: str, keys: Union[Sequence[int], np.ndarray]
 ) -> Iterator[Tuple[int, Optional[int], Image]]:
     """Yield ``(key, true class or None, image)`` of the records with these keys.
 
@@ -46,7 +45,7 @@ def from_records(
                 yield key, true, RecordError(record, key, f"cannot be decoded: {error}")
 
 
-def sample(preprocessing: Preprocessing, record: str, count: int) -> np.ndarray:
+def sample(preprocessing: Any, record: str, count: int) -> np.ndarray:
     """float32 (n, 3, size, size): images spread over a RecordIO file; RecordError names a broken
     one.
     """
@@ -58,14 +57,13 @@ def sample(preprocessing: Preprocessing, record: str, count: int) -> np.ndarray:
     return np.stack(images)
 
 
-def random_pixels(count: int, size: int, seed: int = 0) -> np.ndarray:
-    """uint8 (count, size, size, 3), every pixel of its own: nothing that a network has seen."""
-    return np.random.default_rng(seed).integers(0, 256, (count, size, size, 3), dtype=np.uint8)
+def random_pixels(count: int, height: int, width: int, seed: int = 0) -> np.ndarray:
+    """uint8 (count, height, width, 3), every pixel of its own: nothing that a network has seen."""
+    shape = (count, height, width, 3)
+    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
 
 
-def from_files(
-    preprocessing: Preprocessing, paths: Sequence[str]
-) -> Iterator[Tuple[str, None, Image]]:
+def from_files(preprocessing: Any, paths: Sequence[str]) -> Iterator[Tuple[str, None, Image]]:
     """Yield ``(path, None, image)`` of image files.
 
     An image is first changed as ``gluon-tricks prepare`` changes those that it stores: it is turned
@@ -75,7 +73,7 @@ def from_files(
         yield path, None, from_file(preprocessing, path)
 
 
-def from_file(preprocessing: Preprocessing, path: str) -> Image:
+def from_file(preprocessing: Any, path: str) -> Image:
     """The image of a file, changed as :func:`from_files` says, or the UserError that names it."""
     try:
         data = image_files.read_image(path)

@@ -3,7 +3,7 @@ checksums.
 """
 
 import os
-from typing import Any, Dict, Optional, Sequence
+from typing import Any, Dict, Mapping, Optional, Sequence
 
 from .. import config as flags
 from ..data.class_names import LABELS
@@ -12,7 +12,7 @@ from ..errors import UserError
 from ..files import plain_file, read_sealed_json, sha256, write_sealed_json
 from ..models.hub_folder import CONFIG, WEIGHTS
 from ..text import printable
-from .preprocessing import Preprocessing
+from . import tasks
 
 NAME = "manifest.json"
 KIND = "gluon_tricks export"  # tells it from other programs' manifests
@@ -33,29 +33,39 @@ def description(model: Any, options: Any) -> dict:
     """What a model is and how its images are made, for ``manifest.json`` and the metadata of an
     ONNX file.
 
-    ``model`` is a :class:`gluon_tricks.deploy.classifier.Classifier`, ``options`` an
+    ``model`` is a :class:`gluon_tricks.deploy.opened.Opened`, ``options`` an
     :class:`gluon_tricks.deploy.writer.Options`.
     """
     return dict(
         model=model.model,
+        task=model.task,
         classes=model.classes,
         **model.preprocessing.description(),
         options=options._asdict(),
-        input=options.describe_input(model.preprocessing.input_size),
+        input=options.describe_input(
+            None if tasks.TASKS[model.task].any_size else model.preprocessing.input_size
+        ),
         outputs=["logits", "probabilities"][: 1 + options.softmax],
     )
 
 
-TYPES: Dict[str, Any] = dict(
-    classes=int, input_size=int, crop_ratio=(int, float), rgb_mean=list, rgb_std=list, options=dict
-)
+TYPES: Dict[str, Any] = dict(classes=int, input_size=int, rgb_mean=list, rgb_std=list, options=dict)
+
+
+def task_of(held: Mapping[str, Any], source: str) -> str:
+    """The task of an export; that of older versions, which do not say, is classification."""
+    task = held.get("task", "classification")
+    if task not in tasks.TASKS:
+        raise _damaged(source, f"task is {task}")
+    return task
 
 
 def check(held: dict, source: str) -> dict:
     """The :func:`description` that was read from ``source``; UserError if a part is missing or
     cannot be.
     """
-    for name, kind in TYPES.items():
+    task = tasks.TASKS[task_of(held, source)]
+    for name, kind in dict(TYPES, **task.types).items():
         if not isinstance(held.get(name), kind) or isinstance(held[name], bool):
             raise _damaged(source, f"{name} is {held.get(name)}")
     if not isinstance(held["options"].get("preprocess"), bool):
@@ -71,7 +81,7 @@ def check(held: dict, source: str) -> dict:
     if labels is not None and (not isinstance(labels, list) or len(labels) != held["classes"]):
         raise _damaged(source, f"its labels are not {held['classes']}")
     try:
-        Preprocessing.of_description(held).config(classes=held["classes"])
+        task.preprocessing.of_description(held).config(classes=held["classes"])
     except flags.ConfigError as error:
         raise UserError(f"{printable(source)}: damaged: {error}; export again") from None
     return held

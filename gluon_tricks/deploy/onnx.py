@@ -26,8 +26,13 @@ IR_VERSION = 8
 PRODUCER = "gluon_tricks"
 
 
-def convert(graph, path, input_shape, input_dtype="float32", about=None):
+RESIZE = "_contrib_BilinearResize2D"
+
+
+def convert(graph, path, input_shape, input_dtype="float32", about=None, any_size=False):
     """Write the graph as ONNX; ``input_shape`` is the shape of one input, and the batch stays open.
+
+    With ``any_size`` height and width stay open, too.
 
     ``about`` (a dict) becomes the model's metadata, each value as JSON, for :func:`about`.
 
@@ -40,6 +45,9 @@ def convert(graph, path, input_shape, input_dtype="float32", about=None):
     params = {key.split(":", 1)[1]: array for key, array in graph.params.items()}
     try:
         symbol = with_plain_shapes(graph.symbol, params, input_shape)
+        # which is NCHW or, of pixels, NHWC
+        open_axes = [axis for axis, length in enumerate(input_shape) if any_size and length != 3]
+        open_shape = [None if i in open_axes else n for i, n in enumerate(input_shape)]
         mx.onnx.export_model(
             symbol,
             params,
@@ -47,7 +55,7 @@ def convert(graph, path, input_shape, input_dtype="float32", about=None):
             [np.dtype(input_dtype).type],
             path,
             dynamic=True,
-            dynamic_input_shapes=[(None,) + tuple(input_shape)],
+            dynamic_input_shapes=[(None, *open_shape)],
         )
     except (
         AttributeError,
@@ -60,7 +68,11 @@ def convert(graph, path, input_shape, input_dtype="float32", about=None):
         raise UserError(
             f"this network cannot be converted to ONNX: {str(error).strip().splitlines()[0]}"
         ) from error
-    model = clean(onnx.load(path))
+    model = onnx.load(path)
+    follow_sizes(model.graph, resized_like(graph.symbol))
+    clean(model)
+    if any_size:
+        open_sizes(model.graph)
     onnx.helper.set_model_props(
         model, {key: json.dumps(value) for key, value in (about or {}).items()}
     )
@@ -73,7 +85,7 @@ def convert(graph, path, input_shape, input_dtype="float32", about=None):
 
 def with_plain_shapes(symbol, params, input_shape):
     """The symbol with numbers for what its reshapes split or merge (codes -2 to -4, in ShuffleNet)
-    and for what it cuts to another array's size (in Big-Little Net).
+    and for what it cuts or resizes to another array's size (in Big-Little Net and FCN).
 
     The batch stays open: only reshapes that keep the first dimension are changed.
     """
@@ -93,6 +105,10 @@ def with_plain_shapes(symbol, params, input_shape):
             end = (None,) + shapes[node["name"] + "_output"][1:]
             attributes = dict(begin=str((None,) * len(end)), end=str(end))
             node.update(op="slice", attrs=attributes, inputs=node["inputs"][:1])
+        if node["op"] == RESIZE and node["attrs"].get("mode") == "like":
+            height, width = shapes[node["name"] + "_output"][2:]
+            attributes = dict(mode="size", height=str(height), width=str(width))
+            node.update(attrs=attributes, inputs=node["inputs"][:1])
     return mx.sym.load_json(json.dumps(described))
 
 
@@ -116,6 +132,43 @@ def clean(model):
     model.ir_version = IR_VERSION
     model.producer_name = PRODUCER
     return model
+
+
+def open_sizes(graph):
+    """Name the height and width of the graph's input, which are not known, and those of its
+    outputs, (N, K, H, W), alike.
+    """
+    for value in list(graph.input) + list(graph.output):
+        axes = value.type.tensor_type.shape.dim
+        of_pixels = value in graph.input and axes[3].dim_value == 3
+        for name, axis in zip(("height", "width"), axes[1:3] if of_pixels else axes[2:4]):
+            axis.dim_param = name
+
+
+def resized_like(symbol):
+    """{a resize to another array's size: that array}, by the names that both have in ONNX."""
+    nodes = json.loads(symbol.tojson())["nodes"]
+    return {
+        node["name"]: nodes[node["inputs"][1][0]]["name"]
+        for node in nodes
+        if node["op"] == RESIZE and node["attrs"].get("mode") == "like"
+    }
+
+
+def follow_sizes(graph, likes):
+    """Let resizes, to which MXNet gave a size, follow ``likes``, arrays (N, C, H, W)."""
+    from onnx import TensorProto, helper
+
+    makers = {name: node for node in graph.node for name in node.output}
+    for node in [one for one in graph.node if one.name in likes]:
+        shape, size, begin, end = (f"{node.name}_{part}" for part in ("like", "hw", "from", "to"))
+        for name, place in ((begin, 2), (end, 4)):
+            graph.initializer.append(helper.make_tensor(name, TensorProto.INT64, [1], [place]))
+        sizes = makers[node.input[3]]  # (N, C) of what is resized, and a height and width
+        sizes.input[1] = size
+        place = list(graph.node).index(sizes)
+        graph.node.insert(place, helper.make_node("Slice", [shape, begin, end], [size]))
+        graph.node.insert(place, helper.make_node("Shape", [likes[node.name]], [shape]))
 
 
 def rename(graph, old, new):

@@ -1,28 +1,30 @@
-"""Opens a trained classifier from whatever it is kept in.
+"""Opens a trained network from whatever it is kept in.
 
 A run's folder, a checkpoint, a parameter file, weights with timm's or torchvision's names, an
-exported folder, an ONNX file, an INT8 model and a network with published parameters all become a
-:class:`gluon_tricks.deploy.classifier.Classifier`.
+exported folder, an ONNX file, an INT8 model and a network with published parameters all become an
+:class:`gluon_tricks.deploy.opened.Opened`: a :class:`gluon_tricks.deploy.classifier.Classifier`, or
+what else :data:`gluon_tricks.deploy.tasks.TASKS` says of its task.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import os
-from typing import Any, Optional, Union
+from typing import Any, Dict, Optional, Union
 
 from .. import config as flags
 from ..data.class_names import read_labels
 from ..errors import UserError
 from ..models import foreign
 from ..models.hub_folder import CONFIG, WEIGHTS
+from ..tasks import registry
+from ..text import printable
 from ..training import run_folder
-from . import exported
+from . import exported, tasks
 from . import manifest as manifests
-from .classifier import Classifier, Trained
 from .exported import refuse_other
+from .opened import Opened, Trained
 from .predictors import block_predictor
-from .preprocessing import Preprocessing
 
 NETWORK = (
     *("model", "classes", "use_se", "use_gn", "batch_norm", "attention", "attention_reduction"),
@@ -37,8 +39,8 @@ def open_model(
     labels: Optional[str] = None,
     device: Any = None,
     **given: Any,
-) -> Classifier:
-    """Open a trained classifier.
+) -> Opened:
+    """Open a trained network.
 
     Parameters
     ----------
@@ -55,9 +57,9 @@ def open_model(
     device : mxnet.Context
         What a network that is not exported computes on; default: the CPU.
     given : fields of :class:`gluon_tricks.config.Config`
-        model, classes and input_size, crop_ratio, rgb_mean, rgb_std, for a file whose folder does
-        not say them. If it does, a different value is an error; only the images of a network that
-        is not exported may be made otherwise than in training.
+        model, classes and those of the task's preprocessing, such as input_size, for a file whose
+        folder does not say them. If it does, a different value is an error; only the images of a
+        network that is not exported may be made otherwise than in training.
 
     Raises UserError if there is nothing, something else, or it is damaged.
     """
@@ -69,6 +71,7 @@ def open_model(
             "folder"
         )
     found.path = path
+    _refuse_unused(given, found)
     found.preprocessing.config(classes=found.classes)
     if found.trained:
         _check_finite(found.trained, found.path)
@@ -117,7 +120,10 @@ def _open_checkpoint(folder, state, given):
     found.trained = found.trained._replace(step=state["step"])
     best = state.get("best")
     if best and best.get("step") == state["step"]:
-        found.measured = {name: best.get(name) for name in ("top1", "top5", "images")}
+        figures = [figure.name for figure in registry.TASKS[found.task].figures]
+        found.measured = {name: best.get(name) for name in (*figures, "images") if name != "loss"}
+        protocol = tasks.TASKS[found.task].validated(found.preprocessing)
+        found.measured.update(dict(protocol=protocol) if protocol else {})
     return found
 
 
@@ -130,8 +136,7 @@ def _open_parameters(path, given):
     if run is None:
         config = _described_by_flags(path, given)
     else:
-        if run.config.task != "classification":
-            raise UserError(f"{path}: was trained for {run.config.task}; a classifier is needed")
+        tasks.of(run.config.task, path)
         refuse_other(given, {name: getattr(run.config, name) for name in NETWORK}, path)
         config = dataclasses.replace(run.config, **given)
         if "input_size" in given:
@@ -171,12 +176,13 @@ def _open_foreign(path, given):
 def _open_published(name, given):
     from .. import models
 
-    if name not in models.names():
+    known = [*models.names(), *(each for task in tasks.TASKS for each in models.names(task=task))]
+    if name not in known:
         raise UserError(
             f"{name}: there is no such model, neither a folder nor a file nor a network's name"
         )
     refuse_other(given, dict(model=name), name)
-    config = flags.Config(**dict(dict(model=name, input_size=models.input_size(name)), **given))
+    config = flags.Config(**{**_defaults_of(name), **given})
     flags.check_ranges(config)
     options = models.options_of(config)
     net = models.get_model(name, classes=config.classes, pretrained=True, **options)
@@ -189,14 +195,16 @@ def _open_published(name, given):
 
 def _of_network(path, net, config, trained):
     """The classifier of a Gluon network that has its parameters."""
+    task = tasks.of(config.task, path)
+    fixed = not task.any_size
     net.cast("float32")
-    net.hybridize(static_alloc=True, static_shape=True)
-    return Classifier(
+    net.hybridize(static_alloc=fixed, static_shape=fixed)
+    return task.opened(
         path,
         "gluon",
         config.model,
         config.classes,
-        Preprocessing.of_config(config),
+        task.preprocessing.of_config(config),
         block_predictor(net, path),
         labels=trained.run and trained.run.labels(),
         trained=trained,
@@ -212,11 +220,19 @@ def _described_by_flags(path, given):
             f"{path}: of which network? There is no {run_folder.CONFIG} next to or above it that "
             "says so: give --model"
         )
-    size = models.input_size(given["model"])
-    config = flags.Config(**dict(dict(input_size=size), **given))
+    config = flags.Config(**{**_defaults_of(given["model"]), **given})
     if "classes" not in given:
         config.classes = models.classes_in(path, config.model, **models.options_of(config))
     return config
+
+
+def _defaults_of(name):
+    """What flags are if nothing but the name of the network is known."""
+    from ..models.registry import get
+
+    network = get(name)
+    task = network.for_task or flags.Config.task
+    return dict(model=name, input_size=network.input_size, task=task)
 
 
 def _check_finite(trained, path):
@@ -237,3 +253,12 @@ def _open_export(folder, format, given):
         return exported.open_folder(folder, format, manifest)
     found = _open_foreign(folder, {})
     return dataclasses.replace(found, kind=format, measured=manifest.get("measured"))
+
+
+def _refuse_unused(given: Dict[str, Any], found: Opened) -> None:
+    """UserError for a flag that says how the images of another task are made."""
+    for name in given:
+        if name not in (*NETWORK, *found.preprocessing._fields):
+            raise UserError(
+                f"{flags.spelling(name)} has no effect: {printable(found.path)} is for {found.task}"
+            )

@@ -131,7 +131,9 @@ OPERATORS = {
         (1,), dict(num_args=one_of("1"), sample_type=one_of("nearest"), scale=integers)
     ),
     "_contrib_AdaptiveAvgPooling2D": Operator((1,), dict(output_size=integers)),
-    "_contrib_BilinearResize2D": Operator((1,), dict(height=integers, width=integers)),
+    "_contrib_BilinearResize2D": Operator(
+        (), dict(height=integers, width=integers, mode=one_of("like"))
+    ),
     "_div_scalar": Operator((1,), dict(scalar=number)),
     "_minus_scalar": Operator((1,), dict(scalar=number)),
     "_mul_scalar": Operator((1,), dict(scalar=number)),

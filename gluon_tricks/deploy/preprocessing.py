@@ -92,9 +92,14 @@ class Preprocessing(NamedTuple):
 
         Exact if the images came from uint8 pixels.
         """
-        std, mean = (np.reshape(each, (1, 3, 1, 1)) for each in (self.rgb_std, self.rgb_mean))
-        pixels = np.clip(np.rint(np.asarray(images) * std + mean), 0, 255).astype(np.uint8)
-        return np.ascontiguousarray(pixels.transpose(0, 2, 3, 1))
+        return pixels(images, self.rgb_mean, self.rgb_std)
+
+
+def pixels(images: np.ndarray, mean: RGB, std: RGB) -> np.ndarray:
+    """The same for any mean and standard deviation."""
+    scale, shift = (np.reshape(each, (1, 3, 1, 1)) for each in (std, mean))
+    found = np.clip(np.rint(np.asarray(images) * scale + shift), 0, 255).astype(np.uint8)
+    return np.ascontiguousarray(found.transpose(0, 2, 3, 1))
 
 
 # The fields that are flags of the command line, too.

@@ -89,7 +89,12 @@ def _has_the_axis(inputs, outputs, attributes):
     return 0 <= int(attributes.get("dim", 1)) < len(inputs[0])
 
 
+def _are_images(inputs, outputs, attributes):
+    return all(len(shape) == 4 for shape in inputs)
+
+
 CHECKS = {
+    "_contrib_BilinearResize2D": _are_images,
     "Reshape": _keeps_size,
     "_contrib_quantized_concat": _has_the_axis,
     "reshape_like": _keeps_size,

@@ -175,6 +175,8 @@ def _inputs(node):
     attributes = node.get("attrs", {})
     if node["op"] in ("Convolution", "FullyConnected"):
         return 2 if attributes.get("no_bias") in TRUE else 3
+    if node["op"] == "_contrib_BilinearResize2D":  # to a size, or to that of another array
+        return 1 + ("mode" in attributes)
     if node["op"] in FUSED:
         inner = len(node["subgraphs"][0]["arg_nodes"])
         ranges = 2 + 2 * (attributes.get("with_sum") in TRUE)

@@ -9,18 +9,17 @@ import numpy as np
 from .. import __version__, models
 from ..errors import UserError
 from . import graph as graphs
-from . import images, int8, onnx
+from . import int8, onnx, tasks
 from . import manifest as manifests
-from .classifier import Classifier
 from .compare import ExportError, compare, difference, judge
 from .convert import write_folder
 from .fold import fold_batch_norm
 from .manifest import FILES
+from .opened import Opened
 from .predictors import block_predictor
 
 # of the largest output, as for ONNX: folding changes the order of the roundings alone
 FOLD_TOLERANCE = 1e-4
-REAL_IMAGES = 8  # compared after the random ones, if there is a file of images
 CALIBRATION_BATCH = 32
 
 
@@ -35,8 +34,10 @@ class Options(NamedTuple):
         """The names of those that are on."""
         return [name for name, on in self._asdict().items() if on]
 
-    def describe_input(self, size: int) -> dict:
-        """The graph's input for the manifest; None in its shape is the batch."""
+    def describe_input(self, size: Optional[int]) -> dict:
+        """The graph's input for the manifest; None in its shape is the batch, or without ``size``
+        any height and width.
+        """
         if self.preprocess:
             return dict(
                 name=graphs.INPUT, dtype="uint8", layout="NHWC", shape=[None, size, size, 3]
@@ -53,24 +54,21 @@ class Calibration(NamedTuple):
 
 
 class FormatWriter:
-    """Writes the network of a classifier into a folder, and compares what was written with it.
+    """Writes a trained network into a folder, and compares what was written with it.
 
     ``real`` is a RecordIO file with images to compare on, after some random ones.
     """
 
-    def __init__(self, model: Classifier, folder: str, options: Options, real: str = ""):
+    def __init__(self, model: Opened, folder: str, options: Options, real: str = ""):
         self.model, self.folder, self.options = model, folder, options
         assert model.trained, "an export has no network to write"
-        net, preprocessing = model.trained.net, model.preprocessing
+        net, self.task = model.trained.net, tasks.TASKS[model.task]
         graph = graphs.trace(net)
         self.folded, folded, stayed = fold_batch_norm(graph)
         self.graph = self.folded if options.fold_bn else graph
         self.batch_norm = dict(folded=folded, stayed=stayed) if options.fold_bn else None
-        size = preprocessing.input_size
-        pixels = [images.random_pixels(count, size, seed=count) for count in (3, 1)]
-        if real:
-            pixels.append(preprocessing.pixels(images.sample(preprocessing, real, REAL_IMAGES)))
-        self.normalised = [normalise(each, preprocessing) for each in pixels]
+        pixels = self.task.examples(model.preprocessing, real)
+        self.normalised = [normalise(each, model.preprocessing) for each in pixels]
         as_floats = [array.asnumpy() for array in self.normalised]
         self.inputs = pixels if options.preprocess else as_floats
         self.references = [self._outputs(mx.nd.array(model.compute(each))) for each in as_floats]
@@ -116,6 +114,7 @@ class FormatWriter:
             self.inputs[0].shape[1:],
             self.inputs[0].dtype,
             about,
+            self.task.any_size,
         )
         comparison = compare(self.folder, "onnx", self.inputs, self.references)
         return dict(
@@ -126,7 +125,8 @@ class FormatWriter:
         )
 
     def _write_int8(self, calibration):
-        held = images.sample(self.model.preprocessing, calibration.record, calibration.images)
+        preprocessing, record = self.model.preprocessing, calibration.record
+        held = self.task.calibration_images(preprocessing, record, calibration.images)
         size = min(CALIBRATION_BATCH, len(held))
         held = held[: len(held) // size * size]
         batches = [mx.nd.array(held[place : place + size]) for place in range(0, len(held), size)]
@@ -139,9 +139,7 @@ class FormatWriter:
             raise UserError(f"MXNet cannot run this network in INT8: {reason}") from error
         graphs.save(graph, *self._paths("int8"))
         comparison = compare(self.folder, "int8", self.inputs, here)
-        about = dict(
-            mode=calibration.mode, images=len(held), file=os.path.basename(calibration.record)
-        )
+        about = dict(mode=calibration.mode, images=len(held), file=os.path.basename(record))
         return dict(
             comparison=comparison,
             calibration=about,
@@ -171,7 +169,7 @@ class FormatWriter:
         return graphs.with_softmax(graph) if self.options.softmax else graph
 
     def _outputs(self, logits):
-        outputs = [logits, mx.nd.softmax(logits, axis=-1)] if self.options.softmax else [logits]
+        outputs = [logits, mx.nd.softmax(logits, axis=1)] if self.options.softmax else [logits]
         return [output.asnumpy() for output in outputs]
 
     def _run(self, graph):

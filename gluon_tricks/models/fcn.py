@@ -6,6 +6,7 @@ training alone makes use; both are resized to the image's size. Parameters carry
 GluonCV's FCN: a file written here loads there, and the reverse.
 """
 
+import warnings
 from functools import partial
 from typing import Any, Callable, Optional
 
@@ -25,6 +26,9 @@ DROPOUT = 0.1
 OF_CLASSIFIERS = {"dilated", "features_only", "final_drop", "gem", "params"}
 # GluonCV's published FCNs have these backbones, and its zoo has the classifiers.
 WITH_WIDE_STEM = {"resnet50_v1s": "fcn_resnet50_ade", "resnet101_v1s": "fcn_resnet101_ade"}
+
+# Only training computes with the auxiliary head, and MXNet says of all else that it is not used.
+warnings.filterwarnings("ignore", message=".*_auxlayer_.* is not used by any computation")
 
 
 class Head(HybridBlock):

@@ -153,7 +153,7 @@ def classes_in(path: str, name: str, **options: Any) -> int:
     if not any("." in name for name in arrays):
         arrays = _by_layer(net, parameters, arrays, path)
     wrong = _wrong(parameters, arrays)
-    head = _is_head(parameters, arrays, wrong)
+    head = _is_head(parameters, arrays, wrong, getattr(net, "head_layers", ()))
     return arrays[wrong[0]].shape[0] if head else Config().classes
 
 

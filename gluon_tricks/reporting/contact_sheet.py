@@ -1,8 +1,8 @@
 """A sheet of images, and of what the augmentation makes of them.
 
 A row an image: the original, what evaluation makes of it, what training makes of it in the first
-epochs, and what batch mixing makes of these if the images of the sheet are a batch. The numbers are
-under each. It calls the functions that training calls.
+epochs, and what batch mixing makes of these if the images of the sheet are a batch. A mask is next
+to each image. The numbers are under each. It calls the functions that training calls.
 """
 
 from typing import Any, Callable, List, NamedTuple, Optional, Sequence, Tuple
@@ -47,8 +47,12 @@ def row_of(
     evaluation: Transform,
     seed: int,
     epochs: int,
+    target_of: Callable[[int, float, Tuple[int, int]], Any],
 ) -> Row:
-    """The original, the evaluation's image and those of the first epochs of training."""
+    """The original, the evaluation's image and those of the first epochs of training.
+
+    ``target_of`` is the ``read`` of what :mod:`.targets` has for the task.
+    """
     label, payload = records.read(position)
     label, key = float(np.ravel(label)[0]), int(records.keys[position])
     try:
@@ -56,25 +60,30 @@ def row_of(
     except ValueError as error:
         raise UserError(f"{records.path}, record {key}: cannot be decoded: {error}") from None
     height, width = original.shape[:2]
-    row = Row([], label, [])
-    row.shown.append((f"record {key}, label {label:g}\n{width} x {height}", original))
-    evaluated = evaluation.image(payload, evaluation.sample(0, 0, [key]), 0)
-    row.shown.append(("evaluation", evaluated))
+    row, target = Row([], label, []), target_of(key, label, (height, width))
+    row.shown.append((f"record {key}{target.words}\n{width} x {height}", original))
+    row.shown.extend(target.shown(None, None))
+    parameters = evaluation.sample(0, 0, [key])
+    row.shown.append(("evaluation", evaluation.image(payload, parameters, 0)))
+    row.shown.extend(target.shown(evaluation, parameters))
     for epoch in range(epochs):
         parameters = train.sample(seed, epoch, [key])
         image = train.apply(payload, parameters)
         title = f"epoch {epoch}{what_was_done(train, parameters, height, width)}"
         row.images.append(image)
         row.shown.append((title, visible(image, train.normalise)))
+        row.shown.extend(target.shown(train, parameters))
     return row
 
 
 def what_was_done(transform: Transform, parameters: Any, height: int, width: int) -> str:
     """Flip, crop and what else was drawn for an image, in the words of a title."""
-    y, x, h, w = transform.window(height, width, parameters, 0)
     flipped = ", flipped" if parameters.values.get("flip", [False])[0] else ""
-    crop = f"{w} x {h} at {x}, {y} ({100 * h * w / height / width:.0f} %)"
-    return "\n".join([flipped, crop, *transform.words(parameters, 0)])
+    moved = transform.placements(height, width, parameters, 0)
+    if not moved:
+        y, x, h, w = transform.window(height, width, parameters, 0)
+        moved = [f"{w} x {h} at {x}, {y} ({100 * h * w / height / width:.0f} %)"]
+    return "\n".join([flipped, *moved, *transform.words(parameters, 0)])
 
 
 def add_mixed(
@@ -119,9 +128,10 @@ def visible(normalised: np.ndarray, normalise: Normalise) -> np.ndarray:
     return np.clip(colors / 255, 0, 1)
 
 
-def draw(rows: Sequence[Row], path: str) -> None:
-    """Write the sheet as a PNG."""
+def draw(rows: Sequence[Row], path: str, legend: Sequence[Tuple[str, np.ndarray]] = ()) -> None:
+    """Write the sheet as a PNG; ``legend`` has names and their colours, (3,) from 0 to 1."""
     from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
 
     columns = len(rows[0].shown)
     figure = Figure(figsize=(1.9 * columns, 2.25 * len(rows)), dpi=110, layout="constrained")
@@ -132,6 +142,13 @@ def draw(rows: Sequence[Row], path: str) -> None:
             axis.set_xlabel(title, fontsize=7)
             axis.set_xticks([])
             axis.set_yticks([])
+    if legend:
+        # Without the dollar's escape a name with dollars would be read as a formula.
+        patches = [
+            Patch(facecolor=color, edgecolor="grey", label=name.replace("$", r"\$"))
+            for name, color in legend
+        ]
+        figure.legend(handles=patches, loc="outside lower center", ncols=columns, fontsize=7)
     try:
         figure.savefig(path, format="png")
     except OSError as error:

@@ -50,9 +50,8 @@ DETAILS = """<details{open}><summary>{name}</summary>
 ABOUT_FIGURES = (
     "{figures} are the last validation's; the best {best} is the best of all validations. "
     "± is the standard deviation over seeds; behind a difference it is that difference's standard "
-    "error. The training loss is what was minimised (label smoothing, mixup and distillation add "
-    "to it), validation's is the plain cross entropy; under mixup the training {best} asks for the "
-    "class with the larger share."
+    "error. The training loss is what was minimised{minimised}, validation's is the plain cross "
+    "entropy{more}."
 )
 
 
@@ -124,10 +123,11 @@ def _compare(runs, folder, suffix, markdown, body):
     about = _about_figures(runs[0].task)
     markdown += [tables.markdown(header, rows), about + "\n"]
     body += [_table(header, rows), f'<p class="note">{html.escape(about)}</p>\n']
-    if runs[0].on_imagenet:
-        published = tables.next_to_published(groups)
-        markdown += ["### Next to published figures\n", tables.markdown(*published)]
-        body += ["<h3>Next to published figures</h3>\n", _table(*published)]
+    published = tables.published(groups)
+    if published:
+        title, *table = published
+        markdown += [f"### {title}\n", tables.markdown(*table)]
+        body += [f"<h3>{html.escape(title)}</h3>\n", _table(*table)]
     pictures = []
     if len(groups) > 1 and any(run.validations for run in runs):
         pictures.append(("ladder", plots.ladder, f"{_best(runs[0].task).title} of all runs"))
@@ -147,7 +147,10 @@ def _best(task):
 def _about_figures(task):
     titles = [figure.title for figure in _best_first(task)]
     figures = ", ".join(titles[:-1]) + " and " + titles[-1]
-    return ABOUT_FIGURES.format(figures=figures[:1].upper() + figures[1:], best=_best(task).title)
+    figures = figures if figures[1:2].isupper() else figures[:1].upper() + figures[1:]  # mIoU
+    minimised, more = getattr(task, "about_figures", ("", ""))
+    best = _best(task).title
+    return ABOUT_FIGURES.format(figures=figures, best=best, minimised=minimised, more=more)
 
 
 def _best_first(task):

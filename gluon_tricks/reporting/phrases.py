@@ -3,7 +3,7 @@
 import os
 import re
 
-from .. import paper
+from .. import fidelity, paper
 from ..config import FLAGS, spelling, without_effect
 from ..tricks.table import TRICKS, Training
 from .reading import flags_of
@@ -17,6 +17,8 @@ _NETWORKS = {name: words for words, name in paper.MODELS.items()}
 
 def network(model):
     """``resnet18_v1d`` -> ``ResNet-18-D``; names that the paper does not have stay."""
+    if model.startswith("fcn_"):
+        return "FCN on " + network(model[len("fcn_") :])
     ours = re.fullmatch(r"resnet(\d+)_v1([bcd]?)", model)
     if ours:
         return "ResNet-" + ours.group(1) + ("-" + ours.group(2).upper() if ours.group(2) else "")
@@ -51,13 +53,19 @@ def _teacher(config):
 def _changed(config, known_otherwise):
     """The flags that make a run another one, have an effect in it, and are not at their default."""
     passed_over = set(known_otherwise) | set(without_effect(config))
+    usual = _usual(config.task)
     return [
         name
         for name, known in FLAGS.items()
         if name not in passed_over
         and not known.metadata["free"]
-        and not _same(getattr(config, name), known.default)
+        and not _same(getattr(config, name), usual.get(name, known.default))
     ]
+
+
+def _usual(task):
+    """What flags are by default with a task that has defaults of its own."""
+    return dict(fidelity.TASKS[task], task=task) if task in fidelity.TASKS else {}
 
 
 def _text(value):

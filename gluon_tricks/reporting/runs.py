@@ -6,7 +6,7 @@ import statistics
 from dataclasses import dataclass, field
 from typing import List
 
-from .. import paper
+from .. import paper, transfer
 from ..config import FLAGS, Config
 from ..tasks import registry
 from ..tricks.nearest_row import ON_IMAGENET, nearest
@@ -112,6 +112,12 @@ class ReportedRun:
     def on_imagenet(self):
         """Whether the files hold as many images as ImageNet-1k's."""
         return self.data_counts == (paper.TRAINING_IMAGES, paper.VALIDATION_IMAGES)
+
+    @property
+    def on_ade20k(self):
+        """Whether they are masks, and as many as ADE20K's."""
+        masks = self.config.task == "segmentation"
+        return masks and self.data_counts == transfer.ADE20K_IMAGES
 
     @property
     def nearest_rows(self):

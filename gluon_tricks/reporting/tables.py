@@ -2,7 +2,7 @@
 
 import math
 
-from .. import paper
+from .. import paper, transfer
 from ..flags import text_of
 from ..text import printable
 from ..tricks.nearest_row import name_of
@@ -20,9 +20,10 @@ def data_title(runs):
     training, validation = run.data_counts
     counts = f"{_count(training)} training images, "
     counts += f"{_count(validation)} validation images" if validation else "no validation file"
-    return (
-        f"ImageNet-1k ({counts})" if run.on_imagenet else f"{counts}, {run.config.classes} classes"
-    )
+    for name, is_it in (("ImageNet-1k", run.on_imagenet), ("ADE20K", run.on_ade20k)):
+        if is_it:
+            return f"{name} ({counts})"
+    return f"{counts}, {run.config.classes} classes"
 
 
 def data_note(runs):
@@ -32,6 +33,11 @@ def data_note(runs):
             "The files hold as many images as ImageNet-1k's, so published figures are shown next "
             "to the runs'. The difference is the run's minus the published one, in percentage "
             "points."
+        )
+    if runs[0].on_ade20k:
+        return (
+            "The files hold as many images as ADE20K's, so the paper's Table 9 stands below. It "
+            "does not say how it was measured; the runs' figures are those of centre crops."
         )
     return (
         "These are not ImageNet's images: published figures do not apply, "
@@ -62,6 +68,21 @@ def results(groups):
         row += [_measured(group, figure) for figure in others]
         rows.append(row + [_best(group, best), _speed(group), _state(group)])
     return header, rows
+
+
+def published(groups):
+    """``(title, header, rows)`` of what the paper has on the groups' data, or None."""
+    run = groups[0].runs[0]
+    if run.on_imagenet:
+        return ("Next to published figures", *next_to_published(groups))
+    return ("The paper's Table 9", *table9()) if run.on_ade20k else None
+
+
+def table9():
+    """(header, rows) of text: FCN on ADE20K by the training of its backbone."""
+    found = [row for row in transfer.ROWS if row.data is transfer.ADE20K]
+    header = ["the backbone's training on ImageNet", *(f"{name} %" for name in found[0].scores)]
+    return header, [[row.row, *(f"{value:.2f}" for value in row.scores.values())] for row in found]
 
 
 def next_to_published(groups):

@@ -5,7 +5,7 @@ images). The first k of them have a precision, right / (right + wrong), and a re
 objects. Average precision is the mean, over recalls, of the best precision at that recall or above.
 """
 
-from typing import Callable, Sequence
+from typing import Callable, Sequence, Union
 
 import numpy as np
 
@@ -70,7 +70,7 @@ def average_precisions(matches: Matches, curve: Curve) -> np.ndarray:
     return result
 
 
-def mean_of(values: Sequence[float]) -> float:
+def mean_of(values: Union[Sequence[float], np.ndarray]) -> float:
     """The mean of those that are numbers (as of classes with objects); NaN if none is."""
     known = np.asarray(values, np.float64)
     known = known[~np.isnan(known)]

@@ -41,6 +41,11 @@ class Classification:
         Figure("top1", "top-1", "%"),
         Figure("top5", "top-5", "%"),
     )
+    # what a report adds to what it says of the training loss, and of validation
+    about_figures = (
+        " (label smoothing, mixup and distillation add to it)",
+        "; under mixup the training top-1 asks for the class with the larger share",
+    )
     best = "top1"  # the figure that tells the best checkpoint
     sums = ("loss", "top1", "top5")  # what :meth:`count` gives, in this order; the loss comes first
     counts = ("top1", "top5")  # those of them that are whole numbers

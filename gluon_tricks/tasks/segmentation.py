@@ -46,6 +46,12 @@ class Segmentation:
         Figure("miou", "mIoU", "%"),
         Figure("accuracy", "pixel accuracy", "%"),
     )
+    about_figures = (
+        " (that of the auxiliary head adds to it)",
+        ". mIoU is the mean over all classes, of which one that occurs nowhere counts 0. "
+        "Validation measures the centre crop of each image: 'gluon-tricks evaluate' has the "
+        "figures of whole images",
+    )
     best = "miou"
     # The kinds of sums. Of an instance: the loss, and the pixels of each kind and class, such as
     # "predicted 7", of the pixels that are labelled.

@@ -88,7 +88,7 @@ def test_a_teacher_that_was_interrupted_sees_only_what_is_left(record, tmp_path)
 
 def test_a_teacher_is_known_by_its_numbers_and_not_by_its_place(record, tmp_path, network):
     def digest(net, path):
-        from gluon_tricks.deploy.classifier import Trained
+        from gluon_tricks.deploy.opened import Trained
 
         model = Teacher(tmp_path / "unused").classifier
         model.path, model.trained = str(path), Trained(net)

@@ -1,13 +1,18 @@
+import os
+
 import cv2
 import numpy as np
 import pytest
 
 from gluon_tricks import cli
 from gluon_tricks import config as configuration
+from gluon_tricks.data.mask_files import mask_path_of
+from gluon_tricks.data.palette import colored
 from gluon_tricks.data.records import RecordFile, RecordWriter
+from gluon_tricks.data.transforms import segmentation
 from gluon_tricks.data.transforms.normalise import Normalise
 from gluon_tricks.data.transforms.paper import eval_transform, train_transform
-from gluon_tricks.reporting import contact_sheet
+from gluon_tricks.reporting import contact_sheet, targets
 from gluon_tricks.tricks.mixing import Mixup
 
 
@@ -47,7 +52,9 @@ def test_the_images_are_those_that_training_sees(records):
     config = configuration.parse(["--rec-train", records, "--input-size", "16"])
     transform = train_transform(config)
     with RecordFile(records) as file:
-        row = contact_sheet.row_of(file, 2, transform, eval_transform(config), 3, 3)
+        row = contact_sheet.row_of(
+            file, 2, transform, eval_transform(config), 3, 3, targets.Labels(config, file).read
+        )
         payload = file.read(2)[1]
     assert row.label == 2 and "record 12, label 2" in row.shown[0][0]
     for epoch in range(3):
@@ -112,3 +119,48 @@ def test_wrong_input_is_one_line_that_names_it(tmp_path, records, capfd, argumen
     )
     error = capfd.readouterr().err
     assert named in error and error.count("\n") == 1
+
+
+@pytest.fixture(scope="module")
+def masked(records):
+    """The same images with masks of three classes, and their names."""
+    with RecordWriter(mask_path_of(records)) as writer:
+        for key in range(5):
+            mask = np.random.RandomState(key).randint(0, 3, (30, 40)).astype(np.uint8)
+            mask[:2] = 255
+            writer.write(10 + key, 0, cv2.imencode(".png", mask)[1].tobytes())
+    with open(os.path.join(os.path.dirname(records), "labels.txt"), "w") as file:
+        file.write("sky\nwood $5$\nwater\n")
+    return records
+
+
+def test_each_image_has_its_mask_next_to_it_moved_alike(masked):
+    words = "--task segmentation --classes 3 --input-size 16 --base-size 24 --rec-train"
+    config = configuration.parse([*words.split(), masked])
+    train, evaluation = segmentation.train_transform(config), eval_transform(config)
+    with RecordFile(masked) as file, RecordFile(mask_path_of(masked)) as masks:
+        shown = targets.targets_of(config, file)
+        row = contact_sheet.row_of(file, 3, train, evaluation, 0, 2, shown.read)
+        payload = masks.read(3)[1]
+    mask = cv2.imdecode(np.frombuffer(payload, np.uint8), cv2.IMREAD_GRAYSCALE)
+    pictures = [image for _, image in row.shown]
+    assert len(pictures) == 2 * (1 + 1 + 2)
+    np.testing.assert_array_equal(pictures[1], colored(mask))
+    for epoch in range(2):
+        moved = train.mask(mask, train.sample(0, epoch, [13]))
+        np.testing.assert_array_equal(pictures[5 + 2 * epoch], colored(moved))
+    assert [name for name, _ in shown.legend()] == ["sky", "wood $5$", "water", "none"]
+    assert "label" not in row.shown[0][0] and "3 classes\n93 % labelled" in row.shown[1][0]
+    assert "scaled to" in row.shown[4][0] and "crop at" in row.shown[4][0]
+
+
+def test_the_command_draws_masks_and_knows_the_classes_by_their_names(tmp_path, masked, capfd):
+    words = ["--rec", masked, "-o", tmp_path / "a.png", "--images", 1, "--epochs", 1]
+    words += ["--input-size", 16]
+    assert run(*words, "--mixup-alpha", 0) == 0
+    narrow = cv2.imread(str(tmp_path / "a.png"))
+    assert run(*words, "--task", "segmentation") == 0
+    wide = cv2.imread(str(tmp_path / "a.png"))
+    assert wide.shape[1] > 1.9 * narrow.shape[1]
+    assert run(*words, "--task", "segmentation", "--classes", 2) == 2
+    assert "which is none of --classes 2" in capfd.readouterr().err

@@ -40,9 +40,10 @@ def write_run(
     finished=True,
     validation=True,
     started="",
+    figures=lambda top1: dict(top1=top1, top5=top1 + 5),
 ):
     """What `train` leaves in a run's folder, with made-up figures; ``scores`` are the top-1 of the
-    epochs.
+    epochs, and ``figures`` all that a validation has of each.
     """
     os.makedirs(str(folder))
     config = flags.parse(given.split() + ["--save-dir", str(folder)])
@@ -51,7 +52,7 @@ def write_run(
     contents = dict(flags=json.loads(flags.to_json(config)), layout=layout, data=files)
     log, timing = [], []
     for epoch, top1 in enumerate(scores):
-        trained = dict(epoch=epoch, loss=3 / (1 + epoch), top1=top1 - 5, images=640)
+        trained = dict(figures(top1 - 5), epoch=epoch, loss=3 / (1 + epoch), images=640)
         for step in (20 * epoch + 10, 20 * epoch + 20):
             log.append(dict(trained, event="train", step=step, learning_rate=0.1 / (1 + epoch)))
             timing.append(
@@ -59,8 +60,8 @@ def write_run(
             )
         log.append(dict(trained, event="epoch", step=step, top5=99.0))
         if validation:
-            figures = dict(loss=2 / (1 + epoch), top1=top1, top5=top1 + 5, images=355)
-            log.append(dict(figures, event="validation", step=step, epoch=epoch))
+            measured = dict(figures(top1), loss=2 / (1 + epoch), images=355)
+            log.append(dict(measured, event="validation", step=step, epoch=epoch))
     for name, lines in (("log.jsonl", log), ("timing.jsonl", timing)):
         (folder / name).write_text("".join(json.dumps(line) + "\n" for line in lines))
     (folder / "config.json").write_text(json.dumps(contents))
@@ -382,6 +383,34 @@ def test_a_teacher_is_called_by_its_network_if_that_is_known(tmp_path):
 )
 def test_networks_have_the_papers_names(model, said):
     assert phrases.network(model) == said
+
+
+ADE20K = (
+    dict(records=20210, bytes=1, index_sha256="5"),
+    dict(records=2000, bytes=1, index_sha256="6"),
+)
+
+
+@pytest.mark.parametrize("data", [ADE20K, DIGITS])
+def test_segmentation_is_said_in_its_own_words_and_stands_next_to_table_9_on_ade20k(tmp_path, data):
+    write_run(
+        tmp_path / "run",
+        "--task segmentation --classes 150 --base-size 400",
+        scores=(20.0, 38.5),
+        data=data,
+        figures=lambda miou: dict(miou=miou, accuracy=70 + miou / 5),
+    )
+    assert report(str(tmp_path / "run"), output=tmp_path / "report") == 0
+    text = (tmp_path / "report" / "report.md").read_text()
+    assert "FCN on ResNet-50-D, 480 x 480 pixels" in text and "| 38.50 | 77.70 |" in text
+    said = phrases.phrases(read(str(tmp_path / "run")))
+    # What every training for segmentation has is not said, and what one has is.
+    assert [each for each in said if each.startswith("--")] == ["--base-size 400"]
+    assert "centre crop of each image" in text and "larger share" not in text
+    assert ("The paper's Table 9" in text) == (data is ADE20K)
+    if data is ADE20K:
+        assert "ADE20K (20,210 training images, 2,000 validation images)" in text
+        assert "| ResNet-50-D, + cosine | 79.25 | 39.33 |" in text
 
 
 def test_every_flag_that_changes_a_run_is_said(tmp_path):

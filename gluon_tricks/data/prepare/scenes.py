@@ -15,7 +15,7 @@ from .split import Split
 
 SEED = 1812  # of the scenes that the demo's figures stand for
 SIZE = 96  # pixels, the side of a scene
-SCENES = {"train": 800, "val": 200}
+SCENES = {"train": 100, "val": 200}
 CLASSES = ["background", *map(str, range(10))]
 TRIED = 10  # digits a scene; one that would cover another is left out
 BACKGROUND, DIGIT = (96, 192), (44, 72)  # pixels: the side of what is cut out, and of a digit
@@ -30,11 +30,15 @@ def add_arguments(parser):
 def read(args):
     """``({"train": Split, "train.mask": Split, "val": ...}, class names, settings)``."""
     sources, _, _ = digits.read(args)
-    halves = list(zip(*(np.array_split(picture, 2, axis=1) for picture in photographs())))
     splits = {}
     for part, (name, count) in enumerate(SCENES.items()):
-        splits.update(split_of(name, count, part, halves[part], sources[name]))
+        splits.update(split_of(name, count, part, halves()[part], sources[name]))
     return splits, CLASSES, {"data_set": "scenes", "seed": SEED, "size": SIZE, "scenes": SCENES}
+
+
+def halves():
+    """The photographs' left halves, and the right ones, for training and for validation."""
+    return list(zip(*(np.array_split(picture, 2, axis=1) for picture in photographs())))
 
 
 def photographs():
@@ -73,16 +77,20 @@ def split_of(name, count, part, backgrounds, source):
 
 
 def scene(random, backgrounds, source):
-    """``(picture, mask)``, uint8 (SIZE, SIZE, 3) and (SIZE, SIZE).
+    """``(picture, mask, boxes)``: uint8 (SIZE, SIZE, 3) and (SIZE, SIZE), and a list of left, top,
+    right, bottom (the last pixels inside) and number of each digit.
 
     backgrounds: photographs; source: a Split of digits.
     """
     picture = background(random, backgrounds[random.randint(len(backgrounds))])
-    mask = np.zeros((SIZE, SIZE), np.uint8)
+    mask, boxes = np.zeros((SIZE, SIZE), np.uint8), []
     for _ in range(TRIED):
         chosen = random.randint(len(source))
-        paint(random, picture, mask, source.read(chosen), CLASSES.index(str(source.labels[chosen])))
-    return picture, mask
+        number = CLASSES.index(str(source.labels[chosen]))
+        corners = paint(random, picture, mask, source.read(chosen), number)
+        if corners:
+            boxes.append((*corners, number))
+    return picture, mask, boxes
 
 
 def background(random, photograph):
@@ -96,8 +104,8 @@ def background(random, photograph):
 
 
 def paint(random, picture, mask, digit, number):
-    """Paint a digit, float32 (8, 8) of 0 to 255, into picture and mask at a random place, unless
-    something is painted there.
+    """Paint a digit, float32 (8, 8) of 0 to 255, into picture and mask at a random place; left,
+    top, right, bottom of what is painted, or None if something is painted there already.
     """
     import cv2
 
@@ -109,8 +117,10 @@ def paint(random, picture, mask, digit, number):
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (OUTLINE, OUTLINE))
     painted = cv2.dilate((ink > INK).astype(np.uint8), disc) > 0
     if mask[place][painted].any():
-        return
+        return None
     colour, outline = random.randint(160, 256, size=3), random.randint(0, 40, size=3)
     shades = outline + np.clip(ink, 0, 1)[:, :, None] * (colour - outline)
     picture[place][painted] = np.rint(shades[painted])
     mask[place][painted] = number
+    rows, columns = (np.flatnonzero(painted.any(axis=axis)) for axis in (1, 0))
+    return left + columns[0], top + rows[0], left + columns[-1], top + rows[-1]

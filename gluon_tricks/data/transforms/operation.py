@@ -51,6 +51,12 @@ class Operation:
         """What it does to an image with this value, for a person; "" if the image shows it."""
         return ""
 
+    def placement(self, height: int, width: int, value: Any) -> str:
+        """Where it moves an image of this size with this value, for a person; "" if it does not, or
+        its :meth:`words` say so.
+        """
+        return ""
+
 
 class PixelOperation(Operation):
     """An operation on 8-bit RGB pixels, (height, width, 3); ``value`` is the image's sample."""

@@ -58,6 +58,10 @@ class RandomScaleCrop(Geometry):
         )
         return scaled_height, scaled_width, y, x
 
+    def placement(self, height, width, value):
+        scaled_height, scaled_width, y, x = self.placed(height, width, value)
+        return f"scaled to {scaled_width} x {scaled_height}\ncrop at {x}, {y}"
+
     def image(self, picture, value, out, scratch):
         scaled_height, scaled_width, y, x = self.placed(*picture.shape[:2], value)
         height, width = min(self.size, scaled_height - y), min(self.size, scaled_width - x)

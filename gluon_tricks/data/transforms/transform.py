@@ -143,6 +143,13 @@ class Transform:
         said = [one.words(values[one.name][i]) for one in self.operations if one.name in values]
         return [words for words in said if words]
 
+    def placements(self, height: int, width: int, parameters: Parameters, i: int) -> List[str]:
+        """Where the operations that were drawn move the ``i``-th image, for a person."""
+        values = parameters.values
+        drawn = [one for one in self.operations if one.name in values]
+        said = [one.placement(height, width, values[one.name][i]) for one in drawn]
+        return [words for words in said if words]
+
     def window(
         self, height: int, width: int, parameters: Parameters, i: int
     ) -> Tuple[int, int, int, int]:

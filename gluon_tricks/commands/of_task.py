@@ -1,0 +1,48 @@
+"""Commands whose flags and output depend on the task of the model that they open.
+
+A task's part of a command is a module with ``add_arguments(add)`` and ``main(args, model)``. Which
+task it is turns out when the model is open, so the flags of all parts are known to the parser; one
+of another task than the model's is an error.
+"""
+
+import argparse
+
+from ..deploy import tasks
+from ..errors import UserError
+
+
+def add_arguments(parser, parts):
+    """Add the flags of each task's part, ``{task: module}``, in a group of its own."""
+    defaults = {}
+    for task, part in parts.items():
+        actions = []
+        group = parser.add_argument_group(f"of models for {task}")
+
+        def add(*names, group=group, actions=actions, **keywords):
+            actions.append(group.add_argument(*names, **keywords))
+
+        part.add_arguments(add)
+        defaults[task] = {action.dest: action.default for action in actions}
+        for action in actions:
+            action.default = argparse.SUPPRESS  # so that what is given can be told
+    parser.set_defaults(defaults_of_tasks=defaults)
+
+
+def part_of(args, model, parts):
+    """The part of the model's task, with the defaults of its flags in ``args``.
+
+    UserError for a flag of another task, or if there is no part for this one.
+    """
+    if model.task not in parts:
+        tasks.needs(model, " or ".join(parts))
+    own = args.defaults_of_tasks[model.task]
+    for task, flags in args.defaults_of_tasks.items():
+        for name in flags:
+            if name in vars(args) and name not in own:
+                flag = "--" + name.replace("_", "-")
+                raise UserError(
+                    f"{flag} is for models for {task}, and this one is for {model.task}"
+                )
+    for name, default in own.items():
+        vars(args).setdefault(name, default)
+    return parts[model.task]

@@ -1,0 +1,56 @@
+"""``gluon-tricks predict`` for classifiers: the likeliest classes of each image, and a sheet of
+them.
+"""
+
+import sys
+
+from ..config import user_path
+from ..deploy import sheet
+from ..deploy.prediction import predictions
+from ..files import write_json
+from ..text import printable
+
+
+def add_arguments(add):
+    """Add the flags."""
+    add("--sheet", type=user_path, metavar="PNG", help="draw the images with their labels")
+
+
+def main(args, model, found):
+    """Print the classes of the images ``found``; exit code 1 if an image was broken."""
+    entries, skipped, shown = [], [], []
+    for item in predictions(model, found, args.top):
+        if item.error:
+            skipped.append(dict(name=item.name, reason=item.error))
+            print(f"gluon-tricks predict: {printable(item.error)}", file=sys.stderr)
+            continue
+        entries.append(as_json(item))
+        if args.sheet and len(shown) < sheet.MOST_IMAGES:
+            shown.append((item, model.preprocessing.pixels(item.image[None])[0]))
+        if args.json != "-":
+            print("\n".join(lines(item)))
+    if args.sheet:
+        sheet.draw_sheet(shown, args.sheet)
+    if args.json:
+        about = dict(model=model.model, kind=model.kind)
+        write_json(args.json, dict(about, images=entries, skipped=skipped))
+    return 1 if skipped else 0
+
+
+def as_json(item):
+    """A prediction for ``--json``."""
+    keys = ("class", "label", "probability")
+    entry = dict(name=item.name, top=[dict(zip(keys, guess)) for guess in item.top])
+    if item.true is not None:
+        entry.update(true=item.true, true_label=item.true_label)
+    return entry
+
+
+def lines(item):
+    """A prediction for a person."""
+    true = ""
+    if item.true is not None:
+        true = f" (true: {printable(item.true_label or item.true)})"
+    yield printable(item.name) + true
+    for place, guess in enumerate(item.top, 1):
+        yield f"  {place:2d}  {100 * guess.probability:6.2f} %  {printable(guess.label)}"

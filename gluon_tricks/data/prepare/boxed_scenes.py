@@ -1,0 +1,56 @@
+"""scenes with boxes: the pictures of ``prepare scenes``, in which each digit is an object
+
+The boxes are those of the painted pixels. As there, training and validation have no digit and no
+part of a photograph in common.
+"""
+
+import numpy as np
+
+from ..box_records import ORDINARY
+from . import box_labels, digits, scenes
+from .box_labels import Annotation, Box
+from .images import encode_jpeg
+from .scenes import SEED, SIZE
+from .split import Split
+
+CLASSES = scenes.CLASSES[1:]  # without the background
+
+
+def add_arguments(parser):
+    """Nothing to choose: everybody's scenes are the same."""
+
+
+def read(args):
+    """``({"train": Split, "val": Split}, class names, settings)``."""
+    sources, _, _ = digits.read(args)
+    halves = scenes.halves()
+    splits = {
+        name: split_of(name, count, part, halves[part], sources[name])
+        for part, (name, count) in enumerate(scenes.SCENES.items())
+    }
+    return splits, CLASSES, {"data_set": "boxed-scenes", "seed": SEED, "size": SIZE}
+
+
+def split_of(name, count, part, backgrounds, source):
+    """The Split of the scenes with their boxes."""
+    names = [f"scenes/{name}/{i}" for i in range(count)]
+
+    def drawn(position):
+        return scenes.scene(np.random.RandomState([SEED, part, position]), backgrounds, source)
+
+    annotations = [
+        Annotation(names[position], SIZE, SIZE, [box_of(*box) for box in drawn(position)[2]])
+        for position in range(count)
+    ]
+    return Split(
+        names,
+        None,
+        lambda position: drawn(position)[0],
+        lambda picture: (encode_jpeg(picture), "drawn"),
+        5000 * count,
+        box_labels.labels_of(annotations, CLASSES, "refuse"),
+    )
+
+
+def box_of(left, top, right, bottom, number):
+    return Box(scenes.CLASSES[number], (left, top, right, bottom), ORDINARY)

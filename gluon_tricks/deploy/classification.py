@@ -1,0 +1,57 @@
+"""What an export needs to know of classifiers: images to compare on, figures, agreement."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Tuple
+
+import numpy as np
+
+from ..tasks.classification import Classification as Task
+from . import evaluation, images
+from .classifier import Classifier
+from .preprocessing import Preprocessing
+
+REAL_IMAGES = 8  # compared after the random ones, if there is a file of images
+
+
+def examples(preprocessing: Preprocessing, record: str) -> List[np.ndarray]:
+    """Batches of uint8 (N, H, W, 3) to compare an export on: random ones, and real ones of
+    ``record`` if it is not "".
+    """
+    size = preprocessing.input_size
+    found = [images.random_pixels(count, size, size, seed=count) for count in (3, 1)]
+    if record:
+        found.append(preprocessing.pixels(images.sample(preprocessing, record, REAL_IMAGES)))
+    return found
+
+
+def calibration_images(preprocessing: Preprocessing, record: str, count: int) -> np.ndarray:
+    """float32 (N, 3, H, W): the images from which INT8 learns ranges."""
+    return images.sample(preprocessing, record, count)
+
+
+def measure(model: Classifier, record: str) -> Dict[str, float]:
+    """The figures on all images of a RecordIO file."""
+    return evaluation.evaluate(model, record)
+
+
+def compare_figures(model: Classifier, quantized: Classifier, record: str) -> Tuple[dict, dict]:
+    """Figures of the network and of its INT8 variant on all images of a RecordIO file: two dicts.
+
+    The second also says how much top-1 is lost, and for how many percent of the images both agree.
+    """
+    models = (model, quantized)
+    sums: Any = np.zeros((2, len(Task.sums)))
+    agreed, count = 0, 0
+    for batch in evaluation.batches(model, record):
+        logits = [one.predict(batch.images, batch.keys) for one in models]
+        sums += [Task.count_each(each, batch.labels).sum(axis=1) for each in logits]
+        agreed += int((logits[0].argmax(axis=1) == logits[1].argmax(axis=1)).sum())
+        count += len(batch.labels)
+    of_network, of_int8 = (Task.summary(each, count) for each in sums.tolist())
+    differences = dict(
+        top1_float32=of_network["top1"],
+        top1_lost=of_network["top1"] - of_int8["top1"],
+        agreement=100 * agreed / count,
+    )
+    return of_network, dict(of_int8, **differences)

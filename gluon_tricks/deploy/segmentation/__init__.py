@@ -1,0 +1,1 @@
+"""Trained networks for segmentation: pictures to masks, their figures and their pictures."""

@@ -1,0 +1,78 @@
+"""A trained network for segmentation, whatever it was opened from."""
+
+from __future__ import annotations
+
+from typing import Iterator, NamedTuple, Optional, Sequence, Union
+
+import numpy as np
+
+from ...errors import UserError
+from ...text import printable
+from .. import images as files
+from ..opened import Opened
+from .windows import Views, segment
+
+Name = Union[int, str]  # the key of a record, or the path of a file
+
+
+class Segmented(NamedTuple):
+    """What a network says of a picture."""
+
+    name: Name
+    picture: Optional[np.ndarray] = None  # uint8 (H, W, 3)
+    mask: Optional[np.ndarray] = None  # uint8 (H, W), classes
+    error: Optional[str] = None  # why there is none of both
+
+
+class Segmenter(Opened):
+    """A network that gives each pixel a class. Its ``preprocessing`` is a :class:`.WholeImages`."""
+
+    task = "segmentation"
+
+    def predict(self, images: np.ndarray, name: Optional[Name] = None) -> np.ndarray:
+        """Logits (N, classes, H, W) of normalised images, float32 (N, 3, H, W).
+
+        ``name`` is what an error calls the image. Raises UserError if the logits are not finite or
+        not of that shape.
+        """
+        logits = self.compute(images)
+        expected = (len(images), self.classes, *images.shape[2:])
+        if logits.shape != expected:
+            raise UserError(
+                f"{printable(self.path)}: gives outputs of shape {logits.shape}, and {expected} "
+                "is needed"
+            )
+        if not np.isfinite([logits.min(), logits.max()]).all():
+            of = "" if name is None else f" for {printable(name)}"
+            raise UserError(f"{printable(self.path)}: its outputs{of} are not finite")
+        return logits
+
+    def segment(
+        self, picture: np.ndarray, views: Views = Views(), name: Optional[Name] = None
+    ) -> np.ndarray:
+        """The class of each pixel, uint8 (H, W), of a picture, uint8 (H, W, 3)."""
+        return segment(
+            lambda images: self.predict(images, name),
+            self.preprocessing.normalise,
+            picture,
+            views,
+            self.classes,
+        )
+
+    def segment_files(self, paths: Sequence[str], views: Views = Views()) -> Iterator[Segmented]:
+        """The masks of image files, one after another.
+
+        A file that is missing or broken has an ``error`` instead of a mask.
+        """
+        return segmented(self, files.from_files(self.preprocessing, paths), views)
+
+
+def segmented(model: Segmenter, images: Iterator, views: Views) -> Iterator[Segmented]:
+    """The masks of ``images``: (name, anything, picture or why there is none), as the functions of
+    :mod:`gluon_tricks.deploy.images` give them.
+    """
+    for name, _, picture in images:
+        if isinstance(picture, Exception):
+            yield Segmented(name, error=str(picture))
+        else:
+            yield Segmented(name, picture, model.segment(picture, views, name))

@@ -1,0 +1,50 @@
+"""The four losses of Faster-RCNN, as GluonCV's published training has them.
+
+Whether an anchor is an object (sigmoid cross-entropy) and where it is, which class a region is
+(softmax cross-entropy) and where it is. Each is the sum over what an image learns from, divided by
+the number of its anchors or regions that count, be they positive or negative. GluonCV divides the
+sum of a device's images by the number of all of them; with one image on a device that is the same.
+"""
+
+from typing import Any
+
+import mxnet as mx
+
+from ..models.faster_rcnn import Learned
+
+NAMES = ("rpn_object", "rpn_box", "class", "box")
+RPN_BEND, BOX_BEND = 1 / 9, 1.0  # where a Huber loss becomes linear
+
+
+def losses(learned: Learned) -> Any:
+    """float32 (n, 4), in the order of NAMES."""
+    rpn = sigmoid_cross_entropy(learned.rpn_scores, learned.rpn_labels)
+    rpn_box = huber(learned.rpn_offsets - learned.rpn_targets, RPN_BEND)
+    classes = mx.nd.log_softmax(learned.logits.astype("float32"))
+    of_class = -mx.nd.pick(classes, learned.labels, axis=2)
+    box = huber(learned.offsets - learned.targets, BOX_BEND)
+    of_anchors, of_regions = learned.rpn_weights, learned.weights
+    parts = (
+        (rpn * of_anchors, of_anchors),
+        (rpn_box * (learned.rpn_labels > 0) * of_anchors, of_anchors),
+        (of_class * of_regions, of_regions),
+        (box * (learned.labels > 0) * of_regions, of_regions),
+    )
+    return mx.nd.stack(
+        *(loss.sum(axis=1) / mx.nd.maximum(counted.sum(axis=1), 1) for loss, counted in parts),
+        axis=1,
+    )
+
+
+def sigmoid_cross_entropy(scores: Any, labels: Any) -> Any:
+    """Of logits (n, k) and labels 0 or 1."""
+    scores = scores.astype("float32")
+    return mx.nd.relu(scores) - scores * labels + mx.nd.log1p(mx.nd.exp(-scores.abs()))
+
+
+def huber(differences: Any, bend: float) -> Any:
+    """(n, k), summed over the last axis of (n, k, 4): quadratic up to ``bend``, with slope 1 after
+    it.
+    """
+    size = differences.astype("float32").abs()
+    return mx.nd.where(size > bend, size - 0.5 * bend, size.square() * (0.5 / bend)).sum(axis=2)
