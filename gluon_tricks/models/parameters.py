@@ -187,13 +187,21 @@ def _is_head(parameters, arrays, wrong, heads=()):
     names of such layers, if there are several.
     """
     pairs = [(parameters[name].shape, arrays[name].shape) for name in wrong]
-    layers = {name.rsplit(".", 1)[0] for name in wrong}
-    alone = len(layers) == 1 and len({(here[0], there[0]) for here, there in pairs}) == 1
+    outputs = {
+        (_layer_of(name), *(shape[:1] for shape in pair)) for name, pair in zip(wrong, pairs)
+    }
+    layers = {_layer_of(name) for name in wrong}
     return (
-        (alone or (layers and layers <= set(heads)))
+        bool(layers)
+        and layers <= set(heads or [_layer_of(list(parameters)[-1])])
+        and len(outputs) == len(layers)
         and all(len(here) == len(there) for here, there in pairs)
         and all(a in (0, -1, b) for here, there in pairs for a, b in zip(here[1:], there[1:]))
     )
+
+
+def _layer_of(parameter):
+    return parameter.rsplit(".", 1)[0]
 
 
 def _by_layer(net, parameters, arrays, source):
