@@ -11,6 +11,7 @@ import stat
 import subprocess
 import sys
 
+import box_scenes
 import pytest
 
 from gluon_tricks import config as flags
@@ -148,7 +149,7 @@ def test_the_flags_of_a_recipe_for_other_data_are_its_rows_settings(name):
     config = config_of(name, row.settings, gpus=int(row.hardware.split()[0]))
     assert config.save_dir == "/runs/" + name and not config.teacher and not config.teacher_logits
     run = f"/runs/{row.backbone}" if row.backbone else ""
-    assert config.backbone_params == (run if row.data is transfer.ADE20K else "")
+    assert config.backbone_params == (run if row.network else "")
     assert config.use_params == ("" if config.backbone_params else run)
     elsewhere = flags.parse(arguments(name, DATA=""))
     assert elsewhere.rec_train == f"data/{row.data.prepare}/train.rec"
@@ -269,6 +270,12 @@ def data(tmp_path_factory):
                 image = random.randint(0, 256, (40, 40, 3)).astype(np.uint8)
                 writer.write(key, key % 4, cv2.imencode(".png", image)[1].tobytes())
     return str(folder)
+
+
+@pytest.fixture(scope="module")
+def boxes(tmp_path_factory):
+    """Images with boxes of three classes."""
+    return box_scenes.folder_of(tmp_path_factory.mktemp("boxes"), 6, 2)
 
 
 @pytest.fixture(scope="module")
@@ -398,7 +405,7 @@ OF_EACH_NETWORK = {(row.work, row.settings["model"]): name for name, row in ELSE
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", OF_EACH_NETWORK.values())
-def test_a_recipe_for_other_data_trains(name, data, masks, tmp_path, monkeypatch):
+def test_a_recipe_for_other_data_trains(name, data, masks, boxes, tmp_path, monkeypatch):
     import mxnet as mx
 
     from gluon_tricks import models
@@ -406,17 +413,20 @@ def test_a_recipe_for_other_data_trains(name, data, masks, tmp_path, monkeypatch
 
     monkeypatch.setattr(checkpoint, "save", lambda *arguments: None)
     row = ELSEWHERE[name]
-    model = row.settings["model"].replace("fcn_", "")
+    model = row.settings["model"][len(row.network) :]
     model = SMALLER_LATER.get(model, model)
-    segmenting = row.data is transfer.ADE20K
-    small = SMALL + ["--data-dir", masks if segmenting else data]
-    small += ["--model", "fcn_" * segmenting + model]
+    if row.data is transfer.VOC:
+        model = model.replace("50", "18")
+        small = [*SMALL, "--data-dir", boxes, *box_scenes.TINY.split()]
+    else:
+        small = [*SMALL, "--data-dir", masks if row.data is transfer.ADE20K else data]
+    small += ["--model", row.network + model]
     if row.backbone:  # what was trained on other classes
         net = models.get_model(model, classes=7)
         net.initialize()
         net.infer_shape(mx.nd.zeros((1, 3, 33, 33)))
         net.save_parameters(str(tmp_path / "net.params"))
-        start = "--backbone-params" if segmenting else "--use-params"
+        start = "--backbone-params" if row.network else "--use-params"
         small += [start, str(tmp_path / "net.params")]
     check_two_steps(train(arguments(name, *small, RUNS=str(tmp_path))))
 

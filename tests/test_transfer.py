@@ -17,7 +17,7 @@ BACKBONES = {row.recipe: row for row in (*paper.ROWS, *literature.ROWS) if row.r
 
 
 def test_each_row_has_a_recipe_and_a_training_of_its_own():
-    assert len(BY_RECIPE) == len(ROWS) == 24 and not set(BY_RECIPE) & set(BACKBONES)
+    assert len(BY_RECIPE) == len(ROWS) == 31 and not set(BY_RECIPE) & set(BACKBONES)
     trained = [(row.data, row.backbone, repr(sorted(row.settings.items()))) for row in ROWS]
     assert len(set(trained)) == len(ROWS)
     for row in ROWS:
@@ -28,8 +28,7 @@ def test_a_row_starts_from_a_run_of_its_own_network():
     for row in ROWS:
         if row.backbone:
             model = BACKBONES[row.backbone].settings["model"]
-            segmenting = row.data is transfer.ADE20K
-            assert row.settings["model"] == ("fcn_" + model if segmenting else model)
+            assert row.settings["model"] == row.network + model
 
 
 def test_sets_have_the_classes_and_images_that_are_prepared():
@@ -37,7 +36,8 @@ def test_sets_have_the_classes_and_images_that_are_prepared():
         assert row.settings["classes"] == row.data.classes
         module = DATA_SETS[row.data.prepare]
         published = getattr(module, "PUBLISHED", None)
-        assert row.data.classes == (published.classes if published else module.CLASSES)
+        classes = published.classes if published else module.CLASSES
+        assert row.data.classes == (classes if isinstance(classes, int) else len(classes))
     for each in FINE_GRAINED:
         assert each.images == DATA_SETS[each.data.prepare].PUBLISHED.train
 
@@ -92,7 +92,7 @@ def command_of(row):
     settings = dict(row.settings)
     batch, peak = settings.pop("global_batch"), settings.pop("peak")
     settings.pop("distilled", None)
-    start = "--use-params" if row.data is not transfer.ADE20K else "--backbone-params"
+    start = "--backbone-params" if row.network else "--use-params"
     words = [start, f"runs/{row.backbone}"] * bool(row.backbone)
     for name, value in settings.items():
         if value != FLAGS[name].default or name == "mixup_alpha":

@@ -50,9 +50,9 @@ DETAILS = """<details{open}><summary>{name}</summary>
 ABOUT_FIGURES = (
     "{figures} are the last validation's; the best {best} is the best of all validations. "
     "± is the standard deviation over seeds; behind a difference it is that difference's standard "
-    "error. The training loss is what was minimised{minimised}, validation's is the plain cross "
-    "entropy{more}."
+    "error. The training loss is what was minimised{minimised}{validated}{more}."
 )
+VALIDATED = ", validation's is the plain cross entropy"  # if validation has a loss
 
 
 def write(runs, folder):
@@ -150,7 +150,9 @@ def _about_figures(task):
     figures = figures if figures[1:2].isupper() else figures[:1].upper() + figures[1:]  # mIoU
     minimised, more = getattr(task, "about_figures", ("", ""))
     best = _best(task).title
-    return ABOUT_FIGURES.format(figures=figures, best=best, minimised=minimised, more=more)
+    validated = VALIDATED if any(figure.name == "loss" for figure in task.figures) else ""
+    about = dict(figures=figures, best=best, minimised=minimised, validated=validated, more=more)
+    return ABOUT_FIGURES.format(**about)
 
 
 def _best_first(task):

@@ -115,5 +115,13 @@ def put_statistics(net, device, values):
 
 def _averaged(net):
     return sorted(
-        (name, p) for name, p in net._collect_params_with_prefix().items() if p.grad_req == "null"
+        (name, p)
+        for name, p in net._collect_params_with_prefix().items()
+        if p.grad_req == "null" and not is_frozen(p)
     )
+
+
+def is_frozen(parameter):
+    """Whether it could have a gradient, and somebody has taken it out of the training."""
+    is_weight = parameter._differentiable and not isinstance(parameter, mx.gluon.Constant)
+    return is_weight and parameter.grad_req == "null"

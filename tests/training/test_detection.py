@@ -82,11 +82,15 @@ def test_devices_are_parts_of_a_step_and_a_backbone_comes_from_a_classifier(dete
     backbone.initialize(mx.init.Xavier())
     file = str(tmp_path / "classifier.params")
     backbone.save_parameters(file)
-    more = f"--batch-size 1 --max-steps 1 --backbone-params {file}"
+    more = f"--batch-size 1 --num-training-samples 4 --backbone-params {file}"
     runs = [detect(name, f"{more} --{name} 2") for name in ("cpu-contexts", "accumulate")]
     first, second = map(values, runs)
+    assert first.keys() == second.keys()
     for name, value in first.items():
-        np.testing.assert_allclose(second[name], value, atol=1e-6, err_msg=name)
+        np.testing.assert_allclose(second[name], value, atol=1e-5, err_msg=name)
+    validated = [lines(run, "validation")[0] for run in runs]
+    assert validated[0]["images"] == validated[1]["images"] == 5
+    assert validated[0]["map07"] == pytest.approx(validated[1]["map07"], abs=1)
     start = {name: each.asnumpy() for name, each in mx.nd.load(file).items()}
     frozen, trained = "features.4.0.conv1.weight", "features.5.0.conv1.weight"
     np.testing.assert_array_equal(first[frozen], start["layer1.0.conv1.weight"])
@@ -132,3 +136,17 @@ def test_what_boxes_cannot_have_is_refused(words, message):
         parse(words)
     with pytest.raises(ConfigError, match="--roi-size has no effect without --task detection"):
         flags.parse(["--roi-size", "7"])
+
+
+@pytest.mark.slow
+def test_every_launch_is_the_same_run(finish, scenes, tmp_path):
+    words = f"--task detection --model {MODEL} --classes {CLASSES} --data-dir {scenes} {TINY}"
+    words += " --batch-size 1 --num-epochs 1 --num-training-samples 4 --label-smoothing 0"
+    finish("local", "one", *words.split(), "--cpu-contexts", "2")
+    expected, (validation,) = values(tmp_path / "one"), lines(tmp_path / "one", "validation")
+    for launch in ("horovod", "dist_sync"):
+        finish(launch, launch, *words.split())
+        for name, value in values(tmp_path / launch).items():
+            np.testing.assert_allclose(value, expected[name], atol=1e-5, err_msg=name)
+        (line,) = lines(tmp_path / launch, "validation")
+        assert line["images"] == 5 and line["map07"] == pytest.approx(validation["map07"], abs=1)
