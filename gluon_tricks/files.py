@@ -10,6 +10,7 @@ import sys
 from typing import Any, Dict, Iterator, Optional, TextIO
 
 from .errors import UserError
+from .text import printable
 
 
 def write_text(path: str, text: str) -> None:
@@ -31,6 +32,27 @@ def write_text(path: str, text: str) -> None:
         with contextlib.suppress(OSError):
             os.remove(path + ".new")  # half of it, if the disk is full
         raise UserError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+@contextlib.contextmanager
+def replacing(path: str) -> Iterator[str]:
+    """A temporary path, whose file takes the name ``path`` when the block is done, and goes if it
+    fails. A power cut leaves the old file or the new one.
+
+    Raises UserError for an OSError in the block.
+    """
+    temporary = path + ".new"
+    try:
+        yield temporary
+        _sync(temporary)
+        os.replace(temporary, path)
+        sync_folder(path)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            os.remove(temporary)
+        if isinstance(error, OSError):
+            raise UserError(f"{printable(path)}: cannot be written: {error.strerror}") from error
+        raise
 
 
 def write_json(path: str, value: Any) -> None:
@@ -102,7 +124,11 @@ def plain_file(path: str, flags: int) -> int:
 
 def sync_folder(path: str) -> None:
     """Make a rename in this path's folder outlive a power cut."""
-    descriptor = os.open(os.path.dirname(os.path.abspath(path)), os.O_RDONLY)
+    _sync(os.path.dirname(os.path.abspath(path)))
+
+
+def _sync(path):
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

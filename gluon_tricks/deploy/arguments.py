@@ -30,8 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser, exports: bool = True) -> None
         type=flags.user_path,
         metavar="MODEL",
         help="a run's folder, a checkpoint, a .params or .safetensors file, a folder as timm's hub "
-        "has them, an exported folder, an .onnx file, or the name of a network with published "
-        "parameters",
+        + ("has them, an exported folder, an .onnx file, " if exports else "has them, ")
+        + "or the name of a network with published parameters",
     )
     add(
         "--params",
@@ -58,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser, exports: bool = True) -> None
         metavar="N",
         help="compute on this GPU, counted from 0 (not an export, nor ONNX) [the CPU]",
     )
-    group = parser.add_argument_group("what a bare .params or .onnx file does not say")
+    group = parser.add_argument_group("what a file alone does not say")
     one_group: Any = _OneGroup(group)  # as much of a parser as config asks for
     flags.add_arguments(one_group, only=DESCRIPTION)
 

@@ -12,7 +12,7 @@ from .predictors import Predictor, block_predictor
 
 
 class Trained(NamedTuple):
-    """What a model that is no export was opened from."""
+    """What a model whose network is here, and no graph, was opened from."""
 
     net: Any  # the Gluon network, float32
     parameters: Optional[str] = None  # the path of its parameter file; None: published ones
@@ -37,14 +37,14 @@ class Opened:
     compute: Predictor
     labels: Optional[List[str]] = None  # the names of the classes
     measured: Optional[dict] = None  # the task's figures and images, as training or export had them
-    trained: Optional[Trained] = None  # None: an export
+    trained: Optional[Trained] = None  # None: a graph
 
     def label(self, number: int) -> str:
         """The name of a class, or its number."""
         return self.labels[number] if self.labels else str(number)
 
     def compute_on(self, device: Any) -> None:
-        """Compute on a context of MXNet from now on; UserError for an export.
+        """Compute on a context of MXNet from now on; UserError for a graph.
 
         The parameters stay on the CPU as well, from which they are exported.
         """

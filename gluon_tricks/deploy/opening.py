@@ -16,6 +16,7 @@ from .. import config as flags
 from ..data.class_names import read_labels
 from ..errors import UserError
 from ..models import foreign
+from ..models.hub_folder import CONFIG, WEIGHTS
 from ..tasks import registry
 from ..text import printable
 from ..training import run_folder
@@ -95,8 +96,8 @@ def _open(path, params, format, given):
     if os.path.isfile(os.path.join(path, run_folder.CONFIG)):
         return _open_checkpoint(*run_folder.RunFolder(path).checkpoint(params), given)
     raise UserError(
-        f"{path}: holds no run ({run_folder.CONFIG}), no checkpoint ({run_folder.PARAMETERS}) and "
-        f"no export ({manifests.NAME})"
+        f"{path}: holds no run ({run_folder.CONFIG}), no checkpoint ({run_folder.PARAMETERS}), no "
+        f"export ({manifests.NAME}) and no weights of timm's form ({CONFIG} and {WEIGHTS})"
     )
 
 
@@ -251,7 +252,7 @@ def _open_export(folder, format, given):
     if format != "safetensors":
         return exported.open_folder(folder, format, manifest)
     found = _open_foreign(folder, {})
-    return dataclasses.replace(found, kind=format, measured=manifest.get("measured"), trained=None)
+    return dataclasses.replace(found, kind=format, measured=manifest.get("measured"))
 
 
 def _refuse_unused(given: Dict[str, Any], found: Opened) -> None:

@@ -39,13 +39,15 @@ IMAGE_FLAGS = ("input_size", "crop_ratio", "rgb_mean", "rgb_std")
 
 
 def is_hub_folder(path: str) -> bool:
-    """Whether ``path`` is a folder with a ``config.json`` of timm's, whole or not, and weights."""
+    """Whether ``path`` is a folder with weights and a ``config.json``, timm's or a damaged one."""
     if not os.path.isfile(os.path.join(path, WEIGHTS)):
         return False
     try:
         return "architecture" in _json(os.path.join(path, CONFIG))
-    except (OSError, ValueError, RecursionError):
+    except OSError:
         return False
+    except (ValueError, RecursionError):
+        return True
 
 
 def read(folder: str) -> Description:
@@ -54,11 +56,14 @@ def read(folder: str) -> Description:
     try:
         found = _json(path)
         # timm's older files have these at the top
-        held = {**found, **(found.get("pretrained_cfg") or {})}
+        how = found.get("pretrained_cfg") or {}
+        if not isinstance(how, dict):
+            raise ValueError("pretrained_cfg holds no names and values")
+        held = {**found, **how}
         return _description(found, held)
     except OSError as error:
         raise UserError(f"{printable(path)}: cannot be read: {error.strerror}") from None
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+    except (ValueError, KeyError, OverflowError, RecursionError) as error:
         reason = f"{error.args[0]} is missing" if isinstance(error, KeyError) else error
         raise UserError(f"{printable(path)}: {printable(reason)}") from None
 
@@ -75,10 +80,10 @@ def _description(found, held):
     """The Description; sizes are those with which timm evaluates: those for testing, if there are
     any.
     """
-    if not isinstance(found["architecture"], str):
+    if not isinstance(found["architecture"], str) or not found["architecture"]:
         raise ValueError("architecture is no name")
     size = held.get("test_input_size") or held["input_size"]
-    if len(size) != 3 or size[0] != 3 or size[1] != size[2]:
+    if not isinstance(size, list) or len(size) != 3 or size[0] != 3 or size[1] != size[2]:
         raise ValueError(f"images of {size}; three channels and a square are needed")
     if held.get("crop_mode") not in (None, "center"):
         raise ValueError(f"crop_mode is {held['crop_mode']}, and only center is known here")
@@ -87,16 +92,19 @@ def _description(found, held):
         raise ValueError(f"interpolation is {interpolation}; bilinear and bicubic are known here")
     crop = held.get("test_crop_pct") or held["crop_pct"]
     labels = found.get("label_names") or held.get("label_names")
-    classes = found.get("num_classes") or held["num_classes"]
+    classes = _whole(found.get("num_classes") or held["num_classes"])
     if labels is not None and (not isinstance(labels, list) or len(labels) != classes):
         raise ValueError(f"label_names are not {classes} names")
+    std = _pixels(held["std"])
+    if min(std) <= 0:
+        raise ValueError(f"std is {held['std']}; it has to be positive")
     return Description(
         found["architecture"],
-        _whole(classes),
+        classes,
         _whole(size[1]),
-        _number(crop),
+        _share(crop),
         _pixels(held["mean"]),
-        _pixels(held["std"]),
+        std,
         interpolation,
         labels and [printable(label) for label in labels],
     )
@@ -108,20 +116,24 @@ def _whole(value):
     return value
 
 
-def _number(value):
-    if type(value) not in (int, float) or not 0 < value < math.inf:
-        raise ValueError(f"{value} is no positive number")
+def _share(value):
+    if type(value) not in (int, float) or not 0 < value <= 1:
+        raise ValueError(f"crop_pct is {value}, outside of (0, 1]")
     return float(value)
 
 
 def _pixels(values):
     """Three numbers on the scale from 0 to 255, of those from 0 to 1.
 
-    To a millionth, so that 0.485 is the 123.675 of other files.
+    To a millionth, so that 0.485 is the 123.675 of other files, and what :func:`write` wrote is
+    what it was.
     """
-    if len(values) != 3 or any(type(value) not in (int, float) for value in values):
+    numbers = isinstance(values, list) and all(type(value) in (int, float) for value in values)
+    if not numbers or len(values) != 3:
         raise ValueError(f"{values} are not three numbers")
-    red, green, blue = (round(value * WHITE, 6) for value in values)
+    red, green, blue = (round(float(value) * WHITE, 6) for value in values)
+    if not all(map(math.isfinite, (red, green, blue))):
+        raise ValueError(f"{values} are not finite")
     return red, green, blue
 
 
@@ -133,8 +145,8 @@ def write(folder: str, about: Description) -> None:
         interpolation=about.interpolation,
         crop_pct=about.crop_ratio,
         crop_mode="center",
-        mean=[round(value / WHITE, 8) for value in about.rgb_mean],
-        std=[round(value / WHITE, 8) for value in about.rgb_std],
+        mean=[round(value / WHITE, 10) for value in about.rgb_mean],
+        std=[round(value / WHITE, 10) for value in about.rgb_std],
         num_classes=about.classes,
     )
     found: Dict[str, Any] = dict(architecture=about.architecture, num_classes=about.classes)

@@ -179,13 +179,18 @@ def _is_head(parameters, arrays, wrong, heads=()):
     names of such layers, if there are several.
     """
     pairs = [(parameters[name].shape, arrays[name].shape) for name in wrong]
-    layers = {name.rsplit(".", 1)[0] for name in wrong}
+    layers = {_layer_of(name) for name in wrong}
     return (
-        (len(layers) == 1 or (layers and layers <= set(heads)))
+        bool(layers)
+        and layers <= set(heads or [_layer_of(list(parameters)[-1])])
         and all(len(here) == len(there) for here, there in pairs)
         and len({(here[0], there[0]) for here, there in pairs}) == 1
         and all(a in (0, -1, b) for here, there in pairs for a, b in zip(here[1:], there[1:]))
     )
+
+
+def _layer_of(parameter):
+    return parameter.rsplit(".", 1)[0]
 
 
 def _by_layer(net, parameters, arrays, source):

@@ -12,15 +12,13 @@ endian; https://github.com/huggingface/safetensors):
 """
 
 import json
-import os
 import struct
 from typing import Dict, Mapping, Optional
 
 import numpy as np
 
 from ..errors import UserError
-from ..files import plain_file, sync_folder
-from ..text import printable
+from ..files import plain_file, replacing
 
 ENDING = ".safetensors"
 DTYPES = {
@@ -95,17 +93,10 @@ def write(
     """
     header = json.dumps(_header(arrays, about), separators=(",", ":")).encode()
     header += b" " * (-len(header) % 8)
-    try:
-        with open(path + ".new", "wb") as file:
-            file.write(struct.pack("<Q", len(header)) + header)
-            for array in arrays.values():
-                file.write(np.ascontiguousarray(array).data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(path + ".new", path)
-        sync_folder(path)
-    except OSError as error:
-        raise UserError(f"{printable(path)}: cannot be written: {error.strerror}") from error
+    with replacing(path) as temporary, open(temporary, "wb") as file:
+        file.write(struct.pack("<Q", len(header)) + header)
+        for array in arrays.values():
+            file.write(np.ascontiguousarray(array).data)
 
 
 def _header(arrays, about):

@@ -3,8 +3,10 @@
 The network is small: ResNet-18 with 5 classes on images of 32 pixels.
 """
 
+import dataclasses
 import json
 import os
+import resource
 import shutil
 import struct
 from io import BytesIO
@@ -20,7 +22,9 @@ from safetensors import numpy as reference
 from gluon_tricks import cli, models, open_model
 from gluon_tricks.config import Config
 from gluon_tricks.deploy import evaluation
+from gluon_tricks.deploy.convert import convert, write_folder
 from gluon_tricks.errors import UserError
+from gluon_tricks.locking import Lock
 from gluon_tricks.training import network
 
 MODEL = "resnet18_v1b"
@@ -109,6 +113,8 @@ def test_the_file_computes_what_the_network_does(folder):
 def test_the_description_is_timms(folder):
     with open(os.path.join(folder, "config.json")) as file:
         said = json.load(file)
+    opened = open_model(folder).preprocessing
+    assert (opened.rgb_mean, opened.rgb_std) == (Config().rgb_mean, Config().rgb_std)  # exactly
     how = said["pretrained_cfg"]
     assert (said["architecture"], said["num_classes"]) == ("resnet18", 5)
     assert how["input_size"] == [3, 32, 32] and how["crop_pct"] == 0.95
@@ -239,7 +245,12 @@ def test_safetensors_is_a_format_of_export(params, folder, record, tmp_path, cap
     assert "read back and run on 4 images: equal to the bit" in capsys.readouterr().out
     assert weights(out).keys() == weights(folder).keys()
     opened = open_model(out)
-    assert opened.kind == "safetensors" and opened.trained is None
+    assert opened.kind == "safetensors"
+    back = str(tmp_path / "back.params")
+    assert cli.main(["convert", out, back]) == 0
+    assert contents(back) == contents(params)
+    assert cli.main(["convert", params, out, "--model", MODEL, "--force"]) == 2  # its checksums
+    assert "holds an export" in capsys.readouterr().err
     image = mx.nd.random.normal(shape=(2, 3, 32, 32)).asnumpy()
     np.testing.assert_array_equal(opened.predict(image), open_model(folder).predict(image))
     with open(os.path.join(out, "model.safetensors"), "ab") as file:
@@ -308,11 +319,16 @@ def test_no_training_reads_a_pickle(flag, tmp_path, capfd):
         (["{folder}", "a.params", "--to", "timm"], "no effect"),
         (["{folder}", "out", "--to", "torchvision"], "timm's form"),
         (["{folder}", "{params}"], "--force"),
+        (["{folder}", "nowhere/a.params"], "there is no folder nowhere"),
+        (["{folder}", "a.onnx"], "export --format onnx"),
+        (["{folder}", "net.pth.txt", "--force"], "is a file, and would be a folder"),
+        (["{folder}", ".", "--force"], "a folder of something else"),
     ],
 )
 def test_what_cannot_be_is_said(arguments, said, params, folder, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "net.pth").write_bytes(b"PK")
+    (tmp_path / "net.pth.txt").write_bytes(b"PK")
     if "resnet50_v1" in arguments:
         net = models.get_model("resnet50_v1", classes=5)
         net.initialize()
@@ -335,14 +351,98 @@ def test_what_cannot_be_is_said(arguments, said, params, folder, tmp_path, monke
         (dict(pretrained_cfg=dict(input_size=[3, 32, 48])), "a square"),
         (dict(pretrained_cfg=dict(mean=[0.5])), "three numbers"),
         (dict(num_classes=-1), "no count"),
+        (dict(architecture=""), "no name"),
+        (dict(pretrained_cfg=[1]), "pretrained_cfg holds no names"),
+        (dict(pretrained_cfg=dict(input_size=32)), "a square"),
+        (dict(pretrained_cfg=dict(mean=5)), "three numbers"),
+        (dict(pretrained_cfg=dict(mean=[10**400, 0, 0])), "too large"),
+        (dict(pretrained_cfg=dict(mean=[float("nan"), 0, 0])), "not finite"),
+        (dict(pretrained_cfg=dict(std=[0, 1, 1])), "positive"),
+        (dict(pretrained_cfg=dict(crop_pct=2)), "outside of"),
     ],
 )
 def test_a_description_that_cannot_be_followed_is_refused(change, said, folder, tmp_path):
     with open(os.path.join(folder, "config.json")) as file:
         config = json.load(file)
-    how = dict(config["pretrained_cfg"], **change.get("pretrained_cfg", {}))
+    how = change.get("pretrained_cfg", {})
+    how = dict(config["pretrained_cfg"], **how) if isinstance(how, dict) else how
     config = dict(config, **{**change, "pretrained_cfg": how})
     (tmp_path / "config.json").write_text(json.dumps(config))
     os.link(os.path.join(folder, "model.safetensors"), tmp_path / "model.safetensors")
     with pytest.raises(UserError, match=said):
         open_model(str(tmp_path))
+
+
+def test_a_damaged_description_is_named(folder, tmp_path):
+    (tmp_path / "config.json").write_text('{"architecture": "resn')
+    os.link(os.path.join(folder, "model.safetensors"), tmp_path / "model.safetensors")
+    with pytest.raises(UserError, match="config.json: Unterminated string"):
+        open_model(str(tmp_path))
+
+
+def test_a_folder_that_is_empty_or_was_cut_off_is_written(folder, tmp_path):
+    empty, half = tmp_path / "empty", tmp_path / "half"
+    empty.mkdir()
+    assert cli.main(["convert", folder, str(empty)]) == 0
+    half.mkdir()
+    (half / "model.safetensors").write_bytes(b"half")
+    (half / "config.json.new").write_bytes(b"{")
+    with pytest.raises(UserError, match=r"no weights of timm's form \(config.json and model"):
+        open_model(str(half))
+    assert cli.main(["convert", folder, str(half)]) == 2
+    assert cli.main(["convert", folder, str(half), "--force"]) == 0
+    assert weights(half).keys() == weights(empty).keys() == weights(folder).keys()
+
+
+def test_an_earlier_description_does_not_stay_with_other_weights(folder, tmp_path):
+    """Weights and description are two files; a kill between them leaves no wrong pair."""
+    out = tmp_path / "out"
+    shutil.copytree(folder, out)
+    (out / "model.safetensors").unlink()
+    (out / "model.safetensors").mkdir()  # cannot be replaced, so that the writing ends there
+    with pytest.raises(UserError, match="cannot be written"):
+        write_folder(open_model(folder), str(out))
+    assert os.listdir(out) == ["model.safetensors"]
+
+
+def test_one_writes_at_a_time(folder, tmp_path, capsys):
+    with Lock(str(tmp_path / ".a.params.lock"), "a"):
+        assert cli.main(["convert", folder, str(tmp_path / "a.params")]) == 2
+    assert "is writing it" in capsys.readouterr().err
+    assert cli.main(["convert", folder, str(tmp_path / "a.params")]) == 0
+    assert os.listdir(tmp_path) == ["a.params"]
+
+
+@pytest.mark.parametrize("target", ["a.params", "a.safetensors"])
+def test_a_full_disk_leaves_nothing(target, folder, tmp_path):
+    opened, path = open_model(folder), str(tmp_path / target)
+    _, most = limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000_000, most))
+    try:
+        with pytest.raises(UserError, match="cannot be written"):
+            convert(opened, path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert os.listdir(tmp_path) == []
+
+
+def test_quantised_weights_are_refused(folder, tmp_path):
+    arrays = weights(folder)
+    arrays["fc.weight"] = arrays["fc.weight"].astype("int8")
+    reference.save_file(arrays, str(tmp_path / "a.safetensors"))
+    with pytest.raises(UserError, match="fc.weight is int8; floating-point"):
+        open_model(str(tmp_path / "a.safetensors"), model=MODEL)
+
+
+def test_the_normalisation_of_a_converted_run_is_the_runs(folder):
+    """A run that goes on from it, or learns from it, has nothing to note or to change."""
+    said = []
+    config = Config(model=MODEL, classes=5, input_size=32, use_params=folder)
+    network.student(config, [mx.cpu()], say=said.append)
+    config = Config(model=MODEL, classes=5, input_size=32, teacher=folder)
+    network.teacher(config, [mx.cpu()], say=said.append)
+    assert said == []
+    network.teacher(
+        dataclasses.replace(config, rgb_mean=(0.0, 0.0, 0.0)), [mx.cpu()], say=said.append
+    )
+    assert len(said) == 1 and "normalised its way" in said[0]

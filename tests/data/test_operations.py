@@ -19,7 +19,7 @@ from gluon_tricks.data.transforms.pca_noise import PCANoise
 from gluon_tricks.data.transforms.resize import ResizeShorterEdge
 from gluon_tricks.data.transforms.transform import Transform
 from gluon_tricks.errors import UserError
-from gluon_tricks.reporting import contact_sheet
+from gluon_tricks.reporting import contact_sheet, targets
 
 SIZE = 16
 PLAIN = Normalise((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
@@ -95,8 +95,9 @@ def test_a_new_operation_is_on_the_contact_sheet(records):
     extended, evaluation = with_solarize(config), paper.eval_transform(config)
     images, keys = load(records, extended)
     with RecordFile(records) as file:
+        labels = targets.Labels(config, file)
         for image, key in zip(images[:4], keys):
-            row = contact_sheet.row_of(file, int(key), extended, evaluation, seed=3, epochs=1)
+            row = contact_sheet.row_of(file, int(key), extended, evaluation, 3, 1, labels.read)
             np.testing.assert_array_equal(row.images[0], image)
 
 

@@ -112,6 +112,7 @@ def test_each_architecture_becomes_the_first_network_that_has_it():
         ("resnet18_v1b", {"attention": "se"}, "8 channels"),
         ("resnet50_v1d", {"dilated": True}, "convert the plain network"),
         ("mobilenet1.0", {}, "at 6"),
+        ("resnet50_v1b", {"bn_eps": 1e-3}, "epsilon that the network has without it"),
         ("blresnet50", {}, "docs/convert.md"),
     ],
 )

@@ -176,6 +176,16 @@ def test_a_narrower_network_is_no_new_head(tmp_path):
         )
 
 
+def test_a_wrong_layer_that_is_not_the_last_is_no_new_head(saved_v1d, tmp_path):
+    arrays = mx.nd.load(saved_v1d[1])
+    arrays["layer1.0.conv1.weight"] = arrays["layer1.0.conv1.weight"][1:]
+    mx.nd.save(str(tmp_path / "net.params"), arrays)
+    net = get_model("resnet18_v1d", classes=5)
+    complaint = r"layer1.0.conv1.weight is \(63, 64, 3, 3\) in the file and \(64, "
+    with pytest.raises(UserError, match=complaint):
+        load_parameters(net, str(tmp_path / "net.params"), new_head=True)
+
+
 @pytest.mark.parametrize("keep", [0, 4, 30, 1000, -1000, -1])
 def test_a_truncated_file_is_one_clear_error(keep, saved, tmp_path):
     net, file = saved

@@ -224,12 +224,14 @@ def test_a_stride_lies_where_the_paper_puts_it(variant):
     strides = [body[i]._kwargs["stride"] for i in (0, 3)]
     assert strides == ([(2, 2), (1, 1)] if variant == "v1" else [(1, 1), (2, 2)])
     first = net.features[0] if variant == "v1" else net.conv1
-    if variant in ("v1c", "v1d"):
+    if variant in ("v1c", "v1d", "v1s"):
         stem = [
             (layer._channels, layer._kwargs["kernel"], layer._kwargs["stride"])
             for layer in (first[0], first[3], first[6])
         ]
-        assert stem == [(32, (3, 3), (2, 2)), (32, (3, 3), (1, 1)), (64, (3, 3), (1, 1))]
+        width = 64 if variant == "v1s" else 32
+        channels, strides = (width, width, 2 * width), ((2, 2), (1, 1), (1, 1))
+        assert stem == list(zip(channels, 3 * [(3, 3)], strides))
     else:
         assert (first._channels, first._kwargs["kernel"], first._kwargs["stride"]) == (
             64,

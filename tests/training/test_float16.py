@@ -68,7 +68,7 @@ def test_steps_whose_gradients_overflow_are_skipped_and_the_scale_is_halved(
     train_linear, tmp_path, monkeypatch
 ):
     begin = train_linear(
-        save_dir=str(tmp_path / "begin"), dtype="float16", loss_scale=1.0, lr=1e-30, max_steps=1
+        save_dir=str(tmp_path / "begin"), dtype="float16", loss_scale=1.0, lr=1e-15, max_steps=1
     )
     from gluon_tricks.training import run as module
 

@@ -31,6 +31,7 @@ DIFFERENT: Sequence[Tuple[str, str]] = (
         "one of timm's two branches has a dilated kernel; ours are halves of one 3x3 convolution",
     ),
     (r"resnet\w+ with (.* )?gem .*", "neither library pools so"),
+    (r".* with (.* )?bn_eps .*", "theirs has the epsilon that the network has without it"),
     (r".* with (.* )?dilated .*", "its last stages are dilated: convert the plain network"),
     (r"resnet\w+ with use_gn.*|resnet101_v1b_gn", "timm has it as resnet50_gn alone"),
     (r"(se_)?resnet\d+_v2|resnetv2_\w+", "GluonCV's begins with a BatchNorm of the image"),
@@ -82,11 +83,11 @@ def of(identity: Identity) -> Sequence[Counterpart]:
 
 def identity_of(architecture: str) -> Identity:
     """Our network that computes what their ``architecture`` does; UserError if there is none."""
-    architecture = architecture.split(".", 1)[0]  # without the tag of the weights
+    name = architecture.split(".", 1)[0]  # without the tag of the weights
     for (identity, _), counterpart in TABLE.items():
-        if counterpart.architecture == architecture:
+        if counterpart.architecture == name:
             return identity
-    reason = _why_not(architecture) or "docs/convert.md lists those that have one"
+    reason = _why_not(name) or "docs/convert.md lists those that have one"
     raise UserError(f"{printable(architecture)} has no counterpart here: {reason}")
 
 

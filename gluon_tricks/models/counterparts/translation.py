@@ -50,8 +50,8 @@ def to_ours(
     source : str
         What errors call the file.
 
-    Raises UserError naming what is missing, what is too much, and a bias that ours lacks and is not
-    zero. Shapes are not compared.
+    Raises UserError naming what is missing, what is too much, what is no floating-point number, and
+    a bias that ours lacks and is not zero. Shapes are not compared.
     """
     counterpart = _of_names(lookup.of(identity), parameters, theirs)
     renamed = {name: counterpart.rename(name) for name in parameters}
@@ -66,6 +66,12 @@ def to_ours(
     surplus = [name for name in unknown if name not in biases]
     if missing or surplus:
         raise UserError(_misfit(source, counterpart, missing, surplus))
+    for name in renamed.values():
+        if theirs[name].dtype.kind != "f":
+            raise UserError(
+                f"{printable(source)}: {name} is {theirs[name].dtype}; floating-point numbers are "
+                "needed, and quantised weights are not read"
+            )
     for name in biases:
         if np.any(theirs[name]):
             raise UserError(
