@@ -1,9 +1,7 @@
-"""The paper's published figures on ImageNet once, as data, and the recipe that reproduces each row
-of Tables 2 to 6.
+"""The paper's published figures on ImageNet once, as data, and the recipe of each row.
 
 He et al., Bag of Tricks for Image Classification with Convolutional Neural Networks, arXiv
-1812.01187. ``plan``, ``report``, recipes/README.md (:mod:`gluon_tricks.reporting.recipes`) and the
-tests read the figures here.
+1812.01187. ``plan``, ``report``, recipes/README.md and the tests read the figures here.
 """
 
 from dataclasses import dataclass, field

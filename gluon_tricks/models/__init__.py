@@ -15,18 +15,20 @@ from . import zoo as zoo
 from .backbone import features
 from .parameters import ParameterError, classes_in, load_parameters
 from .registry import (
+    arguments_of,
     closest,
     get_model,
     input_size,
     load_pretrained,
     names,
-    of_config,
     options_of,
     register,
+    synchronised,
 )
 
 __all__ = [
     "ParameterError",
+    "arguments_of",
     "classes_in",
     "closest",
     "features",
@@ -35,7 +37,7 @@ __all__ = [
     "load_parameters",
     "load_pretrained",
     "names",
-    "of_config",
     "options_of",
     "register",
+    "synchronised",
 ]

@@ -214,9 +214,9 @@ def options_of(config: Config) -> Dict[str, Any]:
     return {option: value for option, value in values.items() if value != FLAGS[option].default}
 
 
-def of_config(config: Config, devices: int = 1) -> HybridBlock:
-    """The network of a run on so many devices, not initialised. UserError if it is not for the
-    run's task.
+def arguments_of(config: Config) -> Dict[str, Any]:
+    """What :func:`get_model` is given for a run, after the name. UserError if the network is not
+    for the run's task.
     """
     task, wanted = config.task, get(config.model).for_task
     if wanted and wanted != task:
@@ -226,9 +226,13 @@ def of_config(config: Config, devices: int = 1) -> HybridBlock:
         raise UserError(
             f"--model {config.model} is a classifier; --task {task} has {nearest}, for example"
         )
-    net = get_model(
-        config.model, classes=config.classes, input_size=config.input_size, **options_of(config)
-    )
+    return dict(classes=config.classes, input_size=config.input_size, **options_of(config))
+
+
+def synchronised(net: HybridBlock, config: Config, devices: int = 1) -> HybridBlock:
+    """The network with the norms that ``--sync-bn`` asks for on so many devices; UserError if it
+    has none that could be.
+    """
     if config.sync_bn and not synchronise(net, devices):
         raise UserError(f"--sync-bn does not apply to {config.model}: it has no BatchNorm")
     return net

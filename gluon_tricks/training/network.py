@@ -25,7 +25,8 @@ def student(config, devices, say=print, accumulate=1):
 
     With ``accumulate`` above 1, the gradients of that many backward passes add up.
     """
-    net = models.of_config(config, len(devices))
+    net = models.get_model(config.model, **models.arguments_of(config))
+    models.synchronised(net, config, len(devices))
     if devices[0].device_type == "cpu":
         _check_cpu_can_train(net, config, len(devices))
     # MXNet's generator gives seeds that are neighbours mostly the same numbers.

@@ -183,7 +183,8 @@ def network_of(config):
     from ..tricks.weight_decay import exempt_biases
     from .network import check_sizes
 
-    net = models.of_config(config)
+    net = models.get_model(config.model, **models.arguments_of(config))
+    models.synchronised(net, config)
     cost = complexity.count(net, config.input_size)
     with mx.autograd.train_mode():  # whose graph has all parameters
         net.infer_shape(mx.nd.zeros((1, 3, config.input_size, config.input_size)))

@@ -15,6 +15,12 @@ from gluon_tricks.models.batch_norm import batch_norms
 SIZE = 40
 
 
+def of_config(config):
+    """The network that a run trains."""
+    net = models.get_model(config.model, **models.arguments_of(config))
+    return models.synchronised(net, config)
+
+
 def small(name="fcn_resnet18_v1d", **options):
     net = models.get_model(name, classes=5, **options)
     net.initialize(mx.init.Xavier())
@@ -82,7 +88,7 @@ def test_a_classifiers_parameters_are_the_backbones(tmp_path):
 
 def test_networks_and_tasks_have_to_fit():
     def made(*words):
-        return models.of_config(configuration.parse(list(words)))
+        return of_config(configuration.parse(list(words)))
 
     with pytest.raises(UserError, match="--model fcn_resnet18_v1d is for --task segmentation"):
         made("--model", "fcn_resnet18_v1d")
@@ -148,7 +154,7 @@ def test_the_statistics_of_one_device_are_those_of_all():
 
     def gradients(*words):
         words = ["--model", "fcn_resnet18_v1d", "--task", "segmentation", "--classes", "3", *words]
-        net = models.of_config(configuration.parse(words))
+        net = of_config(configuration.parse(words))
         mx.random.seed(1)
         net.initialize(mx.init.Xavier())
         x = mx.nd.random.normal(shape=(2, 3, 32, 32))
@@ -166,4 +172,4 @@ def test_the_statistics_of_one_device_are_those_of_all():
     # A value that is nearly 0 before a ReLU may be on its other side.
     assert np.linalg.norm(found - expected) < 0.02 * np.linalg.norm(expected)
     with pytest.raises(UserError, match="--sync-bn does not apply to alexnet: it has no BatchNorm"):
-        models.of_config(configuration.parse(["--model", "alexnet", "--sync-bn"]))
+        of_config(configuration.parse(["--model", "alexnet", "--sync-bn"]))
