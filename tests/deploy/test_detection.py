@@ -42,7 +42,7 @@ def config(record):
 def model(config):
     """Of random values, whose detections are of all classes."""
     mx.random.seed(3)
-    net = models.of_config(config)
+    net = models.get_model(config.model, classes=CLASSES, **models.options_of(config))
     net.initialize(mx.init.Xavier())
     for layer, deviation in ((net.class_predictor, 0.3), (net.box_predictor, 0.1)):
         layer.initialize(mx.init.Normal(deviation), force_reinit=True)
