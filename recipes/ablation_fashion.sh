@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The successors' ingredients one by one on Fashion-MNIST, SEEDS each: what changes the training on ResNet-18-D, what changes
 # the network on ResNet-50-D, and a growing batch against a falling rate. 10,000 test images: half a point is 50 of them.
-# 81 minutes on two cores that were busy otherwise too: JOBS runs side by side, a thread each. Killed, it goes on when typed again.
+# About an hour on two idle cores, by its CPU time: JOBS runs side by side, a thread each. Killed, it goes on when typed again.
 # IDX is the folder of the idx files (Debian: package dataset-fashion-mnist). What came out here: docs/ablation_successors.md.
 # RUNS, the folder of the runs, must not have blanks in its name.
 set -euo pipefail
