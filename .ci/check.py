@@ -13,6 +13,7 @@ PARTS = (
     "horovod.mxnet",
     "onnx",
     "onnxruntime",
+    "pycocotools",
     "safetensors",
     "tensorboardX",
     "sklearn",
