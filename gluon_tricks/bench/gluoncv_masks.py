@@ -31,24 +31,18 @@ class Scenes(SegmentationDataset):
         return self.transform(image), mask
 
 
-def batches(config, images):
-    """Yields the sizes of batches of so many images, or more."""
+def loader(config):
+    """The DataLoader of the batches that the flags ask for."""
     from mxnet.gluon.data import DataLoader
     from mxnet.gluon.data.vision import transforms
 
     mean, std = ([value / 255 for value in each] for each in (config.rgb_mean, config.rgb_std))
     normalise = transforms.Compose([transforms.ToTensor(), transforms.Normalize(mean, std)])
     random.seed(config.seed)
-    loader = DataLoader(
+    return DataLoader(
         Scenes(config.rec_train, normalise, config.base_size, config.input_size),
         batch_size=config.batch_size,
         shuffle=True,
         last_batch="rollover",
         num_workers=config.num_data_workers,
     )
-    done = 0
-    while done < images + config.batch_size:
-        for data, _ in loader:
-            data.wait_to_read()
-            done += config.batch_size
-            yield config.batch_size

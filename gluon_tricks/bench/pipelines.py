@@ -90,6 +90,16 @@ def sizes(loader, steps):
             yield batch.valid
 
 
+def gluon_sizes(loader, config, images):
+    """The sizes of the batches of a Gluon DataLoader, which starts again until all are there."""
+    done = 0
+    while done < images + config.batch_size:
+        for data, _ in loader:
+            data.wait_to_read()
+            done += config.batch_size
+            yield config.batch_size
+
+
 def image_record_iter(config, images, processes=None):
     """MXNet's ImageRecordIter."""
     from ..data.native import refuse_what_it_cannot, train_iterator
@@ -109,7 +119,7 @@ def gluoncv_masks(config, images, processes=None):
     """GluonCV's way for images with masks."""
     from . import gluoncv_masks
 
-    return gluoncv_masks.batches(config, images)
+    return gluon_sizes(gluoncv_masks.loader(config), config, images)
 
 
 def gluoncv(config, images, processes=None):
@@ -140,9 +150,4 @@ def gluoncv(config, images, processes=None):
         last_batch="discard",
         num_workers=config.num_data_workers,
     )
-    done = 0
-    while done < images + config.batch_size:
-        for data, _ in loader:
-            data.wait_to_read()
-            done += config.batch_size
-            yield config.batch_size
+    return gluon_sizes(loader, config, images)
