@@ -50,26 +50,8 @@ def add_arguments(parser):
         "images without boxes, or leave them out",
     )
     box_labels.add_bad_boxes(parser)
-    parser.add_argument(
-        "--list", type=user_path, metavar="FILE", help="use the names in this file, one a line"
-    )
-    held_out = parser.add_mutually_exclusive_group()
-    held_out.add_argument(
-        "--val-list", type=user_path, metavar="FILE", help="the names of the validation images"
-    )
-    held_out.add_argument(
-        "--val",
-        type=user_path,
-        nargs=2,
-        metavar=("IMAGES", "ANNOTATIONS"),
-        help="another such folder and its annotations, for validation",
-    )
-    held_out.add_argument(
-        "--val-fraction",
-        type=float,
-        default=0.0,
-        metavar="F",
-        help="hold out this part of the images for validation (default 0: no val.rec)",
+    images.add_lists(
+        parser, ("IMAGES", "ANNOTATIONS"), "another such folder and its annotations, for validation"
     )
     images.add_seed(parser, "the order and the held out images")
     images.add_coding_arguments(parser)

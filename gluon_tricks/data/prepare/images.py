@@ -11,6 +11,7 @@ import struct
 
 import numpy as np
 
+from ...config import user_path
 from .. import formats, jpeg
 from ..decode import PNG, decode, jpeg_header, size_of
 from . import restart_markers
@@ -37,6 +38,27 @@ def add_skip_broken(parser):
         "--skip-broken",
         action="store_true",
         help="leave out images that cannot be decoded, instead of an error at the end",
+    )
+
+
+def add_lists(parser, pair, help):
+    """Add the flags that say which images are there, and which of them are for validation; ``pair``
+    and ``help``: of another pair of folders.
+    """
+    parser.add_argument(
+        "--list", type=user_path, metavar="FILE", help="use the names in this file, one a line"
+    )
+    held_out = parser.add_mutually_exclusive_group()
+    held_out.add_argument(
+        "--val-list", type=user_path, metavar="FILE", help="the names of the validation images"
+    )
+    held_out.add_argument("--val", type=user_path, nargs=2, metavar=pair, help=help)
+    held_out.add_argument(
+        "--val-fraction",
+        type=float,
+        default=0.0,
+        metavar="F",
+        help="hold out this part of the images for validation (default 0: no val.rec)",
     )
 
 

@@ -49,27 +49,7 @@ def add_arguments(parser):
             metavar="END",
             help=f"how the names of {what}s end before the extension; others are passed over",
         )
-    parser.add_argument(
-        "--list", type=user_path, metavar="FILE", help="use the names in this file, one a line"
-    )
-    held_out = parser.add_mutually_exclusive_group()
-    held_out.add_argument(
-        "--val-list", type=user_path, metavar="FILE", help="the names of the validation images"
-    )
-    held_out.add_argument(
-        "--val",
-        type=user_path,
-        nargs=2,
-        metavar=("IMAGES", "MASKS"),
-        help="two other folders, for validation",
-    )
-    held_out.add_argument(
-        "--val-fraction",
-        type=float,
-        default=0.0,
-        metavar="F",
-        help="hold out this part of the images for validation (default 0: no val.rec)",
-    )
+    images.add_lists(parser, ("IMAGES", "MASKS"), "two other folders, for validation")
     images.add_seed(parser, "the order and the held out images")
     images.add_coding_arguments(parser)
 
