@@ -102,6 +102,11 @@ def read(path, name=None):
         if line["event"] == "train"
     }
     run.speeds = sorted(speeds.items())
+    timeless = sum(line["passes"] not in speeds for line in run.training)
+    if timeless:
+        run.damage.append(
+            f"timing.jsonl has no times of {timeless} of {len(run.training)} lines of log.jsonl"
+        )
     return run
 
 

@@ -257,7 +257,7 @@ def test_a_resumed_runs_later_speed_counts(tmp_path):
     assert read(str(tmp_path / "a")).speeds == [(0.5, 110.0), (1.0, 7.0)]
 
 
-def test_a_time_of_which_a_digit_is_another_is_named_and_left_out(tmp_path):
+def test_times_that_are_damaged_or_lost_are_named(tmp_path):
     folder = write_run(tmp_path / "a", scores=(50.0,))
     times = [dict(event="train", step=step, images_per_second=100.0 + step) for step in (10, 20)]
     lines = "".join(json.dumps(sealed(line)) + "\n" for line in times)
@@ -265,7 +265,11 @@ def test_a_time_of_which_a_digit_is_another_is_named_and_left_out(tmp_path):
     assert read(folder).speeds == [(0.5, 110.0), (1.0, 120.0)] and not read(folder).damage
     (tmp_path / "a" / "timing.jsonl").write_text(lines.replace("120.0", "920.0"))
     assert read(folder).speeds == [(0.5, 110.0)]
-    assert read(folder).damage == ["timing.jsonl: 1 damaged line left out"]
+    lost = "timing.jsonl has no times of {} of 2 lines of log.jsonl"
+    assert read(folder).damage == ["timing.jsonl: 1 damaged line left out", lost.format(1)]
+    for kept in (1, 0):
+        (tmp_path / "a" / "timing.jsonl").write_text("".join(lines.splitlines(True)[:kept]))
+        assert read(folder).damage == [lost.format(2 - kept)]
 
 
 def test_a_run_whose_steps_were_renumbered_is_drawn_at_its_epochs(tmp_path):
