@@ -8,6 +8,9 @@ from ..deploy.writer import Calibration, Options
 from ..tasks import registry
 from ..tasks.figure import best_figure
 from ..text import printable
+from . import export_detection, of_task
+
+PARTS = {"detection": export_detection}  # of the tasks that have flags of their own
 
 
 def add_arguments(parser):
@@ -48,6 +51,7 @@ def add_arguments(parser):
         default="",
         help="measure the figures on this RecordIO file; compare on its images",
     )
+    of_task.add_arguments(parser, PARTS)
     _add_calibration(parser.add_argument_group("calibration of --format int8").add_argument)
 
 
@@ -77,6 +81,9 @@ def main(args):
     options = Options(args.preprocess, args.softmax, args.fold_bn)
     check(args.output, args.force, formats, calibration, options)
     model = arguments.open_from(args)
+    of_task.settle(args, model)
+    if model.task in PARTS:
+        PARTS[model.task].main(args, model)
     manifest = export(model, args.output, formats, options, args.rec_val, calibration, args.force)
     print(f"{printable(args.output)}: {manifest['model']}, {manifest['classes']} classes")
     for line in describe(manifest):

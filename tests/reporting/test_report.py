@@ -429,6 +429,35 @@ def test_segmentation_is_said_in_its_own_words_and_stands_next_to_table_9_on_ade
         assert "| ResNet-50-D, + cosine | 79.25 | 39.33 |" in text
 
 
+VOC = (
+    dict(records=16551, bytes=1, index_sha256="7"),
+    dict(records=4952, bytes=1, index_sha256="8"),
+)
+
+
+@pytest.mark.parametrize("data", [VOC, DIGITS])
+def test_detection_is_said_in_its_own_words_and_stands_next_to_table_8_on_voc(tmp_path, data):
+    names = ("map07", "map_area", "coco_ap", "coco_ap50", "coco_ap75")
+    for name, given in (("first", ""), ("second", "--flip 0")):
+        write_run(
+            tmp_path / "runs" / name,
+            f"--task detection --classes 20 --model faster_rcnn_resnet50_v1d {given}",
+            scores=(20.0, 77.5),
+            data=data,
+            figures=lambda mean: dict(zip(names, (mean, mean + 2, mean / 2, mean + 1, mean / 3))),
+        )
+    assert report(str(tmp_path / "runs"), output=tmp_path / "report") == 0
+    text = (tmp_path / "report" / "report.md").read_text()
+    assert "Faster-RCNN on ResNet-50-D, a shorter side of 600 pixels" in text
+    assert "| 77.50 | – | 79.50 | 38.75 | 78.50 | 25.83 | 77.50 |" in text
+    said = phrases.phrases(read(str(tmp_path / "runs" / "first")))
+    assert not [each for each in said if each.startswith("--")]
+    assert ("The paper's Table 8" in text) == (data is VOC)
+    if data is VOC:
+        assert "PASCAL VOC (16,551 training images, 4,952 validation images)" in text
+        assert "| ResNet-50-D, + cosine | 79.23 |" in text and "| 81.33 |" in text
+
+
 def test_every_flag_that_changes_a_run_is_said(tmp_path):
     """A flag that neither the words nor the spelled flags mention would make two rows look like
     one.
