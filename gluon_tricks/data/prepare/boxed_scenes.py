@@ -30,7 +30,11 @@ def read(args):
         name: split_of(name, count, part, halves[part], sources[name])
         for part, (name, count) in enumerate(SCENES.items())
     }
-    return splits, CLASSES, {"data_set": "boxed-scenes", "seed": SEED, "size": SIZE, "scenes": SCENES}
+    return (
+        splits,
+        CLASSES,
+        {"data_set": "boxed-scenes", "seed": SEED, "size": SIZE, "scenes": SCENES},
+    )
 
 
 def split_of(name, count, part, backgrounds, source):
