@@ -13,6 +13,7 @@ import pytest
 from gluon_tricks import cli, literature, paper
 from gluon_tricks import config as flags
 from gluon_tricks.errors import UserError
+from gluon_tricks.files import sealed
 from gluon_tricks.locking import Lock
 from gluon_tricks.reporting import phrases, plots, tables
 from gluon_tricks.reporting.reading import find, read
@@ -254,6 +255,21 @@ def test_a_resumed_runs_later_speed_counts(tmp_path):
         file.write('{"event": "resumed", "time": 3.0, "step": 10}\n')
         file.write('{"event": "train", "time": 9.0, "step": 20, "images_per_second": 7.0}\n')
     assert read(str(tmp_path / "a")).speeds == [(0.5, 110.0), (1.0, 7.0)]
+
+
+def test_times_that_are_damaged_or_lost_are_named(tmp_path):
+    folder = write_run(tmp_path / "a", scores=(50.0,))
+    times = [dict(event="train", step=step, images_per_second=100.0 + step) for step in (10, 20)]
+    lines = "".join(json.dumps(sealed(line)) + "\n" for line in times)
+    (tmp_path / "a" / "timing.jsonl").write_text(lines)
+    assert read(folder).speeds == [(0.5, 110.0), (1.0, 120.0)] and not read(folder).damage
+    (tmp_path / "a" / "timing.jsonl").write_text(lines.replace("120.0", "920.0"))
+    assert read(folder).speeds == [(0.5, 110.0)]
+    lost = "timing.jsonl has no times of {} of 2 lines of log.jsonl"
+    assert read(folder).damage == ["timing.jsonl: 1 damaged line left out", lost.format(1)]
+    for kept in (1, 0):
+        (tmp_path / "a" / "timing.jsonl").write_text("".join(lines.splitlines(True)[:kept]))
+        assert read(folder).damage == [lost.format(2 - kept)]
 
 
 def test_a_run_whose_steps_were_renumbered_is_drawn_at_its_epochs(tmp_path):
