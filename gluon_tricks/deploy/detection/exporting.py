@@ -51,7 +51,7 @@ def difference(outputs: List[np.ndarray], references: List[np.ndarray]) -> Tuple
     for found, expected in zip(sum(map(list, outputs), []), sum(map(list, references), [])):
         if not (np.isfinite(found).all() and np.isfinite(expected).all()):
             return float("inf"), float("inf")
-        scale = np.append(1.0, np.full(4, max(1.0, float(np.abs(expected[:, 2:]).max()))))
+        scale = np.append(1.0, np.full(4, np.abs(expected[:, 2:]).max(initial=1)))
         distances, single = _distances(found, expected)
         largest = max(largest, float(distances.max(initial=0)))
         share = max(share, float((distances / scale).max(initial=0)))
