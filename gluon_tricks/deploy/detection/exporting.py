@@ -19,7 +19,7 @@ SCORED = "its detections have scores already: leave the flag out"
 LACKS = {
     "softmax": SCORED,
     "safetensors": "timm has no detectors: take --format symbol or onnx",
-    "int8": "no detector was ever quantised with this package: take --format symbol or onnx",
+    "int8": "MXNet quantises the coordinates of boxes, too: take --format symbol or onnx",
 }
 
 
