@@ -5,11 +5,13 @@ from ..deploy import arguments, tasks
 from ..deploy import manifest as manifests
 from ..deploy.export import check, export
 from ..deploy.writer import Calibration, Options
+from ..errors import UserError
 from ..tasks import registry
 from ..tasks.figure import best_figure
 from ..text import printable
 from . import export_detection, of_task
 
+DEFAULTS = "naive", 256  # of the calibration
 PARTS = {"detection": export_detection}  # of the tasks that have flags of their own
 
 
@@ -66,16 +68,24 @@ def _add_calibration(add):
     add(
         "--calibration-mode",
         choices=("naive", "entropy"),
-        default="naive",
+        default=DEFAULTS[0],
         help="how ranges are chosen [naive]",
     )
-    add("--calibration-images", type=int, default=256, metavar="N", help="how many images [256]")
+    add(
+        "--calibration-images",
+        type=int,
+        default=DEFAULTS[1],
+        metavar="N",
+        help="how many images [256]",
+    )
 
 
 def main(args):
     """Write the folder and say what is in it."""
     formats = manifests.RUNNABLE if args.format == "all" else (args.format,)
     calibration = None
+    if not args.calibrate and (args.calibration_mode, args.calibration_images) != DEFAULTS:
+        raise UserError("--calibration-mode and --calibration-images need --calibrate FILE.rec")
     if args.calibrate:
         calibration = Calibration(args.calibrate, args.calibration_mode, args.calibration_images)
     options = Options(args.preprocess, args.softmax, args.fold_bn)
