@@ -478,10 +478,10 @@ class Config:
         section="6.2",
         help="paper: the loss is the mean over the labelled pixels of a device's part of the "
         "batch; gluoncv: that divided by its images, which is what the authors' step amounts to")
-    rpn_sample: int = tricks(256, valid=at_least(1), needs=DETECTION, section="6.1",
-        help="anchors of an image that a step learns from")
-    roi_sample: int = tricks(128, valid=at_least(1), needs=DETECTION, section="6.1",
-        help="regions of an image that a step learns from")
+    rpn_sample: int = tricks(256, valid=at_least(2), needs=DETECTION, section="6.1",
+        help="anchors of an image that a step learns from, at most half of them objects")
+    roi_sample: int = tricks(128, valid=at_least(4), needs=DETECTION, section="6.1",
+        help="regions of an image that a step learns from, at most a quarter of them objects")
     mixup: bool = mixing(False, "mix pairs of images and labels", section="5.4")
     mixup_alpha: float = mixing(0.2, valid=at_least(0), section="5.4",
         help="lambda ~ Beta(alpha, alpha); given, it turns --mixup on, and 0 turns it off")

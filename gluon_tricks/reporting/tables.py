@@ -67,7 +67,7 @@ def results(groups):
     header += [named(figure) for figure in others] + ["best " + named(best), "images/s", "state"]
     rows = []
     for group in groups:
-        of_one = ", ".join(phrases.phrases(group.runs[0]))
+        of_one = ", ".join(phrases.phrases(*group.runs))
         what = phrases.label(group, shared) if compared else of_one
         row = [group.name, what, str(len(group.runs)), _measured(group, best)]
         row += [_against(group, groups[0], best)] if compared else []
