@@ -110,6 +110,9 @@ SCALES = Valid(
     ": not different positive numbers",
 )
 COUNTS = Valid(lambda counts: min(counts) >= 1, ": each has to be at least 1")
+SIDES = Valid(
+    lambda ends: ends == (0, 0) or 1 <= ends[0] <= ends[1], ", neither 0,0 nor a range of sides"
+)
 RAMP = Valid(
     lambda ends: 0 <= ends[0] <= ends[1] <= 1 and ends[1] > 0,
     ": not a range within [0, 1] that ends above 0",
@@ -344,6 +347,9 @@ class Config:
         "its code since June 2019")
     max_side: int = augmentation(1000, valid=at_least(1), needs=DETECTION, section="6.1",
         help="the most pixels of the longer side, where the shorter one has --input-size or fewer")
+    short_range: tuple = augmentation((0, 0), kind=numbers(2, of=int), valid=SIDES, needs=DETECTION,
+        help="the shorter side of each training image is drawn from this range, both ends "
+        "included; 0,0: it has --input-size, as in evaluation")
     max_boxes: int = augmentation(100, valid=at_least(1), needs=DETECTION, section="6.1",
         help="the most boxes of an image")
     blur: float = augmentation(0.5, valid=SHARE, needs=SEGMENTATION, section="6.2",
@@ -799,6 +805,10 @@ CONTRADICTIONS = (
     (
         lambda config, given: config.task == "detection" and config.max_side < config.input_size,
         "--max-side {0.max_side} is below --input-size {0.input_size}, the shorter side",
+    ),
+    (
+        lambda config, given: config.short_range[1] > config.max_side,
+        "--max-side {0.max_side} is below the largest of --short-range {0.short_range[1]}",
     ),
     (
         lambda config, given: (

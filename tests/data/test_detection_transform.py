@@ -8,9 +8,11 @@ from gluoncv.data.transforms import bbox as gluoncv_boxes
 from gluoncv.data.transforms import image as gluoncv_image
 from gluoncv.data.transforms.presets.rcnn import FasterRCNNDefaultValTransform
 
+from gluon_tricks import config as flags
 from gluon_tricks.data.box_records import boxes_of
 from gluon_tricks.data.box_rows import extent_of, label_of, recorded_corners
 from gluon_tricks.data.decode import decode
+from gluon_tricks.data.transforms import detection
 from gluon_tricks.data.transforms.detection import ResizeWithin, transform
 
 MEAN, STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
@@ -82,6 +84,25 @@ def test_the_shorter_side_is_drawn_in_a_range_by_the_records_key():
         image = one.image(payload, drawn, i)
         color = one.operations[0].color
         assert (image[extent[0] :] == color).all() and (image[:, extent[1] :] == color).all()
+
+
+def test_short_range_is_of_training_alone():
+    words = "--task detection --rec-train some.rec --input-size 50"
+    plain, drawn = (flags.parse(f"{words} {more}".split()) for more in ("", "--short-range 40,60"))
+    keys, found = np.arange(200), {}
+    for name, config in (("plain", plain), ("drawn", drawn)):
+        for of in (detection.train_transform, detection.eval_transform):
+            sides = of(config).sample(0, 0, keys).values["resize within"]
+            found[name, of] = sides.min(), sides.max()
+    assert found.pop(("drawn", detection.train_transform)) == (40, 60)
+    assert set(found.values()) == {(50, 50)}
+    for wrong, said in (
+        ("60,40", "nor a range"),
+        ("0,40", "nor a range"),
+        ("5,1001", "--max-side"),
+    ):
+        with pytest.raises(flags.ConfigError, match=said):
+            flags.parse([*words.split(), "--short-range", wrong])
 
 
 def test_a_long_image_keeps_its_proportions():

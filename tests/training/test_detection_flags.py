@@ -13,7 +13,7 @@ APPLY = """
     roi_size proposals backbone_params bn_eps mode
     data_dir use_rec rec_train rec_train_idx rec_val rec_val_idx num_training_samples
     num_data_workers data_processes repeated_augmentation max_bad_records
-    input_size max_side max_boxes flip device_augment rgb_mean rgb_std
+    input_size max_side max_boxes short_range flip device_augment rgb_mean rgb_std
     num_epochs batch_size accumulate rpn_sample roi_sample ema
     optimizer momentum momentum_form clip_norm clip_gradient wd no_wd init
     lr linear_scaling base_lr warmup_epochs warmup_from lr_counting lr_mode lr_decay lr_decay_epoch
@@ -31,6 +31,7 @@ VALUES = dict(
     teacher="some",
     anchor_scales="1,2",
     proposals="300,200",
+    short_range="480,800",
     hard_weight="0.4",
     lr_restarts="1,2",
     loss_scale="128",

@@ -84,14 +84,14 @@ def transform(
 
 def train_transform(config: Config) -> Transform:
     """What training does to an image and its boxes, chosen by the flags."""
-    return _of_config(config, config.flip)
+    short = config.short_range if any(config.short_range) else (config.input_size,) * 2
+    return _of_config(config, short, config.flip)
 
 
 def eval_transform(config: Config) -> Transform:
-    """The same without the mirror."""
-    return _of_config(config, 0.0)
+    """The same without the mirror, and at one size."""
+    return _of_config(config, (config.input_size,) * 2, 0.0)
 
 
-def _of_config(config, flip):
-    short = config.input_size, config.input_size
+def _of_config(config, short, flip):
     return transform(short, config.max_side, config.rgb_mean, config.rgb_std, flip)
