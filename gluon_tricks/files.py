@@ -34,6 +34,17 @@ def write_text(path: str, text: str) -> None:
         raise UserError(f"{path}: cannot be written: {error.strerror}") from error
 
 
+def check_folder_of(path: str) -> None:
+    """UserError if there is no folder for the file ``path``, which is written after a long time;
+    "-" is standard output.
+    """
+    folder = os.path.dirname(os.path.abspath(path))
+    if path != "-" and not os.path.isdir(folder):
+        raise UserError(
+            f"{printable(path)}: cannot be written: there is no folder {printable(folder)}"
+        )
+
+
 @contextlib.contextmanager
 def replacing(path: str) -> Iterator[str]:
     """A temporary path, whose file takes the name ``path`` when the block is done, and goes if it

@@ -6,8 +6,10 @@ The exit code is 1 if folders or classes of ImageNet-C are missing: they are nam
 
 from ..config import user_path
 from ..deploy import arguments
+from ..files import check_folder_of
 from . import evaluate_classification, evaluate_detection, evaluate_segmentation, of_task
 
+OUTPUTS = {"json", "coco", "confusion"}  # flags of files that are written in the end
 PARTS = {
     "classification": evaluate_classification,
     "segmentation": evaluate_segmentation,
@@ -43,5 +45,7 @@ def add_arguments(parser):
 
 def main(args):
     """Print the figures of the model's task."""
+    for name in OUTPUTS & set(vars(args)):
+        check_folder_of(getattr(args, name) or "-")
     model = arguments.open_from(args)
     return of_task.part_of(args, model, PARTS).main(args, model)

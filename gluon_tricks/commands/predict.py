@@ -8,8 +8,10 @@ those are named and left out.
 from ..config import user_path
 from ..deploy import arguments, images
 from ..errors import UserError
+from ..files import check_folder_of
 from . import of_task, predict_classification, predict_detection, predict_segmentation
 
+OUTPUTS = {"json", "sheet"}  # flags of files that are written in the end
 PARTS = {
     "classification": predict_classification,
     "segmentation": predict_segmentation,
@@ -48,6 +50,8 @@ def main(args):
     check(args)
     keys = parse_keys(args.keys) if args.rec else None
     files = None if args.rec else images.files_in(args.images)
+    for name in OUTPUTS & set(vars(args)):
+        check_folder_of(getattr(args, name) or "-")
     model = arguments.open_from(args)
     part = of_task.part_of(args, model, PARTS)
     if args.rec:

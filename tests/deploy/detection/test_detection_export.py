@@ -144,6 +144,9 @@ def test_the_commands_open_an_export_and_damage_is_said(exported, record, tmp_pa
     assert (output / "1.boxes.png").exists()
     assert cli.run(["predict", folder, "--rec", record, "--keys", "1", "--overlap", "0.4"]) == 2
     assert "was exported with 0.3; export again" in capsys.readouterr().err
+    for flag in ("--json", "--coco"):  # before anything is computed
+        assert cli.run(["evaluate", folder, "--rec-val", "nothing.rec", flag, "/none/file"]) == 2
+        assert "/none/file: cannot be written: there is no folder" in capsys.readouterr().err
     manifest = read_sealed_json(folder + "/manifest.json")
     del manifest["sha256"]
     for name, value in dict(score=7, overlap="much", max_side=None, input_size=0).items():
