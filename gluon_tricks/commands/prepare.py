@@ -70,7 +70,7 @@ def add_arguments(parser):
 def main(args):
     check(args)
     splits, classes, settings = DATA_SETS[args.kind].read(args)
-    skip_broken = getattr(args, "skip_broken", False)
+    skip_broken = getattr(args, "skip_broken", None)
     workers = threads(args.workers)
     manifest = write_data_set(args.directory, splits, classes, settings, workers, skip_broken)
     for name in splits:

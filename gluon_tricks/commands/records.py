@@ -4,7 +4,7 @@ import os
 
 from ..config import user_path
 from ..data.describe import describe, lines_of
-from ..data.file_reading import prepared_sha256
+from ..data.file_reading import manifest_entry, prepared_sha256
 from ..data.mask_files import mask_path_of
 from ..data.parallel import add_workers, threads
 from ..data.record_index import index_path_of
@@ -77,10 +77,11 @@ def main_verify(args):
 
 
 def with_masks(paths):
-    """The files, and after each that of its masks, if it has one."""
+    """The files, and after each that of its masks, if there is one, or was when it was prepared."""
     found = []
     for path in paths:
-        found += [path] + [mask_path_of(path)] * os.path.exists(mask_path_of(path))
+        masks = mask_path_of(path)
+        found += [path] + [masks] * (os.path.exists(masks) or bool(manifest_entry(masks)))
     return list(dict.fromkeys(found))
 
 

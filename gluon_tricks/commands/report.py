@@ -7,8 +7,9 @@ import sys
 
 from ..config import user_path
 from ..reporting import page, tables
+from ..reporting.groups import groups_of
 from ..reporting.reading import find
-from ..reporting.runs import by_data, groups_of
+from ..reporting.runs import by_data
 from ..text import printable
 
 

@@ -129,11 +129,27 @@ def register(backbone: str, build: Callable[..., HybridBlock], options: Any, **a
     """Let there be an FCN with the ``backbone`` that ``build`` makes."""
     own = [option for option in options if option not in OF_CLASSIFIERS]
     about = dict(about, input_size=480, for_task="segmentation", options=[*own, "head_rate"])
+    if "use_gn" in own:
+        about["suffixes"] = {"_gn": {"use_gn": True}}  # as classifiers have them
     registry.register("fcn_" + backbone, **about)(partial(fcn, build))
 
 
 def _load_published(file, net, name, **_):
     return published.load_file(net, file)
+
+
+def _explain(name):
+    """Why there is no FCN of this name, if it is GluonCV's or would be one of a classifier."""
+    for ours, theirs in WITH_WIDE_STEM.items():
+        if name == theirs:
+            return f"GluonCV's {theirs} is called fcn_{ours} here"
+    backbone = name[len("fcn_") :]
+    if name.startswith("fcn_") and backbone in registry.names():
+        return (
+            f"{name}: the backbone of an FCN is a network of ours that can be dilated, and "
+            f"{backbone} is none; \"gluon-tricks models 'fcn_*'\" lists them"
+        )
+    return None
 
 
 for _name in registry.names(sources=False):
@@ -143,3 +159,4 @@ for _name in registry.names(sources=False):
 for _name, _file in WITH_WIDE_STEM.items():
     _options = registry.get(_name.replace("v1s", "v1c")).options
     register(_name, resnet, _options, load_published=partial(_load_published, _file))
+registry.add_source(registry.Source(dict, _explain))

@@ -12,7 +12,8 @@ from ..errors import UserError
 from ..locking import Lock
 from ..text import printable
 from . import phrases, plots, tables
-from .runs import by_data, figure_of, groups_of
+from .groups import groups_of
+from .runs import by_data, figure_of
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #222; background: #fff }

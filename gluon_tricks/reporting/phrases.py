@@ -6,46 +6,53 @@ import re
 from .. import fidelity, paper
 from ..config import FLAGS, spelling, without_effect
 from ..tricks.table import TRICKS, Training
+from .groups import starred
 from .reading import flags_of
 
 # Flags that `phrases` puts into words; any other one that is not at its default is spelled with its
 # value.
 _WORDED = {"model", "input_size", "classes", "synthetic", "seed", "fidelity", "batch_size"}
 _WORDED |= {"accumulate", "num_epochs"} | {name for trick in TRICKS for name in trick.flags}
+SIZES = {"detection": "a shorter side of {0} pixels"}
 _NETWORKS = {name: words for words, name in paper.MODELS.items()}
 
 
 def network(model):
     """``resnet18_v1d`` -> ``ResNet-18-D``; names that the paper does not have stay."""
-    if model.startswith("fcn_"):
-        return "FCN on " + network(model[len("fcn_") :])
+    for prefix, words in (("fcn_", "FCN on "), ("faster_rcnn_", "Faster-RCNN on ")):
+        if model.startswith(prefix):
+            return words + network(model[len(prefix) :])
     ours = re.fullmatch(r"resnet(\d+)_v1([bcd]?)", model)
     if ours:
         return "ResNet-" + ours.group(1) + ("-" + ours.group(2).upper() if ours.group(2) else "")
     return _NETWORKS.get(model, model)
 
 
-def phrases(run):
-    """What a run was: phrases in the paper's words and order (sections 2.1, 3, 4, 5)."""
+def phrases(*seeds):
+    """What a run was, or several that differ in their seeds alone: phrases in the paper's words and
+    order (sections 2.1, 3, 4, 5).
+    """
+    run, configs = seeds[0], [each.config for each in seeds]
     config = run.config
-    about = Training(config, run.peak, run.global_batch, teacher=_teacher(config))
+    about = Training(config, run.peak, run.global_batch, teacher=_teacher(configs))
     return [
         network(config.model),
-        f"{config.input_size} x {config.input_size} pixels",
+        SIZES.get(config.task, "{0} x {0} pixels").format(config.input_size),
         f"BS = {run.layout.get('global_batch')}",
         *(trick.phrase(about) for trick in TRICKS if trick.applies(config)),
         f"{config.num_epochs} epoch{'' if config.num_epochs == 1 else 's'}",
-        *(f"{spelling(name)} {_text(getattr(config, name))}" for name in _changed(config, _WORDED)),
+        *(f"{spelling(name)} {_text(configs, name)}" for name in _changed(config, _WORDED)),
     ]
 
 
-def _teacher(config):
+def _teacher(configs):
     """(its network in words, its folder or file), or just the first if the network is all that is
     known; () without a teacher.
     """
+    config = configs[0]
     if not config.teacher:
         return ()
-    name = os.path.basename(config.teacher.rstrip("/"))
+    name = os.path.basename(_text(configs, "teacher").rstrip("/"))
     model = config.teacher_model or flags_of(config.teacher).get("model")
     return (network(model), name) if isinstance(model, str) else (network(name),)
 
@@ -68,8 +75,12 @@ def _usual(task):
     return dict(fidelity.TASKS[task], task=task) if task in fidelity.TASKS else {}
 
 
-def _text(value):
-    return ", ".join(f"{part:g}" for part in value) if isinstance(value, tuple) else str(value)
+def _text(configs, name):
+    """The flag's value; of several seeds' other runs what their names begin with."""
+    values = [getattr(config, name) for config in configs]
+    if isinstance(values[0], tuple):
+        return ", ".join(f"{part:g}" for part in values[0])
+    return starred(values) if isinstance(values[0], str) else str(values[0])
 
 
 def _same(one, other):
@@ -79,11 +90,11 @@ def _same(one, other):
 
 def common(groups):
     """The phrases that all the groups' runs share."""
-    said = [phrases(group.runs[0]) for group in groups]
+    said = [phrases(*group.runs) for group in groups]
     return [phrase for phrase in said[0] if all(phrase in other for other in said[1:])]
 
 
 def label(group, shared):
     """What sets a group apart from the others, or its name if it is alone."""
-    own = [phrase for phrase in phrases(group.runs[0]) if phrase not in shared]
+    own = [phrase for phrase in phrases(*group.runs) if phrase not in shared]
     return ", ".join(own) or group.name

@@ -77,7 +77,7 @@ def read(path, name=None):
     run = ReportedRun(
         path,
         printable(name or os.path.basename(path)),
-        *_config_file(path),
+        *config_of(path),
         read_json(path, "environment.json"),
         read_json(path, "result.json"),
     )
@@ -119,7 +119,7 @@ def flags_of(path):
     return flags if isinstance(flags, dict) else {}
 
 
-def _config_file(path):
+def config_of(path):
     """(:class:`Config`, its flags as they are written, layout, data) of a run's ``config.json``."""
     where = f"{printable(path)}/{config_file.CONFIG}"
     try:

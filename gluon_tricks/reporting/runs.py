@@ -1,13 +1,11 @@
-"""Runs as a report knows them: one run, and runs that differ in their seed alone."""
+"""A run as a report knows it."""
 
-import json
-import os
 import statistics
 from dataclasses import dataclass, field
 from typing import List
 
 from .. import paper, transfer
-from ..config import FLAGS, Config
+from ..config import Config
 from ..tasks import registry
 from ..tricks.nearest_row import ON_IMAGENET, nearest
 from ..tricks.schedule import linear_scaling
@@ -120,6 +118,11 @@ class ReportedRun:
         return masks and self.data_counts == transfer.ADE20K_IMAGES
 
     @property
+    def on_voc(self):
+        """Whether they are boxes, and as many images as VOC 2007's and 2012's."""
+        return self.config.task == "detection" and self.data_counts == transfer.VOC_IMAGES
+
+    @property
     def nearest_rows(self):
         """The published rows that it is, or nearly is, and what is otherwise in them, as
         :func:`gluon_tricks.tricks.nearest_row.nearest` says; none if it is not on ImageNet.
@@ -127,58 +130,6 @@ class ReportedRun:
         if not self.on_imagenet:
             return [], {}
         return nearest(self.config, self.global_batch, self.peak, ON_IMAGENET)
-
-
-@dataclass
-class Group:
-    """Runs that differ in nothing but their seed."""
-
-    runs: List[ReportedRun]
-
-    @property
-    def task(self):
-        """The runs' task."""
-        return self.runs[0].task
-
-    @property
-    def counted(self):
-        """The runs whose figures are averaged: the finished ones, or all while none is."""
-        measured = [run for run in self.runs if run.last]
-        return [run for run in measured if run.finished] or measured
-
-    def values(self, name):
-        """A figure of the last validation of each run that counts."""
-        return [run.last[name] for run in self.counted]
-
-    def mean(self, name):
-        """Their mean, or None."""
-        values = self.values(name)
-        return statistics.mean(values) if values else None
-
-    def spread(self, name):
-        """Their standard deviation over seeds (n - 1), or None with fewer than two."""
-        values = self.values(name)
-        return statistics.stdev(values) if len(values) > 1 else None
-
-    @property
-    def name(self):
-        """The run's name, or what its seeds' names begin with and a star."""
-        names = [run.name for run in self.runs]
-        return names[0] if len(names) == 1 else os.path.commonprefix(names) + "*"
-
-
-def groups_of(runs):
-    """Runs on the same data -> list of :class:`Group`, in the order of their first runs."""
-    groups = {}
-    for run in runs:
-        flags = {
-            name: getattr(run.config, name)
-            for name, known in FLAGS.items()
-            if not known.metadata["free"] and name != "seed"
-        }
-        key = json.dumps([flags, run.layout.get("global_batch")], sort_keys=True)
-        groups.setdefault(key, Group([])).runs.append(run)
-    return list(groups.values())
 
 
 def by_data(runs):

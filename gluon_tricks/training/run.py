@@ -38,6 +38,7 @@ from .validation import check_last, is_finite, validate
 
 def train(config):
     """Train as the flags ask; the exit code is 0. Every other end of the command is an error."""
+    tasks.of(vars(config))  # a wrong name is said before what follows from it
     # Before anything here uses MXNet's engine or CUDA: see data/processes.py.
     with processes.started(config) as data_processes:
         session_with_data = functools.partial(session, data_processes=data_processes)
@@ -123,7 +124,7 @@ def build(config, workers=None, stop=None, data_processes=None):
     layout = layout_of(config, workers, began_with)
     data = _data(config, layout, workers, data_processes)
     timetable = _timetable(config, layout, data, began_with)
-    task = tasks.of({"task": config.task}).from_config(config)
+    task = tasks.of(vars(config)).from_config(config)
     folder_of_rank_0 = config.save_dir if workers.rank == 0 else None
     logger = Logger(task, folder_of_rank_0, config.logging_file, config.tensorboard)
     learner = _learner(config, task, layout, workers, timetable, logger)

@@ -160,6 +160,16 @@ def test_masks_without_a_file_of_images_are_an_error(tmp_path, capsys):
     assert "train.rec" in capsys.readouterr().err
 
 
+def test_masks_that_were_prepared_and_are_gone_are_said(tmp_path, capsys):
+    path = write_pair(tmp_path, {0: sound(0)})
+    (tmp_path / "train.mask.rec").unlink()
+    assert cli.main(["records", "verify", path]) == 0  # it may be a file without masks
+    manifest = {"splits": {"train": {}, "train.mask": {"records": 1}}}
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    assert cli.main(["records", "verify", path]) == 2
+    assert "train.mask.rec: cannot be read" in capsys.readouterr().err
+
+
 def test_chunks_are_those_of_the_format():
     data = by_pil(np.zeros((3, 4), np.uint8), "P")
     kinds = [kind for kind, _ in png.chunks(data)]

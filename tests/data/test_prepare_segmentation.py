@@ -208,7 +208,9 @@ def refused(source, capsys, *flags):
 )
 def test_a_mask_that_does_not_fit_is_named(source, capsys, name, mask, said):
     write(source / "masks" / name, encode_png(mask))
-    assert said in refused(source, capsys)
+    line = refused(source, capsys)
+    assert said in line and "1 of 8 masks are broken" in line
+    assert "--skip-broken" not in line  # which there is none of
 
 
 def test_missing_misplaced_and_doubtful_masks_are_named(source, capsys):

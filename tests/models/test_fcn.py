@@ -1,5 +1,7 @@
 """FCN is GluonCV's: names, shapes and values; its backbone is a classifier's."""
 
+import re
+
 import gluoncv
 import mxnet as mx
 import numpy as np
@@ -9,7 +11,7 @@ from mxnet import autograd, gluon
 from gluon_tricks import config as configuration
 from gluon_tricks import models
 from gluon_tricks.errors import UserError
-from gluon_tricks.models import complexity, fcn
+from gluon_tricks.models import complexity, fcn, registry
 from gluon_tricks.models.batch_norm import batch_norms
 
 SIZE = 40
@@ -116,6 +118,25 @@ def test_every_network_that_can_be_dilated_is_a_backbone(name):
     with autograd.train_mode():
         outputs = complexity.trace(net).infer_shape(data=(1, 3, 33, 47))[1]
     assert outputs == [(1, 3, 33, 47)] * 2
+
+
+def test_every_classifier_is_a_backbone_or_is_refused_by_its_name():
+    """Those with features of ours and a dilated form are; GluonCV's own name of its FCN is told."""
+    able = {*filter(has_dilated_features, models.names()), *fcn.WITH_WIDE_STEM}
+    for name in models.names():
+        if name in able:
+            assert registry.get("fcn_" + name).for_task == "segmentation"
+        else:
+            with pytest.raises(UserError, match=f"network of ours .* and {re.escape(name)} is no"):
+                registry.get("fcn_" + name)
+    assert {"resnet18_v1b", "resnet152_v1d", "blresnet50", "assemble_resnet152"} < able
+    with pytest.raises(UserError, match="fcn_resnet101_ade is called fcn_resnet101_v1s here"):
+        registry.get("fcn_resnet101_ade")
+
+
+def has_dilated_features(name):
+    """By its options, those that take every keyword apart: they are GluonCV's."""
+    return {"dilated", "features_only"} <= set(registry.get(name).options or ())
 
 
 def test_a_dilated_big_little_network_dilates_for_each_stride_that_it_lacks():

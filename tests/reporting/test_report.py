@@ -16,8 +16,9 @@ from gluon_tricks.errors import UserError
 from gluon_tricks.files import sealed
 from gluon_tricks.locking import Lock
 from gluon_tricks.reporting import phrases, plots, tables
+from gluon_tricks.reporting.groups import Group, groups_of
 from gluon_tricks.reporting.reading import find, read
-from gluon_tricks.reporting.runs import Group, by_data, groups_of
+from gluon_tricks.reporting.runs import by_data
 
 EFFICIENT = (
     "--batch-size 128 --linear-scaling --warmup-epochs 5 --last-gamma --no-wd --dtype float16"
@@ -26,6 +27,7 @@ DIGITS = (
     dict(records=1442, bytes=1000, index_sha256="1"),
     dict(records=355, bytes=300, index_sha256="2"),
 )
+FCN, BACKBONE = "--task segmentation --model fcn_resnet18_v1d --classes 3", "--backbone-params"
 IMAGENET = (
     dict(records=1281167, bytes=1, index_sha256="3"),
     dict(records=50000, bytes=1, index_sha256="4"),
@@ -336,6 +338,36 @@ def test_runs_that_differ_in_their_seed_alone_are_one_row_with_mean_and_spread(t
     assert plain["against the first row"] == "–"
 
 
+def test_seeds_that_start_from_seeds_of_one_training_are_one_row(tmp_path):
+    for seed in (0, 1):
+        classifier = write_run(tmp_path / f"plain-{seed}", f"--seed {seed}")
+        mixed = write_run(tmp_path / f"mixed-{seed}", f"--seed {seed} --mixup-alpha 0.2")
+        teacher = f"--seed {seed} --teacher {classifier}/checkpoints/step-60"
+        write_run(tmp_path / f"fcn-plain-{seed}", f"{FCN} --seed {seed} {BACKBONE} {classifier}")
+        write_run(tmp_path / f"fcn-mixed-{seed}", f"{FCN} --seed {seed} {BACKBONE} {mixed}")
+        write_run(tmp_path / f"student-{seed}", teacher)
+    other = write_run(tmp_path / "elsewhere", data=(IMAGENET[0], DIGITS[1]))
+    write_run(tmp_path / "fcn-elsewhere", f"{FCN} {BACKBONE} {other}")
+    write_run(tmp_path / "fcn-gone", f"{FCN} {BACKBONE} {tmp_path}/gone-0")
+    write_run(tmp_path / "fcn-gone-too", f"{FCN} {BACKBONE} {tmp_path}/gone-1")
+    starting = find([str(path) for path in sorted(tmp_path.glob("fcn-*"))])
+    students = find([str(path) for path in sorted(tmp_path.glob("student-*"))])
+    found = {group.name: group for group in [*groups_of(starting), *groups_of(students)]}
+    assert {name: len(group.runs) for name, group in found.items()} == {
+        **{"fcn-plain-*": 2, "fcn-mixed-*": 2, "student-*": 2},
+        **dict.fromkeys(("fcn-elsewhere", "fcn-gone", "fcn-gone-too"), 1),
+    }
+    said = phrases.phrases(*found["fcn-plain-*"].runs)
+    assert f"{BACKBONE} {tmp_path}/plain-*" in said
+
+
+def test_runs_that_name_each_other_end(tmp_path):
+    paths = [str(tmp_path / name) for name in "ab"]
+    for path, other in zip(paths, reversed(paths)):
+        write_run(tmp_path / path, "--teacher " + other)
+    assert len(groups_of(find(paths))) == 2
+
+
 def test_only_finished_seeds_are_averaged_once_there_are_any(tmp_path):
     write_run(tmp_path / "a0", "--seed 0", scores=(10.0,), finished=False)
     write_run(tmp_path / "a1", "--seed 1", scores=(80.0,))
@@ -427,6 +459,35 @@ def test_segmentation_is_said_in_its_own_words_and_stands_next_to_table_9_on_ade
     if data is ADE20K:
         assert "ADE20K (20,210 training images, 2,000 validation images)" in text
         assert "| ResNet-50-D, + cosine | 79.25 | 39.33 |" in text
+
+
+VOC = (
+    dict(records=16551, bytes=1, index_sha256="7"),
+    dict(records=4952, bytes=1, index_sha256="8"),
+)
+
+
+@pytest.mark.parametrize("data", [VOC, DIGITS])
+def test_detection_is_said_in_its_own_words_and_stands_next_to_table_8_on_voc(tmp_path, data):
+    names = ("map07", "map_area", "coco_ap", "coco_ap50", "coco_ap75")
+    for name, given in (("first", ""), ("second", "--flip 0")):
+        write_run(
+            tmp_path / "runs" / name,
+            f"--task detection --classes 20 --model faster_rcnn_resnet50_v1d {given}",
+            scores=(20.0, 77.5),
+            data=data,
+            figures=lambda mean: dict(zip(names, (mean, mean + 2, mean / 2, mean + 1, mean / 3))),
+        )
+    assert report(str(tmp_path / "runs"), output=tmp_path / "report") == 0
+    text = (tmp_path / "report" / "report.md").read_text()
+    assert "Faster-RCNN on ResNet-50-D, a shorter side of 600 pixels" in text
+    assert "| 77.50 | – | 79.50 | 38.75 | 78.50 | 25.83 | 77.50 |" in text
+    said = phrases.phrases(read(str(tmp_path / "runs" / "first")))
+    assert not [each for each in said if each.startswith("--")]
+    assert ("The paper's Table 8" in text) == (data is VOC)
+    if data is VOC:
+        assert "PASCAL VOC (16,551 training images, 4,952 validation images)" in text
+        assert "| ResNet-50-D, + cosine | 79.23 |" in text and "| 81.33 |" in text
 
 
 def test_every_flag_that_changes_a_run_is_said(tmp_path):

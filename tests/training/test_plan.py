@@ -409,9 +409,11 @@ def test_a_flag_that_cannot_apply_is_refused_by_name(capsys):
     assert "--last-gamma does not apply to vgg11" in capsys.readouterr().err
 
 
-def test_a_wrong_task_is_named(capsys):
+def test_a_wrong_task_is_named(capfd):
     assert main("plan --synthetic 8 --task nan".split()) == 2
-    assert "--task nan: there is no such task" in capsys.readouterr().err
+    assert "--task nan: there is no such task" in capfd.readouterr().err
+    assert main("train --rec-train missing.rec --task nan".split()) == 2
+    assert "--task nan: there is no such task" in capfd.readouterr().err
 
 
 def test_a_wrong_network_is_named(capsys):

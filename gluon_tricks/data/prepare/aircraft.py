@@ -5,7 +5,6 @@ The training images are those of its training and validation sets (trainval).
 
 import os
 
-from ...errors import UserError
 from . import listed
 
 PUBLISHED = listed.Published(classes=100, train=6667, val=3333)
@@ -18,20 +17,14 @@ def add_arguments(parser):
 
 def read(args):
     """``({"train": Split, "val": Split}, class names, settings)``."""
-    return listed.read(args, "aircraft", lists(args.source), PUBLISHED)
+    folder = os.path.join(args.source, "data")
+    lists = listed.by_names(folder, "variants.txt", LISTS, entry)
+    return listed.read(args, "aircraft", lists, PUBLISHED)
 
 
-def lists(folder):
-    """The Lists: lines such as ``1025794 707-320``; a variant's name may have blanks."""
-    data = os.path.join(folder, "data")
-    classes = listed.lines(os.path.join(data, "variants.txt"))
-    label_of = {name: label for label, name in enumerate(classes)}
-
-    def pairs(path):
-        for line in listed.lines(path):
-            image, _, variant = line.partition(" ")
-            if variant not in label_of:
-                raise UserError(f"{path}: {line} is of a class that is not in variants.txt")
-            yield f"data/images/{image}.jpg", label_of[variant]
-
-    return listed.Lists(classes, listed.of_files(data, LISTS, pairs))
+def entry(line):
+    """``(path of an image, its variant)`` of a line such as ``1025794 707-320``; a variant's name
+    may have blanks.
+    """
+    image, _, variant = line.partition(" ")
+    return f"data/images/{image}.jpg", variant

@@ -14,7 +14,7 @@ import os
 import shutil
 import sys
 import time
-from typing import Any, Dict, Mapping, Sequence
+from typing import Any, Dict, Mapping, Optional, Sequence
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from ...files import sha256, write_text
 from ...text import has_control_characters, printable
 from ..class_names import DIGEST, LABELS, write_labels
 from ..file_reading import MANIFEST, read_json
+from ..mask_files import is_mask_path
 from ..parallel import Progress, ordered_map
 from ..record_index import index_path_of
 from ..recordio import frame, pack_image
@@ -42,15 +43,15 @@ def write_data_set(
     classes: Sequence[str],
     settings: Mapping[str, Any],
     workers: int = 1,
-    skip_broken: bool = False,
+    skip_broken: Optional[bool] = None,
 ) -> Dict[str, Any]:
     """Write ``{name: Split}`` as ``name.rec``, .idx and .lst, with labels.txt and manifest.json.
 
     classes: names in the order of their labels. settings: JSON-able, all that the bytes depend on
     apart from the images. A split that is there already is not written again, and one that was
     interrupted goes on, if the settings and the list of images are the same. Broken images are
-    named and, unless ``skip_broken``, an error once all are known. Returns the manifest. Raises
-    UserError.
+    named and, unless ``skip_broken``, an error once all are known; None: the data set has no such
+    flag. Returns the manifest. Raises UserError.
     """
     import cv2
 
@@ -177,11 +178,7 @@ class SplitWriter:
             self.append(writer, digest, workers, progress)
             self.note(len(self.split), writer)
             if state.broken and not skip_broken:
-                raise UserError(
-                    f"{self.path}: {len(state.broken)} of {len(self.split)} images are broken, the "
-                    f"first is {state.broken[0][1]} ({state.broken[0][2]}); mend them, or leave "
-                    "them out with --skip-broken"
-                )
+                raise self.are_broken(state.broken, skip_broken is not None)
             left_out = {position for position, _, _ in state.broken}
             kept = [position for position in range(len(self.split)) if position not in left_out]
             write_text(
@@ -199,6 +196,15 @@ class SplitWriter:
         }
         entry.update(self.counts(kept, classes))
         return entry
+
+    def are_broken(self, broken, skippable):
+        """The UserError that names the first of the images that are."""
+        (_, name, problem), what = broken[0], "masks" if is_mask_path(self.path) else "images"
+        leave_out = ", or leave them out with --skip-broken" if skippable else ""
+        return UserError(
+            f"{self.path}: {len(broken)} of {len(self.split)} {what} are broken, the first is "
+            f"{name} ({problem}); mend them{leave_out}"
+        )
 
     def columns(self, position):
         """The label of an image as it stands in im2rec's list."""

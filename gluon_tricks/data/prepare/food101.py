@@ -5,7 +5,6 @@
 
 import os
 
-from ...errors import UserError
 from . import listed
 
 PUBLISHED = listed.Published(classes=101, train=75750, val=25250)
@@ -18,20 +17,11 @@ def add_arguments(parser):
 
 def read(args):
     """``({"train": Split, "val": Split}, class names, settings)``."""
-    return listed.read(args, "food101", lists(args.source), PUBLISHED)
+    folder = os.path.join(args.source, "meta")
+    lists = listed.by_names(folder, "classes.txt", LISTS, entry)
+    return listed.read(args, "food101", lists, PUBLISHED)
 
 
-def lists(folder):
-    """The Lists: lines such as ``apple_pie/1005649``."""
-    meta = os.path.join(folder, "meta")
-    classes = listed.lines(os.path.join(meta, "classes.txt"))
-    label_of = {name: label for label, name in enumerate(classes)}
-
-    def pairs(path):
-        for line in listed.lines(path):
-            name = line.partition("/")[0]
-            if name not in label_of:
-                raise UserError(f"{path}: {line} is of a class that is not in classes.txt")
-            yield f"images/{line}.jpg", label_of[name]
-
-    return listed.Lists(classes, listed.of_files(meta, LISTS, pairs))
+def entry(line):
+    """``(path of an image, its dish)`` of a line such as ``apple_pie/1005649``."""
+    return f"images/{line}.jpg", line.partition("/")[0]

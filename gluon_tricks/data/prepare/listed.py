@@ -149,6 +149,25 @@ def of_files(
     return {name: labelled(path, pairs(path)) for name, path in paths.items()}
 
 
+def by_names(
+    folder: str, names: str, files: Mapping[str, str], entry: Callable[[str], Tuple[str, str]]
+) -> Lists:
+    """The :class:`Lists` of a set whose classes are the lines of the file ``names``; ``entry``
+    reads a line of the other files: ``(path of an image, name of its class)``.
+    """
+    classes = lines(os.path.join(folder, names))
+    label_of = {name: label for label, name in enumerate(classes)}
+
+    def pairs(path):
+        for line in lines(path):
+            image, name = entry(line)
+            if name not in label_of:
+                raise UserError(f"{path}: {line} is of a class that is not in {names}")
+            yield image, label_of[name]
+
+    return Lists(classes, of_files(folder, files, pairs))
+
+
 def labelled(path: str, pairs: Iterable[Tuple[str, int]]) -> Dict[str, int]:
     """``{path of an image: label}`` of what the list ``path`` says; UserError for an image that it
     has twice, or that lies outside of the set's folder.
