@@ -87,16 +87,16 @@ def difference(outputs, references):
     return largest, share
 
 
-def compare(folder, format, inputs, references):
+def compare(folder, format, inputs, references, difference=difference):
     """The fresh process's outputs against ``references`` (a list of arrays for each input), for the
-    manifest.
+    manifest. ``difference``: a function like :func:`difference`.
 
     Raises ExportError if they differ by more than the format's tolerance.
     """
-    return judge(format, inputs, replay(folder, format, inputs), references)
+    return judge(format, inputs, replay(folder, format, inputs), references, difference)
 
 
-def judge(format, inputs, outputs, references):
+def judge(format, inputs, outputs, references, difference=difference):
     """What :func:`compare` says of ``outputs``, a list of arrays for each of ``inputs``."""
     largest, share = difference(sum(outputs, []), sum(references, []))
     if not share <= TOLERANCES[format]:

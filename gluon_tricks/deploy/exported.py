@@ -43,7 +43,7 @@ def _predictor_of(format, files, size, inside, allowance=1):
     if format == "onnx":
         from . import onnx, onnx_file
 
-        onnx_file.check(files[0], size)
+        onnx_file.check(files[0], size, tasks.allowances())
         return session_predictor(onnx.session(files[0]), files[0], inside)
     from . import graph
 
@@ -62,7 +62,7 @@ def open_onnx(path: str, given: Mapping[str, Any]) -> Opened:
 
     size = given.get("input_size", flags.Config.input_size)
     flags.check_ranges(flags.Config(**given))
-    graph = onnx_file.check(path, size).graph
+    graph = onnx_file.check(path, size, tasks.allowances()).graph
     session = onnx.session(path)
     about = onnx.about(session)
     if "classes" in about:

@@ -19,6 +19,8 @@ import numpy as np
 from ..errors import UserError
 from ..text import printable
 from ..threads import number
+from . import onnx_operators
+from .graph import operators
 from .onnx_file import import_onnx
 
 OPSET = 13
@@ -29,10 +31,12 @@ PRODUCER = "gluon_tricks"
 RESIZE = "_contrib_BilinearResize2D"
 
 
-def convert(graph, path, input_shape, input_dtype="float32", about=None, any_size=False):
+def convert(
+    graph, path, input_shape, input_dtype="float32", about=None, any_size=False, output="logits"
+):
     """Write the graph as ONNX; ``input_shape`` is the shape of one input, and the batch stays open.
 
-    With ``any_size`` height and width stay open, too.
+    With ``any_size`` height and width stay open, too. ``output`` becomes the name of the first one.
 
     ``about`` (a dict) becomes the model's metadata, each value as JSON, for :func:`about`.
 
@@ -48,15 +52,16 @@ def convert(graph, path, input_shape, input_dtype="float32", about=None, any_siz
         # which is NCHW or, of pixels, NHWC
         open_axes = [axis for axis, length in enumerate(input_shape) if any_size and length != 3]
         open_shape = [None if i in open_axes else n for i, n in enumerate(input_shape)]
-        mx.onnx.export_model(
-            symbol,
-            params,
-            [(1,) + tuple(input_shape)],
-            [np.dtype(input_dtype).type],
-            path,
-            dynamic=True,
-            dynamic_input_shapes=[(None, *open_shape)],
-        )
+        with onnx_operators.in_place_for(operators(symbol)):
+            mx.onnx.export_model(
+                symbol,
+                params,
+                [(1,) + tuple(input_shape)],
+                [np.dtype(input_dtype).type],
+                path,
+                dynamic=True,
+                dynamic_input_shapes=[(None, *open_shape)],
+            )
     except (
         AttributeError,
         NotImplementedError,
@@ -70,7 +75,7 @@ def convert(graph, path, input_shape, input_dtype="float32", about=None, any_siz
         ) from error
     model = onnx.load(path)
     follow_sizes(model.graph, resized_like(graph.symbol))
-    clean(model)
+    clean(model, output)
     if any_size:
         open_sizes(model.graph)
     onnx.helper.set_model_props(
@@ -112,9 +117,9 @@ def with_plain_shapes(symbol, params, input_shape):
     return mx.sym.load_json(json.dumps(described))
 
 
-def clean(model):
+def clean(model, output="logits"):
     """Put an MXNet-made ONNX model right, in place: inputs, names, opset and IR version, open
-    batch.
+    batch. ``output``: the name that the first one gets.
     """
     parameters = {tensor.name for tensor in model.graph.initializer}
     inputs = [value for value in model.graph.input if value.name not in parameters]
@@ -126,7 +131,7 @@ def clean(model):
     model.graph.initializer.extend(kept)
     for value in list(model.graph.input) + list(model.graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = "batch"
-    rename(model.graph, model.graph.output[0].name, "logits")
+    rename(model.graph, model.graph.output[0].name, output)
     del model.opset_import[:]
     model.opset_import.add(domain="", version=OPSET)
     model.ir_version = IR_VERSION
@@ -136,10 +141,12 @@ def clean(model):
 
 def open_sizes(graph):
     """Name the height and width of the graph's input, which are not known, and those of its
-    outputs, (N, K, H, W), alike.
+    outputs alike, if they are (N, K, H, W).
     """
     for value in list(graph.input) + list(graph.output):
         axes = value.type.tensor_type.shape.dim
+        if len(axes) != 4:
+            continue
         of_pixels = value in graph.input and axes[3].dim_value == 3
         for name, axis in zip(("height", "width"), axes[1:3] if of_pixels else axes[2:4]):
             axis.dim_param = name

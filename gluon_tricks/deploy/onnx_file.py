@@ -5,7 +5,9 @@ It reaches no other file but parameters next to it, has operators of the standar
 no arrays that one image makes are larger than :mod:`.symbol_file` allows.
 """
 
+import contextlib
 import importlib
+import json
 import os
 
 import numpy as np
@@ -56,9 +58,11 @@ def _read(path):
         ) from None
 
 
-def check(path, size=None):
+def check(path, size=None, allowances=None):
     """Raise UserError unless the file is safe to run on one image of ``size``; returns its model
     without parameters.
+
+    allowances: of tasks, how many images of a classifier an image may be like in its memory.
     """
     onnx = import_onnx("shape_inference")
     try:
@@ -72,6 +76,7 @@ def check(path, size=None):
         _check_sizes(
             path,
             onnx.shape_inference.infer_shapes(_for_one_image(model, size or SIZE), data_prop=True),
+            (allowances or {}).get(_task(model), 1),
         )
     except UserError:
         raise
@@ -79,6 +84,16 @@ def check(path, size=None):
     except Exception as error:
         raise UserError(f"{printable(path)}: no valid ONNX graph: {printable(error)}") from None
     return model
+
+
+def _task(model):
+    """What a file of ours says that it is for, or None."""
+    for entry in model.metadata_props:
+        if entry.key == "task":
+            with contextlib.suppress(ValueError, RecursionError):
+                task = json.loads(entry.value)
+                return task if isinstance(task, str) else None
+    return None
 
 
 def gives_probabilities(graph):
@@ -220,16 +235,18 @@ def _for_one_image(model, size):
     parameters = {tensor.name for tensor in model.graph.initializer}
     for value in model.graph.input:
         if value.name not in parameters:
-            for place, dimension in enumerate(value.type.tensor_type.shape.dim):
+            dimensions = value.type.tensor_type.shape.dim
+            of_pixels = len(dimensions) == 4 and dimensions[3].dim_value == 3  # NHWC
+            for place, dimension in enumerate(dimensions):
                 if not dimension.HasField("dim_value") or dimension.dim_value < 1:
-                    dimension.dim_value = size if place > 1 else 1
+                    dimension.dim_value = size if place > 1 - of_pixels else 1
     del model.graph.value_info[:]
     for value in model.graph.output:
         value.type.tensor_type.ClearField("shape")
     return model
 
 
-def _check_sizes(path, model):
+def _check_sizes(path, model, allowance):
     graph = model.graph
     parameters = {tensor.name for tensor in graph.initializer}
     shapes = {}
@@ -239,7 +256,9 @@ def _check_sizes(path, model):
             d.HasField("dim_value") for d in dimensions
         ):
             shapes[value.name] = [d.dim_value for d in dimensions]
-    check_shapes(path, [(name, shape) for name, shape in shapes.items() if name not in parameters])
+    check_shapes(
+        path, [(name, shape) for name, shape in shapes.items() if name not in parameters], allowance
+    )
     for node in _nodes(model):
         if node.op_type in GROWING and any(name and name not in shapes for name in node.output):
             raise UserError(

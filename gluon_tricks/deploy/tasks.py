@@ -35,6 +35,8 @@ class Deployment(NamedTuple):
     outputs: Tuple[str, ...] = ("logits", "probabilities")  # of its graph
     # how many images of a classifier an image may be like in the memory that an export takes
     allowance: int = 1
+    # of outputs that may differ in their last bits; None: compare.difference
+    difference: Optional[Callable[[list, list], Tuple[float, float]]] = None
     # formats and options of an export that the task does not have, and why
     lacks: Mapping[str, str] = {}
     answers: str = ""  # before "images" in a text on how many answers INT8 leaves as they were
@@ -80,11 +82,17 @@ TASKS = {
         any_size=True,
         outputs=("detections",),
         allowance=4,  # every region is like an image of its own
+        difference=of_detection.difference,
         lacks=of_detection.LACKS,
         examples=of_detection.examples,
         measure=of_detection.measure,
     ),
 }
+
+
+def allowances() -> Dict[str, int]:
+    """Those of all tasks."""
+    return {name: task.allowance for name, task in TASKS.items()}
 
 
 def of(task: str, source: str) -> Deployment:

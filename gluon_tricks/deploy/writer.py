@@ -63,6 +63,7 @@ class FormatWriter:
         self.model, self.folder, self.options = model, folder, options
         assert model.trained, "an export has no network to write"
         self.task = tasks.TASKS[model.task]
+        self.difference = self.task.difference or difference
         graph = graphs.trace(model.computed(model.trained.net))
         self.folded, folded, stayed = fold_batch_norm(graph)
         self.graph = self.folded if options.fold_bn else graph
@@ -93,7 +94,8 @@ class FormatWriter:
     def _write_symbol(self):
         graph = self._with_options(self.graph)
         here = self._run(graph)
-        _, share = difference(sum(here, []), sum(self.references, []))
+        measure = self.difference if self.options.fold_bn else difference
+        _, share = measure(sum(here, []), sum(self.references, []))
         if share > (FOLD_TOLERANCE if self.options.fold_bn else 0):
             raise ExportError(
                 f"the graph differs from the network by {share:.3g} of the largest output"
@@ -124,8 +126,9 @@ class FormatWriter:
             self.inputs[0].dtype,
             about,
             self.task.any_size,
+            self.task.outputs[0],
         )
-        comparison = compare(self.folder, "onnx", self.inputs, self.references)
+        comparison = compare(self.folder, "onnx", self.inputs, self.references, self.difference)
         return dict(
             comparison=comparison,
             opset=onnx.OPSET,

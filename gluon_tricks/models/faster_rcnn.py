@@ -179,7 +179,7 @@ class Rows(HybridBlock):
     """
 
     def __init__(self, net: FasterRCNN):
-        super().__init__(prefix=net.prefix)
+        super().__init__(prefix=net.prefix + "rows_")
         self.net = net
 
     def hybrid_forward(self, F, images):

@@ -145,6 +145,16 @@ def test_anchors_are_gluoncvs_stored_ones():
         np.testing.assert_array_equal(found.asnumpy(), stored.asnumpy())
 
 
+def test_images_of_any_length_have_anchors():
+    """GluonCV's end after 128 cells of 16 pixels."""
+    rpn = faster_rcnn("faster_rcnn_resnet18_v1b").rpn
+    rpn.initialize()
+    *_, found = rpn(mx.nd.zeros((1, 256, 1, 200)))
+    by_cell = found.asnumpy().reshape(200, 15, 4)
+    moved = by_cell[0] + np.arange(200).reshape(-1, 1, 1) * [16, 0, 16, 0]
+    np.testing.assert_array_equal(by_cell, moved)
+
+
 def test_images_of_a_batch_and_hybridized_ones_are_as_alone():
     net, both = network(), images(2)
     alone = [detections(net(both[i : i + 1])) for i in range(2)]
@@ -248,6 +258,14 @@ def test_images_without_boxes_are_background():
     assert found.weights[1].sum().asscalar() == SMALL.sample
     values = losses(found).asnumpy()
     assert np.isfinite(values).all() and (values[1, [1, 3]] == 0).all() and (values[0] > 0).all()
+
+
+@pytest.mark.parametrize("side", [0.01, 1, 2])
+def test_a_box_of_hardly_any_size_is_learned_by_regions_alone(side):
+    found = learned(labels([[30, 30, 30 + side, 30 + side, 1, 0]]))
+    assert found.rpn_labels.sum().asscalar() == 0  # no anchor is like it
+    assert (found.labels == 2).sum().asscalar() == 1  # the box itself is
+    assert all(np.isfinite(each.asnumpy()).all() for each in (*found, losses(found)))
 
 
 def test_what_lies_around_a_smaller_image_is_not_learned_from():

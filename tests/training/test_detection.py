@@ -12,6 +12,7 @@ from box_scenes import CLASSES, TINY, folder_of
 from gluon_tricks import config as flags
 from gluon_tricks import models
 from gluon_tricks.config import ConfigError
+from gluon_tricks.tasks.detection import Detection
 from gluon_tricks.training import run as training
 from gluon_tricks.training.loop import whose
 from gluon_tricks.training.schedule import learning_rate
@@ -112,6 +113,14 @@ def test_the_rate_is_that_of_four_images_in_proportion(words, images, expected):
     rate = learning_rate(parse(words), images, 100, 100 * images)
     assert rate(0) == pytest.approx(expected)
     assert [rate(100 * epoch) / rate(0) for epoch in (13, 14)] == pytest.approx([1, 0.1])
+
+
+def test_clipping_and_recalls_are_those_of_the_papers_time_or_gluoncvs():
+    paper, gluoncv = parse(""), parse("--fidelity gluoncv")
+    assert paper.clip_gradient == gluoncv.clip_gradient == 5
+    assert parse("--fidelity gluoncv --clip-gradient 0").clip_gradient == 0
+    steps = [Detection.from_config(each)._float_steps for each in (paper, gluoncv)]
+    assert steps == [False, True]
 
 
 @pytest.mark.parametrize("most", [5, 0.25, 0])

@@ -4,12 +4,13 @@ import json
 import shutil
 
 import numpy as np
+import onnxruntime
 import pytest
 from box_scenes import CLASSES, scene
 
 from gluon_tricks import cli, open_model
 from gluon_tricks.deploy.detection import evaluation
-from gluon_tricks.deploy.detection.exporting import LACKS
+from gluon_tricks.deploy.detection.exporting import LACKS, difference
 from gluon_tricks.deploy.export import export
 from gluon_tricks.deploy.writer import Calibration, Options
 from gluon_tricks.errors import UserError
@@ -20,7 +21,7 @@ from gluon_tricks.files import read_sealed_json, write_sealed_json
 def exported(detector, record, tmp_path_factory):
     """The folder of an export."""
     folder = str(tmp_path_factory.mktemp("plain") / "export")
-    export(detector(), folder, rec_val=record)
+    export(detector(), folder, ("symbol", "onnx"), rec_val=record)
     return folder
 
 
@@ -34,12 +35,42 @@ def assert_same(found, expected):
         np.testing.assert_array_equal(one, other)
 
 
-def test_an_export_finds_what_the_network_does_in_images_of_other_sizes(model, exported, record):
+def assert_close(found, expected):
+    assert difference(*([rows_of(one)] for one in (found, expected)))[1] < 1e-5
+
+
+def rows_of(found):
+    return np.column_stack([found.classes, found.scores, found.corners])[None]
+
+
+@pytest.mark.parametrize("source", ["", "model-symbol.json", "model.onnx"])
+def test_an_export_finds_what_the_network_does_in_images_of_other_sizes(model, exported, source):
+    opened, as_it_was = open_model(f"{exported}/{source}"), assert_same
+    if source == "model.onnx":
+        as_it_was = assert_close
+        assert opened.kind == "onnx" and opened.thresholds == model.thresholds
+    for picture in pictures():
+        as_it_was(opened.detect(picture), model.detect(picture))
+
+
+def test_an_onnx_file_alone_is_opened_and_says_that_sizes_are_open(model, exported, tmp_path):
+    alone = shutil.copy(exported + "/model.onnx", tmp_path / "alone.onnx")
+    opened = open_model(alone)
+    assert opened.task == "detection" and opened.thresholds == model.thresholds
+    assert_close(opened.detect(pictures()[1]), model.detect(pictures()[1]))
+    session = onnxruntime.InferenceSession(str(alone), providers=["CPUExecutionProvider"])
+    (images,), (found,) = session.get_inputs(), session.get_outputs()
+    assert images.shape == ["batch", 3, "height", "width"] and found.name == "detections"
+    pair = np.stack([model.preprocessing.normalise(one)[:, :40, :40] for one in pictures()[:2]])
+    (both,) = session.run(None, {"data": pair})
+    assert both.shape[::2] == (2, 6)
+    assert difference([both], [model.compute(pair)])[1] < 1e-5
+
+
+def test_an_export_has_figures_and_says_how_its_images_are_made(model, exported, record):
     opened = open_model(exported)
     assert opened.task == "detection" and opened.kind == "symbol" and opened.labels == model.labels
     assert opened.preprocessing == model.preprocessing
-    for picture in pictures():
-        assert_same(opened.detect(picture), model.detect(picture))
     found, expected = (evaluation.evaluate(each, record) for each in (opened, model))
     assert found.results == expected.results
     with open(exported + "/manifest.json") as file:
@@ -64,12 +95,14 @@ def test_a_graphs_detections_can_be_left_out_but_no_others_found(model, exported
 
 def test_an_export_has_the_thresholds_of_its_flags_and_takes_pixels(model, tmp_path):
     model.measured, folder = dict(map07=50.0, images=3), str(tmp_path / "export")
-    model.choose(score=0.3, overlap=0.6)
-    export(model, folder, options=Options(preprocess=True))
+    model.choose(score=0.1, overlap=0.6)
+    export(model, folder, ("onnx",), Options(preprocess=True, fold_bn=True))
     opened = open_model(folder)
-    assert opened.thresholds == model.thresholds == (0.3, 0.6)
+    assert opened.thresholds == model.thresholds == (0.1, 0.6)
     assert opened.measured is None  # which was measured with others
-    assert_same(opened.detect(pictures()[0]), model.detect(pictures()[0]))
+    expected = model.detect(pictures()[0])
+    assert len(expected.scores) and expected.scores.min() > 0.1
+    assert_close(opened.detect(pictures()[0]), expected)
 
 
 @pytest.mark.parametrize("name", LACKS)
