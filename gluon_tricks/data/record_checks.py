@@ -5,6 +5,7 @@ import os
 
 import numpy as np
 
+from ..config import MOST_CLASSES_OF_MASKS
 from . import mask_files
 from .box_records import is_box_label, problem_of_boxes
 from .class_names import LABELS, read_labels
@@ -69,7 +70,7 @@ class MaskCheck(contextlib.AbstractContextManager):
         self._images = RecordFile(mask_files.image_path_of(path))
         self._position_of = {key: place for place, key in enumerate(self._images.keys.tolist())}
         classes = classes_of(path, classes)
-        self._classes = mask_files.MOST_CLASSES if classes is None else classes
+        self._classes = MOST_CLASSES_OF_MASKS if classes is None else classes
 
     def __call__(self, key, label, payload):
         """What is wrong with a record, or None."""

@@ -98,7 +98,7 @@ def test_networks_and_tasks_have_to_fit():
     with pytest.raises(
         UserError, match="resnet18_v1d is a classifier; --task segmentation has fcn_resnet18_v1d"
     ):
-        made("--model", "resnet18_v1d", "--task", "segmentation")
+        made("--model", "resnet18_v1d", "--task", "segmentation", "--classes", "3")
     with pytest.raises(UserError, match="--head-rate does not apply to resnet18_v1d"):
         made("--model", "resnet18_v1d", "--head-rate", "3")
     assert "fcn_resnet18_v1d" not in models.names()
