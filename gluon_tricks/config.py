@@ -478,10 +478,10 @@ class Config:
         section="6.2",
         help="paper: the loss is the mean over the labelled pixels of a device's part of the "
         "batch; gluoncv: that divided by its images, which is what the authors' step amounts to")
-    rpn_sample: int = tricks(256, valid=at_least(1), needs=DETECTION, section="6.1",
-        help="anchors of an image that a step learns from")
-    roi_sample: int = tricks(128, valid=at_least(1), needs=DETECTION, section="6.1",
-        help="regions of an image that a step learns from")
+    rpn_sample: int = tricks(256, valid=at_least(2), needs=DETECTION, section="6.1",
+        help="anchors of an image that a step learns from, at most half of them objects")
+    roi_sample: int = tricks(128, valid=at_least(4), needs=DETECTION, section="6.1",
+        help="regions of an image that a step learns from, at most a quarter of them objects")
     mixup: bool = mixing(False, "mix pairs of images and labels", section="5.4")
     mixup_alpha: float = mixing(0.2, valid=at_least(0), section="5.4",
         help="lambda ~ Beta(alpha, alpha); given, it turns --mixup on, and 0 turns it off")
@@ -711,19 +711,25 @@ NOT_FOR_MASKS = (
     *("label_smoothing", "loss", "teacher", "teacher_logits"),
     *("synthetic", "data_backend", "val_last_batch"),
 )
-# Nor boxes. A detector's norms are frozen, its images are resized and mirrored alone, and its boxes
-# have more digits than float16.
-NOT_FOR_BOXES = (*NOT_FOR_MASKS, *("sync_bn", "bn_momentum", "dtype", "auto_augment", "test_size"))
+# What a detector does not have, by the reason.
+NOT_FOR_BOXES = {
+    "whose labels are boxes": NOT_FOR_MASKS,
+    "whose images are only resized and mirrored": (
+        *("auto_augment", "color_jitter", "pca_noise", "crop_ratio", "test_size"),
+    ),
+    "whose norms are frozen": ("sync_bn", "bn_momentum", "last_gamma"),
+    "whose boxes have more digits than float16": ("dtype",),
+}
 MOST_CLASSES_OF_MASKS = 255  # 0 to 254, as 255 is a pixel of none
 MOST_PIXELS_OF_A_PART = 1 << 24  # float32 counts that far, one by one
 
 
-def _not_for(task, labels, name):
-    """The contradiction of this flag and a task, whose ``labels`` are not classes."""
+def _not_for(task, why, name):
+    """The contradiction of this flag and a task."""
+    usual = fidelity.TASKS[task].get(name, FLAGS[name].default)
     return (
-        lambda config, given: config.task == task and getattr(config, name) != FLAGS[name].default,
-        f"{spelling(name)} {{0.{name}}} does not apply to --task {task}, whose labels are "
-        f"{labels}: leave it out",
+        lambda config, given: config.task == task and getattr(config, name) != usual,
+        f"{spelling(name)} {{0.{name}}} does not apply to --task {task}, {why}: leave it out",
     )
 
 
@@ -789,8 +795,8 @@ CONTRADICTIONS = (
         lambda config, given: config.progressive_resizing >= config.input_size,
         "--progressive-resizing {0.progressive_resizing} is not below --input-size {0.input_size}",
     ),
-    *(_not_for("segmentation", "masks", name) for name in NOT_FOR_MASKS),
-    *(_not_for("detection", "boxes", name) for name in NOT_FOR_BOXES),
+    *(_not_for("segmentation", "whose labels are masks", name) for name in NOT_FOR_MASKS),
+    *(_not_for("detection", why, name) for why, names in NOT_FOR_BOXES.items() for name in names),
     (
         lambda config, given: config.task == "detection" and config.max_side < config.input_size,
         "--max-side {0.max_side} is below --input-size {0.input_size}, the shorter side",

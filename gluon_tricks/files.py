@@ -64,10 +64,21 @@ def write_json(path: str, value: Any) -> None:
         write_text(path, text)
 
 
+def sealed(contents: Dict[str, Any]) -> Dict[str, Any]:
+    """A dict as JSON gives it back, and with it, as ``sha256``, the digest of all else in it."""
+    held = json.loads(json.dumps(contents))  # keys become strings
+    return dict(held, sha256=sha256_of(held))
+
+
+def is_as_sealed(found: Dict[str, Any]) -> bool:
+    """Whether a dict is as :func:`sealed` made it; older versions wrote no digest."""
+    bare = {name: value for name, value in found.items() if name != "sha256"}
+    return "sha256" not in found or found["sha256"] == sha256_of(bare)
+
+
 def write_sealed_json(path: str, contents: Dict[str, Any]) -> None:
-    """Write a dict as a JSON file, and with it, as ``sha256``, the digest of all else in it."""
-    held = json.loads(json.dumps(contents))  # what a reader will have: keys are strings
-    write_json(path, dict(held, sha256=sha256_of(held)))
+    """Write a dict as a JSON file, :func:`sealed`."""
+    write_json(path, sealed(contents))
 
 
 def read_sealed_json(path: str) -> Dict[str, Any]:
@@ -80,8 +91,7 @@ def read_sealed_json(path: str) -> Dict[str, Any]:
         found = json.load(file)
     if not isinstance(found, dict):
         raise ValueError("it holds no names and values")
-    bare = {name: value for name, value in found.items() if name != "sha256"}
-    if found.get("sha256", sha256_of(bare)) != sha256_of(bare):
+    if not is_as_sealed(found):
         raise ValueError("it has another SHA-256 than was written")
     return found
 

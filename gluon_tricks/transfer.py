@@ -27,6 +27,7 @@ PLACES = Data("Places365", "places365", 365)
 VOC = Data("VOC 2007", "voc", 20)
 ADE20K = Data("ADE20K", "ade20k", 150)
 ADE20K_IMAGES = 20210, 2000  # for training, for validation
+VOC_IMAGES = 16551, 4952  # trainval of 2007 and 2012, test of 2007
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,14 @@ from ..deploy import arguments, tasks
 from ..deploy import manifest as manifests
 from ..deploy.export import check, export
 from ..deploy.writer import Calibration, Options
+from ..errors import UserError
 from ..tasks import registry
 from ..tasks.figure import best_figure
 from ..text import printable
+from . import export_detection, of_task
+
+DEFAULTS = "naive", 256  # of the calibration
+PARTS = {"detection": export_detection}  # of the tasks that have flags of their own
 
 
 def add_arguments(parser):
@@ -48,6 +53,7 @@ def add_arguments(parser):
         default="",
         help="measure the figures on this RecordIO file; compare on its images",
     )
+    of_task.add_arguments(parser, PARTS)
     _add_calibration(parser.add_argument_group("calibration of --format int8").add_argument)
 
 
@@ -62,21 +68,32 @@ def _add_calibration(add):
     add(
         "--calibration-mode",
         choices=("naive", "entropy"),
-        default="naive",
+        default=DEFAULTS[0],
         help="how ranges are chosen [naive]",
     )
-    add("--calibration-images", type=int, default=256, metavar="N", help="how many images [256]")
+    add(
+        "--calibration-images",
+        type=int,
+        default=DEFAULTS[1],
+        metavar="N",
+        help="how many images [256]",
+    )
 
 
 def main(args):
     """Write the folder and say what is in it."""
     formats = manifests.RUNNABLE if args.format == "all" else (args.format,)
     calibration = None
+    if not args.calibrate and (args.calibration_mode, args.calibration_images) != DEFAULTS:
+        raise UserError("--calibration-mode and --calibration-images need --calibrate FILE.rec")
     if args.calibrate:
         calibration = Calibration(args.calibrate, args.calibration_mode, args.calibration_images)
     options = Options(args.preprocess, args.softmax, args.fold_bn)
     check(args.output, args.force, formats, calibration, options)
     model = arguments.open_from(args)
+    of_task.settle(args, model)
+    if model.task in PARTS:
+        PARTS[model.task].main(args, model)
     manifest = export(model, args.output, formats, options, args.rec_val, calibration, args.force)
     print(f"{printable(args.output)}: {manifest['model']}, {manifest['classes']} classes")
     for line in describe(manifest):

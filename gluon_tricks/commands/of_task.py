@@ -37,7 +37,13 @@ def part_of(args, model, parts):
     """
     if model.task not in parts:
         tasks.needs(model, " or ".join(parts))
-    own = args.defaults_of_tasks[model.task]
+    settle(args, model)
+    return parts[model.task]
+
+
+def settle(args, model):
+    """Put the defaults of the model's task into ``args``; UserError for a flag of another task."""
+    own = args.defaults_of_tasks.get(model.task, {})
     for task, flags in args.defaults_of_tasks.items():
         for name in flags:
             if name in vars(args) and name not in own:
@@ -47,4 +53,3 @@ def part_of(args, model, parts):
                 )
     for name, default in own.items():
         vars(args).setdefault(name, default)
-    return parts[model.task]

@@ -34,7 +34,6 @@ def add_arguments(parser):
     named.required = False
     add("--rec", type=user_path, metavar="FILE", help="take records of this RecordIO file instead")
     add("--keys", metavar="K,K", help="with --rec: the keys of the records")
-    add("--top", type=int, default=5, metavar="N", help="how many classes to name [5]")
     add(
         "--json",
         type=user_path,
@@ -64,7 +63,7 @@ def check(args):
         raise UserError("name images or folders, or --rec FILE with --keys; one of the two")
     if args.keys and not args.rec:
         raise UserError("--keys has no effect without --rec")
-    if args.top < 1:
+    if getattr(args, "top", 1) < 1:
         raise UserError(f"--top {args.top}: at least 1 is needed")
 
 

@@ -13,7 +13,13 @@ from ..text import printable
 
 def add_arguments(add):
     """Add the flags."""
+    add_top(add)
     add("--sheet", type=user_path, metavar="PNG", help="draw the images with their labels")
+
+
+def add_top(add):
+    """Add the flag that says how many classes are printed."""
+    add("--top", type=int, default=5, metavar="N", help="how many classes to name [5]")
 
 
 def main(args, model, found):

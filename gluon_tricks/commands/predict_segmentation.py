@@ -10,6 +10,7 @@ from ..files import write_json
 from ..text import printable
 from . import evaluate_segmentation as evaluate
 from .paths import Paths, add_output
+from .predict_classification import add_top
 
 
 def add_arguments(add):
@@ -17,6 +18,7 @@ def add_arguments(add):
     names = [name for name in protocols.NAMES if protocols.FLAGS[name]]  # of whole images
     evaluate.add_protocol(add, names)
     add_output(add)
+    add_top(add)
 
 
 def main(args, model, found):

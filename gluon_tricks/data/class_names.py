@@ -3,12 +3,16 @@
 The conversion of a data set, a run and an export each keep one next to what it names.
 """
 
+import os
 from typing import Iterable, List, Optional
 
 from ..errors import UserError
-from ..files import plain_file, write_text
+from ..files import plain_file, sha256, write_text
+from ..text import printable
+from .file_reading import MANIFEST, read_json
 
 LABELS = "labels.txt"
+DIGEST = "labels_sha256"  # of the file, in the manifest of a data set
 
 
 def read_labels(path: str, classes: Optional[int] = None) -> List[str]:
@@ -23,6 +27,27 @@ def read_labels(path: str, classes: Optional[int] = None) -> List[str]:
     if classes is not None and len(labels) != classes:
         raise UserError(f"{path}: has {len(labels)} labels, but the model has {classes} classes")
     return labels
+
+
+def names_next_to(records: str) -> Optional[List[str]]:
+    """The names of the classes in the folder of a RecordIO file, or None if there are none.
+
+    Raises UserError if they cannot be read, or are not those that ``gluon-tricks prepare`` wrote:
+    damaged names would go with the images of other classes.
+    """
+    folder = os.path.dirname(records)
+    path = os.path.join(folder, LABELS)
+    if not os.path.lexists(path):
+        return None
+    names = read_labels(path)
+    prepared = read_json(os.path.join(folder, MANIFEST)).get(DIGEST)
+    if prepared not in (None, sha256(path)):
+        raise UserError(
+            f"{printable(path)}: holds other names than 'gluon-tricks prepare' wrote (SHA-256 in "
+            f"{MANIFEST}); the same prepare writes them again. To give classes other names, leave "
+            "this file as it is: evaluate, predict and export take --labels FILE"
+        )
+    return names
 
 
 def write_labels(path: str, labels: Iterable[str]) -> None:

@@ -2,13 +2,11 @@
 
 It takes tasks from a socket that all data processes read, fills rows of shared memory, and answers.
 It knows nothing of MXNet nor CUDA, and keeps nothing that would be lost with it. It ends when the
-process that started it does, and answers no signal that a terminal or a batch system sends to all
-processes of a run: that one may still need images for its last steps.
+process that started it does; that one blocks the signals that it is not to end of.
 """
 
 import mmap
 import os
-import signal
 import socket
 import sys
 import threading
@@ -23,7 +21,6 @@ from .decode import Scratch
 from .rows import format_of
 from .shared_memory import mapping
 
-IGNORED = signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2
 MOST_SOURCES = 8  # that are kept: training and validation, and those of elastic sessions before
 
 
@@ -35,8 +32,6 @@ def main(arguments: List[str]) -> None:
     import simplejpeg  # noqa: F401, so that the first image does not wait for it
 
     number, threads, parent, tasks, answers, memory = map(int, arguments)
-    for ignored in IGNORED:
-        signal.signal(ignored, signal.SIG_IGN)
     end_with_parent(parent)()
     cv2.setNumThreads(0)
     ends = (socket.socket(fileno=descriptor) for descriptor in (tasks, answers))

@@ -8,6 +8,7 @@ from ..errors import UserError
 from ..files import plain_file
 from .recordio import RecordError
 
+MANIFEST = "manifest.json"  # which ``gluon-tricks prepare`` writes next to what it converts
 RETRY_AFTER = (0.1, 0.5, 2.0)  # seconds; network disks give read errors that pass
 
 
@@ -65,7 +66,7 @@ def manifest_entry(path):
     """
     folder, name = os.path.split(os.path.abspath(path))
     split, extension = os.path.splitext(name)
-    splits = read_json(os.path.join(folder, "manifest.json")).get("splits")
+    splits = read_json(os.path.join(folder, MANIFEST)).get("splits")
     entry = splits.get(split) if isinstance(splits, dict) and extension == ".rec" else None
     return entry if isinstance(entry, dict) else {}
 

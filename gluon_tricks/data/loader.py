@@ -18,6 +18,7 @@ import numpy as np
 from ..config import Config
 from ..errors import UserError
 from .batches import Batch, BatchMaker, BatchPlan
+from .index_gaps import refuse_gaps
 from .masks import MaskFile
 from .of_task import eval_transform, train_transform, truth_of
 from .order import Reading
@@ -252,9 +253,13 @@ def open_records(config: Config, field: str, synthetic: int, on_device: bool = F
     if not path:
         raise UserError(f"no images: give {flag} FILE.rec, --data-dir FOLDER or --synthetic")
     records = RecordFile(path, getattr(config, field + "_idx") or None)
-    if not len(records):
+    try:
+        if not len(records):
+            raise UserError(f"{path}: holds no records ({flag})")
+        refuse_gaps(records)
+    except UserError:
         records.close()
-        raise UserError(f"{path}: holds no records ({flag})")
+        raise
     return records
 
 

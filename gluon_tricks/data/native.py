@@ -19,6 +19,7 @@ import numpy as np
 
 from ..errors import UserError
 from .batches import Batch
+from .index_gaps import refuse_gaps
 from .labels import none_of
 from .loader import epoch_length, steps_in
 from .records import RecordFile
@@ -166,6 +167,7 @@ def count_records(path, index_path, flag):
     if not path:
         raise UserError(f"no images: give {flag} FILE.rec or --data-dir FOLDER")
     with RecordFile(path, index_path or None) as records:
+        refuse_gaps(records)
         return len(records)
 
 

@@ -44,6 +44,9 @@ START = (
     "import sys; sys.path = [*filter(None, sys.path)]; "
     "from gluon_tricks.data.data_process import main; main(sys.argv[1:])"
 )
+# What a terminal or a batch system sends to all processes of a run, which may still need images for
+# its last steps.
+BLOCKED = signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2
 PACKAGES = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
@@ -88,6 +91,7 @@ class DataProcesses:
         self._batches: Dict[int, "Filling"] = {}  # those that answers are expected for
         self._unsent: Deque[bytes] = deque()  # the socket is full
         self._buffer = bytearray(messages.MOST)
+        self._interrupted = False
         # Each socket with its other end, which stays open here: when all processes have ended, what
         # is sent just stays, and that they did is seen in one place.
         self._tasks, self._answers = _sockets(), _sockets()
@@ -128,10 +132,22 @@ class DataProcesses:
 
     def send(self, filling: "Filling", tasks: List[TaskMessage]) -> None:
         """Let the processes do these tasks, for whose answers ``filling`` waits."""
-        for task in tasks:
-            self._batches[task.batch] = filling
-            self._unsent.append(task.pack())
-        self._send()
+        with self._exchange():
+            for task in tasks:
+                self._batches[task.batch] = filling
+                self._unsent.append(task.pack())
+            self._send()
+
+    @contextlib.contextmanager
+    def _exchange(self):
+        """An interrupt may send a task twice or lose an answer: rows would be taken for filled."""
+        if self._interrupted:
+            raise UserError("an interrupt has cut off these data processes' work: start others")
+        try:
+            yield
+        except KeyboardInterrupt:
+            self._interrupted = True
+            raise
 
     def _send(self):
         with contextlib.suppress(BlockingIOError):
@@ -141,6 +157,10 @@ class DataProcesses:
 
     def wait(self, filling: "Filling") -> None:
         """Until all its tasks are answered, or one has failed."""
+        with self._exchange():
+            self._wait(filling)
+
+    def _wait(self, filling):
         self._check()
         quiet = 0
         while filling.expected and filling.failure is None:
@@ -271,6 +291,7 @@ def _start(number, threads, descriptors):
     # What libraries could do with threads of their own, the processes do side by side.
     settings = dict(PYTHONPATH=os.pathsep.join(paths), OMP_NUM_THREADS="1")
     numbers = number, threads, os.getpid(), *descriptors
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, BLOCKED)  # a new program keeps the mask
     try:
         return subprocess.Popen(
             [sys.executable, "-c", START, *map(str, numbers)],
@@ -285,6 +306,8 @@ def _start(number, threads, descriptors):
             f"data process {number} cannot be started: {error.strerror}: use a smaller -j or "
             "--data-processes"
         ) from error
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _end(process):

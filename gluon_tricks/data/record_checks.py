@@ -1,14 +1,14 @@
 """What the records of a file of images, and those of a file of masks, have to hold."""
 
 import contextlib
-import os
 
 import numpy as np
 
 from ..config import MOST_CLASSES_OF_MASKS
+from ..errors import UserError
 from . import mask_files
 from .box_records import is_box_label, problem_of_boxes
-from .class_names import LABELS, read_labels
+from .class_names import names_next_to
 from .decode import decode, decode_mask, size_of
 from .labels import class_of
 from .recordio import RecordError
@@ -45,10 +45,20 @@ def classes_of(path, classes):
     """How many ``classes`` a file has: if that is None those of the labels.txt next to it, or None
     if there is none.
     """
-    labels = os.path.join(os.path.dirname(path), LABELS)
-    if classes is None and os.path.exists(labels):
-        return len(read_labels(labels))
+    if classes is None:
+        with contextlib.suppress(UserError):  # problem_of_names says so
+            names = names_next_to(path)
+            return None if names is None else len(names)
     return classes
+
+
+def problem_of_names(path):
+    """What is wrong with the labels.txt next to a file, or None."""
+    try:
+        names_next_to(path)
+    except UserError as error:
+        return str(error)
+    return None
 
 
 def problem_of_label(label, classes):

@@ -141,6 +141,10 @@ class RecordFile:
         except ValueError as error:
             raise RecordError(self.path, key, str(error)) from None
 
+    def read_at(self, offset: int, count: int) -> bytes:
+        """``count`` bytes of the file at ``offset``, whatever they belong to."""
+        return read_bytes(self._descriptor, count, offset, self.path)
+
     def read_beginning(self, position: int) -> bytes:
         """The file from where the record at ``position`` begins to where the next one does, but at
         most READ_AT_ONCE bytes; unchecked.

@@ -12,7 +12,7 @@ from ..files import write_text
 from .file_reading import open_for_reading, prepared_sha256, read_bytes
 from .mask_files import is_mask_path
 from .parallel import Progress, ordered_map
-from .record_checks import ImageCheck, MaskCheck
+from .record_checks import ImageCheck, MaskCheck, problem_of_names
 from .record_index import index_path_of, read_index
 from .recordio import (
     FRAME,
@@ -90,8 +90,9 @@ def verify(path, classes=None, workers=1):
                 progress.show(found.offset + found.length)
     finally:
         os.close(descriptor)
-    if intact.differs():
-        problems.append(Problem(None, None, NOT_AS_PREPARED))
+    wrong = [NOT_AS_PREPARED] if intact.differs() else []
+    wrong += filter(None, [problem_of_names(path)])
+    problems += [Problem(None, None, problem) for problem in wrong]
     problems = index_problems + problems + disagreements(records, offsets)
     whole = [found for found in records if found.whole]
     without = sum(found.identity is not None and not found.checked for found in records)

@@ -100,6 +100,7 @@ def export(
         )
     if tasks.TASKS[model.task].examples is None:
         raise UserError(f"{model.path}: is for {model.task}, of which there are no exports")
+    _refuse_lacking(model, formats, options)
     check(folder, force, formats, calibration, options)
     with _only_writer(folder):
         check(
@@ -107,6 +108,14 @@ def export(
         )  # again: another export may just have ended
         with _renamed_when_whole(folder) as temporary:
             return _write(model, temporary, formats, options, rec_val, calibration)
+
+
+def _refuse_lacking(model, formats, options):
+    lacks = tasks.TASKS[model.task].lacks
+    for name in (*formats, *options.chosen()):
+        if name in lacks:
+            flag = f"--format {name}" if name in formats else "--" + name.replace("_", "-")
+            raise UserError(f"{flag}: {model.path} is for {model.task}, and {lacks[name]}")
 
 
 @contextlib.contextmanager

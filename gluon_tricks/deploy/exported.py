@@ -23,7 +23,7 @@ def open_folder(folder: str, format: str, manifest: Mapping[str, Any]) -> Opened
     preprocessing = task.preprocessing.of_description(manifest)
     inside = preprocessing if manifest["options"]["preprocess"] else None
     files = [os.path.join(folder, name) for name in manifests.FILES[format]]
-    compute = _predictor_of(format, files, preprocessing.input_size, inside)
+    compute = _predictor_of(format, files, preprocessing.input_size, inside, task.allowance)
     labels = os.path.join(folder, LABELS)
     return task.opened(
         folder,
@@ -34,10 +34,11 @@ def open_folder(folder: str, format: str, manifest: Mapping[str, Any]) -> Opened
         compute,
         labels=read_labels(labels, classes) if os.path.isfile(labels) else None,
         measured=manifest.get("measured"),
+        **task.opened.described(manifest, folder),
     )
 
 
-def _predictor_of(format, files, size, inside):
+def _predictor_of(format, files, size, inside, allowance=1):
     """The predictor of the files of an exported format, after they were checked."""
     if format == "onnx":
         from . import onnx, onnx_file
@@ -46,11 +47,11 @@ def _predictor_of(format, files, size, inside):
         return session_predictor(onnx.session(files[0]), files[0], inside)
     from . import graph
 
-    loaded = graph.load(*files, (size, size, 3) if inside else (3, size, size))
+    loaded = graph.load(*files, (size, size, 3) if inside else (3, size, size), allowance)
 
     @functools.lru_cache(maxsize=None)
     def check(shape):
-        graph.check_shapes(loaded, shape, files[0], size)
+        graph.check_shapes(loaded, shape, files[0], size, allowance)
 
     return block_predictor(graph.block(loaded), files[0], inside, check=check)
 
@@ -94,6 +95,7 @@ def _open_own_onnx(path, given, session, about):
         preprocessing,
         session_predictor(session, path, inside),
         labels=labels and [str(label) for label in labels],
+        **task.opened.described(about, path),
     )
 
 

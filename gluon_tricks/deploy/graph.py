@@ -99,12 +99,12 @@ def save(graph, symbol_path, params_path):
         raise UserError(f"{params_path}: cannot be written: {_last_line(error)}") from None
 
 
-def load(symbol_path, params_path, shape=None):
+def load(symbol_path, params_path, shape=None, allowance=1):
     """The :class:`Graph` of such files; UserError names one that is missing, damaged, dangerous, or
     not the other's.
 
     shape: that of one input (3, H, W); with it, what one image makes is bounded before anything
-    runs.
+    runs. allowance: as for :func:`check_shapes`.
     """
     params = load_arrays(params_path)
     check_finite(params, params_path)
@@ -130,18 +130,19 @@ def load(symbol_path, params_path, shape=None):
             "does not use; export again"
         )
     if shape is not None:
-        check_shapes(Graph(symbol, params), (1, *shape), symbol_path)
+        check_shapes(Graph(symbol, params), (1, *shape), symbol_path, allowance=allowance)
     return Graph(symbol, params)
 
 
-def check_shapes(graph, shape, path, size=None):
+def check_shapes(graph, shape, path, size=None, allowance=1):
     """Raise UserError if the graph, which came from ``path``, cannot run on inputs of this shape
     (N, ...), or takes too much memory for them.
 
     size: of images that count as one; a larger one counts as several.
+    allowance: how many images of a classifier one of these images may be like.
     """
     known = {key.split(":", 1)[-1]: array.shape for key, array in graph.params.items()}
-    images = shape[0]
+    images = shape[0] * allowance
     if size:
         images *= max(1, math.ceil(math.prod(shape[1:]) / (3 * size**2)))
     shapes.check(graph.symbol, dict(known, **{INPUT: shape}), images, path)

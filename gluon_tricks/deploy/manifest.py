@@ -41,11 +41,12 @@ def description(model: Any, options: Any) -> dict:
         task=model.task,
         classes=model.classes,
         **model.preprocessing.description(),
+        **model.description(),
         options=options._asdict(),
         input=options.describe_input(
             None if tasks.TASKS[model.task].any_size else model.preprocessing.input_size
         ),
-        outputs=["logits", "probabilities"][: 1 + options.softmax],
+        outputs=list(tasks.TASKS[model.task].outputs[: 1 + options.softmax]),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, ClassVar, List, NamedTuple, Optional
+from typing import Any, ClassVar, List, Mapping, NamedTuple, Optional
 
 from ..errors import UserError
 from ..text import printable
@@ -38,6 +38,17 @@ class Opened:
     labels: Optional[List[str]] = None  # the names of the classes
     measured: Optional[dict] = None  # the task's figures and images, as training or export had them
     trained: Optional[Trained] = None  # None: a graph
+
+    def description(self) -> dict:
+        """What a manifest says of the network besides its classes and its images."""
+        return {}
+
+    @classmethod
+    def described(cls, held: Mapping[str, Any], source: str) -> dict:
+        """The fields of the class that :meth:`description`, read from ``source``, gives; UserError
+        if they cannot be.
+        """
+        return {}
 
     @staticmethod
     def computed(net: Any) -> Any:

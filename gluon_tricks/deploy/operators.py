@@ -27,6 +27,11 @@ def axes(text):
     return integers(text) and all(abs(int(number)) < 8 for number in re.findall(r"-?\d+", text))
 
 
+def end(text):
+    """Whether the text is an integer, or says that an axis is taken to its end."""
+    return text == "None" or integers(text)
+
+
 def widths(text):
     """Whether the text is a tuple of integers of which none is negative."""
     return integers(text) and "-" not in text and "None" not in text
@@ -154,12 +159,41 @@ OPERATORS = {
     "rsqrt": Operator((1,), {}),
     "sigmoid": Operator((1,), {}),
     "slice": Operator((1,), dict(begin=integers, end=integers)),
-    "slice_axis": Operator((1,), dict(axis=axes, begin=integers, end=integers)),
+    "slice_axis": Operator((1,), dict(axis=axes, begin=integers, end=end)),
     "slice_like": Operator((2,), dict(axes=axes)),
     "softmax": Operator((1,), dict(axis=axes)),
     "square": Operator((1,), {}),
     "sum": Operator((1,), dict(axis=axes, keepdims=switch)),
     "transpose": Operator((1,), dict(axes=axes)),
+    # of detectors
+    "BlockGrad": Operator((1,), {}),
+    "SliceChannel": Operator((1,), dict(axis=axes, num_outputs=one_of("4")), outputs=4),
+    "_contrib_ROIAlign": Operator(
+        (2,), dict(pooled_size=widths, sample_ratio=one_of("2"), spatial_scale=one_of("0.0625"))
+    ),
+    "_contrib_arange_like": Operator((1,), dict(axis=axes)),
+    "_contrib_box_nms": Operator(
+        (1,),
+        dict(
+            coord_start=one_of("1", "2"),
+            force_suppress=switch,
+            id_index=one_of("-1", "0"),
+            overlap_thresh=number,
+            score_index=one_of("0", "1"),
+            topk=integers,
+            valid_thresh=number,
+        ),
+    ),
+    "_greater_scalar": Operator((1,), dict(scalar=number)),
+    "_lesser_scalar": Operator((1,), dict(scalar=number)),
+    "_maximum_scalar": Operator((1,), dict(scalar=number)),
+    "abs": Operator((1,), {}),
+    "broadcast_axis": Operator((1,), dict(axis=axes, size=integers)),
+    "broadcast_minimum": Operator((2,), {}),
+    "elemwise_sub": Operator((2,), {}),
+    "exp": Operator((1,), {}),
+    "where": Operator((3,), {}),
+    "zeros_like": Operator((1,), {}),
     # of INT8; the last two outputs are the range
     "_contrib_dequantize": Operator((3,), {}),
     "_contrib_quantize_v2": Operator((1,), dict(RANGE, out_type=one_of("auto")), outputs=3),

@@ -93,10 +93,15 @@ def _are_images(inputs, outputs, attributes):
     return all(len(shape) == 4 for shape in inputs)
 
 
+def _are_alike(inputs, outputs, attributes):
+    return len(set(map(tuple, inputs))) == 1
+
+
 CHECKS = {
     "_contrib_BilinearResize2D": _are_images,
     "Reshape": _keeps_size,
     "_contrib_quantized_concat": _has_the_axis,
     "reshape_like": _keeps_size,
     "transpose": _permutes,
+    "where": _are_alike,
 }

@@ -12,6 +12,7 @@ import json
 from ..errors import UserError
 from ..files import plain_file
 from ..text import printable
+from . import regions
 from .operators import OPERATORS, RANGE, TRUE
 
 MOST_BYTES = 64 << 20  # of the JSON; the zoo's longest has 3.6 MB
@@ -153,6 +154,8 @@ def _node(node, made, outputs, place, inside):
         raise _Wrong(f"{where}: {kind} has {len(inputs)} inputs")
     if any(made[inputs[state][0]]["op"] != "null" for state in known.states):
         raise _Wrong(f"{where}: {kind} would write to another operator's output")
+    if kind == "_contrib_ROIAlign" and not regions.are_safe(made, result):
+        raise _Wrong(f"{where}: {kind} would look for regions beyond its images")
     return result
 
 

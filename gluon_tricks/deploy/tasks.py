@@ -4,13 +4,14 @@ A new task has a class of :mod:`.opened`, a class that says how images are made,
 a line in :data:`TASKS`. What a person sees of it is in :mod:`gluon_tricks.commands`.
 """
 
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple, Type
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple, Type
 
 import numpy as np
 
 from ..errors import UserError
 from . import classification
 from .classifier import Classifier
+from .detection import exporting as of_detection
 from .detection.detector import Detector
 from .detection.preprocessing import ResizedImages
 from .opened import Opened
@@ -31,6 +32,11 @@ class Deployment(NamedTuple):
     preprocessing: Any  # a NamedTuple like :class:`.Preprocessing`, whose fields are flags, too
     types: Dict[str, Any]  # in a manifest, of what the images of this task alone have
     any_size: bool  # images may have another height and width than its input_size
+    outputs: Tuple[str, ...] = ("logits", "probabilities")  # of its graph
+    # how many images of a classifier an image may be like in the memory that an export takes
+    allowance: int = 1
+    # formats and options of an export that the task does not have, and why
+    lacks: Mapping[str, str] = {}
     answers: str = ""  # before "images" in a text on how many answers INT8 leaves as they were
     # how a run measured its figures, in words; None: as :attr:`measure` does
     validated: Callable[[Any], Optional[str]] = lambda preprocessing: None
@@ -49,27 +55,35 @@ TASKS = {
         Classifier,
         Preprocessing,
         dict(crop_ratio=(int, float)),
-        False,
-        "",
-        lambda preprocessing: None,
-        classification.examples,
-        classification.calibration_images,
-        classification.measure,
-        classification.compare_figures,
+        any_size=False,
+        examples=classification.examples,
+        calibration_images=classification.calibration_images,
+        measure=classification.measure,
+        compare_figures=classification.compare_figures,
     ),
     "segmentation": Deployment(
         Segmenter,
         WholeImages,
         dict(base_size=int),
-        True,
-        "the pixels of ",
-        lambda sizes: protocol("centre", sizes).words,
-        exporting.examples,
-        exporting.calibration_images,
-        evaluation.measure,
-        evaluation.compare_figures,
+        any_size=True,
+        answers="the pixels of ",
+        validated=lambda sizes: protocol("centre", sizes).words,
+        examples=exporting.examples,
+        calibration_images=exporting.calibration_images,
+        measure=evaluation.measure,
+        compare_figures=evaluation.compare_figures,
     ),
-    "detection": Deployment(Detector, ResizedImages, dict(max_side=int), True),
+    "detection": Deployment(
+        Detector,
+        ResizedImages,
+        dict(max_side=int, score=(int, float), overlap=(int, float)),
+        any_size=True,
+        outputs=("detections",),
+        allowance=4,  # every region is like an image of its own
+        lacks=of_detection.LACKS,
+        examples=of_detection.examples,
+        measure=of_detection.measure,
+    ),
 }
 
 

@@ -62,8 +62,8 @@ class FormatWriter:
     def __init__(self, model: Opened, folder: str, options: Options, real: str = ""):
         self.model, self.folder, self.options = model, folder, options
         assert model.trained, "an export has no network to write"
-        net, self.task = model.trained.net, tasks.TASKS[model.task]
-        graph = graphs.trace(net)
+        self.task = tasks.TASKS[model.task]
+        graph = graphs.trace(model.computed(model.trained.net))
         self.folded, folded, stayed = fold_batch_norm(graph)
         self.graph = self.folded if options.fold_bn else graph
         self.batch_norm = dict(folded=folded, stayed=stayed) if options.fold_bn else None
@@ -98,9 +98,17 @@ class FormatWriter:
             raise ExportError(
                 f"the graph differs from the network by {share:.3g} of the largest output"
             )
-        graphs.save(graph, *self._paths("symbol"))
+        paths = self._paths("symbol")
+        graphs.save(graph, *paths)
+        self._check_opens(graph, paths[0])
         comparison = compare(self.folder, "symbol", self.inputs, here)
         return dict(comparison=comparison, difference_to_network=share, batch_norm=self.batch_norm)
+
+    def _check_opens(self, graph, path):
+        """UserError if ``evaluate`` and ``predict`` would refuse the graph for its memory."""
+        size = self.model.preprocessing.input_size
+        shape = (1, size, size, 3) if self.options.preprocess else (1, 3, size, size)
+        graphs.check_shapes(graph, shape, path, allowance=self.task.allowance)
 
     def _write_onnx(self):
         path = self._paths("onnx")[0]

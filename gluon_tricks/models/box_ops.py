@@ -7,6 +7,8 @@ and the logarithm of the ratio of the sizes, all of them divided by ``stds``.
 
 from typing import Any, Sequence
 
+LARGEST = 2**24  # pixels
+
 
 def sizes_and_centres(F: Any, boxes: Any) -> tuple:
     """(width, height, x, y), each (..., 1), of boxes (..., 4)."""
@@ -43,6 +45,13 @@ def encode(F: Any, boxes: Any, anchors: Any, stds: Sequence[float]) -> Any:
 def clip(F: Any, boxes: Any, limits: Any) -> Any:
     """Boxes (n, k, 4) cut off below 0 and above ``limits`` (n or 1, 1, 4)."""
     return F.broadcast_minimum(F.maximum(boxes, 0.0), limits)
+
+
+def finite(F: Any, boxes: Any) -> Any:
+    """Boxes with 0 for every number that is not finite, with which ROIAlign ends the process, or
+    that is larger than any image.
+    """
+    return F.where(F.abs(boxes) < LARGEST, boxes, F.zeros_like(boxes))
 
 
 def iou(F: Any, boxes: Any, others: Any) -> Any:

@@ -130,10 +130,13 @@ class FasterRCNN(HybridBlock):
         """(logits (n, count, classes + 1), offsets (n, count, classes, 4)) of regions (n, count,
         4).
         """
-        image = F.contrib.arange_like(boxes, axis=0).reshape((-1, 1, 1))
+        # Of which image a region is, and where, is what ROIAlign looks up unchecked: of a file from
+        # elsewhere deploy/symbol_file.py wants to see these very operators.
+        image = F.contrib.arange_like(features, axis=0).reshape((-1, 1, 1))
         first = F.slice_axis(boxes, axis=2, begin=0, end=1)
-        image = F.broadcast_add(F.zeros_like(first), image)
-        regions = F.BlockGrad(F.concat(image, boxes, dim=2).reshape((-1, 5)))
+        image = F.broadcast_add(F.zeros_like(first), image).reshape((-1, 1))
+        corners = box_ops.finite(F, boxes.reshape((-1, 4)))
+        regions = F.BlockGrad(F.concat(image, corners, dim=1))
         size, stride = self.settings.roi_size, self.settings.anchors.stride
         pooled = F.contrib.ROIAlign(
             features, regions, (size, size), 1 / stride, sample_ratio=SAMPLES_IN_BIN
@@ -153,7 +156,7 @@ class FasterRCNN(HybridBlock):
         rows = F.concat(label.expand_dims(3), scores.expand_dims(3), boxes, dim=3)
         form = dict(id_index=0, score_index=1, coord_start=2)
         rows = F.contrib.box_nms(
-            rows.reshape((-3, 0, 0)),
+            rows.reshape((-1, settings.test.after, 6)),
             overlap_thresh=settings.overlap,
             topk=settings.best_of_class,
             valid_thresh=0.0001,
@@ -266,9 +269,9 @@ def freeze(net: FasterRCNN) -> None:
 
 def limits_of(F: Any, images: Any) -> Any:
     """(1, 1, 4): width, height, width, height of the images."""
-    size = F.slice_axis(F.shape_array(images), axis=0, begin=2, end=4)
-    size = F.reverse(size, axis=0).astype("float32")
-    return F.tile(size, reps=(2,)).reshape((1, 1, 4))
+    columns, rows = (F.contrib.arange_like(images, axis=axis) for axis in (3, 2))
+    width, height = (F.slice_axis(one, axis=0, begin=-1, end=None) + 1 for one in (columns, rows))
+    return F.concat(width, height, width, height, dim=0).reshape((1, 1, 4))
 
 
 def truth_of(F: Any, labels: Any) -> Truth:

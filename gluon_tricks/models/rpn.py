@@ -118,7 +118,7 @@ def propose(F: Any, found: tuple, limits: Any, settings: Proposals) -> tuple:
     scores, offsets, anchors = (F.BlockGrad(one) for one in found)
     boxes = box_ops.clip(F, box_ops.decode(F, offsets, anchors, STDS), limits)
     left, top, right, bottom = F.split(boxes, axis=-1, num_outputs=4)
-    smaller = F.minimum(right - left, bottom - top) + 1 < settings.smallest
+    smaller = F.broadcast_minimum(right - left, bottom - top) + 1 < settings.smallest
     scores = F.where(smaller, SUPPRESSED * F.ones_like(smaller), F.sigmoid(scores).expand_dims(2))
     kept = F.contrib.box_nms(
         F.concat(scores, boxes, dim=-1),
@@ -134,4 +134,4 @@ def propose(F: Any, found: tuple, limits: Any, settings: Proposals) -> tuple:
     kept = F.slice_axis(F.concat(kept, filling, dim=1), axis=1, begin=0, end=settings.after)
     scores = F.slice_axis(kept, axis=2, begin=0, end=1).reshape((0, -1))
     boxes = F.slice_axis(kept, axis=2, begin=1, end=5)
-    return F.BlockGrad(F.maximum(boxes, 0.0)), F.BlockGrad(scores >= 0)
+    return F.BlockGrad(F.maximum(boxes, 0.0)), F.BlockGrad(scores > SUPPRESSED)

@@ -13,13 +13,15 @@ from .reading import flags_of
 # value.
 _WORDED = {"model", "input_size", "classes", "synthetic", "seed", "fidelity", "batch_size"}
 _WORDED |= {"accumulate", "num_epochs"} | {name for trick in TRICKS for name in trick.flags}
+SIZES = {"detection": "a shorter side of {0} pixels"}
 _NETWORKS = {name: words for words, name in paper.MODELS.items()}
 
 
 def network(model):
     """``resnet18_v1d`` -> ``ResNet-18-D``; names that the paper does not have stay."""
-    if model.startswith("fcn_"):
-        return "FCN on " + network(model[len("fcn_") :])
+    for prefix, words in (("fcn_", "FCN on "), ("faster_rcnn_", "Faster-RCNN on ")):
+        if model.startswith(prefix):
+            return words + network(model[len(prefix) :])
     ours = re.fullmatch(r"resnet(\d+)_v1([bcd]?)", model)
     if ours:
         return "ResNet-" + ours.group(1) + ("-" + ours.group(2).upper() if ours.group(2) else "")
@@ -35,7 +37,7 @@ def phrases(*seeds):
     about = Training(config, run.peak, run.global_batch, teacher=_teacher(configs))
     return [
         network(config.model),
-        f"{config.input_size} x {config.input_size} pixels",
+        SIZES.get(config.task, "{0} x {0} pixels").format(config.input_size),
         f"BS = {run.layout.get('global_batch')}",
         *(trick.phrase(about) for trick in TRICKS if trick.applies(config)),
         f"{config.num_epochs} epoch{'' if config.num_epochs == 1 else 's'}",

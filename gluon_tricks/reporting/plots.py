@@ -4,11 +4,13 @@ side.
 
 import textwrap
 
+from ..tasks.figure import in_training
 from ..tricks.table import distils
 from . import phrases
 from .runs import figure_of
 
 TRAINING, VALIDATION, OTHER = "#1f77b4", "#d62728", "#444444"
+PARTS = ("#ff7f0e", "#2ca02c", "#9467bd", "#8c564b")  # of a loss
 DPI = 110
 
 
@@ -32,6 +34,9 @@ def _losses(axes, run):
     entropy, which has an axis of its own then.
     """
     right = axes.twinx() if distils(run.config) and run.validations else axes
+    parts = [one for one in in_training(run.task) if one.name not in ("loss", run.task.best)]
+    for part, color in zip(parts, PARTS):
+        _line(axes, run.epochs, part.name, color=color, linewidth=0.9, label=part.title)
     _both_sets(axes, right, run, "loss")
     _scale_loss(axes)
     if right is not axes:
@@ -39,9 +44,14 @@ def _losses(axes, run):
         _color_axis(axes, "left", TRAINING)
         _color_axis(right, "right", VALIDATION)
         right.set_ylabel("validation: cross entropy")
-    kind = "training: hard + soft loss" if distils(run.config) else "loss (cross entropy)"
-    _name(axes, "loss", kind)
+    kind = "loss (cross entropy)" if _has_loss(run.task) else "loss"
+    _name(axes, "loss", "training: hard + soft loss" if distils(run.config) else kind)
     _legend(axes, right)
+
+
+def _has_loss(task):
+    """Whether validation has one."""
+    return any(figure.name == "loss" for figure in task.figures)
 
 
 def _both_sets(training, validation, run, name):
@@ -72,8 +82,13 @@ def all_curves(groups, path):
     """All runs in one picture, a colour a group, a line a seed -> a PNG file."""
     runs = [run for group in groups for run in group.runs]
     best = figure_of(runs[0].task, runs[0].task.best)
-    figure, panels = _figure(3, 2, (11.5, 9.2), *runs)
-    (train_loss, val_loss), (train_best, val_best), (rate, speed) = panels
+    with_loss = _has_loss(runs[0].task)
+    height = 9.2 if with_loss else 6.4
+    figure, panels = _figure(3 if with_loss else 2, 2, (11.5, height), *runs)
+    if with_loss:
+        (train_loss, val_loss), (train_best, val_best), (rate, speed) = panels
+    else:  # nor are the figures measured in training
+        ((train_loss, val_best), (rate, speed)), val_loss, train_best = panels, None, None
     distilled = _axes_of_distilled(train_loss, runs)
     shared, handles, labels = phrases.common(groups), [], []
     for group, color in zip(groups, _colors(len(groups))):
@@ -84,19 +99,22 @@ def all_curves(groups, path):
                 _line(distilled, records, "loss", linestyle="--", **style)
             else:
                 _line(train_loss, records, "loss", **style)
-            _line(train_best, records, best.name, **style)
-            _line(val_loss, run.validations, "loss", **style)
+            if with_loss:
+                _line(train_best, records, best.name, **style)
+                _line(val_loss, run.validations, "loss", **style)
             _line(val_best, run.validations, best.name, **style)
             _line(rate, run.training, "learning_rate", **style)
             _speeds(speed, run, **style)
         handles.append(rate.plot([], [], color=color, linewidth=2.5)[0])
         labels.append(textwrap.shorten(phrases.label(group, shared), 110, placeholder=" ..."))
-    for axes in {train_loss, distilled, val_loss}:
+    for axes in {train_loss, distilled, val_loss} - {None}:
         _scale_loss(axes)
     dashed = "" if distilled is train_loss else "; distilled runs: dashed, right axis"
     _name(train_loss, "training loss as minimised" + dashed, "loss")
-    _name(val_loss, "validation loss (cross entropy)", "loss")
-    for axes, which in ((train_best, "training"), (val_best, "validation")):
+    if with_loss:
+        _name(val_loss, "validation loss (cross entropy)", "loss")
+    measured = [(train_best, "training")] * with_loss + [(val_best, "validation")]
+    for axes, which in measured:
         title = f"{which} {best.title}"
         cut = _cut_beginning(axes) if best.higher_is_better else ""
         _name(axes, title + cut, _unit(best))
@@ -105,7 +123,7 @@ def all_curves(groups, path):
     # Below the panels, in a strip of its own.
     columns = 1 if max(map(len, labels)) > 55 else 2
     lines = -(-len(labels) // columns)
-    figure.set_size_inches(11.5, 9.2 + 0.24 * lines)
+    figure.set_size_inches(11.5, height + 0.24 * lines)
     figure.legend(handles, labels, loc="outside lower center", ncol=columns, frameon=False)
     _save(figure, path)
 

@@ -8,7 +8,7 @@ import os
 
 from ..config import FLAGS, Config, ConfigError, from_dict
 from ..errors import UserError
-from ..files import plain_file, read_sealed_json
+from ..files import is_as_sealed, plain_file, read_sealed_json
 from ..tasks import registry
 from ..tasks.figure import in_training
 from ..text import printable
@@ -102,6 +102,11 @@ def read(path, name=None):
         if line["event"] == "train"
     }
     run.speeds = sorted(speeds.items())
+    timeless = sum(line["passes"] not in speeds for line in run.training)
+    if timeless:
+        run.damage.append(
+            f"timing.jsonl has no times of {timeless} of {len(run.training)} lines of log.jsonl"
+        )
     return run
 
 
@@ -211,7 +216,9 @@ def _line(text, needed, numbers):
         line = json.loads(text)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(line, dict) or not isinstance(line.get("event"), str):
+    if not isinstance(line, dict) or not is_as_sealed(line):
+        return None
+    if not isinstance(line.get("event"), str):
         return None
     sound = all(_is_number(line.get(name, 0), infinite=name == "loss") for name in numbers)
     return line if sound and all(name in line for name in needed.get(line["event"], ())) else None

@@ -118,6 +118,11 @@ class ReportedRun:
         return masks and self.data_counts == transfer.ADE20K_IMAGES
 
     @property
+    def on_voc(self):
+        """Whether they are boxes, and as many images as VOC 2007's and 2012's."""
+        return self.config.task == "detection" and self.data_counts == transfer.VOC_IMAGES
+
+    @property
     def nearest_rows(self):
         """The published rows that it is, or nearly is, and what is otherwise in them, as
         :func:`gluon_tricks.tricks.nearest_row.nearest` says; none if it is not on ImageNet.

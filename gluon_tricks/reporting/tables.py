@@ -20,7 +20,8 @@ def data_title(runs):
     training, validation = run.data_counts
     counts = f"{_count(training)} training images, "
     counts += f"{_count(validation)} validation images" if validation else "no validation file"
-    for name, is_it in (("ImageNet-1k", run.on_imagenet), ("ADE20K", run.on_ade20k)):
+    known = ("ImageNet-1k", run.on_imagenet), ("ADE20K", run.on_ade20k), ("PASCAL VOC", run.on_voc)
+    for name, is_it in known:
         if is_it:
             return f"{name} ({counts})"
     return f"{counts}, {run.config.classes} classes"
@@ -38,6 +39,11 @@ def data_note(runs):
         return (
             "The files hold as many images as ADE20K's, so the paper's Table 9 stands below. It "
             "does not say how it was measured; the runs' figures are those of centre crops."
+        )
+    if runs[0].on_voc:
+        return (
+            "The files hold as many images as VOC's trainval (2007, 2012) and test (2007), so the "
+            "paper's Table 8 stands below; its mAP is that of 11 points."
         )
     return (
         "These are not ImageNet's images: published figures do not apply, "
@@ -75,12 +81,14 @@ def published(groups):
     run = groups[0].runs[0]
     if run.on_imagenet:
         return ("Next to published figures", *next_to_published(groups))
-    return ("The paper's Table 9", *table9()) if run.on_ade20k else None
+    if run.on_ade20k:
+        return ("The paper's Table 9", *by_backbone(transfer.ADE20K))
+    return ("The paper's Table 8", *by_backbone(transfer.VOC)) if run.on_voc else None
 
 
-def table9():
-    """(header, rows) of text: FCN on ADE20K by the training of its backbone."""
-    found = [row for row in transfer.ROWS if row.data is transfer.ADE20K]
+def by_backbone(data):
+    """(header, rows) of text: what the paper has on ADE20K or VOC by the backbone's training."""
+    found = [row for row in transfer.ROWS if row.data is data]
     header = ["the backbone's training on ImageNet", *(f"{name} %" for name in found[0].scores)]
     return header, [[row.row, *(f"{value:.2f}" for value in row.scores.values())] for row in found]
 

@@ -4,7 +4,6 @@ boxes in the image.
 
 from __future__ import annotations
 
-import os
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
@@ -12,7 +11,7 @@ import numpy as np
 from ..config import Config
 from ..data.box_records import Boxes, unpack_boxes
 from ..data.box_rows import BoxLabels
-from ..data.class_names import LABELS, read_labels
+from ..data.class_names import names_next_to
 from ..data.mask_files import IGNORED
 from ..data.masks import MaskFile
 from ..data.palette import colored, palette
@@ -122,7 +121,7 @@ class Masks:
 
     def __init__(self, config: Config, records: RecordFile):
         self._masks, self._seen = MaskFile(records, config.classes), {IGNORED}
-        names = _names_next_to(records.path)
+        names = names_next_to(records.path) or []
         self._names = names if len(names) == config.classes else []
 
     def read(self, key: int, label: Any, size: Tuple[int, int]) -> Mask:
@@ -150,7 +149,7 @@ class Frames:
 
     def __init__(self, config: Config, records: RecordFile):
         self._labels, self._seen = BoxLabels(records.path, config.classes, config.max_boxes), set()
-        names = _names_next_to(records.path)
+        names = names_next_to(records.path) or []
         self._names = names if len(names) == config.classes else []
 
     def read(self, key: int, label: Any, size: Tuple[int, int]) -> Framed:
@@ -185,9 +184,4 @@ def targets_of(config: Config, records: RecordFile) -> Any:
 
 def classes_next_to(record: str) -> int:
     """How many classes a converted data set has, by the names next to its images."""
-    return len(_names_next_to(record)) or Config.classes
-
-
-def _names_next_to(record):
-    path = os.path.join(os.path.dirname(record), LABELS)
-    return read_labels(path) if os.path.isfile(path) else []
+    return len(names_next_to(record) or ()) or Config.classes

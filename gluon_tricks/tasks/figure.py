@@ -1,5 +1,6 @@
 """A figure that a task reports, as the log, the tables and the plots show it."""
 
+import math
 from typing import Any, List, NamedTuple, Optional, Sequence
 
 
@@ -24,8 +25,11 @@ def best_figure(task: Any) -> Figure:
 
 
 def is_better(task: Any, values: dict, best: Optional[dict]) -> bool:
-    """Whether a validation with these values is the best so far; ``best``: the one until now."""
-    if best is None:
+    """Whether a validation with these values is the best so far; ``best``: the one until now.
+
+    Any figure is better than NaN.
+    """
+    if best is None or math.isnan(best[task.best]):
         return True
     new, old = values[task.best], best[task.best]
     return new > old if best_figure(task).higher_is_better else new < old

@@ -202,15 +202,18 @@ def _copy(source, path):
 # -- reading
 
 
-def latest(run_folder, say=print):
-    """(folder, state) of the newest checkpoint that is whole, or None; damaged ones are named
-    through ``say``.
+def latest(run_folder, say=print, fits=lambda state: True):
+    """(folder, state) of the newest checkpoint that is whole and whose state ``fits``, or None;
+    damaged ones are named through ``say``.
     """
     for path in checkpoints(run_folder):
         try:
-            return path, read_state(path)
+            state = read_state(path)
         except CheckpointError as error:
             say(f"{error}; trying the one before it")
+            continue
+        if fits(state):
+            return path, state
     return None
 
 

@@ -8,7 +8,7 @@ import platform
 from .. import __version__
 from .. import config as flags
 from ..config import ConfigError
-from ..data.class_names import LABELS, read_labels, write_labels
+from ..data.class_names import LABELS, names_next_to, write_labels
 from ..data.fingerprint import differences, fingerprint, spread
 from ..data.mask_files import mask_path_of
 from ..data.masks import has_masks
@@ -17,6 +17,7 @@ from ..data.recordio import RecordError
 from ..data.records import RecordFile
 from ..data.teacher_logits import TeacherLogits
 from ..distributed.gathering import gather_json
+from ..errors import UserError
 from ..files import sha256, sha256_of, write_sealed_json
 from ..text import printable
 from . import network, run_folder
@@ -160,15 +161,19 @@ def _differences_of_data(old, new):
 
 def write(run):
     """Write ``config.json``, ``environment.json``, and the names of the classes, if the data have
-    them.
+    them. UserError if those are damaged.
     """
     if run.workers.rank == 0:
-        folder, names = run.config.save_dir, _names_of_classes(run)
-        if names:
-            write_labels(os.path.join(folder, LABELS), names)
-        digest = sha256_of(names) if names else None
-        run_folder.write(folder, dict(run.about, labels=digest), run.config)
-        write_sealed_json(os.path.join(folder, "environment.json"), environment())
+        _write(run, _names_of_classes(run))
+
+
+def _write(run, names):
+    folder = run.config.save_dir
+    if names:
+        write_labels(os.path.join(folder, LABELS), names)
+    digest = sha256_of(names) if names else None
+    run_folder.write(folder, dict(run.about, labels=digest), run.config)
+    write_sealed_json(os.path.join(folder, "environment.json"), environment())
 
 
 def _names_of_classes(run):
@@ -178,27 +183,22 @@ def _names_of_classes(run):
     config, names = run.config, None
     if config.synthetic:
         return None
-    labels = _labels_of_the_data(config)
-    if labels is None and config.task in TRUTH:  # a record's label is no class
+    for path in filter(None, (config.rec_train, config.rec_val)):
+        names = names_next_to(path)
+        if names is not None:
+            break
+    if names is None and config.task in TRUTH:  # a record's label is no class
         return None
-    if labels is None:
+    if names is None:
         count, source = _classes_seen(config), f"the labels in {config.rec_train} seem to be of"
     else:
-        names = read_labels(labels)
-        count, source = len(names), f"{labels} names"
+        count, source = len(names), f"{os.path.join(os.path.dirname(path), LABELS)} names"
     if count not in (None, config.classes):
         run.logger.say(
             f"--classes is {config.classes}, but {printable(source)} {count} classes: is this "
             "meant?"
         )
     return names if count == config.classes else None
-
-
-def _labels_of_the_data(config):
-    """The ``labels.txt`` next to the records, or None."""
-    records = filter(None, (config.rec_train, config.rec_val))
-    found = (os.path.join(os.path.dirname(path), LABELS) for path in records)
-    return next(filter(os.path.isfile, found), None)
 
 
 def _classes_seen(config):
@@ -220,10 +220,15 @@ def write_again(run):
     """Write ``config.json`` and ``environment.json`` if something has removed them while the run
     trained.
     """
-    names = ("config.json", "environment.json")
-    gone = [name for name in names if not os.path.exists(os.path.join(run.config.save_dir, name))]
+    files = ("config.json", "environment.json")
+    gone = [name for name in files if not os.path.exists(os.path.join(run.config.save_dir, name))]
     if run.workers.rank == 0 and gone:
-        write(run)
+        try:
+            names = _names_of_classes(run)
+        except UserError as error:  # no reason to end a run that trains
+            run.logger.say(f"{error}. In this run's folder classes have numbers")
+            names = None
+        _write(run, names)
         run.logger.say(
             f"{' and '.join(gone)} was removed while the run trained; it is written again"
         )

@@ -11,7 +11,7 @@ import json
 import os
 
 from ..errors import UserError
-from ..files import plain_file, sync_folder
+from ..files import plain_file, sealed, sync_folder
 from ..text import printable
 
 LOG, TIMING, PLAIN = "log.jsonl", "timing.jsonl", "train.log"
@@ -47,8 +47,8 @@ class LogFiles:
         self._text += self._write(self._log, json.dumps(values))
 
     def add_timing(self, values):
-        """A line of ``timing.jsonl``, from a dict."""
-        self._write(self._timing, json.dumps(values))
+        """A line of ``timing.jsonl``, from a dict; no checkpoint has its digest, so it has one."""
+        self._write(self._timing, json.dumps(sealed(values)))
 
     def add_plain(self, text):
         """A line of ``train.log`` and of the file of ``--logging-file``."""

@@ -3,6 +3,7 @@
 import math
 
 import mxnet as mx
+import numpy as np
 
 from ..models.progress import progress_of
 from .feeding import placed, steps_ahead
@@ -12,6 +13,8 @@ from .step import train_step
 from .stopping import Diverged
 from .sums import Sums
 from .validation import validate
+
+MOST_NAMED = 8  # images, of those without a finite loss
 
 
 def train(run):
@@ -88,11 +91,26 @@ def receive(run, result, step):
     shared = () if result.shared is None else result.shared.asnumpy()
     for loss in [vector[0] for vector in vectors] + list(shared[:1]):
         if not math.isfinite(loss):
-            raise Diverged(f"the loss is {loss}", step)
+            raise Diverged(f"the loss is {loss}{whose(result)}", step)
     for vector in vectors:
         run.progress.interval.add(vector, run.layout.batch_size)
         run.progress.epoch.add(vector, run.layout.batch_size)
     run.stop.count(shared[1:])
+
+
+def whose(result):
+    """Of which of this worker's records the loss is not finite, in words; "" if of none."""
+    parts, found = np.array_split(result.keys, len(result.losses)), []
+    for keys, losses in zip(parts, result.losses):
+        bad = ~np.isfinite(losses.asnumpy())
+        if len(bad) != len(keys):  # a mixup of two images, which have one loss
+            bad = np.full(len(keys), bad.any())
+        found += keys[bad].tolist()
+    if not found:
+        return ""
+    named = ", ".join(map(str, found[:MOST_NAMED]))
+    more = f" and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
+    return f" (of record{'s' * (len(found) > 1)} {named}{more})"
 
 
 def figures_of_all(run, sums):

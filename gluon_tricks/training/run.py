@@ -33,7 +33,7 @@ from .stored_teacher import stored_teacher
 from .sums import Sums
 from .timetable import Timetable
 from .update import Update, optimizer_of
-from .validation import validate
+from .validation import check_last, is_finite, validate
 
 
 def train(config):
@@ -224,6 +224,8 @@ def finish(run):
             if progress.awaits_validation:
                 validate(run)
             train_steps(run)
+        if progress.step >= total:
+            check_last(run)
     except Diverged as error:
         raise _with_advice(error, run) from None
     if progress.step < total:
@@ -238,7 +240,9 @@ def finish(run):
 
 def _with_advice(error, run):
     """The error with the learning rate, the last good checkpoint, and what to try."""
-    whole = checkpoint.latest(run.config.save_dir, say=lambda text: None)
+    whole = checkpoint.latest(
+        run.config.save_dir, say=lambda text: None, fits=lambda state: is_finite(state["validated"])
+    )
     last = f"the last good checkpoint is {whole[0]}" if whole else "there is no checkpoint yet"
     rate = run.timetable.learning_rate(error.step)
     return Diverged(

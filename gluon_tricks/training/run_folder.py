@@ -11,7 +11,7 @@ import os
 
 from .. import config as flags
 from .. import models
-from ..data.class_names import LABELS, read_labels
+from ..data.class_names import LABELS, names_next_to, read_labels
 from ..data.fingerprint import differences, fingerprint
 from ..errors import UserError
 from ..files import plain_file, sha256_of
@@ -95,11 +95,11 @@ class RunFolder:
         records, if they are its. Damaged or missing ones are named through ``say``.
         """
         kept = os.path.join(self.path, LABELS)
-        if not os.path.isfile(kept):
-            kept = self._labels_of_the_data() or kept
-        if not os.path.isfile(kept) and not self._labels_digest:
-            return None
         try:
+            if not os.path.isfile(kept):
+                kept = self._labels_of_the_data() or kept
+            if not os.path.isfile(kept) and not self._labels_digest:
+                return None
             labels = read_labels(kept)
             if self._labels_digest not in (None, sha256_of(labels)):
                 raise UserError(
@@ -114,12 +114,11 @@ class RunFolder:
     def _labels_of_the_data(self):
         for split, field in (("validation", "rec_val"), ("train", "rec_train")):
             path = getattr(self.config, field)
-            labels = os.path.join(os.path.dirname(path), LABELS)
-            if path and os.path.isfile(labels) and os.path.isfile(path):
+            if path and os.path.isfile(path) and names_next_to(path) is not None:
                 if not differences(
                     self.data[split], fingerprint(path, getattr(self.config, field + "_idx"))
                 ):
-                    return labels
+                    return os.path.join(os.path.dirname(path), LABELS)
         return None
 
     def validation_file(self, index=""):

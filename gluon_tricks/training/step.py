@@ -17,6 +17,8 @@ class StepResult(NamedTuple):
     """What a step has found, still being computed."""
 
     sums: list  # an NDArray of the task's sums for each part of the batch that this worker has
+    losses: list  # of the images of each, (n,)
+    keys: np.ndarray  # of this worker's records, in the order of the parts
     # Under float16 whether the update counted, see Update.receive.
     counted: Optional[mx.nd.NDArray] = None
     # What all workers have told each other: the sum of their losses, then of their reasons to stop.
@@ -27,20 +29,24 @@ def train_step(learner, layout, devices, batch, step):
     """The :class:`StepResult` of step ``step`` with this worker's images of it, a
     :class:`.feeding.PlacedBatch`.
     """
-    found, steps = [], learner.update.timetable.steps_of_update(step)
+    found, of_images, steps = [], [], learner.update.timetable.steps_of_update(step)
     learner.seed_devices(devices, layout, step)
     with mx.engine.bulk(OPERATORS_AT_ONCE):
         for micro in range(layout.accumulate):
             learner.running.restore_parts(micro)
-            found += compute_gradients(learner, layout, batch, step, micro)
+            sums, losses = compute_gradients(learner, layout, batch, step, micro)
+            found, of_images = found + sums, of_images + losses
             wait_for_statistics(steps * len(layout.own_parts), devices)
             learner.running.keep_parts(micro)
-        return StepResult(found, learner.update(step))
+        return StepResult(found, of_images, batch.keys, learner.update(step))
 
 
 def compute_gradients(learner, layout, batch, step, micro):
-    """Those of one micro-batch, on every device. Gives the task's sums of each part."""
-    objective, task, found, losses = learner.objective, learner.objective.task, [], []
+    """Those of one micro-batch, on every device. Gives the task's sums, and the images' losses, of
+    each part.
+    """
+    objective, task, found, of_images = learner.objective, learner.objective.task, [], []
+    losses = []
     images_of_update = layout.global_batch * learner.update.timetable.steps_of_update(step)
     for number, part in layout.micro_batch(micro):
         images, labels = colored(*batch.parts[part])
@@ -54,9 +60,10 @@ def compute_gradients(learner, layout, batch, step, micro):
             # over the parts.
             losses.append(loss.sum() * (learner.update.scale(number) / images_of_update))
         labels = objective.labels(targets)
-        found.append(task.count(detached(outputs), labels, loss.detach()))
+        of_images.append(loss.detach())
+        found.append(task.count(detached(outputs), labels, of_images[-1]))
     autograd.backward(losses)
-    return found
+    return found, of_images
 
 
 def detached(outputs):

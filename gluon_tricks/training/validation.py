@@ -1,5 +1,6 @@
 """Validation: every image of the file counted once, with the mean of all running statistics."""
 
+import math
 import time
 
 from ..errors import UserError
@@ -7,6 +8,7 @@ from ..tasks.figure import is_better
 from ..tasks.registry import measure_of
 from . import checkpoint, network
 from .pending import Pending
+from .stopping import Diverged
 from .sums import Sums
 
 
@@ -37,6 +39,22 @@ def validate(run):
         )
         if is_best:
             checkpoint.mark_best(config.save_dir, path)
+
+
+def is_finite(figures):
+    """Whether the loss of a validation is finite; true if there was none, or the task has none."""
+    return math.isfinite((figures or {}).get("loss", 0))
+
+
+def check_last(run):
+    """Raise Diverged if the network that the run has ended with has a loss that is not finite.
+
+    Only the last step needs it: after any other one, the next step's loss says so. And a float16
+    network whose running statistics are still young may overflow here and yet be trained.
+    """
+    figures, step = run.progress.validated, run.progress.step
+    if not is_finite(figures):
+        raise Diverged(f"the loss of the last validation is {figures['loss']}", step - 1)
 
 
 def measured(run, batches):

@@ -119,6 +119,16 @@ def test_a_file_of_mxnets_tools_is_compared_with_the_checksum_of_the_manifest(tm
     assert "as far as decoding shows: 3 have no checksum" in capsys.readouterr().out
 
 
+def test_names_that_are_not_those_that_were_prepared_are_a_problem(tmp_path, capsys):
+    path = write(tmp_path / "a.rec", [jpeg(0)])
+    names = tmp_path / "labels.txt"
+    names.write_text("bee\nant\n")
+    (tmp_path / "manifest.json").write_text('{"labels_sha256": "0"}')
+    assert cli.main(["records", "verify", path]) == 1
+    printed = capsys.readouterr().out
+    assert f"{path}: {names}: holds other names" in printed and "1 records, 1 problem" in printed
+
+
 @pytest.mark.parametrize("damage", ["no record", "cut", "longer"])
 def test_the_checksum_is_of_the_whole_file_also_if_it_is_damaged(tmp_path, damage):
     path = write(tmp_path / "a.rec", [jpeg(i) for i in range(4)])

@@ -6,25 +6,27 @@ from gluoncv.data import RecordFileDetection
 
 from gluon_tricks import cli
 from gluon_tricks.data.box_records import unpack_boxes
-from gluon_tricks.data.prepare import boxed_scenes, scenes
+from gluon_tricks.data.prepare import boxed_scenes, digits, scenes
 
 GREY = 100
 
 
 @pytest.fixture(autouse=True)
 def few(monkeypatch):
-    monkeypatch.setattr(scenes, "SCENES", {"train": 8, "val": 3})
+    monkeypatch.setattr(boxed_scenes, "SCENES", {"train": 8, "val": 3})
 
 
 def test_boxes_enclose_exactly_what_is_painted(monkeypatch):
     grey = np.full((427, 640, 3), GREY, np.uint8)
     monkeypatch.setattr(scenes, "photographs", lambda: [grey, grey])
     splits, classes, _ = boxed_scenes.read(None)
-    masks, masked_classes, _ = scenes.read(None)
-    assert classes == masked_classes[1:] == [str(digit) for digit in range(10)]
+    assert classes == [str(digit) for digit in range(10)]
+    halves, source = scenes.halves()[0], digits.read(None)[0]["train"]
     for position in range(8):
-        picture, mask = splits["train"].read(position), masks["train.mask"].read(position)
-        np.testing.assert_array_equal(picture, masks["train"].read(position))
+        random = np.random.RandomState([scenes.SEED, 0, position])
+        picture, mask, _ = scenes.scene(random, halves, source, boxed_scenes.SIZE)
+        np.testing.assert_array_equal(picture, splits["train"].read(position))
+        assert ((picture != GREY).any(axis=2) <= (mask > 0)).all()
         boxes = unpack_boxes(splits["train"].label(position), *mask.shape)
         inside = np.zeros(mask.shape, bool)
         for (left, top, right, bottom), label in zip(boxes.corners.astype(int), boxes.classes):
@@ -41,4 +43,4 @@ def test_gluoncv_reads_them(tmp_path, capsys):
     data = RecordFileDetection(str(tmp_path / "val.rec"))
     assert len(data) == 3
     for image, label in data:
-        assert image.shape == (96, 96, 3) and label.shape[1] == 6 and label[:, :4].max() < 96
+        assert image.shape == (128, 128, 3) and label.shape[1] == 6 and label[:, :4].max() < 128

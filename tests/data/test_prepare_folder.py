@@ -80,6 +80,8 @@ def test_the_manifest_counts_and_sums_what_is_there(source, tmp_path):
             content
         )
     assert manifest["settings"]["data_set"] == "folder" and manifest["classes"] == 3
+    names = (tmp_path / "out" / "labels.txt").read_bytes()
+    assert manifest["labels_sha256"] == hashlib.sha256(names).hexdigest()
 
 
 def test_training_images_are_shuffled_by_the_seed_and_validation_images_are_not(source, tmp_path):

@@ -152,6 +152,8 @@ def entities():
         (xml([("cow", "1e999", 1, 9, 9, 0)]), "<xmin> in <bndbox> is 1e999"),
         (xml([("cow", "x" * 99, 1, 9, 9, 0)]), "<xmin> in <bndbox> is no number: 'xxx"),
         (xml([("", 1, 1, 9, 9, 0)]), "an object has no name"),
+        (xml([]).replace("<width>32", "<width>1e300"), "<width> in <size> is 1e+300"),
+        (xml([]).replace("<width>32", "<width>-32"), "<width> in <size> is -32"),
         ("<annotation><object><name>cow</name></object></annotation>", "an object has no bndbox"),
         ("", "no element found"),
         ("\0", "is no annotation"),

@@ -158,6 +158,8 @@ def test_lengths_are_the_whole_numbers_of_the_range():
     lengths = {op.placed(30, 20, [u, 0, 0])[1] for u in np.linspace(0, 0.999, 200)}
     assert lengths == set(range(5, 21))
     assert op.placed(30, 20, [0, 0.999, 0.999])[2:] == (0, 0)  # smaller than the crop
+    smallest = RandomScaleCrop(8, 1, (0.5, 2.0))
+    assert smallest.placed(30, 20, [0, 0, 0])[:2] == (2, 1)  # half of 1 is no length
 
 
 def test_blur_is_a_gaussians():

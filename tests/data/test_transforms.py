@@ -10,6 +10,7 @@ from PIL import Image
 from scipy import stats
 
 from gluon_tricks import config as configuration
+from gluon_tricks.data.augment import EvalTransform
 from gluon_tricks.data.decode import Scratch
 from gluon_tricks.data.records import RecordWriter
 from gluon_tricks.data.transforms import color_map, crop, paper, pca_noise, resize
@@ -467,3 +468,15 @@ def test_evaluation_of_a_long_image_shows_its_middle_and_takes_little_memory(hei
     places = ((np.arange(32) + 0.5) / 37 * short - 16 / 37 * short) / 20
     expected = 128 + 100 * np.sin(places[:, None] + places[None, :])
     assert np.abs(found[..., 0] - expected).max() < 10
+
+
+def test_the_name_that_the_first_version_documented_still_makes_evaluations_images():
+    given = (32, 0.875, (0, 0, 0), (1, 1, 1))
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
+    payload = cv2.imencode(".png", pixels)[1].tobytes()
+    images = [
+        made.apply(payload, made.sample(0, 0, [0]))
+        for made in (EvalTransform(*given), paper.evaluation(*given))
+    ]
+    np.testing.assert_array_equal(*images)
+    assert images[0].shape == (3, 32, 32)

@@ -171,6 +171,13 @@ def test_an_image_with_fewer_anchors_than_proposals_has_no_detections_of_nothing
         gluoncvs()(images(1, 16, 16))
 
 
+def test_boxes_that_are_not_finite_end_no_process():
+    """MXNet's ROIAlign reads beyond its memory for them."""
+    net = network.__wrapped__("v1b")
+    net.rpn.loc.weight.set_data(mx.nd.full(net.rpn.loc.weight.shape, np.nan))
+    assert np.isnan(net(images(2))[2].asnumpy()).any()  # so that it can be seen
+
+
 def test_the_best_of_all_classes_are_returned():
     net = network()
     whole = detections(net(images()))

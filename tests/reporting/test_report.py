@@ -13,6 +13,7 @@ import pytest
 from gluon_tricks import cli, literature, paper
 from gluon_tricks import config as flags
 from gluon_tricks.errors import UserError
+from gluon_tricks.files import sealed
 from gluon_tricks.locking import Lock
 from gluon_tricks.reporting import phrases, plots, tables
 from gluon_tricks.reporting.groups import Group, groups_of
@@ -258,6 +259,21 @@ def test_a_resumed_runs_later_speed_counts(tmp_path):
     assert read(str(tmp_path / "a")).speeds == [(0.5, 110.0), (1.0, 7.0)]
 
 
+def test_times_that_are_damaged_or_lost_are_named(tmp_path):
+    folder = write_run(tmp_path / "a", scores=(50.0,))
+    times = [dict(event="train", step=step, images_per_second=100.0 + step) for step in (10, 20)]
+    lines = "".join(json.dumps(sealed(line)) + "\n" for line in times)
+    (tmp_path / "a" / "timing.jsonl").write_text(lines)
+    assert read(folder).speeds == [(0.5, 110.0), (1.0, 120.0)] and not read(folder).damage
+    (tmp_path / "a" / "timing.jsonl").write_text(lines.replace("120.0", "920.0"))
+    assert read(folder).speeds == [(0.5, 110.0)]
+    lost = "timing.jsonl has no times of {} of 2 lines of log.jsonl"
+    assert read(folder).damage == ["timing.jsonl: 1 damaged line left out", lost.format(1)]
+    for kept in (1, 0):
+        (tmp_path / "a" / "timing.jsonl").write_text("".join(lines.splitlines(True)[:kept]))
+        assert read(folder).damage == [lost.format(2 - kept)]
+
+
 def test_a_run_whose_steps_were_renumbered_is_drawn_at_its_epochs(tmp_path):
     """As ``--elastic scale-lr`` leaves it: twenty steps an epoch before step 20, ten after."""
     folder = write_run(tmp_path / "a", scores=(50.0,), finished=False)
@@ -443,6 +459,35 @@ def test_segmentation_is_said_in_its_own_words_and_stands_next_to_table_9_on_ade
     if data is ADE20K:
         assert "ADE20K (20,210 training images, 2,000 validation images)" in text
         assert "| ResNet-50-D, + cosine | 79.25 | 39.33 |" in text
+
+
+VOC = (
+    dict(records=16551, bytes=1, index_sha256="7"),
+    dict(records=4952, bytes=1, index_sha256="8"),
+)
+
+
+@pytest.mark.parametrize("data", [VOC, DIGITS])
+def test_detection_is_said_in_its_own_words_and_stands_next_to_table_8_on_voc(tmp_path, data):
+    names = ("map07", "map_area", "coco_ap", "coco_ap50", "coco_ap75")
+    for name, given in (("first", ""), ("second", "--flip 0")):
+        write_run(
+            tmp_path / "runs" / name,
+            f"--task detection --classes 20 --model faster_rcnn_resnet50_v1d {given}",
+            scores=(20.0, 77.5),
+            data=data,
+            figures=lambda mean: dict(zip(names, (mean, mean + 2, mean / 2, mean + 1, mean / 3))),
+        )
+    assert report(str(tmp_path / "runs"), output=tmp_path / "report") == 0
+    text = (tmp_path / "report" / "report.md").read_text()
+    assert "Faster-RCNN on ResNet-50-D, a shorter side of 600 pixels" in text
+    assert "| 77.50 | – | 79.50 | 38.75 | 78.50 | 25.83 | 77.50 |" in text
+    said = phrases.phrases(read(str(tmp_path / "runs" / "first")))
+    assert not [each for each in said if each.startswith("--")]
+    assert ("The paper's Table 8" in text) == (data is VOC)
+    if data is VOC:
+        assert "PASCAL VOC (16,551 training images, 4,952 validation images)" in text
+        assert "| ResNet-50-D, + cosine | 79.23 |" in text and "| 81.33 |" in text
 
 
 def test_every_flag_that_changes_a_run_is_said(tmp_path):

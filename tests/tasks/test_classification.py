@@ -68,6 +68,11 @@ def test_the_best_validation_has_the_most_right_and_of_equal_ones_the_first_stay
     assert not is_better(TASK, dict(top1=50.0), dict(top1=50.0))
 
 
+def test_any_figure_is_better_than_one_that_is_no_number():
+    assert is_better(TASK, dict(top1=0.0), dict(top1=float("nan")))
+    assert not is_better(TASK, dict(top1=float("nan")), dict(top1=0.0))
+
+
 def test_figures_are_read_with_their_units():
     assert best_figure(TASK).text(77.1649) == "top-1 77.16 %"
     assert [figure.text(1) for figure in loss_last(TASK)][-1] == "loss 1.0000"

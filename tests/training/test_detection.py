@@ -13,7 +13,10 @@ from gluon_tricks import config as flags
 from gluon_tricks import models
 from gluon_tricks.config import ConfigError
 from gluon_tricks.training import run as training
+from gluon_tricks.training.loop import whose
 from gluon_tricks.training.schedule import learning_rate
+from gluon_tricks.training.step import StepResult
+from gluon_tricks.training.stopping import Diverged
 from gluon_tricks.training.update import optimizer_of
 
 MODEL = "faster_rcnn_resnet18_v1b"
@@ -127,6 +130,8 @@ def test_each_number_of_the_gradient_is_clipped(most):
         ("--dtype float16", "--dtype float16 does not apply to --task detection"),
         ("--max-side 500", "--max-side 500 is below --input-size 600"),
         ("--roi-sample 200 --proposals 100,50", "--roi-sample 200 is more than the regions"),
+        ("--roi-sample 3", "--roi-sample is 3, but has to be at least 4"),  # a quarter of them
+        ("--rpn-sample 1", "--rpn-sample is 1, but has to be at least 2"),  # half of them
         ("--optimizer lars --clip-gradient 1", "--clip-gradient has no effect without"),
         ("--crop-area 0.5,1", "--crop-area has no effect without"),
     ],
@@ -150,3 +155,22 @@ def test_every_launch_is_the_same_run(finish, scenes, tmp_path):
             np.testing.assert_allclose(value, expected[name], atol=1e-5, err_msg=name)
         (line,) = lines(tmp_path / launch, "validation")
         assert line["images"] == 5 and line["map07"] == pytest.approx(validation["map07"], abs=1)
+
+
+def test_a_loss_that_is_not_finite_names_the_records(detect):
+    expected = "is (nan|inf) \\(of record(s [0-7],)? [0-7]\\) at step .*rate"
+    with pytest.raises(Diverged, match=expected) as error:
+        detect("diverged", "--lr 1e15 --clip-gradient 0 --num-epochs 3")
+    assert error.value.exit_code == 3
+
+
+def test_only_images_whose_own_loss_is_not_finite_are_named():
+    losses = [mx.nd.array([1, 2]), mx.nd.array([3, np.inf])]
+    sums = [mx.nd.array([3.0]), mx.nd.array([np.inf])]
+    result = StepResult(sums, losses, np.array([40, 41, 42, 43]))
+    assert whose(result) == " (of record 43)"
+    mixed = result._replace(keys=np.arange(8))  # two images have one loss
+    assert whose(mixed) == " (of records 4, 5, 6, 7)"
+    many = StepResult(sums[:1], [mx.nd.full(12, np.nan)], np.arange(12))
+    assert whose(many).endswith("0, 1, 2, 3, 4, 5, 6, 7 and 4 more)")
+    assert whose(StepResult(sums[:1], losses[:1], np.arange(2))) == ""

@@ -2,6 +2,8 @@
 names the file.
 """
 
+import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -47,6 +49,15 @@ def test_the_logging_file_may_be_anything_that_can_be_written(tmp_path, file):
 def test_the_logging_file_is_none_of_the_runs_own(tmp_path):
     with pytest.raises(UserError, match="--logging-file log.jsonl"):
         Logger(Classification, str(tmp_path), "log.jsonl")
+
+
+def test_each_line_of_times_has_the_digest_of_its_values(tmp_path):
+    logger = Logger(Classification, str(tmp_path))
+    logger.clock("resumed", step=3)
+    logger.close()
+    (line,) = read(str(tmp_path / "timing.jsonl"))
+    digest = line.pop("sha256")
+    assert digest == hashlib.sha256(json.dumps(line, sort_keys=True).encode()).hexdigest()
 
 
 @pytest.mark.parametrize("name", ["log.jsonl", "timing.jsonl", "train.log"])

@@ -11,6 +11,7 @@ import mxnet as mx
 import numpy as np
 import pytest
 
+from gluon_tricks import cli
 from gluon_tricks import config as flags_of
 from gluon_tricks.config import ConfigError
 from gluon_tricks.data.records import RecordFile, RecordWriter
@@ -262,6 +263,19 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_step_rate_and_checkpo
         train(**flags)
     assert error.value.exit_code == 3
     assert checkpoint.latest(str(tmp_path / "run"))[0].endswith("step-00000002")
+
+
+@pytest.mark.slow
+def test_a_network_that_the_last_step_has_spoilt_ends_as_a_diverged_run(train, tmp_path):
+    # a harmless step, and one after which the parameters are finite and the outputs are not
+    rates = dict(lr=1e15, warmup_epochs=2, warmup_lr=1e-15, warmup_from=0)
+    for more in ({}, {"resume": "auto"}):
+        with pytest.raises(
+            Diverged, match="loss of the last validation is nan at step 1 .*step-00000001"
+        ) as error:
+            train(batch_size=64, **rates, **more)
+        assert error.value.exit_code == 3
+    assert not (tmp_path / "run" / "result.json").exists()
 
 
 def test_mixup_takes_an_odd_batch(train):
@@ -563,6 +577,21 @@ def test_a_run_that_was_killed_before_its_result_writes_it(train, tmp_path):
         "seconds",
         "images_per_second",
     }
+
+
+def test_names_that_are_damaged_next_to_the_data_are_refused_and_prepared_again(
+    train, tmp_path, digits
+):
+    data = tmp_path / "data"
+    shutil.copytree(digits, data)
+    lines = (digits / "labels.txt").read_text().splitlines(keepends=True)
+    (data / "labels.txt").write_text("".join(lines[::-1]))
+    with pytest.raises(UserError, match="data/labels.txt: holds other names .*the same prepare"):
+        train(data_dir=str(data))
+    assert not (tmp_path / "run" / "config.json").exists()
+    assert cli.main(["prepare", "digits", str(data)]) == 0
+    assert train(data_dir=str(data), max_steps=1).progress.step == 1
+    assert (tmp_path / "run" / "labels.txt").read_text() == "".join(lines)
 
 
 @pytest.mark.parametrize("label", [10, -1, 0.5, float("nan")])

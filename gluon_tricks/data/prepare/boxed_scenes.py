@@ -1,4 +1,4 @@
-"""scenes with boxes: the pictures of ``prepare scenes``, in which each digit is an object
+"""scenes with boxes: handwritten digits on photographs, as those of ``prepare scenes``, but larger
 
 The boxes are those of the painted pixels. As there, training and validation have no digit and no
 part of a photograph in common.
@@ -10,9 +10,11 @@ from ..box_records import ORDINARY
 from . import box_labels, digits, scenes
 from .box_labels import Annotation, Box
 from .images import encode_jpeg
-from .scenes import SEED, SIZE
+from .scenes import SEED
 from .split import Split
 
+SIZE = 128  # pixels, the side of a scene: room for several digits
+SCENES = {"train": 300, "val": 200}
 CLASSES = scenes.CLASSES[1:]  # without the background
 
 
@@ -26,9 +28,13 @@ def read(args):
     halves = scenes.halves()
     splits = {
         name: split_of(name, count, part, halves[part], sources[name])
-        for part, (name, count) in enumerate(scenes.SCENES.items())
+        for part, (name, count) in enumerate(SCENES.items())
     }
-    return splits, CLASSES, {"data_set": "boxed-scenes", "seed": SEED, "size": SIZE}
+    return (
+        splits,
+        CLASSES,
+        {"data_set": "boxed-scenes", "seed": SEED, "size": SIZE, "scenes": SCENES},
+    )
 
 
 def split_of(name, count, part, backgrounds, source):
@@ -36,7 +42,8 @@ def split_of(name, count, part, backgrounds, source):
     names = [f"scenes/{name}/{i}" for i in range(count)]
 
     def drawn(position):
-        return scenes.scene(np.random.RandomState([SEED, part, position]), backgrounds, source)
+        random = np.random.RandomState([SEED, part, position])
+        return scenes.scene(random, backgrounds, source, SIZE)
 
     annotations = [
         Annotation(names[position], SIZE, SIZE, [box_of(*box) for box in drawn(position)[2]])

@@ -70,8 +70,13 @@ def refuse_twice(found, names, images):
 
 def box_of(one, names):
     """The Box of an entry of annotations; its last pixels are inside (see box_records)."""
-    left, top, width, height = map(float, one["bbox"])
+    numbers = one["bbox"]
+    if not isinstance(numbers, list) or not all(type(each) in (int, float) for each in numbers):
+        raise ValueError(f"annotation {one.get('id')} has no bbox of numbers")
+    left, top, width, height = map(float, numbers)
     corners = left, top, left + width - 1, top + height - 1
+    if one.get("iscrowd", 0) not in (0, 1):
+        raise ValueError(f"annotation {one.get('id')} has an iscrowd that is neither 0 nor 1")
     return Box(names[one["category_id"]], corners, CROWD if one.get("iscrowd") else ORDINARY)
 
 
@@ -89,4 +94,6 @@ def text_of(value):
     """A name; ValueError if it is something else."""
     if not isinstance(value, str) or not value:
         raise ValueError(f"{value!r} is no name")
+    if any("\ud800" <= letter <= "\udfff" for letter in value):
+        raise ValueError(f"{value!r} has half of a character")
     return value

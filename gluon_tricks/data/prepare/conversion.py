@@ -19,10 +19,10 @@ from typing import Any, Dict, Mapping, Optional, Sequence
 import numpy as np
 
 from ...errors import UserError
-from ...files import write_text
+from ...files import sha256, write_text
 from ...text import has_control_characters, printable
-from ..class_names import LABELS, write_labels
-from ..file_reading import read_json
+from ..class_names import DIGEST, LABELS, write_labels
+from ..file_reading import MANIFEST, read_json
 from ..mask_files import is_mask_path
 from ..parallel import Progress, ordered_map
 from ..record_index import index_path_of
@@ -60,9 +60,7 @@ def write_data_set(
         os.makedirs(directory, exist_ok=True)
     except OSError as error:
         raise UserError(f"{directory}: cannot be made: {error.strerror}") from error
-    manifest_path = os.path.join(directory, "manifest.json")
-    labels_path = os.path.join(directory, LABELS)
-    manifest = read_json(manifest_path)
+    manifest = read_json(os.path.join(directory, MANIFEST))
     if (
         "splits" not in manifest
         or manifest.get("settings") != settings
@@ -81,12 +79,20 @@ def write_data_set(
         except KeyboardInterrupt:
             print("\ninterrupted; the same command goes on where this one was", file=sys.stderr)
             raise
-        write_labels(labels_path, classes)
-        write_text(manifest_path, json.dumps(manifest, indent=1, sort_keys=True) + "\n")
+        write_about(directory, classes, manifest)
         work.forget()
     if not works:
-        write_labels(labels_path, classes)  # names may be others though the images are the same
+        write_about(directory, classes, manifest)  # the names may be others, or damaged
     return manifest
+
+
+def write_about(directory, classes, manifest):
+    """Write what goes with the splits: labels.txt, and the manifest with its digest."""
+    path = os.path.join(directory, LABELS)
+    write_labels(path, classes)
+    manifest[DIGEST] = sha256(path)
+    text = json.dumps(manifest, indent=1, sort_keys=True) + "\n"
+    write_text(os.path.join(directory, MANIFEST), text)
 
 
 def refuse_control_characters(classes, splits):

@@ -76,14 +76,14 @@ def split_of(name, count, part, backgrounds, source):
     }
 
 
-def scene(random, backgrounds, source):
-    """``(picture, mask, boxes)``: uint8 (SIZE, SIZE, 3) and (SIZE, SIZE), and a list of left, top,
+def scene(random, backgrounds, source, size=SIZE):
+    """``(picture, mask, boxes)``: uint8 (size, size, 3) and (size, size), and a list of left, top,
     right, bottom (the last pixels inside) and number of each digit.
 
     backgrounds: photographs; source: a Split of digits.
     """
-    picture = background(random, backgrounds[random.randint(len(backgrounds))])
-    mask, boxes = np.zeros((SIZE, SIZE), np.uint8), []
+    picture = background(random, backgrounds[random.randint(len(backgrounds))], size)
+    mask, boxes = np.zeros((size, size), np.uint8), []
     for _ in range(TRIED):
         chosen = random.randint(len(source))
         number = CLASSES.index(str(source.labels[chosen]))
@@ -93,14 +93,14 @@ def scene(random, backgrounds, source):
     return picture, mask, boxes
 
 
-def background(random, photograph):
-    """A random square of a photograph, uint8 (SIZE, SIZE, 3)."""
+def background(random, photograph, size):
+    """A random square of a photograph, uint8 (size, size, 3)."""
     import cv2
 
     side = random.randint(BACKGROUND[0], BACKGROUND[1] + 1)
     top, left = (random.randint(length - side + 1) for length in photograph.shape[:2])
     cut = photograph[top : top + side, left : left + side]
-    return cv2.resize(cut, (SIZE, SIZE), interpolation=cv2.INTER_AREA)
+    return cv2.resize(cut, (size, size), interpolation=cv2.INTER_AREA)
 
 
 def paint(random, picture, mask, digit, number):
@@ -110,7 +110,7 @@ def paint(random, picture, mask, digit, number):
     import cv2
 
     side = random.randint(DIGIT[0], DIGIT[1] + 1)
-    top, left = random.randint(SIZE - side + 1, size=2)
+    top, left = random.randint(len(mask) - side + 1, size=2)
     place = slice(top, top + side), slice(left, left + side)
     ink = np.pad(digit / 255, 1)  # so that strokes at its edges have outlines, too
     ink = cv2.resize(ink, (side, side), interpolation=cv2.INTER_CUBIC)

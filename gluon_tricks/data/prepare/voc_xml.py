@@ -13,6 +13,7 @@ from ..box_records import DIFFICULT, ORDINARY
 from .box_labels import Annotation, Box
 
 MOST_BYTES = 1 << 20
+MOST_PIXELS = 1 << 24  # a side
 
 
 def read_annotation(data: bytes, source: str) -> Annotation:
@@ -25,7 +26,7 @@ def read_annotation(data: bytes, source: str) -> Annotation:
         root = parse(data)
         size = root.find("size")
         height, width = (
-            0 if size is None else int(number_in(size, name)) for name in ("height", "width")
+            0 if size is None else length_in(size, name) for name in ("height", "width")
         )
         return Annotation(source, height, width, [box_in(one) for one in root.findall("object")])
     except (ValueError, LookupError, expat.ExpatError) as error:
@@ -61,6 +62,14 @@ def box_in(element):
     where = tuple(number_in(corners, side) - 1 for side in ("xmin", "ymin", "xmax", "ymax"))
     difficult = (element.findtext("difficult") or "").strip() == "1"
     return Box(name, where, DIFFICULT if difficult else ORDINARY)
+
+
+def length_in(element, name):
+    """The height or width that an element inside has as its text, 0 if it does not know."""
+    number = number_in(element, name)
+    if not 0 <= number < MOST_PIXELS:
+        raise ValueError(f"<{name}> in <{element.tag}> is {number:g}")
+    return int(number)
 
 
 def number_in(element, name):

@@ -45,7 +45,7 @@ class RandomScaleCrop(Geometry):
 
     def placed(self, height: int, width: int, value: np.ndarray) -> Tuple[int, int, int, int]:
         """``(height, width)`` of the scaled image, and ``(y, x)`` of the crop in it."""
-        least, most = (int(self.base * factor) for factor in self.scale)
+        least, most = (max(1, int(self.base * factor)) for factor in self.scale)
         length = least + int(value[0] * (most - least + 1))
         of = min(height, width) if self.side == "short" else max(height, width)
         scaled_height, scaled_width = (

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Iterator, NamedTuple, Optional, Union
+import dataclasses
+from typing import Any, Iterator, Mapping, NamedTuple, Optional, Union
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from ...text import printable
 from ..opened import Opened
 
 Name = Union[int, str]  # the key of a record, or the path of a file
+COLUMNS = 6  # class, score, left, top, right, bottom
 
 
 class Detected(NamedTuple):
@@ -23,10 +25,42 @@ class Detected(NamedTuple):
     error: Optional[str] = None  # why there is none of both
 
 
+class Thresholds(NamedTuple):
+    """Which detections there are; both in [0, 1]."""
+
+    score: float  # the lowest of a detection
+    overlap: float  # the highest IoU of two of a class
+
+
+@dataclasses.dataclass
 class Detector(Opened):
     """A network that finds objects. Its ``preprocessing`` is a :class:`.ResizedImages`."""
 
     task = "detection"
+
+    exported: Optional[Thresholds] = None  # those in a graph
+
+    @property
+    def thresholds(self) -> Thresholds:
+        """Those that the network has."""
+        if self.exported:
+            return self.exported
+        assert self.trained, "a graph has its thresholds"
+        settings = self.trained.net.settings
+        return Thresholds(settings.score, settings.overlap)
+
+    def description(self) -> dict:
+        """What a manifest says of the network besides its classes and its images."""
+        return self.thresholds._asdict()
+
+    @classmethod
+    def described(cls, held: Mapping[str, Any], source: str) -> dict:
+        """The thresholds of a graph, read from ``source``; UserError if they cannot be."""
+        found = Thresholds(held["score"], held["overlap"])
+        for name, value in found._asdict().items():
+            if not 0 <= value <= 1:
+                raise UserError(f"{printable(source)}: damaged, {name} is {value}; export again")
+        return dict(exported=found)
 
     @staticmethod
     def computed(net: Any) -> Any:
@@ -37,31 +71,53 @@ class Detector(Opened):
 
     def choose(self, score: Optional[float] = None, overlap: Optional[float] = None) -> None:
         """Let detections have at least this score, and those of a class at most this IoU; None: as
-        in training. UserError for numbers outside of [0, 1]. To be called before the first image.
+        in training, or as it was exported. To be called before the first image.
+
+        UserError for numbers outside of [0, 1], and for those that a graph cannot have: of its
+        detections some can be left out, but no others be found.
         """
         for name, value in (("--score", score), ("--overlap", overlap)):
             if value is not None and not 0 <= value <= 1:
                 raise UserError(f"{name} {value:g}: outside of [0, 1]")
-        assert self.trained, "there are no exports of detectors"
-        settings = self.trained.net.settings
-        self.trained.net.settings = settings._replace(
-            score=settings.score if score is None else score,
-            overlap=settings.overlap if overlap is None else overlap,
+        known = self.thresholds
+        chosen = Thresholds(
+            known.score if score is None else score, known.overlap if overlap is None else overlap
         )
+        if self.trained:
+            self.trained.net.settings = self.trained.net.settings._replace(**chosen._asdict())
+            self.measured = self.measured if chosen == known else None  # of other detections
+            return
+        if chosen.overlap != known.overlap or chosen.score < known.score:
+            wrong = "overlap" if chosen.overlap != known.overlap else "score"
+            raise UserError(
+                f"--{wrong} {getattr(chosen, wrong):g}: {printable(self.path)} was exported with "
+                f"{getattr(known, wrong):g}; export again with this --{wrong}"
+            )
+        self.exported = chosen
 
     def detect(self, picture: np.ndarray, name: Optional[Name] = None) -> Found:
         """What is in a picture, uint8 (H, W, 3), in its pixels.
 
-        ``name`` is what an error calls it. Raises UserError if the outputs are not finite.
+        ``name`` is what an error calls it. Raises UserError if the outputs are no detections.
         """
         image = self.preprocessing.normalise(picture)
-        rows = self.compute(image[None])[0].astype(np.float64)
-        if not np.isfinite(rows).all():
-            of = "" if name is None else f" for {printable(name)}"
-            raise UserError(f"{printable(self.path)}: its outputs{of} are not finite")
-        rows = rows[rows[:, 0] >= 0]
+        rows = self._checked(self.compute(image[None]), name)
+        rows = rows[(rows[:, 0] >= 0) & (rows[:, 1] > np.float32(self.thresholds.score))]
         scale = np.divide(picture.shape[1::-1], image.shape[:0:-1])
-        return Found(rows[:, 2:] * np.tile(scale, 2), rows[:, 0].astype(np.int64), rows[:, 1])
+        corners = rows[:, 2:].astype(np.float64) * np.tile(scale, 2)
+        return Found(corners, rows[:, 0].astype(np.int64), rows[:, 1].astype(np.float64))
+
+    def _checked(self, outputs, name):
+        """The rows, float32 (k, 6), of one image."""
+        said, of = printable(self.path), "" if name is None else f" for {printable(name)}"
+        if outputs.ndim != 3 or outputs.shape[::2] != (1, COLUMNS):
+            shape = "x".join(map(str, outputs.shape))
+            raise UserError(f"{said}: gives outputs of shape {shape}, which are no detections")
+        if not np.isfinite(outputs).all():
+            raise UserError(f"{said}: its outputs{of} are not finite")
+        if (outputs[..., 0] >= self.classes).any():
+            raise UserError(f"{said}: finds a class{of} that is none of its {self.classes}")
+        return outputs[0]
 
 
 def detected(model: Detector, images: Iterator) -> Iterator[Detected]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Mapping, NamedTuple
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from ... import config as flags
 from ...data.decode import decode
 from ...data.transforms.detection import ResizeWithin
 from .. import preprocessing
-from ..preprocessing import RGB
+from ..preprocessing import OPENCV, RGB, WORDS
 
 
 class ResizedImages(NamedTuple):
@@ -28,6 +28,25 @@ class ResizedImages(NamedTuple):
         """Those of the flags of a run."""
         return cls(config.input_size, config.max_side, config.rgb_mean, config.rgb_std)
 
+    @classmethod
+    def of_description(cls, held: Mapping[str, Any]) -> ResizedImages:
+        """Those which :meth:`description` gave, read from JSON."""
+        mean, std = tuple(held["rgb_mean"]), tuple(held["rgb_std"])
+        return cls(held["input_size"], held["max_side"], mean, std)
+
+    def description(self) -> dict:
+        """What a user of an exported network has to do, for programs and in words."""
+        return dict(
+            input_size=self.input_size,
+            max_side=self.max_side,
+            size="any height and width; shorter side to input_size, or to less so that the longer "
+            "one has at most max_side; both rounded, halves to the even number",
+            resize_interpolation=WORDS[OPENCV],
+            channels="RGB, 0 to 255",
+            rgb_mean=list(self.rgb_mean),
+            rgb_std=list(self.rgb_std),
+        )
+
     def config(self, **fields: Any) -> flags.Config:
         """A :class:`gluon_tricks.config.Config` of such images and other ``fields``.
 
@@ -41,15 +60,18 @@ class ResizedImages(NamedTuple):
         """uint8 (H, W, 3) of an encoded image; ValueError if it cannot be decoded."""
         return decode(payload)
 
-    def normalise(self, picture: np.ndarray) -> np.ndarray:
-        """float32 (3, h, w), as a network takes it, of uint8 (H, W, 3)."""
+    def resize(self, picture: np.ndarray) -> np.ndarray:
+        """uint8 (h, w, 3) of uint8 (H, W, 3)."""
         import cv2
 
         within = ResizeWithin((self.input_size, self.input_size), self.max_side)
         height, width = picture.shape[:2]
         height, width = within.resized(height, width, self.input_size)
-        resized = cv2.resize(picture, (width, height))
-        return preprocessing.normalised(resized, self.rgb_mean, self.rgb_std)
+        return cv2.resize(picture, (width, height))
+
+    def normalise(self, picture: np.ndarray) -> np.ndarray:
+        """float32 (3, h, w), as a network takes it, of uint8 (H, W, 3)."""
+        return preprocessing.normalised(self.resize(picture), self.rgb_mean, self.rgb_std)
 
     def pixels(self, images: np.ndarray) -> np.ndarray:
         """uint8 (N, h, w, 3) whose normalisation gave ``images``, float32 (N, 3, h, w)."""

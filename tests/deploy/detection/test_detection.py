@@ -7,49 +7,15 @@ import cv2
 import mxnet as mx
 import numpy as np
 import pytest
-from box_scenes import CLASSES, TINY, write
+from box_scenes import CLASSES
 
-from gluon_tricks import config as flags
-from gluon_tricks import models
 from gluon_tricks.commands import predict_detection
 from gluon_tricks.data import loader
 from gluon_tricks.deploy.detection import evaluation, pictures
-from gluon_tricks.deploy.detection.detector import Detector
-from gluon_tricks.deploy.detection.preprocessing import ResizedImages
-from gluon_tricks.deploy.export import export
-from gluon_tricks.deploy.opened import Trained
-from gluon_tricks.deploy.predictors import block_predictor
 from gluon_tricks.distributed.local import Local
 from gluon_tricks.errors import UserError
 from gluon_tricks.tasks.detection import Detection
 from gluon_tricks.tasks.matching import Found
-
-
-@pytest.fixture(scope="module")
-def record(tmp_path_factory):
-    path = tmp_path_factory.mktemp("boxes") / "val.rec"
-    write(path, 6, seed=4)
-    return str(path)
-
-
-@pytest.fixture(scope="module")
-def config(record):
-    words = f"--task detection --model faster_rcnn_resnet18_v1b --classes {CLASSES} {TINY}"
-    return flags.parse([*words.split(), "--rec-val", record, "--rec-train", record])
-
-
-@pytest.fixture(scope="module")
-def model(config):
-    """Of random values, whose detections are of all classes."""
-    mx.random.seed(3)
-    net = models.get_model(config.model, classes=CLASSES, **models.options_of(config))
-    net.initialize(mx.init.Xavier())
-    for layer, deviation in ((net.class_predictor, 0.3), (net.box_predictor, 0.1)):
-        layer.initialize(mx.init.Normal(deviation), force_reinit=True)
-    compute = block_predictor(Detector.computed(net), "some")
-    images = ResizedImages.of_config(config)
-    about = dict(labels=["red", "green", "blue"], trained=Trained(net))
-    return Detector("some", "gluon", config.model, CLASSES, images, compute, **about)
 
 
 def test_evaluation_has_the_figures_of_trainings_validation(model, config, record):
@@ -66,11 +32,7 @@ def test_pictures_of_detections(model, config, record, tmp_path, capsys):
     picture = next(evaluation.scenes(record, "", CLASSES))[1]
     args = Namespace(score=0.2, overlap=None, output=str(tmp_path), json=None, rec=record, top=5)
     args.json = str(tmp_path / "found.json")
-    before = model.trained.net.settings
-    try:
-        assert predict_detection.main(args, model, [(7, None, picture), (8, None, picture)]) == 0
-    finally:
-        model.trained.net.settings = before
+    assert predict_detection.main(args, model, [(7, None, picture), (8, None, picture)]) == 0
     first, second = json.loads((tmp_path / "found.json").read_text())["images"]
     assert first["objects"] == second["objects"] and (first["name"], second["name"]) == (7, 8)
     height, width = picture.shape[:2]
@@ -94,8 +56,6 @@ def test_a_box_is_drawn_where_it_is(tmp_path):
     assert changed[22:38, 53:90].mean() > 0.5  # the label
 
 
-def test_what_a_detector_cannot_do_is_refused(model, tmp_path):
-    with pytest.raises(UserError, match="is for detection, of which there are no exports"):
-        export(model, str(tmp_path / "export"))
+def test_what_a_detector_cannot_do_is_refused(model):
     with pytest.raises(UserError, match="--score 2: outside of"):
         model.choose(score=2)

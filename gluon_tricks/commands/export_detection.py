@@ -1,0 +1,13 @@
+"""``gluon-tricks export`` for detection: which detections there are is part of the graph."""
+
+from .evaluate_detection import add_thresholds
+
+
+def add_arguments(add):
+    """Add the flags."""
+    add_thresholds(add, "[that of training's validation]")
+
+
+def main(args, model):
+    """Give the network the thresholds that the flags say."""
+    model.choose(args.score, args.overlap)

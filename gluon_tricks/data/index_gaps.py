@@ -1,0 +1,50 @@
+"""Does an index list all records of its file? One that has lost lines would leave images out."""
+
+import numpy as np
+
+from .file_reading import manifest_entry
+from .record_index import index_path_of
+from .recordio import OffsetSet, RecordError, record_end
+
+
+def refuse_gaps(records):
+    """Raise RecordError if the index of a :class:`.records.RecordFile` leaves out a whole record.
+
+    That costs two small reads, so it is seen if records are missing at the file's beginning or end,
+    or if the manifest of ``gluon-tricks prepare`` counts others. An index of the whole records of a
+    damaged file (``records index --salvage``) is right, and so is any with a name of its own.
+    """
+    if records.index_path != index_path_of(records.path) or _seems_whole(records):
+        return
+    for place in _left_out(records):
+        raise RecordError(
+            records.index_path,
+            None,
+            f"does not list the record at byte {place}: 'gluon-tricks records index --force "
+            f"{records.path}' makes the index again",
+        )
+
+
+def _seems_whole(records):
+    counted = manifest_entry(records.path).get("records", len(records))
+    reaches_end = _end(records, records.offsets.max()) == records.size
+    return counted == len(records) and records.offsets.min() == 0 and reaches_end
+
+
+def _left_out(records):
+    """The offsets of whole records that begin where a listed one, or nothing, ends."""
+    offsets = np.sort(records.offsets).tolist()
+    place = 0
+    for following in [*offsets, records.size]:
+        end = _end(records, place) if place is not None and place < following else None
+        if end is not None and end <= following:
+            yield place
+        place = _end(records, following)
+
+
+def _end(records, offset):
+    """Where the record at ``offset`` ends; None if it is damaged."""
+    try:
+        return record_end(records.read_at, int(offset), records.size, OffsetSet())
+    except ValueError:
+        return None
