@@ -726,6 +726,7 @@ NOT_FOR_BOXES = {
     "whose norms are frozen": ("sync_bn", "bn_momentum", "last_gamma"),
     "whose boxes have more digits than float16": ("dtype",),
 }
+MOST_CLASSES_OF_MASKS = 255  # 0 to 254, as 255 is a pixel of none
 MOST_PIXELS_OF_A_PART = 1 << 24  # float32 counts that far, one by one
 
 
@@ -815,6 +816,12 @@ CONTRADICTIONS = (
             config.task == "detection" and config.roi_sample > config.proposals[0]
         ),
         "--roi-sample {0.roi_sample} is more than the regions that --proposals leaves in training",
+    ),
+    (
+        lambda config, given: (
+            config.task == "segmentation" and config.classes > MOST_CLASSES_OF_MASKS
+        ),
+        "--classes {0.classes}: masks have at most 255; labels.txt has a line for each",
     ),
     (
         lambda config, given: (

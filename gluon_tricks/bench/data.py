@@ -17,7 +17,6 @@ import time
 
 from .. import config as configuration
 from ..config import user_path
-from ..data.mask_files import MOST_CLASSES
 from ..data.processes import DataProcesses
 from ..errors import UserError
 from ..files import write_json
@@ -127,7 +126,7 @@ def measure(args, names, threads, processes):
     given = {name: getattr(args, name) for name in FLAGS if hasattr(args, name)}
     defaults = dict(rec_train=args.rec, classes=1 << 24, batch_size=64)
     if given.get("task") == "segmentation":
-        defaults.update(classes=MOST_CLASSES, batch_size=4)
+        defaults.update(classes=configuration.MOST_CLASSES_OF_MASKS, batch_size=4)
     elif given.get("color_jitter") != 0:
         defaults.update(color_form="gluoncv")
     given = dict(defaults, **given)

@@ -32,7 +32,7 @@ def main(args):
     check(args.target, args.to, args.force)
     model = arguments.open_from(args)
     tasks.needs(model, "classification")
-    name = convert(model, args.target, args.to)
+    name = convert(model, args.target, args.to, args.force)
     print(f"{printable(args.target)}: {name}, {model.classes} classes")
     print("  " + images(images_in(model, args.target)))
     return 0

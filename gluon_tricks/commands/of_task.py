@@ -44,12 +44,12 @@ def part_of(args, model, parts):
 def settle(args, model):
     """Put the defaults of the model's task into ``args``; UserError for a flag of another task."""
     own = args.defaults_of_tasks.get(model.task, {})
-    for task, flags in args.defaults_of_tasks.items():
-        for name in flags:
-            if name in vars(args) and name not in own:
-                flag = "--" + name.replace("_", "-")
-                raise UserError(
-                    f"{flag} is for models for {task}, and this one is for {model.task}"
-                )
+    for name in sorted(set().union(*args.defaults_of_tasks.values()) - set(own)):
+        if name in vars(args):
+            having = [task for task, flags in args.defaults_of_tasks.items() if name in flags]
+            flag = "--" + name.replace("_", "-")
+            raise UserError(
+                f"{flag} is for models for {' or '.join(having)}, and this one is for {model.task}"
+            )
     for name, default in own.items():
         vars(args).setdefault(name, default)

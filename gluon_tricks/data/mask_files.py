@@ -11,7 +11,6 @@ from typing import Iterator, Tuple
 import numpy as np
 
 IGNORED = 255  # a pixel that is not counted, neither in the loss nor in a figure
-MOST_CLASSES = 255
 ENDING = ".mask.rec"
 
 

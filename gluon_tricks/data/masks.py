@@ -4,10 +4,10 @@ from typing import Any, Tuple
 
 import numpy as np
 
-from ..config import Config
+from ..config import MOST_CLASSES_OF_MASKS, Config
 from ..errors import UserError
 from .decode import decode_mask, size_of
-from .mask_files import IGNORED, MOST_CLASSES, first_strange, mask_path_of, other_keys
+from .mask_files import IGNORED, first_strange, mask_path_of, other_keys
 from .records import RecordError, RecordFile
 from .transforms.transform import Parameters, Transform
 
@@ -25,8 +25,8 @@ class MaskFile:
     """
 
     def __init__(self, images: RecordFile, classes: int) -> None:
-        if classes > MOST_CLASSES:
-            raise UserError(f"--classes {classes}: masks have at most {MOST_CLASSES}")
+        if classes > MOST_CLASSES_OF_MASKS:
+            raise UserError(f"--classes {classes}: masks have at most {MOST_CLASSES_OF_MASKS}")
         self._images, self._classes = images.path, classes
         self._records = RecordFile(mask_path_of(images.path))
         for key, wrong in other_keys(self._records.keys, images.keys):

@@ -4,6 +4,7 @@ import contextlib
 
 import numpy as np
 
+from ..config import MOST_CLASSES_OF_MASKS
 from ..errors import UserError
 from . import mask_files
 from .box_records import is_box_label, problem_of_boxes
@@ -79,7 +80,7 @@ class MaskCheck(contextlib.AbstractContextManager):
         self._images = RecordFile(mask_files.image_path_of(path))
         self._position_of = {key: place for place, key in enumerate(self._images.keys.tolist())}
         classes = classes_of(path, classes)
-        self._classes = mask_files.MOST_CLASSES if classes is None else classes
+        self._classes = MOST_CLASSES_OF_MASKS if classes is None else classes
 
     def __call__(self, key, label, payload):
         """What is wrong with a record, or None."""

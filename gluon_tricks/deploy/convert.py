@@ -69,7 +69,9 @@ def _folder_is_there(target):
     return bool(held)
 
 
-def convert(model: Classifier, target: str, library: Optional[str] = None) -> str:
+def convert(
+    model: Classifier, target: str, library: Optional[str] = None, force: bool = True
+) -> str:
     """Write the parameters of a classifier that is no export; returns the name that the network has
     there.
 
@@ -81,6 +83,8 @@ def convert(model: Classifier, target: str, library: Optional[str] = None) -> st
         A file that ends in ``.params``, in ``.safetensors``, or a folder.
     library : "timm" or "torchvision"
         Whose names; default: timm's, or else torchvision's. A folder is timm's.
+    force : bool
+        Replace what is there.
 
     Raises UserError if that library has no network that computes the same, or the target cannot be
     written.
@@ -93,6 +97,7 @@ def convert(model: Classifier, target: str, library: Optional[str] = None) -> st
     parent, name = os.path.split(os.path.abspath(target))
     _make_folder(parent)
     with Lock(os.path.join(parent, f".{name}.lock"), printable(target)):
+        check(target, library, force)  # another process may have written it meanwhile
         if _is_folder(target):
             return write_folder(model, target)
         return _write_file(model, target, library)

@@ -95,8 +95,10 @@ def save(graph, symbol_path, params_path):
         file.write(graph.symbol.tojson())
     try:
         mx.nd.save(params_path, graph.params)
-    except mx.MXNetError as error:
-        raise UserError(f"{params_path}: cannot be written: {_last_line(error)}") from None
+    except mx.MXNetError:  # its text names a function of C
+        raise UserError(
+            f"{printable(params_path)}: cannot be written; is there space on the disk?"
+        ) from None
 
 
 def load(symbol_path, params_path, shape=None, allowance=1):

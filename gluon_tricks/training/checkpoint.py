@@ -103,7 +103,10 @@ def amend(path, log, **changes):
 
 def _cannot_write(path, error):
     folder, name = os.path.split(path)
-    reason = error.strerror if isinstance(error, OSError) else str(error).strip().splitlines()[-1]
+    if isinstance(error, mx.MXNetError):  # its text names a function of C
+        reason = "MXNet could not write all of it"
+    else:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
     return CheckpointError(
         f"cannot write the checkpoint of step {int(NAME.match(name).group(1))} into "
         f"{printable(folder)}: {reason}; "

@@ -259,6 +259,14 @@ def test_safetensors_is_a_format_of_export(params, folder, record, tmp_path, cap
         open_model(out)
 
 
+def test_what_another_process_has_written_meanwhile_is_not_replaced(folder, tmp_path):
+    target = tmp_path / "there.safetensors"
+    target.write_bytes(b"another's")
+    with pytest.raises(UserError, match="there.safetensors: is there already"):
+        convert(open_model(folder), str(target), force=False)
+    assert target.read_bytes() == b"another's" and os.listdir(tmp_path) == [target.name]
+
+
 def as_halves(array, kind):
     """A safetensors entry's bytes: float16, or the upper halves of float32."""
     if kind == "F16":

@@ -250,6 +250,13 @@ def test_no_masks_and_too_many_classes(tmp_path):
             MaskFile(images, 256)
 
 
+def test_the_default_of_1000_classes_is_refused_before_the_data_are_read():
+    words = "--task segmentation --classes 255".split()
+    assert configuration.parse(words).classes == 255
+    with pytest.raises(ConfigError, match="--classes 1000: masks have at most 255; labels.txt"):
+        configuration.parse(words[:2])
+
+
 def test_sizes_are_read_from_headers():
     picture = image_of(101)
     for extension in (".jpg", ".png", ".bmp", ".ppm", ".webp"):

@@ -10,6 +10,7 @@ from mxnet import autograd, gluon
 
 from gluon_tricks import config as configuration
 from gluon_tricks import models
+from gluon_tricks.deploy.segmentation.segmenter import LEAST
 from gluon_tricks.errors import UserError
 from gluon_tricks.models import complexity, fcn, registry
 from gluon_tricks.models.batch_norm import batch_norms
@@ -97,7 +98,7 @@ def test_networks_and_tasks_have_to_fit():
     with pytest.raises(
         UserError, match="resnet18_v1d is a classifier; --task segmentation has fcn_resnet18_v1d"
     ):
-        made("--model", "resnet18_v1d", "--task", "segmentation")
+        made("--model", "resnet18_v1d", "--task", "segmentation", "--classes", "3")
     with pytest.raises(UserError, match="--head-rate does not apply to resnet18_v1d"):
         made("--model", "resnet18_v1d", "--head-rate", "3")
     assert "fcn_resnet18_v1d" not in models.names()
@@ -137,6 +138,20 @@ def test_every_classifier_is_a_backbone_or_is_refused_by_its_name():
 def has_dilated_features(name):
     """By its options, those that take every keyword apart: they are GluonCV's."""
     return {"dilated", "features_only"} <= set(registry.get(name).options or ())
+
+
+@pytest.mark.parametrize(
+    "name, options",
+    [
+        ("resnet18_v1d", dict(anti_alias=7)),
+        ("blresnet50", dict(anti_alias=5)),
+        ("assemble_resnet50", {}),
+    ],
+)
+def test_the_least_size_of_prediction_is_one_that_networks_take(name, options):
+    net = models.get_model("fcn_" + name, classes=3, **options)
+    shape = (1, 3, LEAST, LEAST)
+    assert complexity.trace(net).infer_shape(data=shape)[1] == [shape]
 
 
 def test_a_dilated_big_little_network_dilates_for_each_stride_that_it_lacks():

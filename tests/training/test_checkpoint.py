@@ -474,6 +474,7 @@ def test_a_full_or_read_only_disk_is_an_error_and_earlier_checkpoints_stay_whole
         "cannot write the checkpoint of step 2" in done.stdout
         and "earlier checkpoints are whole" in done.stdout
     )
+    assert "Check failed" not in done.stdout
     (tmp_path / "checkpoints").chmod(0o755)
     assert checkpoint.latest(str(tmp_path))[1]["step"] == 1
     assert os.listdir(str(tmp_path / "checkpoints")) == ["step-00000001"]

@@ -2,10 +2,11 @@
 
 import numpy as np
 
+from ...config import MOST_CLASSES_OF_MASKS
 from ...errors import UserError
 from ..class_names import LABELS
 from ..decode import size_of
-from ..mask_files import IGNORED, MOST_CLASSES, first_where
+from ..mask_files import IGNORED, first_where
 from . import images
 from .images import encode_png
 from .mask_numbers import numbers_in
@@ -18,10 +19,10 @@ class Values:
     """
 
     def __init__(self, classes, first=0, ignored=(IGNORED,)):
-        if not 0 < classes <= min(MOST_CLASSES, 256 - first):
+        if not 0 < classes <= min(MOST_CLASSES_OF_MASKS, 256 - first):
             raise UserError(
                 f"{classes} classes from the value {first} on: masks have values up to 255, "
-                f"and are stored with at most {MOST_CLASSES} classes"
+                f"and are stored with at most {MOST_CLASSES_OF_MASKS} classes"
             )
         values = np.arange(256)
         self._class_of = (values - first).astype(np.uint8)

@@ -13,6 +13,7 @@ from ..opened import Opened
 from .windows import Views, segment
 
 Name = Union[int, str]  # the key of a record, or the path of a file
+LEAST = 17  # pixels in height and width that nearly every network takes; ResNet-D takes 5
 
 
 class Segmented(NamedTuple):
@@ -52,12 +53,25 @@ class Segmenter(Opened):
     ) -> np.ndarray:
         """The class of each pixel, uint8 (H, W), of a picture, uint8 (H, W, 3)."""
         return segment(
-            lambda images: self.predict(images, name),
+            lambda images: self._predict_padded(images, name),
             self.preprocessing.normalise,
             picture,
             views,
             self.classes,
         )
+
+    def _predict_padded(self, images, name):
+        """:meth:`predict` of images that may have less than LEAST pixels in height or width: with
+        black below and to the right, as training has it, whose logits are left out.
+        """
+        height, width = images.shape[2:]
+        if min(height, width) >= LEAST:
+            return self.predict(images, name)
+        shape = (*images.shape[:2], max(height, LEAST), max(width, LEAST))
+        black = self.preprocessing.normalise(np.zeros((1, 1, 3), np.uint8))
+        padded = np.broadcast_to(black, shape).copy()
+        padded[:, :, :height, :width] = images
+        return self.predict(padded, name)[:, :, :height, :width]
 
     def segment_files(self, paths: Sequence[str], views: Views = Views()) -> Iterator[Segmented]:
         """The masks of image files, one after another.

@@ -13,6 +13,9 @@ from typing import Callable, Iterator, List, NamedTuple, Tuple
 
 import numpy as np
 
+from ...data.decode import MOST_PIXELS
+from ...errors import UserError
+
 # Normalised images, float32 (N, 3, H, W), to logits, float32 (N, K, H, W).
 Predict = Callable[[np.ndarray], np.ndarray]
 
@@ -165,14 +168,14 @@ def segment(
     for rows in bands(height, width, classes):
         scores = np.zeros((classes, rows[1] - rows[0], width), np.float32)
         for scaled in pictures:
-            _add(scores, rows, (height, width), normalise(scaled), views, predict)
+            _add(scores, rows, (height, width), scaled, views, normalise, predict)
         found[rows[0] : rows[1]] = scores.argmax(axis=0)
     return found
 
 
-def _add(scores, rows, shape, image, views, predict):
+def _add(scores, rows, shape, picture, views, normalise, predict):
     """Add the probabilities of one scale to the ``scores`` of a band of rows."""
-    (height, width), (scaled_height, scaled_width) = shape, image.shape[1:]
+    (height, width), (scaled_height, scaled_width) = shape, picture.shape[:2]
     down = spans(height, scaled_height, views.window)
     across = spans(width, scaled_width, views.window)
     row_weights, column_weights = weights(height, down), weights(width, across)
@@ -181,7 +184,7 @@ def _add(scores, rows, shape, image, views, predict):
         for x in across:
             if first >= last or x.first >= x.last:
                 continue
-            part = image[:, y.begin : y.end, x.begin : x.end]
+            part = normalise(picture[y.begin : y.end, x.begin : x.end])
             part = probabilities(predict, part, views.mirror)
             vertical = sampling(y, first, last, height, scaled_height)
             horizontal = sampling(x, x.first, x.last, width, scaled_width)
@@ -192,9 +195,14 @@ def _add(scores, rows, shape, image, views, predict):
 
 
 def resized(picture: np.ndarray, shape: Tuple[int, int]) -> np.ndarray:
-    """uint8 (H, W, 3), bilinear as the images of training are."""
+    """uint8 (H, W, 3), bilinear as the images of training are; UserError if it is too large."""
     import cv2
 
     if picture.shape[:2] == shape:
         return picture
+    if shape[0] * shape[1] > MOST_PIXELS:
+        raise UserError(
+            f"--scales or --long-side: a picture would be scaled to {shape[1]} x {shape[0]} "
+            f"pixels, and at most {MOST_PIXELS:,} are possible"
+        )
     return cv2.resize(picture, shape[::-1], interpolation=cv2.INTER_LINEAR)

@@ -157,6 +157,10 @@ def test_classifiers_refuse_the_flags_of_segmentation():
     args = Namespace(defaults_of_tasks=known, protocol="multi")
     with pytest.raises(UserError, match="--protocol is for models for segmentation"):
         of_task.part_of(args, model, evaluate.PARTS)
+    known["detection"] = {"protocol": "single"}
+    args = Namespace(defaults_of_tasks=known, protocol="multi")
+    with pytest.raises(UserError, match="--protocol is for models for segmentation or detection"):
+        of_task.part_of(args, model, evaluate.PARTS)
     args = Namespace(defaults_of_tasks=known)
     of_task.part_of(args, model, evaluate.PARTS)
     assert args.batch_size == 32 and not hasattr(args, "protocol")

@@ -12,6 +12,7 @@ from gluon_tricks import open_model
 from gluon_tricks.data.palette import palette
 from gluon_tricks.data.prepare.mask_numbers import numbers_in
 from gluon_tricks.deploy.segmentation import pictures
+from gluon_tricks.deploy.segmentation.segmenter import LEAST
 
 
 @pytest.fixture
@@ -42,6 +43,17 @@ def test_masks_are_the_networks_answers_and_read_by_pillow_and_by_prepare(
         np.testing.assert_array_equal(numbers_in(path.read_bytes()), expected)
         np.testing.assert_array_equal(np.asarray(image.convert("RGB")), palette()[expected])
     assert len(list((tmp_path / "out").rglob("*.png"))) == 6
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, LEAST), (LEAST + 4, 2)])
+def test_a_tiny_picture_is_the_corner_of_a_black_one(run_folder, shape):
+    """ResNet-D computes nothing for less than 5 pixels."""
+    model, (height, width) = open_model(str(run_folder)), shape
+    picture = scene(1)[0][:height, :width]
+    black = np.zeros((max(height, LEAST), max(width, LEAST), 3), np.uint8)
+    black[:height, :width] = picture
+    logits = model.compute(model.preprocessing.normalise(black)[None])
+    np.testing.assert_array_equal(model.segment(picture), logits[0].argmax(axis=0)[:height, :width])
 
 
 def test_json_has_the_share_of_each_class(command, run_folder, folder, tmp_path):

@@ -6,6 +6,7 @@ import pytest
 
 from gluon_tricks.deploy.segmentation import windows
 from gluon_tricks.deploy.segmentation.windows import Views, segment
+from gluon_tricks.errors import UserError
 
 K = 4
 
@@ -137,16 +138,28 @@ def test_bands_change_nothing(name, monkeypatch):
     np.testing.assert_array_equal(segment(by_place, normalise, pixels, VIEWS[name], K), whole)
 
 
-def test_memory_follows_the_band_and_not_the_picture(monkeypatch):
+@pytest.mark.parametrize(
+    "views, most",
+    [
+        (Views(window=64), 3),
+        (Views(scales=(0.5, 1.5), mirror=True, window=64), 3 * (0.5**2 + 1.5**2) + 3),
+    ],
+)
+def test_memory_follows_the_band_and_not_the_picture(views, most, monkeypatch):
+    """What grows, by ``most`` bytes a pixel, are the picture's scaled copies and its classes."""
     import tracemalloc
 
     monkeypatch.setattr(windows, "MOST_SCORES", 1 << 16)
     peaks = []
     for side in (300, 900):
+        pixels = picture(side, 200)
         tracemalloc.start()
-        segment(by_pixel, normalise, picture(side, 200), Views(window=64), K)
+        segment(by_pixel, normalise, pixels, views, K)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-    # what grows is the normalised picture: 12 bytes a pixel, twice while it is made
-    assert peaks[1] - peaks[0] < 600 * 200 * 40
-    assert 600 * 200 * 4 * K * 4 > 600 * 200 * 40
+    assert peaks[1] - peaks[0] < 600 * 200 * most < 600 * 200 * 4 * K
+
+
+def test_scales_that_no_memory_holds_are_refused():
+    with pytest.raises(UserError, match="scaled to 80000 x 80000 pixels"):
+        segment(by_pixel, normalise, picture(10, 10), Views((8.0,), long_side=10000), K)
