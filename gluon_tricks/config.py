@@ -288,7 +288,8 @@ class Config:
     bn_eps: float = network(0.0, valid=at_least(0),
         help="BatchNorm's epsilon; 0: the network's own, mostly 1e-5")
     sync_bn: bool = network(False, names=["--syncbn"],
-        help="BatchNorm's statistics are those of all GPUs of the process, not of each")
+        help="BatchNorm's statistics are those of all GPUs of the process, not of each; users "
+        "report that MXNet's memory grows with it")
     mode: str = network("hybrid", choices=("hybrid", "imperative", "symbolic"), free=True,
         help="hybrid compiles the network's graph; imperative (in GluonCV also called symbolic) "
         "runs it line by line")

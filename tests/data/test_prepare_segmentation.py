@@ -237,6 +237,17 @@ def test_lists_and_flags_that_make_no_sense_are_refused(source, capsys):
     assert "masks have values up to 255" in refused(source, capsys, "--first-class", "254")
 
 
+def test_ignored_classes_are_said(source, capsys):
+    assert prepare(source, "--ignore", "255,1") == 0
+    assert "no pixels of dog: such a class counts 0 in the mIoU" in capsys.readouterr().err
+    masks = by_mxnet(source / "out" / "train.mask.rec").values()
+    assert {value for _, mask in masks for value in np.unique(mask)} == {0, 2, IGNORED}
+    assert prepare(source, "--ignore", "255,7", out="other") == 0
+    assert "mIoU" not in capsys.readouterr().err
+    (source / "names.txt").write_text("\n")
+    assert prepare(source) == 2 and "names.txt: holds no names" in capsys.readouterr().err
+
+
 def test_an_image_that_exif_turns_needs_a_mask_of_its_upright_size(source, capsys):
     tall, turned = io.BytesIO(), Image.fromarray(picture(2))
     exif = turned.getexif()

@@ -7,9 +7,11 @@ layouts fit: one's own, Cityscapes' (with the suffixes), and VOC's (with its lis
 """
 
 import os
+import sys
 
 from ...config import user_path
 from ...errors import UserError
+from ...text import printable
 from ..image_files import images_below, read_image
 from ..mask_files import IGNORED
 from . import images
@@ -65,7 +67,10 @@ def read(args):
     """
     check(args)
     classes = read_names(args.class_names)
+    if not classes:
+        raise UserError(f"{args.class_names}: holds no names")
     values = Values(len(classes), args.first_class, args.ignore)
+    say_if_classes_are_ignored(classes, args)
     found = pairs_below(args.source, args.masks, args)
     parts = {"train": (args.source, args.masks, listed(args.list, found))}
     if args.val_list:
@@ -104,6 +109,18 @@ def check(args):
             raise UserError(f"--{flag} {value}: masks have values from 0 to 255")
     if args.val_list and not args.list:
         raise UserError("--val-list needs --list, the names of the training images")
+
+
+def say_if_classes_are_ignored(classes, args):
+    """Tell a person that --ignore has values of classes."""
+    numbered = dict(enumerate(classes, args.first_class))
+    names = [numbered[value] for value in sorted(set(args.ignore)) if value in numbered]
+    if names:
+        print(
+            f"--ignore leaves no pixels of {printable(', '.join(names))}: such a class counts 0 in "
+            "the mIoU",
+            file=sys.stderr,
+        )
 
 
 def pairs_below(image_folder, mask_folder, args):
