@@ -1,6 +1,7 @@
 """``gluon-tricks prepare detection``: COCO's JSON and VOC's XML of one's own images."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -204,6 +205,11 @@ def test_images_and_annotations_without_the_other(source, capsys):
             {"annotations": [dict(image_id=101, category_id=3, bbox=[1, 1, 4, 4], iscrowd="0")]},
             "an iscrowd that is neither 0 nor 1",
         ),
+        ({"annotations": [{"image_id": 101, "category_id": 3, "bbox": [1] * 5}]}, "of 4 numbers"),
+        ({"annotations": {"0": []}}, "annotations is no list of objects"),
+        ({"categories": ["a"]}, "categories is no list of objects"),
+        ({"file_name": "./f1/1.jpg"}, "a file name is there twice"),
+        ({"height": True}, "pixels"),
         ({"width": 10**30}, "pixels"),
         ({"width": "32"}, "pixels"),
     ],
@@ -225,7 +231,33 @@ def test_json_that_attacks_or_is_none_is_refused(source, capsys, monkeypatch):
     for text in ("[" * 200000, "[]", "{", "\x00"):
         (source / "coco.json").write_text(text)
         assert prepare(source, "coco.json") == 2
-    assert capsys.readouterr().err.count("\n") == 4
+    printed = capsys.readouterr().err
+    assert printed.count("\n") == 4
+    assert "it is no object with images, annotations, categories" in printed
     monkeypatch.setattr(coco_json, "MOST_BYTES", 0)
     assert prepare(source, "coco.json") == 2
     assert "at most 0 are read" in capsys.readouterr().err
+
+
+def test_a_folder_without_any_of_the_images_is_named_once(source, capsys):
+    assert cli.main(["prepare", "detection", *(str(source / n) for n in "xml coco.json o".split())])
+    printed = capsys.readouterr().err
+    assert "xml: has none of the 8 images that" in printed and printed.count("\n") == 1
+
+
+def test_a_byte_order_mark_is_no_part_of_a_text(source):
+    for name, text in ("coco.json", (source / "coco.json").read_text()), ("names", "cat\ndog\nelk"):
+        (source / name).write_text(text, encoding="utf-8-sig")
+    assert prepare(source, "coco.json", "--class-names", str(source / "names")) == 0
+    assert (source / "out" / "labels.txt").read_text().split() == ["cat", "dog", "elk"]
+
+
+def test_a_pipe_and_two_xml_files_of_an_image_are_refused(source, capsys):
+    (source / "xml" / "f0" / "0.XML").write_text(xml([]))
+    assert prepare(source, "xml") == 2
+    assert "is of the same image" in capsys.readouterr().err
+    (source / "xml" / "f0" / "0.XML").unlink()
+    (source / "xml" / "f0" / "0.xml").unlink()
+    os.mkfifo(source / "xml" / "f0" / "0.xml")
+    assert prepare(source, "xml") == 2
+    assert "0.xml: cannot be read" in capsys.readouterr().err

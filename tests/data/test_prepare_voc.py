@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import tarfile
 
 import numpy as np
 import pytest
@@ -135,6 +136,20 @@ def test_missing_archives_and_the_checksums(source, capsys, monkeypatch):
     assert "VOCtrainval_11-May-2012.tar: missing" in capsys.readouterr().err
 
 
+def test_what_is_too_large_in_an_archive_is_refused_before_it_is_read(source, capsys):
+    name = "VOCdevkit/VOC2007/Annotations/000001.xml"
+    with tarfile.open(source / "VOCtest_06-Nov-2007.tar") as archive:
+        offset = archive.getmember(name).offset
+    member = tarfile.TarInfo(name)
+    member.size = 1 << 33
+    with open(source / "VOCtest_06-Nov-2007.tar", "r+b") as file:  # which becomes full of holes
+        file.seek(offset)
+        file.write(member.tobuf())
+        file.truncate(offset + member.size + 4096)
+    assert prepare(source, "--only", "val") == 2
+    assert f"{name} has 8,589,934,592 bytes; at most 1,048,576" in capsys.readouterr().err
+
+
 def entities():
     """An XML file of a few bytes whose text would have 10^9 characters."""
     rows = "".join(f'<!ENTITY {b} "{f"&{a};" * 10}">' for a, b in zip("abcdefgh", "bcdefghi"))
@@ -154,6 +169,8 @@ def entities():
         (xml([("", 1, 1, 9, 9, 0)]), "an object has no name"),
         (xml([]).replace("<width>32", "<width>1e300"), "<width> in <size> is 1e+300"),
         (xml([]).replace("<width>32", "<width>-32"), "<width> in <size> is -32"),
+        (xml([]).replace("<width>32", "<width>32.5"), "<width> in <size> is 32.5"),
+        (xml([]).replace("annotation>", "svg>"), "it begins with <svg>"),
         ("<annotation><object><name>cow</name></object></annotation>", "an object has no bndbox"),
         ("", "no element found"),
         ("\0", "is no annotation"),

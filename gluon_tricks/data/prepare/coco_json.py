@@ -15,6 +15,7 @@ from .box_labels import Annotation, Box
 
 MOST_BYTES = 1 << 31  # COCO's own largest, instances_train2017.json, has 0.45 GB
 MOST_PIXELS = 1 << 24  # a side
+PARTS = ("images", "annotations", "categories")
 
 
 def read_annotations(path: str) -> Tuple[Dict[str, Annotation], List[str]]:
@@ -24,6 +25,7 @@ def read_annotations(path: str) -> Tuple[Dict[str, Annotation], List[str]]:
     """
     found = load(path)
     try:
+        refuse_other_forms(found)
         names = dict(sorted((one["id"], text_of(one["name"])) for one in found["categories"]))
         images = {one["id"]: one for one in found["images"]}
         refuse_twice(found, names, images)
@@ -47,7 +49,7 @@ def load(path):
         size = os.stat(path).st_size
         if size > MOST_BYTES:
             raise UserError(f"{path}: has {size:,} bytes; at most {MOST_BYTES:,} are read")
-        with open(path, encoding="utf-8", opener=plain_file) as file:
+        with open(path, encoding="utf-8-sig", opener=plain_file) as file:
             return json.load(file)
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from error
@@ -55,9 +57,19 @@ def load(path):
         raise UserError(f"{path}: is no JSON: {error}") from None
 
 
+def refuse_other_forms(found):
+    """ValueError if it is not an object whose PARTS are lists of objects."""
+    if not isinstance(found, dict):
+        raise ValueError(f"it is no object with {', '.join(PARTS)}")
+    for part in PARTS:
+        entries = found[part]
+        if not isinstance(entries, list) or not all(isinstance(one, dict) for one in entries):
+            raise ValueError(f"{part} is no list of objects")
+
+
 def refuse_twice(found, names, images):
     """ValueError if an id, a class or a file name is there twice."""
-    files = [one["file_name"] for one in found["images"]]
+    files = [os.path.normpath(text_of(one["file_name"])) for one in found["images"]]
     for what, given, kept in (
         ("an id of images", found["images"], images),
         ("an id of categories", found["categories"], names),
@@ -71,8 +83,9 @@ def refuse_twice(found, names, images):
 def box_of(one, names):
     """The Box of an entry of annotations; its last pixels are inside (see box_records)."""
     numbers = one["bbox"]
-    if not isinstance(numbers, list) or not all(type(each) in (int, float) for each in numbers):
-        raise ValueError(f"annotation {one.get('id')} has no bbox of numbers")
+    is_list = isinstance(numbers, list) and len(numbers) == 4
+    if not is_list or not all(type(each) in (int, float) for each in numbers):
+        raise ValueError(f"annotation {one.get('id')} has no bbox of 4 numbers")
     left, top, width, height = map(float, numbers)
     corners = left, top, left + width - 1, top + height - 1
     if one.get("iscrowd", 0) not in (0, 1):
@@ -85,8 +98,8 @@ def annotation_of(one, boxes, path):
     name, height, width = text_of(one["file_name"]), one["height"], one["width"]
     if os.path.isabs(name) or ".." in name.split("/"):
         raise ValueError(f"the file name {name} leads out of the folder of the images")
-    if not all(isinstance(side, int) and 0 < side < MOST_PIXELS for side in (height, width)):
-        raise ValueError(f"{name} has {width} x {height} pixels")
+    if not all(type(side) is int and 0 < side < MOST_PIXELS for side in (height, width)):
+        raise ValueError(f"{name} has {width!r} x {height!r} pixels")
     return name, Annotation(f"{path}, {name}", height, width, boxes)
 
 

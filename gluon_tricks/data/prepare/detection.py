@@ -9,12 +9,13 @@ from typing import Dict, List, NamedTuple
 
 from ...config import user_path
 from ...errors import UserError
+from ...files import plain_file
 from ..image_files import EXTENSIONS, images_below, read_image
 from . import box_labels, coco_json, images, voc_xml
 from .box_labels import Annotation
 from .folder import say_if_val_is_old
 from .idx import read_names
-from .segmentation import listed
+from .segmentation import listed, refuse_shared
 from .split import Split
 
 UNANNOTATED = ("refuse", "empty", "drop")
@@ -68,7 +69,7 @@ def read(args):
     parts = {"train": listed(args.list, source.images, unknown)}
     if args.val_list:
         parts["val"] = listed(args.val_list, source.images, unknown)
-        refuse_shared(args, parts)
+        refuse_shared(args, parts["train"], parts["val"])
     elif args.val:
         parts["val"] = source_of(*args.val, args).images
     splits = {name: split_of(part, classes, args) for name, part in parts.items()}
@@ -103,12 +104,6 @@ def refuse_classes(classes, args):
         raise UserError(f"{where}: has {twice[0]} twice")
 
 
-def refuse_shared(args, parts):
-    shared = sorted(set(parts["train"]) & set(parts["val"]))
-    if shared:
-        raise UserError(f"{args.val_list}: {shared[0]} is in {args.list}, too")
-
-
 def refuse_empty(splits, args):
     for name, split in splits.items():
         if not len(split):
@@ -120,12 +115,12 @@ def source_of(folder, annotations, args) -> Source:
     if os.path.isdir(annotations):
         return source_of_xml(folder, annotations, args.unannotated)
     found, classes = coco_json.read_annotations(annotations)
+    paths = {name: os.path.join(folder, name) for name in found}
+    if found and not any(map(os.path.exists, paths.values())):
+        raise UserError(f"{folder}: has none of the {len(found)} images that {annotations} lists")
     if args.unannotated != UNANNOTATED[0]:
         raise UserError("--unannotated: an image that COCO's JSON lists has an annotation")
-    return Source(
-        {name: (os.path.join(folder, name), annotation) for name, annotation in found.items()},
-        classes,
-    )
+    return Source({name: (paths[name], found[name]) for name in found}, classes)
 
 
 def source_of_xml(folder, annotations, unannotated):
@@ -164,7 +159,10 @@ def xml_below(folder):
         for name in files:
             stem, extension = os.path.splitext(os.path.join(directory, name))
             if extension.lower() == ".xml" and not name.startswith("."):
-                found[os.path.relpath(stem, folder)] = stem + extension
+                name = os.path.relpath(stem, folder)
+                if name in found:
+                    raise UserError(f"{stem}{extension}: {found[name]} is of the same image")
+                found[name] = stem + extension
     return found
 
 
@@ -185,7 +183,7 @@ def refuse_single(paths, files, folder, annotations, unannotated):
 
 def annotation_in(path):
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=plain_file) as file:
             data = file.read(voc_xml.MOST_BYTES + 1)
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from error

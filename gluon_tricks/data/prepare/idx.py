@@ -195,7 +195,7 @@ def read_idx(path):
 def read_names(path):
     """The lines of a file of class names."""
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+        with open(path, encoding="utf-8-sig", errors="surrogateescape") as file:
             return [line.strip() for line in file if line.strip()]
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from error

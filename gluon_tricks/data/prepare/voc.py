@@ -15,10 +15,10 @@ from ...errors import UserError
 from ..box_records import DIFFICULT
 from ..file_reading import open_for_reading, read_bytes
 from ..parallel import Progress, ordered_map
-from . import box_labels, checksums, images, tar
+from ..recordio import LENGTH_MASK
+from . import box_labels, checksums, images, tar, voc_xml
 from .counts import refuse_partial
 from .split import Split
-from .voc_xml import read_annotation
 
 CLASSES = (
     "aeroplane bicycle bird boat bottle bus car cat chair cow diningtable dog horse motorbike "
@@ -56,7 +56,11 @@ PLACE = re.compile(
     r"(?:.*/)?VOC(\d{4})/(?:(ImageSets/Main)/(\w+)\.txt|(Annotations)/(\w+)\.xml"
     r"|(JPEGImages)/(\w+)\.jpg)"
 )
-MOST_OF_A_LIST = 1 << 24  # bytes
+MOST_BYTES = {  # of a file
+    "ImageSets/Main": 1 << 24,
+    "Annotations": voc_xml.MOST_BYTES,
+    "JPEGImages": LENGTH_MASK,  # of a record
+}
 
 
 class Archive(NamedTuple):
@@ -128,7 +132,7 @@ def images_of(part, path, args) -> List[Image]:
 
     def image_of(stem):
         source = f"{path}, {stem}.xml"
-        annotation = read_annotation(archive.read("Annotations", stem), source)
+        annotation = voc_xml.read_annotation(archive.read("Annotations", stem), source)
         return Image(f"VOC{part.year}/{stem}.jpg", archive, stem, annotation)
 
     with Progress(f"annotations of {part.name}", len(stems)) as progress:
@@ -151,6 +155,9 @@ def open_archive(path, year):
         folder, stem = filter(None, match.groups()[1:])
         if (folder, stem) in places:
             raise UserError(f"{path}: holds {name} twice")
+        most = MOST_BYTES[folder]
+        if length > most:
+            raise UserError(f"{path}: {name} has {length:,} bytes; at most {most:,} are read")
         places[folder, stem] = offset, length
     return Archive(path, descriptor, places)
 
@@ -160,8 +167,6 @@ def stems_of(archive, part):
     key = "ImageSets/Main", part.list
     if key not in archive.places:
         raise UserError(f"{archive.path}: has no list {part.list}.txt of VOC{part.year}")
-    if archive.places[key][1] > MOST_OF_A_LIST:
-        raise UserError(f"{archive.path}: {part.list}.txt has more than {MOST_OF_A_LIST:,} bytes")
     stems = archive.read(*key).decode("utf-8", "surrogateescape").split()
     if len(set(stems)) != len(stems):
         raise UserError(f"{archive.path}: {part.list}.txt names an image twice")

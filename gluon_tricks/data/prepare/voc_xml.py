@@ -24,6 +24,8 @@ def read_annotation(data: bytes, source: str) -> Annotation:
     """
     try:
         root = parse(data)
+        if root.tag != "annotation":
+            raise ValueError(f"it begins with <{root.tag[:40]}>")
         size = root.find("size")
         height, width = (
             0 if size is None else length_in(size, name) for name in ("height", "width")
@@ -67,7 +69,7 @@ def box_in(element):
 def length_in(element, name):
     """The height or width that an element inside has as its text, 0 if it does not know."""
     number = number_in(element, name)
-    if not 0 <= number < MOST_PIXELS:
+    if not 0 <= number < MOST_PIXELS or number != int(number):
         raise ValueError(f"<{name}> in <{element.tag}> is {number:g}")
     return int(number)
 
