@@ -203,7 +203,7 @@ def session(path, threads=None):
         raise UserError(f"{path}: there is no such file")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or number() or 0  # 0: as many as there are cores
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # what it cannot do, the exceptions say
     try:
         with contextlib.redirect_stdout(io.StringIO()):  # where it says that it tries once more
             made = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])

@@ -8,6 +8,7 @@ no arrays that one image makes are larger than :mod:`.symbol_file` allows.
 import contextlib
 import importlib
 import json
+import math
 import os
 
 import numpy as np
@@ -35,6 +36,8 @@ GROWING = (
     "Tile",
     "Upsample",
 )
+# The least value of attributes that onnxruntime believes: one below ends the process.
+LEAST = dict(batch_dims=0, dilations=1, group=1, kernel_shape=1, strides=1)
 # Operators between a softmax and the output that leave the probabilities as they are.
 PASSING = ("Cast", "Dropout", "Flatten", "Identity", "Reshape", "Squeeze")
 
@@ -73,11 +76,7 @@ def check(path, size=None, allowances=None):
             _check_tensor(path, tensor)
         for tensor in model.graph.initializer:
             _check_finite(path, tensor)
-        _check_sizes(
-            path,
-            onnx.shape_inference.infer_shapes(_for_one_image(model, size or SIZE), data_prop=True),
-            (allowances or {}).get(_task(model), 1),
-        )
+        _check_sizes(onnx, path, model, size or SIZE, (allowances or {}).get(_task(model), 1))
     except UserError:
         raise
     # the exceptions of shape inference, and of protobuf for a name that is no text, have no base
@@ -181,7 +180,7 @@ def _check_operators(path, model):
             f"{printable(path)}: defines operators of its own; only those of ONNX are run"
         )
     if len(model.graph.output) < 1 or len(model.graph.input) < 1:
-        raise UserError(f"{printable(path)}: has no input or no output; a classifier is needed")
+        raise UserError(f"{printable(path)}: has no input or no output; a network is needed")
     if len(model.graph.sparse_initializer):
         raise UserError(
             f"{printable(path)}: has sparse parameters, which are not read; save it with dense ones"
@@ -201,6 +200,18 @@ def _check_operators(path, model):
             raise UserError(
                 f"{printable(path)}: has a loop ({printable(node.op_type)}), which may never end; "
                 "none is run"
+            )
+        _check_attributes(path, node)
+
+
+def _check_attributes(path, node):
+    for attribute in node.attribute:
+        values = attribute.ints if attribute.type == attribute.INTS else [attribute.i]
+        least = LEAST.get(attribute.name)
+        if least is not None and any(value < least for value in values):
+            raise UserError(
+                f"{printable(path)}: {attribute.name} of {printable(node.op_type)} is below "
+                f"{least}; it is damaged"
             )
 
 
@@ -246,19 +257,13 @@ def _for_one_image(model, size):
     return model
 
 
-def _check_sizes(path, model, allowance):
-    graph = model.graph
-    parameters = {tensor.name for tensor in graph.initializer}
-    shapes = {}
-    for value in list(graph.input) + list(graph.output) + list(graph.value_info):
-        dimensions = value.type.tensor_type.shape.dim
-        if value.type.tensor_type.HasField("shape") and all(
-            d.HasField("dim_value") for d in dimensions
-        ):
-            shapes[value.name] = [d.dim_value for d in dimensions]
-    check_shapes(
-        path, [(name, shape) for name, shape in shapes.items() if name not in parameters], allowance
-    )
+def _check_sizes(onnx, path, model, size, allowance):
+    infer, model = onnx.shape_inference.infer_shapes, _for_one_image(model, size)
+    # Following values, it makes a list as long as any array of one dimension.
+    check_shapes(path, _shapes(infer(model).graph).items(), allowance)
+    model = infer(model, data_prop=True)
+    shapes = _shapes(model.graph)
+    check_shapes(path, shapes.items(), allowance)
     for node in _nodes(model):
         if node.op_type in GROWING and any(name and name not in shapes for name in node.output):
             raise UserError(
@@ -267,15 +272,20 @@ def _check_sizes(path, model, allowance):
             )
 
 
-def _product(shape):
-    result = 1
-    for length in shape:
-        result *= max(int(length), 0)
-    return result
+def _shapes(graph):
+    """``{name: shape}`` of the arrays that are no parameters, as far as they are known."""
+    parameters = {tensor.name for tensor in graph.initializer}
+    shapes = {}
+    for value in (*graph.input, *graph.output, *graph.value_info):
+        dimensions = value.type.tensor_type.shape.dim
+        known = value.type.tensor_type.HasField("shape") and value.name not in parameters
+        if known and all(one.HasField("dim_value") for one in dimensions):
+            shapes[value.name] = [one.dim_value for one in dimensions]
+    return shapes
 
 
 def _elements(tensor):
-    return _product(tensor.dims)
+    return math.prod(max(int(length), 0) for length in tensor.dims)
 
 
 def _bytes_of(tensor):

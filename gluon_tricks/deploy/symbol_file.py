@@ -89,7 +89,7 @@ def by_node(nodes, values):
 
 
 def check_shapes(path, shapes, images=1):
-    """Raise UserError if an image makes larger arrays than any classifier; ``shapes`` are (name,
+    """Raise UserError if an image makes larger arrays than any network here; ``shapes`` are (name,
     shape) pairs, of arrays for so many ``images``.
     """
     total = 0
@@ -97,7 +97,7 @@ def check_shapes(path, shapes, images=1):
         if len(shape) > MOST_DIMENSIONS:
             raise UserError(
                 f"{printable(path)}: {printable(name)} has {len(shape)} dimensions, which no "
-                "classifier here does"
+                "network here does"
             )
         elements = 1
         for length in shape:
@@ -111,7 +111,7 @@ def check_shapes(path, shapes, images=1):
             )
             raise UserError(
                 f"{printable(path)}: one image takes {limit} elements ({printable(name)}: "
-                f"{'x'.join(map(str, shape))}), which no classifier here does"
+                f"{'x'.join(map(str, shape))}), which no network here does"
             )
 
 

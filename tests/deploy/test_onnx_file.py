@@ -83,6 +83,44 @@ def test_onnxruntime_prints_nothing_of_its_own_about_damage(tmp_path, capfd):
     assert capfd.readouterr() == ("", "")
 
 
+BELIEVED = {
+    "batch_dims": [
+        helper.make_node("Shape", ["image"], ["places"]),
+        helper.make_node("GatherND", ["image", "places"], ["p"], batch_dims=-1000000),
+    ],
+    "strides": [helper.make_node("MaxPool", ["image"], ["p"], kernel_shape=[2, 2], strides=[0, 0])],
+}
+
+
+@pytest.mark.parametrize("name", BELIEVED)
+def test_attributes_that_would_end_the_process_are_refused(save, name):
+    with pytest.raises(UserError, match=f"m.onnx: {name} of .* is below"):
+        open_model(save(model(nodes=BELIEVED[name], output="p")))
+
+
+def test_an_array_of_one_huge_dimension_is_refused_at_once(save):
+    size = helper.make_tensor("", TensorProto.INT64, [1], [2**62])
+    nodes = [
+        helper.make_node("Constant", [], ["size"], value=size),
+        helper.make_node("ConstantOfShape", ["size"], ["zeros"]),
+        helper.make_node("Cast", ["zeros"], ["p"], to=TensorProto.FLOAT),
+    ]
+    with pytest.raises(UserError, match="m.onnx: one image takes an array of more than"):
+        open_model(save(model(nodes=nodes, output="p")))
+
+
+def test_onnxruntime_prints_nothing_of_its_own_about_what_it_cannot_compute(save, capfd):
+    place = helper.make_tensor("", TensorProto.INT64, [1], [99])  # of 5
+    nodes = [
+        helper.make_node("Constant", [], ["place"], value=place),
+        helper.make_node("Gather", ["logits", "place"], ["p"], axis=1),
+    ]
+    opened = open_model(save(model(nodes=nodes, output="p")))
+    with pytest.raises(UserError, match="m.onnx: .*99"):
+        opened.predict(IMAGES)
+    assert capfd.readouterr() == ("", "")
+
+
 def external(location, **entries):
     made = model()
     tensor = made.graph.initializer[0]
