@@ -809,6 +809,13 @@ CONTRADICTIONS = (
         "--max-side {0.max_side} is below --input-size {0.input_size}, the shorter side",
     ),
     (
+        lambda config, given: (
+            config.task == "detection" and config.max_side < 16 * min(config.anchor_scales)
+        ),
+        "--anchor-scales: no anchor of 16 pixels times the smallest fits in --max-side "
+        "{0.max_side}",
+    ),
+    (
         lambda config, given: config.short_range[1] > config.max_side,
         "--max-side {0.max_side} is below the largest of --short-range {0.short_range[1]}",
     ),

@@ -94,6 +94,8 @@ def main(args):
     of_task.settle(args, model)
     if model.task in PARTS:
         PARTS[model.task].main(args, model)
+    if args.rec_val:
+        arguments.compare_names(args, model, args.rec_val)
     manifest = export(model, args.output, formats, options, args.rec_val, calibration, args.force)
     print(f"{printable(args.output)}: {manifest['model']}, {manifest['classes']} classes")
     for line in describe(manifest):

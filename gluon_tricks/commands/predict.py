@@ -84,5 +84,6 @@ def parse_keys(text):
     except (ValueError, OverflowError):
         keys = []
     if not keys:
-        raise UserError(f"--keys {text}: give the records' keys, as in 1,2 or 10-19")
+        given = f"--keys {text}" if text else "--rec without --keys"
+        raise UserError(f"{given}: give the records' keys, as in --keys 1,2 or 10-19")
     return keys

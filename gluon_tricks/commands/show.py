@@ -9,6 +9,7 @@ from ..data.order import Reading
 from ..data.records import RecordFile
 from ..errors import UserError
 from ..reporting import contact_sheet, targets
+from ..tasks import registry
 from ..text import printable
 
 FLAGS = (
@@ -73,6 +74,7 @@ def config_of(args):
         given["rec_train"] = args.rec
     if not given.get("rec_train"):
         raise UserError("no images: give --rec FILE.rec")
+    registry.of(given)  # which says that there is no such task
     has_labels = given.get("task", configuration.Config.task) not in targets.OF_TASK
     if not has_labels:
         given.setdefault("classes", targets.classes_next_to(given["rec_train"]))

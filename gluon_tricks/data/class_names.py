@@ -4,7 +4,8 @@ The conversion of a data set, a run and an export each keep one next to what it 
 """
 
 import os
-from typing import Iterable, List, Optional
+from itertools import zip_longest
+from typing import Iterable, List, Optional, Sequence
 
 from ..errors import UserError
 from ..files import plain_file, sha256, write_text
@@ -48,6 +49,28 @@ def names_next_to(records: str) -> Optional[List[str]]:
             "this file as it is: evaluate, predict and export take --labels FILE"
         )
     return names
+
+
+def said_otherwise(names: Sequence[str], records: str) -> str:
+    """What the names next to a RecordIO file say otherwise than ``names``, or "".
+
+    Raises UserError if they are the same in another order: a class's number is then another's.
+    """
+    theirs = names_next_to(records)
+    if theirs is None or list(names) == theirs:
+        return ""
+    place, (ours, other) = next(
+        (place, pair)
+        for place, pair in enumerate(zip_longest(names, theirs, fillvalue="none"))
+        if pair[0] != pair[1]
+    )
+    path = os.path.join(os.path.dirname(records), LABELS)
+    said = f"{printable(path)}: class {place} is {printable(other)}, but here {printable(ours)}"
+    if sorted(names) == sorted(theirs):
+        raise UserError(
+            f"{said}: the same classes in another order; prepare the records again in this one"
+        )
+    return said
 
 
 def write_labels(path: str, labels: Iterable[str]) -> None:

@@ -1,9 +1,11 @@
 """The flags of ``evaluate``, ``predict`` and ``export`` that say which model to open, and how."""
 
 import argparse
+import sys
 from typing import Any, Tuple
 
 from .. import config as flags
+from ..data.class_names import said_otherwise
 from ..errors import UserError
 from . import manifest as manifests
 from .opened import Opened
@@ -86,14 +88,26 @@ def open_from(args: argparse.Namespace) -> Opened:
 
 def validation_file(args: argparse.Namespace, model: Opened) -> Tuple[str, str]:
     """(RecordIO file, its index) of ``--rec-val``, or else of the model's run; UserError if there
-    is none.
+    is none, or its classes are the model's in another order. Other names are said.
     """
     record, index = args.rec_val, args.rec_val_idx
     if not record and model.trained and model.trained.run:
         record, index = model.trained.run.validation_file(index)
     if not record:
         raise UserError(f"--rec-val FILE.rec is needed: {args.source} names no validation file")
+    compare_names(args, model, record)
     return record, index
+
+
+def compare_names(args: argparse.Namespace, model: Opened, record: str) -> None:
+    """Say if the names of classes next to a RecordIO file are other ones than the model's, unless
+    ``--labels`` gave it others; UserError if they are the same in another order.
+    """
+    if args.labels or not model.labels:
+        return
+    said = said_otherwise(model.labels, record)
+    if said:
+        print(said, file=sys.stderr)
 
 
 def gpu(number: int) -> Any:

@@ -8,7 +8,7 @@ import platform
 from .. import __version__
 from .. import config as flags
 from ..config import ConfigError
-from ..data.class_names import LABELS, names_next_to, write_labels
+from ..data.class_names import LABELS, names_next_to, said_otherwise, write_labels
 from ..data.fingerprint import differences, fingerprint, spread
 from ..data.mask_files import mask_path_of
 from ..data.masks import has_masks
@@ -187,6 +187,10 @@ def _names_of_classes(run):
         names = names_next_to(path)
         if names is not None:
             break
+    if names is not None and config.rec_val:
+        said = said_otherwise(names, config.rec_val)
+        if said:
+            run.logger.say(said)
     if names is None and config.task in TRUTH:  # a record's label is no class
         return None
     if names is None:

@@ -105,7 +105,12 @@ UNSEEN_OPTIONS = "anti_alias", "anti_alias_shortcut", "bn_eps"
 
 
 def _check_backbone(config, run):
-    """UserError if the classifier of a run computed otherwise than the backbone will."""
+    """UserError if a run's network is no classifier, or computed otherwise than the backbone will."""
+    if run and run.config.task != "classification":
+        raise UserError(
+            f"--backbone-params {config.backbone_params}: it is of a run with --task "
+            f"{run.config.task}; --use-params starts from all of it"
+        )
     for name in UNSEEN_OPTIONS if run else ():
         theirs, ours = getattr(run.config, name), getattr(config, name)
         if theirs != ours:

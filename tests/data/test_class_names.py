@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from gluon_tricks.data.class_names import names_next_to
+from gluon_tricks.data.class_names import names_next_to, said_otherwise
 from gluon_tricks.errors import UserError
 
 NAMES = b"ant\nbee\nk\xfch\n"
@@ -56,3 +56,13 @@ def test_names_without_a_digest_are_taken_as_they_are(prepared):
     assert names(prepared) == ["my own"]
     (prepared / "labels.txt").unlink()
     assert names(prepared) is None
+
+
+def test_the_same_names_in_another_order_are_refused_and_others_said(prepared):
+    record = str(prepared / "train.rec")
+    assert said_otherwise(["ant", "bee", "k\udcfch"], record) == ""
+    assert "class 1 is bee, but here wasp" in said_otherwise(["ant", "wasp", "k\udcfch"], record)
+    assert "class 1 is bee, but here none" in said_otherwise(["ant"], record)
+    with pytest.raises(UserError, match="class 0 is ant, but here bee: the same classes in anoth"):
+        said_otherwise(["bee", "ant", "k\udcfch"], record)
+    assert said_otherwise(["any"], str(prepared / "no folder" / "train.rec")) == ""

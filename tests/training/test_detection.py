@@ -12,6 +12,7 @@ from box_scenes import CLASSES, TINY, folder_of
 from gluon_tricks import config as flags
 from gluon_tricks import models
 from gluon_tricks.config import ConfigError
+from gluon_tricks.errors import UserError
 from gluon_tricks.tasks.detection import Detection
 from gluon_tricks.training import run as training
 from gluon_tricks.training.loop import whose
@@ -99,6 +100,8 @@ def test_devices_are_parts_of_a_step_and_a_backbone_comes_from_a_classifier(dete
     frozen, trained = "features.4.0.conv1.weight", "features.5.0.conv1.weight"
     np.testing.assert_array_equal(first[frozen], start["layer1.0.conv1.weight"])
     assert (first[trained] != start["layer2.0.conv1.weight"]).any()
+    with pytest.raises(UserError, match="it is of a run with --task detection; --use-params"):
+        detect("other", f"--backbone-params {runs[0]}")
 
 
 def parse(words):

@@ -92,3 +92,10 @@ def test_a_flag_of_training_has_an_effect_or_is_refused(name):
 def test_it_is_said_why(words, why):
     with pytest.raises(UserError, match=f"{words}.* does not apply to --task detection, {why}"):
         flags.parse(["--task", "detection", *words.split()])
+
+
+def test_anchors_that_fit_in_no_image_are_refused():
+    words = "--task detection --input-size 48 --max-side 64 --anchor-scales".split()
+    assert flags.parse([*words, "9,4"]).anchor_scales == (9, 4)
+    with pytest.raises(UserError, match="no anchor of .* fits in --max-side 64"):
+        flags.parse([*words, "9,4.1"])
