@@ -12,12 +12,11 @@ import mxnet as mx
 
 from ..models.faster_rcnn import Learned
 
-NAMES = ("rpn_object", "rpn_box", "class", "box")
 RPN_BEND, BOX_BEND = 1 / 9, 1.0  # where a Huber loss becomes linear
 
 
 def losses(learned: Learned) -> Any:
-    """float32 (n, 4), in the order of NAMES."""
+    """float32 (n, 4): of the anchors' objects and boxes, and of the regions' classes and boxes."""
     rpn = sigmoid_cross_entropy(learned.rpn_scores, learned.rpn_labels)
     rpn_box = huber(learned.rpn_offsets - learned.rpn_targets, RPN_BEND)
     classes = mx.nd.log_softmax(learned.logits.astype("float32"))

@@ -105,7 +105,7 @@ UNSEEN_OPTIONS = "anti_alias", "anti_alias_shortcut", "bn_eps"
 
 
 def _check_backbone(config, run):
-    """UserError if a run's network is no classifier, or computed otherwise than the backbone will."""
+    """UserError if a run has no classifier, or it computed otherwise than the backbone will."""
     if run and run.config.task != "classification":
         raise UserError(
             f"--backbone-params {config.backbone_params}: it is of a run with --task "
