@@ -9,6 +9,7 @@ try:
     from . import __version__, command_process
     from .errors import UserError
     from .files import json_output
+    from .onednn_cache import limit_cache
     from .text import printable
     from .threads import set_threads
 except KeyboardInterrupt:  # the first milliseconds of a command
@@ -98,6 +99,7 @@ def run(argv):
         command = parser.parse_args(argv[:1]).command
         name += " " + command
         set_threads()
+        limit_cache()
         if command in ("train", "bench"):
             prepare_for_training(argv[1:], name)
         module = importlib.import_module(COMMANDS[command][0])

@@ -10,14 +10,15 @@ import shutil
 import stat
 import subprocess
 import sys
+from pathlib import Path
 
 import box_scenes
 import pytest
 
+from gluon_tricks import cli, literature, paper, transfer
 from gluon_tricks import config as flags
-from gluon_tricks import literature, paper, transfer
 from gluon_tricks.commands import launch
-from gluon_tricks.data.prepare import scenes
+from gluon_tricks.data.prepare import boxed_scenes, scenes
 from gluon_tricks.distributed.launch_plan import plan
 from gluon_tricks.tricks.schedule import linear_scaling
 
@@ -27,7 +28,10 @@ ROWS = {row.recipe: row for row in paper.ROWS}
 LATER = {row.recipe: row for row in literature.ROWS}
 ELSEWHERE = {row.recipe: row for row in transfer.ROWS}
 DISTINCT_RUNS = [row.recipe for row in paper.ROWS if not row.same_run_as]
-SHARED = {"launch", "demo_digits", "demo_segmentation", "ablation_digits", "ablation_fashion"}
+SHARED = {
+    *("launch", "demo_digits", "demo_segmentation", "demo_detection"),
+    *("ablation_digits", "ablation_fashion"),
+}
 # What makes a recipe small enough for a test; the last of a flag wins.
 SMALL = (
     "--num-gpus 0 --cpu-contexts 1 --batch-size 2 --dtype float32 --max-steps 2 --classes 4"
@@ -550,3 +554,45 @@ def test_the_demo_of_segmentation_differs_in_the_backbones_start_alone(tmp_path)
         steps = pretrained.num_epochs * (scenes.SCENES["train"] // pretrained.batch_size)
         assert steps == pytest.approx(1000, abs=10)
     assert flags.differences(configs["random-0"], configs["random-1"]) == ["--seed: 0 -> 1"]
+
+
+def test_the_demo_of_detection_differs_in_the_backbones_start_alone(tmp_path):
+    runs, commands = asked_by(tmp_path, "demo_detection", "--wd", "0", SEEDS="0 1")
+    prepare_digits, prepare_scenes, *trainings, predict, evaluate, export, report = commands
+    assert prepare_digits == ["prepare", "digits", runs + "/digits"]
+    assert prepare_scenes == ["prepare", "boxed-scenes", runs + "/scenes"]
+    scenes, drawn = runs + "/scenes/val.rec", runs + "/drawn"
+    best = runs + "/pretrained-1"
+    assert predict == ["predict", best, "--rec", scenes, "--keys", "0-11", "-o", drawn]
+    assert evaluate == ["evaluate", best, "--rec-val", scenes]
+    assert export == ["export", best, "-o", runs + "/exported", "--force"]
+    starts = [f"{runs}/{start}-{seed}" for start in ("pretrained", "random") for seed in (0, 1)]
+    assert report == ["report", *starts, "-o", runs + "/report"]
+
+    configs = [flags.parse(words[1:]) for words in trainings]
+    names = [os.path.basename(config.save_dir) for config in configs]
+    order = ["classifier", "pretrained", "random"]
+    assert names == [f"{name}-{seed}" for seed in (0, 1) for name in order]
+    assert all(config.wd == 0 for config in configs)
+    for seed, (classifier, pretrained, random) in enumerate((configs[:3], configs[3:])):
+        assert (classifier.seed, classifier.task) == (seed, "classification")
+        start = f"--backbone-params:  -> {runs}/classifier-{seed}"
+        assert flags.differences(random, pretrained) == [start]
+        assert pretrained.model == "faster_rcnn_" + classifier.model
+    assert flags.differences(configs[2], configs[5]) == ["--seed: 0 -> 1"]
+
+
+@pytest.mark.slow
+def test_the_demo_of_detection_runs_to_its_end(tmp_path, monkeypatch, capfd):
+    """Its own commands, on a few scenes and for a step of each training."""
+    monkeypatch.setattr(boxed_scenes, "SCENES", {"train": 4, "val": 12})
+    small = "--num-training-samples 4 --batch-size 4 --num-epochs 1 --val-frequency 1"
+    small += " --warmup-epochs 0 --lr-mode constant"
+    runs, commands = asked_by(tmp_path, "demo_detection", *small.split())
+    for words in commands:
+        assert cli.main(words) == 0, words
+    runs, printed = Path(runs), capfd.readouterr().out
+    assert len(list((runs / "drawn").glob("*.boxes.png"))) == 12
+    assert "mAP by area" in printed and list((runs / "exported").glob("*symbol.json"))
+    page = (runs / "report" / "report.html").read_text()
+    assert "pretrained-0" in page and "random-0" in page

@@ -3,11 +3,11 @@ GluonCV's DataLoader, in one run.
 
 All read the same file and, but for ``decode``, do the same augmentation: random crop, flip,
 brightness, contrast and saturation +-0.4, PCA noise, normalisation (the authors' form, the only one
-that ImageRecordIter knows). With ``--task segmentation`` they read masks, too, and do what training
-with masks does. Our own can also run in data processes, of one thread each. The pipelines take
-turns in short rounds and the median round counts, because other work on the machine comes and goes.
-CPU seconds are those of the whole process and its children, so they compare what a core does even
-if the numbers of threads differ.
+that ImageRecordIter knows). With ``--task segmentation`` or ``detection`` they read masks or boxes,
+too, and do what training with them does. Our own can also run in data processes, of one thread
+each. The pipelines take turns in short rounds and the median round counts, because other work on
+the machine comes and goes. CPU seconds are those of the whole process and its children, so they
+compare what a core does even if the numbers of threads differ.
 """
 
 import contextlib
@@ -24,7 +24,10 @@ from . import memory, pipelines
 
 OURS = ("decode", "loader_float32", "loader_uint8")  # which data processes can do
 PIPELINES = (*OURS, "image_record_iter", "gluoncv")
-OF_TASK = {"segmentation": (*OURS, "gluoncv_masks")}  # in their place
+OF_TASK = {  # in their place
+    "segmentation": (*OURS, "gluoncv_masks"),
+    "detection": (*OURS, "gluoncv_boxes"),
+}
 # only if asked for: they do more than the others
 OURS_WITH_POLICY = ("loader_autoaugment", "loader_randaugment")
 WITH_POLICY = (*OURS_WITH_POLICY, "pillow_autoaugment")
@@ -33,10 +36,11 @@ IN_PROCESSES = OURS + OURS_WITH_POLICY
 COMPARED = (
     *(("loader_float32", other) for other in ("image_record_iter", "decode")),
     *(("loader_uint8", other) for other in ("image_record_iter", "decode")),
-    *(("loader_float32", "gluoncv_masks"), ("loader_uint8", "gluoncv_masks")),
+    *((name, other) for other in ("gluoncv_masks", "gluoncv_boxes") for name in OURS[1:]),
     *((name, "loader_float32") for name in OURS_WITH_POLICY),
     *((name, "pillow_autoaugment") for name in OURS_WITH_POLICY),
 )
+DETECTOR = "faster_rcnn_resnet50_v1b"  # one that GluonCV has, whose anchors its loader looks at
 WARM_UP = 6  # batches; as many as a pipeline may have in memory, whose pages are new the first time
 FLAGS = (
     "task",
@@ -46,6 +50,7 @@ FLAGS = (
     "scale_range",
     "scale_side",
     "blur",
+    "max_side",
     "batch_size",
     "crop_area",
     "crop_aspect",
@@ -102,11 +107,17 @@ def main(args):
         raise UserError(f"--processes {args.processes}: numbers from 0 on are needed")
     rows = measure(args, names, threads, processes)
     print_rows(rows)
-    memory.print_share(rows, getattr(args, "input_size", configuration.Config.input_size))
+    memory.print_share(rows, side_of(args))
     if args.json:
         keys = ("pipeline", "processes", "threads", "images_per_second", "cpu_seconds_per_1000")
         write_json(args.json, [{key: row[key] for key in keys} for row in rows])
     return 0
+
+
+def side_of(args):
+    """Pixels of a side of the loader's images."""
+    name = "max_side" if getattr(args, "task", "") == "detection" else "input_size"
+    return getattr(args, name, getattr(configuration.Config, name))
 
 
 def parse_list(text, flag, kind):
@@ -127,6 +138,8 @@ def measure(args, names, threads, processes):
     defaults = dict(rec_train=args.rec, classes=1 << 24, batch_size=64)
     if given.get("task") == "segmentation":
         defaults.update(classes=configuration.MOST_CLASSES_OF_MASKS, batch_size=4)
+    elif given.get("task") == "detection":
+        defaults.update(model=DETECTOR, classes=1000, batch_size=1)
     elif given.get("color_jitter") != 0:
         defaults.update(color_form="gluoncv")
     given = dict(defaults, **given)

@@ -94,8 +94,8 @@ def gluon_sizes(loader, config, images):
     """The sizes of the batches of a Gluon DataLoader, which starts again until all are there."""
     done = 0
     while done < images + config.batch_size:
-        for data, _ in loader:
-            data.wait_to_read()
+        for data, *_ in loader:
+            data[0].wait_to_read()
             done += config.batch_size
             yield config.batch_size
 
@@ -120,6 +120,13 @@ def gluoncv_masks(config, images, processes=None):
     from . import gluoncv_masks
 
     return gluon_sizes(gluoncv_masks.loader(config), config, images)
+
+
+def gluoncv_boxes(config, images, processes=None):
+    """GluonCV's way for images with boxes."""
+    from . import gluoncv_boxes
+
+    return gluon_sizes(gluoncv_boxes.loader(config), config, images)
 
 
 def gluoncv(config, images, processes=None):

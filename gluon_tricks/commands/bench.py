@@ -10,6 +10,7 @@ from ..errors import UserError
 MEASUREMENTS = {
     "step": "our training loop and a bare record / backward / update loop of the same network",
     "data": "our loader, decoding alone, ImageRecordIter and GluonCV's DataLoader",
+    "detection": "our step of Faster-RCNN and that of GluonCV's script",
     "infer": "inference: plain, hybridized, fused, INT8 and onnxruntime",
     "scaling": "images a second for 1 to N workers, with KVStore and with Horovod",
 }

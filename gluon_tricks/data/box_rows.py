@@ -66,6 +66,11 @@ def recorded_corners(corners: np.ndarray, label: np.ndarray) -> np.ndarray:
     return corners * np.tile(scale, 2)
 
 
+def most_boxes(labels: np.ndarray) -> int:
+    """The number of boxes of the image with the most, in a batch of labels."""
+    return int((labels[:, 1:, 4] >= 0).sum(axis=1).max())
+
+
 class BoxLabels:
     """The boxes of the images in the RecordFile at ``path``, as the labels of rows: of so many
     ``classes``, and at most ``most`` in an image.

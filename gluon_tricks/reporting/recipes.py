@@ -82,7 +82,8 @@ confirmed. "First" is the recipe whose run a row starts from.
 ingredients one by one on Fashion-MNIST
 ([docs/ablation_successors.md](../docs/ablation_successors.md)). `demo_digits.sh` is what `make
 demo` runs. `demo_segmentation.sh` is section 6.2 in miniature
-([docs/transfer.md](../docs/transfer.md)). `launch.sh` is what the recipes share.
+([docs/transfer.md](../docs/transfer.md)), and `demo_detection.sh` section 6.1
+([docs/detection.md](../docs/detection.md)). `launch.sh` is what the recipes share.
 """
 
 

@@ -84,29 +84,18 @@ class Detection:
         """The labels themselves."""
         return targets
 
-    def losses(self, outputs: Sequence[NDArray], targets: NDArray) -> NDArray:
+    def losses(self, outputs: NDArray, targets: NDArray) -> NDArray:
         """The loss (n,), float32, of each image; ``outputs`` are those of :meth:`forward`."""
-        return self._parts(outputs).sum(axis=1)
+        return outputs.sum(axis=1)
 
     def count(
-        self,
-        outputs: Sequence[NDArray],
-        labels: NDArray,
-        losses: NDArray,
-        valid: Optional[int] = None,
+        self, outputs: NDArray, labels: NDArray, losses: NDArray, valid: Optional[int] = None
     ) -> NDArray:
         """What a batch adds to the named :attr:`sums`: NDArray (5,), float32."""
         import mxnet as mx
 
-        parts = mx.nd.concat(losses.reshape((-1, 1)), self._parts(outputs), dim=1)
+        parts = mx.nd.concat(losses.reshape((-1, 1)), outputs, dim=1)
         return parts.slice_axis(axis=0, begin=0, end=valid).sum(axis=0)
-
-    @staticmethod
-    def _parts(outputs):
-        from ..models.faster_rcnn import Learned
-        from .detection_losses import losses
-
-        return losses(Learned(*outputs))
 
     @classmethod
     def summary(cls, sums: Sequence[float], images: int) -> Dict[str, float]:

@@ -15,13 +15,13 @@ from ..models.faster_rcnn import Learned
 RPN_BEND, BOX_BEND = 1 / 9, 1.0  # where a Huber loss becomes linear
 
 
-def losses(learned: Learned) -> Any:
+def losses(learned: Learned, F: Any = mx.nd) -> Any:
     """float32 (n, 4): of the anchors' objects and boxes, and of the regions' classes and boxes."""
-    rpn = sigmoid_cross_entropy(learned.rpn_scores, learned.rpn_labels)
-    rpn_box = huber(learned.rpn_offsets - learned.rpn_targets, RPN_BEND)
-    classes = mx.nd.log_softmax(learned.logits.astype("float32"))
-    of_class = -mx.nd.pick(classes, learned.labels, axis=2)
-    box = huber(learned.offsets - learned.targets, BOX_BEND)
+    rpn = sigmoid_cross_entropy(F, learned.rpn_scores, learned.rpn_labels)
+    rpn_box = huber(F, learned.rpn_offsets - learned.rpn_targets, RPN_BEND)
+    classes = F.log_softmax(learned.logits.astype("float32"))
+    of_class = -F.pick(classes, learned.labels, axis=2)
+    box = huber(F, learned.offsets - learned.targets, BOX_BEND)
     of_anchors, of_regions = learned.rpn_weights, learned.weights
     parts = (
         (rpn * of_anchors, of_anchors),
@@ -29,21 +29,20 @@ def losses(learned: Learned) -> Any:
         (of_class * of_regions, of_regions),
         (box * (learned.labels > 0) * of_regions, of_regions),
     )
-    return mx.nd.stack(
-        *(loss.sum(axis=1) / mx.nd.maximum(counted.sum(axis=1), 1) for loss, counted in parts),
-        axis=1,
+    return F.stack(
+        *(loss.sum(axis=1) / F.maximum(counted.sum(axis=1), 1) for loss, counted in parts), axis=1
     )
 
 
-def sigmoid_cross_entropy(scores: Any, labels: Any) -> Any:
+def sigmoid_cross_entropy(F: Any, scores: Any, labels: Any) -> Any:
     """Of logits (n, k) and labels 0 or 1."""
     scores = scores.astype("float32")
-    return mx.nd.relu(scores) - scores * labels + mx.nd.log1p(mx.nd.exp(-scores.abs()))
+    return F.relu(scores) - scores * labels + F.log1p(F.exp(-scores.abs()))
 
 
-def huber(differences: Any, bend: float) -> Any:
+def huber(F: Any, differences: Any, bend: float) -> Any:
     """(n, k), summed over the last axis of (n, k, 4): quadratic up to ``bend``, with slope 1 after
     it.
     """
     size = differences.astype("float32").abs()
-    return mx.nd.where(size > bend, size - 0.5 * bend, size.square() * (0.5 / bend)).sum(axis=2)
+    return F.where(size > bend, size - 0.5 * bend, size.square() * (0.5 / bend)).sum(axis=2)

@@ -6,36 +6,50 @@ from typing import Any, Iterable, Iterator, Sequence, Tuple
 
 import mxnet as mx
 import numpy as np
+from mxnet.gluon.block import HybridBlock
 
-from ..data.box_rows import extent_of
-from ..models.faster_rcnn import FasterRCNN, Training
+from ..data.box_rows import extent_of, most_boxes
+from ..models.faster_rcnn import FasterRCNN, Learned, Training
 from .detection_figures import found_in
+from .detection_losses import losses
 from .detection_numbers import numbers_of
 from .matching import Found
 
 
+class Losses(HybridBlock):
+    """The four losses (n, 4) of :mod:`.detection_losses`, of what a :class:`Training` takes."""
+
+    def __init__(self, net: FasterRCNN) -> None:
+        super().__init__(prefix=net.prefix)
+        self._training = Training(net)
+
+    def hybrid_forward(self, F, *inputs):
+        return losses(Learned(*self._training(*inputs)), F)
+
+
 class Forward:
-    """The values of :class:`gluon_tricks.models.faster_rcnn.Learned`, as a list, of images (n, 3,
-    S, S), their labels (n, 1 + m, 6), the number of the step and the records' keys, int64 (n,).
+    """The four losses, float32 (n, 4), of images (n, 3, S, S), their labels (n, 1 + m, 6), the
+    number of the step and the records' keys, int64 (n,).
     """
 
     def __init__(self, net: FasterRCNN, seed: int, hybrid: bool) -> None:
         self._settings, self._seed = net.settings, seed
-        self._training = Training(net)
-        self._training.hybridize(hybrid)
+        self._losses = Losses(net)
+        self._losses.hybridize(hybrid)
 
     def __call__(self, images: Any, labels: Any, step: int, keys: Sequence[int]) -> Any:
-        anchors, most = self._settings.anchors, labels.shape[1] - 1
+        anchors, after = self._settings.anchors, self._settings.train.after
+        known = labels.asnumpy()
         cells = -(-images.shape[2] // anchors.stride)
-        numbers = numbers_of(
-            self._seed,
-            step,
-            keys,
-            (anchors.of_cell, cells, cells),
-            self._settings.train.after + most,
+        of_anchors, of_regions = numbers_of(
+            self._seed, step, keys, (anchors.of_cell, cells, cells), after + labels.shape[1] - 1
         )
+        # Every row of the labels costs an IoU with each anchor: only those of boxes are compared.
+        boxes = max(1, most_boxes(known))
+        numbers = of_anchors, np.ascontiguousarray(of_regions[:, : after + boxes])
         placed = [mx.nd.from_numpy(each).as_in_context(images.context) for each in numbers]
-        return self._training(cut(images, extent_of(labels.asnumpy())), labels, *placed)
+        labels = labels.slice_axis(axis=1, begin=0, end=1 + boxes)
+        return self._losses(cut(images, extent_of(known)), labels, *placed)
 
 
 def cut(images: Any, extent: Tuple[int, int]) -> Any:

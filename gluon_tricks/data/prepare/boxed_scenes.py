@@ -30,11 +30,8 @@ def read(args):
         name: split_of(name, count, part, halves[part], sources[name])
         for part, (name, count) in enumerate(SCENES.items())
     }
-    return (
-        splits,
-        CLASSES,
-        {"data_set": "boxed-scenes", "seed": SEED, "size": SIZE, "scenes": SCENES},
-    )
+    settings = {"data_set": "boxed-scenes", "seed": SEED, "size": SIZE, "scenes": SCENES}
+    return splits, CLASSES, settings
 
 
 def split_of(name, count, part, backgrounds, source):

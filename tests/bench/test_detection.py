@@ -1,0 +1,60 @@
+"""``gluon-tricks bench``: detection next to GluonCV's."""
+
+import argparse
+import json
+
+import pytest
+from box_scenes import TINY, write
+
+from gluon_tricks import cli, models
+from gluon_tricks.bench import data, detection, gluoncv_boxes
+
+RESNET_18 = "--model faster_rcnn_resnet18_v1b --classes 3".split()
+
+
+@pytest.fixture(scope="module")
+def records(tmp_path_factory):
+    path = tmp_path_factory.mktemp("boxes") / "some.rec"
+    write(path, 8, seed=0)
+    return str(path)
+
+
+def test_gluoncvs_network_has_our_parameters(records, tmp_path):
+    parser = argparse.ArgumentParser()
+    detection.add_arguments(parser)
+    args = parser.parse_args(["--rec", records, *RESNET_18, *TINY.split()])
+    config = detection.config_of(args, str(tmp_path))
+    ours = models.get_model(config.model, **models.arguments_of(config))
+    own, theirs = (
+        {name: each.shape[0] for name, each in net._collect_params_with_prefix().items()}
+        for net in (ours, gluoncv_boxes.network(config))
+    )
+    assert theirs.pop("rpn.anchor_generator.anchors") and theirs == own
+
+
+@pytest.mark.slow
+def test_steps_take_turns_with_gluoncvs(records, tmp_path, capsys):
+    path = tmp_path / "steps.json"
+    flags = ["--rec", records, *RESNET_18, *TINY.split(), "--steps", "1", "--rounds", "1"]
+    assert cli.main(["bench", "detection", *flags, "--json", str(path)]) == 0
+    found = json.loads(path.read_text())
+    assert tuple(found) == detection.LOOPS
+    assert all(each["seconds"] > 0 and each["cpu_seconds"] > 0 for each in found.values())
+    printed = capsys.readouterr().out
+    assert "cpu seconds, gluoncv_with_images : ours_with_images" in printed
+
+
+def test_a_network_that_gluoncv_has_not_is_refused(records, capfd):
+    flags = ["--rec", records, "--model", "faster_rcnn_resnet18_v1d"]
+    assert cli.main(["bench", "detection", *flags]) == 2
+    assert "--model faster_rcnn_resnet18_v1d: GluonCV's" in capfd.readouterr().err
+
+
+@pytest.mark.slow
+def test_the_loader_of_boxes_is_measured_next_to_gluoncvs(records, tmp_path, capfd):
+    path, small = tmp_path / "rows.json", "--input-size 48 --max-side 64 --threads 1"
+    flags = f"--task detection --rec {records} {small} --images 8 --rounds 1 --json {path}"
+    assert cli.main(["bench", "data", *flags.split()]) == 0
+    names = [row["pipeline"] for row in json.loads(path.read_text())]
+    assert tuple(names) == data.OF_TASK["detection"]
+    assert "loader_float32 : gluoncv_boxes" in capfd.readouterr().out
