@@ -9,8 +9,8 @@ memory of a process then grows with every new one.
 import os
 
 NAME = "MXNET_MKLDNN_CACHE_NUM"
-# Of a kind. With images of one size no network needs more: DenseNet-201 has 106 different
-# convolutions, and all others fewer.
+# Of a kind. Of seven large networks of many layers none needs more for images of one size:
+# DenseNet-201 has the most different convolutions, 106.
 MOST = 128
 
 
