@@ -3,6 +3,7 @@ setting turns off and nobody can use.
 """
 
 import atexit
+import functools
 import os
 import signal
 import sys
@@ -10,6 +11,7 @@ import sys
 MESSAGE = b"MKLDNN Pooling: training with prop_kind"
 
 
+@functools.lru_cache(maxsize=None)  # once: at a second command of a process MXNet has its threads
 def filter_stderr():
     """Send what C++ code writes to file descriptor 2 through a process that drops lines with
     ``MESSAGE``.

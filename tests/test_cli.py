@@ -283,6 +283,18 @@ def test_ctrl_c_does_not_end_the_process_that_filters_standard_error():
     assert run_process(work, start_new_session=True) == (130, "the last words\n")
 
 
+def test_a_second_command_of_a_process_has_its_filter():
+    work = """
+        from gluon_tricks.stderr_filter import MESSAGE, filter_stderr
+        for turn in "first", "second":
+            filter_stderr()
+            os.write(2, MESSAGE + b" and more\\n" + turn.encode() + b"\\n")
+        with open(f"/proc/self/task/{os.getpid()}/children") as children:
+            assert len(children.read().split()) == 1
+    """
+    assert run_process(work) == (0, "first\nsecond\n")
+
+
 def test_ctrl_c_after_the_work_is_silent_too():
     assert run_process(f"atexit.register(lambda: {PRESS})") == (-signal.SIGINT, "")
 
