@@ -208,7 +208,7 @@ def test_flags_may_stand_between_model_and_images(run, pictures, capsys):
         ([], "name images or folders"),
         (["x.jpg", "--rec", "y.rec"], "one of the two"),
         (["x.jpg", "--keys", "1"], "--keys has no effect without --rec"),
-        (["--rec", "y.rec"], "--keys None: give"),
+        (["--rec", "y.rec"], "--rec without --keys: give the records' keys"),
         (["--rec", "y.rec", "--keys", "a-b"], "--keys a-b: give"),
         (["--rec", "y.rec", "--keys", "1,0-99999999"], "--keys 0-99999999: at most 10,000,000"),
         (["--rec", "y.rec", "--keys", "0-" + "9" * 30], "9: give"),
