@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Section 6.1 in miniature: Faster-RCNN on ResNet-18-D finds handwritten digits in photographs, once from a classifier of digits and
-# once from random weights, side by side, a thread each. About 7 minutes on two idle cores, for each of the SEEDS.
+# once from random weights, side by side, a thread each. 6 and a half minutes on two idle cores, for each of the SEEDS.
 # Killed, it goes on when it is typed again. What came out here is in docs/detection.md. RUNS must not have blanks in its name.
 set -euo pipefail
 export RUNS=${RUNS:-runs/demo_detection} OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} FLAGS="$*"
