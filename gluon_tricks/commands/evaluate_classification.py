@@ -12,7 +12,6 @@ from ..files import write_json
 from ..flags import at_least, check_range
 from ..tasks.classification import Classification as Task
 from ..text import printable
-from ..threads import in_words
 
 
 def add_arguments(add):
@@ -44,7 +43,7 @@ def on_records(args, model):
     started = time.time()
     figures = evaluation.evaluate(model, record, index, args.batch_size, args.num_data_workers)
     seconds = time.time() - started
-    images, device = figures["images"], in_words() if args.gpu is None else f"GPU {args.gpu}"
+    images, device = figures["images"], arguments.device_in_words(args)
     print(
         f"{printable(args.source)} ({model.kind}): {text(figures)} on {images} images of "
         f"{printable(record)}; {images / seconds:.1f} images/s, {device}"

@@ -8,7 +8,6 @@ from ..deploy.detection.evaluation import evaluate, figures
 from ..files import write_json
 from ..tasks.detection import Detection
 from ..text import printable
-from ..threads import in_words
 
 
 def add_arguments(add):
@@ -49,7 +48,7 @@ def main(args, model):
     seconds = time.time() - started
     means = figures(found)
     said = ", ".join(figure.text(means[figure.name]) for figure in Detection.figures)
-    device = in_words() if args.gpu is None else f"GPU {args.gpu}"
+    device = arguments.device_in_words(args)
     print(
         f"{printable(args.source)} ({model.kind}): {said} on {found.images} images of "
         f"{printable(record)}"

@@ -13,7 +13,6 @@ from ..deploy.segmentation.evaluation import confusion
 from ..files import write_json
 from ..tasks.confusion import of_classes, summary
 from ..text import printable
-from ..threads import in_words
 
 
 def add_arguments(add):
@@ -81,7 +80,7 @@ def main(args, model):
     matrix, images = confusion(model, record, index, how)
     seconds = time.time() - started
     found = summary(matrix)
-    device = in_words() if args.gpu is None else f"GPU {args.gpu}"
+    device = arguments.device_in_words(args)
     print(
         f"{printable(args.source)} ({model.kind}): {text(found)} on {images} images of "
         f"{printable(record)}"

@@ -7,6 +7,7 @@ from typing import Any, Tuple
 from .. import config as flags
 from ..data.class_names import said_otherwise
 from ..errors import UserError
+from ..threads import in_words
 from . import manifest as manifests
 from .opened import Opened
 from .opening import NETWORK, open_model
@@ -108,6 +109,11 @@ def compare_names(args: argparse.Namespace, model: Opened, record: str) -> None:
     said = said_otherwise(model.labels, record)
     if said:
         print(said, file=sys.stderr)
+
+
+def device_in_words(args: argparse.Namespace) -> str:
+    """Where a model computes, as figures of speed say it."""
+    return in_words() if args.gpu is None else f"GPU {args.gpu}"
 
 
 def gpu(number: int) -> Any:

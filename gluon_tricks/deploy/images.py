@@ -1,7 +1,7 @@
 """Encoded images, from files or from records, as a preprocessing makes them."""
 
 import os
-from typing import Any, Iterator, List, Optional, Sequence, Tuple, Union
+from typing import Any, Callable, Iterator, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
@@ -45,22 +45,39 @@ def from_records(
                 yield key, true, RecordError(record, key, f"cannot be decoded: {error}")
 
 
+def spread(preprocessing: Any, record: str, count: int) -> Iterator[np.ndarray]:
+    """Yield images spread over a RecordIO file; RecordError names a broken one."""
+    for _, _, image in from_records(preprocessing, record, spread_keys(record, count)):
+        if isinstance(image, Exception):
+            raise image
+        yield image
+
+
 def sample(preprocessing: Any, record: str, count: int) -> np.ndarray:
     """float32 (n, 3, size, size): images spread over a RecordIO file; RecordError names a broken
     one.
     """
-    images = []
-    for _, _, image in from_records(preprocessing, record, spread_keys(record, count)):
-        if isinstance(image, Exception):
-            raise image
-        images.append(image)
-    return np.stack(images)
+    return np.stack(list(spread(preprocessing, record, count)))
 
 
 def random_pixels(count: int, height: int, width: int, seed: int = 0) -> np.ndarray:
     """uint8 (count, height, width, 3), every pixel of its own: nothing that a network has seen."""
     shape = (count, height, width, 3)
     return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+
+
+def of_several_sizes(
+    preprocessing: Any, record: str, fitted: Callable[[np.ndarray], np.ndarray]
+) -> List[np.ndarray]:
+    """Batches of uint8 (N, H, W, 3), each of another size, to compare an export on: random ones,
+    and three real ones of ``record``, each ``fitted`` to the network, if it is not "".
+    """
+    side = preprocessing.input_size
+    shapes = (2, side // 2, side // 2), (1, side // 3 + 1, side // 4 + 1)
+    found = [random_pixels(*shape, seed=number) for number, shape in enumerate(shapes)]
+    if record:
+        found += [fitted(picture)[None] for picture in spread(preprocessing, record, 3)]
+    return found
 
 
 def from_files(preprocessing: Any, paths: Sequence[str]) -> Iterator[Tuple[str, None, Image]]:

@@ -13,7 +13,6 @@ from .detector import Detector
 from .evaluation import evaluate, figures
 from .preprocessing import ResizedImages
 
-REAL_IMAGES = 3
 NEAR = 0.01, 1.0  # score and pixels: detections farther from each other are others
 SCORED = "its detections have scores already: leave the flag out"
 LACKS = {
@@ -24,19 +23,10 @@ LACKS = {
 
 
 def examples(sizes: ResizedImages, record: str) -> List[np.ndarray]:
-    """Batches of uint8 (N, H, W, 3), each of another size, to compare an export on: random ones,
-    and real ones of ``record``, as large as the network sees them, if it is not "".
+    """Images of several sizes to compare an export on, real ones as large as the network sees
+    them.
     """
-    side = sizes.input_size
-    shapes = (2, side // 2, side // 2), (1, side // 3 + 1, side // 4 + 1)
-    found = [images.random_pixels(*shape, seed=number) for number, shape in enumerate(shapes)]
-    if record:
-        keys = images.spread_keys(record, REAL_IMAGES)
-        for _, _, picture in images.from_records(sizes, record, keys):
-            if isinstance(picture, Exception):
-                raise picture
-            found.append(sizes.resize(picture)[None])
-    return found
+    return images.of_several_sizes(sizes, record, sizes.resize)
 
 
 def difference(outputs: List[np.ndarray], references: List[np.ndarray]) -> Tuple[float, float]:
