@@ -41,7 +41,9 @@ COMPARED = (
     *((name, "pillow_autoaugment") for name in OURS_WITH_POLICY),
 )
 DETECTOR = "faster_rcnn_resnet50_v1b"  # one that GluonCV has, whose anchors its loader looks at
-WARM_UP = 6  # batches; as many as a pipeline may have in memory, whose pages are new the first time
+# Batches until a pipeline is as fast as in a long run: it has as many in memory, whose pages are
+# new the first time, and new for each data process.
+WARM_UP, WARM_UP_OF_PROCESSES = 6, 16
 FLAGS = (
     "task",
     "rec_train_idx",
@@ -192,7 +194,7 @@ def timed(pipeline, config, images, processes=None):
     """``(images, wall seconds, CPU seconds)`` of at least ``images`` images, once the pipeline is
     warm.
     """
-    warm_up = WARM_UP * config.batch_size
+    warm_up = (WARM_UP_OF_PROCESSES if processes else WARM_UP) * config.batch_size
     done, start = -warm_up, None
     with contextlib.closing(pipeline(config, images + warm_up, processes)) as batches:
         for size in batches:

@@ -11,7 +11,7 @@ import socket
 import sys
 import threading
 import traceback
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Tuple
 
 import numpy as np
 
@@ -62,8 +62,7 @@ class DataProcess:
     ) -> None:
         self._number, self._tasks, self._answers = number, tasks, answers
         self._memory = memory
-        self._blocks: Dict[Any, mmap.mmap] = {}  # by (offset, size)
-        self._sources: Dict[int, Any] = {}
+        self._sources: Dict[int, OpenSource] = {}
         self._lock = threading.Lock()
 
     def serve(self) -> None:
@@ -80,21 +79,34 @@ class DataProcess:
             self._answers.send(messages.pack_answer(task.batch, self._number, outcome))
 
     def _fill(self, message, scratch):
-        source = self._source(message)
-        format = format_of(source, message.count)
-        block = np.frombuffer(self._block(message.offset, format.nbytes), np.uint8, format.nbytes)
-        return source.fill(format.over(block), message.task, scratch)
+        opened = self._source(message)
+        format = format_of(opened.source, message.count)
+        block = opened.block(message.offset, format.nbytes)
+        rows = format.over(np.frombuffer(block, np.uint8, format.nbytes))
+        return opened.source.fill(rows, message.task, scratch)
 
     def _source(self, message):
         with self._lock:
             if message.source not in self._sources:
                 while len(self._sources) >= MOST_SOURCES:
-                    self._sources.pop(next(iter(self._sources))).close()
-                memory = mapping(self._memory, *message.source_at)
-                self._sources[message.source] = messages.read_source(memory)
+                    self._sources.pop(next(iter(self._sources))).source.close()
+                self._sources[message.source] = OpenSource(self._memory, message.source_at)
             return self._sources[message.source]
 
-    def _block(self, offset, size):
+
+class OpenSource:
+    """A source, and the blocks of batches that it has filled.
+
+    Another source maps its blocks again, even those at the same offset: their memory was released
+    in between, and through the old mapping each page would be fetched on its own.
+    """
+
+    def __init__(self, memory: int, source_at: Tuple[int, int]) -> None:
+        self.source = messages.read_source(mapping(memory, *source_at))
+        self._memory = memory
+        self._blocks: Dict[Any, mmap.mmap] = {}  # by (offset, size)
+
+    def block(self, offset: int, size: int) -> mmap.mmap:
         if (offset, size) not in self._blocks:
             self._blocks[offset, size] = mapping(self._memory, offset, size)
         return self._blocks[offset, size]

@@ -145,6 +145,25 @@ def test_memory_is_used_again(path, two):
         assert os.fstat(two.memory.descriptor).st_size == grown
 
 
+def resident(pid):
+    """Bytes of the shared memory that a process has fetched."""
+    with open(f"/proc/{pid}/smaps") as file:
+        _, *mappings = file.read().split("gluon-tricks batches")
+    return sum(int(mapping.partition("Rss:")[2].split()[0]) << 10 for mapping in mappings)
+
+
+def test_a_second_loaders_pages_are_fetched_together_too(path):
+    fetched = []
+    with contextlib.closing(DataProcesses(1)) as pool:
+        for _ in range(2):
+            # a batch of one image, so that a process needs few of the batch's pages
+            data = loader.eval_loader(config_of(path), 64, 0, 53, processes=pool)
+            with contextlib.closing(data):
+                next(iter(data)).images.wait_to_read()
+                fetched.append(resident(pool.pids[0]))
+    assert fetched[1] >= fetched[0]
+
+
 # errors
 
 
