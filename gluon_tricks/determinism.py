@@ -10,6 +10,16 @@ import os
 from .errors import UserError
 
 SETTINGS = {"MXNET_ENFORCE_DETERMINISM": "1", "MXNET_CUDNN_AUTOTUNE_DEFAULT": "0"}
+# Operators whose GPU kernels add to a gradient by atomicAdd, in MXNet 1.9.1: with which attributes
+# each number is a sum of one or of two, whose order does not matter.
+EXACT_IF = {
+    "_contrib_BilinearResize2D": lambda attributes: False,
+    "_contrib_ROIAlign": lambda attributes: False,
+    "_contrib_AdaptiveAvgPooling2D": lambda attributes: (
+        attributes["output_size"] in ("1", "(1, 1)")
+    ),
+    "Pad": lambda attributes: attributes["mode"] == "constant",
+}
 
 
 def prepare():
@@ -27,6 +37,28 @@ def check(config):
                 f"--deterministic needs {name}={value}, which is {found or 'unset'} here: set it "
                 "before the start"
             )
+
+
+def inexact(nodes):
+    """The first operator of a graph, a list of its nodes as JSON has them, whose gradient a GPU
+    sums in an order that no setting fixes, as its kernel adds with ``atomicAdd``; None if there is
+    none.
+    """
+    for node in nodes:
+        sums_in_order = EXACT_IF.get(node["op"], lambda attributes: True)
+        if not sums_in_order(node.get("attrs", {})):
+            return node["op"].replace("_contrib_", "")
+    return None
+
+
+def check_network(model, nodes):
+    """UserError if the bits of a network's gradients change from run to run on a GPU."""
+    operator = inexact(nodes)
+    if operator:
+        raise UserError(
+            f"--deterministic: MXNet has no {operator} whose gradient has the same bits in every "
+            f"run on a GPU, and {model} needs one: leave the flag out"
+        )
 
 
 def environment():

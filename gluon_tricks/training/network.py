@@ -8,7 +8,7 @@ import mxnet as mx
 import numpy as np
 from mxnet import autograd
 
-from .. import models
+from .. import determinism, models
 from ..config import Config, spelling
 from ..errors import UserError
 from ..models import complexity, foreign, registry
@@ -29,6 +29,8 @@ def student(config, devices, say=print, accumulate=1):
     models.synchronised(net, config, len(devices))
     if devices[0].device_type == "cpu":
         _check_cpu_can_train(net, config, len(devices))
+    elif config.deterministic:
+        determinism.check_network(config.model, nodes_of(net))
     # MXNet's generator gives seeds that are neighbours mostly the same numbers.
     mx.random.seed(int(np.random.SeedSequence([config.seed]).generate_state(1)[0] >> 1))
     net.initialize(initializer(config.init), ctx=devices)
@@ -343,7 +345,12 @@ def is_stochastic(net):
 
 def ops_of(net):
     """The names of the operators that ``net`` computes with."""
-    return {node["op"] for node in json.loads(complexity.trace(net).tojson())["nodes"]}
+    return {node["op"] for node in nodes_of(net)}
+
+
+def nodes_of(net):
+    """The nodes of ``net``'s graph, as its JSON has them."""
+    return json.loads(complexity.trace(net).tojson())["nodes"]
 
 
 def _compile(net, config):
