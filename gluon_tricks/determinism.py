@@ -10,9 +10,11 @@ import os
 from .errors import UserError
 
 SETTINGS = {"MXNET_ENFORCE_DETERMINISM": "1", "MXNET_CUDNN_AUTOTUNE_DEFAULT": "0"}
-# Operators whose GPU kernels add to a gradient by atomicAdd, in MXNet 1.9.1: with which attributes
-# each number is a sum of one or of two, whose order does not matter.
+# Operators of MXNet 1.9.1 that sum in any order on GPUs: with which attributes each number is a sum
+# of one or two all the same. SyncBatchNorm adds the devices' means as they come, the others to
+# their gradients by atomicAdd.
 EXACT_IF = {
+    "_contrib_SyncBatchNorm": lambda attributes: int(attributes["ndev"]) <= 2,
     "_contrib_BilinearResize2D": lambda attributes: False,
     "_contrib_ROIAlign": lambda attributes: False,
     "_contrib_AdaptiveAvgPooling2D": lambda attributes: (
@@ -40,9 +42,8 @@ def check(config):
 
 
 def inexact(nodes):
-    """The first operator of a graph, a list of its nodes as JSON has them, whose gradient a GPU
-    sums in an order that no setting fixes, as its kernel adds with ``atomicAdd``; None if there is
-    none.
+    """The first operator of a graph, a list of its nodes as JSON has them, that sums on GPUs in an
+    order that no setting fixes; None if there is none.
     """
     for node in nodes:
         sums_in_order = EXACT_IF.get(node["op"], lambda attributes: True)
@@ -52,12 +53,12 @@ def inexact(nodes):
 
 
 def check_network(model, nodes):
-    """UserError if the bits of a network's gradients change from run to run on a GPU."""
+    """UserError if the bits of a network's training change from run to run on GPUs."""
     operator = inexact(nodes)
     if operator:
         raise UserError(
-            f"--deterministic: MXNet has no {operator} whose gradient has the same bits in every "
-            f"run on a GPU, and {model} needs one: leave the flag out"
+            f"--deterministic: MXNet has no {operator} that trains with the same bits in every run "
+            f"on GPUs, and {model} needs one: leave the flag out"
         )
 
 

@@ -13,6 +13,7 @@ import pytest
 from gluon_tricks import cli, determinism, models
 from gluon_tricks import config as flags
 from gluon_tricks.errors import UserError
+from gluon_tricks.models.sync_batch_norm import synchronise
 from gluon_tricks.training import network
 
 ENFORCE, AUTOTUNE = "MXNET_ENFORCE_DETERMINISM", "MXNET_CUDNN_AUTOTUNE_DEFAULT"
@@ -74,9 +75,7 @@ def test_a_run_in_a_process_without_the_settings_is_refused(train):
         ("xception", {}, None),  # pads with zeros
     ],
 )
-def test_the_first_operator_is_found_whose_gradient_is_summed_in_any_order(
-    model, options, operator
-):
+def test_the_first_operator_is_found_that_sums_in_any_order(model, options, operator):
     net = models.get_model(model, **options)
     assert determinism.inexact(network.nodes_of(net)) == operator
 
@@ -85,6 +84,13 @@ def test_the_first_operator_is_found_whose_gradient_is_summed_in_any_order(
 def test_an_adaptive_pooling_is_exact_if_it_has_one_output(output_size, operator):
     node = dict(op="_contrib_AdaptiveAvgPooling2D", attrs=dict(output_size=output_size))
     assert determinism.inexact([dict(op="null", name="data"), node]) == operator
+
+
+@pytest.mark.parametrize("gpus, operator", [(1, None), (2, None), (3, "SyncBatchNorm")])
+def test_batch_norm_over_gpus_is_exact_for_two_of_them(gpus, operator):
+    net = models.get_model("resnet18_v1d")
+    synchronise(net, gpus)
+    assert determinism.inexact(network.nodes_of(net)) == operator
 
 
 def test_a_network_without_the_same_bits_on_a_gpu_is_refused_before_anything_is_there():
