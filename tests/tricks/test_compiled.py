@@ -90,6 +90,7 @@ def test_casts_are_those_of_numpy_and_may_go_into_parts_of_an_array():
     np.testing.assert_array_equal(narrow.asnumpy(), wide.astype("float16"))
     expected = [0, 0, *wide[:4], 0, 0, 1, 2, 0, 0]
     np.testing.assert_array_equal(whole.asnumpy(), np.float32(expected))
+    casts([], [])()
 
 
 # The operators whose numbers MXNet writes into C++ as they stand in the graph, when it joins them
