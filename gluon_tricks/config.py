@@ -759,6 +759,15 @@ CONTRADICTIONS = (
         "--num-gpus and --cpu-contexts contradict each other: give one of the two",
     ),
     (
+        lambda config, given: config.kvstore == "horovod" and config.cpu_contexts > 1,
+        "--kvstore horovod: a worker has one device, so start more workers instead of "
+        "--cpu-contexts",
+    ),
+    (
+        lambda config, given: config.resume_params and config.resume_epoch >= config.num_epochs,
+        "--resume-epoch {0.resume_epoch} leaves none of the {0.num_epochs} epochs of --num-epochs",
+    ),
+    (
         lambda config, given: config.use_pretrained and config.use_params,
         "--use-pretrained and --use-params contradict each other: give one of the two",
     ),

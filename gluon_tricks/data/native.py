@@ -21,7 +21,7 @@ from ..errors import UserError
 from .batches import Batch
 from .index_gaps import refuse_gaps
 from .labels import none_of
-from .loader import epoch_length, steps_in
+from .loader import epoch_length, refuse_wrap, steps_in
 from .records import RecordFile
 from .transforms.paper import train_transform
 from .transforms.resize import shorter_edge
@@ -102,9 +102,8 @@ class NativeEvalLoader:
             rank,
             world_size,
         )
+        refuse_wrap(config, world_size)
         self._wrap = config.val_last_batch == "wrap"
-        if self._wrap and world_size > 1:
-            raise UserError(f"--val-last-batch wrap is for one worker, not {world_size}")
         self.images = count_records(config.rec_val, config.rec_val_idx, "--rec-val")
         # if it has to wrap twice, ImageRecordIter fails
         if self.images // world_size < batch_size:
