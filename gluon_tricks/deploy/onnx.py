@@ -17,7 +17,7 @@ import os
 import numpy as np
 
 from ..errors import UserError
-from ..text import printable
+from ..text import first_line, printable
 from ..threads import number
 from . import onnx_operators
 from .graph import operators
@@ -70,9 +70,7 @@ def convert(
         IndexError,
         mx.MXNetError,
     ) as error:
-        raise UserError(
-            f"this network cannot be converted to ONNX: {str(error).strip().splitlines()[0]}"
-        ) from error
+        raise UserError(f"this network cannot be converted to ONNX: {first_line(error)}") from error
     model = onnx.load(path)
     follow_sizes(model.graph, resized_like(graph.symbol))
     clean(model, output)

@@ -7,6 +7,7 @@ import contextlib
 import os
 
 from ..errors import UserError
+from ..text import first_line
 from .parameters import load_parameters
 
 
@@ -40,7 +41,7 @@ def download(file):
 
 
 def _way_out(file, error, store):
-    reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+    reason = first_line(error)[:200]
     repository = os.environ.get("MXNET_GLUON_REPO", store.apache_repo_url).rstrip("/") + "/"
     archive = store._url_format.format(
         repo_url=repository, file_name=file + "-" + store.short_hash(file)
