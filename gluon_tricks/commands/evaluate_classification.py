@@ -23,15 +23,26 @@ def add_arguments(add):
         help="evaluate on ImageNet-C instead: a folder with gaussian_noise/1/n01440764/*.JPEG and "
         "the like; its images are taken as they are, unless --crop-ratio says otherwise",
     )
+    add_loading(add)
+
+
+def add_loading(add):
+    """Add the flags that say how images are read."""
     add("--batch-size", type=int, default=32, metavar="N", help="images at once [32]")
     add(
         "--num-data-workers", "-j", type=int, default=4, metavar="N", help="threads that decode [4]"
     )
 
 
+def check_loading(args):
+    """UserError if one of them is out of its range."""
+    for name in ("batch_size", "num_data_workers"):
+        check_range(name, getattr(args, name), at_least(1))
+
+
 def main(args, model):
     """Print one line of figures, or a table of ImageNet-C's."""
-    check_range("batch_size", args.batch_size, at_least(1))
+    check_loading(args)
     if args.imagenet_c and args.rec_val:
         raise UserError("--imagenet-c and --rec-val contradict each other: give one of the two")
     return on_imagenet_c(args, model) if args.imagenet_c else on_records(args, model)
