@@ -12,6 +12,7 @@ from ..files import write_json
 from ..flags import at_least, check_range
 from ..tasks.classification import Classification as Task
 from ..text import printable
+from . import results
 
 
 def add_arguments(add):
@@ -54,11 +55,9 @@ def on_records(args, model):
     started = time.time()
     figures = evaluation.evaluate(model, record, index, args.batch_size, args.num_data_workers)
     seconds = time.time() - started
-    images, device = figures["images"], arguments.device_in_words(args)
-    print(
-        f"{printable(args.source)} ({model.kind}): {text(figures)} on {images} images of "
-        f"{printable(record)}; {images / seconds:.1f} images/s, {device}"
-    )
+    images = figures["images"]
+    line = results.headline(args, model, text(figures), images, record)
+    print(f"{line}; {results.speed(args, images, seconds, digits=1)}")
     _write(args, model, figures, rec_val=record, seconds=seconds)
     return 0
 
@@ -87,8 +86,7 @@ def on_imagenet_c(args, model):
 
 def _write(args, model, figures, **about):
     if args.json:
-        about.update(model=model.model, kind=model.kind, source=args.source)
-        write_json(args.json, dict(figures, **about))
+        write_json(args.json, dict(figures, **results.evaluated(args, model, **about)))
 
 
 def table(found):
