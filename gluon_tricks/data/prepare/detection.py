@@ -61,7 +61,7 @@ def add_arguments(parser):
 
 def read(args):
     """``({"train": Split, "val": Split}, class names, settings)``, val only if it was asked for."""
-    check(args)
+    images.check_lists(args)
     source = source_of(args.source, args.annotations, args)
     classes = read_names(args.class_names) if args.class_names else source.classes
     refuse_classes(classes, args)
@@ -82,16 +82,6 @@ def read(args):
         images.settings(args), data_set="detection", seed=args.seed, bad_boxes=args.bad_boxes
     )
     return splits, classes, settings
-
-
-def check(args):
-    """UserError for a flag outside of its range."""
-    if not 0 <= args.val_fraction < 1:
-        raise UserError(
-            f"--val-fraction {args.val_fraction}: is a part of the images, from 0 to below 1"
-        )
-    if args.val_list and not args.list:
-        raise UserError("--val-list needs --list, the names of the training images")
 
 
 def refuse_classes(classes, args):
