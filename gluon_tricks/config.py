@@ -317,7 +317,7 @@ class Config:
     data_backend: str = data("threads", kind=BACKEND, choices=("threads", "native"),
         help="threads: our loader; native (or mxnet): MXNet's ImageRecordIter")
     repeated_augmentation: int = data(1, valid=at_least(1),
-        help="an epoch has a share 1 / this of the images, each so often, augmented anew")
+        help="an epoch has a share 1 / this of the images, each so often, with draws of its own")
     max_bad_records: int = data(10, valid=at_least(0), free=True,
         help="stop after this many training images that are broken")
     val_last_batch: str = data("exact", choices=("exact", "wrap"), free=True,
