@@ -75,7 +75,7 @@ def measure(args, folder):
             rounds.append({name: loops[name].round(args.steps) for name in order})
     finally:
         run.close()
-    return _summary(rounds, images)
+    return summary(rounds, images)
 
 
 def _config(args, folder):
@@ -96,7 +96,7 @@ def _config(args, folder):
     )
 
 
-def _summary(rounds, images):
+def summary(rounds, images):
     """The figures of ``rounds``, dicts with the seconds of each loop for so many ``images``."""
     ratios = [seconds["bare"] / seconds["loop"] for seconds in rounds]
     whole, *without = (

@@ -38,6 +38,7 @@ class TaskMessage(NamedTuple):
 
 
 def unpack_task(message: bytes) -> TaskMessage:
+    """The task that :meth:`TaskMessage.pack` made this message of; its places are read-only."""
     batch, source, at, size, offset, count, epoch, start = _TASK.unpack_from(message)
     places = np.frombuffer(message, np.int64, offset=_TASK.size)
     return TaskMessage(batch, source, (at, size), offset, count, FillTask(epoch, start, places))
@@ -51,6 +52,7 @@ class Failure(NamedTuple):
 
 
 def failure(error: Exception) -> Failure:
+    """The Failure of an error that is being handled, short enough for a message."""
     text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
     try:
         pickled = pickle.dumps(error)

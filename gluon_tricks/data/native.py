@@ -163,6 +163,7 @@ def refuse_what_it_cannot(config):
 
 
 def count_records(path, index_path, flag):
+    """How many records the file of ``flag`` has; UserError if its index leaves some of them out."""
     if not path:
         raise UserError(f"no images: give {flag} FILE.rec or --data-dir FOLDER")
     with RecordFile(path, index_path or None) as records:
@@ -171,6 +172,9 @@ def count_records(path, index_path, flag):
 
 
 def common_settings(config, size, batch_size, shard, shards):
+    """What ImageRecordIter is told in training and evaluation: it gives part ``shard`` of
+    ``shards`` of the file, as normalised float32 (batch_size, 3, size, size).
+    """
     mean, std = config.rgb_mean, config.rgb_std
     return dict(
         batch_size=batch_size,

@@ -92,13 +92,13 @@ class FCN(HybridBlock):
 
     def hybrid_forward(self, F, x):
         stages = self.backbone.stage_outputs(x)
-        logits = _resized(F, self.head(stages["layer4"]), x)
+        logits = resized(F, self.head(stages["layer4"]), x)
         if not autograd.is_training():
             return logits
-        return [logits, _resized(F, self.auxlayer(stages["layer3"]), x)]
+        return [logits, resized(F, self.auxlayer(stages["layer3"]), x)]
 
 
-def _resized(F, logits, images):
+def resized(F, logits, images):
     """Bilinear with aligned corners, to the size of the images, whatever it is."""
     return F.contrib.BilinearResize2D(logits, like=images, mode="like")
 

@@ -114,6 +114,7 @@ def source_of(folder, annotations, args) -> Source:
 
 
 def source_of_xml(folder, annotations, unannotated):
+    """The Source of a folder of images and one of XML files with the same names."""
     paths, found = stems_below(folder), {}
     files = xml_below(annotations)
     refuse_single(paths, files, folder, annotations, unannotated)
@@ -172,6 +173,7 @@ def refuse_single(paths, files, folder, annotations, unannotated):
 
 
 def annotation_in(path):
+    """The Annotation of a VOC XML file; UserError if it is none."""
     try:
         with open(path, "rb", opener=plain_file) as file:
             data = file.read(voc_xml.MOST_BYTES + 1)

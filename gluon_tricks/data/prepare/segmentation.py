@@ -138,6 +138,7 @@ def pairs_below(image_folder, mask_folder, args):
 
 
 def paths_below(folder):
+    """The images in a folder and below; says what is passed over."""
     found = images_below(folder)
     found.say(folder)
     return found.paths
