@@ -39,10 +39,11 @@ FEW = 2  # so many threads of one process load as much as so many processes
 MEMORY_OF_ONE = 40 << 20  # bytes of a data process that it shares with no other
 LOOK_EVERY = 0.5  # seconds without an answer after which the processes are looked at
 STALLED = 30.0  # seconds without an answer, if one is expected, that are too long
-# Without the current folder, "": its files may have names of modules.
+# This package comes from where this process has it, others from where this process looks for them.
 START = (
-    "import sys; sys.path = [*filter(None, sys.path)]; "
-    "from gluon_tricks.data.data_process import main; main(sys.argv[1:])"
+    "import sys; package, *arguments = sys.argv[1:8]; sys.path = [package, *sys.argv[8:]]; "
+    "import gluon_tricks; del sys.path[0]; "
+    "from gluon_tricks.data.data_process import main; main(arguments)"
 )
 # What a terminal or a batch system sends to all processes of a run, which may still need images for
 # its last steps.
@@ -140,12 +141,16 @@ class DataProcesses:
 
     @contextlib.contextmanager
     def _exchange(self):
-        """An interrupt may send a task twice or lose an answer: rows would be taken for filled."""
+        """An interrupt, or what else a signal's handler raises, may send a task twice or lose an
+        answer: rows would be taken for filled, or waited for in vain.
+        """
         if self._interrupted:
             raise UserError("an interrupt has cut off these data processes' work: start others")
         try:
             yield
-        except KeyboardInterrupt:
+        except UserError:  # a process has ended, or is stopped
+            raise
+        except BaseException:
             self._interrupted = True
             raise
 
@@ -281,21 +286,24 @@ class DataProcessError(Exception):
 
 
 def _sockets():
-    """Two ends, between which messages go whole."""
-    return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    """Two ends, between which messages go whole, and which wait for them."""
+    ends = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    for end in ends:
+        end.setblocking(True)  # whatever socket.setdefaulttimeout says
+    return ends
 
 
 def _start(number, threads, descriptors):
     """One data process, in a session of its own: no terminal interrupts or stops it."""
-    paths = [PACKAGES, *filter(None, [os.environ.get("PYTHONPATH")])]
-    # What libraries could do with threads of their own, the processes do side by side.
-    settings = dict(PYTHONPATH=os.pathsep.join(paths), OMP_NUM_THREADS="1")
     numbers = number, threads, os.getpid(), *descriptors
+    # Without the current folder, "": its files may have names of modules.
+    paths = [path for path in sys.path if path and isinstance(path, str)]
     before = signal.pthread_sigmask(signal.SIG_BLOCK, BLOCKED)  # a new program keeps the mask
     try:
         return subprocess.Popen(
-            [sys.executable, "-c", START, *map(str, numbers)],
-            env=dict(os.environ, **settings),
+            [sys.executable, "-c", START, PACKAGES, *map(str, numbers), *paths],
+            # What libraries could do with threads of their own, the processes do side by side.
+            env=dict(os.environ, OMP_NUM_THREADS="1"),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             pass_fds=descriptors,

@@ -3,7 +3,9 @@
 import contextlib
 import logging
 import os
+import resource
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -13,8 +15,9 @@ import pytest
 from record_files import assert_same, config_of, contents, write
 
 from gluon_tricks import config as configuration
-from gluon_tricks.data import batch_memory, loader, processes, shared_memory
+from gluon_tricks.data import batch_memory, data_process, loader, processes, shared_memory
 from gluon_tricks.data.batches import BatchMaker
+from gluon_tricks.data.data_process import MOST_SOURCES
 from gluon_tricks.data.processes import DataProcessError, DataProcesses
 from gluon_tricks.data.records import RecordError, RecordFile
 from gluon_tricks.data.rows import RowsFormat
@@ -127,6 +130,19 @@ def test_loaders_share_processes_and_one_that_stops_early_disturbs_no_other(path
     data.close()
 
 
+def test_more_loaders_than_a_process_keeps_open_take_turns(path):
+    config = config_of(path)
+    expected = train(config, 32, 0, 20)
+    with contextlib.ExitStack() as stack:
+        pool = stack.enter_context(contextlib.closing(DataProcesses(1, 8)))
+        loaders = [
+            stack.enter_context(contextlib.closing(loader.train_loader(config, 32, processes=pool)))
+            for _ in range(MOST_SOURCES + 3)
+        ]
+        for batches in zip(*[data.batches(0, 20) for data in loaders]):
+            assert_same([contents(batch) for batch in batches], [expected.pop(0)] * len(loaders))
+
+
 def test_a_batch_keeps_its_values_while_it_is_used(path, pool):
     config = config_of(path)
     data = loader.train_loader(config, 8, processes=pool)
@@ -150,6 +166,16 @@ def resident(pid):
     with open(f"/proc/{pid}/smaps") as file:
         _, *mappings = file.read().split("gluon-tricks batches")
     return sum(int(mapping.partition("Rss:")[2].split()[0]) << 10 for mapping in mappings)
+
+
+def test_batches_that_are_kept_keep_no_descriptors_open(path, two):
+    def descriptors():
+        return sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in ("self", *two.pids))
+
+    opened = descriptors()
+    with contextlib.closing(loader.train_loader(config_of(path), 4, processes=two)) as data:
+        kept = list(data.batches(0, 200))
+        assert descriptors() < opened + len(kept) / 2
 
 
 def test_a_second_loaders_pages_are_fetched_together_too(path):
@@ -229,10 +255,40 @@ def test_an_error_in_any_thread_ends_a_process_that_would_lose_its_task(path):
 
 
 def test_files_of_the_current_folder_are_no_modules(path, tmp_path, monkeypatch):
-    (tmp_path / "simplejpeg.py").write_text("raise SystemExit(7)")
+    for name in ("simplejpeg", "typing"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit(7)")
     monkeypatch.chdir(tmp_path)
     with contextlib.closing(DataProcesses(1)) as pool:
         assert len(train(config_of(path), 8, 0, 1, pool)) == 1
+
+
+def test_processes_look_for_modules_where_this_one_does_and_have_its_package(
+    path, tmp_path, monkeypatch
+):
+    (tmp_path / "simplejpeg.py").write_text("raise SystemExit(7)")
+    (tmp_path / "gluon_tricks.py").write_text("raise SystemExit(8)")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with contextlib.closing(DataProcesses(1)) as pool:
+        with pytest.raises(UserError, match="ended with exit code 7"):
+            train(config_of(path), 8, 0, 1, pool)
+
+
+def test_a_default_timeout_of_sockets_is_not_for_ours():
+    try:
+        socket.setdefaulttimeout(1)
+        with contextlib.closing(DataProcesses(1)) as pool:
+            assert os.get_blocking(pool._tasks[1].fileno())
+            assert os.get_blocking(pool._answers[1].fileno())
+    finally:
+        socket.setdefaulttimeout(None)
+
+
+def test_a_failing_thread_ends_its_process_even_if_nothing_can_be_printed(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", None)
+    monkeypatch.setattr(os, "_exit", sys.exit)
+    with pytest.raises(SystemExit) as ended:
+        data_process.serve(None)
+    assert ended.value.code == 1
 
 
 def test_a_stopped_process_is_named_after_some_time_and_ends_all_the_same(path, two, monkeypatch):
@@ -342,13 +398,15 @@ def test_an_interrupt_of_the_terminal_reaches_the_run_alone(path):
         assert gone(pids)
 
 
-def test_after_an_interrupt_no_row_is_taken_for_filled(monkeypatch, path, two):
+# or what a handler of a signal raises, such as that of an alarm
+@pytest.mark.parametrize("interrupt", [KeyboardInterrupt, TimeoutError])
+def test_after_an_interrupt_no_row_is_taken_for_filled(monkeypatch, path, two, interrupt):
     def interrupted(message):
-        raise KeyboardInterrupt
+        raise interrupt
 
     with contextlib.closing(loader.train_loader(config_of(path), 8, processes=two)) as data:
         monkeypatch.setattr(two, "_take", interrupted)
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(interrupt):
             next(data.batches(0, 2))
         monkeypatch.undo()
         with pytest.raises(UserError, match="an interrupt has cut off .* start others"):
@@ -393,6 +451,17 @@ def test_too_little_memory_is_an_error_before_any_is_taken(path, two, monkeypatc
         train(config_of(path), 8, 0, 1, two)
     with pytest.raises(UserError, match="3 data processes need .* MB .*smaller -j"):
         DataProcesses(3)
+
+
+def test_a_limit_of_file_sizes_is_an_error_that_says_what_it_limits(path, two):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with contextlib.closing(loader.train_loader(config_of(path), 53, processes=two)) as data:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, hard))
+        try:
+            with pytest.raises(UserError, match="a file in memory: File too large .*ulimit -f"):
+                next(data.batches(0, 1))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_memory_for_batches_is_asked_for_once(monkeypatch):
