@@ -124,6 +124,8 @@ def outside_cause(error):
         return f"not enough memory ({said}); fewer or smaller images at once need less"
     if isinstance(error, ImportError) and (error.name or "").partition(".")[0] != __package__:
         return f"{said}; 'gluon-tricks doctor' says what is missing and what to do"
+    if isinstance(error, FileNotFoundError) and error.filename is None:  # os.getcwd()
+        return "the current folder is not there any more: change to another one"
     # except two that are mistakes of ours
     if isinstance(error, OSError) and error.errno not in (errno.EBADF, errno.EFAULT):
         where = "" if error.filename is None else f"{error.filename}: "

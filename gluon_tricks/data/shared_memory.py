@@ -30,6 +30,7 @@ if _LIBC:
     _LIBC.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
     _LIBC.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
 MAP_FAILED = ctypes.c_void_p(-1).value
+MFD_CLOEXEC = 1
 
 
 class SharedMemory:
@@ -40,11 +41,17 @@ class SharedMemory:
         self._end = 0
         self._unused: Dict[int, List[int]] = collections.defaultdict(list)  # offsets by size
 
+    def check(self, size: int, what: str) -> None:
+        """UserError if ``what`` cannot have so many bytes more."""
+        check_free(size, what, "use a smaller --batch-size")
+        if self._is_limited:
+            check_folder(size, what)
+
     def allocate(self, size: int) -> Tuple[int, Any]:
         """``(offset, mapping)`` of at least ``size`` bytes, page by page."""
         size = -(-size // mmap.PAGESIZE) * mmap.PAGESIZE
         if self._is_limited:
-            check_folder(size)
+            check_folder(size, "a batch")
         if self._unused[size]:
             offset = self._unused[size].pop()
         else:
@@ -104,8 +111,12 @@ def with_huge_pages(block: mmap.mmap) -> mmap.mmap:
 
 def _open() -> Tuple[int, bool]:
     """``(descriptor, whether FOLDER's size limits it)`` of an empty file without a name."""
-    with contextlib.suppress(OSError, AttributeError):  # a kernel or sandbox, a Python without
-        return os.memfd_create("gluon-tricks batches"), False
+    # Python's own memfd_create is missing if it was built with an old C library, as conda's was.
+    create = getattr(_LIBC, "memfd_create", None)
+    descriptor = create(b"gluon-tricks batches", MFD_CLOEXEC) if create else -1
+    if descriptor >= 0:
+        return descriptor, False
+    # a kernel or sandbox without
     try:
         descriptor, path = tempfile.mkstemp(dir=FOLDER, prefix="gluon-tricks-")
     except OSError as error:
@@ -117,15 +128,15 @@ def _open() -> Tuple[int, bool]:
     return descriptor, True
 
 
-def check_folder(size: int) -> None:
-    """UserError if a file of FOLDER cannot grow by ``size`` bytes."""
+def check_folder(size: int, what: str) -> None:
+    """UserError if a file of FOLDER cannot grow by ``size`` bytes, which ``what`` needs."""
     found = os.statvfs(FOLDER)
     free = found.f_bavail * found.f_frsize
     if size > free:
         raise UserError(
-            f"{FOLDER} has {in_mb(free)} free, a batch needs {in_mb(size)}: use a smaller "
-            "--batch-size or --data-processes 0, or enlarge it (docker run --shm-size=8g; in "
-            f"Kubernetes an emptyDir of medium Memory at {FOLDER})"
+            f"{FOLDER} has {in_mb(free)} free, and {in_mb(size)} are needed for {what}: use a "
+            "smaller --batch-size or --data-processes 0, or enlarge it (docker run --shm-size=8g; "
+            f"in Kubernetes an emptyDir of medium Memory at {FOLDER})"
         )
 
 

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+import types
 
 import numpy as np
 import pytest
@@ -466,34 +467,50 @@ def test_a_limit_of_file_sizes_is_an_error_that_says_what_it_limits(path, two):
 
 def test_memory_for_batches_is_asked_for_once(monkeypatch):
     asked = []
-    monkeypatch.setattr(batch_memory, "check_free", lambda size, *about: asked.append(size))
+    monkeypatch.setattr(shared_memory, "check_free", lambda size, *about: asked.append(size))
     with contextlib.closing(shared_memory.SharedMemory()) as shared:
         memory, rows = batch_memory.BatchMemory(4, shared), RowsFormat(2, (3, 8, 8), np.float32)
         blocks = [memory.take(rows) for _ in range(3)]
         assert len(blocks) == 3 and asked == [4 * rows.nbytes]
 
 
-def refuse(*arguments):
-    raise PermissionError
+@pytest.fixture(params=[False, True], ids=["missing", "refused"])
+def without_memfd(request, monkeypatch):
+    """The C library has no memfd_create, or a sandbox refuses it."""
+    c = shared_memory._LIBC
+    others = types.SimpleNamespace(mmap=c.mmap, munmap=c.munmap, madvise=c.madvise)
+    if request.param:
+        others.memfd_create = lambda name, flags: -1
+    monkeypatch.setattr(shared_memory, "_LIBC", others)
 
 
-@pytest.mark.parametrize("is_refused", [False, True])
-def test_without_memfd_a_file_in_shm_that_nobody_sees(path, monkeypatch, is_refused):
+def test_without_memfd_a_file_in_shm_that_nobody_sees(path, without_memfd):
     before = ours_in_shm()
-    if is_refused:
-        monkeypatch.setattr(os, "memfd_create", refuse)
-    else:
-        monkeypatch.delattr(os, "memfd_create")
     with contextlib.closing(DataProcesses(1)) as pool:
         assert ours_in_shm() == before
         config = config_of(path)
         assert_same(train(config, 8, 0, 5, pool), train(config, 8, 0, 5))
 
 
-def test_a_full_shm_is_an_error_that_says_how_to_enlarge_it(path, monkeypatch):
-    monkeypatch.delattr(os, "memfd_create")
+def test_pythons_own_memfd_is_not_needed(path, monkeypatch):
+    monkeypatch.delattr(os, "memfd_create", raising=False)
+    with contextlib.closing(DataProcesses(1)) as pool:
+        linked = os.readlink(f"/proc/self/fd/{pool.memory.descriptor}")
+        assert linked == "/memfd:gluon-tricks batches (deleted)"
+
+
+def test_a_full_shm_is_an_error_that_says_how_to_enlarge_it(path, monkeypatch, without_memfd):
     with contextlib.closing(DataProcesses(1)) as pool:
         full = os.statvfs("/proc")  # it has no free blocks
         monkeypatch.setattr(os, "statvfs", lambda path: full)
         with pytest.raises(UserError, match="/dev/shm has 0 MB free.*--shm-size"):
             train(config_of(path), 8, 0, 1, pool)
+
+
+def test_an_shm_that_holds_some_batches_and_not_all_is_an_error_at_once(without_memfd, monkeypatch):
+    rows = RowsFormat(2, (3, 64, 64), np.float32)
+    free = types.SimpleNamespace(f_bavail=2 * rows.nbytes, f_frsize=1)
+    monkeypatch.setattr(os, "statvfs", lambda path: free)
+    with contextlib.closing(shared_memory.SharedMemory()) as shared:
+        with pytest.raises(UserError, match="/dev/shm has .* free, .* are needed for 4 batches:"):
+            batch_memory.BatchMemory(4, shared).take(rows)
