@@ -190,18 +190,19 @@ class DataProcesses:
             del self._batches[batch]
 
     def _check(self):
-        """UserError if a process has ended."""
+        """UserError if a process has ended, LostProcess if it was killed."""
         for number, process in enumerate(self._processes):
             if process.poll() is not None:
-                raise UserError(f"data process {number} (process {process.pid}) {_end(process)}")
+                ended = UserError if process.returncode >= 0 else LostProcess
+                raise ended(f"data process {number} (process {process.pid}) {_end(process)}")
 
     def _explain_silence(self):
-        """UserError if a process is stopped; else the images just take long."""
+        """LostProcess if one is stopped; else the images just take long."""
         states = {number: state(process.pid) for number, process in enumerate(self._processes)}
         for number, found in states.items():
             if found in ("T", "t"):
                 pid = self._processes[number].pid
-                raise UserError(
+                raise LostProcess(
                     f"data process {number} (process {pid}) is stopped, and the run has waited "
                     f"{STALLED:g} seconds for it; 'kill -CONT {pid}' lets one go on before"
                 )
@@ -279,6 +280,12 @@ class Filling:
 
     def cancel(self) -> None:
         """Nobody waits for it; the processes do the tasks all the same."""
+
+
+class LostProcess(UserError):
+    """A data process was killed or stopped. Starting again may help: not the input is wrong."""
+
+    exit_code = 5
 
 
 class DataProcessError(Exception):
