@@ -317,7 +317,7 @@ class Config:
     data_backend: str = data("threads", kind=BACKEND, choices=("threads", "native"),
         help="threads: our loader; native (or mxnet): MXNet's ImageRecordIter")
     repeated_augmentation: int = data(1, valid=at_least(1),
-        help="an epoch has a share 1 / this of the images, each so often, augmented anew")
+        help="an epoch has a share 1 / this of the images, each so often, with draws of its own")
     max_bad_records: int = data(10, valid=at_least(0), free=True,
         help="stop after this many training images that are broken")
     val_last_batch: str = data("exact", choices=("exact", "wrap"), free=True,
@@ -757,6 +757,15 @@ CONTRADICTIONS = (
     (
         lambda config, given: config.num_gpus and config.cpu_contexts,
         "--num-gpus and --cpu-contexts contradict each other: give one of the two",
+    ),
+    (
+        lambda config, given: config.kvstore == "horovod" and config.cpu_contexts > 1,
+        "--kvstore horovod: a worker has one device, so start more workers instead of "
+        "--cpu-contexts",
+    ),
+    (
+        lambda config, given: config.resume_params and config.resume_epoch >= config.num_epochs,
+        "--resume-epoch {0.resume_epoch} leaves none of the {0.num_epochs} epochs of --num-epochs",
     ),
     (
         lambda config, given: config.use_pretrained and config.use_params,

@@ -42,7 +42,7 @@ def test_what_the_user_has_set_stays(monkeypatch):
     ],
 )
 def test_training_makes_them_if_sizes_vary(model, task, settings):
-    words = f"--task {task} --model {model} --classes 3 --rec-train x.rec"
+    words = f"--task {task} --model {model} --classes 3 --rec-train x.rec --num-gpus 1"
     config = flags.parse(words.split())
     with pytest.raises(mx.MXNetError):  # there is no GPU
         network.student(config, [mx.gpu(0)])

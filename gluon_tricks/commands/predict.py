@@ -6,19 +6,17 @@ those are named and left out.
 """
 
 from ..config import user_path
+from ..data.record_keys import keys_in
 from ..deploy import arguments, images
 from ..errors import UserError
 from ..files import check_folder_of
 from . import of_task, predict_classification, predict_detection, predict_segmentation
 
-OUTPUTS = {"json", "sheet"}  # flags of files that are written in the end
 PARTS = {
     "classification": predict_classification,
     "segmentation": predict_segmentation,
     "detection": predict_detection,
 }
-
-MOST_KEYS = 10_000_000  # of a range
 
 
 def add_arguments(parser):
@@ -35,7 +33,7 @@ def add_arguments(parser):
     )
     named.required = False
     add("--rec", type=user_path, metavar="FILE", help="take records of this RecordIO file instead")
-    add("--keys", metavar="K,K", help="with --rec: the keys of the records")
+    add("--keys", metavar="K,K-K", help="with --rec: the keys of the records")
     add(
         "--json",
         type=user_path,
@@ -48,10 +46,9 @@ def add_arguments(parser):
 def main(args):
     """Print what the images show; exit code 1 if an image was broken."""
     check(args)
-    keys = parse_keys(args.keys) if args.rec else None
+    keys = keys_in(args.keys) if args.rec else None
     files = None if args.rec else images.files_in(args.images)
-    for name in OUTPUTS & set(vars(args)):
-        check_folder_of(getattr(args, name) or "-")
+    check_folder_of(getattr(args, "sheet", None) or "-")
     model = arguments.open_from(args)
     part = of_task.part_of(args, model, PARTS)
     if args.rec:
@@ -67,23 +64,7 @@ def check(args):
         raise UserError("name images or folders, or --rec FILE with --keys; one of the two")
     if args.keys and not args.rec:
         raise UserError("--keys has no effect without --rec")
+    if args.rec and not args.keys:
+        raise UserError("--rec without --keys: give the records' keys, as in --keys 1,2 or 10-19")
     if getattr(args, "top", 1) < 1:
         raise UserError(f"--top {args.top}: at least 1 is needed")
-
-
-def parse_keys(text):
-    """Record keys from ``1,2`` (a list) or ``1-3`` (a range), in that order."""
-    keys = []
-    try:
-        for part in (text or "").split(","):
-            first, _, last = part.partition("-")
-            span = range(int(first), int(last or first) + 1)
-            if len(span) > MOST_KEYS:
-                raise UserError(f"--keys {part}: at most {MOST_KEYS:,} keys at once")
-            keys += span
-    except (ValueError, OverflowError):
-        keys = []
-    if not keys:
-        given = f"--keys {text}" if text else "--rec without --keys"
-        raise UserError(f"{given}: give the records' keys, as in --keys 1,2 or 10-19")
-    return keys

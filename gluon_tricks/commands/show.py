@@ -40,7 +40,7 @@ def add_arguments(parser):
         "--epochs", type=int, default=5, metavar="N", help="how many epochs of each [5]"
     )
     parser.add_argument(
-        "--keys", metavar="K,K", help="the images with these keys; default: the first of epoch 0"
+        "--keys", metavar="K,K-K", help="the images with these keys; default: the first of epoch 0"
     )
     configuration.add_arguments(parser, only=FLAGS)
 
@@ -50,6 +50,7 @@ def main(args):
     train, evaluation = train_transform(config), eval_transform(config)
     with RecordFile(config.rec_train, config.rec_train_idx) as records:
         positions = contact_sheet.choose(records, args.keys, args.images, config.seed)
+        check_size(len(positions), args.epochs)
         with contextlib.closing(targets.targets_of(config, records)) as shown:
             how = train, evaluation, config.seed, args.epochs, shown.read
             rows = [contact_sheet.row_of(records, position, *how) for position in positions]
@@ -83,9 +84,12 @@ def config_of(args):
     config = configuration.resolve(given)
     if args.images < 1 or args.epochs < 1:
         raise UserError("--images and --epochs have to be at least 1")
-    if args.images * args.epochs > MOST_PICTURES:
-        raise UserError(
-            f"--images {args.images} --epochs {args.epochs}: a sheet has at most {MOST_PICTURES:,} "
-            "pictures"
-        )
     return config
+
+
+def check_size(images, epochs):
+    """UserError if a sheet would have too many pictures."""
+    if images * epochs > MOST_PICTURES:
+        raise UserError(
+            f"{images} images and --epochs {epochs}: a sheet has at most {MOST_PICTURES:,} pictures"
+        )

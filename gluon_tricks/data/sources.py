@@ -65,11 +65,8 @@ class RecordSource:
         on_device: bool = False,
         truth: Optional[Any] = None,
     ) -> None:
-        if on_device and transform.on_normalised:
-            raise UserError(
-                f"--device-augment cannot do {transform.on_normalised[0].name}, which follows the "
-                "normalisation: leave one of the two out"
-            )
+        if on_device:
+            refuse_on_device(transform)
         self._records, self._transform = records, transform
         self._seed, self._classes, self._truth = seed, classes, truth
         size = transform.size
@@ -137,6 +134,15 @@ class SyntheticSource:
 
     def close(self) -> None:
         """There is no file."""
+
+
+def refuse_on_device(transform: Transform) -> None:
+    """UserError, which names it, for an operation that cannot follow on the device."""
+    if transform.on_normalised:
+        raise UserError(
+            f"--device-augment cannot do {transform.on_normalised[0].name}, which follows the "
+            "normalisation: leave one of the two out"
+        )
 
 
 def checked_label(label: Any, classes: int, path: Any, key: int) -> float:

@@ -25,12 +25,7 @@ def student(config, devices, say=print, accumulate=1):
 
     With ``accumulate`` above 1, the gradients of that many backward passes add up.
     """
-    net = models.get_model(config.model, **models.arguments_of(config))
-    models.synchronised(net, config, len(devices))
-    if devices[0].device_type == "cpu":
-        _check_cpu_can_train(net, config, len(devices))
-    elif config.deterministic:
-        determinism.check_network(config.model, nodes_of(net))
+    net = untrained(config, len(devices))
     if registry.get(config.model).sizes_vary:
         many_sizes.expect(devices[0])
     # MXNet's generator gives seeds that are neighbours mostly the same numbers.
@@ -50,6 +45,22 @@ def student(config, devices, say=print, accumulate=1):
     if config.mode == "hybrid":
         with autograd.train_mode():
             net.infer_shape(mx.nd.zeros((1, 3, config.input_size, config.input_size)))
+    return net
+
+
+def untrained(config, devices):
+    """The network to train on so many devices, which has no values yet.
+
+    Raises UserError if it cannot be trained as the flags ask, whatever devices are here.
+    """
+    net = models.get_model(config.model, **models.arguments_of(config))
+    models.synchronised(net, config, devices)
+    if not config.num_gpus:
+        _check_cpu_can_train(net, config, devices)
+    elif config.deterministic:
+        determinism.check_network(config.model, nodes_of(net))
+    if config.use_pretrained:
+        models.published_file(config.model, **models.options_of(config))
     return net
 
 
@@ -176,6 +187,7 @@ def teacher_source(config, say=print):
         return _foreign_teacher(config, path)
     if not os.path.exists(path):
         if path in models.names():
+            models.published_file(path)  # an error if nobody publishes one
             return TeacherSource(path, {}, None, Config(input_size=models.input_size(path)))
         raise UserError(f"--teacher {path}: no such folder or file, and no network of that name")
     if not os.path.isdir(path) and not config.teacher_model:
