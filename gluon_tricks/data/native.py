@@ -3,8 +3,8 @@ traps handled.
 
 Handled: the rows that fill the last validation batch do not count, every validation pass has an
 iterator of its own (a used one goes on after the images to which the last batch wrapped),
-``seed_aug`` is never set (it repeats few crops for ever), batches are moved from cpu_pinned to cpu,
-errors name the file.
+``seed_aug`` is never set (it repeats few crops for ever), its memory is not page-locked (for which
+every process would take memory of GPU 0), batches are copied out of it, errors name the file.
 
 Left, and so refused or documented (docs/data.md): it knows neither records' keys nor a position in
 the epoch, shuffles only within chunks, gives other images with other numbers of threads or workers,
@@ -183,6 +183,7 @@ def common_settings(config, size, batch_size, shard, shards):
         part_index=shard,
         num_parts=shards,
         verbose=False,
+        device_id=-1,  # ordinary memory
         mean_r=mean[0],
         mean_g=mean[1],
         mean_b=mean[2],
@@ -241,7 +242,7 @@ def as_batch(batch, valid, classes, path):
     wrong = ~((real >= 0) & (real < classes) & (real == np.floor(real)))
     if wrong.any():
         raise UserError(f"{path}: {none_of(real[wrong][0], classes)}")
-    images = batch.data[0].as_in_context(mx.cpu())
+    images = batch.data[0].copy()
     return Batch(
         images, mx.nd.array(labels, dtype="float32"), np.full(len(labels), -1, np.int64), valid
     )

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import record_files
 
-from gluon_tricks.data import loader
+from gluon_tricks.data import loader, native
 from gluon_tricks.data.records import RecordWriter
 from gluon_tricks.errors import UserError
 
@@ -49,6 +49,14 @@ def test_every_validation_pass_has_each_image_once(records, batch_size, world_si
 def test_a_batch_that_would_wrap_twice_is_refused(records):
     with pytest.raises(UserError, match="53 images are too few for batches of 18 on 3"):
         loader.eval_loader(config_of(records), 18, 0, 3)
+
+
+def test_batches_are_copied_out_of_ordinary_memory(records):
+    config = config_of(records)
+    assert next(native.eval_iterator(config, 8)).data[0].context == mx.cpu()
+    kept = list(loader.eval_loader(config, 8))
+    for one, other in zip(kept, loader.eval_loader(config, 8)):
+        np.testing.assert_array_equal(one.images.asnumpy(), other.images.asnumpy())
 
 
 def test_validation_images_are_those_of_our_loader(records):
