@@ -47,6 +47,7 @@ class Row:
     hardware: str
     backbone: str = ""  # the recipe whose run it starts from; "": random weights
     all_differences: Tuple[str, ...] = ()  # what cannot be as it was there, or is not known
+    digits: int = 2  # behind the point of its scores, as they were published
 
     @property
     def title(self) -> str:
@@ -61,9 +62,14 @@ class Row:
         )
 
     @property
+    def figures(self) -> Tuple[str, ...]:
+        """The scores in percent, named, with as many digits as were published."""
+        return tuple(f"{name} {value:.{self.digits}f}" for name, value in self.scores.items())
+
+    @property
     def figure(self) -> str:
-        """The scores in words, with as many digits as were published."""
-        return ", ".join(f"{name} {value:g} %" for name, value in self.scores.items())
+        """The scores in words."""
+        return ", ".join(f"{figure} %" for figure in self.figures)
 
 
 # ---- the paper
@@ -235,6 +241,7 @@ class FineGrained(NamedTuple):
     epochs: int
     resnet50: float
     assembled: float  # with all of REGULARISATION
+    digits: int = 1  # behind the point of both
 
     @property
     def settings(self) -> Dict[str, Any]:
@@ -244,7 +251,7 @@ class FineGrained(NamedTuple):
         return dict(FINE_TUNED, **own)
 
 
-FOOD = FineGrained(Data("Food-101", "food101", 101), 75750, 100, 86.99, 92.47)
+FOOD = FineGrained(Data("Food-101", "food101", 101), 75750, 100, 86.99, 92.47, digits=2)
 FINE_GRAINED = (
     FOOD,
     FineGrained(Data("Cars", "cars", 196), 8144, 1000, 89.1, 94.4),
@@ -298,6 +305,7 @@ def _tuned(
         "4 GPUs",
         backbone,
         differs,
+        each.digits,
     )
 
 

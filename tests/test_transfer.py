@@ -82,6 +82,17 @@ def test_food_101_adds_one_ingredient_a_row_and_each_helps():
     ]
 
 
+def test_figures_have_the_digits_that_were_published():
+    for recipe, said in (
+        ("table7_resnet50_v1d_best", "top-1 56.70 %, top-5 87.33 %"),
+        ("table8_voc_resnet50_v1d", "mAP 78.30 %"),
+        ("table9_resnet50_v1d_distill_mixup", "pixel accuracy 78.72 %, mIoU 38.40 %"),
+        ("finetune_food101_resnet50", "top-1 86.99 %"),
+        ("finetune_cars_resnet50", "top-1 89.1 %"),
+    ):
+        assert BY_RECIPE[recipe].figure == said
+
+
 def test_batch_norms_momentum_is_that_of_the_script_or_the_least():
     momentum = {each.data.prepare: each.settings["bn_momentum"] for each in FINE_GRAINED}
     assert momentum == dict(food101=0.966, cars=0.9, flowers=0.9, aircraft=0.9, pets=0.9)

@@ -133,9 +133,9 @@ def _transfer_table():
         [
             _link(row.recipe),
             row.title,
-            ", ".join(f"{name} {value:g}" for name, value in row.scores.items()),
+            ", ".join(row.figures),
             f"{row.settings['global_batch']:,}",
-            row.settings["num_epochs"],
+            f"{row.settings['num_epochs']:,}",
             _link(row.backbone),
         ]
         for row in transfer.ROWS
