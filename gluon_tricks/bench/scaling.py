@@ -29,19 +29,32 @@ def add_arguments(parser):
     parser.add_argument(
         "--launches",
         default="horovod,dist_sync",
+        metavar="L,L",
         help="which launches to measure [horovod,dist_sync]",
     )
-    parser.add_argument("--model", default="resnet50_v1d", help="network [resnet50_v1d]")
     parser.add_argument(
-        "--batch-size", type=int, default=256, help="images a step and worker [256]"
-    )
-    parser.add_argument("--input-size", type=int, default=64, help="height and width [64]")
-    parser.add_argument("--steps", type=int, default=2, help="steps a round [2]")
-    parser.add_argument(
-        "--rounds", type=int, default=5, help="rounds, of which the first does not count [5]"
+        "--model", default="resnet50_v1d", metavar="S", help="network [resnet50_v1d]"
     )
     parser.add_argument(
-        "--repeats", type=int, default=3, help="how often all is measured, one after the other [3]"
+        "--batch-size", type=int, default=256, metavar="N", help="images a step and worker [256]"
+    )
+    parser.add_argument(
+        "--input-size", type=int, default=64, metavar="N", help="height and width [64]"
+    )
+    parser.add_argument("--steps", type=int, default=2, metavar="N", help="steps a round [2]")
+    parser.add_argument(
+        "--rounds",
+        type=int,
+        default=5,
+        metavar="N",
+        help="rounds, of which the first does not count [5]",
+    )
+    parser.add_argument(
+        "--repeats",
+        type=int,
+        default=3,
+        metavar="N",
+        help="how often all is measured, one after the other [3]",
     )
 
 
