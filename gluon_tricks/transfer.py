@@ -163,7 +163,7 @@ def _detection() -> Iterator[Row]:
             (
                 "epochs, batch and rate are taken to be those of GluonCV's "
                 "faster_rcnn_resnet50_v1b_voc",
-                "whether there was a warmup is not known: here is none",
+                "whether there was a warmup is not known: there is none here",
             ),
         )
 

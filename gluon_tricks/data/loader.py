@@ -24,7 +24,7 @@ from .of_task import eval_transform, train_transform, truth_of
 from .order import Reading
 from .processes import DataProcesses
 from .records import RecordFile
-from .sources import BadRecords, RecordSource, SyntheticSource, checked_label
+from .sources import BadRecords, RecordSource, SyntheticSource, checked_label, refuse_on_device
 from .synthetic import SyntheticImages
 from .transforms.transform import Transform
 
@@ -71,6 +71,18 @@ def train_loader(
     except UserError:
         records.close()
         raise
+
+
+def refuse_what_it_cannot(config: Config) -> None:
+    """UserError for flags of the augmentation that the train loader of ``config`` cannot do, as
+    :func:`train_loader` raises it when there are files.
+    """
+    if config.data_backend == "native" and not config.synthetic:
+        from . import native
+
+        native.refuse_what_it_cannot(config)
+    elif config.device_augment:
+        refuse_on_device(train_transform(config))
 
 
 def eval_loader(

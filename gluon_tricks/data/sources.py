@@ -47,6 +47,15 @@ class BadRecords:
             ) from error
 
 
+def refuse_on_device(transform: Transform) -> None:
+    """UserError for an operation that cannot follow a normalisation on the device."""
+    if transform.on_normalised:
+        raise UserError(
+            f"--device-augment cannot do {transform.on_normalised[0].name}, which follows the "
+            "normalisation: leave one of the two out"
+        )
+
+
 class RecordSource:
     """Rows from a RecordFile. With ``on_device`` the images stay 8-bit, and their matrices come
     with them; UserError for an operation that cannot follow. A row's label is a class, or what the
@@ -65,11 +74,8 @@ class RecordSource:
         on_device: bool = False,
         truth: Optional[Any] = None,
     ) -> None:
-        if on_device and transform.on_normalised:
-            raise UserError(
-                f"--device-augment cannot do {transform.on_normalised[0].name}, which follows the "
-                "normalisation: leave one of the two out"
-            )
+        if on_device:
+            refuse_on_device(transform)
         self._records, self._transform = records, transform
         self._seed, self._classes, self._truth = seed, classes, truth
         size = transform.size

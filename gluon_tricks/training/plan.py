@@ -22,12 +22,13 @@ class RunPlan:
     """
 
     def __init__(self, config, workers=0):
-        from ..data.loader import steps_in
+        from ..data.loader import refuse_what_it_cannot, steps_in
         from ..distributed.layout import Layout
         from .schedule import batch_growth, learning_rate
         from .timetable import Timetable
 
         self.config = config
+        refuse_what_it_cannot(config)
         devices, workers = spread(config, workers)
         self.layout = Layout(
             config.batch_size, devices * workers * config.accumulate, devices, workers

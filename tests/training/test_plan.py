@@ -268,6 +268,18 @@ def test_a_file_that_cannot_be_written_is_named(flag, tmp_path, capsys):
 @pytest.mark.parametrize(
     "argv, words",
     [
+        ("--device-augment --random-erasing 0.1", "--device-augment cannot do random erasing"),
+        ("--data-backend native --auto-augment v0 --color-form gluoncv", "cannot do AutoAugment"),
+    ],
+)
+def test_an_augmentation_that_the_loader_cannot_do_is_refused_without_files(argv, words, capsys):
+    assert main(["plan"] + shlex.split(SMALL + " " + argv)) == 2
+    assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "argv, words",
+    [
         ("--every 0 --lr-csv x", "--every is 0"),
         ("--every 5", "--every has no effect without --lr-csv"),
     ],
@@ -285,7 +297,7 @@ def test_the_report_says_what_the_run_will_be(capsys):
         capsys,
     )
     assert "1,000 an epoch (--num-training-samples)" in text
-    assert "global batch  16 = 8 images x 2 parts; 1 workers with 2 devices each" in text
+    assert "global batch  16 = 8 images x 2 parts; 1 worker with 2 devices each" in text
     assert "62 an epoch (8 images left over each), 4 epochs, 248 in all" in text
     lines = {
         line.split("  ")[1].strip(): line for line in text.splitlines() if line.startswith("  ")
