@@ -236,7 +236,8 @@ class Config:
     model: str = network("resnet50_v1d", section="4",
         help="name of the network; 'gluon-tricks models --all' lists them")
     task: str = network("classification",
-        f"what the network is trained for: {', '.join(DEFAULTS_OF_TASKS)}")
+        f"what the network is trained for: {', '.join(DEFAULTS_OF_TASKS)} or another that is "
+        "registered")
     classes: int = network(1000, valid=at_least(1),
         help="number of classes of the network's head; for segmentation always to be given")
     use_pretrained: bool = network(False, "start from GluonCV's published parameters")

@@ -545,8 +545,9 @@ def test_the_help_has_the_defaults_of_every_task(task):
             assert value in ("", 0), name
 
 
-def test_the_help_of_task_names_all_tasks():
-    assert FLAGS["task"].metadata["help"].endswith(": " + ", ".join(registry.TASKS))
+def test_the_help_of_task_names_tasks_that_there_are():
+    assert ": classification, segmentation, detection or" in FLAGS["task"].metadata["help"]
+    assert {"classification", "segmentation", "detection"} <= set(registry.TASKS)
 
 
 @pytest.mark.parametrize("command", cli.COMMANDS)
