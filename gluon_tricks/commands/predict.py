@@ -6,6 +6,7 @@ those are named and left out.
 """
 
 from ..config import user_path
+from ..data.record_keys import parse_keys
 from ..deploy import arguments, images
 from ..errors import UserError
 from ..files import check_folder_of
@@ -17,8 +18,6 @@ PARTS = {
     "segmentation": predict_segmentation,
     "detection": predict_detection,
 }
-
-MOST_KEYS = 10_000_000  # of a range
 
 
 def add_arguments(parser):
@@ -72,23 +71,7 @@ def check(args):
         raise UserError("name images or folders, or --rec FILE with --keys; one of the two")
     if args.keys and not args.rec:
         raise UserError("--keys has no effect without --rec")
+    if args.rec and not args.keys:
+        raise UserError("--rec without --keys: give the records' keys, as in --keys 1,2,10-19")
     if getattr(args, "top", 1) < 1:
         raise UserError(f"--top {args.top}: at least 1 is needed")
-
-
-def parse_keys(text):
-    """Record keys from ``1,2`` (a list) or ``1-3`` (a range), in that order."""
-    keys = []
-    try:
-        for part in (text or "").split(","):
-            first, _, last = part.partition("-")
-            span = range(int(first), int(last or first) + 1)
-            if len(span) > MOST_KEYS:
-                raise UserError(f"--keys {part}: at most {MOST_KEYS:,} keys at once")
-            keys += span
-    except (ValueError, OverflowError):
-        keys = []
-    if not keys:
-        given = f"--keys {text}" if text else "--rec without --keys"
-        raise UserError(f"{given}: give the records' keys, as in --keys 1,2 or 10-19")
-    return keys

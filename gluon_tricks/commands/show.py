@@ -6,11 +6,12 @@ from .. import config as configuration
 from ..config import user_path
 from ..data.loader import eval_transform, train_transform
 from ..data.order import Reading
+from ..data.record_keys import parse_keys
 from ..data.records import RecordFile
 from ..errors import UserError
 from ..reporting import contact_sheet, targets
 from ..tasks import registry
-from ..text import printable
+from ..text import counted, printable
 
 FLAGS = (
     *("task", "classes", "rec_train", "rec_train_idx", "seed", "fidelity"),
@@ -40,7 +41,9 @@ def add_arguments(parser):
         "--epochs", type=int, default=5, metavar="N", help="how many epochs of each [5]"
     )
     parser.add_argument(
-        "--keys", metavar="K,K", help="the images with these keys; default: the first of epoch 0"
+        "--keys",
+        metavar="K,K",
+        help="the images with these keys, such as 1,2,10-19; default: the first of epoch 0",
     )
     configuration.add_arguments(parser, only=FLAGS)
 
@@ -83,9 +86,10 @@ def config_of(args):
     config = configuration.resolve(given)
     if args.images < 1 or args.epochs < 1:
         raise UserError("--images and --epochs have to be at least 1")
-    if args.images * args.epochs > MOST_PICTURES:
+    count = len(parse_keys(args.keys)) if args.keys else args.images
+    if count * args.epochs > MOST_PICTURES:
         raise UserError(
-            f"--images {args.images} --epochs {args.epochs}: a sheet has at most {MOST_PICTURES:,} "
-            "pictures"
+            f"{counted(count, 'image')} with --epochs {args.epochs}: a sheet has at most "
+            f"{MOST_PICTURES:,} pictures"
         )
     return config

@@ -40,8 +40,8 @@ def _way_out(file, error, store):
         )
     way_out = (
         f"On a machine with internet access, gluoncv.model_zoo.get_model({file!r}, "
-        "pretrained=True) puts them into ~/.mxnet/models: copy the file and pass it with "
-        "--use-params"
+        "pretrained=True) puts them into ~/.mxnet/models: copy the file and give it instead of "
+        "the name (train: with --use-params)"
     )
     if file in store._model_sha1:
         repository = os.environ.get("MXNET_GLUON_REPO", store.apache_repo_url).rstrip("/") + "/"
@@ -49,7 +49,7 @@ def _way_out(file, error, store):
             repo_url=repository, file_name=file + "-" + store.short_hash(file)
         )
         way_out = (
-            f"Download {archive} on another machine, unpack it here and pass the .params file with "
-            "--use-params"
+            f"Download {archive} on another machine, unpack it here and give the .params file "
+            "instead of the name (train: with --use-params)"
         )
-    return f"the published parameters of {file} could not be had ({reason}). {way_out}"
+    return f"the published parameters of {file} could not be downloaded ({reason}). {way_out}"

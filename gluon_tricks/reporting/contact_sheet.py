@@ -12,6 +12,7 @@ import numpy as np
 
 from ..data import randomness
 from ..data.decode import decode
+from ..data.record_keys import parse_keys
 from ..data.records import RecordFile
 from ..data.transforms.normalise import Normalise
 from ..data.transforms.transform import Transform
@@ -30,10 +31,7 @@ def choose(records: RecordFile, keys: Optional[str], count: int, seed: int) -> L
     """The positions of the images to show: of ``keys``, or the first ``count`` of epoch 0."""
     if not keys:
         return randomness.permutation(len(records), seed, 0)[:count].tolist()
-    try:
-        wanted = [int(key) for key in keys.split(",")]
-    except ValueError:
-        raise UserError(f"--keys {keys}: not a list of numbers such as 3,17") from None
+    wanted = parse_keys(keys)
     positions = {int(key): position for position, key in enumerate(records.keys)}
     for key in wanted:
         if key not in positions:

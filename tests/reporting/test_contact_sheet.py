@@ -91,7 +91,7 @@ def test_mixup_alpha_zero_leaves_the_mixed_pictures_out(tmp_path, records):
 
 def test_images_are_chosen_by_their_keys(records):
     with RecordFile(records) as file:
-        assert contact_sheet.choose(file, "14,10", 6, 0) == [4, 0]
+        assert contact_sheet.choose(file, "14,10-11", 6, 0) == [4, 0, 1]
         assert sorted(contact_sheet.choose(file, None, 9, 0)) == [0, 1, 2, 3, 4]
 
 
@@ -100,6 +100,7 @@ def test_images_are_chosen_by_their_keys(records):
     [
         (["--keys", "99"], "no record 99"),
         (["--keys", "x"], "--keys x"),
+        (["--keys", "0-99999"], "100,000 images with --epochs"),
         (["--images", "0"], "--images"),
         (["-o", "/nowhere/sheet.png"], "/nowhere/sheet.png"),
     ],
