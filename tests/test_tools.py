@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,37 @@ def test_a_script_says_how_it_is_called_and_stops_at_a_failure(script):
         [str(script), *(["/nowhere"] * len(given))], stderr=subprocess.PIPE, timeout=60
     )
     assert called.returncode and f"is missing: {last}" in called.stderr.decode()
+
+
+def make_environment(venv, folder, python=""):
+    script = [str(ROOT / "tools" / "make_environment.sh"), str(venv), str(python)]
+    return subprocess.run(
+        script, cwd=str(folder), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120
+    )
+
+
+def test_the_environment_of_another_copy_is_not_removed(tmp_path):
+    other, here = tmp_path / "other", tmp_path / "here"
+    venv = other / ".venv"
+    for folder in (venv, here):
+        folder.mkdir(parents=True)
+    (venv / ".made-by-make").touch()
+    (venv / ".python").write_text(f"3.11 {other}\n")
+    made = make_environment(venv, here)
+    assert made.returncode == 1 and f"belongs to {other}" in made.stdout.decode()
+    assert (venv / ".made-by-make").exists()
+
+
+@pytest.mark.slow
+def test_an_interrupted_environment_is_made_again_even_by_its_own_interpreter(tmp_path):
+    venv = tmp_path / ".venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(venv)], check=True)
+    for name in (".made-by-make", ".installing"):
+        (venv / name).touch()
+    made = make_environment(venv, tmp_path, venv / "bin" / "python")
+    assert made.returncode == 0, made.stdout.decode()
+    assert not (venv / ".installing").exists()
+    subprocess.run([str(venv / "bin" / "python"), "-m", "pip", "--version"], check=True)
 
 
 def test_the_citation_is_of_this_version():

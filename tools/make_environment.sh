@@ -5,7 +5,8 @@
 #
 # VENV is its folder, for example .venv, and PYTHON the interpreter; without it the first one here that fits is taken.
 # An environment that is whole, of this very folder and of the PYTHON that was named is kept. One that this script
-# made and that is not is made again; any other folder is never touched. Writes VENV/.python when it is done.
+# made and that is not is made again. Any other folder is never touched, nor the environment of another copy of this
+# package. Writes VENV/.python when it is done.
 set -euo pipefail
 # shellcheck source=tools/common.sh
 source "$(dirname "$0")/common.sh"
@@ -37,6 +38,24 @@ is_whole() { # VERSION
     [ ! -e "$venv/.installing" ] && [ "$(cat "$venv/.python" 2> /dev/null)" = "$1 $PWD" ]
 }
 
+# The other copy of this package that VENV was made for, if that is still there. A VENV inside of this folder came
+# with it, when that was moved or copied.
+other_owner() {
+    local number owner
+    read -r number owner < <(cat "$venv/.python" 2> /dev/null) || true
+    case $(realpath -m "$venv") in "$(realpath "$PWD")"/*) return ;; esac
+    if [ -n "${owner:-}" ] && [ "$owner" != "$PWD" ] && [ -d "$owner" ]; then
+        echo "$owner"
+    fi
+}
+
+# The interpreter that VENV was made with, if this one is VENV's own, which is about to be removed.
+maker() { # PYTHON
+    "$1" -c 'import os, sys
+if os.path.realpath(sys.prefix) == os.path.realpath(sys.argv[1]):
+    print(sys._base_executable)' "$venv"
+}
+
 missing_libraries() { # PYTHON
     local pair
     for pair in libgomp.so.1:libgomp1 libquadmath.so.0:libquadmath0 libGL.so.1:libgl1 libgthread-2.0.so.0:libglib2.0-0; do
@@ -56,7 +75,11 @@ python=${named:-$python}
 
 rmdir "$venv" 2> /dev/null || true # one that is empty
 installed=$(version "$venv/bin/python")
-if [ -n "$installed" ] && is_whole "$installed"; then
+owner=$(other_owner)
+if [ -n "$owner" ]; then
+    say "make: $venv belongs to $owner. Name another folder, for example:  make VENV=.venv demo"
+    exit 1
+elif [ -n "$installed" ] && is_whole "$installed"; then
     if [ -z "$named" ] || [ "$(version "$named")" = "$installed" ]; then
         exit 0
     fi
@@ -77,6 +100,8 @@ if [ -z "$python" ]; then
     say "Install one and, if it has another name, name it:  make PYTHON=/path/to/python3.11 demo"
     exit 1
 fi
+made_with=$(maker "$python")
+python=${made_with:-$python}
 number=$(version "$python")
 if ! "$python" -c 'import ensurepip, venv' 2> /dev/null; then
     say "make: Python $number cannot make virtual environments. On Debian or Ubuntu, as root:" \
