@@ -8,7 +8,7 @@ recipes/README.md and the tests read the rows here, as they read those on ImageN
 import re
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Dict, Iterator, Mapping, NamedTuple, Tuple
+from typing import Any, Dict, Iterator, Mapping, NamedTuple, Optional, Tuple
 
 from . import literature, paper
 from .literature import NO_COLOR, NORMS, OUTSIDE, PAIRS, SMOOTHING
@@ -16,18 +16,21 @@ from .paper import COSINE, Score
 
 
 class Data(NamedTuple):
-    """A data set: its published name, what ``gluon-tricks prepare`` calls it, and its classes."""
+    """A data set: its published name, what ``gluon-tricks prepare`` calls it, its classes, and its
+    images for training.
+    """
 
     name: str
     prepare: str
     classes: int
+    images: int
 
 
-PLACES = Data("Places365", "places365", 365)
-VOC = Data("VOC 2007", "voc", 20)
-ADE20K = Data("ADE20K", "ade20k", 150)
 ADE20K_IMAGES = 20210, 2000  # for training, for validation
 VOC_IMAGES = 16551, 4952  # trainval of 2007 and 2012, test of 2007
+PLACES = Data("Places365", "places365", 365, 1803460)
+VOC = Data("VOC 2007", "voc", 20, VOC_IMAGES[0])
+ADE20K = Data("ADE20K", "ade20k", 150, ADE20K_IMAGES[0])
 
 
 @dataclass(frozen=True)
@@ -234,10 +237,9 @@ REGULARISATION: Dict[str, Dict[str, Any]] = {
 
 
 class FineGrained(NamedTuple):
-    """A set of Assembled-CNN's table: training images, epochs, top-1 of both networks."""
+    """A set of Assembled-CNN's table: epochs, top-1 of both networks."""
 
     data: Data
-    images: int
     epochs: int
     resnet50: float
     assembled: float  # with all of REGULARISATION
@@ -246,18 +248,18 @@ class FineGrained(NamedTuple):
     @property
     def settings(self) -> Dict[str, Any]:
         """What all trainings on it have."""
-        momentum = max(0.9, round(1 - 10 * FINE_TUNED["global_batch"] / self.images, 3))
+        momentum = max(0.9, round(1 - 10 * FINE_TUNED["global_batch"] / self.data.images, 3))
         own = dict(classes=self.data.classes, num_epochs=self.epochs, bn_momentum=momentum)
         return dict(FINE_TUNED, **own)
 
 
-FOOD = FineGrained(Data("Food-101", "food101", 101), 75750, 100, 86.99, 92.47, digits=2)
+FOOD = FineGrained(Data("Food-101", "food101", 101, 75750), 100, 86.99, 92.47, digits=2)
 FINE_GRAINED = (
     FOOD,
-    FineGrained(Data("Cars", "cars", 196), 8144, 1000, 89.1, 94.4),
-    FineGrained(Data("Flowers", "flowers", 102), 2040, 1000, 96.1, 98.9),
-    FineGrained(Data("Aircraft", "aircraft", 100), 6667, 800, 78.8, 92.4),
-    FineGrained(Data("Pets", "pets", 37), 3680, 1300, 92.5, 94.3),
+    FineGrained(Data("Cars", "cars", 196, 8144), 1000, 89.1, 94.4),
+    FineGrained(Data("Flowers", "flowers", 102, 2040), 1000, 96.1, 98.9),
+    FineGrained(Data("Aircraft", "aircraft", 100, 6667), 800, 78.8, 92.4),
+    FineGrained(Data("Pets", "pets", 37, 3680), 1300, 92.5, 94.3),
 )
 FOOD_STEPS = (90.63, 91.62, 92.11, 92.21)  # Assemble-ResNet-50: plain, + each but the last
 
@@ -316,3 +318,11 @@ def _slug(row):
 
 
 ROWS: Tuple[Row, ...] = (*_places(), *_detection(), *_segmentation(), *_fine_tuned())
+
+
+def data_with(classes: int, task: str) -> Optional[Data]:
+    """The data set of the rows here that has so many classes and is for this task, if any."""
+    for row in ROWS:
+        if row.data.classes == classes and row.settings.get("task", "classification") == task:
+            return row.data
+    return None

@@ -16,13 +16,13 @@ trains the row into `runs/table6_resnet50_v1d_mixup`. Flags after the name win o
 goes on when it is typed again. [docs/reproduce.md](../docs/reproduce.md) leads from an empty host
 to a row of the table.
 
-| variable | what it says |
+| variable | what it says (the default) |
 | --- | --- |
-| `DATA` | folder with train.rec, train.idx, val.rec, val.idx (default `data/imagenet`) |
-| `RUNS` | folder of the runs, where teachers are looked for too (default `runs`) |
-| `GPUS` | GPUs of a machine (default 8); 0: the CPU, on which rows need `--dtype float32` |
-| `ACCUMULATE` | micro-batches a step, if a GPU's memory is too small for its share (default 1) |
-| `THREADS` | threads of a process that decode images (default: the machine's cores) |
+| `DATA` | folder with train.rec, train.idx, val.rec, val.idx (`data/imagenet`; other rows: `data/NAME`) |
+| `RUNS` | folder of the runs, where teachers are looked for too (`runs`) |
+| `GPUS` | GPUs of a machine (8; a few rows: 4); 0: the CPU, on which rows need `--dtype float32` |
+| `ACCUMULATE` | micro-batches a step, if a GPU's memory is too small for its share (1) |
+| `THREADS` | threads of a process that decode images (the machine's cores) |
 | `LAUNCHER=horovod NP=32 HOSTS=a:8,b:8,c:8,d:8` | 32 Horovod workers, one for each GPU |
 | `LAUNCHER=worker NP=32` | one of 32 Horovod workers that mpirun or srun starts |
 | `RESTARTS=3` | with Horovod: start again up to 3 times, on the hosts that still answer |
