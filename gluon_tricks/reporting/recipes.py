@@ -18,7 +18,7 @@ to a row of the table.
 
 | variable | what it says (the default) |
 | --- | --- |
-| `DATA` | folder with train.rec, train.idx, val.rec, val.idx (`data/imagenet`; other rows: `data/NAME`) |
+| `DATA` | folder with train.rec, train.idx, val.rec, val.idx (`data/imagenet`, or `data/NAME`) |
 | `RUNS` | folder of the runs, where teachers are looked for too (`runs`) |
 | `GPUS` | GPUs of a machine (8; a few rows: 4); 0: the CPU, on which rows need `--dtype float32` |
 | `ACCUMULATE` | micro-batches a step, if a GPU's memory is too small for its share (1) |
