@@ -321,7 +321,7 @@ ROWS: Tuple[Row, ...] = (*_places(), *_detection(), *_segmentation(), *_fine_tun
 
 
 def data_with(classes: int, task: str) -> Optional[Data]:
-    """The data set of the rows here that has so many classes and is for this task, if any."""
+    """The data set of the rows here that has this many classes and is for this task, if any."""
     for row in ROWS:
         if row.data.classes == classes and row.settings.get("task", "classification") == task:
             return row.data

@@ -98,9 +98,15 @@ def add_arguments(parser):
     parser.add_argument(
         "--pipelines",
         metavar="A,B",
-        help=f"which of these and {', '.join(WITH_POLICY)} [{','.join(PIPELINES)}]",
+        help=f"which of these, and of {', '.join(WITH_POLICY)} [{_usual_pipelines()}]",
     )
     configuration.add_arguments(parser, FLAGS, DEFAULTS)
+
+
+def _usual_pipelines():
+    """Those that are measured if none is named, for the help."""
+    of_tasks = (f"{task}: {','.join(names)}" for task, names in OF_TASK.items())
+    return "; ".join([",".join(PIPELINES), *of_tasks])
 
 
 def main(args):
