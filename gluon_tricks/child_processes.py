@@ -27,6 +27,13 @@ def end_with_parent(parent=None):
     return prepare
 
 
+def why_it_failed(done):
+    """The last line that a finished process (``subprocess.CompletedProcess``, text) wrote to
+    standard error, or its exit code.
+    """
+    return (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+
+
 def state(pid):
     """The state of a process as /proc tells it, ``T`` if a signal has stopped it, ``D`` if it waits
     for a disk; empty if that is not known.

@@ -770,6 +770,15 @@ CONTRADICTIONS = (
         "--num-gpus and --cpu-contexts contradict each other: give one of the two",
     ),
     (
+        lambda config, given: config.kvstore == "horovod" and config.cpu_contexts > 1,
+        "--kvstore horovod: a worker has one device, so start more workers instead of "
+        "--cpu-contexts",
+    ),
+    (
+        lambda config, given: config.resume_params and config.resume_epoch >= config.num_epochs,
+        "--resume-epoch {0.resume_epoch} leaves none of the {0.num_epochs} epochs of --num-epochs",
+    ),
+    (
         lambda config, given: config.use_pretrained and config.use_params,
         "--use-pretrained and --use-params contradict each other: give one of the two",
     ),
@@ -854,6 +863,11 @@ CONTRADICTIONS = (
         lambda config, given: config.sync_bn and config.kvstore.startswith(("horovod", "dist")),
         "--sync-bn joins the devices of one process, and --kvstore {0.kvstore} has several "
         "processes: leave one of the two out",
+    ),
+    (
+        lambda config, given: config.sync_bn and config.dtype == "float16",
+        "--sync-bn and --dtype float16: MXNet's SyncBatchNorm takes float32 alone; leave one of "
+        "the two out",
     ),
     (
         lambda config, given: config.cutout >= 2 * config.input_size,

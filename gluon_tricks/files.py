@@ -14,56 +14,56 @@ from .text import printable
 
 
 def write_text(path: str, text: str) -> None:
-    """Write a text file, so that a power cut leaves the old one or the new one; UserError if
-    that is not possible.
-    """
-    try:
-        if os.path.exists(path) and not os.path.isfile(path):  # /dev/stdout, for instance
-            with open(path, "w") as file:
-                file.write(text)
-            return
-        with open(path + ".new", "w", encoding="utf-8", errors="surrogateescape") as file:
+    """Write a text file, as :func:`replacing` does."""
+    with replacing(path) as place:
+        with open(place, "w", encoding="utf-8", errors="surrogateescape") as file:
             file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(path + ".new", path)
-        sync_folder(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            os.remove(path + ".new")  # half of it, if the disk is full
-        raise UserError(f"{path}: cannot be written: {error.strerror}") from error
 
 
 def check_folder_of(path: str) -> None:
-    """UserError if there is no folder for the file ``path``, which is written after a long time;
-    "-" is standard output.
+    """UserError if there is no folder for the file ``path``, which is written after a long time, or
+    it is a folder itself; "-" is standard output.
     """
     folder = os.path.dirname(os.path.abspath(path))
     if path != "-" and not os.path.isdir(folder):
         raise UserError(
             f"{printable(path)}: cannot be written: there is no folder {printable(folder)}"
         )
+    if os.path.isdir(path):
+        raise UserError(f"{printable(path)}: cannot be written: it is a folder")
 
 
 @contextlib.contextmanager
 def replacing(path: str) -> Iterator[str]:
     """A temporary path, whose file takes the name ``path`` when the block is done, and goes if it
-    fails. A power cut leaves the old file or the new one.
+    fails. A power cut leaves the old file or the new one. What is no file, such as /dev/stdout, is
+    given itself.
 
     Raises UserError for an OSError in the block.
     """
+    if os.path.exists(path) and not os.path.isfile(path):
+        with _named(path):
+            yield path
+        return
     temporary = path + ".new"
     try:
-        yield temporary
-        _sync(temporary)
-        os.replace(temporary, path)
-        sync_folder(path)
-    except BaseException as error:
+        with _named(path):
+            yield temporary
+            _sync(temporary)
+            os.replace(temporary, path)
+            sync_folder(path)
+    except BaseException:
         with contextlib.suppress(OSError):
             os.remove(temporary)
-        if isinstance(error, OSError):
-            raise UserError(f"{printable(path)}: cannot be written: {error.strerror}") from error
         raise
+
+
+@contextlib.contextmanager
+def _named(path):
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"{printable(path)}: cannot be written: {error.strerror}") from error
 
 
 def write_json(path: str, value: Any) -> None:
@@ -111,15 +111,16 @@ _json_output: Optional[TextIO] = None  # standard output, while all but JSON goe
 
 
 @contextlib.contextmanager
-def json_output(path: str) -> Iterator[None]:
-    """While a command runs whose ``--json`` is ``path``: if that is ``-``, standard output is for
-    the JSON alone.
+def json_output(path: Optional[str]) -> Iterator[None]:
+    """While a command runs whose ``--json`` is ``path`` (None: it has none): if that is ``-``,
+    standard output is for the JSON alone.
 
     What else the command prints goes to standard error, so that another program can read what
-    comes.
+    comes. UserError before the command if the file could not be written after it.
     """
     global _json_output
     if path != "-":
+        check_folder_of(path or "-")
         yield
         return
     _json_output = sys.stdout

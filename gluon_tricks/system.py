@@ -4,6 +4,7 @@ None of the packages is imported. Packages are found by their metadata and tried
 their own, since a broken build may end the process that imports it.
 """
 
+import contextlib
 import glob
 import importlib.metadata
 import json
@@ -16,7 +17,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
-from .child_processes import end_with_parent
+from .child_processes import end_with_parent, why_it_failed
 from .threads import cores
 
 # What libmxnet.so of mxnet-cu112 loads: library -> the folder under site-packages/nvidia of its
@@ -100,8 +101,8 @@ def distributions(path=None):
 def run_python(code, timeout=120):
     """Run ``code`` in a process of its own, for at most ``timeout`` seconds.
 
-    Returns {"ok": whether it ended well, "value": the JSON of its last line of output or None,
-    "error": why}.
+    Returns {"ok": whether it ended well, "value": the JSON that it has printed or None, "error":
+    why}.
     """
 
     def failure(error):
@@ -122,9 +123,16 @@ def run_python(code, timeout=120):
     if done.returncode < 0:
         return failure(f"ended by signal {-done.returncode}")
     if done.returncode:
-        return failure((done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1])
-    lines = done.stdout.strip().splitlines()
-    return {"ok": True, "value": json.loads(lines[-1]) if lines else None, "error": ""}
+        return failure(why_it_failed(done))
+    return {"ok": True, "value": _last_json(done.stdout), "error": ""}
+
+
+def _last_json(text):
+    """The value of the last line that is JSON, among what packages print; None without one."""
+    for line in reversed(text.splitlines()):
+        with contextlib.suppress(ValueError):
+            return json.loads(line)
+    return None
 
 
 def loadable(names):
@@ -170,11 +178,21 @@ def gpus():
             return []
         except subprocess.CalledProcessError:
             continue
-        rows = [
-            [cell.strip() for cell in line.split(",")] for line in text.splitlines() if line.strip()
-        ]
-        return [dict(zip(("name", "driver", "capability"), row + [""])) for row in rows]
+        cards = [_gpu(line, fields.count(",") + 1) for line in text.splitlines()]
+        return [card for card in cards if card]
     return []
+
+
+def _gpu(line, cells):
+    """What a line of so many cells says of a GPU; None if it says something else, such as that
+    there are none.
+    """
+    name, *numbers = (cell.strip() for cell in line.split(","))
+    if len(numbers) + 1 != cells:
+        return None
+    driver, capability = (*numbers, "")[:2]
+    known = re.fullmatch(r"\d+\.\d+", capability)  # else it is "[N/A]" or the like
+    return {"name": name, "driver": driver, "capability": capability if known else ""}
 
 
 def processor():

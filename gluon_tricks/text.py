@@ -31,6 +31,20 @@ def has_control_characters(text):
     return CONTROL.search(text) is not None
 
 
+def first_line(error):
+    """The first line of what an exception says, or the name of its class if that is nothing."""
+    return _lines(error)[0]
+
+
+def last_line(error):
+    """The last one, in which MXNet says what is wrong."""
+    return _lines(error)[-1]
+
+
+def _lines(error):
+    return str(error).strip().splitlines() or [type(error).__name__]
+
+
 def _escape(character):
     if "\udc80" <= character <= "\udcff":  # surrogateescape: a byte of its own
         return f"\\x{ord(character) - 0xDC00:02x}"

@@ -1,8 +1,5 @@
 """Made-up images with boxes, in the forms of VOC and of COCO."""
 
-import io
-import tarfile
-
 import numpy as np
 import simplejpeg
 
@@ -33,19 +30,3 @@ def objects(seed, classes, height=24, width=32):
         right, bottom = random.randint(left + 1, width + 1), random.randint(top + 1, height + 1)
         found.append((classes[random.randint(len(classes))], left, top, right, bottom, seed % 2))
     return found
-
-
-def write_tar(path, files):
-    with tarfile.open(path, "w") as archive:
-        for name, data in files.items():
-            data = data.encode() if isinstance(data, str) else data
-            member = tarfile.TarInfo(name)
-            member.size = len(data)
-            archive.addfile(member, io.BytesIO(data))
-
-
-def write_files(folder, files):
-    for name, data in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data.encode() if isinstance(data, str) else data)

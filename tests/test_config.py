@@ -177,12 +177,18 @@ def test_a_flag_without_effect_is_an_error_that_names_it(argv, name):
     [
         (["--lr", "0.2", "--linear-scaling"], "--lr .*--linear-scaling"),
         (["--num-gpus", "2", "--cpu-contexts", "2"], "--num-gpus and --cpu-contexts"),
+        (["--kvstore", "horovod", "--cpu-contexts", "2"], "horovod: .* instead of --cpu-contexts"),
+        (
+            ["--resume-params", "x.params", "--resume-epoch", "3", "--num-epochs", "3"],
+            "--resume-epoch 3 leaves none of the 3 epochs",
+        ),
         (["--use-pretrained", "--use-params", "x.params"], "--use-pretrained and --use-params"),
         (["--mixup", "0", "--mixup-alpha", "0.2"], "--mixup 0 and --mixup-alpha"),
         (["--synthetic", "--rec-train", "x.rec"], "--synthetic"),
         (["--mixup", "--num-epochs", "3", "--mixup-off-epoch", "3"], "--mixup-off-epoch"),
         (["--warmup-epochs", "5", "--num-epochs", "3"], "--warmup-epochs 5 is longer"),
         (["--cutout", "448"], "--cutout 448 covers .* --input-size 224"),
+        (["--sync-bn", "--dtype", "float16"], "--sync-bn and --dtype float16: .* float32 alone"),
         (["--resume-states", "x.states"], "--resume-states .*pickle.*--resume-params"),
     ],
 )

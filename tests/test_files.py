@@ -2,10 +2,12 @@
 
 import hashlib
 import os
+import pathlib
 
 import pytest
 
 from gluon_tricks import files
+from gluon_tricks.cli import main
 from gluon_tricks.errors import UserError
 
 
@@ -61,6 +63,30 @@ def test_standard_output_is_for_the_json_alone(capsys):
     print("after")
     printed = capsys.readouterr()
     assert printed.out == '{\n "a": 1\n}\nafter\n' and printed.err == "words\n"
-    with files.json_output("a.json"):
-        print("words")
-    assert capsys.readouterr().out == "words\n"
+    for path in ("a.json", None):
+        with files.json_output(path):
+            print("words")
+        assert capsys.readouterr().out == "words\n"
+
+
+def test_a_command_does_not_begin_if_its_json_could_not_be_written(tmp_path, capsys):
+    for path, why in (
+        (tmp_path / "absent" / "a.json", f"there is no folder {tmp_path}/absent"),
+        (tmp_path, "it is a folder"),
+    ):
+        assert main(["models", "resnet18_v1d", "--json", str(path)]) == 2
+        printed = capsys.readouterr()
+        assert f"{path}: cannot be written: {why}" in printed.err and printed.out == ""
+
+
+def test_what_is_replaced_is_whole_or_the_old_one(tmp_path):
+    path = tmp_path / "a"
+    path.write_text("old")
+    with pytest.raises(KeyError), files.replacing(str(path)) as place:
+        pathlib.Path(place).write_text("half")
+        raise KeyError
+    assert path.read_text() == "old" and os.listdir(tmp_path) == ["a"]
+    with files.replacing(str(path)) as place:
+        pathlib.Path(place).write_text("new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new" and os.listdir(tmp_path) == ["a"]

@@ -5,7 +5,7 @@ import os
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gluon_tricks.text import counted, printable
+from gluon_tricks.text import counted, first_line, last_line, printable
 
 
 def test_control_characters_are_shown_as_escapes():
@@ -31,3 +31,9 @@ def test_bytes_of_a_name_that_are_no_utf8_are_shown_as_bytes():
 def test_the_result_is_one_printable_line_that_can_be_encoded(text):
     assert printable(text).isprintable()
     printable(text).encode("utf-8")
+
+
+def test_an_error_has_a_first_and_a_last_line_even_if_it_says_nothing():
+    error = ValueError("\none\n\ntwo\nthree\n")
+    assert (first_line(error), last_line(error)) == ("one", "three")
+    assert first_line(KeyError()) == last_line(KeyError()) == "KeyError"

@@ -123,6 +123,11 @@ def main(args):
         raise UserError("--threads, --rounds and --images have to be at least 1")
     if min(processes) < 0:
         raise UserError(f"--processes {args.processes}: numbers from 0 on are needed")
+    if not list(places(names, threads, processes)):
+        raise UserError(
+            f"--processes {args.processes}: data processes do {', '.join(IN_PROCESSES)} alone; "
+            f"add 0 for --pipelines {args.pipelines}"
+        )
     rows = measure(args, names, threads, processes)
     print_rows(rows)
     memory.print_share(rows, side_of(args))
@@ -139,6 +144,7 @@ def side_of(args):
 
 
 def parse_list(text, flag, kind):
+    """The values of a flag like ``1,2``; UserError if it is no such list."""
     try:
         values = [kind(part) for part in text.split(",") if part]
     except ValueError:
@@ -258,6 +264,7 @@ def print_rows(rows):
 
 
 def at(row):
+    """Where a row was measured: (processes, threads)."""
     return row["processes"], row["threads"]
 
 
@@ -285,5 +292,6 @@ def print_shares_of_decoding(name, rounds, first):
 
 
 def print_ratio(text, over, under):
+    """The ratio of two pipelines, round by round: its median, and between which it lies."""
     ratios = [one / other for one, other in zip(over, under)]
     print(f"{text:68} {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")

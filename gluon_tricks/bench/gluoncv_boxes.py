@@ -81,7 +81,7 @@ def loader(config):
 
 class Loop:
     """The step of its script, with its figures, on the images with these keys: on one batch, or
-    with ``is_fed`` on one that is read and made anew for each step, as its loader does.
+    with ``is_fed`` on one that is read and made again for each step, as its loader does.
     """
 
     def __init__(self, config, keys, is_fed=False):

@@ -16,7 +16,7 @@ import time
 
 import numpy as np
 
-from ..child_processes import end_with_parent
+from ..child_processes import end_with_parent, why_it_failed
 from ..errors import UserError
 from ..files import write_json
 from ..threads import cores
@@ -214,8 +214,7 @@ def run_process(task):
             "{} took over {} s; use a smaller --input-size".format(task["runtime"], PROCESS_TIMEOUT)
         ) from None
     if done.returncode:
-        last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-        raise UserError("{} cannot be measured: {}".format(task["runtime"], last))
+        raise UserError("{} cannot be measured: {}".format(task["runtime"], why_it_failed(done)))
     return json.loads(done.stdout.splitlines()[-1])
 
 

@@ -49,7 +49,9 @@ def main(args):
         "(rounds: {low:.3f} to {high:.3f})".format(**result)
     )
     said = [f"{part} {100 * result[part]:.1f} %" for part in PARTS]
-    print("of a step's time: " + ", ".join(said))
+    is_noise = min(result[part] for part in PARTS) < -0.005
+    advice = " (below 0 is noise: use more --steps and --rounds)" if is_noise else ""
+    print("of a step's time: " + ", ".join(said) + advice)
     if args.json:
         names = ("loop", "bare", "ratio", *PARTS)
         write_json(args.json, {name: result[name] for name in names})
@@ -81,7 +83,7 @@ def measure(args, folder):
             rounds.append({name: loops[name].round(args.steps) for name in order})
     finally:
         run.close()
-    return _summary(rounds, images)
+    return summary(rounds, images)
 
 
 def _config(args, folder):
@@ -102,7 +104,7 @@ def _config(args, folder):
     )
 
 
-def _summary(rounds, images):
+def summary(rounds, images):
     """The figures of ``rounds``, dicts with the seconds of each loop for so many ``images``."""
     ratios = [seconds["bare"] / seconds["loop"] for seconds in rounds]
     whole, *without = (

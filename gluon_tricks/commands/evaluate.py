@@ -9,7 +9,7 @@ from ..deploy import arguments
 from ..files import check_folder_of
 from . import evaluate_classification, evaluate_detection, evaluate_segmentation, of_task
 
-OUTPUTS = {"json", "coco", "confusion"}  # flags of files that are written in the end
+OUTPUTS = {"coco", "confusion"}  # flags, next to --json, of files that are written in the end
 PARTS = {
     "classification": evaluate_classification,
     "segmentation": evaluate_segmentation,

@@ -12,6 +12,7 @@ from ..files import write_json
 from ..flags import at_least, check_range
 from ..tasks.classification import Classification as Task
 from ..text import printable
+from . import results
 
 
 def add_arguments(add):
@@ -23,15 +24,26 @@ def add_arguments(add):
         help="evaluate on ImageNet-C instead: a folder with gaussian_noise/1/n01440764/*.JPEG and "
         "the like; its images are taken as they are, unless --crop-ratio says otherwise",
     )
+    add_loading(add)
+
+
+def add_loading(add):
+    """Add the flags that say how images are read."""
     add("--batch-size", type=int, default=32, metavar="N", help="images at once [32]")
     add(
         "--num-data-workers", "-j", type=int, default=4, metavar="N", help="threads that decode [4]"
     )
 
 
+def check_loading(args):
+    """UserError if one of them is out of its range."""
+    for name in ("batch_size", "num_data_workers"):
+        check_range(name, getattr(args, name), at_least(1))
+
+
 def main(args, model):
     """Print one line of figures, or a table of ImageNet-C's."""
-    check_range("batch_size", args.batch_size, at_least(1))
+    check_loading(args)
     if args.imagenet_c and args.rec_val:
         raise UserError("--imagenet-c and --rec-val contradict each other: give one of the two")
     return on_imagenet_c(args, model) if args.imagenet_c else on_records(args, model)
@@ -43,11 +55,9 @@ def on_records(args, model):
     started = time.time()
     figures = evaluation.evaluate(model, record, index, args.batch_size, args.num_data_workers)
     seconds = time.time() - started
-    images, device = figures["images"], arguments.device_in_words(args)
-    print(
-        f"{printable(args.source)} ({model.kind}): {text(figures)} on {images} images of "
-        f"{printable(record)}; {images / seconds:.1f} images/s, {device}"
-    )
+    images = figures["images"]
+    line = results.headline(args, model, text(figures), images, record)
+    print(f"{line}; {results.speed(args, images, seconds, digits=1)}")
     _write(args, model, figures, rec_val=record, seconds=seconds)
     return 0
 
@@ -76,8 +86,7 @@ def on_imagenet_c(args, model):
 
 def _write(args, model, figures, **about):
     if args.json:
-        about.update(model=model.model, kind=model.kind, source=args.source)
-        write_json(args.json, dict(figures, **about))
+        write_json(args.json, dict(figures, **results.evaluated(args, model, **about)))
 
 
 def table(found):

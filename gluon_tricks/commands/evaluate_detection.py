@@ -8,6 +8,7 @@ from ..deploy.detection.evaluation import evaluate, figures
 from ..files import write_json
 from ..tasks.detection import Detection
 from ..text import printable
+from . import results
 
 
 def add_arguments(add):
@@ -48,12 +49,8 @@ def main(args, model):
     seconds = time.time() - started
     means = figures(found)
     said = ", ".join(figure.text(means[figure.name]) for figure in Detection.figures)
-    device = arguments.device_in_words(args)
-    print(
-        f"{printable(args.source)} ({model.kind}): {said} on {found.images} images of "
-        f"{printable(record)}"
-    )
-    print(f"{found.images / seconds:.2f} images/s, {device}")
+    print(results.headline(args, model, said, found.images, record))
+    print(results.speed(args, found.images, seconds))
     print("\n".join(table(model, found)))
     if args.coco:
         write_json(args.coco, found.results)
@@ -94,9 +91,5 @@ def as_json(args, model, found, record, seconds):
     return dict(
         figures(found),
         by_class=classes,
-        model=model.model,
-        kind=model.kind,
-        source=args.source,
-        rec_val=record,
-        seconds=seconds,
+        **results.evaluated(args, model, rec_val=record, seconds=seconds),
     )

@@ -13,6 +13,7 @@ from ..deploy.segmentation.evaluation import confusion
 from ..files import write_json
 from ..tasks.confusion import of_classes, summary
 from ..text import printable
+from . import results
 
 
 def add_arguments(add):
@@ -80,12 +81,8 @@ def main(args, model):
     matrix, images = confusion(model, record, index, how)
     seconds = time.time() - started
     found = summary(matrix)
-    device = arguments.device_in_words(args)
-    print(
-        f"{printable(args.source)} ({model.kind}): {text(found)} on {images} images of "
-        f"{printable(record)}"
-    )
-    print(f"protocol {how.name}: {how.words}; {images / seconds:.2f} images/s, {device}")
+    print(results.headline(args, model, text(found), images, record))
+    print(f"protocol {how.name}: {how.words}; {results.speed(args, images, seconds)}")
     print("\n".join(table(model, matrix)))
     if args.confusion:
         confusion_picture.draw(matrix, names(model), args.confusion)
@@ -96,9 +93,8 @@ def main(args, model):
 
 def text(found):
     """The figures of all classes in a line."""
-    line = f"mIoU {found['miou']:.2f} %, pixel accuracy {found['accuracy']:.2f} %"
-    line += f", mean class accuracy {found['class_accuracy']:.2f} %"
-    return line
+    means = f"mIoU {found['miou']:.2f} %, pixel accuracy {found['accuracy']:.2f} %"
+    return f"{means}, mean class accuracy {found['class_accuracy']:.2f} %"
 
 
 def names(model):
@@ -158,9 +154,5 @@ def as_json(args, model, matrix, images, how, record, seconds):
         protocol=dict(name=how.name, words=how.words, views=views),
         by_class=classes,
         confusion=matrix.tolist(),
-        model=model.model,
-        kind=model.kind,
-        source=args.source,
-        rec_val=record,
-        seconds=seconds,
+        **results.evaluated(args, model, rec_val=record, seconds=seconds),
     )

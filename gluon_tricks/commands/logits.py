@@ -5,9 +5,8 @@ import os
 from ..config import user_path
 from ..data.teacher_logits import DTYPES
 from ..deploy import arguments, logits, tasks
-from ..errors import UserError
 from ..text import printable
-from .evaluate_classification import text
+from .evaluate_classification import add_loading, check_loading, text
 
 
 def add_arguments(parser):
@@ -43,16 +42,12 @@ def add_arguments(parser):
         metavar="N",
         help="the teacher's output that is class 0; 1 if it has a background class before [0]",
     )
-    add("--batch-size", type=int, default=32, metavar="N", help="images at once [32]")
-    add(
-        "--num-data-workers", "-j", type=int, default=4, metavar="N", help="threads that decode [4]"
-    )
+    add_loading(add)
 
 
 def main(args):
     """Print what was written, and how well the teacher knows the classes of the images."""
-    if args.batch_size < 1:
-        raise UserError(f"--batch-size {args.batch_size}: at least 1 is needed")
+    check_loading(args)
     teacher = arguments.open_from(args)
     tasks.needs(teacher, "classification")
     figures = logits.store(

@@ -6,13 +6,12 @@ those are named and left out.
 """
 
 from ..config import user_path
-from ..data.record_keys import parse_keys
+from ..data.record_keys import keys_in
 from ..deploy import arguments, images
 from ..errors import UserError
 from ..files import check_folder_of
 from . import of_task, predict_classification, predict_detection, predict_segmentation
 
-OUTPUTS = {"json", "sheet"}  # flags of files that are written in the end
 PARTS = {
     "classification": predict_classification,
     "segmentation": predict_segmentation,
@@ -34,7 +33,7 @@ def add_arguments(parser):
     )
     named.required = False
     add("--rec", type=user_path, metavar="FILE", help="take records of this RecordIO file instead")
-    add("--keys", metavar="K,K", help="with --rec: the keys of the records, such as 1,2,10-19")
+    add("--keys", metavar="K,K-K", help="with --rec: the keys of the records, such as 1,2,10-19")
     add(
         "--json",
         type=user_path,
@@ -45,17 +44,16 @@ def add_arguments(parser):
     # argparse's own would ask for images even with --rec
     parser.usage = (
         "%(prog)s MODEL IMAGE [IMAGE ...] [flags]\n"
-        "       %(prog)s MODEL --rec FILE --keys K,K [flags]"
+        "       %(prog)s MODEL --rec FILE --keys K,K-K [flags]"
     )
 
 
 def main(args):
     """Print what the images show; exit code 1 if an image was broken."""
     check(args)
-    keys = parse_keys(args.keys) if args.rec else None
+    keys = keys_in(args.keys) if args.rec else None
     files = None if args.rec else images.files_in(args.images)
-    for name in OUTPUTS & set(vars(args)):
-        check_folder_of(getattr(args, name) or "-")
+    check_folder_of(getattr(args, "sheet", None) or "-")
     model = arguments.open_from(args)
     part = of_task.part_of(args, model, PARTS)
     if args.rec:
@@ -72,6 +70,6 @@ def check(args):
     if args.keys and not args.rec:
         raise UserError("--keys has no effect without --rec")
     if args.rec and not args.keys:
-        raise UserError("--rec without --keys: give the records' keys, as in --keys 1,2,10-19")
+        raise UserError("--rec without --keys: give the records' keys, as in --keys 1,2 or 10-19")
     if getattr(args, "top", 1) < 1:
         raise UserError(f"--top {args.top}: at least 1 is needed")

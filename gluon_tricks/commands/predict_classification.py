@@ -2,13 +2,11 @@
 them.
 """
 
-import sys
-
 from ..config import user_path
 from ..deploy import sheet
 from ..deploy.prediction import predictions
-from ..files import write_json
 from ..text import printable
+from . import results
 
 
 def add_arguments(add):
@@ -25,11 +23,7 @@ def add_top(add):
 def main(args, model, found):
     """Print the classes of the images ``found``; exit code 1 if an image was broken."""
     entries, skipped, shown = [], [], []
-    for item in predictions(model, found, args.top):
-        if item.error:
-            skipped.append(dict(name=item.name, reason=item.error))
-            print(f"gluon-tricks predict: {printable(item.error)}", file=sys.stderr)
-            continue
+    for item in results.sound(predictions(model, found, args.top), skipped):
         entries.append(as_json(item))
         if args.sheet and len(shown) < sheet.MOST_IMAGES:
             shown.append((item, model.preprocessing.pixels(item.image[None])[0]))
@@ -37,10 +31,7 @@ def main(args, model, found):
             print("\n".join(lines(item)))
     if args.sheet:
         sheet.draw_sheet(shown, args.sheet)
-    if args.json:
-        about = dict(model=model.model, kind=model.kind)
-        write_json(args.json, dict(about, images=entries, skipped=skipped))
-    return 1 if skipped else 0
+    return results.finish(args, model, entries, skipped)
 
 
 def as_json(item):

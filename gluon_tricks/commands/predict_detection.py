@@ -2,13 +2,11 @@
 boxes.
 """
 
-import sys
-
 from ..deploy.detection import pictures
 from ..deploy.detection.detector import detected
-from ..files import write_json
 from ..text import printable
 from . import evaluate_detection as evaluate
+from . import results
 from .paths import Paths, add_output
 
 SCORE = 0.5
@@ -26,11 +24,7 @@ def main(args, model, found):
     given = [] if args.rec else args.images
     paths = Paths(args.output, given, ".boxes.png") if args.output else None
     labels, entries, skipped = [model.label(i) for i in range(model.classes)], [], []
-    for item in detected(model, found):
-        if item.error:
-            skipped.append(dict(name=item.name, reason=item.error))
-            print(f"gluon-tricks predict: {printable(item.error)}", file=sys.stderr)
-            continue
+    for item in results.sound(detected(model, found), skipped):
         entry = as_json(item, labels)
         if paths:
             entry["picture"] = paths.of(item.name) + ".boxes.png"
@@ -38,10 +32,7 @@ def main(args, model, found):
         entries.append(entry)
         if args.json != "-":
             print("\n".join(lines(entry)))
-    if args.json:
-        about = dict(model=model.model, kind=model.kind)
-        write_json(args.json, dict(about, images=entries, skipped=skipped))
-    return 1 if skipped else 0
+    return results.finish(args, model, entries, skipped)
 
 
 def as_json(item, labels):

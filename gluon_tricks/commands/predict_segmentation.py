@@ -2,13 +2,11 @@
 and its overlay.
 """
 
-import sys
-
 from ..deploy.segmentation import pictures, protocols
 from ..deploy.segmentation.segmenter import segmented
-from ..files import write_json
 from ..text import printable
 from . import evaluate_segmentation as evaluate
+from . import results
 from .paths import Paths, add_output
 from .predict_classification import add_top
 
@@ -27,11 +25,7 @@ def main(args, model, found):
     given = [] if args.rec else args.images
     paths = Paths(args.output, given, ".mask.png") if args.output else None
     labels, entries, skipped = [model.label(i) for i in range(model.classes)], [], []
-    for item in segmented(model, found, how.views):
-        if item.error:
-            skipped.append(dict(name=item.name, reason=item.error))
-            print(f"gluon-tricks predict: {printable(item.error)}", file=sys.stderr)
-            continue
+    for item in results.sound(segmented(model, found, how.views), skipped):
         classes = pictures.shares(item.mask, labels)
         entry = as_json(item, classes)
         if paths:
@@ -39,10 +33,7 @@ def main(args, model, found):
         entries.append(entry)
         if args.json != "-":
             print("\n".join(lines(item, classes, args.top)))
-    if args.json:
-        about = dict(model=model.model, kind=model.kind, protocol=how.words)
-        write_json(args.json, dict(about, images=entries, skipped=skipped))
-    return 1 if skipped else 0
+    return results.finish(args, model, entries, skipped, protocol=how.words)
 
 
 def write(item, classes, path):

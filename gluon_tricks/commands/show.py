@@ -6,12 +6,11 @@ from .. import config as configuration
 from ..config import user_path
 from ..data.loader import eval_transform, train_transform
 from ..data.order import Reading
-from ..data.record_keys import parse_keys
 from ..data.records import RecordFile
 from ..errors import UserError
 from ..reporting import contact_sheet, targets
 from ..tasks import registry
-from ..text import counted, printable
+from ..text import printable
 
 FLAGS = (
     *("task", "classes", "rec_train", "rec_train_idx", "seed", "fidelity"),
@@ -41,9 +40,7 @@ def add_arguments(parser):
         "--epochs", type=int, default=5, metavar="N", help="how many epochs of each [5]"
     )
     parser.add_argument(
-        "--keys",
-        metavar="K,K",
-        help="the images with these keys, such as 1,2,10-19; default: the first of epoch 0",
+        "--keys", metavar="K,K-K", help="the images with these keys; default: the first of epoch 0"
     )
     configuration.add_arguments(parser, only=FLAGS)
 
@@ -53,6 +50,7 @@ def main(args):
     train, evaluation = train_transform(config), eval_transform(config)
     with RecordFile(config.rec_train, config.rec_train_idx) as records:
         positions = contact_sheet.choose(records, args.keys, args.images, config.seed)
+        check_size(len(positions), args.epochs)
         with contextlib.closing(targets.targets_of(config, records)) as shown:
             how = train, evaluation, config.seed, args.epochs, shown.read
             rows = [contact_sheet.row_of(records, position, *how) for position in positions]
@@ -86,10 +84,12 @@ def config_of(args):
     config = configuration.resolve(given)
     if args.images < 1 or args.epochs < 1:
         raise UserError("--images and --epochs have to be at least 1")
-    count = len(parse_keys(args.keys)) if args.keys else args.images
-    if count * args.epochs > MOST_PICTURES:
-        raise UserError(
-            f"{counted(count, 'image')} with --epochs {args.epochs}: a sheet has at most "
-            f"{MOST_PICTURES:,} pictures"
-        )
     return config
+
+
+def check_size(images, epochs):
+    """UserError if a sheet would have too many pictures."""
+    if images * epochs > MOST_PICTURES:
+        raise UserError(
+            f"{images} images and --epochs {epochs}: a sheet has at most {MOST_PICTURES:,} pictures"
+        )

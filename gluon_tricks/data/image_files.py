@@ -74,6 +74,7 @@ def extension_of(name):
 
 
 def refuse(error):
+    """Raise a UserError that names the file of an OSError."""
     raise UserError(f"{error.filename}: cannot be read: {error.strerror}")
 
 

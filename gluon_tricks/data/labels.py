@@ -21,4 +21,5 @@ def class_of(label: Union[float, np.ndarray], classes: int) -> float:
 
 
 def none_of(label: float, classes: int) -> str:
+    """What is said of a label that is no class."""
     return f"label {label:g} is none of --classes {classes} (0 to {classes - 1})"

@@ -73,18 +73,6 @@ def train_loader(
         raise
 
 
-def refuse_what_it_cannot(config: Config) -> None:
-    """UserError for flags of the augmentation that the train loader of ``config`` cannot do, as
-    :func:`train_loader` raises it when there are files.
-    """
-    if config.data_backend == "native" and not config.synthetic:
-        from . import native
-
-        native.refuse_what_it_cannot(config)
-    elif config.device_augment:
-        refuse_on_device(train_transform(config))
-
-
 def eval_loader(
     config: Config,
     batch_size: int,
@@ -106,16 +94,37 @@ def eval_loader(
         from .native import NativeEvalLoader
 
         return NativeEvalLoader(config, batch_size, rank, world_size)
+    refuse_wrap(config, world_size)
     wrap = config.val_last_batch == "wrap"
-    if wrap and world_size > 1:
-        raise UserError(
-            "--val-last-batch wrap counts images as ImageRecordIter does on one worker; "
-            f"with {world_size} workers use exact"
-        )
     records = open_records(config, "rec_val", min(config.synthetic, MOST_SYNTHETIC))
     source = source_of(config, records, transform or eval_transform(config))
     maker = BatchMaker(source, config.num_data_workers, processes, gpu=gpu)
     return EvalLoader(records, maker, batch_size, rank, world_size, wrap)
+
+
+def check_flags(config: Config, world_size: int) -> None:
+    """Raise the UserError that the loaders of so many workers would raise for these flags, whatever
+    the files hold.
+    """
+    if config.rec_val or config.synthetic:
+        refuse_wrap(config, world_size)
+    if config.synthetic:
+        return
+    if config.data_backend == "native":
+        from .native import refuse_what_it_cannot
+
+        refuse_what_it_cannot(config)
+    elif config.device_augment:
+        refuse_on_device(train_transform(config))
+
+
+def refuse_wrap(config: Config, world_size: int) -> None:
+    """UserError for ``--val-last-batch wrap`` with several workers."""
+    if config.val_last_batch == "wrap" and world_size > 1:
+        raise UserError(
+            "--val-last-batch wrap counts images as ImageRecordIter does on one worker; "
+            f"with {world_size} workers use exact"
+        )
 
 
 def check_labels(config: Config, rank: int = 0, world_size: int = 1) -> None:

@@ -38,6 +38,7 @@ class TaskMessage(NamedTuple):
 
 
 def unpack_task(message: bytes) -> TaskMessage:
+    """The task that :meth:`TaskMessage.pack` made this message of; its places are read-only."""
     batch, source, at, size, offset, count, epoch, start = _TASK.unpack_from(message)
     places = np.frombuffer(message, np.int64, offset=_TASK.size)
     return TaskMessage(batch, source, (at, size), offset, count, FillTask(epoch, start, places))
@@ -51,6 +52,7 @@ class Failure(NamedTuple):
 
 
 def failure(error: Exception) -> Failure:
+    """The Failure of an error that is being handled, short enough for a message."""
     text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
     try:
         pickled = pickle.dumps(error)
@@ -95,8 +97,9 @@ def write_parts(parts: List[Any], memory: Any) -> None:
     """Write the number of parts, their lengths, and the parts into a buffer."""
     lengths = [len(part) for part in parts]
     np.frombuffer(memory, np.int64, 1 + len(parts))[:] = [len(parts), *lengths]
+    written = np.frombuffer(memory, np.uint8)
     for (start, stop), part in zip(_places(lengths), parts):
-        memory[start:stop] = part
+        written[start:stop] = np.frombuffer(part, np.uint8)
 
 
 def read_source(memory: Any) -> Any:

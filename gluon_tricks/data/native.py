@@ -21,7 +21,7 @@ from ..errors import UserError
 from .batches import Batch
 from .index_gaps import refuse_gaps
 from .labels import none_of
-from .loader import epoch_length, steps_in
+from .loader import epoch_length, refuse_wrap, steps_in
 from .records import RecordFile
 from .transforms.paper import train_transform
 from .transforms.resize import shorter_edge
@@ -102,9 +102,8 @@ class NativeEvalLoader:
             rank,
             world_size,
         )
+        refuse_wrap(config, world_size)
         self._wrap = config.val_last_batch == "wrap"
-        if self._wrap and world_size > 1:
-            raise UserError(f"--val-last-batch wrap is for one worker, not {world_size}")
         self.images = count_records(config.rec_val, config.rec_val_idx, "--rec-val")
         # if it has to wrap twice, ImageRecordIter fails
         if self.images // world_size < batch_size:
@@ -164,6 +163,7 @@ def refuse_what_it_cannot(config):
 
 
 def count_records(path, index_path, flag):
+    """How many records the file of ``flag`` has; UserError if its index leaves some of them out."""
     if not path:
         raise UserError(f"no images: give {flag} FILE.rec or --data-dir FOLDER")
     with RecordFile(path, index_path or None) as records:
@@ -172,6 +172,9 @@ def count_records(path, index_path, flag):
 
 
 def common_settings(config, size, batch_size, shard, shards):
+    """What ImageRecordIter is told in training and evaluation: it gives part ``shard`` of
+    ``shards`` of the file, as normalised float32 (batch_size, 3, size, size).
+    """
     mean, std = config.rgb_mean, config.rgb_std
     return dict(
         batch_size=batch_size,

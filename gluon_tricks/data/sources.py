@@ -47,15 +47,6 @@ class BadRecords:
             ) from error
 
 
-def refuse_on_device(transform: Transform) -> None:
-    """UserError for an operation that cannot follow a normalisation on the device."""
-    if transform.on_normalised:
-        raise UserError(
-            f"--device-augment cannot do {transform.on_normalised[0].name}, which follows the "
-            "normalisation: leave one of the two out"
-        )
-
-
 class RecordSource:
     """Rows from a RecordFile. With ``on_device`` the images stay 8-bit, and their matrices come
     with them; UserError for an operation that cannot follow. A row's label is a class, or what the
@@ -143,6 +134,15 @@ class SyntheticSource:
 
     def close(self) -> None:
         """There is no file."""
+
+
+def refuse_on_device(transform: Transform) -> None:
+    """UserError, which names it, for an operation that cannot follow on the device."""
+    if transform.on_normalised:
+        raise UserError(
+            f"--device-augment cannot do {transform.on_normalised[0].name}, which follows the "
+            "normalisation: leave one of the two out"
+        )
 
 
 def checked_label(label: Any, classes: int, path: Any, key: int) -> float:

@@ -8,7 +8,7 @@ import tempfile
 
 import numpy as np
 
-from ..child_processes import end_with_parent
+from ..child_processes import end_with_parent, why_it_failed
 from ..errors import UserError
 from .manifest import FILES
 
@@ -54,8 +54,9 @@ def replay(folder, format, inputs):
                 f"running the {format} format in a fresh process took over {TIMEOUT} s"
             ) from None
         if done.returncode:
-            lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-            raise ExportError(f"a fresh process cannot run the {format} format: {lines[-1]}")
+            raise ExportError(
+                f"a fresh process cannot run the {format} format: {why_it_failed(done)}"
+            )
         with np.load(task["outputs"], allow_pickle=False) as held:
             return [
                 [

@@ -19,6 +19,7 @@ import numpy as np
 
 from .. import __version__
 from ..data.class_names import LABELS, write_labels
+from ..data.record_index import index_path_of
 from ..errors import UserError
 from ..files import sha256
 from ..locking import Lock
@@ -187,9 +188,12 @@ def _write(model, folder, formats, options, rec_val, calibration):
 
 
 def validation_record(model: Opened) -> str:
-    """The file that the run of the model was validated on, or "" if there is none."""
+    """The file that the run of the model was validated on, or "" if there is none, or no index of
+    its name: an export is compared on random images, too.
+    """
     run = model.trained.run if model.trained else None
-    return run.config.rec_val if run and os.path.isfile(run.config.rec_val) else ""
+    record = run.config.rec_val if run else ""
+    return record if all(map(os.path.isfile, (record, index_path_of(record)))) else ""
 
 
 def _give_name(temporary, folder):

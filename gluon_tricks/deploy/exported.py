@@ -23,7 +23,7 @@ def open_folder(folder: str, format: str, manifest: Mapping[str, Any]) -> Opened
     preprocessing = task.preprocessing.of_description(manifest)
     inside = preprocessing if manifest["options"]["preprocess"] else None
     files = [os.path.join(folder, name) for name in manifests.FILES[format]]
-    compute = _predictor_of(format, files, preprocessing.input_size, inside, task.allowance)
+    compute = predictor_of(format, files, preprocessing.input_size, inside, task.allowance)
     labels = os.path.join(folder, LABELS)
     return task.opened(
         folder,
@@ -38,7 +38,7 @@ def open_folder(folder: str, format: str, manifest: Mapping[str, Any]) -> Opened
     )
 
 
-def _predictor_of(format, files, size, inside, allowance=1):
+def predictor_of(format, files, size, inside, allowance=1):
     """The predictor of the files of an exported format, after they were checked."""
     if format == "onnx":
         from . import onnx, onnx_file

@@ -17,7 +17,7 @@ import numpy as np
 from ..errors import UserError
 from ..models.parameters import check_finite
 from ..models.parameters import read as load_arrays
-from ..text import printable
+from ..text import last_line, printable
 from . import shapes, symbol_file
 
 INPUT = "data"
@@ -113,7 +113,7 @@ def load(symbol_path, params_path, shape=None, allowance=1):
     try:
         symbol = mx.sym.load_json(symbol_file.read(symbol_path))
     except mx.MXNetError as error:
-        raise UserError(f"{symbol_path}: no symbol file of MXNet: {_last_line(error)}") from None
+        raise UserError(f"{symbol_path}: no symbol file of MXNet: {last_line(error)}") from None
     needed = symbol.list_arguments() + symbol.list_auxiliary_states()
     names = {key.split(":", 1)[-1]: array for key, array in params.items()}
     missing = [name for name in needed if name != INPUT and name not in names]
@@ -148,10 +148,6 @@ def check_shapes(graph, shape, path, size=None, allowance=1):
     if size:
         images *= max(1, math.ceil(math.prod(shape[1:]) / (3 * size**2)))
     shapes.check(graph.symbol, dict(known, **{INPUT: shape}), images, path)
-
-
-def _last_line(error):
-    return (str(error).strip().splitlines() or [type(error).__name__])[-1]
 
 
 def operators(symbol):

@@ -17,7 +17,7 @@ import os
 import numpy as np
 
 from ..errors import UserError
-from ..text import printable
+from ..text import first_line, printable
 from ..threads import number
 from . import onnx_operators
 from .graph import operators
@@ -26,8 +26,6 @@ from .onnx_file import import_onnx
 OPSET = 13
 IR_VERSION = 8
 PRODUCER = "gluon_tricks"
-
-
 RESIZE = "_contrib_BilinearResize2D"
 
 
@@ -44,35 +42,7 @@ def convert(
     converted.
     """
     onnx = import_onnx("mapping")  # MXNet's converter needs it; onnx 1.19 dropped it
-    import mxnet as mx
-
-    params = {key.split(":", 1)[1]: array for key, array in graph.params.items()}
-    try:
-        symbol = with_plain_shapes(graph.symbol, params, input_shape)
-        # which is NCHW or, of pixels, NHWC
-        open_axes = [axis for axis, length in enumerate(input_shape) if any_size and length != 3]
-        open_shape = [None if i in open_axes else n for i, n in enumerate(input_shape)]
-        with onnx_operators.in_place_for(operators(symbol)):
-            mx.onnx.export_model(
-                symbol,
-                params,
-                [(1,) + tuple(input_shape)],
-                [np.dtype(input_dtype).type],
-                path,
-                dynamic=True,
-                dynamic_input_shapes=[(None, *open_shape)],
-            )
-    except (
-        AttributeError,
-        NotImplementedError,
-        ValueError,
-        KeyError,
-        IndexError,
-        mx.MXNetError,
-    ) as error:
-        raise UserError(
-            f"this network cannot be converted to ONNX: {str(error).strip().splitlines()[0]}"
-        ) from error
+    _convert_by_mxnet(graph, path, input_shape, input_dtype, any_size)
     model = onnx.load(path)
     follow_sizes(model.graph, resized_like(graph.symbol))
     clean(model, output)
@@ -86,6 +56,30 @@ def convert(
     except Exception as error:  # the checker's and those of shape inference have no common base
         raise UserError(f"this network gives no valid ONNX file: {str(error).strip()}") from error
     onnx.save(model, path)
+
+
+def _convert_by_mxnet(graph, path, input_shape, input_dtype, any_size):
+    """Write what MXNet's converter makes of the graph."""
+    import mxnet as mx
+
+    params = {key.split(":", 1)[1]: array for key, array in graph.params.items()}
+    # which is NCHW or, of pixels, NHWC
+    open_shape = [None if any_size and length != 3 else length for length in input_shape]
+    unknown = AttributeError, NotImplementedError, ValueError, KeyError, IndexError, mx.MXNetError
+    try:
+        symbol = with_plain_shapes(graph.symbol, params, input_shape)
+        with onnx_operators.in_place_for(operators(symbol)):
+            mx.onnx.export_model(
+                symbol,
+                params,
+                [(1, *input_shape)],
+                [np.dtype(input_dtype).type],
+                path,
+                dynamic=True,
+                dynamic_input_shapes=[(None, *open_shape)],
+            )
+    except unknown as error:
+        raise UserError(f"this network cannot be converted to ONNX: {first_line(error)}") from error
 
 
 def with_plain_shapes(symbol, params, input_shape):

@@ -8,13 +8,11 @@ no arrays that one image makes are larger than :mod:`.symbol_file` allows.
 import contextlib
 import importlib
 import json
-import math
 import os
-
-import numpy as np
 
 from ..errors import UserError
 from ..text import printable
+from . import onnx_tensors
 from .symbol_file import check_shapes
 
 MOST_BYTES = 2**31 - 1  # protobuf's own limit
@@ -71,11 +69,7 @@ def check(path, size=None, allowances=None):
     try:
         model = _read(path)
         _check_operators(path, model)
-        for tensor in _tensors(model):
-            _check_place(path, tensor)
-            _check_tensor(path, tensor)
-        for tensor in model.graph.initializer:
-            _check_finite(path, tensor)
+        onnx_tensors.check(path, model)
         _check_sizes(onnx, path, model, size or SIZE, (allowances or {}).get(_task(model), 1))
     except UserError:
         raise
@@ -108,70 +102,8 @@ def gives_probabilities(graph):
 
 
 def _nodes(model):
-    """All nodes, also those of branches."""
-    graphs = [model.graph]
-    while graphs:
-        for node in graphs.pop().node:
-            yield node
-            for attribute in node.attribute:
-                graphs += [attribute.g] if attribute.HasField("g") else []
-                graphs += attribute.graphs
-
-
-def _tensors(model):
-    """All arrays that the file holds: parameters, and constants in nodes."""
-    graphs = [model.graph]
-    while graphs:
-        graph = graphs.pop()
-        yield from graph.initializer
-        for sparse in graph.sparse_initializer:
-            yield from (sparse.values, sparse.indices)
-        for node in graph.node:
-            for attribute in node.attribute:
-                yield from [attribute.t] if attribute.HasField("t") else []
-                yield from attribute.tensors
-                graphs += [attribute.g] if attribute.HasField("g") else []
-                graphs += attribute.graphs
-
-
-def _check_place(path, tensor):
-    """A tensor outside of the file has to be in a plain file next to it, with all its bytes."""
-    if tensor.data_location != tensor.EXTERNAL:
-        return
-    entries = {entry.key: entry.value for entry in tensor.external_data}
-    name = entries.get("location", "")
-    where = f"{printable(path)}: keeps {printable(tensor.name)} in the file {printable(name)!r}"
-    if (
-        not name
-        or name in (".", "..")
-        or os.path.basename(name) != name
-        or "\\" in name
-        or "\0" in name
-    ):
-        raise UserError(f"{where}, but only files next to it are read; save the model as one file")
-    file = os.path.join(os.path.dirname(os.path.abspath(path)), name)
-    if os.path.islink(file) or not os.path.isfile(file):
-        raise UserError(f"{where}, which is not there as a plain file; copy it next to the model")
-    try:
-        offset = int(entries.get("offset") or 0)
-        length = int(entries.get("length") or os.path.getsize(file) - offset)
-    except ValueError:
-        offset, length = -1, 0
-    if offset < 0 or length < 0 or offset + length > os.path.getsize(file):
-        raise UserError(f"{where}, which is too short or damaged; copy it again")
-    if _bytes_of(tensor) != length:
-        raise UserError(
-            f"{where}: {length} bytes there, but its shape is {_shape(tensor)}; the file is damaged"
-        )
-
-
-def _check_tensor(path, tensor):
-    """No more elements than its bytes in the file can hold."""
-    if tensor.data_location != tensor.EXTERNAL and _elements(tensor) > 2 * tensor.ByteSize():
-        raise UserError(
-            f"{printable(path)}: {printable(tensor.name) or 'a constant'} has shape "
-            f"{_shape(tensor)}, but the file does not hold so many values; it is damaged"
-        )
+    for graph in onnx_tensors.graphs_in(model):
+        yield from graph.node
 
 
 def _check_operators(path, model):
@@ -181,10 +113,8 @@ def _check_operators(path, model):
         )
     if len(model.graph.output) < 1 or len(model.graph.input) < 1:
         raise UserError(f"{printable(path)}: has no input or no output; a network is needed")
-    if len(model.graph.sparse_initializer):
-        raise UserError(
-            f"{printable(path)}: has sparse parameters, which are not read; save it with dense ones"
-        )
+    if any(graph.sparse_initializer for graph in onnx_tensors.graphs_in(model)):
+        raise _sparse(path)
     for node in _nodes(model):
         known = (
             node.domain in DOMAINS
@@ -206,6 +136,8 @@ def _check_operators(path, model):
 
 def _check_attributes(path, node):
     for attribute in node.attribute:
+        if attribute.HasField("sparse_tensor") or attribute.sparse_tensors:
+            raise _sparse(path)
         values = attribute.ints if attribute.type == attribute.INTS else [attribute.i]
         least = LEAST.get(attribute.name)
         if least is not None and any(value < least for value in values):
@@ -215,28 +147,10 @@ def _check_attributes(path, node):
             )
 
 
-def _check_finite(path, tensor):
-    from onnx import numpy_helper
-
-    if tensor.data_type not in (tensor.FLOAT, tensor.FLOAT16, tensor.DOUBLE) or not tensor.dims:
-        return  # bounds of a clip, which may be infinite, have no dimension
-    if tensor.data_location == tensor.EXTERNAL:
-        entries = {entry.key: entry.value for entry in tensor.external_data}
-        with open(
-            os.path.join(os.path.dirname(os.path.abspath(path)), entries["location"]), "rb"
-        ) as file:
-            file.seek(int(entries.get("offset") or 0))
-            tensor.raw_data = file.read(_bytes_of(tensor))
-        tensor.data_location = tensor.DEFAULT
-    values = numpy_helper.to_array(tensor)
-    if not np.isfinite(values).all():
-        raise UserError(
-            f"{printable(path)}: {printable(tensor.name)} has values that are NaN or infinite; "
-            "export or train again"
-        )
-    if values.size > 1000:  # its values are needed no more, and shape inference would copy them
-        tensor.ClearField("raw_data")
-        tensor.ClearField("float_data")
+def _sparse(path):
+    return UserError(
+        f"{printable(path)}: has sparse parameters, which are not read; save it with dense ones"
+    )
 
 
 def _for_one_image(model, size):
@@ -282,23 +196,6 @@ def _shapes(graph):
         if known and all(one.HasField("dim_value") for one in dimensions):
             shapes[value.name] = [one.dim_value for one in dimensions]
     return shapes
-
-
-def _elements(tensor):
-    return math.prod(max(int(length), 0) for length in tensor.dims)
-
-
-def _bytes_of(tensor):
-    from onnx import helper
-
-    try:
-        return _elements(tensor) * helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
-    except (KeyError, TypeError):
-        return -1
-
-
-def _shape(tensor):
-    return "x".join(map(str, tensor.dims)) or "()"
 
 
 def import_onnx(module):

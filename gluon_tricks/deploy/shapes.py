@@ -15,7 +15,7 @@ import re
 import mxnet as mx
 
 from ..errors import UserError
-from ..text import printable
+from ..text import last_line, printable
 from . import symbol_file
 
 
@@ -57,9 +57,9 @@ def _inferred(symbol, known, path):
         with contextlib.redirect_stdout(io.StringIO()):
             shapes = internals.infer_shape(**known)[1]
     except (mx.MXNetError, ValueError) as error:
-        last = (str(error).strip().splitlines() or [type(error).__name__])[-1]
         raise UserError(
-            f"{printable(path)}: its parameters and its images do not fit: {printable(last)}"
+            f"{printable(path)}: its parameters and its images do not fit: "
+            f"{printable(last_line(error))}"
         ) from None
     if shapes is None:
         raise UserError(

@@ -5,7 +5,7 @@ from typing import List, Tuple
 
 import numpy as np
 
-from ..errors import UserError
+from ..pictures import write_png
 from ..text import printable
 from .prediction import Prediction
 
@@ -17,7 +17,6 @@ def draw_sheet(shown: List[Tuple[Prediction, np.ndarray]], path: str) -> None:
     """Write a PNG of images (uint8 (H, W, 3)) under their likeliest class, which is red if it is
     not the true one.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     columns = max(1, min(len(shown), COLUMNS))
@@ -32,10 +31,7 @@ def draw_sheet(shown: List[Tuple[Prediction, np.ndarray]], path: str) -> None:
         color = "firebrick" if wrong else "black"
         axes.set_title(_title(item, wrong), fontsize=8, color=color, parse_math=False)
     figure.tight_layout()
-    try:
-        FigureCanvasAgg(figure).print_png(path)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written: {error.strerror}") from None
+    write_png(figure, path)
 
 
 def _title(item, wrong):

@@ -8,6 +8,7 @@ import numpy as np
 
 from .. import __version__, models
 from ..errors import UserError
+from ..text import last_line
 from . import graph as graphs
 from . import int8, onnx, tasks
 from . import manifest as manifests
@@ -147,8 +148,7 @@ class FormatWriter:
             graph = self._with_options(self.quantized)
             here = self._run(graph)
         except mx.MXNetError as error:
-            reason = str(error).strip().splitlines()[-1]
-            raise UserError(f"MXNet cannot run this network in INT8: {reason}") from error
+            raise UserError(f"MXNet cannot run this network in INT8: {last_line(error)}") from error
         graphs.save(graph, *self._paths("int8"))
         comparison = compare(self.folder, "int8", self.inputs, here)
         about = dict(mode=calibration.mode, images=len(held), file=os.path.basename(record))

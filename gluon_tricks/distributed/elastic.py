@@ -12,6 +12,7 @@ import os
 import mxnet as mx
 
 from ..errors import UserError
+from ..text import last_line
 from .horovodrun import listen_on
 from .workers import connect
 
@@ -55,7 +56,7 @@ def train(config, session, new_stop):
             reason = "workers are added or removed"
         except (mx.MXNetError, HorovodInternalError) as error:
             lost = workers.who_is_lost() or "a worker is lost"
-            reason = f"{lost} ({str(error).strip().splitlines()[-1]})"
+            reason = f"{lost} ({last_line(error)})"
         print(
             f"gluon-tricks train: {reason}; going on from the last checkpoint with the workers "
             "that are there",

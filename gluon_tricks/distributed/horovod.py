@@ -9,6 +9,7 @@ import numpy as np
 from mxnet import gluon
 
 from ..errors import UserError
+from ..text import last_line
 from . import guardian
 from .devices import gpu
 from .local import Local
@@ -118,9 +119,9 @@ class Horovod(Local):
         if isinstance(error, mx.MXNetError):
             with self.waiting():  # so that the others do not call this worker busy
                 missing = self._watchdog.who_is_missing()
-            reason = str(error).strip().splitlines()[-1]
             end(
-                f"the other workers are lost, or one of them has an error: {missing}; {reason}",
+                "the other workers are lost, or one of them has an error: "
+                f"{missing}; {last_line(error)}",
                 LOST,
             )
         self._watchdog.close()

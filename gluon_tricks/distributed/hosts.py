@@ -19,16 +19,18 @@ def read_hosts(text):
     entries = text.split(",")
     if os.path.isfile(text) or os.sep in text:
         try:
-            with open(text) as file:
-                entries = [line.split("#")[0].strip() for line in file]
+            with open(text, encoding="utf-8", errors="replace") as file:
+                entries = [line.split("#")[0] for line in file]
         except OSError as error:
             raise UserError(f"--hosts {text}: {error.strerror}") from None
     hosts = {}
-    for entry in filter(None, entries):
+    for entry in filter(None, map(str.strip, entries)):
         # no option of ssh, for instance
         found = re.match(r"([\w.@][\w.@-]*)(?::([1-9]\d*))?$", entry)
         if not found:
             raise UserError(f"--hosts {text}: {entry!r} is neither a host's name nor name:slots")
+        if found.group(1) in hosts:
+            raise UserError(f"--hosts {text}: names {found.group(1)} twice")
         hosts[found.group(1)] = int(found.group(2) or 1)
     if not hosts:
         raise UserError(f"--hosts {text}: names no host")

@@ -48,6 +48,8 @@ class Launch:
                 f"-n {self.workers} -s {self.servers}: at most {MOST_PROCESSES:,} processes of a "
                 "kind are started"
             )
+        if not 0 <= self.port < 1 << 16:
+            raise UserError(f"--port {self.port}: is not within 0 and 65535")
         if self.restarts < 0:
             raise UserError(f"--restarts {self.restarts}: has to be at least 0")
         if self.command[:1] != ("train",):

@@ -4,7 +4,6 @@ modules of this package take instead of the whole :class:`gluon_tricks.config.Co
 
 import os
 
-from ..errors import UserError
 from .devices import devices_of
 from .layout import Layout, parts_that_keep
 from .local import Local
@@ -27,11 +26,6 @@ def connect(config):
 def _horovod(config):
     from .horovod import Horovod
 
-    if config.cpu_contexts > 1:
-        raise UserError(
-            "--kvstore horovod: a worker has one device, so start more workers instead of "
-            "--cpu-contexts"
-        )
     return Horovod(
         config.num_gpus,
         config.stall_timeout,

@@ -22,6 +22,7 @@ from .registry import (
     load_pretrained,
     names,
     options_of,
+    published_file,
     register,
     synchronised,
 )
@@ -38,6 +39,7 @@ __all__ = [
     "load_pretrained",
     "names",
     "options_of",
+    "published_file",
     "register",
     "synchronised",
 ]

@@ -17,6 +17,7 @@ import mxnet as mx
 from mxnet.gluon.block import HybridBlock
 
 from ..errors import UserError
+from ..text import last_line
 
 
 class Layer(NamedTuple):
@@ -79,7 +80,7 @@ def trace_with(net: HybridBlock, compute: Callable) -> Any:
         with mx.name.NameManager():
             return compute(mx.sym.var("data"))
     except Exception as error:  # whatever a network does that a symbol cannot
-        raise UserError(f"{net.name} cannot be traced into a graph: {_last_line(error)}") from error
+        raise UserError(f"{net.name} cannot be traced into a graph: {_reason(error)}") from error
     finally:
         for parameter, variable in variables.items():
             parameter._var = variable
@@ -107,7 +108,7 @@ def infer_shapes(
                 data=(1, channels, height, width), **known
             )
     except mx.MXNetError as error:
-        raise UserError(f"{name} takes no {height}x{width} image: {_last_line(error)}") from error
+        raise UserError(f"{name} takes no {height}x{width} image: {_reason(error)}") from error
     if outputs is None:
         raise UserError(f"the shapes of {name}'s outputs do not follow from its input's")
     shapes = dict(zip(graph.list_outputs(), outputs))
@@ -116,12 +117,9 @@ def infer_shapes(
     return shapes
 
 
-def _last_line(error):
-    lines = str(error).strip().splitlines()
-    # without the time and the place in MXNet's sources
-    return re.sub(
-        r"MXNetError: |\[[\d:]+\] \S+: ", "", lines[-1] if lines else type(error).__name__
-    )
+def _reason(error):
+    """MXNet's last line, without the time and the place in its sources."""
+    return re.sub(r"MXNetError: |\[[\d:]+\] \S+: ", "", last_line(error))
 
 
 def _layers(nodes, shapes):

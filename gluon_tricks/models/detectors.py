@@ -46,8 +46,8 @@ def detector(name: str, classes: int = 20, **options: Any) -> FasterRCNN:
     return net
 
 
-def _load_published(net, name, **_):
-    return published.load_file(net, ZOO[name])
+def _published_file(name, **_):
+    return published.file_called(ZOO[name]) if name in ZOO else None
 
 
 def _register(backbone):
@@ -59,7 +59,8 @@ def _register(backbone):
         input_size=600,
         sizes_vary=True,
         for_task="detection",
-        load_published=_load_published if name in ZOO else None,
+        published_file=_published_file,
+        load_published=published.load_file,
     )(detector)
 
 

@@ -92,13 +92,13 @@ class FCN(HybridBlock):
 
     def hybrid_forward(self, F, x):
         stages = self.backbone.stage_outputs(x)
-        logits = _resized(F, self.head(stages["layer4"]), x)
+        logits = resized(F, self.head(stages["layer4"]), x)
         if not autograd.is_training():
             return logits
-        return [logits, _resized(F, self.auxlayer(stages["layer3"]), x)]
+        return [logits, resized(F, self.auxlayer(stages["layer3"]), x)]
 
 
-def _resized(F, logits, images):
+def resized(F, logits, images):
     """Bilinear with aligned corners, to the size of the images, whatever it is."""
     return F.contrib.BilinearResize2D(logits, like=images, mode="like")
 
@@ -134,8 +134,8 @@ def register(backbone: str, build: Callable[..., HybridBlock], options: Any, **a
     registry.register("fcn_" + backbone, **about)(partial(fcn, build))
 
 
-def _load_published(file, net, name, **_):
-    return published.load_file(net, file)
+def _published_file(file, name, **_):
+    return published.file_called(file)
 
 
 def _explain(name):
@@ -158,5 +158,8 @@ for _name in registry.names(sources=False):
         register(_name, _network.build, _network.options)
 for _name, _file in WITH_WIDE_STEM.items():
     _options = registry.get(_name.replace("v1s", "v1c")).options
-    register(_name, resnet, _options, load_published=partial(_load_published, _file))
+    _published = dict(
+        published_file=partial(_published_file, _file), load_published=published.load_file
+    )
+    register(_name, resnet, _options, **_published)
 registry.add_source(registry.Source(dict, _explain))

@@ -24,11 +24,12 @@ OPTIONS = ["attention", "attention_reduction", "drop_block", "drop_block_from"]
 OPTIONS += ["norm_layer", "norm_kwargs", "prefix", "params"]  # from Python alone
 
 
-def _load_published(net, name, **_):
-    return published.load_file(net, name)
-
-
-@register(*NAMES, options=OPTIONS, load_published=_load_published)
+@register(
+    *NAMES,
+    options=OPTIONS,
+    published_file=published.file_called,
+    load_published=published.load_file,
+)
 def mobilenet(name: str, classes: int = 1000, **options: Any) -> HybridBlock:
     """The network called ``name``, whose number is its share of the channels.
 

@@ -7,10 +7,18 @@ import contextlib
 import os
 
 from ..errors import UserError
+from ..text import first_line
 from .parameters import load_parameters
 
 
-def load_file(net, file):
+def file_called(name, **_):
+    """``name``, if GluonCV publishes a file of parameters that it calls so; else None."""
+    from gluoncv.model_zoo import model_store
+
+    return name if name in model_store._model_sha1 else None
+
+
+def load_file(net, file, **_):
     """Set ``net`` to the parameters published as ``file``; returns the names of those of a last
     layer with another number of classes.
     """
@@ -33,23 +41,13 @@ def download(file):
 
 
 def _way_out(file, error, store):
-    reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
-    if "not available" in reason:
-        return (
-            f"GluonCV publishes no parameters of {file}: train it, or give a file with --use-params"
-        )
-    way_out = (
-        f"On a machine with internet access, gluoncv.model_zoo.get_model({file!r}, "
-        "pretrained=True) puts them into ~/.mxnet/models: copy the file and give it instead of "
-        "the name (train: with --use-params)"
+    reason = first_line(error)[:200]
+    repository = os.environ.get("MXNET_GLUON_REPO", store.apache_repo_url).rstrip("/") + "/"
+    archive = store._url_format.format(
+        repo_url=repository, file_name=file + "-" + store.short_hash(file)
     )
-    if file in store._model_sha1:
-        repository = os.environ.get("MXNET_GLUON_REPO", store.apache_repo_url).rstrip("/") + "/"
-        archive = store._url_format.format(
-            repo_url=repository, file_name=file + "-" + store.short_hash(file)
-        )
-        way_out = (
-            f"Download {archive} on another machine, unpack it here and give the .params file "
-            "instead of the name (train: with --use-params)"
-        )
-    return f"the published parameters of {file} could not be downloaded ({reason}). {way_out}"
+    return (
+        f"the published parameters of {file} could not be downloaded ({reason}). Download "
+        f"{archive} on another machine, unpack it here and give the .params file instead of the "
+        "name (train: with --use-params)"
+    )

@@ -85,9 +85,12 @@ class Network:
         Height and width in pixels of the images that it is made for.
     takes_input_size : bool
         ``build`` is also given ``input_size``, that of the images to train on.
+    published_file : callable
+        ``published_file(name, **options)`` is what GluonCV calls the file of its parameters; None
+        if nobody publishes any.
     load_published : callable, or None
-        ``load_published(net, name, **options)`` sets ``net`` to the published parameters and
-        returns the names of those that it left; None: nothing is published.
+        ``load_published(net, file, **options)`` sets ``net`` to the parameters in that file and
+        returns the names of those that it left; only called if there is a file.
     other_networks : dict
         Option -> the name of the network that has it.
     fixed_classes : int, or None
@@ -105,6 +108,7 @@ class Network:
     options: Optional[Sequence[str]] = ()
     input_size: int = 224
     takes_input_size: bool = False
+    published_file: Callable[..., Optional[str]] = lambda name, **options: None
     load_published: Optional[Callable[..., List[str]]] = None
     other_networks: Mapping[str, str] = field(default_factory=dict)
     fixed_classes: Optional[int] = None
@@ -313,13 +317,23 @@ def load_pretrained(net: HybridBlock, name: str, **options: Any) -> List[str]:
     published one has another number of classes. Raises UserError if nothing is published, or it
     cannot be downloaded.
     """
+    file = published_file(name, **options)
     network, options = _resolve(name, options)
-    if network.load_published is None:
+    assert network.load_published, "who names a file loads it"
+    return network.load_published(net, file, **options)
+
+
+def published_file(name: str, **options: Any) -> str:
+    """What GluonCV calls the file of the parameters that ``get_model(name, pretrained=True,
+    **options)`` has; UserError if nobody publishes any.
+    """
+    network, options = _resolve(name, options)
+    file = network.published_file(network.name, **options)
+    if file is None:
         raise UserError(
-            f"nobody publishes parameters of {network.name}: train it, or give a file with "
-            "--use-params"
+            f"nobody publishes parameters of {name}: train it, or give a file with --use-params"
         )
-    return network.load_published(net, network.name, **options)
+    return file
 
 
 def refusal(option: str, name: str) -> UserError:

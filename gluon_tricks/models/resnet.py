@@ -247,8 +247,8 @@ def resnet(name: str, classes: int = 1000, use_gn: bool = False, **options: Any)
     return net
 
 
-def _load_published(net, name, use_gn=False, **_):
-    return published.load_file(net, name + ("_gn" if use_gn else ""))
+def _published_file(name, use_gn=False, **_):
+    return published.file_called(name + "_gn" * use_gn)
 
 
 def _options(name):
@@ -275,5 +275,6 @@ for _name in NAMES:
         _name,
         options=_options(_name),
         suffixes={"_gn": {"use_gn": True}},
-        load_published=_load_published,
+        published_file=_published_file,
+        load_published=published.load_file,
     )(resnet)

@@ -1,6 +1,7 @@
 """Every other classification network of GluonCV's zoo, with what is particular about each kind."""
 
 import json
+import re
 from functools import partial
 from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional
 
@@ -77,6 +78,16 @@ INPUT_SIZES = {
     "cifar_residualattentionnet92": 32,
     "cifar_residualattentionnet452": 32,
 }
+# What GluonCV calls the parameters of pruned networks: by how much faster they are.
+OTHER_FILES = {
+    "resnet18_v1b_0.89": "resnet18_v1b_2.6x",
+    "resnet50_v1d_0.11": "resnet50_v1d_8.8x",
+    "resnet50_v1d_0.37": "resnet50_v1d_5.9x",
+    "resnet50_v1d_0.48": "resnet50_v1d_3.6x",
+    "resnet50_v1d_0.86": "resnet50_v1d_1.8x",
+    "resnet101_v1d_0.73": "resnet101_v1d_2.2x",
+    "resnet101_v1d_0.76": "resnet101_v1d_1.9x",
+}
 # oneDNN "could not construct a sub-memory" in their backward pass.
 UNTRAINABLE_ON_ONEDNN = ("nasnet_4_1056", "nasnet_6_4032", "nasnet_7_1920")
 
@@ -101,6 +112,7 @@ def _network(name, kind, constructor):
         options=None,
         input_size=INPUT_SIZES.get(name, kind.input_size),
         takes_input_size=kind.takes_input_size,
+        published_file=_published_file,
         load_published=partial(_load_published, constructor),
         # GluonCV's resnext* take use_se and set it to False.
         other_networks={"use_se": "se_" + name} if name.startswith("resnext") else {},
@@ -151,12 +163,17 @@ def _description(net):
     return [(node["op"], node.get("attrs"), node["inputs"]) for node in nodes]
 
 
-def _load_published(constructor, net, name, batch_norm=False, **_):
-    with published.download(name):
+def _published_file(name, batch_norm=False, **_):
+    name = re.sub("^(hrnet_.*)_c$", r"\1_cls", name)
+    return published.file_called(OTHER_FILES.get(name, name + "_bn" * batch_norm))
+
+
+def _load_published(constructor, net, file, batch_norm=False, **_):
+    with published.download(file):
         source = constructor(pretrained=True, **({"batch_norm": True} if batch_norm else {}))
     arrays = {key: held.data() for key, held in source._collect_params_with_prefix().items()}
     wanted = net._collect_params_with_prefix()  # published networks may have an auxiliary head more
-    return assign(net, {key: arrays[key] for key in wanted}, f"the published {name}", new_head=True)
+    return assign(net, {key: arrays[key] for key in wanted}, f"the published {file}", new_head=True)
 
 
 def _explain(name):

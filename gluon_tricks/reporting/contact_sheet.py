@@ -12,11 +12,12 @@ import numpy as np
 
 from ..data import randomness
 from ..data.decode import decode
-from ..data.record_keys import parse_keys
+from ..data.record_keys import keys_in
 from ..data.records import RecordFile
 from ..data.transforms.normalise import Normalise
 from ..data.transforms.transform import Transform
 from ..errors import UserError
+from ..pictures import write_png
 
 
 class Row(NamedTuple):
@@ -31,7 +32,7 @@ def choose(records: RecordFile, keys: Optional[str], count: int, seed: int) -> L
     """The positions of the images to show: of ``keys``, or the first ``count`` of epoch 0."""
     if not keys:
         return randomness.permutation(len(records), seed, 0)[:count].tolist()
-    wanted = parse_keys(keys)
+    wanted = keys_in(keys)
     positions = {int(key): position for position, key in enumerate(records.keys)}
     for key in wanted:
         if key not in positions:
@@ -152,7 +153,4 @@ def draw(rows: Sequence[Row], path: str, legend: Sequence[Tuple[str, np.ndarray]
             for name, color in legend
         ]
         figure.legend(handles=patches, loc="outside lower center", ncols=columns, fontsize=7)
-    try:
-        figure.savefig(path, format="png")
-    except OSError as error:
-        raise UserError(f"--output {path}: cannot be written: {error.strerror or error}") from error
+    write_png(figure, path)

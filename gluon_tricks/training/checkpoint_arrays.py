@@ -10,7 +10,7 @@ import os
 import mxnet as mx
 
 from ..models.parameters import read_arrays
-from ..text import printable
+from ..text import first_line, printable
 from .checkpoint_state import CheckpointError
 
 
@@ -53,9 +53,8 @@ def load(path, state, net, trainer, devices, parts=0):
     try:
         net.load_parameters(os.path.join(path, "net.params"), ctx=devices)
     except (AssertionError, ValueError, mx.MXNetError) as error:
-        reason = str(error).strip().splitlines()[0]
         raise CheckpointError(
-            f"{printable(path)}: net.params does not fit the network: {reason}"
+            f"{printable(path)}: net.params does not fit the network: {first_line(error)}"
         ) from None
     arrays = read_arrays(os.path.join(path, "optimizer.states"))
     # The trainer's first step would give every device the first one's arrays: let it do so before

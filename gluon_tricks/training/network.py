@@ -8,7 +8,7 @@ import mxnet as mx
 import numpy as np
 from mxnet import autograd
 
-from .. import models
+from .. import determinism, models
 from ..config import Config, spelling
 from ..errors import UserError
 from ..models import complexity, foreign, registry
@@ -25,10 +25,7 @@ def student(config, devices, say=print, accumulate=1):
 
     With ``accumulate`` above 1, the gradients of that many backward passes add up.
     """
-    net = models.get_model(config.model, **models.arguments_of(config))
-    models.synchronised(net, config, len(devices))
-    if devices[0].device_type == "cpu":
-        _check_cpu_can_train(net, config, len(devices))
+    net = untrained(config, len(devices))
     # MXNet's generator gives seeds that are neighbours mostly the same numbers.
     mx.random.seed(int(np.random.SeedSequence([config.seed]).generate_state(1)[0] >> 1))
     net.initialize(initializer(config.init), ctx=devices)
@@ -46,6 +43,22 @@ def student(config, devices, say=print, accumulate=1):
     if config.mode == "hybrid":
         with autograd.train_mode():
             net.infer_shape(mx.nd.zeros((1, 3, config.input_size, config.input_size)))
+    return net
+
+
+def untrained(config, devices):
+    """The network to train on so many devices, which has no values yet.
+
+    Raises UserError if it cannot be trained as the flags ask, whatever devices are here.
+    """
+    net = models.get_model(config.model, **models.arguments_of(config))
+    models.synchronised(net, config, devices)
+    if not config.num_gpus:
+        _check_cpu_can_train(net, config, devices)
+    elif config.deterministic:
+        determinism.check_network(config.model, nodes_of(net))
+    if config.use_pretrained:
+        models.published_file(config.model, **models.options_of(config))
     return net
 
 
@@ -172,6 +185,7 @@ def teacher_source(config, say=print):
         return _foreign_teacher(config, path)
     if not os.path.exists(path):
         if path in models.names():
+            models.published_file(path)  # an error if nobody publishes one
             return TeacherSource(path, {}, None, Config(input_size=models.input_size(path)))
         raise UserError(f"--teacher {path}: no such folder or file, and no network of that name")
     if not os.path.isdir(path) and not config.teacher_model:
@@ -343,7 +357,12 @@ def is_stochastic(net):
 
 def ops_of(net):
     """The names of the operators that ``net`` computes with."""
-    return {node["op"] for node in json.loads(complexity.trace(net).tojson())["nodes"]}
+    return {node["op"] for node in nodes_of(net)}
+
+
+def nodes_of(net):
+    """The nodes of ``net``'s graph, as its JSON has them."""
+    return json.loads(complexity.trace(net).tojson())["nodes"]
 
 
 def _compile(net, config):

@@ -7,6 +7,7 @@ from .. import fidelity, paper, transfer
 from ..config import FLAGS, Config, spelling, without_effect
 from ..errors import UserError
 from ..flags import text_of
+from ..threads import number_in
 from ..tricks import nearest_row
 from ..tricks.table import LATER, TRICKS, Training, paper_rate
 
@@ -18,17 +19,17 @@ class RunPlan:
     """What the run of ``config`` will be on ``workers`` workers (0: those of this launch, or 1).
 
     Needs neither the GPUs nor the record files that the flags name. Raises UserError for all that
-    the flags and the index show to be wrong.
+    the flags and the index show to be wrong; :meth:`lines`, too, which makes the network.
     """
 
     def __init__(self, config, workers=0):
-        from ..data.loader import refuse_what_it_cannot, steps_in
+        from ..data.loader import check_flags, steps_in
         from ..distributed.layout import Layout
         from .schedule import batch_growth, learning_rate
         from .timetable import Timetable
+        from .update import members_of
 
         self.config = config
-        refuse_what_it_cannot(config)
         devices, workers = spread(config, workers)
         self.layout = Layout(
             config.batch_size, devices * workers * config.accumulate, devices, workers
@@ -49,11 +50,13 @@ class RunPlan:
             config.save_interval,
             batch_growth(config, self.layout.global_batch),
         )
+        check_flags(config, workers)
+        members_of(config, self.layout, self.timetable)  # which refuse a run that is too short
 
     def lines(self):
         """The plan as lines of text."""
         config, layout = self.config, self.layout
-        cost, groups = network_of(config)
+        cost, groups = network_of(config, layout.devices)
         size, left_over = config.input_size, self.images % layout.global_batch
         yield (
             f"network       {config.model}: {cost.parameters / 1e6:.2f} M parameters, "
@@ -143,13 +146,15 @@ def spread(config, workers=0):
     """(devices of a worker, workers) of a launch; a Horovod worker has one device, however many
     --num-gpus.
     """
+    if workers < 0:
+        raise UserError(f"--workers {workers}: has to be at least 0")
     devices = max(1, config.num_gpus, config.cpu_contexts)
     if config.kvstore in ("local", "device"):
         if workers > 1:
             raise UserError(f"--workers {workers} needs --kvstore horovod or dist_sync")
         return devices, 1
-    launched = [os.environ[name] for name in LAUNCHERS if name in os.environ]
-    return 1 if config.kvstore == "horovod" else devices, workers or int((launched or [1])[0])
+    launched = [number_in(name, os.environ[name]) for name in LAUNCHERS if name in os.environ]
+    return 1 if config.kvstore == "horovod" else devices, workers or (launched or [1])[0]
 
 
 def images_of(config):
@@ -173,8 +178,8 @@ def images_of(config):
     return images, f"{name}'s; {missing}"
 
 
-def network_of(config):
-    """What the network of the flags is.
+def network_of(config, devices=1):
+    """What the network of the flags is, on so many devices.
 
     Returns (:class:`.models.complexity.Complexity`, {"decayed" and "not decayed": (tensors,
     parameters)}).
@@ -184,10 +189,11 @@ def network_of(config):
     from .. import models
     from ..models import complexity
     from ..tricks.weight_decay import exempt_biases
-    from .network import check_sizes
+    from .network import check_sizes, teacher_source, untrained
 
-    net = models.get_model(config.model, **models.arguments_of(config))
-    models.synchronised(net, config)
+    net = untrained(config, devices)
+    if config.teacher and config.teacher in models.names():  # else it may not be here yet
+        teacher_source(config)
     cost = complexity.count(net, config.input_size)
     with mx.autograd.train_mode():  # whose graph has all parameters
         net.infer_shape(mx.nd.zeros((1, 3, config.input_size, config.input_size)))

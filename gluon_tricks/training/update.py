@@ -97,6 +97,12 @@ def after_update(member):
 after_update(Average)
 
 
+def members_of(config, layout, timetable):
+    """What the flags of a run ask for of AFTER_UPDATE."""
+    made = [member.from_config(config, layout, timetable) for member in AFTER_UPDATE]
+    return [member for member in made if member is not None]
+
+
 class Update:
     """The updates of a network.
 
@@ -128,8 +134,7 @@ class Update:
     @classmethod
     def from_config(cls, config, net, trainer, loss_scale, timetable, layout, devices):
         """With the members that the flags of a run ask for."""
-        made = [member.from_config(config, layout, timetable) for member in AFTER_UPDATE]
-        members = [member for member in made if member is not None]
+        members = members_of(config, layout, timetable)
         skipped, clip = config.max_skipped, config.clip_norm
         return cls(net, trainer, loss_scale, timetable, devices, skipped, members, clip)
 

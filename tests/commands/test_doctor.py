@@ -291,6 +291,12 @@ def test_an_import_that_does_not_end_is_reported():
     assert not answer["ok"] and "0.5 s" in answer["error"]
 
 
+def test_what_an_import_prints_is_no_answer():
+    answer = system.run_python("print('a banner'); print(json.dumps([1])); print('goodbye')")
+    assert answer == {"ok": True, "value": [1], "error": ""}
+    assert system.run_python("print('a banner')")["value"] is None
+
+
 def test_distributions_are_found_by_their_metadata_alone(tmp_path):
     for name in ("mxnet", "mxnet_cu112"):
         folder = tmp_path / (name + "-1.9.1.dist-info")
@@ -311,6 +317,15 @@ def test_gpus_are_read_from_nvidia_smi(tmp_path, monkeypatch, old):
     a100 = {"name": "NVIDIA A100", "driver": "525.60.13", "capability": "8.0"}
     v100 = {"name": "Tesla V100", "driver": "418.67", "capability": ""}
     assert system.gpus() == [v100 if old else a100]
+
+
+def test_what_nvidia_smi_cannot_say_is_left_out(tmp_path, monkeypatch):
+    script = tmp_path / "nvidia-smi"
+    lines = "No devices were found", "NVIDIA A100, 525.60.13, [N/A]"
+    script.write_text("#!/bin/sh\n" + "".join(f"echo '{line}'\n" for line in lines))
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path) + os.pathsep + os.environ["PATH"])
+    assert system.gpus() == [{"name": "NVIDIA A100", "driver": "525.60.13", "capability": ""}]
 
 
 def test_the_command_imports_none_of_the_packages_that_it_looks_for():

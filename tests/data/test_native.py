@@ -2,13 +2,13 @@ import cv2
 import mxnet as mx
 import numpy as np
 import pytest
+import record_files
 
-from gluon_tricks import config as configuration
 from gluon_tricks.data import loader
 from gluon_tricks.data.records import RecordWriter
 from gluon_tricks.errors import UserError
 
-COUNT, SIZE = 53, 16
+COUNT, SIZE = record_files.COUNT, record_files.SIZE
 
 
 def write(path, broken=()):
@@ -26,25 +26,8 @@ def records(tmp_path_factory):
 
 
 def config_of(path, *flags):
-    return configuration.parse(
-        [
-            "--rec-train",
-            path,
-            "--rec-val",
-            path,
-            "--input-size",
-            str(SIZE),
-            "--classes",
-            str(COUNT),
-            "-j",
-            "1",
-            "--color-form",
-            "gluoncv",
-            "--data-backend",
-            "native",
-        ]
-        + list(flags)
-    )
+    native = "--color-form gluoncv --data-backend native -j 1 --classes".split()
+    return record_files.config_of(path, *native, str(COUNT), *flags)
 
 
 def labels_of(batches):

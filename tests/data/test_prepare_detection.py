@@ -5,9 +5,10 @@ import os
 
 import numpy as np
 import pytest
-from boxed_images import jpeg, objects, write_files
+from boxed_images import jpeg, objects
 from boxed_images import voc_xml as xml
 from gluoncv.data import RecordFileDetection
+from source_files import write_files
 
 from gluon_tricks import cli
 from gluon_tricks.data.box_records import CROWD

@@ -1,12 +1,11 @@
 """``gluon-tricks prepare places365`` on archives of the official form, with tiny images."""
 
 import hashlib
-import io
-import tarfile
 
 import numpy as np
 import pytest
 import simplejpeg
+from source_files import write_tar
 
 from gluon_tricks import cli
 from gluon_tricks.data.prepare import places365
@@ -41,15 +40,6 @@ def lists():
         places365.VAL: "".join(f"{name} {label}\n" for name, label in zip(names, VAL)),
         "places365_train_standard.txt": "not read\n",
     }
-
-
-def write_tar(path, files):
-    with tarfile.open(path, "w") as archive:
-        for name, data in files.items():
-            data = data.encode() if isinstance(data, str) else data
-            member = tarfile.TarInfo(name)
-            member.size = len(data)
-            archive.addfile(member, io.BytesIO(data))
 
 
 @pytest.fixture

@@ -7,9 +7,10 @@ import tarfile
 
 import numpy as np
 import pytest
-from boxed_images import jpeg, objects, write_files, write_tar
+from boxed_images import jpeg, objects
 from boxed_images import voc_xml as xml
 from gluoncv.data import RecordFileDetection, VOCDetection
+from source_files import write_files, write_tar
 
 from gluon_tricks import cli
 from gluon_tricks.data.prepare import voc, voc_xml

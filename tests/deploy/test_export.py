@@ -139,6 +139,13 @@ def test_a_run_becomes_a_folder_of_all_formats_that_evaluate_like_it(
 
 
 @pytest.mark.slow
+def test_a_run_whose_index_has_another_name_is_exported(train, few_digits, tmp_path):
+    index = few_digits.with_suffix(".idx").rename(tmp_path / "index")
+    train(max_steps=1, rec_val=str(few_digits), rec_val_idx=str(index))
+    assert command(tmp_path / "run", "-o", tmp_path / "out", "--format", "symbol") == 0
+
+
+@pytest.mark.slow
 def test_a_folder_with_everything_inside_needs_pixels_alone(model, tmp_path):
     """uint8 in, probabilities out, in a process that has only numpy, MXNet and onnxruntime."""
     export.export(model, str(tmp_path / "out"), ("symbol", "onnx"), Options(True, True, True))

@@ -172,6 +172,9 @@ def test_broken_images_and_other_folders_are_named(tree, tmp_path, monkeypatch):
         imagenet_c.evaluate(stub([*IDS]), str(tmp_path))
     with pytest.raises(UserError, match="--imagenet-c and --rec-val contradict"):
         run(["--imagenet-c", tree, "--rec-val", "x.rec"], stub(), monkeypatch)
+    for flag in ("--batch-size", "--num-data-workers"):
+        with pytest.raises(UserError, match=f"{flag} is 0, but has to be at least 1"):
+            run(["--imagenet-c", tree, flag, "0"], stub(), monkeypatch)
 
 
 def test_the_images_are_taken_as_they_are_unless_a_crop_is_asked_for(tmp_path):

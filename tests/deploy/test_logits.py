@@ -123,5 +123,5 @@ def test_the_command_opens_a_trained_network_and_says_how_good_it_is(
     model = opening.open_model(words[0], model="cifar_resnet20_v1", crop_ratio=1.0)
     batch = next(evaluation.batches(model, words[1], batch_size=5))
     np.testing.assert_allclose(held.rows(batch.keys), model.predict(batch.images), atol=1e-4)
-    with pytest.raises(UserError, match="--batch-size 0"):
+    with pytest.raises(UserError, match="--batch-size is 0"):
         command.main(parser.parse_args(words + ["--batch-size", "0"]))

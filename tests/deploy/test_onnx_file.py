@@ -170,6 +170,12 @@ def add(*nodes):
 
 
 LOOP = helper.make_graph([], "body", [], [])
+SPARSE = helper.make_sparse_tensor(
+    helper.make_tensor("sparse", TensorProto.FLOAT, [1], [1.0]),
+    helper.make_tensor("places", TensorProto.INT64, [1], [1 << 40]),
+    [1 << 41],
+)
+BRANCH = helper.make_graph([], "branch", [], [], sparse_initializer=[SPARSE])
 
 
 @pytest.mark.parametrize(
@@ -188,6 +194,9 @@ LOOP = helper.make_graph([], "body", [], [])
             "the operator EPContext of com.micro",
         ),
         (add(helper.make_node("Loop", ["", "", "logits"], ["x"], body=LOOP)), "has a loop"),
+        (lambda made: made.graph.sparse_initializer.append(SPARSE), "has sparse parameters"),
+        (add(helper.make_node("Constant", [], ["x"], sparse_value=SPARSE)), "has sparse param"),
+        (add(helper.make_node("If", ["c"], ["x"], then_branch=BRANCH)), "has sparse parameters"),
         (lambda made: made.functions.add(name="f", domain="x"), "defines operators of its own"),
         (lambda made: made.graph.ClearField("output"), "no input or no output"),
         (

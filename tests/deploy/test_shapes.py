@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from gluon_tricks.deploy import graph as graphs
-from gluon_tricks.deploy.exported import _predictor_of
+from gluon_tricks.deploy.exported import predictor_of
 from gluon_tricks.errors import UserError
 
 DATA = mx.sym.var("data", dtype=np.float32)
@@ -62,7 +62,7 @@ def test_what_fits_for_one_image_alone_is_refused_for_two(tmp_path):
     paths = str(tmp_path / "m-symbol.json"), str(tmp_path / "m-0000.params")
     symbol = mx.sym.broadcast_add(mx.sym.reshape(DATA, shape=(1, 48)), mx.sym.var("bias"))
     graphs.save(graphs.Graph(symbol, {"arg:bias": mx.nd.ones((1, 48))}), *paths)
-    predict = _predictor_of("symbol", paths, 4, None)
+    predict = predictor_of("symbol", paths, 4, None)
     assert predict(np.zeros((1, 3, 4, 4), np.float32)).shape == (1, 48)
     for _ in range(2):
         with pytest.raises(UserError, match="cannot make 1x48 of 2x3x4x4"):

@@ -167,6 +167,9 @@ def test_a_dry_run_prints_commands_that_a_shell_understands_and_starts_nothing(c
         ("-n 1 --kvstore horovod -s 1 -- train", "--servers"),
         ("-n 1 --kvstore horovod --interface eth0 -- train", "--interface eth0"),
         ("-n 1 --hosts /nowhere --address 10.0.0.1 -- train", "/nowhere"),
+        ("-n 1 --hosts a:1,b,a:2 --address 10.0.0.1 -- train", "names a twice"),
+        ("-n 1 --port 65536 -- train", "--port 65536: is not within"),
+        ("-n 1 --port -1 -- train", "--port -1: is not within"),
     ],
 )
 def test_what_cannot_be_launched_is_refused_by_name(text, words):
@@ -177,14 +180,15 @@ def test_what_cannot_be_launched_is_refused_by_name(text, words):
 @pytest.mark.parametrize(
     "content, words",
     [
-        ("", "no host"),
-        ("-oProxyCommand=x\n", "host's name"),
-        ("a b\n", "host's name"),
-        ("a:0\n", "name:slots"),
+        (b"", "no host"),
+        (b"-oProxyCommand=x\n", "host's name"),
+        (b"a b\n", "host's name"),
+        (b"a:0\n", "name:slots"),
+        (b"a\xe4\n", "host's name"),
     ],
 )
 def test_a_file_without_good_hosts_is_refused(tmp_path, content, words):
-    (tmp_path / "hosts").write_text(content)
+    (tmp_path / "hosts").write_bytes(content)
     with pytest.raises(UserError, match=words):
         plan("-n 1 --hosts {} --address 10.0.0.1 -- train".format(tmp_path / "hosts"))
 

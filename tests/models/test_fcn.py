@@ -50,7 +50,7 @@ def test_gluoncvs_published_network_is_ours(tmp_path):
     expected, auxiliary = theirs(images)
     np.testing.assert_allclose(ours(images).asnumpy(), expected.asnumpy(), rtol=1e-4, atol=1e-5)
     stages = ours.backbone.stage_outputs(images)
-    found = fcn._resized(mx.nd, ours.auxlayer(stages["layer3"]), images)
+    found = fcn.resized(mx.nd, ours.auxlayer(stages["layer3"]), images)
     np.testing.assert_allclose(found.asnumpy(), auxiliary.asnumpy(), rtol=1e-4, atol=1e-5)
 
 

@@ -10,7 +10,14 @@ import pytest
 from gluoncv.model_zoo import model_store
 
 from gluon_tricks.errors import UserError
-from gluon_tricks.models import get_model, input_size, load_pretrained, names, registry
+from gluon_tricks.models import (
+    get_model,
+    input_size,
+    load_pretrained,
+    names,
+    published_file,
+    registry,
+)
 from gluon_tricks.models.complexity import count, trace
 from gluon_tricks.models.resnet import NAMES, ResNet
 
@@ -270,8 +277,39 @@ def test_a_failed_download_says_what_to_download_and_how_to_pass_it(tmp_path, mo
             and "--use-params" in message
             and ".zip on another machine" in message
         )
-    with pytest.raises(UserError, match="publishes no parameters of resnet18_v1d"):
-        get_model("resnet18_v1d", pretrained=True)
+
+
+# What GluonCV's constructors call the files of networks whose parameters have another name.
+NAMED_OTHERWISE = (
+    "hrnet_w18_c hrnet_w18_small_v1_c hrnet_w18_small_v2_c hrnet_w30_c hrnet_w32_c hrnet_w40_c "
+    "hrnet_w44_c hrnet_w48_c hrnet_w64_c resnet18_v1b_0.89 resnet50_v1d_0.11 resnet50_v1d_0.37 "
+    "resnet50_v1d_0.48 resnet50_v1d_0.86 resnet101_v1d_0.73 resnet101_v1d_0.76"
+).split()
+
+
+def test_networks_with_published_parameters_are_those_with_a_file_in_gluoncvs_store():
+    for name in names():
+        if name in model_store._model_sha1 or name in NAMED_OTHERWISE:
+            assert published_file(name) in model_store._model_sha1, name
+        else:
+            with pytest.raises(UserError, match=f"nobody publishes parameters of {name}:"):
+                published_file(name)
+    files = [published_file(name) for name in NAMED_OTHERWISE]
+    assert len(set(files)) == len(files) and not set(files) & set(names())
+
+
+def test_the_options_of_a_network_may_have_a_file_of_their_own():
+    assert published_file("resnet50_v1b", use_gn=True) == "resnet50_v1b_gn"
+    assert published_file("vgg16", batch_norm=True) == "vgg16_bn"
+    assert published_file("resnext50_32x4d", use_se=True) == "se_resnext50_32x4d"
+    with pytest.raises(UserError, match="nobody publishes parameters of resnet18_v1b:"):
+        published_file("resnet18_v1b", use_gn=True)
+
+
+@pytest.mark.parametrize("name", ["shufflenet_v1", "resnet18_v1d"])
+def test_a_network_without_published_parameters_cannot_be_had_with_them(name):
+    with pytest.raises(UserError, match=f"nobody publishes parameters of {name}: train it, or"):
+        get_model(name, pretrained=True)
 
 
 @pytest.mark.slow

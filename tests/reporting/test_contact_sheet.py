@@ -46,7 +46,7 @@ def test_the_sheet_is_a_png_with_a_row_an_image(tmp_path, records, capfd):
 
 
 def test_a_sheet_that_no_memory_holds_is_refused(tmp_path, records, capsys):
-    assert run("--rec", records, "-o", tmp_path / "x", "--images", 101, "--epochs", 100) == 2
+    assert run("--rec", records, "-o", tmp_path / "x", "--images", 1, "--epochs", 10001) == 2
     assert "a sheet has at most 10,000 pictures" in capsys.readouterr().err
 
 
@@ -91,7 +91,8 @@ def test_mixup_alpha_zero_leaves_the_mixed_pictures_out(tmp_path, records):
 
 def test_images_are_chosen_by_their_keys(records):
     with RecordFile(records) as file:
-        assert contact_sheet.choose(file, "14,10-11", 6, 0) == [4, 0, 1]
+        assert contact_sheet.choose(file, "14,10", 6, 0) == [4, 0]
+        assert contact_sheet.choose(file, "11-13", 6, 0) == [1, 2, 3]
         assert sorted(contact_sheet.choose(file, None, 9, 0)) == [0, 1, 2, 3, 4]
 
 
@@ -100,7 +101,6 @@ def test_images_are_chosen_by_their_keys(records):
     [
         (["--keys", "99"], "no record 99"),
         (["--keys", "x"], "--keys x"),
-        (["--keys", "0-99999"], "100,000 images with --epochs"),
         (["--images", "0"], "--images"),
         (["-o", "/nowhere/sheet.png"], "/nowhere/sheet.png"),
     ],

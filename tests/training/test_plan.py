@@ -268,18 +268,6 @@ def test_a_file_that_cannot_be_written_is_named(flag, tmp_path, capsys):
 @pytest.mark.parametrize(
     "argv, words",
     [
-        ("--device-augment --random-erasing 0.1", "--device-augment cannot do random erasing"),
-        ("--data-backend native --auto-augment v0 --color-form gluoncv", "cannot do AutoAugment"),
-    ],
-)
-def test_an_augmentation_that_the_loader_cannot_do_is_refused_without_files(argv, words, capsys):
-    assert main(["plan"] + shlex.split(SMALL + " " + argv)) == 2
-    assert words in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    "argv, words",
-    [
         ("--every 0 --lr-csv x", "--every is 0"),
         ("--every 5", "--every has no effect without --lr-csv"),
     ],
@@ -419,6 +407,47 @@ def test_synthetic_images_are_counted():
 def test_a_flag_that_cannot_apply_is_refused_by_name(capsys):
     assert main(["plan", "--model", "vgg11", "--last-gamma"]) == 2
     assert "--last-gamma does not apply to vgg11" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "more, words",
+    [
+        ("--use-pretrained", "nobody publishes parameters of resnet18_v1d"),
+        ("--teacher resnet18_v1d", "nobody publishes parameters of resnet18_v1d"),
+        ("--dtype float16", "--dtype float16: MXNet cannot multiply float16"),
+        ("--sync-bn", "--sync-bn: MXNet's SyncBatchNorm crashes on 2 CPU contexts"),
+        ("--ema 0.9 --ema-every 999", "--ema-every 999 is more than the 16 steps"),
+        ("--data-backend native --auto-augment trivial", "cannot do TrivialAugment"),
+        ("--device-augment --cutout 8", "--device-augment cannot do Cutout"),
+    ],
+)
+def test_what_a_training_refuses_for_its_flags_a_plan_refuses_in_the_same_words(
+    more, words, digits, tmp_path, capfd
+):
+    small = SMALL.replace("1000", "64")
+    flags = shlex.split(f"{small} --color-form gluoncv --data-dir {digits} {more}")
+    assert main(["plan", *flags]) == 2
+    planned = capfd.readouterr().err
+    assert main(["train", *flags, "--save-dir", str(tmp_path / "run")]) == 2
+    assert words in planned
+    assert capfd.readouterr().err.splitlines()[-1] == planned.strip().replace(" plan:", " train:")
+
+
+def test_a_plan_knows_what_several_workers_cannot_do():
+    command = "--rec-train a.rec --rec-val b.rec --num-training-samples 100000 --fidelity gluoncv"
+    assert planned(command).layout.workers == 1
+    with pytest.raises(UserError, match="--val-last-batch wrap .* with 4 workers use exact"):
+        planned(command + " --kvstore dist_sync", workers=4)
+    with pytest.raises(UserError, match="--workers -1: has to be at least 0"):
+        planned(command, workers=-1)
+
+
+def test_a_launchers_variable_that_is_no_number_is_named(monkeypatch):
+    for name in plan.LAUNCHERS:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("DMLC_NUM_WORKER", "many")
+    with pytest.raises(UserError, match="DMLC_NUM_WORKER=many: has to be a number"):
+        planned("--num-training-samples 100000 --kvstore dist_sync")
 
 
 def test_a_wrong_task_is_named(capfd):

@@ -106,14 +106,14 @@ def test_a_published_teacher_of_other_classes_is_refused(tmp_path, monkeypatch):
     published = str(tmp_path / "published.params")
     monkeypatch.setattr(model_store, "get_model_file", lambda *given, **named: published)
     for classes in (1000, 3):
-        saved(published, "resnet18_v1d", classes)
-        config = flags.Config(classes=3, input_size=32, teacher="resnet18_v1d")
+        saved(published, "resnet18_v1b", classes)
+        config = flags.Config(classes=3, input_size=32, teacher="resnet18_v1b")
         if classes == 3:
             assert network.teacher(config, [mx.cpu()]) is not None
         else:
             with pytest.raises(
                 UserError,
-                match="--teacher resnet18_v1d: its published parameters are for another number",
+                match="--teacher resnet18_v1b: its published parameters are for another number",
             ):
                 network.teacher(config, [mx.cpu()])
 

@@ -57,4 +57,5 @@ def split_of(name, count, part, backgrounds, source):
 
 
 def box_of(left, top, right, bottom, number):
+    """The Box of a thing of class ``number``."""
     return Box(scenes.CLASSES[number], (left, top, right, bottom), ORDINARY)

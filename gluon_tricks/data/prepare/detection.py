@@ -61,7 +61,7 @@ def add_arguments(parser):
 
 def read(args):
     """``({"train": Split, "val": Split}, class names, settings)``, val only if it was asked for."""
-    check(args)
+    images.check_lists(args)
     source = source_of(args.source, args.annotations, args)
     classes = read_names(args.class_names) if args.class_names else source.classes
     refuse_classes(classes, args)
@@ -82,16 +82,6 @@ def read(args):
         images.settings(args), data_set="detection", seed=args.seed, bad_boxes=args.bad_boxes
     )
     return splits, classes, settings
-
-
-def check(args):
-    """UserError for a flag outside of its range."""
-    if not 0 <= args.val_fraction < 1:
-        raise UserError(
-            f"--val-fraction {args.val_fraction}: is a part of the images, from 0 to below 1"
-        )
-    if args.val_list and not args.list:
-        raise UserError("--val-list needs --list, the names of the training images")
 
 
 def refuse_classes(classes, args):
@@ -124,6 +114,7 @@ def source_of(folder, annotations, args) -> Source:
 
 
 def source_of_xml(folder, annotations, unannotated):
+    """The Source of a folder of images and one of XML files with the same names."""
     paths, found = stems_below(folder), {}
     files = xml_below(annotations)
     refuse_single(paths, files, folder, annotations, unannotated)
@@ -182,6 +173,7 @@ def refuse_single(paths, files, folder, annotations, unannotated):
 
 
 def annotation_in(path):
+    """The Annotation of a VOC XML file; UserError if it is none."""
     try:
         with open(path, "rb", opener=plain_file) as file:
             data = file.read(voc_xml.MOST_BYTES + 1)

@@ -13,6 +13,7 @@ import zlib
 import numpy as np
 
 from ...errors import UserError
+from ...text import first_line
 from . import mat_file
 
 MOST_UNPACKED = 1 << 26  # bytes; the development kit's 2.5 million become some more
@@ -68,7 +69,7 @@ class Devkit:
                     if member.isreg() and not member.issparse() and name in found:
                         found[name] = archive.extractfile(member).read()
         except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
-            raise UserError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from error
+            raise UserError(f"{path}: cannot be read: {first_line(error)}") from error
         for name, data in found.items():
             if data is None:
                 raise UserError(f"{path}: has no {name}; the kit of another year?")

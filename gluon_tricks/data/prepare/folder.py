@@ -48,10 +48,7 @@ def add_arguments(parser):
 
 def read(args):
     """``({"train": Split, "val": Split}, class names, settings)``, val only if it was asked for."""
-    if not 0 <= args.val_fraction < 1:
-        raise UserError(
-            f"--val-fraction {args.val_fraction}: is a part of the images, from 0 to below 1"
-        )
+    images.check_fraction(args)
     classes = class_folders(args.source, args.directory)
     splits = {"train": read_split(args.source, classes, args)}
     if args.val:

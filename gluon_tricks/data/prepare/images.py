@@ -12,6 +12,7 @@ import struct
 import numpy as np
 
 from ...config import user_path
+from ...errors import UserError
 from .. import formats, jpeg
 from ..decode import PNG, decode, jpeg_header, size_of
 from . import restart_markers
@@ -60,6 +61,21 @@ def add_lists(parser, pair, help):
         metavar="F",
         help="hold out this part of the images for validation (default 0: no val.rec)",
     )
+
+
+def check_lists(args):
+    """UserError if one of them is out of its range, or has no effect."""
+    check_fraction(args)
+    if args.val_list and not args.list:
+        raise UserError("--val-list needs --list, the names of the training images")
+
+
+def check_fraction(args):
+    """UserError for a ``--val-fraction`` that is none."""
+    if not 0 <= args.val_fraction < 1:
+        raise UserError(
+            f"--val-fraction {args.val_fraction}: is a part of the images, from 0 to below 1"
+        )
 
 
 def add_seed(parser, of="the order of the training images"):

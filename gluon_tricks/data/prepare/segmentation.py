@@ -100,15 +100,10 @@ def read(args):
 
 def check(args):
     """UserError for a flag outside of its range."""
-    if not 0 <= args.val_fraction < 1:
-        raise UserError(
-            f"--val-fraction {args.val_fraction}: is a part of the images, from 0 to below 1"
-        )
+    images.check_lists(args)
     for flag, value in [("first-class", args.first_class), *(("ignore", v) for v in args.ignore)]:
         if not 0 <= value <= 255:
             raise UserError(f"--{flag} {value}: masks have values from 0 to 255")
-    if args.val_list and not args.list:
-        raise UserError("--val-list needs --list, the names of the training images")
 
 
 def say_if_classes_are_ignored(classes, args):
@@ -143,6 +138,7 @@ def pairs_below(image_folder, mask_folder, args):
 
 
 def paths_below(folder):
+    """The images in a folder and below; says what is passed over."""
     found = images_below(folder)
     found.say(folder)
     return found.paths

@@ -77,12 +77,14 @@ def number(field):
 
 
 def name_of(header):
+    """The path of a file by its own header, in two fields if it is ustar's."""
     name = text(header[:100])
     prefix = text(header[345:500]) if header[257:263] == b"ustar\0" else ""
     return prefix + "/" + name if prefix else name
 
 
 def text(field):
+    """A field up to its first NUL; bytes that are no UTF-8 stay as surrogates."""
     return field.split(b"\0")[0].decode("utf-8", "surrogateescape")
 
 

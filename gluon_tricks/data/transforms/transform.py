@@ -209,6 +209,7 @@ class Copy(PixelOperation):
 
 
 def slice_of(draws):
+    """Where the numbers of these Draws are among all of their purpose."""
     return slice(draws.first, draws.first + draws.numbers)
 
 

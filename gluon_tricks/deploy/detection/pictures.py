@@ -5,7 +5,7 @@ from typing import List
 import numpy as np
 
 from ...data.palette import palette
-from ...errors import UserError
+from ...pictures import write_png
 from ...tasks.matching import Found
 from ...text import printable
 
@@ -16,7 +16,6 @@ def write_boxes(picture: np.ndarray, found: Found, labels: List[str], path: str)
     """Write the picture, uint8 (H, W, 3), with each box in its class's colour, its label and its
     score, as a PNG of the same size.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     height, width = picture.shape[:2]
@@ -28,10 +27,7 @@ def write_boxes(picture: np.ndarray, found: Found, labels: List[str], path: str)
     axes.axis("off")
     for corners, number, score in zip(found.corners, found.classes, found.scores):
         _draw(axes, corners, f"{printable(labels[number])[:20]} {score:.2f}", number)
-    try:
-        FigureCanvasAgg(figure).print_png(path)
-    except OSError as error:
-        raise UserError(f"{printable(path)}: cannot be written: {error.strerror}") from None
+    write_png(figure, path)
 
 
 def _draw(axes, corners, text, number):

@@ -4,7 +4,7 @@ from typing import List
 
 import numpy as np
 
-from ...errors import UserError
+from ...pictures import write_png
 from ...text import printable
 
 NUMBERED = 16  # with no more classes each share is written into its square
@@ -13,7 +13,6 @@ NAMED = 60  # with no more classes each has its name at the edge
 
 def draw(matrix: np.ndarray, names: List[str], path: str) -> None:
     """Write a PNG: each row in percent of the class's pixels; UserError if that is not possible."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     classes = len(names)
@@ -29,10 +28,7 @@ def draw(matrix: np.ndarray, names: List[str], path: str) -> None:
     if classes <= NUMBERED:
         _write_shares(axes, shares, matrix.sum(axis=1))
     figure.colorbar(drawn, ax=axes, shrink=0.8)
-    try:
-        FigureCanvasAgg(figure).print_png(path)
-    except OSError as error:
-        raise UserError(f"{printable(path)}: cannot be written: {error.strerror}") from None
+    write_png(figure, path)
 
 
 def _name(axes, names):

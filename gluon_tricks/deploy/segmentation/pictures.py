@@ -8,7 +8,8 @@ import numpy as np
 
 from ...data.palette import colored, palette
 from ...data.png import with_palette
-from ...errors import UserError
+from ...files import replacing
+from ...pictures import write_png
 from ...text import printable
 
 DPI = 100
@@ -38,11 +39,8 @@ def shares(mask: np.ndarray, labels: List[str]) -> List[Share]:
 
 def write_mask(mask: np.ndarray, path: str) -> None:
     """Write uint8 (H, W) as a PNG: the pixels are the classes, shown in their colours."""
-    try:
-        with open(path, "wb") as file:
-            file.write(with_palette(mask, palette()))
-    except OSError as error:
-        raise UserError(f"{printable(path)}: cannot be written: {error.strerror}") from None
+    with replacing(path) as place, open(place, "wb") as file:
+        file.write(with_palette(mask, palette()))
 
 
 def overlaid(picture: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -64,7 +62,6 @@ def _edges(mask):
 
 def write_overlay(picture: np.ndarray, mask: np.ndarray, found: List[Share], path: str) -> None:
     """Write the picture, pixel by pixel :func:`overlaid`, with a legend to its right as a PNG."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     height, width = mask.shape
@@ -84,10 +81,7 @@ def write_overlay(picture: np.ndarray, mask: np.ndarray, found: List[Share], pat
             tall,
             f"and {len(found) - len(shown)} more classes",
         )
-    try:
-        FigureCanvasAgg(figure).print_png(path)
-    except OSError as error:
-        raise UserError(f"{printable(path)}: cannot be written: {error.strerror}") from None
+    write_png(figure, path)
 
 
 def _legend_line(figure, width, tall, place, share):
