@@ -459,7 +459,7 @@ class Config:
         help="step and exp: epochs between two decays (exp: 2); 0: step decays at "
         "--lr-decay-epoch")
     batch_growth: str = optimisation("", kind=BY_EPOCH,
-        help="from these epochs on an update uses this many times the images of the epoch before, "
+        help="from these epochs on an update uses this many times as many images as before, "
         "instead of a smaller rate: 30:x10,60:x10 (arXiv 1711.00489)")
     max_batch: int = optimisation(0, valid=at_least(0), needs=GROWTH,
         help="the most images that --batch-growth gives an update; beyond that, the rate is "
