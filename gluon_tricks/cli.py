@@ -23,7 +23,7 @@ COMMANDS = {
         "gluon_tricks.commands.evaluate",
         "the exact figures of a model on a RecordIO file",
     ),
-    "predict": ("gluon_tricks.commands.predict", "say what is in images: classes, or masks"),
+    "predict": ("gluon_tricks.commands.predict", "say what is in images: classes, masks or boxes"),
     "export": (
         "gluon_tricks.commands.export",
         "write a trained network for use without this package",
@@ -44,9 +44,9 @@ COMMANDS = {
     "data": ("gluon_tricks.commands.data", "'data show' is the older name of 'show'"),
     "bench": (
         "gluon_tricks.commands.bench",
-        "measure the training step, the loader, inference, scaling",
+        "measure the training step, the loader, detection, inference, scaling",
     ),
-    "launch": ("gluon_tricks.commands.launch", "start a training run on many machines"),
+    "launch": ("gluon_tricks.commands.launch", "start a run of several processes or hosts"),
     "doctor": ("gluon_tricks.commands.doctor", "check the installation: MXNet, GPUs, libraries"),
 }
 

@@ -222,6 +222,9 @@ network, data, augmentation, optimisation, tricks, mixing, devices, run = (
     )
 )
 
+# What each task has instead of the flags' defaults.
+DEFAULTS_OF_TASKS: flags.Defaults = {"classification": {}, **fidelity.TASKS}
+
 # ---- the table
 
 
@@ -232,8 +235,11 @@ class Config:
     # fmt: off
     model: str = network("resnet50_v1d", section="4",
         help="name of the network; 'gluon-tricks models --all' lists them")
-    task: str = network("classification", "what the network is trained for")
-    classes: int = network(1000, "number of classes of the network's head", valid=at_least(1))
+    task: str = network("classification",
+        f"what the network is trained for: {', '.join(DEFAULTS_OF_TASKS)} or another that is "
+        "registered")
+    classes: int = network(1000, valid=at_least(1),
+        help="number of classes of the network's head; for segmentation always to be given")
     use_pretrained: bool = network(False, "start from GluonCV's published parameters")
     use_params: str = network("", kind=PATH,
         help="start from a run's folder, a checkpoint, a parameter file or a folder of timm's "
@@ -298,7 +304,7 @@ class Config:
 
     data_dir: str = data("", kind=PATH, free=True,
         help="folder with train.rec, train.idx, val.rec and val.idx")
-    use_rec: bool = data(False, "read RecordIO, as GluonCV's flag says; always so here", free=True)
+    use_rec: bool = data(False, "GluonCV's: read RecordIO files, as is always done here", free=True)
     rec_train: str = data("", "RecordIO file of the training images", kind=PATH, free=True)
     rec_train_idx: str = data("", kind=PATH, free=True,
         help="its index; default: the same name with .idx")
@@ -313,16 +319,17 @@ class Config:
         help="threads that decode and augment")
     data_processes: int = data(-1, valid=at_least(-1), needs=OWN_LOADER, free=True,
         help="processes over which -j's threads are spread; 0: none but this one; -1: as many as "
-        "-j or the cores, whichever are fewer, unless these are only two")
+        "-j or as there are cores, whichever is less, but none if that is 2 or less")
     data_backend: str = data("threads", kind=BACKEND, choices=("threads", "native"),
         help="threads: our loader; native (or mxnet): MXNet's ImageRecordIter")
     repeated_augmentation: int = data(1, valid=at_least(1),
-        help="an epoch has a share 1 / this of the images, each so often, with draws of its own")
+        help="an epoch has each image this many times, augmented differently each time, and so "
+        "only 1 / this of the images")
     max_bad_records: int = data(10, valid=at_least(0), free=True,
         help="stop after this many training images that are broken")
     val_last_batch: str = data("exact", choices=("exact", "wrap"), free=True,
         help="exact counts every image once; wrap fills the last batch from the file's start, as "
-        "the authors' code")
+        "the authors' code does")
 
     input_size: int = augmentation(224, valid=at_least(1), section="2.1", names=["--crop-size"],
         help="height and width of the network's input")
@@ -344,13 +351,14 @@ class Config:
         help="range of the random length of --scale-side, in base sizes")
     scale_side: str = augmentation("short", choices=("short", "long"), needs=SEGMENTATION,
         section="6.2",
-        help="the side that has this length: short as in GluonCV's published runs, or long as in "
-        "its code since June 2019")
+        help="the side that has the random length: short, as in GluonCV's published runs, or "
+        "long, as in its code since June 2019")
     max_side: int = augmentation(1000, valid=at_least(1), needs=DETECTION, section="6.1",
-        help="the most pixels of the longer side, where the shorter one has --input-size or fewer")
+        help="the most pixels of the longer side; if it would have more, the shorter one has fewer "
+        "than --input-size")
     short_range: tuple = augmentation((0, 0), kind=numbers(2, of=int), valid=SIDES, needs=DETECTION,
         help="the shorter side of each training image is drawn from this range, both ends "
-        "included; 0,0: it has --input-size, as in evaluation")
+        "included; 0,0: it is --input-size, as in evaluation")
     max_boxes: int = augmentation(100, valid=at_least(1), needs=DETECTION, section="6.1",
         help="the most boxes of an image")
     blur: float = augmentation(0.5, valid=SHARE, needs=SEGMENTATION, section="6.2",
@@ -448,10 +456,11 @@ class Config:
     lr_decay_epoch: tuple = optimisation((30, 60, 90), kind=numbers(of=int),
         valid=EPOCHS, needs=STEP_AT_EPOCHS, section="2.1", help="epochs at which step multiplies")
     lr_decay_period: int = optimisation(0, valid=at_least(0), needs=STEP_OR_EXP, section="5.1",
-        help="step and exp: multiply every so many epochs (exp: 2)")
+        help="step and exp: epochs between two decays (exp: 2); 0: step decays at "
+        "--lr-decay-epoch")
     batch_growth: str = optimisation("", kind=BY_EPOCH,
-        help="at these epochs let updates use so many times the images instead of dividing the "
-        "rate: 30:x10,60:x10 (arXiv 1711.00489)")
+        help="from these epochs on an update uses this many times as many images as before, "
+        "instead of a smaller rate: 30:x10,60:x10 (arXiv 1711.00489)")
     max_batch: int = optimisation(0, valid=at_least(0), needs=GROWTH,
         help="the most images that --batch-growth gives an update; beyond that, the rate is "
         "divided; 0: no limit")
@@ -554,7 +563,7 @@ class Config:
     save_frequency: int = run(1, valid=at_least(0), free=True,
         help="epochs between checkpoints; 0: only at the end")
     save_interval: int = run(0, valid=at_least(0), free=True,
-        help="also a checkpoint every so many steps; 0: none")
+        help="steps between further checkpoints; 0: none but those of --save-frequency")
     keep_checkpoints: int = run(2, valid=at_least(1), free=True,
         help="how many checkpoints stay, next to the best and the last")
     val_frequency: int = run(1, valid=at_least(1), free=True, names=["--eval-frequency"],
@@ -566,7 +575,7 @@ class Config:
     tensorboard: bool = run(False, free=True,
         help="also write TensorBoard events (extra: tensorboard)")
     max_steps: int = run(0, valid=at_least(0), free=True,
-        help="stop with a checkpoint when this command has made so many steps; 0: run to the end")
+        help="stop with a checkpoint after this many steps of this command; 0: run to the end")
     resume: str = run("", kind=PATH, free=True,
         help="auto: go on from the last whole checkpoint in --save-dir, if any; or a checkpoint's "
         "folder")
@@ -590,11 +599,13 @@ def in_groups(*groups: str) -> List[str]:
 # ---- reading flags
 
 
-def add_arguments(parser: Any, only: Sequence[str] = ()) -> None:
+def add_arguments(
+    parser: Any, only: Sequence[str] = (), defaults: flags.Defaults = DEFAULTS_OF_TASKS
+) -> None:
     """Add the flags (or those named in ``only``) to a parser, without defaults: what is not in its
-    result was not given.
+    result was not given. ``defaults`` are those that the help shows.
     """
-    flags.add_arguments(parser, [FLAGS[name] for name in only or FLAGS])
+    flags.add_arguments(parser, [FLAGS[name] for name in only or FLAGS], defaults)
     for name in fidelity.FOREIGN_FLAGS if not only else ():
         unset = argparse.SUPPRESS
         parser.add_argument(

@@ -10,7 +10,7 @@ import dataclasses
 import math
 import os
 from functools import partial
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from .errors import UserError
 from .text import printable
@@ -33,6 +33,11 @@ class Valid(NamedTuple):
 
     holds: Callable[[Any], bool]
     otherwise: str  # what the error says of another value, behind "--flag is VALUE"
+
+
+# The defaults that the help shows: for each case ("detection") the values that are not the fields'
+# own. Those of the first case stand without its name.
+Defaults = Mapping[str, Mapping[str, Any]]
 
 
 class Needs(NamedTuple):
@@ -91,6 +96,7 @@ def on_or_off(text: str) -> bool:
 def numbers(count: int = 0, of: type = float) -> Kind:
     """A tuple of ``count`` numbers (0: any count), given as ``1,2``."""
     wanted = f"{count} numbers" if count else "numbers"
+    letter = "N" if of is int else "X"
 
     def parse(text):
         try:
@@ -106,7 +112,7 @@ def numbers(count: int = 0, of: type = float) -> Kind:
             return isinstance(value, list) and parse(",".join(map(repr, value))) is not None
         return False
 
-    return Kind(parse, "X,X", fits)
+    return Kind(parse, ",".join([letter] * count) if count else f"{letter},...", fits)
 
 
 def by_epoch(text: str) -> Tuple[Tuple[int, float], ...]:
@@ -295,17 +301,20 @@ def differences(old: Any, new: Any, names: Optional[Sequence[str]] = None) -> Li
 # ---- argparse
 
 
-def add_arguments(parser: Any, fields: Sequence[dataclasses.Field]) -> None:
-    """Add flags to a parser, without defaults: what is not in its result was not given."""
+def add_arguments(parser: Any, fields: Sequence[dataclasses.Field], defaults: Defaults) -> None:
+    """Add flags to a parser, without defaults: what is not in its result was not given.
+
+    ``defaults`` are those that the help shows.
+    """
     groups: Dict[str, Any] = {}
     for field in fields:
         heading = field.metadata["group"]
         if heading not in groups:
             groups[heading] = parser.add_argument_group(heading)
-        _add_argument(groups[heading], field)
+        _add_argument(groups[heading], field, defaults)
 
 
-def _add_argument(group, field):
+def _add_argument(group, field, defaults):
     meta, kind = field.metadata, _kind(field)
     bare = True if field.type is bool else meta["bare"]
     group.add_argument(
@@ -315,18 +324,33 @@ def _add_argument(group, field):
         default=argparse.SUPPRESS,
         type=kind.parse,
         choices=meta["choices"],
-        help=_help(field).replace("%", "%%"),
+        help=_help(field, defaults).replace("%", "%%"),
         metavar=None if meta["choices"] else kind.metavar,
         **({} if bare is None else dict(nargs="?", const=bare)),
     )
 
 
-def _help(field):
-    section, default = field.metadata["section"], field.default
+def _help(field, defaults):
+    section = field.metadata["section"]
     return "".join(
         [
             field.metadata["help"],
             f" (section {section})" if section else "",
-            f" [{text_of(default)}]" if default not in ("", 0) else "",
+            _help_of_default(field, defaults),
         ]
     )
+
+
+def _help_of_default(field, defaults):
+    """`` [32; segmentation: 4; detection: 1]``, or "" for a flag that is off in every case."""
+    of_cases = {case: own.get(field.name, field.default) for case, own in defaults.items()}
+    if all(value in ("", 0) for value in of_cases.values()):
+        return ""
+    usual = next(iter(of_cases.values()))
+    others = [f"{case}: {_brief(v)}" for case, v in of_cases.items() if v != usual]
+    return f" [{'; '.join([_brief(usual), *others])}]"
+
+
+def _brief(value):
+    """A default as the help shows it: 1 for True, 10 for 10.0."""
+    return f"{value:g}" if isinstance(value, (bool, float)) else text_of(value)

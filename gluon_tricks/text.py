@@ -1,5 +1,5 @@
 """Text from outside, such as names of files and classes, made safe to show: one line, and no
-control characters.
+control characters. And numbers with their nouns.
 """
 
 import re
@@ -17,6 +17,11 @@ def printable(text):
     return "".join(
         character if character.isprintable() else _escape(character) for character in str(text)
     )
+
+
+def counted(number, what):
+    """``1 image``, ``1,000 images``."""
+    return f"{number:,} {what}" + ("" if number == 1 else "s")
 
 
 def has_control_characters(text):

@@ -8,7 +8,7 @@ recipes/README.md and the tests read the rows here, as they read those on ImageN
 import re
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Dict, Iterator, Mapping, NamedTuple, Tuple
+from typing import Any, Dict, Iterator, Mapping, NamedTuple, Optional, Tuple
 
 from . import literature, paper
 from .literature import NO_COLOR, NORMS, OUTSIDE, PAIRS, SMOOTHING
@@ -16,18 +16,21 @@ from .paper import COSINE, Score
 
 
 class Data(NamedTuple):
-    """A data set: its published name, what ``gluon-tricks prepare`` calls it, and its classes."""
+    """A data set: its published name, what ``gluon-tricks prepare`` calls it, its classes, and its
+    images for training.
+    """
 
     name: str
     prepare: str
     classes: int
+    images: int
 
 
-PLACES = Data("Places365", "places365", 365)
-VOC = Data("VOC 2007", "voc", 20)
-ADE20K = Data("ADE20K", "ade20k", 150)
 ADE20K_IMAGES = 20210, 2000  # for training, for validation
 VOC_IMAGES = 16551, 4952  # trainval of 2007 and 2012, test of 2007
+PLACES = Data("Places365", "places365", 365, 1803460)
+VOC = Data("VOC 2007", "voc", 20, VOC_IMAGES[0])
+ADE20K = Data("ADE20K", "ade20k", 150, ADE20K_IMAGES[0])
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,7 @@ class Row:
     hardware: str
     backbone: str = ""  # the recipe whose run it starts from; "": random weights
     all_differences: Tuple[str, ...] = ()  # what cannot be as it was there, or is not known
+    digits: int = 2  # behind the point of its scores, as they were published
 
     @property
     def title(self) -> str:
@@ -61,9 +65,14 @@ class Row:
         )
 
     @property
+    def figures(self) -> Tuple[str, ...]:
+        """The scores in percent, named, with as many digits as were published."""
+        return tuple(f"{name} {value:.{self.digits}f}" for name, value in self.scores.items())
+
+    @property
     def figure(self) -> str:
-        """The scores in words, with as many digits as were published."""
-        return ", ".join(f"{name} {value:g} %" for name, value in self.scores.items())
+        """The scores in words."""
+        return ", ".join(f"{figure} %" for figure in self.figures)
 
 
 # ---- the paper
@@ -157,7 +166,7 @@ def _detection() -> Iterator[Row]:
             (
                 "epochs, batch and rate are taken to be those of GluonCV's "
                 "faster_rcnn_resnet50_v1b_voc",
-                "whether there was a warmup is not known: here is none",
+                "whether there was a warmup is not known: there is none here",
             ),
         )
 
@@ -228,29 +237,29 @@ REGULARISATION: Dict[str, Dict[str, Any]] = {
 
 
 class FineGrained(NamedTuple):
-    """A set of Assembled-CNN's table: training images, epochs, top-1 of both networks."""
+    """A set of Assembled-CNN's table: epochs, top-1 of both networks."""
 
     data: Data
-    images: int
     epochs: int
     resnet50: float
     assembled: float  # with all of REGULARISATION
+    digits: int = 1  # behind the point of both
 
     @property
     def settings(self) -> Dict[str, Any]:
         """What all trainings on it have."""
-        momentum = max(0.9, round(1 - 10 * FINE_TUNED["global_batch"] / self.images, 3))
+        momentum = max(0.9, round(1 - 10 * FINE_TUNED["global_batch"] / self.data.images, 3))
         own = dict(classes=self.data.classes, num_epochs=self.epochs, bn_momentum=momentum)
         return dict(FINE_TUNED, **own)
 
 
-FOOD = FineGrained(Data("Food-101", "food101", 101), 75750, 100, 86.99, 92.47)
+FOOD = FineGrained(Data("Food-101", "food101", 101, 75750), 100, 86.99, 92.47, digits=2)
 FINE_GRAINED = (
     FOOD,
-    FineGrained(Data("Cars", "cars", 196), 8144, 1000, 89.1, 94.4),
-    FineGrained(Data("Flowers", "flowers", 102), 2040, 1000, 96.1, 98.9),
-    FineGrained(Data("Aircraft", "aircraft", 100), 6667, 800, 78.8, 92.4),
-    FineGrained(Data("Pets", "pets", 37), 3680, 1300, 92.5, 94.3),
+    FineGrained(Data("Cars", "cars", 196, 8144), 1000, 89.1, 94.4),
+    FineGrained(Data("Flowers", "flowers", 102, 2040), 1000, 96.1, 98.9),
+    FineGrained(Data("Aircraft", "aircraft", 100, 6667), 800, 78.8, 92.4),
+    FineGrained(Data("Pets", "pets", 37, 3680), 1300, 92.5, 94.3),
 )
 FOOD_STEPS = (90.63, 91.62, 92.11, 92.21)  # Assemble-ResNet-50: plain, + each but the last
 
@@ -298,6 +307,7 @@ def _tuned(
         "4 GPUs",
         backbone,
         differs,
+        each.digits,
     )
 
 
@@ -308,3 +318,11 @@ def _slug(row):
 
 
 ROWS: Tuple[Row, ...] = (*_places(), *_detection(), *_segmentation(), *_fine_tuned())
+
+
+def data_with(classes: int, task: str) -> Optional[Data]:
+    """The data set of the rows here that has this many classes and is for this task, if any."""
+    for row in ROWS:
+        if row.data.classes == classes and row.settings.get("task", "classification") == task:
+            return row.data
+    return None

@@ -10,7 +10,7 @@
 #   LAUNCHER=local        one process for the GPUs of this machine
 #   LAUNCHER=horovod      NP workers, one a GPU, on HOSTS=a:8,b:8 (default: on this machine)
 #   LAUNCHER=worker       one of NP workers that something else starts, such as mpirun or srun
-#   RESTARTS=0            with LAUNCHER=horovod: start again so often after a failure, on the hosts that still answer
+#   RESTARTS=0            with LAUNCHER=horovod: how often to start again after a failure, on the hosts that still answer
 #   LAUNCHER=plan         say what LAUNCHER=local would train, without training
 #   LAUNCHER=print        print the command of LAUNCHER=local, and do nothing
 set -euo pipefail

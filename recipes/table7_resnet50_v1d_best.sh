@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Table 7, Places365, ResNet-50-D, best: top-1 56.7 %, top-5 87.33 % (the paper, from memory).
+# Table 7, Places365, ResNet-50-D, best: top-1 56.70 %, top-5 87.33 % (the paper, from memory).
 # 8 V100, 1024 images a step, float16: hours not published.
 # First: gluon-tricks prepare places365 SOURCE DATA
 DATA=${DATA:-data/places365} GLOBAL_BATCH=1024 exec "$(dirname "$0")/launch.sh" "$0" \

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Table 8, VOC 2007, ResNet-50-D, efficient: mAP 78.3 % (the paper, from memory).
+# Table 8, VOC 2007, ResNet-50-D, efficient: mAP 78.30 % (the paper, from memory).
 # 4 V100, 4 images a step, float32: hours not published.
 # First: recipes/table5_resnet50_v1d.sh; gluon-tricks prepare voc SOURCE DATA
 DATA=${DATA:-data/voc} GPUS=${GPUS:-4} GLOBAL_BATCH=4 exec "$(dirname "$0")/launch.sh" "$0" \

@@ -11,6 +11,7 @@ import subprocess
 import sys
 
 import pytest
+from help_text import shown_defaults
 
 from gluon_tricks import cli, fidelity
 from gluon_tricks.config import (
@@ -25,6 +26,7 @@ from gluon_tricks.config import (
     to_json,
     user_path,
 )
+from gluon_tricks.tasks import registry
 
 
 def test_defaults_are_the_papers():
@@ -442,12 +444,17 @@ PATHS = (
 
 def arguments_of(parser):
     """All arguments of a parser and of its sub-parsers."""
+    for each in parsers_of(parser):
+        yield from (a for a in each._actions if not isinstance(a, argparse._SubParsersAction))
+
+
+def parsers_of(parser):
+    """A parser and its sub-parsers."""
+    yield parser
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             for sub in action.choices.values():
-                yield from arguments_of(sub)
-        else:
-            yield action
+                yield from parsers_of(sub)
 
 
 @pytest.mark.parametrize("command", cli.COMMANDS)
@@ -525,6 +532,36 @@ def test_every_flag_has_help_and_a_metavar_and_the_papers_flags_have_their_secti
         "dtype",
     ):
         assert FLAGS[trick].metadata["section"], trick
+
+
+@pytest.mark.parametrize("task", registry.TASKS)
+def test_the_help_has_the_defaults_of_every_task(task):
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    given = dict(task=task)
+    if task == "segmentation":
+        given["classes"] = 2  # it has no default that can be
+    shown, run = shown_defaults(parser, task), resolve(given)
+    for name in set(FLAGS) - {*given, "mixup_alpha", "save_dir"}:  # the last two follow from others
+        value = getattr(run, name)
+        if name in shown:
+            exact = isinstance(value, str)
+            assert shown[name] == (value if exact else pytest.approx(value, rel=1e-5)), name
+        else:
+            assert value in ("", 0), name
+
+
+def test_the_help_of_task_names_tasks_that_there_are():
+    assert ": classification, segmentation, detection or" in FLAGS["task"].metadata["help"]
+    assert {"classification", "segmentation", "detection"} <= set(registry.TASKS)
+
+
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_help_is_plain_text(command):
+    parser = cli.Parser(description=cli.COMMANDS[command][1])
+    importlib.import_module(cli.COMMANDS[command][0]).add_arguments(parser)
+    for each in parsers_of(parser):
+        assert "`" not in each.format_help(), each.prog
 
 
 def test_the_flags_are_known_without_mxnet():

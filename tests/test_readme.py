@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gluon_tricks import cli
 from gluon_tricks.reporting.trick_table import trick_table
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -45,6 +46,13 @@ def test_the_recipes_in_the_readme_have_the_papers_figures():
 
 def test_the_table_of_tricks_is_that_of_the_package():
     assert trick_table() in README, "paste: python -m gluon_tricks.reporting.trick_table"
+
+
+def test_the_table_of_commands_has_all_that_there_are_and_no_others():
+    (table,) = re.findall(r"\| command \| \|\n.*?\n(.*?)\n\n", README, re.S)
+    cells = (row.split("|")[1] for row in table.splitlines())
+    named = {word for cell in cells for word in re.findall(r"`(?:gluon-tricks )?(\w+)`", cell)}
+    assert named == set(cli.COMMANDS) - {"data"}  # an older name
 
 
 @pytest.mark.slow

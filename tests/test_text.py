@@ -5,13 +5,18 @@ import os
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gluon_tricks.text import first_line, last_line, printable
+from gluon_tricks.text import counted, first_line, last_line, printable
 
 
 def test_control_characters_are_shown_as_escapes():
     assert printable("x\x1b[31mred\x1b]0;title\x07.png") == r"x\x1b[31mred\x1b]0;title\x07.png"
     assert printable("two\nlines\tand a tab\r") == r"two\nlines\tand a tab\r"
     assert printable("\x9b31m \u202efdp.exe \u2028") == r"\x9b31m \u202efdp.exe \u2028"
+
+
+def test_a_number_has_its_noun_in_the_right_form():
+    assert counted(1, "part") == "1 part"
+    assert counted(0, "part") == "0 parts" and counted(1024, "image") == "1,024 images"
 
 
 def test_letters_of_every_script_stay():

@@ -8,7 +8,8 @@ import pytest
 
 from gluon_tricks import literature, paper, transfer
 from gluon_tricks.commands.prepare import DATA_SETS
-from gluon_tricks.config import FLAGS, parse
+from gluon_tricks.config import FLAGS, parse, resolve
+from gluon_tricks.training.plan import images_of
 from gluon_tricks.transfer import FINE_GRAINED, ROWS
 from gluon_tricks.tricks.nearest_row import lines, nearest, since
 
@@ -38,8 +39,21 @@ def test_sets_have_the_classes_and_images_that_are_prepared():
         published = getattr(module, "PUBLISHED", None)
         classes = published.classes if published else module.CLASSES
         assert row.data.classes == (classes if isinstance(classes, int) else len(classes))
-    for each in FINE_GRAINED:
-        assert each.images == DATA_SETS[each.data.prepare].PUBLISHED.train
+        if row.data is not transfer.VOC:
+            images = published.train if published else module.IMAGES["train"]
+            assert row.data.images == images
+
+
+@pytest.mark.parametrize("recipe", BY_RECIPE)
+def test_a_plan_without_files_counts_the_images_of_the_rows_data(recipe):
+    settings, data = BY_RECIPE[recipe].settings, BY_RECIPE[recipe].data
+    config = resolve({name: settings[name] for name in ("classes", "task") if name in settings})
+    assert images_of(config) == (data.images, f"{data.name}'s; no --rec-train was given")
+
+
+def test_a_plan_on_other_classes_counts_imagenets():
+    for argv in ([], ["--classes", "12"], ["--classes", "20"]):
+        assert images_of(parse(argv))[0] == 1281167
 
 
 def test_table_7_is_the_training_on_imagenet_with_other_classes():
@@ -82,6 +96,17 @@ def test_food_101_adds_one_ingredient_a_row_and_each_helps():
     ]
 
 
+def test_figures_have_the_digits_that_were_published():
+    for recipe, said in (
+        ("table7_resnet50_v1d_best", "top-1 56.70 %, top-5 87.33 %"),
+        ("table8_voc_resnet50_v1d", "mAP 78.30 %"),
+        ("table9_resnet50_v1d_distill_mixup", "pixel accuracy 78.72 %, mIoU 38.40 %"),
+        ("finetune_food101_resnet50", "top-1 86.99 %"),
+        ("finetune_cars_resnet50", "top-1 89.1 %"),
+    ):
+        assert BY_RECIPE[recipe].figure == said
+
+
 def test_batch_norms_momentum_is_that_of_the_script_or_the_least():
     momentum = {each.data.prepare: each.settings["bn_momentum"] for each in FINE_GRAINED}
     assert momentum == dict(food101=0.966, cars=0.9, flowers=0.9, aircraft=0.9, pets=0.9)
@@ -120,7 +145,7 @@ def test_the_page_has_the_figures_of_all_rows():
         figures = row.top1, row.mean_ap, row.pixel_accuracy, row.mean_iou
         assert "| {} | {:.2f} | {:.2f} | {:.2f} / {:.2f} |".format(name, *figures) in text
     for each in FINE_GRAINED:
-        cells = each.data.name, f"{each.images:,}", f"{each.epochs:,}"
+        cells = each.data.name, f"{each.data.images:,}", f"{each.epochs:,}"
         assert (
             "| {} | {} | {} | {:g} | {:g} |".format(*cells, each.resnet50, each.assembled) in text
         )

@@ -41,6 +41,16 @@ COMPARED = (
     *((name, "pillow_autoaugment") for name in OURS_WITH_POLICY),
 )
 DETECTOR = "faster_rcnn_resnet50_v1b"  # one that GluonCV has, whose anchors its loader looks at
+# What is measured if no flag says otherwise. Classes are as many as labels can have.
+OWN_DEFAULTS = dict(
+    classification=dict(classes=1 << 24, batch_size=64, color_form="gluoncv"),
+    segmentation=dict(classes=configuration.MOST_CLASSES_OF_MASKS),
+    detection=dict(model=DETECTOR, classes=1000),
+)
+DEFAULTS = {
+    task: dict(usual, **OWN_DEFAULTS[task])
+    for task, usual in configuration.DEFAULTS_OF_TASKS.items()
+}
 # Batches until a pipeline is as fast as in a long run: it has as many in memory, whose pages are
 # new the first time, and new for each data process.
 WARM_UP, WARM_UP_OF_PROCESSES = 6, 16
@@ -88,9 +98,15 @@ def add_arguments(parser):
     parser.add_argument(
         "--pipelines",
         metavar="A,B",
-        help=f"which of these and {', '.join(WITH_POLICY)} [{','.join(PIPELINES)}]",
+        help=f"which of these, and of {', '.join(WITH_POLICY)} [{_usual_pipelines()}]",
     )
-    configuration.add_arguments(parser, only=FLAGS)
+    configuration.add_arguments(parser, FLAGS, DEFAULTS)
+
+
+def _usual_pipelines():
+    """Those that are measured if none is named, for the help."""
+    of_tasks = (f"{task}: {','.join(names)}" for task, names in OF_TASK.items())
+    return "; ".join([",".join(PIPELINES), *of_tasks])
 
 
 def main(args):
@@ -142,15 +158,7 @@ def measure(args, names, threads, processes):
     """A row for each pipeline and number of threads or processes, with the figures of every
     round.
     """
-    given = {name: getattr(args, name) for name in FLAGS if hasattr(args, name)}
-    defaults = dict(rec_train=args.rec, classes=1 << 24, batch_size=64)
-    if given.get("task") == "segmentation":
-        defaults.update(classes=configuration.MOST_CLASSES_OF_MASKS, batch_size=4)
-    elif given.get("task") == "detection":
-        defaults.update(model=DETECTOR, classes=1000, batch_size=1)
-    elif given.get("color_jitter") != 0:
-        defaults.update(color_form="gluoncv")
-    given = dict(defaults, **given)
+    given = given_or_own(args)
     rounds = {place: [] for place in places(names, threads, processes)}
     with contextlib.ExitStack() as stack:
         pools = {
@@ -175,6 +183,15 @@ def measure(args, names, threads, processes):
         )
         for (name, count, each), figures in rounds.items()
     ]
+
+
+def given_or_own(args):
+    """The flags that were given, and the defaults of this measurement for the others."""
+    given = {name: getattr(args, name) for name in FLAGS if hasattr(args, name)}
+    own = dict(OWN_DEFAULTS.get(given.get("task", "classification"), {}), rec_train=args.rec)
+    if given.get("color_jitter") == 0:  # without it the form would have no effect
+        own.pop("color_form", None)
+    return dict(own, **given)
 
 
 def places(names, threads, processes):

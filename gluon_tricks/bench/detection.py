@@ -21,6 +21,8 @@ FLAGS = (
     *("model", "rec_train_idx", "classes", "input_size", "max_side", "max_boxes", "batch_size"),
     *("anchor_scales", "rpn_channels", "roi_size", "proposals", "rpn_sample", "roi_sample"),
 )
+MODEL = "faster_rcnn_resnet50_v1b"  # GluonCV's own
+DEFAULTS = dict(configuration.DEFAULTS_OF_TASKS["detection"], model=MODEL)
 
 
 def add_arguments(parser):
@@ -32,9 +34,11 @@ def add_arguments(parser):
         metavar="FILE",
         help="RecordIO file of images with boxes",
     )
-    parser.add_argument("--steps", type=int, default=3, help="steps a round [3]")
-    parser.add_argument("--rounds", type=int, default=5, help="rounds; all loops take turns [5]")
-    configuration.add_arguments(parser, only=FLAGS)
+    parser.add_argument("--steps", type=int, default=3, metavar="N", help="steps a round [3]")
+    parser.add_argument(
+        "--rounds", type=int, default=5, metavar="N", help="rounds; all loops take turns [5]"
+    )
+    configuration.add_arguments(parser, FLAGS, dict(detection=DEFAULTS))
 
 
 def main(args):
@@ -89,7 +93,7 @@ def config_of(args, folder):
     given = {name: getattr(args, name) for name in FLAGS if hasattr(args, name)}
     return configuration.resolve(
         dict(
-            {"model": "faster_rcnn_resnet50_v1b", **given},
+            {"model": MODEL, **given},
             task="detection",
             rec_train=args.rec,
             lr=0.001,

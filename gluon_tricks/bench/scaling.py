@@ -29,20 +29,21 @@ def add_arguments(parser):
     parser.add_argument(
         "--launches",
         default="horovod,dist_sync",
+        metavar="L,L",
         help="which launches to measure [horovod,dist_sync]",
     )
-    parser.add_argument("--model", default="resnet50_v1d", help="network [resnet50_v1d]")
     parser.add_argument(
-        "--batch-size", type=int, default=256, help="images a step and worker [256]"
+        "--model", default="resnet50_v1d", metavar="S", help="network [resnet50_v1d]"
     )
-    parser.add_argument("--input-size", type=int, default=64, help="height and width [64]")
-    parser.add_argument("--steps", type=int, default=2, help="steps a round [2]")
-    parser.add_argument(
-        "--rounds", type=int, default=5, help="rounds, of which the first does not count [5]"
-    )
-    parser.add_argument(
-        "--repeats", type=int, default=3, help="how often all is measured, one after the other [3]"
-    )
+    for flag, default, text in (
+        ("--batch-size", 256, "images a step and worker"),
+        ("--input-size", 64, "height and width"),
+        ("--steps", 2, "steps a round"),
+        ("--rounds", 5, "rounds, of which the first does not count"),
+        ("--repeats", 3, "how often all is measured, one after the other"),
+    ):
+        help = f"{text} [{default}]"
+        parser.add_argument(flag, type=int, default=default, metavar="N", help=help)
 
 
 def main(args):

@@ -20,16 +20,22 @@ PARTS = ("data", "copy", "update", "compute")
 
 def add_arguments(parser):
     """Sizes of the measurement; small enough for a CPU by default."""
-    parser.add_argument("--model", default="resnet18_v1d", help="network [resnet18_v1d]")
+    parser.add_argument(
+        "--model", default="resnet18_v1d", metavar="S", help="network [resnet18_v1d]"
+    )
     dtypes = ("float32", "float16")
     parser.add_argument(
         "--dtype", default="float32", choices=dtypes, help="of the network [float32]"
     )
-    parser.add_argument("--batch-size", type=int, default=32, help="images a device [32]")
-    parser.add_argument("--input-size", type=int, default=64, help="height and width [64]")
-    parser.add_argument("--steps", type=int, default=10, help="steps a round [10]")
-    parser.add_argument("--rounds", type=int, default=7, help="rounds; all loops take turns [7]")
-    parser.add_argument("--num-gpus", type=int, default=0, help="GPUs; 0: CPU [0]")
+    for flag, default, text in (
+        ("--batch-size", 32, "images a device"),
+        ("--input-size", 64, "height and width"),
+        ("--steps", 10, "steps a round"),
+        ("--rounds", 7, "rounds; all loops take turns"),
+        ("--num-gpus", 0, "GPUs; 0: CPU"),
+    ):
+        help = f"{text} [{default}]"
+        parser.add_argument(flag, type=int, default=default, metavar="N", help=help)
 
 
 def main(args):

@@ -25,7 +25,7 @@ def add_arguments(parser):
         type=user_path,
         metavar="DIR",
         required=True,
-        help="folder to write; it must not exist or be empty",
+        help="folder to write, which must not exist yet or must be empty",
     )
     add("--force", action="store_true", help="replace an earlier export in it")
     add(

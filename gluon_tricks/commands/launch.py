@@ -53,8 +53,8 @@ def _add_hosts(add):
         "--hosts",
         type=user_path,
         metavar="HOSTS",
-        help="a:8,b:8 or a file with one of them a line; workers and servers are started on them "
-        "in turn, by ssh. Without: this machine",
+        help="a:8,b:8, or a file with one such entry a line; workers and servers are started on "
+        "them in turn, by ssh [this machine]",
     )
     add(
         "--address",

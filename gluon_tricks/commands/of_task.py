@@ -12,21 +12,28 @@ from ..errors import UserError
 
 
 def add_arguments(parser, parts):
-    """Add the flags of each task's part, ``{task: module}``, in a group of its own."""
-    defaults, known = {}, {}  # a flag that several parts have is the first one's
-    for task, part in parts.items():
-        own = {}
-        group = parser.add_argument_group(f"of models for {task}")
+    """Add the flags of each task's part, ``{task: module}``, in groups by the tasks that have them.
 
-        def add(*names, group=group, own=own, **keywords):
-            action = known.get(names[0]) or group.add_argument(*names, **keywords)
-            known[names[0]], own[action.dest] = action, keywords.get("default")
-            if keywords.get("action") == "store_true":
-                own[action.dest] = False
-            action.default = argparse.SUPPRESS  # so that what is given can be told
+    A flag that several parts have is described as in the first one.
+    """
+    flags = {}  # by the first spelling: {task: (spellings, argparse's keywords)}
+    for task, part in parts.items():
+
+        def add(*names, task=task, **keywords):
+            flags.setdefault(names[0], {})[task] = names, keywords
 
         part.add_arguments(add)
-        defaults[task] = own
+    groups, defaults = {}, {task: {} for task in parts}
+    for of_tasks in flags.values():
+        title = "of models for " + " or ".join(of_tasks)
+        if title not in groups:
+            groups[title] = parser.add_argument_group(title)
+        names, keywords = next(iter(of_tasks.values()))
+        action = groups[title].add_argument(*names, **keywords)
+        action.default = argparse.SUPPRESS  # so that what is given can be told
+        for task, (_, own) in of_tasks.items():
+            off = False if own.get("action") == "store_true" else None
+            defaults[task][action.dest] = own.get("default", off)
     parser.set_defaults(defaults_of_tasks=defaults)
 
 

@@ -33,7 +33,7 @@ def add_arguments(parser):
     )
     named.required = False
     add("--rec", type=user_path, metavar="FILE", help="take records of this RecordIO file instead")
-    add("--keys", metavar="K,K-K", help="with --rec: the keys of the records")
+    add("--keys", metavar="K,K-K", help="with --rec: the keys of the records, such as 1,2,10-19")
     add(
         "--json",
         type=user_path,
@@ -41,6 +41,11 @@ def add_arguments(parser):
         help="write the predictions to this file; - for standard output",
     )
     of_task.add_arguments(parser, PARTS)
+    # argparse's own would ask for images even with --rec
+    parser.usage = (
+        "%(prog)s MODEL IMAGE [IMAGE ...] [flags]\n"
+        "       %(prog)s MODEL --rec FILE --keys K,K-K [flags]"
+    )
 
 
 def main(args):

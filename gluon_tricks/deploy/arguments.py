@@ -21,7 +21,8 @@ HELP = dict(
     model="name of the network; 'gluon-tricks models --all' lists them",
     classes="number of classes [those of the file's last layer]",
     input_size="height and width of the images [those that the file or its network is made for]",
-    base_size="segmentation, several scales: the image's longer side at scale 1 [that of the run]",
+    base_size="segmentation, several scales: the image's longer side at scale 1 [that of the run; "
+    "520 without one]",
 )
 
 

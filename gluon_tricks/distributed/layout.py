@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Iterator, Tuple
 
 from ..errors import UserError
+from ..text import counted
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,9 @@ class Layout:
         if self.parts < self.workers * self.devices:
             raise UserError(
                 f"the global batch of {self.global_batch} images has {self.parts} parts of "
-                f"--batch-size {self.batch_size}, too few for {self.workers} workers with "
-                f"{self.devices} devices each: start fewer"
+                f"--batch-size {self.batch_size}, too few for "
+                f"{counted(self.workers, 'worker')} with {counted(self.devices, 'device')} each: "
+                "start fewer"
             )
 
     @property
@@ -65,8 +67,9 @@ class Layout:
     def in_words(self) -> str:
         """The global batch as a product."""
         return (
-            f"{self.global_batch} = {self.batch_size} images x {self.parts} parts; "
-            f"{self.workers} workers with {self.devices} devices each"
+            f"{self.global_batch:,} = {counted(self.batch_size, 'image')} x "
+            f"{counted(self.parts, 'part')}; "
+            f"{counted(self.workers, 'worker')} with {counted(self.devices, 'device')} each"
         )
 
     def micro_batch(self, number: int) -> Iterator[Tuple[int, int]]:

@@ -47,6 +47,7 @@ def _way_out(file, error, store):
         repo_url=repository, file_name=file + "-" + store.short_hash(file)
     )
     return (
-        f"the published parameters of {file} could not be had ({reason}). Download {archive} on "
-        "another machine, unpack it here and pass the .params file with --use-params"
+        f"the published parameters of {file} could not be downloaded ({reason}). Download "
+        f"{archive} on another machine, unpack it here and give the .params file instead of the "
+        "name (train: with --use-params)"
     )

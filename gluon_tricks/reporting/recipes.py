@@ -11,21 +11,21 @@ networks on other data. This file is written by `python -m gluon_tricks.reportin
 
     DATA=/data/imagenet recipes/table6_resnet50_v1d_mixup.sh
 
-trains the row into `runs/table6_resnet50_v1d_mixup`. Flags behind the name win over the recipe's
+trains the row into `runs/table6_resnet50_v1d_mixup`. Flags after the name win over the recipe's
 (`--num-epochs 30`; `gluon-tricks train --help` lists them). A recipe that was stopped or killed
 goes on when it is typed again. [docs/reproduce.md](../docs/reproduce.md) leads from an empty host
 to a row of the table.
 
-| variable | what it says |
+| variable | what it says (the default) |
 | --- | --- |
-| `DATA` | folder with train.rec, train.idx, val.rec, val.idx (`data/imagenet`, if not said) |
+| `DATA` | folder with train.rec, train.idx, val.rec, val.idx (`data/imagenet`, or `data/NAME`) |
 | `RUNS` | folder of the runs, where teachers are looked for too (`runs`) |
-| `GPUS` | GPUs of a machine (8, if not said); with 0 it computes on the CPU |
-| `ACCUMULATE` | micro-batches a step, if a GPU's memory is too small for its share of it (1) |
-| `THREADS` | threads that decode images, a process (the machine's cores) |
-| `LAUNCHER=horovod NP=32 HOSTS=a:8,b:8,c:8,d:8` | 32 Horovod workers, one a GPU |
+| `GPUS` | GPUs of a machine (8; a few rows: 4); 0: the CPU, on which rows need `--dtype float32` |
+| `ACCUMULATE` | micro-batches a step, if a GPU's memory is too small for its share (1) |
+| `THREADS` | threads of a process that decode images (the machine's cores) |
+| `LAUNCHER=horovod NP=32 HOSTS=a:8,b:8,c:8,d:8` | 32 Horovod workers, one for each GPU |
 | `LAUNCHER=worker NP=32` | one of 32 Horovod workers that mpirun or srun starts |
-| `RESTARTS=3` | with Horovod: start again so often, on the hosts that still answer |
+| `RESTARTS=3` | with Horovod: start again up to 3 times, on the hosts that still answer |
 | `LAUNCHER=plan` | say what would be trained, without training: steps, learning rate, tricks |
 | `LAUNCHER=print` | print the command, and do nothing |
 
@@ -37,7 +37,7 @@ On GPUs the recipes make a run of one seed the same to the bit, as `--determinis
 one of FCN, Faster-RCNN or Assemble-ResNet, for which MXNet has no such kernels), and rows of
 float32 set `NVIDIA_TF32_OVERRIDE=0`: else an A100 or a newer GPU multiplies in TF32, which is
 faster and no longer the paper's FP32. [docs/reproduce.md](../docs/reproduce.md) has these
-settings; those of yours win.
+settings; your own win.
 
 **Nobody has trained these rows with this package yet: the figures are those that others have
 published, not ours.**
@@ -59,7 +59,7 @@ pixels, the size of the images that it shares with the student. These are our ch
 ## Its successors
 
 [docs/successors.md](../docs/successors.md) says what each ingredient is. `LAUNCHER=plan` says of
-each row what is known to be otherwise in its source. mCE is the mean corruption error on
+each row what is known to differ in its source. mCE is the mean corruption error on
 ImageNet-C, which `gluon-tricks evaluate --imagenet-c` measures.
 
 {successors}
@@ -134,9 +134,9 @@ def _transfer_table():
         [
             _link(row.recipe),
             row.title,
-            ", ".join(f"{name} {value:g}" for name, value in row.scores.items()),
+            ", ".join(row.figures),
             f"{row.settings['global_batch']:,}",
-            row.settings["num_epochs"],
+            f"{row.settings['num_epochs']:,}",
             _link(row.backbone),
         ]
         for row in transfer.ROWS

@@ -77,8 +77,8 @@ def _check_cpu_can_train(net, config, devices):
         )
     if config.dtype == "float16" and ops_of(net) & NO_FLOAT16_ON_CPU:
         raise UserError(
-            "--dtype float16: MXNet multiplies no float16 matrices on a CPU; take --num-gpus 1, or "
-            "float32"
+            "--dtype float16: MXNet cannot multiply float16 matrices on a CPU; take --num-gpus 1, "
+            "or float32"
         )
 
 

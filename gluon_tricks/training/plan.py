@@ -3,7 +3,7 @@
 import math
 import os
 
-from .. import fidelity, paper
+from .. import fidelity, paper, transfer
 from ..config import FLAGS, Config, spelling, without_effect
 from ..errors import UserError
 from ..flags import text_of
@@ -173,7 +173,9 @@ def images_of(config):
     if given:
         return given, "--num-training-samples"
     missing = f"{index} is not here" if index else "no --rec-train was given"
-    return paper.TRAINING_IMAGES, f"ImageNet's; {missing}"
+    data = transfer.data_with(config.classes, config.task)
+    name, images = (data.name, data.images) if data else ("ImageNet", paper.TRAINING_IMAGES)
+    return images, f"{name}'s; {missing}"
 
 
 def network_of(config, devices=1):

@@ -17,6 +17,7 @@ from ..distributed import elastic
 from ..distributed.workers import connect, layout_of
 from ..models import complexity
 from ..tasks import registry as tasks
+from ..text import counted
 from ..tricks.precision import LossScale
 from . import checkpoint, folder, identity, network
 from .logger import Logger
@@ -230,7 +231,7 @@ def finish(run):
         raise _with_advice(error, run) from None
     if progress.step < total:
         say(
-            f"stopped after {progress.step - begin} steps as --max-steps asked, at step "
+            f"stopped after {counted(progress.step - begin, 'step')} as --max-steps asked, at step "
             f"{progress.step} of {total}; --resume auto goes on"
         )
     else:

@@ -7,12 +7,14 @@ import mask_scenes
 import numpy as np
 import pytest
 import record_files
+from help_text import shown_defaults
 
 from gluon_tricks import cli
 from gluon_tricks.bench import data, memory, pillow
-from gluon_tricks.config import parse
+from gluon_tricks.config import parse, resolve
 from gluon_tricks.data.records import RecordWriter
 from gluon_tricks.data.transforms.paper import train_transform
+from gluon_tricks.tasks import registry
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +31,19 @@ def records(tmp_path_factory):
 def bench(records, *arguments):
     small = ["--images", "24", "--batch-size", "8", "--input-size", "16", "--rounds", "1"]
     return cli.main(["bench", "data", "--rec", records] + small + list(arguments))
+
+
+@pytest.mark.parametrize("task", registry.TASKS)
+def test_the_help_has_the_defaults_of_what_is_measured(task):
+    parser = argparse.ArgumentParser()
+    data.add_arguments(parser)
+    args = parser.parse_args(["--rec", "some.rec", "--task", task])
+    config, shown = resolve(data.given_or_own(args)), shown_defaults(parser, task)
+    assert set(shown) == set(data.FLAGS) - {"rec_train_idx"}
+    for name in set(shown) - {"task"}:
+        value = getattr(config, name)
+        exact = isinstance(value, str)
+        assert shown[name] == (value if exact else pytest.approx(value, rel=1e-5)), name
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ import json
 
 import pytest
 from box_scenes import TINY, write
+from help_text import shown_defaults
 
 from gluon_tricks import cli, models
 from gluon_tricks.bench import data, detection, gluoncv_boxes
@@ -30,6 +31,15 @@ def test_gluoncvs_network_has_our_parameters(records, tmp_path):
         for net in (ours, gluoncv_boxes.network(config))
     )
     assert theirs.pop("rpn.anchor_generator.anchors") and theirs == own
+
+
+def test_the_help_has_the_defaults_of_what_is_measured(tmp_path):
+    parser = argparse.ArgumentParser()
+    detection.add_arguments(parser)
+    config = detection.config_of(parser.parse_args(["--rec", "some.rec"]), str(tmp_path))
+    shown = shown_defaults(parser, "detection")
+    assert set(shown) == set(detection.FLAGS) - {"rec_train_idx"}
+    assert shown == {name: getattr(config, name) for name in shown}
 
 
 @pytest.mark.slow

@@ -5,52 +5,15 @@ import json
 import mxnet as mx
 import numpy as np
 import pytest
+from contributing import module_with
 
 from gluon_tricks import open_model
 from gluon_tricks.errors import UserError
 from gluon_tricks.reporting import page, reading
 from gluon_tricks.tasks import registry
-from gluon_tricks.tasks.figure import Figure
 from gluon_tricks.tricks import mixing
 
-
-class EvenOrOdd:
-    """Whether a digit is even: a logistic loss on the first output, and the share of mistakes."""
-
-    figures = (
-        Figure("loss", "loss", digits=4, higher_is_better=False),
-        Figure("error", "error", "%", higher_is_better=False),
-    )
-    best = "error"
-    sums = ("loss", "mistakes")
-    counts = ("mistakes",)
-
-    @classmethod
-    def from_config(cls, config):
-        return cls()
-
-    def targets(self, labels):
-        return labels % 2
-
-    def labels(self, targets):
-        return targets
-
-    def losses(self, outputs, targets):
-        first = outputs[:, 0].astype("float32")
-        return mx.nd.relu(first) - first * targets + mx.nd.log1p(mx.nd.exp(-first.abs()))
-
-    def validation_losses(self, outputs, labels):
-        return self.losses(outputs, labels % 2)
-
-    def count(self, outputs, labels, losses, valid=None):
-        wrong = (outputs[:, 0] > 0) != labels % 2
-        rows = mx.nd.stack(losses, wrong.astype("float32"))
-        return (rows if valid is None else rows[:, :valid]).sum(axis=1)
-
-    @staticmethod
-    def summary(sums, images):
-        loss, mistakes = sums
-        return dict(loss=loss / images, error=100 * mistakes / images, images=images)
+EvenOrOdd = module_with("EvenOrOdd", "gluon_tricks.tasks")["EvenOrOdd"]
 
 
 @pytest.fixture

@@ -120,7 +120,7 @@ def test_float16_resumes_with_the_same_bits(train_linear, tmp_path):
 
 def test_a_network_of_matrices_is_refused_on_a_cpu(train):
     with pytest.raises(
-        UserError, match="--dtype float16: MXNet multiplies no float16 matrices on a CPU"
+        UserError, match="--dtype float16: MXNet cannot multiply float16 matrices on a CPU"
     ):
         train(dtype="float16")
 

@@ -285,7 +285,7 @@ def test_the_report_says_what_the_run_will_be(capsys):
         capsys,
     )
     assert "1,000 an epoch (--num-training-samples)" in text
-    assert "global batch  16 = 8 images x 2 parts; 1 workers with 2 devices each" in text
+    assert "global batch  16 = 8 images x 2 parts; 1 worker with 2 devices each" in text
     assert "62 an epoch (8 images left over each), 4 epochs, 248 in all" in text
     lines = {
         line.split("  ")[1].strip(): line for line in text.splitlines() if line.startswith("  ")
@@ -414,7 +414,7 @@ def test_a_flag_that_cannot_apply_is_refused_by_name(capsys):
     [
         ("--use-pretrained", "nobody publishes parameters of resnet18_v1d"),
         ("--teacher resnet18_v1d", "nobody publishes parameters of resnet18_v1d"),
-        ("--dtype float16", "--dtype float16: MXNet multiplies no float16"),
+        ("--dtype float16", "--dtype float16: MXNet cannot multiply float16"),
         ("--sync-bn", "--sync-bn: MXNet's SyncBatchNorm crashes on 2 CPU contexts"),
         ("--ema 0.9 --ema-every 999", "--ema-every 999 is more than the 16 steps"),
         ("--data-backend native --auto-augment trivial", "cannot do TrivialAugment"),

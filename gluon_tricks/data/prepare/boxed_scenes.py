@@ -1,7 +1,7 @@
-"""scenes with boxes: handwritten digits on photographs, as those of ``prepare scenes``, but larger
+"""scenes with boxes: scikit-learn's handwritten digits on its two photographs
 
-The boxes are those of the painted pixels. As there, training and validation have no digit and no
-part of a photograph in common.
+They are those of :mod:`.scenes`, but larger. The boxes are those of the painted pixels. Training
+and validation have no digit and no part of a photograph in common.
 """
 
 import numpy as np
