@@ -202,7 +202,7 @@ def _give_name(temporary, folder):
     os.umask(mask)
     os.chmod(temporary, 0o777 & ~mask)  # mkdtemp's are for the owner alone
     old = None
-    if os.path.isdir(folder) and os.listdir(folder):
+    if manifests.is_export(folder):  # what else may be in it by now stays, and is an error
         parent, name = os.path.split(folder)
         old = tempfile.mkdtemp(prefix=f".{name}.old-", dir=parent)
         os.rename(folder, old)

@@ -319,6 +319,30 @@ def test_what_is_no_export_is_never_replaced(model, tmp_path, quick):
     ]
 
 
+def test_what_came_into_the_folder_meanwhile_is_never_replaced(model, tmp_path, quick, monkeypatch):
+    out = tmp_path / "out"
+
+    def write(*arguments):
+        out.mkdir()
+        (out / "thesis.tex").touch()
+        return {}
+
+    monkeypatch.setattr(quick, "write", write)
+    with pytest.raises(UserError, match="out: cannot be written: Directory not empty"):
+        export.export(model, str(out), force=True)
+    assert names(out) == ["thesis.tex"] and names(tmp_path) == ["out"]
+
+
+def test_an_empty_name_is_not_the_current_folder(model, params, tmp_path, quick, monkeypatch):
+    (tmp_path / "thesis.tex").touch()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit):
+        command(params, "--model", "cifar_resnet20_v1", "--classes", 5, "-o", "")
+    with pytest.raises(UserError, match="cannot be written: Directory not empty"):
+        export.export(model, "")
+    assert names(tmp_path) == ["thesis.tex"]
+
+
 def test_a_place_that_cannot_be_written_is_named(model, tmp_path, quick):
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="file/out: cannot be written: "):
