@@ -92,15 +92,24 @@ def end(code):
     # The work is done; while Python ends, a Ctrl-C would print a traceback.
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-    try:
-        sys.stdout.flush()
-    except OSError as error:
-        # Python shall not try to write the rest once more when it ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if not code:
-            gone = isinstance(error, BrokenPipeError)  # its reader, such as head or less
-            return 1 if gone else complain(OUTPUT_IS_LOST + error.strerror)
+    error = _last_words(sys.stdout)
+    if error is not None and not code:
+        gone = isinstance(error, BrokenPipeError)  # its reader, such as head or less
+        code = 1 if gone else complain(OUTPUT_IS_LOST + error.strerror)
+    _last_words(sys.stderr)
     return code
+
+
+def _last_words(stream):
+    """The error if what was printed cannot be written; Python shall not try to once more when it
+    ends, and change the exit code.
+    """
+    try:
+        stream.flush()
+        return None
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        return error
 
 
 def complain(message, name="gluon-tricks", code=UserError.exit_code):
@@ -124,6 +133,8 @@ def outside_cause(error):
         return f"not enough memory ({said}); fewer or smaller images at once need less"
     if isinstance(error, ImportError) and (error.name or "").partition(".")[0] != __package__:
         return f"{said}; 'gluon-tricks doctor' says what is missing and what to do"
+    if isinstance(error, FileNotFoundError) and error.filename is None:  # os.getcwd()
+        return "the current folder is not there any more: change to another one"
     # except two that are mistakes of ours
     if isinstance(error, OSError) and error.errno not in (errno.EBADF, errno.EFAULT):
         where = "" if error.filename is None else f"{error.filename}: "

@@ -854,6 +854,11 @@ CONTRADICTIONS = (
         "processes: leave one of the two out",
     ),
     (
+        lambda config, given: config.sync_bn and config.dtype == "float16",
+        "--sync-bn and --dtype float16: MXNet's SyncBatchNorm takes float32 alone; leave one of "
+        "the two out",
+    ),
+    (
         lambda config, given: config.cutout >= 2 * config.input_size,
         "--cutout {0.cutout} covers every image of --input-size {0.input_size} wholly",
     ),

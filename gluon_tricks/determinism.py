@@ -10,6 +10,18 @@ import os
 from .errors import UserError
 
 SETTINGS = {"MXNET_ENFORCE_DETERMINISM": "1", "MXNET_CUDNN_AUTOTUNE_DEFAULT": "0"}
+# Operators of MXNet 1.9.1 that sum in any order on GPUs: with which attributes each number is a sum
+# of one or two all the same. SyncBatchNorm adds the devices' means as they come, the others to
+# their gradients by atomicAdd.
+EXACT_IF = {
+    "_contrib_SyncBatchNorm": lambda attributes: int(attributes["ndev"]) <= 2,
+    "_contrib_BilinearResize2D": lambda attributes: False,
+    "_contrib_ROIAlign": lambda attributes: False,
+    "_contrib_AdaptiveAvgPooling2D": lambda attributes: (
+        attributes["output_size"] in ("1", "(1, 1)")
+    ),
+    "Pad": lambda attributes: attributes["mode"] == "constant",
+}
 
 
 def prepare():
@@ -27,6 +39,27 @@ def check(config):
                 f"--deterministic needs {name}={value}, which is {found or 'unset'} here: set it "
                 "before the start"
             )
+
+
+def inexact(nodes):
+    """The first operator of a graph, a list of its nodes as JSON has them, that sums on GPUs in an
+    order that no setting fixes; None if there is none.
+    """
+    for node in nodes:
+        sums_in_order = EXACT_IF.get(node["op"], lambda attributes: True)
+        if not sums_in_order(node.get("attrs", {})):
+            return node["op"].replace("_contrib_", "")
+    return None
+
+
+def check_network(model, nodes):
+    """UserError if the bits of a network's training change from run to run on GPUs."""
+    operator = inexact(nodes)
+    if operator:
+        raise UserError(
+            f"--deterministic: MXNet has no {operator} that trains with the same bits in every run "
+            f"on GPUs, and {model} needs one: leave the flag out"
+        )
 
 
 def environment():

@@ -339,6 +339,18 @@ def test_an_error_is_said_although_the_output_is_lost():
     )
 
 
+def test_a_current_folder_that_has_gone_is_named(tmp_path):
+    code, errors = run_process(f'os.chdir("{tmp_path}"); os.rmdir("{tmp_path}"); os.getcwd()')
+    assert code == 2 and "error: the current folder is not there any more" in errors
+
+
+def test_the_exit_code_is_that_of_the_error_although_nobody_listens():
+    """As when the terminal is closed; a training has a standard error of its own."""
+    words = [sys.executable, "-m", "gluon_tricks", "train", "--rec-train", "/nowhere/at/all.rec"]
+    with open("/dev/full", "w") as full:
+        assert subprocess.run(words, stderr=full, cwd=ROOT, timeout=60).returncode == 2
+
+
 def test_a_reader_who_has_gone_is_no_error_to_speak_of():
     reading, writing = os.pipe()
     os.close(reading)

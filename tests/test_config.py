@@ -187,6 +187,7 @@ def test_a_flag_without_effect_is_an_error_that_names_it(argv, name):
         (["--mixup", "--num-epochs", "3", "--mixup-off-epoch", "3"], "--mixup-off-epoch"),
         (["--warmup-epochs", "5", "--num-epochs", "3"], "--warmup-epochs 5 is longer"),
         (["--cutout", "448"], "--cutout 448 covers .* --input-size 224"),
+        (["--sync-bn", "--dtype", "float16"], "--sync-bn and --dtype float16: .* float32 alone"),
         (["--resume-states", "x.states"], "--resume-states .*pickle.*--resume-params"),
     ],
 )

@@ -107,6 +107,11 @@ def main(args):
         raise UserError("--threads, --rounds and --images have to be at least 1")
     if min(processes) < 0:
         raise UserError(f"--processes {args.processes}: numbers from 0 on are needed")
+    if not list(places(names, threads, processes)):
+        raise UserError(
+            f"--processes {args.processes}: data processes do {', '.join(IN_PROCESSES)} alone; "
+            f"add 0 for --pipelines {args.pipelines}"
+        )
     rows = measure(args, names, threads, processes)
     print_rows(rows)
     memory.print_share(rows, side_of(args))

@@ -31,7 +31,7 @@ def print_share(rows, size):
 
 def bytes_of(row, size):
     """Bytes of an image in a batch."""
-    return 3 * size * size * (4 if row["pipeline"] == "loader_float32" else 1)
+    return 3 * size * size * (1 if row["pipeline"] == "loader_uint8" else 4)
 
 
 def bandwidth():

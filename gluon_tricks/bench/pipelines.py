@@ -13,7 +13,7 @@ from ..data import decode as decoding
 from ..data import jpeg
 from ..data.batches import BatchMaker
 from ..data.loader import TrainLoader, train_loader
-from ..data.records import RecordFile
+from ..data.records import RecordError, RecordFile
 
 
 def decode(config, images, processes=None):
@@ -37,15 +37,22 @@ class WholeImages:
         self._records = records
 
     def fill(self, rows, task, scratch):
-        import simplejpeg
-
         for position in task.places:
             payload = self._records.read(position)[1]
-            if payload.startswith(jpeg.BEGIN):
-                simplejpeg.decode_jpeg(payload)
-            else:
-                decoding.decode(payload)
+            try:
+                self._decode(payload)
+            except ValueError as error:
+                key, problem = int(self._records.keys[position]), f"cannot be decoded: {error}"
+                raise RecordError(self._records.path, key, problem) from None
         return []
+
+    def _decode(self, payload):
+        import simplejpeg
+
+        if payload.startswith(jpeg.BEGIN):
+            simplejpeg.decode_jpeg(payload)
+        else:
+            decoding.decode(payload)
 
     def close(self):
         self._records.close()

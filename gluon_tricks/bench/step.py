@@ -43,7 +43,9 @@ def main(args):
         "(rounds: {low:.3f} to {high:.3f})".format(**result)
     )
     said = [f"{part} {100 * result[part]:.1f} %" for part in PARTS]
-    print("of a step's time: " + ", ".join(said))
+    is_noise = min(result[part] for part in PARTS) < -0.005
+    advice = " (below 0 is noise: use more --steps and --rounds)" if is_noise else ""
+    print("of a step's time: " + ", ".join(said) + advice)
     if args.json:
         names = ("loop", "bare", "ratio", *PARTS)
         write_json(args.json, {name: result[name] for name in names})

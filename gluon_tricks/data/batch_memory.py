@@ -9,7 +9,7 @@ import numpy as np
 
 from .page_lock import PageLock
 from .rows import Rows, RowsFormat
-from .shared_memory import SharedMemory, check_free, with_huge_pages
+from .shared_memory import SharedMemory, with_huge_pages
 
 
 class Block(NamedTuple):
@@ -62,7 +62,7 @@ class BatchMemory:
     def _new(self, size):
         if self._shared is not None and size not in self._free:
             most = self._most_free
-            check_free(most * size, f"{most} batches", "use a smaller --batch-size")
+            self._shared.check(most * size, f"{most} batches")
             self._free[size] = []  # so that those made since are not asked for once more
         if self._shared is None:
             own = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS

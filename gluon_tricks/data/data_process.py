@@ -5,12 +5,12 @@ It knows nothing of MXNet nor CUDA, and keeps nothing that would be lost with it
 process that started it does; that one blocks the signals that it is not to end of.
 """
 
-import mmap
 import os
 import socket
 import sys
 import threading
 import traceback
+import weakref
 from typing import Any, Dict, List, Tuple
 
 import numpy as np
@@ -45,13 +45,15 @@ def serve(process: "DataProcess") -> None:
     """Serve tasks, and then end this process, whatever its other threads do; after an error too,
     or the run would wait for the task that is lost.
     """
+    code = 1
     try:
         process.serve()
+        code = 0
     except BaseException:
         traceback.print_exc()
         sys.stderr.flush()
-        os._exit(1)
-    os._exit(0)
+    finally:
+        os._exit(code)  # also if nothing can be printed
 
 
 class DataProcess:
@@ -87,15 +89,18 @@ class DataProcess:
 
     def _source(self, message):
         with self._lock:
-            if message.source not in self._sources:
-                while len(self._sources) >= MOST_SOURCES:
-                    self._sources.pop(next(iter(self._sources))).source.close()
-                self._sources[message.source] = OpenSource(self._memory, message.source_at)
-            return self._sources[message.source]
+            opened = self._sources.pop(message.source, None)
+            if opened is None:
+                opened = OpenSource(self._memory, message.source_at)
+            self._sources[message.source] = opened  # behind those that were used before
+            if len(self._sources) > MOST_SOURCES:
+                del self._sources[next(iter(self._sources))]
+            return opened
 
 
 class OpenSource:
-    """A source, and the blocks of batches that it has filled.
+    """A source, and the blocks of batches that it has filled. Its files are closed when no thread
+    uses it any more.
 
     Another source maps its blocks again, even those at the same offset: their memory was released
     in between, and through the old mapping each page would be fetched on its own.
@@ -103,10 +108,11 @@ class OpenSource:
 
     def __init__(self, memory: int, source_at: Tuple[int, int]) -> None:
         self.source = messages.read_source(mapping(memory, *source_at))
+        weakref.finalize(self, self.source.close)
         self._memory = memory
-        self._blocks: Dict[Any, mmap.mmap] = {}  # by (offset, size)
+        self._blocks: Dict[Any, Any] = {}  # by (offset, size)
 
-    def block(self, offset: int, size: int) -> mmap.mmap:
+    def block(self, offset: int, size: int) -> Any:
         if (offset, size) not in self._blocks:
             self._blocks[offset, size] = mapping(self._memory, offset, size)
         return self._blocks[offset, size]

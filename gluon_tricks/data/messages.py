@@ -97,8 +97,9 @@ def write_parts(parts: List[Any], memory: Any) -> None:
     """Write the number of parts, their lengths, and the parts into a buffer."""
     lengths = [len(part) for part in parts]
     np.frombuffer(memory, np.int64, 1 + len(parts))[:] = [len(parts), *lengths]
+    written = np.frombuffer(memory, np.uint8)
     for (start, stop), part in zip(_places(lengths), parts):
-        memory[start:stop] = part
+        written[start:stop] = np.frombuffer(part, np.uint8)
 
 
 def read_source(memory: Any) -> Any:

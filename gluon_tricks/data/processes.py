@@ -39,10 +39,11 @@ FEW = 2  # so many threads of one process load as much as so many processes
 MEMORY_OF_ONE = 40 << 20  # bytes of a data process that it shares with no other
 LOOK_EVERY = 0.5  # seconds without an answer after which the processes are looked at
 STALLED = 30.0  # seconds without an answer, if one is expected, that are too long
-# Without the current folder, "": its files may have names of modules.
+# This package comes from where this process has it, others from where this process looks for them.
 START = (
-    "import sys; sys.path = [*filter(None, sys.path)]; "
-    "from gluon_tricks.data.data_process import main; main(sys.argv[1:])"
+    "import sys; package, *arguments = sys.argv[1:8]; sys.path = [package, *sys.argv[8:]]; "
+    "import gluon_tricks; del sys.path[0]; "
+    "from gluon_tricks.data.data_process import main; main(arguments)"
 )
 # What a terminal or a batch system sends to all processes of a run, which may still need images for
 # its last steps.
@@ -140,12 +141,16 @@ class DataProcesses:
 
     @contextlib.contextmanager
     def _exchange(self):
-        """An interrupt may send a task twice or lose an answer: rows would be taken for filled."""
+        """An interrupt, or what else a signal's handler raises, may send a task twice or lose an
+        answer: rows would be taken for filled, or waited for in vain.
+        """
         if self._interrupted:
             raise UserError("an interrupt has cut off these data processes' work: start others")
         try:
             yield
-        except KeyboardInterrupt:
+        except UserError:  # a process has ended, or is stopped
+            raise
+        except BaseException:
             self._interrupted = True
             raise
 
@@ -185,18 +190,19 @@ class DataProcesses:
             del self._batches[batch]
 
     def _check(self):
-        """UserError if a process has ended."""
+        """UserError if a process has ended, LostProcess if it was killed."""
         for number, process in enumerate(self._processes):
             if process.poll() is not None:
-                raise UserError(f"data process {number} (process {process.pid}) {_end(process)}")
+                ended = UserError if process.returncode >= 0 else LostProcess
+                raise ended(f"data process {number} (process {process.pid}) {_end(process)}")
 
     def _explain_silence(self):
-        """UserError if a process is stopped; else the images just take long."""
+        """LostProcess if one is stopped; else the images just take long."""
         states = {number: state(process.pid) for number, process in enumerate(self._processes)}
         for number, found in states.items():
             if found in ("T", "t"):
                 pid = self._processes[number].pid
-                raise UserError(
+                raise LostProcess(
                     f"data process {number} (process {pid}) is stopped, and the run has waited "
                     f"{STALLED:g} seconds for it; 'kill -CONT {pid}' lets one go on before"
                 )
@@ -276,26 +282,35 @@ class Filling:
         """Nobody waits for it; the processes do the tasks all the same."""
 
 
+class LostProcess(UserError):
+    """A data process was killed or stopped. Starting again may help: not the input is wrong."""
+
+    exit_code = 5
+
+
 class DataProcessError(Exception):
     """An error inside a data process, with its traceback there."""
 
 
 def _sockets():
-    """Two ends, between which messages go whole."""
-    return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    """Two ends, between which messages go whole, and which wait for them."""
+    ends = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    for end in ends:
+        end.setblocking(True)  # whatever socket.setdefaulttimeout says
+    return ends
 
 
 def _start(number, threads, descriptors):
     """One data process, in a session of its own: no terminal interrupts or stops it."""
-    paths = [PACKAGES, *filter(None, [os.environ.get("PYTHONPATH")])]
-    # What libraries could do with threads of their own, the processes do side by side.
-    settings = dict(PYTHONPATH=os.pathsep.join(paths), OMP_NUM_THREADS="1")
     numbers = number, threads, os.getpid(), *descriptors
+    # Without the current folder, "": its files may have names of modules.
+    paths = [path for path in sys.path if path and isinstance(path, str)]
     before = signal.pthread_sigmask(signal.SIG_BLOCK, BLOCKED)  # a new program keeps the mask
     try:
         return subprocess.Popen(
-            [sys.executable, "-c", START, *map(str, numbers)],
-            env=dict(os.environ, **settings),
+            [sys.executable, "-c", START, PACKAGES, *map(str, numbers), *paths],
+            # What libraries could do with threads of their own, the processes do side by side.
+            env=dict(os.environ, OMP_NUM_THREADS="1"),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             pass_fds=descriptors,

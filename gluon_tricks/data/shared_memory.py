@@ -7,9 +7,12 @@ ends: nothing stays behind. ``memfd_create`` gives such a file; it has no limit 
 
 import collections
 import contextlib
+import ctypes
 import mmap
 import os
+import sys
 import tempfile
+import weakref
 from typing import Any, Dict, List, Tuple
 
 from ..errors import UserError
@@ -19,6 +22,15 @@ FOLDER = "/dev/shm"
 # Linux 5.14's MADV_POPULATE_WRITE, which Python has no name for. A page that is fetched on its
 # first use costs four times as much: a tenth of an image's time in a run's first batches.
 POPULATE_WRITE = 23
+# Python's mmap keeps a descriptor of its own for each mapping; a process often may have 1,024.
+_LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+if _LIBC:
+    _LIBC.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_int64]
+    _LIBC.mmap.restype = ctypes.c_void_p
+    _LIBC.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+    _LIBC.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+MAP_FAILED = ctypes.c_void_p(-1).value
+MFD_CLOEXEC = 1
 
 
 class SharedMemory:
@@ -29,26 +41,38 @@ class SharedMemory:
         self._end = 0
         self._unused: Dict[int, List[int]] = collections.defaultdict(list)  # offsets by size
 
-    def allocate(self, size: int) -> Tuple[int, mmap.mmap]:
+    def check(self, size: int, what: str) -> None:
+        """UserError if ``what`` cannot have so many bytes more."""
+        check_free(size, what, "use a smaller --batch-size")
+        if self._is_limited:
+            check_folder(size, what)
+
+    def allocate(self, size: int) -> Tuple[int, Any]:
         """``(offset, mapping)`` of at least ``size`` bytes, page by page."""
         size = -(-size // mmap.PAGESIZE) * mmap.PAGESIZE
         if self._is_limited:
-            check_folder(size)
+            check_folder(size, "a batch")
         if self._unused[size]:
             offset = self._unused[size].pop()
         else:
             offset, self._end = self._end, self._end + size
+        try:
             os.ftruncate(self.descriptor, self._end)
-        if self._is_limited:
-            os.posix_fallocate(self.descriptor, offset, size)  # else a write into it is a SIGBUS
+            if self._is_limited:  # else a write into it is a SIGBUS
+                os.posix_fallocate(self.descriptor, offset, size)
+        except OSError as error:
+            raise UserError(
+                f"a batch of data processes needs {in_mb(size)} of a file in memory: "
+                f"{error.strerror} (is there a limit of file sizes, as by ulimit -f?); "
+                "--data-processes 0 does without the file"
+            ) from error
         return offset, mapping(self.descriptor, offset, size)
 
-    def release(self, offset: int, block: mmap.mmap) -> None:
+    def release(self, offset: int, block: Any) -> None:
         """Give the pages of an allocated range back to the system, for all processes at once."""
         if self.descriptor < 0:
             return
-        with contextlib.suppress(OSError):  # a sandbox without; then they stay until they are used
-            block.madvise(mmap.MADV_REMOVE)
+        advise(block, mmap.MADV_REMOVE)  # if that is refused, they stay until they are used again
         self._unused[len(block)].append(offset)
 
     def close(self) -> None:
@@ -58,12 +82,24 @@ class SharedMemory:
             self.descriptor = -1
 
 
-def mapping(descriptor: int, offset: int, size: int) -> mmap.mmap:
-    """These bytes of the file, writable, and all of their pages in this process's reach."""
-    block = with_huge_pages(mmap.mmap(descriptor, size, mmap.MAP_SHARED, offset=offset))
-    with contextlib.suppress(OSError):  # an older kernel
-        block.madvise(POPULATE_WRITE)
+def mapping(descriptor: int, offset: int, size: int) -> Any:
+    """These bytes of the file, a writable buffer, and all of their pages in this process's reach.
+    They are unmapped when nothing uses the buffer any more.
+    """
+    rights = mmap.PROT_READ | mmap.PROT_WRITE
+    address = _LIBC.mmap(None, size, rights, mmap.MAP_SHARED, descriptor, offset)
+    if address == MAP_FAILED:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    block = (ctypes.c_uint8 * size).from_address(address)
+    weakref.finalize(block, _LIBC.munmap, address, size).atexit = False
+    advise(block, mmap.MADV_HUGEPAGE)
+    advise(block, POPULATE_WRITE)
     return block
+
+
+def advise(block: Any, advice: int) -> None:
+    """Tell the kernel, which may be too old to know it, what is to be done with a mapping."""
+    _LIBC.madvise(ctypes.addressof(block), len(block), advice)
 
 
 def with_huge_pages(block: mmap.mmap) -> mmap.mmap:
@@ -75,8 +111,12 @@ def with_huge_pages(block: mmap.mmap) -> mmap.mmap:
 
 def _open() -> Tuple[int, bool]:
     """``(descriptor, whether FOLDER's size limits it)`` of an empty file without a name."""
-    with contextlib.suppress(OSError, AttributeError):  # a kernel or sandbox, a Python without
-        return os.memfd_create("gluon-tricks batches"), False
+    # Python's own memfd_create is missing if it was built with an old C library, as conda's was.
+    create = getattr(_LIBC, "memfd_create", None)
+    descriptor = create(b"gluon-tricks batches", MFD_CLOEXEC) if create else -1
+    if descriptor >= 0:
+        return descriptor, False
+    # a kernel or sandbox without
     try:
         descriptor, path = tempfile.mkstemp(dir=FOLDER, prefix="gluon-tricks-")
     except OSError as error:
@@ -88,15 +128,15 @@ def _open() -> Tuple[int, bool]:
     return descriptor, True
 
 
-def check_folder(size: int) -> None:
-    """UserError if a file of FOLDER cannot grow by ``size`` bytes."""
+def check_folder(size: int, what: str) -> None:
+    """UserError if a file of FOLDER cannot grow by ``size`` bytes, which ``what`` needs."""
     found = os.statvfs(FOLDER)
     free = found.f_bavail * found.f_frsize
     if size > free:
         raise UserError(
-            f"{FOLDER} has {in_mb(free)} free, a batch needs {in_mb(size)}: use a smaller "
-            "--batch-size or --data-processes 0, or enlarge it (docker run --shm-size=8g; in "
-            f"Kubernetes an emptyDir of medium Memory at {FOLDER})"
+            f"{FOLDER} has {in_mb(free)} free, and {in_mb(size)} are needed for {what}: use a "
+            "smaller --batch-size or --data-processes 0, or enlarge it (docker run --shm-size=8g; "
+            f"in Kubernetes an emptyDir of medium Memory at {FOLDER})"
         )
 
 

@@ -33,8 +33,9 @@ The images in a step stay the row's for any number of GPUs and workers: a GPU's 
 quotient. BatchNorm sees a share at a time, so only 8 shares (`GPUS` or `NP`, times `ACCUMULATE`)
 are the paper's: one GPU is `GPUS=1 ACCUMULATE=8`.
 
-On GPUs the recipes make a run of one seed the same to the bit, as `--deterministic` does, and rows
-of float32 set `NVIDIA_TF32_OVERRIDE=0`: else an A100 or a newer GPU multiplies in TF32, which is
+On GPUs the recipes make a run of one seed the same to the bit, as `--deterministic` does (but not
+one of FCN, Faster-RCNN or Assemble-ResNet, for which MXNet has no such kernels), and rows of
+float32 set `NVIDIA_TF32_OVERRIDE=0`: else an A100 or a newer GPU multiplies in TF32, which is
 faster and no longer the paper's FP32. [docs/reproduce.md](../docs/reproduce.md) has these
 settings; those of yours win.
 

@@ -163,7 +163,9 @@ def summed_cross_entropy(logits, masks):
 @compiled
 def labelled_pixels(masks):
     """How many there are, (1,); at least 1."""
-    return (masks.astype("float32") != NONE).sum().reshape((1,)).clip(1, np.inf)
+    from mxnet import sym
+
+    return sym.maximum((masks.astype("float32") != NONE).sum().reshape((1,)), 1)
 
 
 def _areas(logits, masks, classes):
@@ -175,7 +177,7 @@ def _areas(logits, masks, classes):
         mx.nd.histogram(values, bins=classes, range=(0.5, classes + 0.5))[0]
         for values in _numbered(logits, masks)
     ]
-    return mx.nd.concat(*found, dim=0).astype("float32")
+    return mx.nd.cast(mx.nd.concat(*found, dim=0), dtype="float32")
 
 
 @compiled

@@ -77,7 +77,8 @@ def share(run, result):
         return result
     device = run.workers.devices[0]
     losses = mx.nd.add_n(*(vector[:1].as_in_context(device) for vector in result.sums))
-    reasons = mx.nd.array(run.stop.votes(), ctx=device)
+    votes = np.array(run.stop.votes(), "float32")
+    reasons = mx.nd.from_numpy(votes).as_in_context(device)
     shared = run.workers.sum_later(mx.nd.concat(losses, reasons, dim=0))
     return result._replace(shared=shared)
 

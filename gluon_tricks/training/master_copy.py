@@ -10,6 +10,7 @@ import mxnet as mx
 import numpy as np
 
 from ..tricks.clipping import clip_norm
+from ..tricks.compiled import casts
 from ..tricks.momentum import Momentum
 from ..tricks.precision import ScaleOnDevice
 
@@ -106,21 +107,12 @@ class Flat:
         was unscaled since, if ``finite`` (1,) is 1.
         """
         changed = [self._weights, *self._states]
-        before = [array.copy() for array in changed]
+        before = [mx.nd.identity(array) for array in changed]
         self._updater(*self._update)
         for new, old in zip(changed, before):
             row = new.reshape((1, -1))  # where takes one condition for each row
             mx.nd.where(finite, row, old.reshape((1, -1)), out=row)
         self._scatter()
-
-
-def casts(sources, targets):
-    """A function that gives all arrays of ``targets`` the values of ``sources``, in one call."""
-    inputs = [mx.sym.var(str(number)) for number in range(len(sources))]
-    pairs = zip(inputs, targets)
-    outputs = [mx.sym.cast(value, dtype=np.dtype(target.dtype).name) for value, target in pairs]
-    operator = mx.nd.CachedOp(mx.sym.Group(outputs))
-    return lambda: operator(*sources, out=targets)
 
 
 def arrays_in(state):

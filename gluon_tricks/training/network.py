@@ -8,7 +8,7 @@ import mxnet as mx
 import numpy as np
 from mxnet import autograd
 
-from .. import models
+from .. import determinism, models
 from ..config import Config, spelling
 from ..errors import UserError
 from ..models import complexity, foreign, registry
@@ -55,6 +55,8 @@ def untrained(config, devices):
     models.synchronised(net, config, devices)
     if not config.num_gpus:
         _check_cpu_can_train(net, config, devices)
+    elif config.deterministic:
+        determinism.check_network(config.model, nodes_of(net))
     if config.use_pretrained:
         models.published_file(config.model, **models.options_of(config))
     return net
@@ -355,7 +357,12 @@ def is_stochastic(net):
 
 def ops_of(net):
     """The names of the operators that ``net`` computes with."""
-    return {node["op"] for node in json.loads(complexity.trace(net).tojson())["nodes"]}
+    return {node["op"] for node in nodes_of(net)}
+
+
+def nodes_of(net):
+    """The nodes of ``net``'s graph, as its JSON has them."""
+    return json.loads(complexity.trace(net).tojson())["nodes"]
 
 
 def _compile(net, config):

@@ -6,6 +6,7 @@ those of the targets, so that a mixing needs to know nothing of them.
 """
 
 import mxnet as mx
+import numpy as np
 
 from ..tricks.distillation import distill, soft_loss
 from ..tricks.mixing import mixings
@@ -118,7 +119,9 @@ class Objective:
             targets = mx.nd.concat(targets, logits, dim=1)
         for mixing in self._mixings:
             images, targets = mixing(images, targets, step, part)
-        return images.astype(self._dtype, copy=False), targets
+        if np.dtype(self._dtype) != images.dtype:
+            images = mx.nd.cast(images, dtype=self._dtype)
+        return images, targets
 
     def look(self, inputs, keys):
         """What :meth:`losses` has to know of the inputs and the records of these keys. To be called

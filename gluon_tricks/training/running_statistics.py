@@ -12,6 +12,7 @@ import mxnet as mx
 import numpy as np
 
 from ..distributed.gathering import gather_parts
+from ..tricks.compiled import casts
 
 
 class RunningStatistics:
@@ -21,18 +22,21 @@ class RunningStatistics:
         self.net, self._layout, self._devices = net, layout, devices
         # part: its arrays, on the device that computes it; empty if each device has one part
         self._kept = {}
+        self._restore, self._keep = {}, {}  # part: a function
         if layout.accumulate > 1:
             for micro in range(layout.accumulate):
                 for number, part in layout.micro_batch(micro):
-                    self._kept[part] = [array.copy() for array in self._of(number)]
+                    own = self._of(number)
+                    self._kept[part] = kept = [array.copy() for array in own]
+                    self._restore[part], self._keep[part] = casts(kept, own), casts(own, kept)
 
     def restore_parts(self, micro):
         """Give the devices the statistics of the parts that they are about to compute."""
-        self._copy(micro, lambda kept, device: kept.copyto(device))
+        self._copy(micro, self._restore)
 
     def keep_parts(self, micro):
         """Keep what the devices have made of them."""
-        self._copy(micro, lambda kept, device: device.copyto(kept))
+        self._copy(micro, self._keep)
 
     def arrays(self):
         """Those of each part of this worker, lists of NDArrays that training changes."""
@@ -53,11 +57,9 @@ class RunningStatistics:
                 if part in values:
                     put_flat(self._kept.get(part) or self._of(number), values[part])
 
-    def _copy(self, micro, copy):
-        if self._kept:
-            for number, part in self._layout.micro_batch(micro):
-                for kept, device in zip(self._kept[part], self._of(number)):
-                    copy(kept, device)
+    def _copy(self, micro, copies):
+        for _, part in self._layout.micro_batch(micro) if copies else ():
+            copies[part]()
 
     def _of(self, number):
         return arrays_of(self.net, self._devices[number])

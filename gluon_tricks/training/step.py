@@ -8,9 +8,7 @@ from mxnet import autograd
 
 from ..data.transforms.color_map import apply_on_device
 from ..tasks.registry import forward_of
-
-# MXNet starts so many small operators together: one by one, a GPU would be waited for after each.
-OPERATORS_AT_ONCE = 64
+from ..tricks.compiled import OPERATORS_AT_ONCE
 
 
 class StepResult(NamedTuple):

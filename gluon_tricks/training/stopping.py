@@ -4,6 +4,7 @@ come or go.
 
 import contextlib
 import signal
+import threading
 
 from ..distributed.elastic import HOSTS_CHANGED, HostsChanged
 from ..errors import UserError
@@ -43,7 +44,8 @@ class Stop:
     def listening(self, say):
         """Within, SIGTERM, SIGHUP and Ctrl-C ask for a stop; a second Ctrl-C stops at once.
 
-        A SIGHUP that is ignored, as ``nohup`` does, stays ignored.
+        A SIGHUP that is ignored, as ``nohup`` does, stays ignored. In another thread than the main
+        one, which alone may listen, no signal is heard.
         """
 
         def note(number, frame):
@@ -54,9 +56,10 @@ class Stop:
             with contextlib.suppress(RuntimeError, UserError):
                 say(f"{signal.Signals(number).name}: finishing this step and writing a checkpoint")
 
+        is_main = threading.current_thread() is threading.main_thread()
         heard = [
             number
-            for number in SIGNALS
+            for number in SIGNALS * is_main
             if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN
         ]
         before = {number: signal.signal(number, note) for number in heard}

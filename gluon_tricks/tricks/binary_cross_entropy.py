@@ -3,7 +3,10 @@ Touvron, Jegou 2021). With the sigmoid s of a logit and its target t, the mean o
 -t log s - (1 - t) log (1 - s).
 """
 
+from .compiled import compiled
 
+
+@compiled
 def binary_cross_entropy(logits, targets, threshold=0.0):
     """The loss of each row: logits (n, K), targets (n, K) in [0, 1] -> NDArray (n,), float32.
 

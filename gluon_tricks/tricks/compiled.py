@@ -5,12 +5,21 @@ the time.
 import functools
 import inspect
 
+import numpy as np
+
+# MXNet starts so many small operators together: one by one, a GPU would be waited for after each.
+# NDArray's copy, copyto and astype are always started alone; mx.nd.identity and cast are not.
+OPERATORS_AT_ONCE = 64
+
 
 def compiled(function):
     """A decorator for a function of NDArrays and constants that have to be hashable.
 
     The function itself sees a Symbol in place of each NDArray, once for all calls with the same
     constants. It returns one Symbol or a tuple of them, and its caller gets an NDArray or a list.
+
+    On a GPU MXNet joins neighbouring operators, but no comparisons, and writes their constants into
+    C++, which knows no inf, nan or True.
     """
     signature = inspect.signature(function)
     operators = {}
@@ -28,8 +37,31 @@ def compiled(function):
         if key not in operators:
             made = function(**{name: mx.sym.var(name) for name in arrays}, **constants)
             made = mx.sym.Group(list(made)) if isinstance(made, tuple) else made
-            operators[key] = mx.nd.CachedOp(made), made.list_inputs()
+            operators[key] = operator_of(made), made.list_inputs()
         operator, names = operators[key]
         return operator(*(arrays[name] for name in names))
 
     return call
+
+
+def operator_of(symbol):
+    """A function of the NDArrays of a Symbol's inputs."""
+    import mxnet as mx
+
+    passes = ("forward_bulk_size", "backward_bulk_size")
+    return mx.nd.CachedOp(symbol, [(name, OPERATORS_AT_ONCE) for name in passes])
+
+
+def casts(sources, targets):
+    """A function that gives all NDArrays of ``targets`` the values of ``sources``, whatever their
+    dtypes, in one call.
+    """
+    import mxnet as mx
+
+    if not sources:
+        return lambda: None
+    inputs = [mx.sym.var(str(number)) for number in range(len(sources))]
+    pairs = zip(inputs, targets)
+    outputs = [mx.sym.cast(value, dtype=np.dtype(target.dtype).name) for value, target in pairs]
+    operator = operator_of(mx.sym.Group(outputs))
+    return lambda: operator(*sources, out=targets)

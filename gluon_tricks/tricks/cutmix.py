@@ -8,6 +8,8 @@ share of the pixels that stay.
 
 import math
 
+import mxnet as mx
+
 from .mixup import CUTMIX, random_of
 
 
@@ -36,7 +38,7 @@ def paste(images, partners, rectangle):
     top, bottom, left, right = rectangle
     if top >= bottom or left >= right:
         return images
-    pasted = images.copy()
+    pasted = mx.nd.identity(images)
     pasted[:, :, top:bottom, left:right] = images[:, :, top:bottom, left:right].take(partners)
     return pasted
 

@@ -11,6 +11,7 @@ import math
 from typing import Sequence
 
 import mxnet as mx
+import numpy as np
 
 from .optimizer import MOST_ARRAYS, sgd_step
 
@@ -25,14 +26,17 @@ def follow(
 
 
 def _follow(averages, values, decay):
-    values = [value.astype("float32", copy=False) for value in values]
+    values = [
+        value if value.dtype == np.float32 else mx.nd.cast(value, dtype="float32")
+        for value in values
+    ]
     if decay:
         # a - (1 - d) (a - w), which leaves an average that is equal to the weights as it is
         n = len(averages)
         sgd_step(averages, values, [1 - decay] * n, [1.0] * n, -1.0)
     else:
         for average, value in zip(averages, values):
-            value.copyto(average)
+            mx.nd.identity(value, out=average)
 
 
 def half_life(decay: float, every: int = 1) -> float:

@@ -111,5 +111,5 @@ class Pairs:
 
 def partners_on(images, seed, step, part, form):
     """:func:`.mixup.draw_partners` of a part's images, an NDArray (n,) on their device."""
-    partners = mixup.draw_partners(len(images), seed, step, part, form)
-    return mx.nd.array(partners, ctx=images.context, dtype="int32")
+    partners = mixup.draw_partners(len(images), seed, step, part, form).astype("int32")
+    return mx.nd.from_numpy(partners).as_in_context(images.context)

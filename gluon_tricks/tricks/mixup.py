@@ -63,7 +63,8 @@ def mix_twice(x, lams):
 
 def mix_each(x, other, lams):
     """lam x + (1 - lam) other, with one of the ``lams``, float (n,), for each row."""
-    lams = mx.nd.array(lams, ctx=x.context, dtype="float32").reshape((-1,) + (1,) * (x.ndim - 1))
+    lams = mx.nd.from_numpy(lams.astype("float32")).as_in_context(x.context)
+    lams = lams.reshape((-1,) + (1,) * (x.ndim - 1))
     return mx.nd.broadcast_mul(lams, x) + mx.nd.broadcast_mul(1 - lams, other)
 
 

@@ -6,9 +6,10 @@ import cv2
 import mask_scenes
 import numpy as np
 import pytest
+import record_files
 
 from gluon_tricks import cli
-from gluon_tricks.bench import data, pillow
+from gluon_tricks.bench import data, memory, pillow
 from gluon_tricks.config import parse
 from gluon_tricks.data.records import RecordWriter
 from gluon_tricks.data.transforms.paper import train_transform
@@ -134,6 +135,7 @@ def test_a_measurement_counts_images_wall_and_cpu_time():
         (["--threads", "x"], "--threads 'x'"),
         (["--threads", "0"], "--threads"),
         (["--processes", "-1"], "--processes"),
+        (["--processes", "2", "--pipelines", "gluoncv"], "add 0 for --pipelines gluoncv"),
         (["--pipelines", "fastest"], "--pipelines fastest"),
         (["--color-form", "paper", "--pipelines", "image_record_iter"], "--color-form"),
         (["--batch-size", "64", "--pipelines", "decode,loader_uint8"], "smaller --batch-size"),
@@ -143,6 +145,21 @@ def test_wrong_input_is_one_line_that_names_it(records, capfd, arguments, named)
     assert bench(records, *arguments) == 2
     error = capfd.readouterr().err
     assert named in error and error.count("\n") == 1
+
+
+def test_decoding_names_a_broken_record(tmp_path, capfd):
+    path = record_files.write(tmp_path / "broken.rec", count=8, broken=[5])
+    assert bench(path, "--threads", "1", "--pipelines", "decode") == 2
+    assert "broken.rec, record 1005: cannot be decoded" in capfd.readouterr().err
+
+
+def test_the_memory_that_moves_is_that_of_the_images(monkeypatch, capsys):
+    monkeypatch.setattr(memory, "bandwidth", lambda: 10e9)
+    for name, share in (("loader_uint8", 3), ("loader_float32", 12), ("loader_autoaugment", 12)):
+        row = dict(pipeline=name, processes=4, threads=1, images_per_second=5000)
+        memory.print_share([row], size=100)  # written and read
+        moved = 2 * 5000 * 100 * 100 * share / 1e9
+        assert f"moves at least {moved:.1f} GB/s" in capsys.readouterr().out
 
 
 def test_a_missing_file_is_named(capfd):

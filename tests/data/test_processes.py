@@ -3,23 +3,28 @@
 import contextlib
 import logging
 import os
+import resource
 import signal
+import socket
 import subprocess
 import sys
 import time
+import types
 
 import numpy as np
 import pytest
 from record_files import assert_same, config_of, contents, write
 
 from gluon_tricks import config as configuration
-from gluon_tricks.data import batch_memory, loader, processes, shared_memory
+from gluon_tricks.data import batch_memory, data_process, loader, processes, shared_memory
 from gluon_tricks.data.batches import BatchMaker
+from gluon_tricks.data.data_process import MOST_SOURCES
 from gluon_tricks.data.processes import DataProcessError, DataProcesses
 from gluon_tricks.data.records import RecordError, RecordFile
 from gluon_tricks.data.rows import RowsFormat
 from gluon_tricks.data.sources import RecordSource
 from gluon_tricks.data.transforms import paper
+from gluon_tricks.distributed import launcher
 from gluon_tricks.errors import UserError
 
 BROKEN = (3, 4, 17)
@@ -127,6 +132,19 @@ def test_loaders_share_processes_and_one_that_stops_early_disturbs_no_other(path
     data.close()
 
 
+def test_more_loaders_than_a_process_keeps_open_take_turns(path):
+    config = config_of(path)
+    expected = train(config, 32, 0, 20)
+    with contextlib.ExitStack() as stack:
+        pool = stack.enter_context(contextlib.closing(DataProcesses(1, 8)))
+        loaders = [
+            stack.enter_context(contextlib.closing(loader.train_loader(config, 32, processes=pool)))
+            for _ in range(MOST_SOURCES + 3)
+        ]
+        for batches in zip(*[data.batches(0, 20) for data in loaders]):
+            assert_same([contents(batch) for batch in batches], [expected.pop(0)] * len(loaders))
+
+
 def test_a_batch_keeps_its_values_while_it_is_used(path, pool):
     config = config_of(path)
     data = loader.train_loader(config, 8, processes=pool)
@@ -150,6 +168,16 @@ def resident(pid):
     with open(f"/proc/{pid}/smaps") as file:
         _, *mappings = file.read().split("gluon-tricks batches")
     return sum(int(mapping.partition("Rss:")[2].split()[0]) << 10 for mapping in mappings)
+
+
+def test_batches_that_are_kept_keep_no_descriptors_open(path, two):
+    def descriptors():
+        return sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in ("self", *two.pids))
+
+    opened = descriptors()
+    with contextlib.closing(loader.train_loader(config_of(path), 4, processes=two)) as data:
+        kept = list(data.batches(0, 200))
+        assert descriptors() < opened + len(kept) / 2
 
 
 def test_a_second_loaders_pages_are_fetched_together_too(path):
@@ -202,17 +230,19 @@ def test_a_killed_process_is_an_error_that_names_it(path, two):
         started = time.monotonic()
         with pytest.raises(
             UserError, match=rf"data process 1 \(process {pid}\) was killed by SIGK"
-        ):
+        ) as caught:
             for _ in batches:
                 pass
         assert time.monotonic() - started < 10
+        assert caught.value.exit_code not in launcher.FINAL  # it may be other when started again
 
 
 def test_a_process_that_cannot_start_is_an_error(path, two, monkeypatch):
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with contextlib.closing(DataProcesses(1)) as failing:
-        with pytest.raises(UserError, match="data process 0 .* ended with exit code 1"):
+        with pytest.raises(UserError, match="data process 0 .* ended with exit code 1") as caught:
             train(config_of(path), 8, 0, 1, failing)
+        assert caught.value.exit_code in launcher.FINAL
 
 
 def test_a_process_that_the_system_refuses_is_an_error_that_says_what_to_do(monkeypatch):
@@ -229,18 +259,49 @@ def test_an_error_in_any_thread_ends_a_process_that_would_lose_its_task(path):
 
 
 def test_files_of_the_current_folder_are_no_modules(path, tmp_path, monkeypatch):
-    (tmp_path / "simplejpeg.py").write_text("raise SystemExit(7)")
+    for name in ("simplejpeg", "typing"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit(7)")
     monkeypatch.chdir(tmp_path)
     with contextlib.closing(DataProcesses(1)) as pool:
         assert len(train(config_of(path), 8, 0, 1, pool)) == 1
+
+
+def test_processes_look_for_modules_where_this_one_does_and_have_its_package(
+    path, tmp_path, monkeypatch
+):
+    (tmp_path / "simplejpeg.py").write_text("raise SystemExit(7)")
+    (tmp_path / "gluon_tricks.py").write_text("raise SystemExit(8)")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with contextlib.closing(DataProcesses(1)) as pool:
+        with pytest.raises(UserError, match="ended with exit code 7"):
+            train(config_of(path), 8, 0, 1, pool)
+
+
+def test_a_default_timeout_of_sockets_is_not_for_ours():
+    try:
+        socket.setdefaulttimeout(1)
+        with contextlib.closing(DataProcesses(1)) as pool:
+            assert os.get_blocking(pool._tasks[1].fileno())
+            assert os.get_blocking(pool._answers[1].fileno())
+    finally:
+        socket.setdefaulttimeout(None)
+
+
+def test_a_failing_thread_ends_its_process_even_if_nothing_can_be_printed(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", None)
+    monkeypatch.setattr(os, "_exit", sys.exit)
+    with pytest.raises(SystemExit) as ended:
+        data_process.serve(None)
+    assert ended.value.code == 1
 
 
 def test_a_stopped_process_is_named_after_some_time_and_ends_all_the_same(path, two, monkeypatch):
     monkeypatch.setattr(processes, "STALLED", 1.0)
     for pid in two.pids:  # one alone would be no loss
         os.kill(pid, signal.SIGSTOP)
-    with pytest.raises(UserError, match="data process 0 .* is stopped"):
+    with pytest.raises(UserError, match="data process 0 .* is stopped") as caught:
         train(config_of(path), 8, 0, 1000, two)
+    assert caught.value.exit_code not in launcher.FINAL
     started = time.monotonic()
     two.close()
     assert gone(two.pids) and time.monotonic() - started < 5
@@ -342,13 +403,15 @@ def test_an_interrupt_of_the_terminal_reaches_the_run_alone(path):
         assert gone(pids)
 
 
-def test_after_an_interrupt_no_row_is_taken_for_filled(monkeypatch, path, two):
+# or what a handler of a signal raises, such as that of an alarm
+@pytest.mark.parametrize("interrupt", [KeyboardInterrupt, TimeoutError])
+def test_after_an_interrupt_no_row_is_taken_for_filled(monkeypatch, path, two, interrupt):
     def interrupted(message):
-        raise KeyboardInterrupt
+        raise interrupt
 
     with contextlib.closing(loader.train_loader(config_of(path), 8, processes=two)) as data:
         monkeypatch.setattr(two, "_take", interrupted)
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(interrupt):
             next(data.batches(0, 2))
         monkeypatch.undo()
         with pytest.raises(UserError, match="an interrupt has cut off .* start others"):
@@ -395,36 +458,63 @@ def test_too_little_memory_is_an_error_before_any_is_taken(path, two, monkeypatc
         DataProcesses(3)
 
 
+def test_a_limit_of_file_sizes_is_an_error_that_says_what_it_limits(path, two):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with contextlib.closing(loader.train_loader(config_of(path), 53, processes=two)) as data:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, hard))
+        try:
+            with pytest.raises(UserError, match="a file in memory: File too large .*ulimit -f"):
+                next(data.batches(0, 1))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
 def test_memory_for_batches_is_asked_for_once(monkeypatch):
     asked = []
-    monkeypatch.setattr(batch_memory, "check_free", lambda size, *about: asked.append(size))
+    monkeypatch.setattr(shared_memory, "check_free", lambda size, *about: asked.append(size))
     with contextlib.closing(shared_memory.SharedMemory()) as shared:
         memory, rows = batch_memory.BatchMemory(4, shared), RowsFormat(2, (3, 8, 8), np.float32)
         blocks = [memory.take(rows) for _ in range(3)]
         assert len(blocks) == 3 and asked == [4 * rows.nbytes]
 
 
-def refuse(*arguments):
-    raise PermissionError
+@pytest.fixture(params=[False, True], ids=["missing", "refused"])
+def without_memfd(request, monkeypatch):
+    """The C library has no memfd_create, or a sandbox refuses it."""
+    c = shared_memory._LIBC
+    others = types.SimpleNamespace(mmap=c.mmap, munmap=c.munmap, madvise=c.madvise)
+    if request.param:
+        others.memfd_create = lambda name, flags: -1
+    monkeypatch.setattr(shared_memory, "_LIBC", others)
 
 
-@pytest.mark.parametrize("is_refused", [False, True])
-def test_without_memfd_a_file_in_shm_that_nobody_sees(path, monkeypatch, is_refused):
+def test_without_memfd_a_file_in_shm_that_nobody_sees(path, without_memfd):
     before = ours_in_shm()
-    if is_refused:
-        monkeypatch.setattr(os, "memfd_create", refuse)
-    else:
-        monkeypatch.delattr(os, "memfd_create")
     with contextlib.closing(DataProcesses(1)) as pool:
         assert ours_in_shm() == before
         config = config_of(path)
         assert_same(train(config, 8, 0, 5, pool), train(config, 8, 0, 5))
 
 
-def test_a_full_shm_is_an_error_that_says_how_to_enlarge_it(path, monkeypatch):
-    monkeypatch.delattr(os, "memfd_create")
+def test_pythons_own_memfd_is_not_needed(path, monkeypatch):
+    monkeypatch.delattr(os, "memfd_create", raising=False)
+    with contextlib.closing(DataProcesses(1)) as pool:
+        linked = os.readlink(f"/proc/self/fd/{pool.memory.descriptor}")
+        assert linked == "/memfd:gluon-tricks batches (deleted)"
+
+
+def test_a_full_shm_is_an_error_that_says_how_to_enlarge_it(path, monkeypatch, without_memfd):
     with contextlib.closing(DataProcesses(1)) as pool:
         full = os.statvfs("/proc")  # it has no free blocks
         monkeypatch.setattr(os, "statvfs", lambda path: full)
         with pytest.raises(UserError, match="/dev/shm has 0 MB free.*--shm-size"):
             train(config_of(path), 8, 0, 1, pool)
+
+
+def test_an_shm_that_holds_some_batches_and_not_all_is_an_error_at_once(without_memfd, monkeypatch):
+    rows = RowsFormat(2, (3, 64, 64), np.float32)
+    free = types.SimpleNamespace(f_bavail=2 * rows.nbytes, f_frsize=1)
+    monkeypatch.setattr(os, "statvfs", lambda path: free)
+    with contextlib.closing(shared_memory.SharedMemory()) as shared:
+        with pytest.raises(UserError, match="/dev/shm has .* free, .* are needed for 4 batches:"):
+            batch_memory.BatchMemory(4, shared).take(rows)

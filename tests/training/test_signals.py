@@ -5,6 +5,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -129,6 +130,20 @@ def test_a_hang_up_that_nohup_ignores_stays_ignored():
             assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+def test_a_run_in_another_thread_hears_no_signal():
+    before = signal.getsignal(signal.SIGINT)
+
+    def listen():
+        with Stop().listening(print):
+            heard.append(signal.getsignal(signal.SIGINT))
+
+    heard = []
+    thread = threading.Thread(target=listen)
+    thread.start()
+    thread.join()
+    assert heard == [before]
 
 
 def test_workers_agree_on_any_of_the_signals():

@@ -91,7 +91,7 @@ def apply_on_device(images: Any, matrices: Any) -> Any:
     import mxnet as mx
 
     n, height, width, _ = images.shape
-    pixels = images.astype("float32").reshape((n, height * width, 3))
+    pixels = mx.nd.cast(images, dtype="float32").reshape((n, height * width, 3))
     linear = mx.nd.slice_axis(matrices, axis=2, begin=0, end=3)
     offset = mx.nd.slice_axis(matrices, axis=2, begin=3, end=4)
     if matrices.shape[2] == 5:
