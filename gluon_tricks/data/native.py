@@ -18,6 +18,7 @@ import contextlib
 import numpy as np
 
 from ..errors import UserError
+from ..files import check_utf8
 from .batches import Batch
 from .index_gaps import refuse_gaps
 from .labels import none_of
@@ -166,6 +167,7 @@ def count_records(path, index_path, flag):
     """How many records the file of ``flag`` has; UserError if its index leaves some of them out."""
     if not path:
         raise UserError(f"no images: give {flag} FILE.rec or --data-dir FOLDER")
+    check_utf8(path)
     with RecordFile(path, index_path or None) as records:
         refuse_gaps(records)
         return len(records)

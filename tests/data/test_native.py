@@ -1,3 +1,5 @@
+import os
+
 import cv2
 import mxnet as mx
 import numpy as np
@@ -125,6 +127,11 @@ def test_what_it_cannot_do_is_refused_by_name(records, flags):
     ):
         with pytest.raises(UserError, match=flags[0]):
             make(config_of(records, *flags))
+
+
+def test_a_path_that_mxnet_does_not_take_is_refused():
+    with pytest.raises(UserError, match=r"\\xff.rec: MXNet takes no path that is not UTF-8"):
+        loader.train_loader(config_of(os.fsdecode(b"\xff.rec")), 8)
 
 
 def test_its_errors_name_the_file(tmp_path, records):
