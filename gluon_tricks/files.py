@@ -33,6 +33,16 @@ def check_folder_of(path: str) -> None:
         raise UserError(f"{printable(path)}: cannot be written: it is a folder")
 
 
+def check_utf8(path: str) -> None:
+    """UserError for a path of other bytes than UTF-8's, which MXNet can neither read nor write."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        raise UserError(
+            f"{printable(path)}: MXNet takes no path that is not UTF-8; name another one"
+        ) from None
+
+
 @contextlib.contextmanager
 def replacing(path: str) -> Iterator[str]:
     """A temporary path, whose file takes the name ``path`` when the block is done, and goes if it

@@ -80,8 +80,18 @@ MOST = 2**31 - 1  # with which MXNet counts
 def user_path(text: str) -> str:
     """A path as a user types it: ``~`` is the home folder, also in ``--flag=~/x``, which no shell
     expands.
+
+    Raises argparse's error if it is empty, as that of a shell's variable which is not set: many
+    functions would take it for the current folder, and others for a flag that is not given.
     """
+    if not text:
+        raise argparse.ArgumentTypeError("is empty, where a path is needed")
     return os.path.expanduser(text)
+
+
+def path_or_none(text: str) -> str:
+    """The same of a training's flag, whose "" says that there is none."""
+    return text and user_path(text)
 
 
 def on_or_off(text: str) -> bool:
@@ -159,7 +169,7 @@ def is_number(value: Any, of: type = float) -> bool:
     return isinstance(value, kinds) and not isinstance(value, bool)
 
 
-PATH = Kind(user_path, "PATH", lambda value: isinstance(value, str))
+PATH = Kind(path_or_none, "PATH", lambda value: isinstance(value, str))
 KINDS: Dict[Any, Kind] = {
     int: Kind(int, "N", partial(is_number, of=int)),
     float: Kind(float, "X", is_number),

@@ -25,7 +25,8 @@ LAYERS = (
 )
 BASICS = {
     *("child_processes", "command_process", "determinism", "diagnosis", "errors", "files"),
-    *("locking", "onednn_cache", "pictures", "stderr_filter", "system", "text", "threads"),
+    *("locking", "many_sizes", "onednn_cache", "pictures", "stderr_filter", "system", "text"),
+    "threads",
 }
 # The flags are one part in three files, and so are the published figures.
 IN_ORDER = {("config", "flags"), ("config", "fidelity")}

@@ -26,6 +26,7 @@ from gluon_tricks.config import (
     to_json,
     user_path,
 )
+from gluon_tricks.flags import path_or_none
 from gluon_tricks.tasks import registry
 
 
@@ -463,7 +464,14 @@ def test_every_path_of_every_command_may_begin_at_the_home_folder(command):
     importlib.import_module(cli.COMMANDS[command][0]).add_arguments(parser)
     for action in arguments_of(parser):
         metavar = action.metavar[0] if isinstance(action.metavar, tuple) else str(action.metavar)
-        assert (metavar.split(".")[0] in PATHS) == (action.type is user_path), action
+        is_path = action.type in (user_path, path_or_none)
+        assert (metavar.split(".")[0] in PATHS) == is_path, action
+
+
+def test_no_path_but_one_of_a_training_may_be_empty():
+    with pytest.raises(argparse.ArgumentTypeError, match="is empty, where a path is needed"):
+        user_path("")
+    assert parse(["--use-params", ""]).use_params == ""
 
 
 def test_resolved_flags_survive_json():

@@ -5,6 +5,7 @@ import math
 
 from ..config import user_path
 from ..errors import UserError
+from ..flags import MOST
 
 # Each is a module of gluon_tricks.bench with add_arguments(parser) and main(args).
 MEASUREMENTS = {
@@ -36,8 +37,9 @@ def main(args):
     """Run one measurement."""
     for name in AT_LEAST_ONE:
         value = getattr(args, name, 1)
-        if value < 1:
-            raise UserError(f"--{name.replace('_', '-')} {value}: at least 1 is needed")
+        if not 1 <= value <= MOST:
+            flag = "--" + name.replace("_", "-")
+            raise UserError(f"{flag} {value}: at least 1 is needed, and at most {MOST}")
     if not 0 < getattr(args, "seconds", 1) < math.inf:
         raise UserError(f"--seconds {args.seconds}: a positive number is needed")
     return module(args.measurement).main(args)

@@ -27,13 +27,7 @@ def add_arguments(parser):
         metavar="FILE",
         help="RecordIO file of the images; default: that of the run",
     )
-    add(
-        "--rec-val-idx",
-        type=user_path,
-        metavar="FILE",
-        default="",
-        help="its index [the same name with .idx]",
-    )
+    add("--rec-val-idx", type=user_path, metavar="FILE", help="its index [the same name with .idx]")
     add(
         "--json",
         type=user_path,

@@ -50,7 +50,6 @@ def add_arguments(parser):
         "--rec-val",
         type=user_path,
         metavar="FILE",
-        default="",
         help="measure the figures on this RecordIO file; compare on its images",
     )
     of_task.add_arguments(parser, PARTS)
@@ -58,13 +57,7 @@ def add_arguments(parser):
 
 
 def _add_calibration(add):
-    add(
-        "--calibrate",
-        type=user_path,
-        metavar="FILE",
-        default="",
-        help="RecordIO file with calibration images",
-    )
+    add("--calibrate", type=user_path, metavar="FILE", help="RecordIO file with calibration images")
     add(
         "--calibration-mode",
         choices=("naive", "entropy"),
@@ -96,7 +89,9 @@ def main(args):
         PARTS[model.task].main(args, model)
     if args.rec_val:
         arguments.compare_names(args, model, args.rec_val)
-    manifest = export(model, args.output, formats, options, args.rec_val, calibration, args.force)
+    manifest = export(
+        model, args.output, formats, options, args.rec_val or "", calibration, args.force
+    )
     print(f"{printable(args.output)}: {manifest['model']}, {manifest['classes']} classes")
     for line in describe(manifest):
         print("  " + line)

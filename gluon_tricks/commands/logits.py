@@ -26,7 +26,6 @@ def add_arguments(parser):
         "--rec-idx",
         type=user_path,
         metavar="FILE",
-        default="",
         help="the index of FILE.rec [the same name with .idx]",
     )
     add(
@@ -53,7 +52,7 @@ def main(args):
     figures = logits.store(
         teacher,
         args.rec,
-        args.rec_idx,
+        args.rec_idx or "",
         args.output,
         args.dtype,
         args.first_class,

@@ -24,7 +24,6 @@ def add_arguments(parser):
     parser.add_argument(
         "-o",
         "--output",
-        default="",
         type=user_path,
         metavar="DIR",
         help="where report.html, report.md and the pictures go [RUN/report, or report]",

@@ -3,8 +3,8 @@ traps handled.
 
 Handled: the rows that fill the last validation batch do not count, every validation pass has an
 iterator of its own (a used one goes on after the images to which the last batch wrapped),
-``seed_aug`` is never set (it repeats few crops for ever), batches are moved from cpu_pinned to cpu,
-errors name the file.
+``seed_aug`` is never set (it repeats few crops for ever), its memory is not page-locked (for which
+every process would take memory of GPU 0), batches are copied out of it, errors name the file.
 
 Left, and so refused or documented (docs/data.md): it knows neither records' keys nor a position in
 the epoch, shuffles only within chunks, gives other images with other numbers of threads or workers,
@@ -18,6 +18,7 @@ import contextlib
 import numpy as np
 
 from ..errors import UserError
+from ..files import check_utf8
 from .batches import Batch
 from .index_gaps import refuse_gaps
 from .labels import none_of
@@ -166,6 +167,7 @@ def count_records(path, index_path, flag):
     """How many records the file of ``flag`` has; UserError if its index leaves some of them out."""
     if not path:
         raise UserError(f"no images: give {flag} FILE.rec or --data-dir FOLDER")
+    check_utf8(path)
     with RecordFile(path, index_path or None) as records:
         refuse_gaps(records)
         return len(records)
@@ -183,6 +185,7 @@ def common_settings(config, size, batch_size, shard, shards):
         part_index=shard,
         num_parts=shards,
         verbose=False,
+        device_id=-1,  # ordinary memory
         mean_r=mean[0],
         mean_g=mean[1],
         mean_b=mean[2],
@@ -241,7 +244,7 @@ def as_batch(batch, valid, classes, path):
     wrong = ~((real >= 0) & (real < classes) & (real == np.floor(real)))
     if wrong.any():
         raise UserError(f"{path}: {none_of(real[wrong][0], classes)}")
-    images = batch.data[0].as_in_context(mx.cpu())
+    images = batch.data[0].copy()
     return Batch(
         images, mx.nd.array(labels, dtype="float32"), np.full(len(labels), -1, np.int64), valid
     )

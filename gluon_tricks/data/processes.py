@@ -15,6 +15,7 @@ import contextlib
 import itertools
 import logging
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -97,7 +98,8 @@ class DataProcesses:
         # is sent just stays, and that they did is seen in one place.
         self._tasks, self._answers = _sockets(), _sockets()
         self._tasks[0].setblocking(False)
-        self._answers[0].settimeout(LOOK_EVERY)
+        self._arrivals = select.poll()
+        self._arrivals.register(self._answers[0], select.POLLIN)
         self._processes: List[subprocess.Popen] = []
         theirs = self._tasks[1].fileno(), self._answers[1].fileno(), self.memory.descriptor
         try:
@@ -170,16 +172,15 @@ class DataProcesses:
         quiet = 0
         while filling.expected and filling.failure is None:
             self._send()
-            try:
+            if self._arrivals.poll(1000 * LOOK_EVERY):
                 size = self._answers[0].recv_into(self._buffer)
-            except socket.timeout:
-                self._check()
-                quiet += 1
-                if quiet * LOOK_EVERY >= STALLED:
-                    self._explain_silence()
-                    quiet = 0
-            else:
                 self._take(memoryview(self._buffer)[:size])
+                quiet = 0
+                continue
+            self._check()
+            quiet += 1
+            if quiet * LOOK_EVERY >= STALLED:
+                self._explain_silence()
                 quiet = 0
 
     def _take(self, message):

@@ -92,7 +92,7 @@ def validation_file(args: argparse.Namespace, model: Opened) -> Tuple[str, str]:
     """(RecordIO file, its index) of ``--rec-val``, or else of the model's run; UserError if there
     is none, or its classes are the model's in another order. Other names are said.
     """
-    record, index = args.rec_val, args.rec_val_idx
+    record, index = args.rec_val, args.rec_val_idx or ""
     if not record and model.trained and model.trained.run:
         record, index = model.trained.run.validation_file(index)
     if not record:

@@ -10,7 +10,7 @@ import mxnet as mx
 
 from ..data.transforms.resize import OPENCV
 from ..errors import UserError
-from ..files import replacing
+from ..files import check_utf8, replacing
 from ..locking import Lock
 from ..models import foreign, hub_folder, ndarray_file, safetensors_file
 from ..models.counterparts.table import TIMM
@@ -34,6 +34,8 @@ def check(target: str, library: Optional[str], force: bool) -> None:
             f"that ends in {safetensors_file.ENDING}"
         )
     foreign.is_foreign(target)  # refuses PyTorch's
+    if target.endswith(PARAMS):
+        check_utf8(target)
     if target.endswith(".onnx"):
         raise UserError(f"{printable(target)}: gluon-tricks export --format onnx writes ONNX")
     there = _folder_is_there if _is_folder(target) else _file_is_there

@@ -21,7 +21,7 @@ from .. import __version__
 from ..data.class_names import LABELS, write_labels
 from ..data.record_index import index_path_of
 from ..errors import UserError
-from ..files import sha256
+from ..files import check_utf8, sha256
 from ..locking import Lock
 from ..text import printable
 from . import manifest as manifests
@@ -54,6 +54,7 @@ def check(
         raise UserError("--calibrate has no effect without --format int8 or all")
     if calibration and calibration.images < 1:
         raise UserError(f"--calibration-images {calibration.images}: at least 1 is needed")
+    check_utf8(os.path.abspath(folder))
     if os.path.lexists(folder) and not os.path.isdir(folder):
         raise UserError(f"{folder}: is a file, not a folder")
     if os.path.isdir(folder) and os.listdir(folder):
@@ -202,7 +203,7 @@ def _give_name(temporary, folder):
     os.umask(mask)
     os.chmod(temporary, 0o777 & ~mask)  # mkdtemp's are for the owner alone
     old = None
-    if os.path.isdir(folder) and os.listdir(folder):
+    if manifests.is_export(folder):  # what else may be in it by now stays, and is an error
         parent, name = os.path.split(folder)
         old = tempfile.mkdtemp(prefix=f".{name}.old-", dir=parent)
         os.rename(folder, old)

@@ -13,6 +13,7 @@ import os
 from typing import Any, Dict, Optional, Union
 
 from .. import config as flags
+from .. import many_sizes
 from ..data.class_names import read_labels
 from ..errors import UserError
 from ..models import foreign
@@ -76,6 +77,8 @@ def open_model(
     if found.trained:
         _check_finite(found.trained, found.path)
     if device is not None:
+        if tasks.TASKS[found.task].any_size:
+            many_sizes.expect(device)
         found.compute_on(device)
     if labels:
         found.labels = read_labels(labels, found.classes)

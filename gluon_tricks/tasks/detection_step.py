@@ -10,6 +10,7 @@ from mxnet.gluon.block import HybridBlock
 
 from ..data.box_rows import extent_of, most_boxes
 from ..models.faster_rcnn import FasterRCNN, Learned, Training
+from ..tricks.compiled import AT_ONCE
 from .detection_figures import found_in
 from .detection_losses import losses
 from .detection_numbers import numbers_of
@@ -35,7 +36,7 @@ class Forward:
     def __init__(self, net: FasterRCNN, seed: int, hybrid: bool) -> None:
         self._settings, self._seed = net.settings, seed
         self._losses = Losses(net)
-        self._losses.hybridize(hybrid)
+        self._losses.hybridize(hybrid, **AT_ONCE)
 
     def __call__(self, images: Any, labels: Any, step: int, keys: Sequence[int]) -> Any:
         anchors, after = self._settings.anchors, self._settings.train.after

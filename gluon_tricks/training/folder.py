@@ -6,7 +6,7 @@ import platform
 
 from ..distributed.gathering import gather_json
 from ..errors import UserError
-from ..files import plain_file
+from ..files import check_utf8, plain_file
 from ..locking import Lock
 from ..text import printable
 from . import checkpoint, run_folder
@@ -70,6 +70,7 @@ def _by_rank_0(workers, act):
 
 
 def _make(path):
+    check_utf8(path)
     try:
         os.makedirs(os.path.join(path, "checkpoints"), exist_ok=True)
         probe = os.path.join(path, ".writable")

@@ -8,7 +8,7 @@ import mxnet as mx
 import numpy as np
 from mxnet import autograd
 
-from .. import determinism, models
+from .. import determinism, many_sizes, models
 from ..config import Config, spelling
 from ..errors import UserError
 from ..models import complexity, foreign, registry
@@ -26,6 +26,8 @@ def student(config, devices, say=print, accumulate=1):
     With ``accumulate`` above 1, the gradients of that many backward passes add up.
     """
     net = untrained(config, len(devices))
+    if registry.get(config.model).sizes_vary:
+        many_sizes.expect(devices[0])
     # MXNet's generator gives seeds that are neighbours mostly the same numbers.
     mx.random.seed(int(np.random.SeedSequence([config.seed]).generate_state(1)[0] >> 1))
     net.initialize(initializer(config.init), ctx=devices)

@@ -10,6 +10,8 @@ import numpy as np
 # MXNet starts so many small operators together: one by one, a GPU would be waited for after each.
 # NDArray's copy, copyto and astype are always started alone; mx.nd.identity and cast are not.
 OPERATORS_AT_ONCE = 64
+# The same for the passes of a graph.
+AT_ONCE = dict(forward_bulk_size=OPERATORS_AT_ONCE, backward_bulk_size=OPERATORS_AT_ONCE)
 
 
 def compiled(function):
@@ -48,8 +50,7 @@ def operator_of(symbol):
     """A function of the NDArrays of a Symbol's inputs."""
     import mxnet as mx
 
-    passes = ("forward_bulk_size", "backward_bulk_size")
-    return mx.nd.CachedOp(symbol, [(name, OPERATORS_AT_ONCE) for name in passes])
+    return mx.nd.CachedOp(symbol, list(AT_ONCE.items()))
 
 
 def casts(sources, targets):

@@ -1,10 +1,12 @@
+import os
+
 import cv2
 import mxnet as mx
 import numpy as np
 import pytest
 import record_files
 
-from gluon_tricks.data import loader
+from gluon_tricks.data import loader, native
 from gluon_tricks.data.records import RecordWriter
 from gluon_tricks.errors import UserError
 
@@ -49,6 +51,14 @@ def test_every_validation_pass_has_each_image_once(records, batch_size, world_si
 def test_a_batch_that_would_wrap_twice_is_refused(records):
     with pytest.raises(UserError, match="53 images are too few for batches of 18 on 3"):
         loader.eval_loader(config_of(records), 18, 0, 3)
+
+
+def test_batches_are_copied_out_of_ordinary_memory(records):
+    config = config_of(records)
+    assert next(native.eval_iterator(config, 8)).data[0].context == mx.cpu()
+    kept = list(loader.eval_loader(config, 8))
+    for one, other in zip(kept, loader.eval_loader(config, 8)):
+        np.testing.assert_array_equal(one.images.asnumpy(), other.images.asnumpy())
 
 
 def test_validation_images_are_those_of_our_loader(records):
@@ -117,6 +127,11 @@ def test_what_it_cannot_do_is_refused_by_name(records, flags):
     ):
         with pytest.raises(UserError, match=flags[0]):
             make(config_of(records, *flags))
+
+
+def test_a_path_that_mxnet_does_not_take_is_refused():
+    with pytest.raises(UserError, match=r"\\xff.rec: MXNet takes no path that is not UTF-8"):
+        loader.train_loader(config_of(os.fsdecode(b"\xff.rec")), 8)
 
 
 def test_its_errors_name_the_file(tmp_path, records):

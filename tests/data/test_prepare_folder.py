@@ -305,6 +305,14 @@ def test_other_settings_write_it_again(source, tmp_path):
     assert before["train.rec"] != after["train.rec"] and set(before) == set(after)
 
 
+def test_another_data_set_is_not_replaced(source, tmp_path, capsys):
+    prepare(source, tmp_path / "out")
+    before = contents(tmp_path / "out")
+    assert cli.main(["prepare", "digits", str(tmp_path / "out")]) == 2
+    assert "out: holds the data set folder, which this one would replace" in capsys.readouterr().err
+    assert contents(tmp_path / "out") == before
+
+
 class Interrupted(BaseException):
     """What ends a run at any place, as a signal does."""
 

@@ -418,6 +418,24 @@ def test_after_an_interrupt_no_row_is_taken_for_filled(monkeypatch, path, two, i
             next(data.batches(0, 2))
 
 
+def test_an_alarm_ends_the_wait(path, two):
+    """Its handler's error is not taken for silence of a socket."""
+
+    def ring(number, frame):
+        raise TimeoutError("the alarm")
+
+    for pid in two.pids:
+        os.kill(pid, signal.SIGSTOP)
+    with contextlib.closing(loader.train_loader(config_of(path), 8, processes=two)) as data:
+        before = signal.signal(signal.SIGALRM, ring)
+        try:
+            signal.setitimer(signal.ITIMER_REAL, 0.2)
+            with pytest.raises(TimeoutError, match="the alarm"):
+                next(data.batches(0, 2))
+        finally:
+            signal.signal(signal.SIGALRM, before)
+
+
 def test_closing_ends_them(path):
     pool = DataProcesses(2)
     train(config_of(path), 8, 0, 1, pool)

@@ -18,6 +18,7 @@ from gluon_tricks.data.records import RecordFile, RecordWriter
 from gluon_tricks.deploy import evaluation, export
 from gluon_tricks.deploy import graph as graphs
 from gluon_tricks.deploy.compare import ExportError
+from gluon_tricks.deploy.convert import convert
 from gluon_tricks.deploy.opening import open_model
 from gluon_tricks.deploy.writer import Options
 from gluon_tricks.errors import UserError
@@ -317,6 +318,37 @@ def test_what_is_no_export_is_never_replaced(model, tmp_path, quick):
         "file",
         "work",
     ]
+
+
+def test_what_came_into_the_folder_meanwhile_is_never_replaced(model, tmp_path, quick, monkeypatch):
+    out = tmp_path / "out"
+
+    def write(*arguments):
+        out.mkdir()
+        (out / "thesis.tex").touch()
+        return {}
+
+    monkeypatch.setattr(quick, "write", write)
+    with pytest.raises(UserError, match="out: cannot be written: Directory not empty"):
+        export.export(model, str(out), force=True)
+    assert names(out) == ["thesis.tex"] and names(tmp_path) == ["out"]
+
+
+def test_an_empty_name_is_not_the_current_folder(model, params, tmp_path, quick, monkeypatch):
+    (tmp_path / "thesis.tex").touch()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit):
+        command(params, "--model", "cifar_resnet20_v1", "--classes", 5, "-o", "")
+    with pytest.raises(UserError, match="cannot be written: Directory not empty"):
+        export.export(model, "")
+    assert names(tmp_path) == ["thesis.tex"]
+
+
+@pytest.mark.parametrize("write, name", [(export.export, "out"), (convert, "net.params")])
+def test_a_path_that_mxnet_does_not_take_is_refused_first(model, tmp_path, quick, write, name):
+    with pytest.raises(UserError, match=name + ": MXNet takes no path that is not UTF-8"):
+        write(model, os.fsdecode(os.fsencode(tmp_path) + b"/\xff" + name.encode()))
+    assert not any(found.endswith(name) for found in names(tmp_path))
 
 
 def test_a_place_that_cannot_be_written_is_named(model, tmp_path, quick):

@@ -9,8 +9,12 @@ import numpy as np
 import pytest
 from mxnet import gluon
 
+from gluon_tricks.config import parse
 from gluon_tricks.errors import UserError
 from gluon_tricks.models import registry
+from gluon_tricks.training.feeding import place
+from gluon_tricks.training.run import build
+from gluon_tricks.training.step import train_step
 from gluon_tricks.training.stopping import Diverged
 
 
@@ -119,3 +123,23 @@ def test_a_network_of_matrices_is_refused_on_a_cpu(train):
         UserError, match="--dtype float16: MXNet cannot multiply float16 matrices on a CPU"
     ):
         train(dtype="float16")
+
+
+@pytest.mark.parametrize(
+    "flags", ["--device-augment --mixup --ema 0.9", "--accumulate 2 --cutmix 1 --clip-norm 1"]
+)
+def test_a_step_waits_for_no_array(flags, train_linear, tmp_path, monkeypatch):
+    # Its engine waits for a GPU after each copyto, which copy and astype are, too, and the program
+    # for asnumpy and for the copy of mx.nd.array
+    words = "--model linear --classes 10 --input-size 32 --batch-size 4 --dtype float16 -j 1"
+    words += f" --synthetic 32 --save-dir {tmp_path / 'run'} {flags}"
+    run = build(parse(words.split()))
+    try:
+        for batch in run.data.train.batches(0, 2):
+            batch = place(batch, run.layout, run.workers.devices)
+            train_step(run.learner, run.layout, run.workers.devices, batch, 0)
+            for name in ("copyto", "asnumpy", "_sync_copyfrom"):
+                monkeypatch.setattr(mx.nd.NDArray, name, None)
+    finally:
+        monkeypatch.undo()
+        run.close()

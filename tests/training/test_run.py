@@ -426,6 +426,11 @@ def test_a_run_without_a_checkpoint_starts_from_the_beginning_and_says_so(
     ] and run.progress.step == 4
 
 
+def test_a_folder_that_mxnet_cannot_write_is_refused_before_the_training(train, tmp_path):
+    with pytest.raises(UserError, match=r"\\xff: MXNet takes no path that is not UTF-8"):
+        train(save_dir=os.fsdecode(os.fsencode(tmp_path) + b"/\xff"))
+
+
 @pytest.mark.parametrize("left", ["checkpoints", "log.jsonl", "result.json"])
 def test_a_folder_with_parts_of_a_run_is_not_overwritten(train, tmp_path, left):
     train(num_epochs=1)

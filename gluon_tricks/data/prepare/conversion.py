@@ -61,6 +61,7 @@ def write_data_set(
     except OSError as error:
         raise UserError(f"{directory}: cannot be made: {error.strerror}") from error
     manifest = read_json(os.path.join(directory, MANIFEST))
+    refuse_another(directory, manifest.get("settings"), settings)
     if (
         "splits" not in manifest
         or manifest.get("settings") != settings
@@ -93,6 +94,16 @@ def write_about(directory, classes, manifest):
     manifest[DIGEST] = sha256(path)
     text = json.dumps(manifest, indent=1, sort_keys=True) + "\n"
     write_text(os.path.join(directory, MANIFEST), text)
+
+
+def refuse_another(directory, held, settings):
+    """UserError if the manifest of the folder ``held`` the settings of another kind of data set."""
+    name = held.get("data_set") if isinstance(held, dict) else None
+    if name not in (None, settings.get("data_set")):
+        raise UserError(
+            f"{directory}: holds the data set {printable(name)}, which this one would replace; "
+            "name another folder, or move it away"
+        )
 
 
 def refuse_control_characters(classes, splits):
