@@ -6,6 +6,7 @@ import json
 import pytest
 from box_scenes import TINY, write
 from help_text import shown_defaults
+from own_process import run_alone
 
 from gluon_tricks import cli, models
 from gluon_tricks.bench import data, detection, gluoncv_boxes
@@ -61,10 +62,10 @@ def test_a_network_that_gluoncv_has_not_is_refused(records, capfd):
 
 
 @pytest.mark.slow
-def test_the_loader_of_boxes_is_measured_next_to_gluoncvs(records, tmp_path, capfd):
+def test_the_loader_of_boxes_is_measured_next_to_gluoncvs(records, tmp_path):
     path, small = tmp_path / "rows.json", "--input-size 48 --max-side 64 --threads 1"
     flags = f"--task detection --rec {records} {small} --images 8 --rounds 1 --json {path}"
-    assert cli.main(["bench", "data", *flags.split()]) == 0
+    printed = run_alone("bench", "data", *flags.split())
     names = [row["pipeline"] for row in json.loads(path.read_text())]
     assert tuple(names) == data.OF_TASK["detection"]
-    assert "loader_float32 : gluoncv_boxes" in capfd.readouterr().out
+    assert "loader_float32 : gluoncv_boxes" in printed
