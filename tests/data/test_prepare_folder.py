@@ -313,6 +313,15 @@ def test_another_data_set_is_not_replaced(source, tmp_path, capsys):
     assert contents(tmp_path / "out") == before
 
 
+def test_a_file_of_another_program_is_not_replaced(source, tmp_path, capsys):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "train.rec").write_bytes(b"of im2rec")
+    assert prepare(source, tmp_path / "out") == 2
+    error = capsys.readouterr().err
+    assert "train.rec: is there already, and no manifest.json says that prepare made it" in error
+    assert contents(tmp_path / "out") == {"train.rec": b"of im2rec"}
+
+
 class Interrupted(BaseException):
     """What ends a run at any place, as a signal does."""
 

@@ -62,6 +62,7 @@ def write_data_set(
         raise UserError(f"{directory}: cannot be made: {error.strerror}") from error
     manifest = read_json(os.path.join(directory, MANIFEST))
     refuse_another(directory, manifest.get("settings"), settings)
+    ours = manifest.get("splits", ())
     if (
         "splits" not in manifest
         or manifest.get("settings") != settings
@@ -73,6 +74,8 @@ def write_data_set(
     works = [
         work for work in works if not work.is_whole(manifest["splits"].get(work.name), workers)
     ]
+    for work in works:
+        work.refuse_foreign(ours)
     check_space(directory, works)
     for work in works:
         try:
@@ -155,6 +158,17 @@ class SplitWriter:
             )
             and entry.get("images_sha256") == self.sources_of(len(self.split), workers).hexdigest()
         )
+
+    def refuse_foreign(self, ours):
+        """UserError if there is a file of this split's name that neither the manifest's splits
+        ``ours`` name nor an interrupted run has noted: im2rec, or another program, has made it.
+        """
+        is_known = self.name in ours or os.path.exists(self.state_path)
+        if os.path.exists(self.path) and not is_known:
+            raise UserError(
+                f"{self.path}: is there already, and no {MANIFEST} says that prepare made it; name "
+                "another folder, or move it away"
+            )
 
     def sources_of(self, count, workers):
         """The state's ``sources`` after the first ``count`` images; reads them."""
