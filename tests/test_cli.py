@@ -344,6 +344,7 @@ def test_a_current_folder_that_has_gone_is_named(tmp_path):
     assert code == 2 and "error: the current folder is not there any more" in errors
 
 
+@pytest.mark.slow
 def test_the_exit_code_is_that_of_the_error_although_nobody_listens():
     """As when the terminal is closed; a training has a standard error of its own."""
     words = [sys.executable, "-m", "gluon_tricks", "train", "--rec-train", "/nowhere/at/all.rec"]
@@ -418,6 +419,7 @@ def test_closed_standard_streams_change_nothing(tmp_path, closed):
     assert done.stdout == b""
 
 
+@pytest.mark.slow
 def test_json_to_standard_output_comes_alone(tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "gluon_tricks", "models", "cifar_resnet20_v1", "--json", "-"],

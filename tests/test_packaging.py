@@ -330,6 +330,7 @@ def test_a_kept_wheel_of_horovod_needs_no_build(folder):
     assert pip[-1].endswith("/horovod-0.28.1-cp39-cp39-linux_x86_64.whl")
 
 
+@pytest.mark.slow
 def test_the_real_python_answers_as_the_made_up_ones_do(folder):
     # Up to the compiler, of which there is none on this PATH: nothing is installed.
     code, text, pip = folder.make("PYTHON=" + sys.executable, "test-environment")

@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
 
 
+@pytest.mark.slow
 def test_the_tricks_in_your_own_loop_train():
     import mxnet as mx
 

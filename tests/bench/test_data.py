@@ -85,6 +85,7 @@ def test_only_the_pipelines_asked_for_are_measured(records, tmp_path):
     ]
 
 
+@pytest.mark.slow
 def test_processes_get_rows_of_our_own_pipelines(records, tmp_path, capfd):
     path = tmp_path / "rows.json"
     names = "decode,loader_float32,image_record_iter"

@@ -59,6 +59,7 @@ def contents(path):
     return {name: array.asnumpy().tobytes() for name, array in mx.nd.load(path).items()}
 
 
+@pytest.mark.slow
 def test_there_and_back_changes_no_bit(params, folder, tmp_path):
     back, alone = str(tmp_path / "back.params"), str(tmp_path / "a.safetensors")
     assert cli.main(["convert", folder, back]) == 0
@@ -220,6 +221,7 @@ def test_evaluate_and_predict_make_timms_images(bicubic, record, tmp_path, capsy
     assert figures["top1"] == pytest.approx(100 * right / 20)
 
 
+@pytest.mark.slow
 def test_an_export_of_a_folder_keeps_its_images(bicubic, record, tmp_path):
     out = str(tmp_path / "out")
     words = ["export", bicubic, "-o", out, "--format", "onnx", "--preprocess"]
@@ -235,6 +237,7 @@ def test_an_export_of_a_folder_keeps_its_images(bicubic, record, tmp_path):
     np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_safetensors_is_a_format_of_export(params, folder, record, tmp_path, capsys):
     out = str(tmp_path / "out")
     words = ["export", params, "--model", MODEL, "-o", out, "--format", "safetensors"]

@@ -132,6 +132,7 @@ def test_loaders_share_processes_and_one_that_stops_early_disturbs_no_other(path
     data.close()
 
 
+@pytest.mark.slow
 def test_more_loaders_than_a_process_keeps_open_take_turns(path):
     config = config_of(path)
     expected = train(config, 32, 0, 20)
@@ -295,6 +296,7 @@ def test_a_failing_thread_ends_its_process_even_if_nothing_can_be_printed(monkey
     assert ended.value.code == 1
 
 
+@pytest.mark.slow
 def test_a_stopped_process_is_named_after_some_time_and_ends_all_the_same(path, two, monkeypatch):
     monkeypatch.setattr(processes, "STALLED", 1.0)
     for pid in two.pids:  # one alone would be no loss
@@ -391,6 +393,7 @@ def test_a_killed_run_leaves_nothing_behind(path):
     assert ours_in_shm() == before
 
 
+@pytest.mark.slow
 def test_an_interrupt_of_the_terminal_reaches_the_run_alone(path):
     with running(path) as (script, pids):
         for pid in pids:  # a batch system signals every process of a job

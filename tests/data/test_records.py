@@ -219,6 +219,7 @@ def test_a_record_larger_than_one_read_comes_back(tmp_path):
     assert read_all(path) == [(0, 1.0, b"small"), (1, 2.0, large), (2, 3.0, b"last")]
 
 
+@pytest.mark.slow
 def test_an_index_of_imagenets_size_is_read_in_well_under_two_seconds(tmp_path):
     path = tmp_path / "a.idx"
     offsets = np.arange(1281167) * 110000

@@ -239,6 +239,7 @@ def test_images_of_a_wrong_shape_or_type_are_refused(params, folder, images):
         open_model(folder, format="onnx").predict(images[:, :, ::2, ::2])
 
 
+@pytest.mark.slow
 def test_what_cannot_be_loaded_gets_one_clear_message(params, run_folder, folder, tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "picture.png").write_bytes(b"\x89PNG")
@@ -266,6 +267,7 @@ def test_what_cannot_be_loaded_gets_one_clear_message(params, run_folder, folder
             open_model(str(path), **given)
 
 
+@pytest.mark.slow
 def test_a_parameter_file_of_a_network_with_additions_is_opened_by_their_flags(tmp_path):
     additions = dict(attention="se", attention_reduction=4, anti_alias=3, gem=True)
     net = initialised(get_model("resnet18_v1b", classes=5, drop_block=0.1, **additions))
@@ -356,6 +358,7 @@ def test_of_training_only_the_reader_of_run_folders_is_imported():
                     }, name
 
 
+@pytest.mark.slow
 def test_the_name_of_a_network_opens_its_published_parameters(network, tmp_path, monkeypatch):
     from gluoncv.model_zoo import model_store
 

@@ -88,6 +88,7 @@ def stub(labels=None, order=(0, 1, 2)):
     return Classifier("stub", "gluon", None, 3, preprocessing, predict, labels=labels)
 
 
+@pytest.mark.slow
 def test_errors_and_mce_are_those_of_a_plain_count(tree):
     found = imagenet_c.evaluate(stub(), tree, batch_size=4)
     expected = {
@@ -101,6 +102,7 @@ def test_errors_and_mce_are_those_of_a_plain_count(tree):
     assert found["images"] == 75 * 21 and found["missing"] == []
 
 
+@pytest.mark.slow
 def test_classes_are_in_the_order_of_the_labels_and_else_of_the_sorted_ids(tree):
     sorted_order = imagenet_c.evaluate(stub(), tree)["errors"]["snow"]
     other = [f"{wordnet_id} a fish, a thing" for wordnet_id in (IDS[2], IDS[0], IDS[1])]
@@ -134,6 +136,7 @@ def run(words, model, monkeypatch):
     return command.main(parser.parse_args(["MODEL", *words]))
 
 
+@pytest.mark.slow
 def test_the_command_prints_a_table_and_writes_json(tree, tmp_path, monkeypatch, capsys):
     out = tmp_path / "x.json"
     assert run(["--imagenet-c", tree, "--json", str(out)], stub(), monkeypatch) == 0

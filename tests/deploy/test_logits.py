@@ -98,6 +98,7 @@ def test_a_teacher_is_known_by_its_numbers_and_not_by_its_place(record, tmp_path
     assert digest(network("plain"), "a") != digest(network("plain", classes=4), "a")
 
 
+@pytest.mark.slow
 def test_the_command_opens_a_trained_network_and_says_how_good_it_is(
     digits, tmp_path, monkeypatch, capsys
 ):

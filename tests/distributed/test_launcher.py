@@ -197,6 +197,7 @@ def process(role, number, code):
     return Process(role, number, "", {}, [sys.executable, "-c", code])
 
 
+@pytest.mark.slow
 def test_the_first_failure_ends_all_and_its_code_comes_back(capfd, tmp_path):
     mark = str(tmp_path / "mark")
     sleeper = (

@@ -224,18 +224,21 @@ class TestWatchdog:
         """It stops as when its process is killed or stopped: the file stays."""
         heartbeat._stopped.set()
 
+    @pytest.mark.slow
     def test_a_short_wait_ends_nobody(self, workers, ended):
         with workers[0]:
             time.sleep(0.3)
         time.sleep(1.2)
         assert not ended
 
+    @pytest.mark.slow
     def test_a_wait_within_a_wait_does_not_end_it(self, workers, ended):
         with workers[0]:
             with workers[0]:
                 pass
             self.wait(ended)
 
+    @pytest.mark.slow
     def test_a_worker_whose_heartbeat_has_stopped_is_named(self, workers, ended):
         self.stop(workers[2]._heartbeat)
         with workers[0]:
@@ -243,6 +246,7 @@ class TestWatchdog:
         assert code == watchdog.LOST and why.startswith("worker 0 heard nothing")
         assert "worker 2 on " in why and "worker 1" not in why and "gone" in why
 
+    @pytest.mark.slow
     def test_a_server_whose_heartbeat_has_stopped_is_named(self, workers, servers, ended):
         self.wait_for_servers(workers)
         self.stop(servers[1])
@@ -254,17 +258,20 @@ class TestWatchdog:
         while not {"server-0", "server-1"} <= set(workers[0]._peers.heartbeats()):
             time.sleep(0.02)
 
+    @pytest.mark.slow
     def test_a_worker_that_lives_but_does_something_else_is_named(self, workers, servers, ended):
         with workers[0], workers[1]:
             why, _ = self.wait(ended)
         assert "worker 2 on " in why and "busy" in why
 
+    @pytest.mark.slow
     def test_if_all_wait_the_network_is_cut(self, workers, servers, ended):
         self.wait_for_servers(workers)
         with workers[0], workers[1], workers[2]:
             why, _ = self.wait(ended)
         assert "network" in why and "server" not in why
 
+    @pytest.mark.slow
     def test_who_is_lost_without_a_heartbeat_is_named_and_who_never_had_one(
         self, workers, ended, lost
     ):
@@ -293,6 +300,7 @@ class TestWatchdog:
         assert not (tmp_path / "workers").exists()
 
 
+@pytest.mark.slow
 def test_a_guardian_kills_a_worker_that_is_stopped_and_says_which():
     code = (
         "import os, signal, time; from gluon_tricks.distributed import guardian\n"
@@ -306,6 +314,7 @@ def test_a_guardian_kills_a_worker_that_is_stopped_and_says_which():
     assert "worker 3 on here was stopped for 0.5 seconds" in stopped.stderr
 
 
+@pytest.mark.slow
 def test_a_guardian_ends_with_its_worker_and_before_that_does_nothing():
     code = (
         "import time; from gluon_tricks.distributed import guardian; "

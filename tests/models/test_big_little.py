@@ -76,6 +76,7 @@ def test_the_outputs_are_those_of_numpy(options, own):
     assert_close(net(mx.nd.array(x)), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("height, width", [(97, 97), (39, 75)])
 def test_odd_sizes_too(height, width):
     net, x = small_big_little(**ASSEMBLE), images(1, 3, height, width)

@@ -75,6 +75,7 @@ def test_heads_alone_have_the_higher_rate():
         assert rate == (7 if name.startswith(("head.", "auxlayer.")) else 1), name
 
 
+@pytest.mark.slow
 def test_a_classifiers_parameters_are_the_backbones(tmp_path):
     classifier = models.get_model("resnet18_v1d", classes=3)
     classifier.initialize(mx.init.Xavier())

@@ -167,6 +167,7 @@ def test_a_file_of_another_architecture_names_a_parameter_and_what_it_holds(
     assert file in message and "It holds a resnet18_v1d" in message and ".weight" in message
 
 
+@pytest.mark.slow
 def test_a_narrower_network_is_no_new_head(tmp_path):
     initialised(get_model("mobilenet0.5", classes=5)).save_parameters(str(tmp_path / "net.params"))
     complaint = r"features.0.weight \(and .* more\) is \(16, 3, 3, 3\) in the file and \(8, "

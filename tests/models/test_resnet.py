@@ -127,6 +127,7 @@ def test_files_load_in_both_directions_with_equal_outputs_and_training_steps(nam
     assert_close(again(images()).asnumpy(), theirs(images()).asnumpy())
 
 
+@pytest.mark.slow
 def test_resnet18_v1b_loads_gluoncvs_file_and_trains_alike(tmp_path):
     ours, theirs = (
         get_model("resnet18_v1b", classes=7),

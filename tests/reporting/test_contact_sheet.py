@@ -32,6 +32,7 @@ def run(*arguments):
     return cli.main(["show"] + [str(argument) for argument in arguments])
 
 
+@pytest.mark.slow
 def test_the_sheet_is_a_png_with_a_row_an_image(tmp_path, records, capfd):
     path, flags = tmp_path / "sheet.png", ["--input-size", 16, "--epochs", 1, "--mixup-alpha", 0]
     assert run("--rec", records, "-o", path, "--images", 2, *flags) == 0

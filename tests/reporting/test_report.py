@@ -103,6 +103,7 @@ def cells(runs):
 # -- the page
 
 
+@pytest.mark.slow
 def test_the_page_needs_no_other_file_and_no_network(tmp_path):
     write_run(tmp_path / "a")
     write_run(tmp_path / "b", "--mixup-alpha 0.2")
@@ -439,6 +440,7 @@ ADE20K = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("data", [ADE20K, DIGITS])
 def test_segmentation_is_said_in_its_own_words_and_stands_next_to_table_9_on_ade20k(tmp_path, data):
     write_run(
@@ -467,6 +469,7 @@ VOC = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("data", [VOC, DIGITS])
 def test_detection_is_said_in_its_own_words_and_stands_next_to_table_8_on_voc(tmp_path, data):
     names = ("map07", "map_area", "coco_ap", "coco_ap50", "coco_ap75")

@@ -23,6 +23,7 @@ def even_or_odd():
     del registry.TASKS["even-or-odd"]
 
 
+@pytest.mark.slow
 def test_a_task_of_ones_own_trains_resumes_and_is_reported(train, tmp_path, even_or_odd):
     flags = dict(task="even-or-odd", num_epochs=2)
     train(save_dir=str(tmp_path / "whole"), **flags)

@@ -155,6 +155,7 @@ def test_resuming_names_the_damage_or_ends_with_the_whole_log(original, tmp_path
             )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["pipe", "device"])
 def test_pipes_and_devices_in_place_of_files_are_named_and_not_read(original, tmp_path, what):
     folder, given = original
@@ -208,6 +209,7 @@ def test_reports_name_a_file_with_another_digit(original, tmp_path, name, wrong,
     assert find([str(copy)])[0].damage == [said]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_reports_leave_out_what_is_damaged(original, tmp_path, monkeypatch, seed):
     folder, _ = original

@@ -60,6 +60,7 @@ def test_so_many_batches_are_on_their_way_and_all_come_in_order(ahead):
     assert number == 4
 
 
+@pytest.mark.slow
 def test_the_loaders_memory_comes_back_when_a_batch_is_copied():
     in_use = set()
 
@@ -143,6 +144,7 @@ def test_devices_that_are_nearly_always_busy_are_no_reason_for_advice(clock):
     assert share > 0.9 and speed > 0.93 and advice is None
 
 
+@pytest.mark.slow
 def test_a_run_says_what_share_of_its_time_it_waited(train, tmp_path, monkeypatch):
     from gluon_tricks.training import run as module
 

@@ -104,6 +104,7 @@ def test_nothing_is_saved_after_too_many_skipped_steps(train_linear, tmp_path):
     assert [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()] == ["step-00000002"]
 
 
+@pytest.mark.slow
 def test_float16_resumes_with_the_same_bits(train_linear, tmp_path):
     flags = dict(dtype="float16", mixup=True)
     whole = train_linear(save_dir=str(tmp_path / "whole"), **flags)

@@ -66,6 +66,7 @@ def test_a_number_of_classes_that_is_not_the_datas_is_said_once(train, digits, t
     assert "names 10 classes" not in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_without_names_the_labels_tell_the_number_of_classes(train, digits, tmp_path, capsys):
     copy = shutil.copytree(digits, tmp_path / "copy")
     (copy / "labels.txt").unlink()

@@ -33,5 +33,6 @@ def test_a_resumed_run_drops_what_one_that_never_stopped_drops(train, tmp_path):
     assert main(export) == 0
 
 
+@pytest.mark.slow
 def test_without_drop_block_the_loop_tells_nobody(train):
     assert progress_of(train(num_epochs=1).learner.net) == []

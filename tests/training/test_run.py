@@ -137,6 +137,7 @@ def test_a_run_goes_on_with_other_devices_and_the_same_global_batch(train, tmp_p
         train(save_dir=str(tmp_path / "moved"), resume="auto", **flags)
 
 
+@pytest.mark.slow
 def test_the_folder_says_what_the_run_was(train, tmp_path):
     run = train()
     folder = tmp_path / "run"
@@ -242,6 +243,7 @@ def test_a_folder_with_a_run_is_not_overwritten(train, tmp_path):
     assert (tmp_path / "run" / "log.jsonl").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_finished_run_says_so_and_stays_as_it_is(train, tmp_path, capsys):
     train(num_epochs=1)
     before = (tmp_path / "run" / "result.json").read_bytes()
@@ -278,6 +280,7 @@ def test_a_network_that_the_last_step_has_spoilt_ends_as_a_diverged_run(train, t
     assert not (tmp_path / "run" / "result.json").exists()
 
 
+@pytest.mark.slow
 def test_mixup_takes_an_odd_batch(train):
     run = train(batch_size=7, mixup=True, num_epochs=1)
     assert run.timetable.steps_per_epoch == 9
@@ -343,6 +346,7 @@ def test_validation_counts_every_image_once_on_several_devices(train):
     assert three.progress.validated["images"] == 355
 
 
+@pytest.mark.slow
 def test_steps_get_other_numbers_if_the_global_batch_follows_the_devices(train, tmp_path, capsys):
     """8 steps of 8 images an epoch, then 4 of 16: the newest checkpoint has a smaller number, and
     the best is still there.
@@ -399,6 +403,7 @@ def test_a_run_whose_checkpoints_are_all_damaged_is_refused_and_stays_as_it_is(t
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["checkpoints", "checkpoints and timing.jsonl of a finished run"])
 def test_a_run_whose_checkpoints_are_gone_is_refused(train, tmp_path, what):
     finished = "finished" in what
@@ -431,6 +436,7 @@ def test_a_folder_that_mxnet_cannot_write_is_refused_before_the_training(train, 
         train(save_dir=os.fsdecode(os.fsencode(tmp_path) + b"/\xff"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("left", ["checkpoints", "log.jsonl", "result.json"])
 def test_a_folder_with_parts_of_a_run_is_not_overwritten(train, tmp_path, left):
     train(num_epochs=1)
@@ -570,6 +576,7 @@ def test_a_run_that_is_killed_at_its_validation_validates_when_it_goes_on(
     assert best[0] == best[1] == whole.progress.best["step"]
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_before_its_result_writes_it(train, tmp_path):
     train(num_epochs=1)
     result = tmp_path / "run" / "result.json"
@@ -683,6 +690,7 @@ def test_a_second_run_in_the_folder_is_refused_before_it_changes_anything(digits
     assert not (folder / ".lock").exists()
 
 
+@pytest.mark.slow
 def test_a_run_that_ends_with_an_error_leaves_no_lock(digits, tmp_path):
     with pytest.raises(UserError, match="--teacher"):
         start(digits, tmp_path / "run", "--teacher", "/nowhere")

@@ -74,6 +74,7 @@ def lines(run, event):
     return [line for line in found if line["event"] == event]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", ["", "--ema 0.9 --dtype float16 --repeated-augmentation 2"])
 def test_a_run_that_was_interrupted_is_the_run_to_the_byte(segment, words):
     whole = segment("whole", words)
@@ -117,6 +118,7 @@ def test_float16_trains_like_float32(segment):
     same(segment("single"), segment("half", "--dtype float16"), atol=2e-3)
 
 
+@pytest.mark.slow
 def test_flags_that_change_nothing_else_change_no_bytes(segment):
     run = segment("plain")
     plain = bytes_of(run)

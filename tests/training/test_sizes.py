@@ -59,6 +59,7 @@ def test_two_devices_read_the_pairs_of_type_1_that_one_with_micro_batches_reads(
     np.testing.assert_allclose(*losses, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_validation_and_export_have_the_test_size(train, tmp_path):
     run = train(num_epochs=1, num_training_samples=16, test_size=40)
     loader = eval_loader(run.config, 8)
@@ -91,6 +92,7 @@ def test_images_that_are_too_small_for_a_network_are_refused_in_one_line(train, 
     assert not capfd.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "sizes, refused",
     [

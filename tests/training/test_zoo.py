@@ -145,6 +145,7 @@ def check(name, flags=""):
     assert sums.images == images and 0 <= top1 <= top5 <= images
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", QUICK)
 def test_a_network_trains_and_is_evaluated(name):
     check(name)
@@ -229,6 +230,7 @@ def test_a_flag_that_cannot_apply_is_refused_by_name(name, flag, capsys):
     assert "{} does not apply to {}".format(flag.replace("_", "-"), name) in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["hybrid", "imperative"])
 def test_resnests_dropblock_works_at_other_sizes_and_in_training_alone(mode):
     words = f"--model resnest26 --classes 5 --input-size 96 --mode {mode}"

@@ -43,6 +43,7 @@ def rows_of(found):
     return np.column_stack([found.classes, found.scores, found.corners])[None]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", ["", "model-symbol.json", "model.onnx"])
 def test_an_export_finds_what_the_network_does_in_images_of_other_sizes(model, exported, source):
     opened, as_it_was = open_model(f"{exported}/{source}"), assert_same
@@ -93,6 +94,7 @@ def test_a_graphs_detections_can_be_left_out_but_no_others_found(model, exported
             opened.choose(**{name: value})
 
 
+@pytest.mark.slow
 def test_an_export_has_the_thresholds_of_its_flags_and_takes_pixels(model, tmp_path):
     model.measured, folder = dict(map07=50.0, images=3), str(tmp_path / "export")
     model.choose(score=0.1, overlap=0.6)
@@ -138,6 +140,7 @@ def test_outputs_that_are_no_detections_are_named(model, rows, message):
         model.detect(pictures()[0], "photo")
 
 
+@pytest.mark.slow
 def test_the_commands_open_an_export_and_damage_is_said(exported, record, tmp_path, capsys):
     folder, output = str(shutil.copytree(exported, tmp_path / "copy")), tmp_path / "out"
     assert cli.run(["predict", folder, "--rec", record, "--keys", "1", "-o", str(output)]) == 0

@@ -39,6 +39,7 @@ def pictures():
     return [scene(number)[0] for number in (300, 301, 303)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name, format", [(name, format) for name, (formats, _) in EXPORTS.items() for format in formats]
 )
