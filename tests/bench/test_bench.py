@@ -48,6 +48,19 @@ def test_the_parts_of_a_step_are_what_switching_them_off_saves():
     assert shares == pytest.approx(dict(data=0.1, copy=0.1, update=0.2, compute=0.6))
 
 
+def test_what_the_loop_before_has_left_is_not_measured():
+    from gluon_tricks.bench.step import timed
+
+    class Loop:
+        def round(self, steps):
+            left, self.left = self.left, 0
+            return 0.25 * steps + left
+
+    loop = Loop()
+    loop.left = 0.125
+    assert timed(loop, 4) == 1
+
+
 def test_a_step_is_measured_with_each_part_switched_off(tmp_path, capsys):
     from gluon_tricks.models import registry
 
