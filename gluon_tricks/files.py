@@ -52,12 +52,12 @@ def replacing(path: str) -> Iterator[str]:
     Raises UserError for an OSError in the block.
     """
     if os.path.exists(path) and not os.path.isfile(path):
-        with _named(path):
+        with named_errors(path):
             yield path
         return
     temporary = path + ".new"
     try:
-        with _named(path):
+        with named_errors(path):
             yield temporary
             _sync(temporary)
             os.replace(temporary, path)
@@ -69,7 +69,8 @@ def replacing(path: str) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def _named(path):
+def named_errors(path: str) -> Iterator[None]:
+    """While ``path`` is written: an OSError becomes a UserError that names it."""
     try:
         yield
     except OSError as error:

@@ -45,6 +45,19 @@ def pytest_runtest_teardown(item):
         gc.collect()
 
 
+@pytest.fixture
+def unset_variables(monkeypatch):
+    """A function that unsets variables of the environment until the end of the test."""
+
+    def unset(*names):
+        for name in names:
+            # delenv alone would leave behind what the code sets
+            monkeypatch.setenv(name, "to be restored")
+            monkeypatch.delenv(name)
+
+    return unset
+
+
 @pytest.fixture(scope="session")
 def digits(tmp_path_factory):
     """A folder with train.rec and val.rec: scikit-learn's handwritten digits."""

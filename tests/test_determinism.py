@@ -19,11 +19,8 @@ ENFORCE, AUTOTUNE = "MXNET_ENFORCE_DETERMINISM", "MXNET_CUDNN_AUTOTUNE_DEFAULT"
 
 
 @pytest.fixture(autouse=True)
-def unset(monkeypatch):
-    for name in (ENFORCE, AUTOTUNE):
-        # delenv alone would leave behind what the code sets
-        monkeypatch.setenv(name, "to be restored")
-        monkeypatch.delenv(name)
+def unset(unset_variables):
+    unset_variables(ENFORCE, AUTOTUNE)
 
 
 @pytest.mark.parametrize(

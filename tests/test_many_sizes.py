@@ -14,11 +14,8 @@ TUNE, POOL = "MXNET_CUDNN_AUTOTUNE_DEFAULT", "MXNET_GPU_MEM_POOL_TYPE"
 
 
 @pytest.fixture(autouse=True)
-def unset(monkeypatch):
-    for name in (TUNE, POOL):
-        # delenv alone would leave behind what the code sets
-        monkeypatch.setenv(name, "to be restored")
-        monkeypatch.delenv(name)
+def unset(unset_variables):
+    unset_variables(TUNE, POOL)
 
 
 def made():

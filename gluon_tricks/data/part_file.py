@@ -8,7 +8,7 @@ import os
 from typing import BinaryIO
 
 from ..errors import UserError
-from ..files import plain_file
+from ..files import named_errors, plain_file
 from ..text import printable
 
 
@@ -37,11 +37,8 @@ def refuse_other_file(path: str, begins: bytes, what: str) -> None:
     """
     if not os.path.lexists(path):
         return
-    try:
-        with open(path, "rb", opener=plain_file) as file:
-            is_other = file.read(len(begins)) != begins
-    except OSError as error:
-        raise UserError(f"{printable(path)}: cannot be written: {error.strerror}") from error
+    with named_errors(path), open(path, "rb", opener=plain_file) as file:
+        is_other = file.read(len(begins)) != begins
     if is_other:
         raise UserError(f"{printable(path)}: is there and holds no {what}; name another file")
 

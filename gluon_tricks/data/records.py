@@ -12,7 +12,7 @@ from typing import Any, Dict, Optional, Tuple, Union
 import numpy as np
 
 from ..errors import UserError
-from ..files import sync_folder
+from ..files import named_errors, sync_folder
 from . import recordio
 from .file_reading import open_for_reading, read_bytes
 from .part_file import open_part
@@ -220,7 +220,7 @@ class RecordWriter:
 
     def write_frame(self, key: int, framed: bytes) -> None:
         """Append a record that ``frame`` has made ready."""
-        with self._named_errors():
+        with named_errors(self.path):
             self._index.write(b"%d\t%d\n" % (key, self._record.tell()))
             self._record.write(framed)
 
@@ -228,7 +228,7 @@ class RecordWriter:
         """Bring all to the disk; returns the sizes (file, index) in bytes from which a writer can
         resume.
         """
-        with self._named_errors():
+        with named_errors(self.path):
             for file in self._files:
                 file.flush()
                 os.fsync(file.fileno())
@@ -239,7 +239,7 @@ class RecordWriter:
         self.sync()
         # A file without an index is an error that says what to do; one with an old index would be
         # worse.
-        with self._named_errors():
+        with named_errors(self.path):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self.index_path)
             os.replace(self.path + ".part", self.path)
@@ -256,13 +256,6 @@ class RecordWriter:
             for name in (self.path, self.index_path):
                 with contextlib.suppress(OSError):
                     os.unlink(name + ".part")
-
-    @contextlib.contextmanager
-    def _named_errors(self):
-        try:
-            yield
-        except OSError as error:
-            raise UserError(f"{self.path}: cannot be written: {error.strerror}") from error
 
     def _close(self):
         for file in self._files:

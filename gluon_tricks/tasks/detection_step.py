@@ -4,13 +4,12 @@ squares that the images take.
 
 from typing import Any, Iterable, Iterator, Sequence, Tuple
 
-import mxnet as mx
 import numpy as np
 from mxnet.gluon.block import HybridBlock
 
 from ..data.box_rows import extent_of, most_boxes
 from ..models.faster_rcnn import FasterRCNN, Learned, Training
-from ..tricks.compiled import AT_ONCE
+from ..tricks.compiled import AT_ONCE, to_device
 from .detection_figures import found_in
 from .detection_losses import losses
 from .detection_numbers import numbers_of
@@ -48,7 +47,7 @@ class Forward:
         # Every row of the labels costs an IoU with each anchor: only those of boxes are compared.
         boxes = max(1, most_boxes(known))
         numbers = of_anchors, np.ascontiguousarray(of_regions[:, : after + boxes])
-        placed = [mx.nd.from_numpy(each).as_in_context(images.context) for each in numbers]
+        placed = [to_device(each, images.context) for each in numbers]
         labels = labels.slice_axis(axis=1, begin=0, end=1 + boxes)
         return self._losses(cut(images, extent_of(known)), labels, *placed)
 

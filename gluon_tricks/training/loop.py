@@ -6,6 +6,7 @@ import mxnet as mx
 import numpy as np
 
 from ..models.progress import progress_of
+from ..tricks.compiled import to_device
 from .feeding import placed, steps_ahead
 from .pending import Pending
 from .saving import save
@@ -78,7 +79,7 @@ def share(run, result):
     device = run.workers.devices[0]
     losses = mx.nd.add_n(*(vector[:1].as_in_context(device) for vector in result.sums))
     votes = np.array(run.stop.votes(), "float32")
-    reasons = mx.nd.from_numpy(votes).as_in_context(device)
+    reasons = to_device(votes, device)
     shared = run.workers.sum_later(mx.nd.concat(losses, reasons, dim=0))
     return result._replace(shared=shared)
 

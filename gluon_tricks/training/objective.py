@@ -6,8 +6,8 @@ those of the targets, so that a mixing needs to know nothing of them.
 """
 
 import mxnet as mx
-import numpy as np
 
+from ..tricks.compiled import cast, to_device
 from ..tricks.distillation import distill, soft_loss
 from ..tricks.mixing import mixings
 
@@ -70,7 +70,7 @@ class StoredDistillation(Distillation):
 
     def logits(self, keys, context):
         """Those of the records with these keys, int64 (n,): NDArray (n, K), float32."""
-        return mx.nd.from_numpy(self._teacher.rows(keys)).as_in_context(context)
+        return to_device(self._teacher.rows(keys), context)
 
 
 class Objective:
@@ -119,9 +119,7 @@ class Objective:
             targets = mx.nd.concat(targets, logits, dim=1)
         for mixing in self._mixings:
             images, targets = mixing(images, targets, step, part)
-        if np.dtype(self._dtype) != images.dtype:
-            images = mx.nd.cast(images, dtype=self._dtype)
-        return images, targets
+        return cast(images, self._dtype), targets
 
     def look(self, inputs, keys):
         """What :meth:`losses` has to know of the inputs and the records of these keys. To be called

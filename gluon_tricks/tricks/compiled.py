@@ -46,6 +46,22 @@ def compiled(function):
     return call
 
 
+def cast(array, dtype):
+    """The NDArray itself if it has this dtype, or a cast one."""
+    import mxnet as mx
+
+    return array if array.dtype == np.dtype(dtype) else mx.nd.cast(array, dtype=dtype)
+
+
+def to_device(array, device):
+    """An NDArray on a device, of a NumPy array that nobody changes any more. Its copy is not waited
+    for, as that of ``mx.nd.array`` would be.
+    """
+    import mxnet as mx
+
+    return mx.nd.from_numpy(array).as_in_context(device)
+
+
 def operator_of(symbol):
     """A function of the NDArrays of a Symbol's inputs."""
     import mxnet as mx

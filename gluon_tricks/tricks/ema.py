@@ -11,8 +11,8 @@ import math
 from typing import Sequence
 
 import mxnet as mx
-import numpy as np
 
+from .compiled import cast
 from .optimizer import MOST_ARRAYS, sgd_step
 
 
@@ -26,10 +26,7 @@ def follow(
 
 
 def _follow(averages, values, decay):
-    values = [
-        value if value.dtype == np.float32 else mx.nd.cast(value, dtype="float32")
-        for value in values
-    ]
+    values = [cast(value, "float32") for value in values]
     if decay:
         # a - (1 - d) (a - w), which leaves an average that is equal to the weights as it is
         n = len(averages)

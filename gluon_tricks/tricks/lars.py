@@ -21,6 +21,7 @@ from typing import Any
 import mxnet as mx
 import numpy as np
 
+from .compiled import to_device
 from .optimizer import ManyArrays, norms
 
 
@@ -40,12 +41,14 @@ class Lars(ManyArrays):
     def update(self, index, weight, grad, state):
         device, scale = weight[0].context, self.rescale_grad
         rates, decays = (
-            _on(device, values) for values in (self._get_lrs(index), self._get_wds(index))
+            to_device(np.array(values, "float32"), device)
+            for values in (self._get_lrs(index), self._get_wds(index))
         )
         weight_norms = norms(weight)
         ratios = trust_ratios(weight_norms, norms(grad) * scale + decays * weight_norms, self.eta)
         if self.weights_only:
-            scaled = _on(device, [self.is_weight(one) for one in index])
+            scaled = np.array([self.is_weight(one) for one in index], "float32")
+            scaled = to_device(scaled, device)
             ratios = mx.nd.where(scaled, ratios, mx.nd.ones_like(ratios))
         triples = [array for triple in zip(weight, grad, state) for array in triple]
         mx.nd.preloaded_multi_sgd_mom_update(
@@ -57,11 +60,6 @@ class Lars(ManyArrays):
             num_weights=len(weight),
             out=list(weight),
         )
-
-
-def _on(device, values):
-    # mx.nd.array would wait for the copy
-    return mx.nd.from_numpy(np.array(values, "float32")).as_in_context(device)
 
 
 def trust_ratios(

@@ -6,9 +6,8 @@ Each is called as ``mixing(images, targets, step, part)`` and returns both: new 
 draws is a pure function of the seed, the step and the part.
 """
 
-import mxnet as mx
-
 from . import cutmix, mixup
+from .compiled import to_device
 from .progressive_resizing import ProgressiveResizing
 
 MIXINGS = []  # in the order in which they are applied
@@ -112,4 +111,4 @@ class Pairs:
 def partners_on(images, seed, step, part, form):
     """:func:`.mixup.draw_partners` of a part's images, an NDArray (n,) on their device."""
     partners = mixup.draw_partners(len(images), seed, step, part, form).astype("int32")
-    return mx.nd.from_numpy(partners).as_in_context(images.context)
+    return to_device(partners, images.context)

@@ -12,6 +12,8 @@ In the paper lam is one for the whole batch, whose images are mixed with each ot
 import mxnet as mx
 import numpy as np
 
+from .compiled import to_device
+
 # The last number of a seed says what is drawn, so that none of the drawings of a step share theirs.
 ONE_OF, CUTMIX, PAIRS = 1, 2, 3
 
@@ -63,7 +65,7 @@ def mix_twice(x, lams):
 
 def mix_each(x, other, lams):
     """lam x + (1 - lam) other, with one of the ``lams``, float (n,), for each row."""
-    lams = mx.nd.from_numpy(lams.astype("float32")).as_in_context(x.context)
+    lams = to_device(lams.astype("float32"), x.context)
     lams = lams.reshape((-1,) + (1,) * (x.ndim - 1))
     return mx.nd.broadcast_mul(lams, x) + mx.nd.broadcast_mul(1 - lams, other)
 
