@@ -21,6 +21,7 @@ from ..data.processes import DataProcesses
 from ..errors import UserError
 from ..files import write_json
 from . import memory, pipelines
+from .numbers import add_numbers
 
 OURS = ("decode", "loader_float32", "loader_uint8")  # which data processes can do
 PIPELINES = (*OURS, "image_record_iter", "gluoncv")
@@ -89,11 +90,8 @@ def add_arguments(parser):
         help="numbers of data processes, of one thread each, to measure; 0: none but this one, "
         "with the numbers of --threads [0]",
     )
-    parser.add_argument(
-        "--images", type=int, default=512, metavar="N", help="images of a measurement [512]"
-    )
-    parser.add_argument(
-        "--rounds", type=int, default=5, metavar="N", help="rounds; the median counts [5]"
+    add_numbers(
+        parser, images=(512, "images of a measurement"), rounds=(5, "rounds; the median counts")
     )
     parser.add_argument(
         "--pipelines",

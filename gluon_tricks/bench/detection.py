@@ -13,6 +13,7 @@ from .. import config as configuration
 from ..config import user_path
 from ..errors import UserError
 from ..files import write_json
+from .numbers import add_numbers
 from .step import PARTS, OurLoop
 
 LOOPS = "ours", "gluoncv", "ours_with_images", "gluoncv_with_images"
@@ -34,10 +35,7 @@ def add_arguments(parser):
         metavar="FILE",
         help="RecordIO file of images with boxes",
     )
-    parser.add_argument("--steps", type=int, default=3, metavar="N", help="steps a round [3]")
-    parser.add_argument(
-        "--rounds", type=int, default=5, metavar="N", help="rounds; all loops take turns [5]"
-    )
+    add_numbers(parser, steps=(3, "steps a round"), rounds=(5, "rounds; all loops take turns"))
     configuration.add_arguments(parser, FLAGS, dict(detection=DEFAULTS))
 
 

@@ -20,6 +20,7 @@ from ..child_processes import end_with_parent, why_it_failed
 from ..errors import UserError
 from ..files import write_json
 from ..threads import cores
+from .numbers import add_numbers
 
 RUNTIMES = {
     "plain": "MXNet, operator by operator",
@@ -40,9 +41,7 @@ def add_arguments(parser):
     parser.add_argument(
         "--model", default="resnet50_v1d", help="network, with random parameters [resnet50_v1d]"
     )
-    parser.add_argument(
-        "--input-size", type=int, default=224, metavar="N", help="height and width [224]"
-    )
+    add_numbers(parser, input_size=(224, "height and width"))
     parser.add_argument(
         "--batch-sizes", type=numbers, default=(1, 8), metavar="N,N", help="images a call [1,8]"
     )
@@ -59,9 +58,7 @@ def add_arguments(parser):
         metavar="R,R",
         help="some of " + ", ".join(RUNTIMES),
     )
-    parser.add_argument(
-        "--rounds", type=int, default=3, metavar="N", help="rounds over all of them [3]"
-    )
+    add_numbers(parser, rounds=(3, "rounds over all of them"))
     parser.add_argument(
         "--seconds",
         type=float,

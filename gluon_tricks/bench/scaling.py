@@ -15,6 +15,7 @@ from ..child_processes import end_with_parent
 from ..distributed.launch_plan import KVSTORES
 from ..errors import UserError
 from ..files import write_json
+from .numbers import add_numbers
 
 
 def add_arguments(parser):
@@ -35,15 +36,14 @@ def add_arguments(parser):
     parser.add_argument(
         "--model", default="resnet50_v1d", metavar="S", help="network [resnet50_v1d]"
     )
-    for flag, default, text in (
-        ("--batch-size", 256, "images a step and worker"),
-        ("--input-size", 64, "height and width"),
-        ("--steps", 2, "steps a round"),
-        ("--rounds", 5, "rounds, of which the first does not count"),
-        ("--repeats", 3, "how often all is measured, one after the other"),
-    ):
-        help = f"{text} [{default}]"
-        parser.add_argument(flag, type=int, default=default, metavar="N", help=help)
+    add_numbers(
+        parser,
+        batch_size=(256, "images a step and worker"),
+        input_size=(64, "height and width"),
+        steps=(2, "steps a round"),
+        rounds=(5, "rounds, of which the first does not count"),
+        repeats=(3, "how often all is measured, one after the other"),
+    )
 
 
 def main(args):

@@ -13,6 +13,7 @@ from ..training.feeding import place, placed, steps_ahead
 from ..training.loop import receive
 from ..training.pending import Pending
 from ..training.step import train_step
+from .numbers import add_numbers
 
 # Of a step, in the order in which they are switched off; all that is left is the last.
 PARTS = ("data", "copy", "update", "compute")
@@ -27,15 +28,14 @@ def add_arguments(parser):
     parser.add_argument(
         "--dtype", default="float32", choices=dtypes, help="of the network [float32]"
     )
-    for flag, default, text in (
-        ("--batch-size", 32, "images a device"),
-        ("--input-size", 64, "height and width"),
-        ("--steps", 10, "steps a round"),
-        ("--rounds", 7, "rounds; all loops take turns"),
-        ("--num-gpus", 0, "GPUs; 0: CPU"),
-    ):
-        help = f"{text} [{default}]"
-        parser.add_argument(flag, type=int, default=default, metavar="N", help=help)
+    add_numbers(
+        parser,
+        batch_size=(32, "images a device"),
+        input_size=(64, "height and width"),
+        steps=(10, "steps a round"),
+        rounds=(7, "rounds; all loops take turns"),
+        num_gpus=(0, "GPUs; 0: CPU"),
+    )
 
 
 def main(args):
