@@ -15,6 +15,7 @@ from ..child_processes import end_with_parent
 from ..distributed.launch_plan import KVSTORES
 from ..errors import UserError
 from ..files import write_json
+from ..threads import CHOSEN_HERE, NAME
 from .numbers import add_numbers
 
 
@@ -130,6 +131,14 @@ def train_arguments(args, images, steps, folder):
     ).split() + ["--save-dir", folder]
 
 
+def one_thread(environment):
+    """The ``environment`` with one thread for each worker, as if the user had asked for it: a
+    launch shares out the cores otherwise.
+    """
+    kept = {name: value for name, value in environment.items() if name != CHOSEN_HERE}
+    return {**kept, NAME: "1"}
+
+
 def measure(args, launch, workers):
     """Images a second of all workers together: the median of the rounds but the first."""
     from ..training.log_files import read
@@ -140,7 +149,7 @@ def measure(args, launch, workers):
         arguments = train_arguments(args, args.batch_size * workers * steps, steps, run)
         done = subprocess.run(
             command(launch, workers, arguments),
-            env=dict(os.environ, OMP_NUM_THREADS="1"),
+            env=one_thread(os.environ),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -13,6 +13,7 @@ import sys
 from dataclasses import dataclass, field
 from typing import Dict, List, Optional, Tuple
 
+from .. import threads
 from ..errors import UserError
 from .process_group import Process
 
@@ -88,15 +89,26 @@ def plan(launch: Launch, resume: bool = False) -> List[Process]:
     worker = [sys.executable, "-m", "gluon_tricks", *launch.command, "--kvstore", launch.kvstore]
     if resume:
         worker += ["--resume", "auto"]
-    environment = {}
-    if not launch.hosts and (
-        not os.environ.get("OMP_NUM_THREADS") or os.environ.get("GLUON_TRICKS_SET_THREADS")
-    ):
-        cores = len(os.sched_getaffinity(0))
-        environment["OMP_NUM_THREADS"] = str(max(1, cores // launch.workers))
     if launch.kvstore == "horovod":
-        return [Process("horovodrun", 0, "", environment, _horovodrun(launch) + worker)]
-    return _parameter_server(launch, worker, dict(environment, **_ps_environment(launch)))
+        return [Process("horovodrun", 0, "", _threads(launch), _horovodrun(launch) + worker)]
+    return _parameter_server(launch, worker, dict(_ps_environment(launch), **_threads(launch)))
+
+
+def _threads(launch):
+    """The variables that share the cores of a host among its workers, unless the user has set the
+    number of threads. Other hosts may have other cores: there the workers count them.
+    """
+    if os.environ.get(threads.NAME) and not os.environ.get(threads.CHOSEN_HERE):
+        return {}
+    if launch.hosts:
+        share = {} if launch.kvstore == "horovod" else {"HOROVOD_LOCAL_SIZE": _most_on_a_host(launch)}
+        return {threads.NAME: None, threads.CHOSEN_HERE: None, **share}
+    return {threads.NAME: str(max(1, threads.cores() // launch.workers))}
+
+
+def _most_on_a_host(launch):
+    """How many of the parameter server's workers the fullest host has."""
+    return str(-(-launch.workers // len(launch.hosts)))
 
 
 def _horovodrun(launch):

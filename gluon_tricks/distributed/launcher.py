@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from ..text import counted
 from .hosts import reachable
 from .launch_plan import plan
 from .process_group import ProcessGroup, say
@@ -27,7 +28,7 @@ def run(launch):
             say("none of the hosts answers")
             return code
         where = ", ".join(left.hosts) or "this machine"
-        say(f"starting again from the last checkpoint, on {where}; {more} more restarts")
+        say(f"starting again from the last checkpoint, on {where}; {counted(more, 'restart')} left")
         code = ProcessGroup(plan(left, resume=True)).run()
     return code
 

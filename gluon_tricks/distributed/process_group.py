@@ -28,7 +28,9 @@ def say(text):
 
 
 class Process:
-    """One process: its role and number, its host (empty: here), its environment and its command."""
+    """One process: its role and number, its host (empty: this one), its command, and what it adds
+    to the environment. A variable that is None is unset.
+    """
 
     def __init__(self, role, number, host, environment, command):
         self.role, self.host, self.environment, self.command = role, host, environment, command
@@ -38,7 +40,9 @@ class Process:
     def shell_line(self):
         """The command with its environment, for a shell."""
         variables = [
-            f"{name}={shlex.quote(value)}" for name, value in sorted(self.environment.items())
+            f"{name}={shlex.quote(value)}"
+            for name, value in sorted(self.environment.items())
+            if value is not None
         ]
         return " ".join(["env"] + variables + [shlex.quote(word) for word in self.command])
 
@@ -46,14 +50,14 @@ class Process:
         """Start it in a process group of its own, to be killed by the kernel when this process
         dies.
         """
-        command, environment = self.command, dict(os.environ, **self.environment)
+        command, merged = self.command, dict(os.environ, **self.environment)
         if self.host:
             # With a terminal (-tt), what runs over there ends with the connection.
             line = f"cd {shlex.quote(os.getcwd())} && exec {self.shell_line()}"
             command = ["ssh", "-tt", "-o", "BatchMode=yes", self.host, line]
         self.popen = subprocess.Popen(
             command,
-            env=environment,
+            env={name: value for name, value in merged.items() if value is not None},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -9,6 +9,8 @@ import ctypes
 import json
 import os
 
+from ..threads import set_threads
+
 # Commands, each a JSON list of its name and its arguments.
 START_HEARTBEAT = "start heartbeat"  # (folder, seconds between two beats)
 STOP_HEARTBEAT = "stop heartbeat"
@@ -17,6 +19,7 @@ STOP_HEARTBEAT = "stop heartbeat"
 def main():
     """Serve until the workers have ended."""
     role = os.environ.pop("DMLC_ROLE")  # or the import would never return
+    set_threads()
     import mxnet as mx
     from mxnet.base import _LIB, check_call
 

@@ -58,7 +58,7 @@ class Average:
             self._restore(saved)
 
     def __call__(self, step, counted):
-        if not self._timetable.reaches(step + 1, self._every):
+        if not self._timetable.reaches(self._timetable.after(step), self._every):
             return
         # On a CPU, BatchNorm's backward pass writes statistics without the engine's knowledge.
         if self._workers.devices[0].device_type == "cpu":

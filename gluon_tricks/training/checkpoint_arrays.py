@@ -71,7 +71,7 @@ def load(path, state, net, trainer, devices, parts=0):
         for index, parameter in enumerate(trainer._params):
             if parameter.grad_req == "null":
                 continue
-            optimizer._set_current_context(trainer._contexts.index(device))
+            optimizer._set_current_context(device.device_id)  # where MXNet's Updater counts
             optimizer._index_update_count[index] = state["num_update"]
             made = optimizer.create_state_multi_precision(index, parameter.data(device))
             for key, array in _flatten(made, names[parameter.name]):

@@ -234,7 +234,7 @@ def write_again(run):
             names = None
         _write(run, names)
         run.logger.say(
-            f"{' and '.join(gone)} was removed while the run trained; it is written again"
+            f"{' and '.join(gone)}: removed while the run trained, and now written again"
         )
 
 

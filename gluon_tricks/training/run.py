@@ -11,7 +11,7 @@ import os
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from .. import determinism
+from .. import determinism, threads
 from ..data import loader, processes
 from ..distributed import elastic
 from ..distributed.workers import connect, layout_of
@@ -274,7 +274,4 @@ def _say_what_it_is(run):
             "no validation, because there is no --rec-val: no best checkpoint, and the figures are "
             "the training set's"
         )
-    threads = os.environ.get("OMP_NUM_THREADS", "unset: MXNet computes on one core")
-    chosen_here = os.environ.get("GLUON_TRICKS_SET_THREADS")
-    why = " (all cores, as it was not set)" if chosen_here else ""
-    say(f"OMP_NUM_THREADS={threads}{why}; the run's folder is {config.save_dir}")
+    say(f"{threads.in_words()}; the run's folder is {config.save_dir}")

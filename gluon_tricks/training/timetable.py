@@ -89,6 +89,14 @@ class Timetable:
         """Updates of the whole run."""
         return sum(self.updates_in(epoch) for epoch in range(self.num_epochs))
 
+    def _before(self, step):
+        """How many steps are done before the update of ``step``, or before the last one of its
+        epoch if ``step`` is left out.
+        """
+        epoch, index = divmod(step, self.steps_per_epoch)
+        number = min(index // self.growth.steps(epoch), self.updates_in(epoch) - 1)
+        return epoch * self.steps_per_epoch + number * self.growth.steps(epoch)
+
     def _used_in(self, epoch):
         return self.updates_in(epoch) * self.growth.steps(epoch)
 
@@ -117,4 +125,4 @@ class Timetable:
 
     def reaches(self, done, every):
         """Whether the update that ends with ``done`` steps reaches a multiple of ``every``."""
-        return done % every < self.steps_of_update(done - 1)
+        return done // every > self._before(done - 1) // every

@@ -80,9 +80,8 @@ class LearningRate:
     def _rate(self, step):
         n, i, last = self._count(step)
         if n < self.warmup_steps:
-            return self.warmup_start + i * (self.peak - self.warmup_start) / (
-                self.warmup_steps - last
-            )
+            length = max(1, self.warmup_steps - last)
+            return self.warmup_start + i * (self.peak - self.warmup_start) / length
         progress, epoch = self._progress(n - self.warmup_steps, last), n // self.steps_per_epoch
         decayed = self.minimum + (self.peak - self.minimum) * self._decayed(progress, epoch)
         return decayed * self.growth.rate(epoch)

@@ -4,11 +4,14 @@ measured.
 
 import argparse
 import json
+import os
 
 import pytest
 
 from gluon_tricks.bench import scaling
+from gluon_tricks.distributed.launch_plan import Launch, plan
 from gluon_tricks.errors import UserError
+from gluon_tricks.threads import set_threads
 
 
 def arguments(*words):
@@ -29,6 +32,20 @@ def test_efficiencies_are_compared_within_a_repeat():
     found = scaling.row(case, repeats)
     assert found["images_per_second"] == 100 and found["efficiency"] == 0.9
     assert (found["efficiency_worst"], found["efficiency_best"]) == (0.8, 1.0)
+
+
+def test_a_worker_has_one_thread_whoever_chose_the_number_before(monkeypatch):
+    """A launch shares out the cores among its workers if the user has not set their threads."""
+    for name in ("OMP_NUM_THREADS", "GLUON_TRICKS_SET_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    set_threads()
+    environment = scaling.one_thread(os.environ)
+    monkeypatch.delenv("GLUON_TRICKS_SET_THREADS")
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    for launch in ("horovod", "dist_sync"):
+        for process in plan(Launch(launch, 1, ("train",))):
+            assert dict(os.environ, **process.environment)["OMP_NUM_THREADS"] == "1"
 
 
 @pytest.mark.slow

@@ -59,6 +59,45 @@ def test_scheduler_servers_and_workers_are_planned_with_their_environment():
     ]
 
 
+@pytest.mark.parametrize(
+    "words, expected",
+    [
+        ("-n 2", ("4", "1", None)),
+        ("--kvstore horovod -n 4", ("2", "1", None)),
+        # Each host shares out its own cores: horovodrun tells its workers how many there are.
+        ("--kvstore horovod -n 4 --hosts a:2,b:2", (None, None, None)),
+        ("-n 3 --hosts a,b --address 10.0.0.1", (None, None, "2")),
+    ],
+)
+def test_the_cores_of_a_host_are_shared_out_among_its_workers(monkeypatch, words, expected):
+    """As if this process, like every command, had set the threads to all its cores."""
+    names = "OMP_NUM_THREADS", "GLUON_TRICKS_SET_THREADS", "HOROVOD_LOCAL_SIZE"
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: range(8))
+    monkeypatch.setenv("OMP_NUM_THREADS", "8")
+    monkeypatch.setenv("GLUON_TRICKS_SET_THREADS", "1")
+    monkeypatch.delenv("HOROVOD_LOCAL_SIZE", raising=False)
+    for process in plan(words + " -- train"):
+        seen = dict(os.environ, **process.environment)
+        assert tuple(map(seen.get, names)) == expected
+        assert process.host == "" or "OMP_NUM_THREADS" not in process.shell_line()
+
+
+def test_the_number_of_threads_that_the_user_has_set_is_every_workers(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    monkeypatch.delenv("GLUON_TRICKS_SET_THREADS", raising=False)
+    *_, worker = plan("-n 2 --hosts a,b --address 10.0.0.1 -- train")
+    assert worker.environment["OMP_NUM_THREADS"] == "3"
+    (run,) = plan("--kvstore horovod -n 2 --hosts a,b -- train")
+    assert "OMP_NUM_THREADS" not in run.environment  # which horovodrun passes on as it is
+
+
+def test_a_variable_without_a_value_is_unset_in_the_process(monkeypatch, capfd):
+    monkeypatch.setenv("GONE", "1")
+    code = "import os; print(os.environ.get('GONE'))"
+    one = Process("worker", 0, "", {"GONE": None}, [sys.executable, "-c", code])
+    assert ProcessGroup([one]).run() == 0 and "[worker 0] None" in capfd.readouterr().out
+
+
 def test_there_are_as_many_servers_as_workers_by_default():
     assert [p.role for p in plan("-n 2 -- train")] == ["scheduler"] + ["server"] * 2 + [
         "worker"

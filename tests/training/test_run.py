@@ -488,9 +488,8 @@ def test_config_json_that_is_removed_while_the_run_trains_is_written_again(
         save(run)
 
     monkeypatch.setattr(loop, "save", remove_before)
-    before = []
     train(max_steps=2, save_interval=1)
-    assert "config.json was removed while the run trained" in capsys.readouterr().out and not before
+    assert "config.json: removed while the run trained" in capsys.readouterr().out
     monkeypatch.undo()
     assert train(max_steps=1, resume="auto").progress.step == 3
 

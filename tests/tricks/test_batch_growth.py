@@ -88,6 +88,22 @@ def test_the_log_and_checkpoints_come_with_the_update_that_reaches_their_step():
     assert [done for done in dones if t.should_save(done)] == [6, 12, 15, 21]
 
 
+@pytest.mark.parametrize("growth", ["0:x1.5", "0:x3", "0:x4", "1:x7"])
+@pytest.mark.parametrize("every", range(1, 12))
+def test_no_multiple_is_missed_though_steps_are_left_out(growth, every):
+    """Of 10 steps in an epoch, an update of 4 steps leaves out the last two."""
+    words = f"--batch-size 8 --batch-growth {growth} --num-epochs 3 --lr-mode constant"
+    t = plan(words, 80).timetable
+    dones = [t.after(step) for step in range(30) if t.ends_update(step)]
+    begins = [0, *dones]
+    expected = [
+        done
+        for begin, done in zip(begins, dones)
+        if any(step % every == 0 for step in range(begin + 1, done + 1))
+    ]
+    assert [done for done in dones if t.reaches(done, every)] == expected
+
+
 def test_a_run_with_another_batch_goes_on_where_an_update_begins():
     growth = BatchGrowth(((1, 4.0),))
     for step in range(0, 50):
