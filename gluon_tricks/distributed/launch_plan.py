@@ -101,14 +101,8 @@ def _threads(launch):
     if os.environ.get(threads.NAME) and not os.environ.get(threads.CHOSEN_HERE):
         return {}
     if launch.hosts:
-        share = {} if launch.kvstore == "horovod" else {"HOROVOD_LOCAL_SIZE": _most_on_a_host(launch)}
-        return {threads.NAME: None, threads.CHOSEN_HERE: None, **share}
+        return {threads.NAME: None, threads.CHOSEN_HERE: None}
     return {threads.NAME: str(max(1, threads.cores() // launch.workers))}
-
-
-def _most_on_a_host(launch):
-    """How many of the parameter server's workers the fullest host has."""
-    return str(-(-launch.workers // len(launch.hosts)))
 
 
 def _horovodrun(launch):
@@ -156,6 +150,8 @@ def _ps_environment(launch):
     if launch.hosts:
         ours = {name: value for name, value in os.environ.items() if PASSED_ON.match(name)}
         environment.update(ours)
+        # The workers that share a host's cores, under the name that threads.py knows.
+        environment["HOROVOD_LOCAL_SIZE"] = str(-(-launch.workers // len(launch.hosts)))
     return environment
 
 

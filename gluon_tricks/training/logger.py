@@ -24,7 +24,7 @@ class Logger:
         if folder and tensorboard:
             self._board = _board(os.path.join(folder, "tensorboard"))
         self._terminal = Terminal()
-        self._since, self._since_step = time.time(), 0  # the last line of the log
+        self._since, self._steps = time.time(), 0  # the last line of the log, the steps since then
         self._steps_per_epoch = None
         self.waiting = WaitingTime()  # since the last line of the log
         self.training_seconds = 0.0  # without validation and checkpoints
@@ -41,12 +41,13 @@ class Logger:
     def start(self, step, steps_per_epoch, total):
         """The loop begins at ``step`` of ``total``."""
         self._steps_per_epoch = steps_per_epoch
-        self.restart_clock(step)
+        self.restart_clock()
         if self._files:
             self._terminal.open_bar(step, total)
 
     def progress(self, step, epoch, learning_rate):
-        """One step is on its way."""
+        """One more step is on its way; ``step`` are done then."""
+        self._steps += 1
         self._terminal.advance(step, epoch, lr=f"{learning_rate:.4g}")
 
     def train(self, step, epoch, learning_rate, figures, images_per_step):
@@ -56,11 +57,11 @@ class Logger:
         It gives the place in epochs too, because ``--elastic scale-lr`` counts the steps again when
         their size changes.
         """
-        elapsed, steps = time.time() - self._since, step - self._since_step
+        elapsed = time.time() - self._since
         self.training_seconds += elapsed
-        speed = images_per_step * steps / max(elapsed, 1e-9)
+        speed = images_per_step * self._steps / max(elapsed, 1e-9)
         waited, advice = self.waiting.share(), self.waiting.advice()
-        self.restart_clock(step)
+        self.restart_clock()
         passes = round(step / self._steps_per_epoch, 6)
         shown = in_training(self._task)
         values = {figure.name: figures[figure.name] for figure in shown}
@@ -89,11 +90,11 @@ class Logger:
         self.clock("validation", step=step, seconds=seconds)
         said = " ".join(figure.text(figures[figure.name]) for figure in loss_last(self._task))
         self.say(f"epoch {epoch} validation: {said} on {figures['images']} images")
-        self.restart_clock(step)
+        self.restart_clock()
 
-    def restart_clock(self, step):
+    def restart_clock(self):
         """What has passed since the last line was not training."""
-        self._since, self._since_step = time.time(), step
+        self._since, self._steps = time.time(), 0
         self.waiting.restart()
 
     def clock(self, event, **values):

@@ -62,7 +62,7 @@ def write_result(run):
     config, timetable, layout = run.config, run.timetable, run.layout
     best, final = run.progress.best or {}, run.progress.validated or {}
     figures = loss_last(run.task)
-    images = timetable.total_steps * layout.global_batch
+    images = timetable.trained_steps * layout.global_batch
     result = dict(
         {name: final.get(name) for name in [f.name for f in figures] + ["images"]},
         best=best,

@@ -89,6 +89,11 @@ class Timetable:
         """Updates of the whole run."""
         return sum(self.updates_in(epoch) for epoch in range(self.num_epochs))
 
+    @property
+    def trained_steps(self):
+        """Steps of the whole run without those that are left out."""
+        return sum(self._used_in(epoch) for epoch in range(self.num_epochs))
+
     def _before(self, step):
         """How many steps are done before the update of ``step``, or before the last one of its
         epoch if ``step`` is left out.

@@ -51,6 +51,18 @@ def test_the_logging_file_is_none_of_the_runs_own(tmp_path):
         Logger(Classification, str(tmp_path), "log.jsonl")
 
 
+def test_the_speed_is_that_of_the_steps_that_were_trained(tmp_path):
+    """8 steps of 5 images and two that --batch-growth leaves out, and that the last line counts."""
+    logger = Logger(Classification, str(tmp_path))
+    logger.start(0, 10, 10)
+    for done in (1, 2, 3, 4, 5, 6, 7, 10):
+        logger.progress(done, 0, 0.1)
+    logger.train(10, 0, 0.1, dict(EPOCH, images=40), 5)
+    logger.close()
+    (line,) = read(str(tmp_path / "timing.jsonl"))
+    assert line["images_per_second"] == pytest.approx(40 / logger.training_seconds)
+
+
 def test_each_line_of_times_has_the_digest_of_its_values(tmp_path):
     logger = Logger(Classification, str(tmp_path))
     logger.clock("resumed", step=3)
