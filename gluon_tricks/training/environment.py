@@ -1,4 +1,4 @@
-"""Where a run was trained: command, versions, commit, threads and machine."""
+"""How and where a run was trained: command, versions, commit, threads and machine."""
 
 import datetime
 import os

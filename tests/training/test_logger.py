@@ -120,7 +120,7 @@ def test_a_damaged_log_is_restored_from_the_checkpoint_and_what_was_there_is_kep
     logger.rewind(len(whole), whole)
     logger.close()
     assert (tmp_path / "log.jsonl").read_bytes() == whole
-    assert "log.jsonl is not what the run has written; it is restored" in capsys.readouterr().out
+    assert "log.jsonl is not what the run wrote, and was restored" in capsys.readouterr().out
     kept = tmp_path / "log.jsonl.damaged"
     assert kept.exists() == (damage in ("flipped", "of another run", "zeros"))
     assert not kept.exists() or kept.read_bytes() == there

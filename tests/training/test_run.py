@@ -622,7 +622,7 @@ def test_training_without_validation_is_said_and_a_missing_file_says_how(
     train, tmp_path, digits, capsys
 ):
     train(data_dir=None, rec_train=str(digits / "train.rec"), max_steps=1)
-    assert "no validation, because there is no --rec-val" in capsys.readouterr().out
+    assert "no --rec-val, so there is no validation" in capsys.readouterr().out
     shutil.copy(str(digits / "train.rec"), str(tmp_path / "train.rec"))
     shutil.copy(str(digits / "train.idx"), str(tmp_path / "train.idx"))
     with pytest.raises(
@@ -706,7 +706,7 @@ def test_a_run_that_goes_on_in_another_folder_leaves_two_whole_ones(train, tmp_p
     capsys.readouterr()
     train(save_dir=str(tmp_path / "b"), lr=0.1, max_steps=1, resume=source)
     said = capsys.readouterr().out
-    assert "removed" not in said and "is not what the run has written" not in said
+    assert "removed" not in said and "is not what the run wrote" not in said
     # as if it had been killed before
     shutil.rmtree(str(tmp_path / "b" / "checkpoints" / "step-00000012"))
     assert checkpoint.latest(str(tmp_path / "b"))[1]["step"] == 11
