@@ -1,9 +1,8 @@
-"""Which processes a launch consists of: their hosts, environments and commands. Nothing is started
-here.
+"""The processes of a launch: their hosts, environments and commands. Nothing is started here.
 
 The parameter server (ps-lite) comes with MXNet: :mod:`gluon_tricks.distributed.server` is its
-scheduler and its servers. Horovod's workers are started by ``horovodrun``, which is one process
-here.
+scheduler and its servers. Horovod's workers are started by ``horovodrun``, which is a single
+process here.
 """
 
 import os
@@ -17,20 +16,20 @@ from .. import threads
 from ..errors import UserError
 from .process_group import Process
 
-MOST_PROCESSES = 100_000  # of a kind
+MOST_PROCESSES = 100_000  # workers, and as many servers
 KVSTORES = ("dist_sync", "dist_device_sync", "horovod")
-# What the parameter server's processes on other hosts need of our environment: ssh does not pass it
+# The variables that the parameter server's processes on other hosts need: ssh does not pass them
 # on.
 PASSED_ON = re.compile("(MXNET|PS|OMP)_|NVIDIA_TF32_OVERRIDE$|PYTHONPATH$|PATH$")
 
 
 @dataclass(frozen=True)
 class Launch:
-    """What ``gluon-tricks launch`` was asked for; raises :class:`UserError` for what cannot be."""
+    """What ``gluon-tricks launch`` was asked for. Raises :class:`UserError` if it is impossible."""
 
     kvstore: str
     workers: int
-    command: Tuple[str, ...]  # of a worker: train and its flags
+    command: Tuple[str, ...]  # a worker's: train and its flags
     servers: Optional[int] = None  # None: as many as workers
     hosts: Dict[str, int] = field(default_factory=dict)  # {host: slots}; empty: this machine
     address: Optional[str] = None  # of the scheduler
@@ -50,7 +49,7 @@ class Launch:
                 "kind are started"
             )
         if not 0 <= self.port < 1 << 16:
-            raise UserError(f"--port {self.port}: is not within 0 and 65535")
+            raise UserError(f"--port {self.port}: is not between 0 and 65535")
         if self.restarts < 0:
             raise UserError(f"--restarts {self.restarts}: has to be at least 0")
         if self.command[:1] != ("train",):
@@ -60,7 +59,7 @@ class Launch:
             )
         if any(argument.split("=")[0] == "--kvstore" for argument in self.command):
             raise UserError(
-                "--kvstore belongs before the --, to launch; the workers get it from there"
+                "--kvstore belongs before the --, to launch, which passes it on to the workers"
             )
         if self.kvstore == "horovod":
             self._check_horovod()
@@ -84,7 +83,7 @@ class Launch:
 def plan(launch: Launch, resume: bool = False) -> List[Process]:
     """The processes of a launch: scheduler, servers and workers, or ``horovodrun`` alone.
 
-    With ``resume`` the run goes on from its last checkpoint.
+    With ``resume``, the run continues from its last checkpoint.
     """
     worker = [sys.executable, "-m", "gluon_tricks", *launch.command, "--kvstore", launch.kvstore]
     if resume:
@@ -95,8 +94,8 @@ def plan(launch: Launch, resume: bool = False) -> List[Process]:
 
 
 def _threads(launch):
-    """The variables that share the cores of a host among its workers, unless the user has set the
-    number of threads. Other hosts may have other cores: there the workers count them.
+    """The variables that share out the cores of this machine among its workers, unless the user has
+    set their threads. On other hosts the workers count the cores themselves.
     """
     if os.environ.get(threads.NAME) and not os.environ.get(threads.CHOSEN_HERE):
         return {}
@@ -116,8 +115,8 @@ def _horovodrun(launch):
 
 
 def _parameter_server(launch, worker, environment):
-    """Scheduler, servers and workers, whose command is ``worker``; all but the scheduler, which is
-    here, are on the hosts in turn.
+    """Scheduler, servers and workers, whose command is ``worker``. The scheduler runs here, and the
+    others on the hosts in turn.
     """
     server = [sys.executable, "-m", "gluon_tricks.distributed.server"]
     hosts = list(launch.hosts) or [""]
@@ -136,7 +135,7 @@ def _parameter_server(launch, worker, environment):
 
 
 def _ps_environment(launch):
-    """What all processes of the parameter server have in their environment."""
+    """The variables of all the parameter server's processes."""
     environment = dict(
         DMLC_PS_ROOT_URI=launch.address or "127.0.0.1",
         DMLC_PS_ROOT_PORT=str(launch.port or free_port()),
@@ -156,7 +155,7 @@ def _ps_environment(launch):
 
 
 def free_port():
-    """A port that nobody listens on now."""
+    """A port on which nobody listens now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]

@@ -1,4 +1,4 @@
-"""Runs a launch, and starts it again when a process fails."""
+"""Runs a launch, and starts it again if a process fails."""
 
 import dataclasses
 
@@ -7,16 +7,16 @@ from .hosts import reachable
 from .launch_plan import plan
 from .process_group import ProcessGroup, say
 
-# exit codes after which starting again does not help or is not wanted
+# Exit codes after which a restart does not help or is not wanted.
 FINAL = (0, 2, 3, 129, 130, 143)
 
 
 def run(launch):
-    """Run a :class:`.launch_plan.Launch` until all workers have ended; after a failure start it
-    again from the last checkpoint, on the hosts that can be reached, up to ``launch.restarts``
+    """Run a :class:`.launch_plan.Launch` until all workers have ended. After a failure, start it
+    again from the last checkpoint on the hosts that can be reached, up to ``launch.restarts``
     times.
 
-    Returns the exit code of the first process that failed in the last try, or 0.
+    Returns the exit code of the first process that failed in the last attempt, or 0.
     """
     code = ProcessGroup(plan(launch)).run()
     left = launch
@@ -34,8 +34,8 @@ def run(launch):
 
 
 def on_reachable_hosts(launch, hosts):
-    """The launch on those of its ``hosts`` that can be reached, with as many workers fewer; None if
-    there is none of them.
+    """The launch on those of its ``hosts`` that can be reached, with proportionally fewer workers;
+    None if no host can be reached.
     """
     if not launch.hosts:
         return launch

@@ -207,8 +207,8 @@ def test_a_dry_run_prints_commands_that_a_shell_understands_and_starts_nothing(c
         ("-n 1 --kvstore horovod --interface eth0 -- train", "--interface eth0"),
         ("-n 1 --hosts /nowhere --address 10.0.0.1 -- train", "/nowhere"),
         ("-n 1 --hosts a:1,b,a:2 --address 10.0.0.1 -- train", "names a twice"),
-        ("-n 1 --port 65536 -- train", "--port 65536: is not within"),
-        ("-n 1 --port -1 -- train", "--port -1: is not within"),
+        ("-n 1 --port 65536 -- train", "--port 65536: is not between"),
+        ("-n 1 --port -1 -- train", "--port -1: is not between"),
     ],
 )
 def test_what_cannot_be_launched_is_refused_by_name(text, words):

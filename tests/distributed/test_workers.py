@@ -77,7 +77,7 @@ def test_a_run_keeps_its_global_batch_or_scales_with_its_workers():
     assert layout_of(keep, Three, 32) == Layout(8, 4, 1, 3, 1)
     assert layout_of(scale, Three, 32) == layout_of(plain, Three, 32) == Layout(8, 3, 1, 3, 1)
     assert layout_of(keep, Three) == Layout(8, 3, 1, 3, 1)  # the run begins
-    with pytest.raises(UserError, match="no multiple of --batch-size 8"):
+    with pytest.raises(UserError, match="not a multiple of --batch-size 8"):
         layout_of(keep, Three, 36)
     peaks = [learning_rate(config, 24, 10, began_with=32)(0) for config in (keep, scale)]
     assert peaks == [0.1, pytest.approx(0.1 * 24 / 32)]
@@ -312,6 +312,17 @@ def test_a_guardian_kills_a_worker_that_is_stopped_and_says_which():
     )
     assert stopped.returncode == -signal.SIGKILL
     assert "worker 3 on here was stopped for 0.5 seconds" in stopped.stderr
+
+
+def test_a_worker_goes_on_when_its_guardian_has_ended():
+    """As where there is no /proc; without an error, and without a word on standard error."""
+    code = (
+        "import sys, time; from gluon_tricks.distributed import guardian\n"
+        "sys.executable = '/bin/true'; tell = guardian.start(1); time.sleep(0.3)\n"
+        "tell('worker 3'); print('alive')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.stdout, done.stderr, done.returncode) == ("alive\n", "", 0)
 
 
 @pytest.mark.slow
