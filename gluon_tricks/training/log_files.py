@@ -16,7 +16,7 @@ from ..text import printable
 
 LOG, TIMING, PLAIN = "log.jsonl", "timing.jsonl", "train.log"
 # Files that the run writes itself, which --logging-file may not name.
-OWN_FILES = (LOG, TIMING, "config.json", "environment.json", "result.json")
+OWN_FILES = (LOG, TIMING, "config.json", "environment.json", "result.json", "labels.txt")
 
 
 class LogFiles:
@@ -189,7 +189,20 @@ def _plain_files(folder, log_file):
             f"--logging-file {printable(log_file)}: a run writes its own file of this name; choose "
             "another one"
         )
-    return {own: own} if inside == PLAIN else {own: own, path: f"--logging-file {path}"}
+    if inside == PLAIN:
+        return {own: own}
+    if os.path.isfile(path) and not _is_text(path):
+        raise UserError(
+            f"--logging-file {printable(log_file)}: is there already and is not a text file; give "
+            "another one"
+        )
+    return {own: own, path: f"--logging-file {path}"}
+
+
+def _is_text(path):
+    """Whether a file begins like text, so that lines may be added to it."""
+    with named(f"--logging-file {path}"), open(path, "rb") as file:
+        return b"\0" not in file.read(4096)
 
 
 def _open(path, shown=None):
