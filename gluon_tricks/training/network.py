@@ -278,8 +278,8 @@ def _with_inputs_of(net, trained_with, config, devices, say):
     if theirs == ours:
         return net
     say(
-        "the teacher was trained with another --rgb-mean or --rgb-std, so its images are normalised "
-        "its way"
+        "the teacher was trained with another --rgb-mean or --rgb-std, so its images are "
+        "normalised its way"
     )
     both = mx.gluon.nn.HybridSequential()
     both.add(Renormalise(*ours, *theirs), net)
