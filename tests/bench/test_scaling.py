@@ -1,5 +1,5 @@
-"""`gluon-tricks bench scaling` with real workers, on a network so small that only the talk is
-measured.
+"""`gluon-tricks bench scaling` with real workers, on a network so small that only the communication
+is measured.
 """
 
 import argparse

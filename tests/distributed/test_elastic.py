@@ -15,7 +15,9 @@ FLAGS = "--batch-size 4 --mixup --elastic keep-batch --save-interval 2".split()
 
 @pytest.fixture
 def elastic(tmp_path):
-    """``elastic(*hosts)`` says which hosts there are from now on; returns horovodrun's options."""
+    """``elastic(*hosts)`` sets the hosts that there are from now on; returns horovodrun's
+    options.
+    """
 
     def elastic(*hosts):
         (tmp_path / "hosts.new").write_text("".join(host + "\n" for host in hosts))
@@ -45,7 +47,7 @@ def elastic(tmp_path):
 def test_horovods_run_goes_on_without_a_worker_that_is_killed(
     start, tmp_path, reference, elastic, rank
 ):
-    # A host whose worker fails is not used again, so each has a name of its own.
+    # A host whose worker fails is not used again, so each worker's host has its own name.
     process = start(
         "horovod", "run", *FLAGS, options=elastic("localhost:1", "127.0.0.1:1"), SLOW="0.2"
     )
@@ -94,7 +96,7 @@ def test_an_elastic_launch_has_to_say_what_becomes_of_the_batch(start, elastic):
 
 
 def check(reference, tmp_path):
-    """The run has come to its end with the parameters of one that nothing happened to."""
+    """The run has finished with the parameters of an undisturbed one."""
     assert (tmp_path / "run" / "result.json").exists()
     run = result(tmp_path, "run")
     compare(reference[0], run[0])

@@ -1,4 +1,4 @@
-"""Launching: which processes are started on which host, with which environment, and that all end
+"""Launching: the processes that are started, their hosts and environments, and that all of them end
 together.
 """
 
@@ -70,7 +70,7 @@ def test_scheduler_servers_and_workers_are_planned_with_their_environment():
     ],
 )
 def test_the_cores_of_a_host_are_shared_out_among_its_workers(monkeypatch, words, expected):
-    """As if this process, like every command, had set the threads to all its cores."""
+    """This process has set its threads to all its cores, as every command does."""
     names = "OMP_NUM_THREADS", "GLUON_TRICKS_SET_THREADS", "HOROVOD_LOCAL_SIZE"
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: range(8))
     monkeypatch.setenv("OMP_NUM_THREADS", "8")
@@ -147,8 +147,8 @@ def test_resuming_means_from_the_last_checkpoint():
     "codes, code", [([7, 7, 0], 0), ([137, 2], 2), ([7, 7, 7], 7), ([143], 143)]
 )
 def test_it_starts_again_after_a_failure_and_only_then(monkeypatch, codes, code):
-    """Two restarts, for what starting again can mend: no wrong flags, no divergence, no wish to
-    stop.
+    """Two restarts, for failures that a restart can mend: not for wrong flags, divergence, or a
+    signal to stop.
     """
     left, commands = list(codes), []
 

@@ -44,7 +44,7 @@ class Workers:
 def test_workers_micro_batches_and_devices_share_the_global_batch_out_in_order(
     workers, parts, devices
 ):
-    """Each part once and in order, on devices that are there; nobody has two parts more than
+    """Each part once and in order, on existing devices; no worker has two parts more than
     another.
     """
     images, found, shares = [], [], []
@@ -104,7 +104,7 @@ def test_what_belongs_to_parts_is_gathered_in_their_order():
     layouts = [Layout(1, 4, 1, 3, rank) for rank in range(3)]
     sums, found = [], []
     workers = Workers(3)
-    for _ in range(2):  # first what each one sends, then with the sum of it
+    for _ in range(2):  # first, what each worker sends; then, with the sum
         for workers.rank, layout in enumerate(layouts):
             workers.sum = lambda array: sums.append(array) or array if not found else found[0]
             gathered = gather_parts(
@@ -221,7 +221,7 @@ class TestWatchdog:
         return ended[0]
 
     def stop(self, heartbeat):
-        """It stops as when its process is killed or stopped: the file stays."""
+        """Stop it as if its process were killed or stopped: the file stays."""
         heartbeat._stopped.set()
 
     @pytest.mark.slow
@@ -315,7 +315,7 @@ def test_a_guardian_kills_a_worker_that_is_stopped_and_says_which():
 
 
 def test_a_worker_goes_on_when_its_guardian_has_ended():
-    """As where there is no /proc; without an error, and without a word on standard error."""
+    """As on a system without /proc: without an error or a message."""
     code = (
         "import sys, time; from gluon_tricks.distributed import guardian\n"
         "sys.executable = '/bin/true'; tell = guardian.start(1); time.sleep(0.3)\n"

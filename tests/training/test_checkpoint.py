@@ -1,3 +1,5 @@
+"""Checkpoints: loaded to the bit, found if damaged, replaced, removed; the best one stays."""
+
 import json
 import os
 import random
@@ -73,7 +75,7 @@ def test_what_was_loaded_goes_on_like_what_was_saved(trained, tmp_path, optimize
 
 @pytest.mark.parametrize("device", [mx.cpu(0), mx.cpu(1)])
 def test_updates_are_counted_on_whatever_device_goes_on(tmp_path, device):
-    """LAMB's bias correction needs the count. A worker of Horovod may have the second GPU alone."""
+    """LAMB's bias correction needs the count. One of Horovod's workers has only the second GPU."""
 
     def made():
         mx.random.seed(1)
@@ -223,7 +225,7 @@ def test_every_flipped_bit_of_a_checkpoint_is_found(trained, tmp_path):
             with open(file, "wb") as out:
                 out.write(flipped)
             try:
-                assert checkpoint.read_state(path) == whole  # white space, which says nothing
+                assert checkpoint.read_state(path) == whole  # the bit was in white space
             except CheckpointError as error:
                 assert "\n" not in str(error)
         with open(file, "wb") as out:

@@ -1,3 +1,5 @@
+"""Whole runs: resumed to the bit, validated, saved and reported, refused with one clear message."""
+
 import json
 import os
 import re
@@ -671,7 +673,7 @@ def words(digits, folder, *more):
 
 
 def start(*given):
-    """What the command does, but for what it does to this process."""
+    """Do what the command does, except for its changes to this process."""
     config = flags_of.parse(words(*given))
     return session(config, connect(config), Stop())
 

@@ -1,5 +1,5 @@
-"""What others learn of a run from its folder: the flags, the checkpoint, the names, the data, and
-nothing that is not so.
+"""What others learn about a run from its folder: its flags, checkpoints, names and data, and
+nothing that is wrong.
 """
 
 import dataclasses
@@ -69,7 +69,7 @@ def trained(tmp_path_factory):
 
 @pytest.fixture
 def project(trained, tmp_path, monkeypatch):
-    """A copy of it, called from within another project whose files have the same names."""
+    """A copy of it, used from another project's folder, whose files have the same names."""
     copy = shutil.copytree(trained, tmp_path / "project", symlinks=True)
     config = json.loads((copy / "runs" / "a" / "config.json").read_text())
     write(copy / "runs" / "a", json.loads(json.dumps(config).replace(str(trained), str(copy))))
@@ -93,8 +93,8 @@ def read(folder):
 
 
 def as_older(folder, save_dir="runs/a"):
-    """Make the folder one of an older version: relative paths, no checksum, no names, and less
-    known of the data.
+    """Make the folder look like an older version's: relative paths, no checksum, no names, and less
+    known about the data.
     """
     contents = read(folder)
     contents["flags"].update(

@@ -1,4 +1,6 @@
-"""Batch growth against the rule of arXiv 1711.00489, and against runs that are not to differ."""
+"""Batch growth against the rule of arXiv 1711.00489, and against runs from which it may not
+differ.
+"""
 
 import json
 
@@ -38,7 +40,7 @@ def test_batch_and_rate_are_the_papers(batch, most, images, rates):
         step = epoch * p.steps_per_epoch
         assert p.timetable.steps_of_update(step) * batch == update
         assert p.schedule(step) == pytest.approx(rate, rel=1e-12)
-    # the noise scale, rate / batch, falls as where the rate is decayed
+    # the noise scale, rate / batch, falls as if the rate decayed
     decayed = plan(f"--batch-size {batch} --lr 3 --lr-mode step --lr-decay-epoch 30,60,80")
     for epoch in (0, 29, 30, 59, 60, 79, 80, 89)[: 8 if most else 4]:
         step = epoch * p.steps_per_epoch
@@ -91,7 +93,7 @@ def test_the_log_and_checkpoints_come_with_the_update_that_reaches_their_step():
 @pytest.mark.parametrize("growth", ["0:x1.5", "0:x3", "0:x4", "1:x7"])
 @pytest.mark.parametrize("every", range(1, 12))
 def test_no_multiple_is_missed_though_steps_are_left_out(growth, every):
-    """Of 10 steps in an epoch, an update of 4 steps leaves out the last two."""
+    """Of the 10 steps in an epoch, updates of 4 steps leave out the last two."""
     words = f"--batch-size 8 --batch-growth {growth} --num-epochs 3 --lr-mode constant"
     t = plan(words, 80).timetable
     dones = [t.after(step) for step in range(30) if t.ends_update(step)]

@@ -47,7 +47,7 @@ def test_warmup_ends_after_a_fraction_of_an_epoch():
 
 @pytest.mark.parametrize("counting", ["steps", "updates"])
 def test_a_run_of_one_step_is_all_warmup(counting):
-    """Counting updates, its only one has the place 0 of a stage of no length."""
+    """Counted as an update, the step is at place 0 of a stage without length."""
     rate = LearningRate(0.1, 1, 1, "cosine", warmup_epochs=1, counting=counting)(0)
     assert rate == (0.1 if counting == "steps" else 0)
 
