@@ -132,7 +132,7 @@ class ProcessGroup:
         """Say which process failed, and which processes are stopped: it may have waited for
         them.
         """
-        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
+        how = f"was killed by {_name_of(-code)}" if code < 0 else f"ended with {code}"
         with self._lock:
             for process in self._processes:
                 if process.is_stopped():
@@ -173,3 +173,8 @@ class ProcessGroup:
                         process.label = "worker " + rank.group(1)
                         continue
                     print(f"[{process.label}] {text}", flush=True)
+
+
+def _name_of(number):
+    """A signal's name. Most real-time signals have none."""
+    return signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"

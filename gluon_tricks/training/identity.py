@@ -200,8 +200,8 @@ def _names_of_classes(run):
         count, source = len(names), f"{os.path.join(os.path.dirname(path), LABELS)} names"
     if count not in (None, config.classes):
         run.logger.say(
-            f"--classes is {config.classes}, but {printable(source)} {count} classes: is this "
-            "meant?"
+            f"--classes is {config.classes}, but {printable(source)} {count} classes: is --classes "
+            "right?"
         )
     return names if count == config.classes else None
 

@@ -265,6 +265,13 @@ def test_a_process_that_is_stopped_is_named_when_another_one_has_waited_for_it_i
     assert f"worker 0 is stopped (process {stopped.popen.pid})" in capfd.readouterr().err
 
 
+@pytest.mark.parametrize("number, name", [(9, "SIGKILL"), (35, "signal 35")])
+def test_the_signal_that_killed_a_process_is_named(capfd, number, name):
+    killed = process("worker", 0, f"import os; os.kill(os.getpid(), {number})")
+    assert ProcessGroup([killed]).run() == 128 + number
+    assert f"worker 0 was killed by {name}" in capfd.readouterr().err
+
+
 def test_a_host_that_takes_a_connection_and_says_nothing_does_not_answer(monkeypatch, tmp_path):
     ssh = tmp_path / "ssh"
     ssh.write_text("#!/bin/sh\nfor word; do test $word = b && exec sleep 60; done; exit 0\n")
