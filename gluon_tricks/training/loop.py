@@ -29,8 +29,8 @@ def train(run):
         step, epoch = progress.step, timetable.epoch(progress.step)
         learning_rate = timetable.learning_rate(step)
         run.learner.trainer.set_learning_rate(learning_rate)
-        for part in changing:
-            part.set(step, timetable.total_steps)
+        for layer in changing:
+            layer.set(step, timetable.total_steps)
         with workers.waiting():
             result = train_step(run.learner, run.layout, workers.devices, batch, step)
             pending.push(share(run, result), step)

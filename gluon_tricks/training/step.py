@@ -27,24 +27,24 @@ def train_step(learner, layout, devices, batch, step):
     """Train one step and return its :class:`StepResult`. ``batch`` is a
     :class:`.feeding.PlacedBatch`, this worker's images of ``step``.
     """
-    found, of_images, steps = [], [], learner.update.timetable.steps_of_update(step)
+    all_sums, all_losses, steps = [], [], learner.update.timetable.steps_of_update(step)
     learner.seed_devices(devices, layout, step)
     with mx.engine.bulk(OPERATORS_AT_ONCE):
         for micro in range(layout.accumulate):
             learner.running.restore_parts(micro)
             sums, losses = compute_gradients(learner, layout, batch, step, micro)
-            found, of_images = found + sums, of_images + losses
+            all_sums, all_losses = all_sums + sums, all_losses + losses
             wait_for_statistics(steps * len(layout.own_parts), devices)
             learner.running.keep_parts(micro)
-        return StepResult(found, of_images, batch.keys, learner.update(step))
+        return StepResult(all_sums, all_losses, batch.keys, learner.update(step))
 
 
 def compute_gradients(learner, layout, batch, step, micro):
     """Compute the gradients of one micro-batch on every device. Returns, for each part, the task's
     sums and the losses of the images.
     """
-    objective, task, found, of_images = learner.objective, learner.objective.task, [], []
-    losses = []
+    objective, task = learner.objective, learner.objective.task
+    sums, losses, shares = [], [], []
     images_of_update = layout.global_batch * learner.update.timetable.steps_of_update(step)
     for number, part in layout.micro_batch(micro):
         images, labels = colored(*batch.parts[part])
@@ -56,12 +56,11 @@ def compute_gradients(learner, layout, batch, step, micro):
             loss = objective.losses(outputs, targets, seen)
             # This part's share of the mean over the update's images: gradients are summed over the
             # parts.
-            losses.append(loss.sum() * (learner.update.scale(number) / images_of_update))
-        labels = objective.labels(targets)
-        of_images.append(loss.detach())
-        found.append(task.count(detached(outputs), labels, of_images[-1]))
-    autograd.backward(losses)
-    return found, of_images
+            shares.append(loss.sum() * (learner.update.scale(number) / images_of_update))
+        losses.append(loss.detach())
+        sums.append(task.count(detached(outputs), objective.labels(targets), losses[-1]))
+    autograd.backward(shares)
+    return sums, losses
 
 
 def detached(outputs):

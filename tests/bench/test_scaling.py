@@ -11,7 +11,6 @@ import pytest
 from gluon_tricks.bench import scaling
 from gluon_tricks.distributed.launch_plan import Launch, plan
 from gluon_tricks.errors import UserError
-from gluon_tricks.threads import set_threads
 
 
 def arguments(*words):
@@ -36,13 +35,9 @@ def test_efficiencies_are_compared_within_a_repeat():
 
 def test_a_worker_has_one_thread_whoever_chose_the_number_before(monkeypatch):
     """A launch shares out the cores among its workers if the user has not set their threads."""
-    for name in ("OMP_NUM_THREADS", "GLUON_TRICKS_SET_THREADS"):
-        monkeypatch.delenv(name, raising=False)
-    set_threads()
-    environment = scaling.one_thread(os.environ)
-    monkeypatch.delenv("GLUON_TRICKS_SET_THREADS")
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("OMP_NUM_THREADS", "8")
+    monkeypatch.setenv("GLUON_TRICKS_SET_THREADS", "1")  # as by this process, which has all cores
+    monkeypatch.setattr(os, "environ", scaling.one_thread(os.environ))
     for launch in ("horovod", "dist_sync"):
         for process in plan(Launch(launch, 1, ("train",))):
             assert dict(os.environ, **process.environment)["OMP_NUM_THREADS"] == "1"
