@@ -29,9 +29,8 @@ class Layout:
         if self.parts < self.workers * self.devices:
             raise UserError(
                 f"the global batch of {self.global_batch} images has {self.parts} parts of "
-                f"--batch-size {self.batch_size}, too few for "
-                f"{counted(self.workers, 'worker')} with {counted(self.devices, 'device')} each: "
-                "start fewer"
+                f"--batch-size {self.batch_size}, too few for {self._devices_in_words()}: start "
+                "fewer"
             )
 
     @property
@@ -67,9 +66,12 @@ class Layout:
         """The global batch as a product."""
         return (
             f"{self.global_batch:,} = {counted(self.batch_size, 'image')} x "
-            f"{counted(self.parts, 'part')}; "
-            f"{counted(self.workers, 'worker')} with {counted(self.devices, 'device')} each"
+            f"{counted(self.parts, 'part')}; {self._devices_in_words()}"
         )
+
+    def _devices_in_words(self):
+        each = " each" * (self.workers > 1)
+        return f"{counted(self.workers, 'worker')} with {counted(self.devices, 'device')}{each}"
 
     def micro_batch(self, number: int) -> Iterator[Tuple[int, int]]:
         """(device's number, part's number) pairs of this worker's micro-batch ``number``."""

@@ -7,6 +7,7 @@ from .. import fidelity, paper, transfer
 from ..config import FLAGS, Config, spelling, without_effect
 from ..errors import UserError
 from ..flags import text_of
+from ..text import counted
 from ..threads import number_in
 from ..tricks import nearest_row
 from ..tricks.table import LATER, TRICKS, Training, paper_rate
@@ -58,7 +59,7 @@ class RunPlan:
         """The plan as lines of text."""
         config, layout = self.config, self.layout
         cost, groups = network_of(config, layout.devices)
-        size, left_over = config.input_size, self.images % layout.global_batch
+        size, left_over = config.input_size, counted(self.images % layout.global_batch, "image")
         yield (
             f"network       {config.model}: {cost.parameters / 1e6:.2f} M parameters, "
             f"{cost.multiply_adds / 1e9:.2f} G multiply-adds at {size}x{size}"
@@ -66,8 +67,8 @@ class RunPlan:
         yield f"images        {self.images:,} an epoch ({self.images_from})"
         yield "global batch  " + layout.in_words()
         yield (
-            f"steps         {self.steps_per_epoch:,} an epoch ({left_over} images left over each), "
-            f"{config.num_epochs} epochs, {self.total_steps:,} in all"
+            f"steps         {self.steps_per_epoch:,} an epoch ({left_over} left over in each), "
+            f"{counted(config.num_epochs, 'epoch')}, {self.total_steps:,} in all"
         )
         if config.batch_growth:
             yield "updates       " + self.updates()
@@ -80,7 +81,7 @@ class RunPlan:
         for trick, state in tricks:
             yield f"  {trick.name:{width}}  {trick.section:5} {state}"
         found = differences(config, layout.global_batch)
-        yield "\nother than in the paper" + ("" if found else ": nothing")
+        yield "\ndifferences from the paper" + ("" if found else ": none")
         for flag, here, there, section in found:
             yield f"  {flag} {here}, paper: {there} ({section})"
         yield from nearest_row.lines(config, layout.global_batch, self.schedule.peak)
@@ -94,7 +95,7 @@ class RunPlan:
             self.timetable.growth.steps(epoch) * self.layout.global_batch
             for epoch in (0, self.config.num_epochs - 1)
         )
-        return f"{self.timetable.total_updates:,} in all, of {first:,} and at last {last:,} images"
+        return f"{self.timetable.total_updates:,} in all, from {first:,} to {last:,} images each"
 
     def tricks(self):
         """(:class:`Trick`, its state or "off") for each of the paper's tricks, and for the later

@@ -2,9 +2,9 @@
 
     average = d average + (1 - d) weights
 
-which gives the weights of n times ago the share (1 - d) d^n, and those of the last log 2 / -log d
-times one half together. BatchNorm's running statistics are averaged in the same way: those of the
-current weights would not fit the average.
+The weights of n averagings ago have the share (1 - d) d^n, and the last log 2 / -log d averagings
+make up half. BatchNorm's running statistics are averaged in the same way: those of the current
+weights would not fit the average.
 """
 
 import math

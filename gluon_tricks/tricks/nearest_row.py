@@ -110,7 +110,7 @@ def lines(config: Config, global_batch: int, peak: float) -> Iterator[str]:
     """
     rows, different = nearest(config, global_batch, peak, since(config.classes))
     for row in rows:
-        yield "\nnearest row that was published"
+        yield "\nnearest published row"
         yield f"  {row.title}: {row.figure} ({row.origin})"
         for name, values in different.items():
             yield f"  {name_of(name)}, there: {text_of(values.there)}"

@@ -116,12 +116,12 @@ def _softness(run):
 def _mixup_state(run):
     config, off = run.config, run.config.mixup_off_epoch
     kind = f", type {config.mixup_type}" * (config.mixup_type > 0)
-    return f"alpha {config.mixup_alpha:g}{kind}" + (f", not in the last {off} epochs" * (off > 0))
+    return f"alpha {config.mixup_alpha:g}{kind}" + (f", not in {_last_epochs(off)}" * (off > 0))
 
 
 def _mixup_phrase(run):
     config = run.config
-    off = f", off in the last {config.mixup_off_epoch} epochs" * (config.mixup_off_epoch > 0)
+    off = f", off in {_last_epochs(config.mixup_off_epoch)}" * (config.mixup_off_epoch > 0)
     kind = f" (type {config.mixup_type})" * (config.mixup_type > 0)
     partner = _authors(config.mixup_partner == "reverse")
     return f"mixup {config.mixup_alpha:g}{kind}{off}{partner}"
@@ -175,7 +175,7 @@ def _drop_block_state(run):
 
 def _restarts_phrase(run):
     first, factor = run.config.lr_restarts
-    return f"restarts after {first:g} epochs" + (f", each {factor:g} times as long" * (factor > 1))
+    return f"restarts after {_epochs(first)}" + (f", each {factor:g} times as long" * (factor > 1))
 
 
 def _growth_phrase(run):
@@ -197,6 +197,14 @@ def _average_state(run):
     steps = half_life(decay, every)
     epochs = f", {steps / run.steps_per_epoch:.3g} epochs" if run.steps_per_epoch else ""
     return f"{decay:g} every {every} steps: half-life {steps:,.0f} steps{epochs}"
+
+
+def _epochs(number):
+    return f"{number:g} epoch" + "s" * (number != 1)
+
+
+def _last_epochs(number):
+    return "the last epoch" if number == 1 else f"the last {number} epochs"
 
 
 def _authors(is_theirs):
@@ -227,8 +235,8 @@ TRICKS = (
         usage="--warmup-epochs 5",
         flags=("warmup_epochs",),
         applies=lambda config: config.warmup_epochs > 0,
-        state=lambda run: f"{run.config.warmup_epochs:g} epochs, {run.warmup_steps:,} steps",
-        phrase=lambda run: f"warmup of {run.config.warmup_epochs:g} epochs",
+        state=lambda run: f"{_epochs(run.config.warmup_epochs)}, {run.warmup_steps:,} steps",
+        phrase=lambda run: f"warmup of {_epochs(run.config.warmup_epochs)}",
         file="tricks/schedule.py",
         test="tricks/test_schedule.py",
         scores=(_TABLE4["linear scaling"], _TABLE4["+ warmup"]),

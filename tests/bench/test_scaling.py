@@ -35,6 +35,7 @@ def test_efficiencies_are_compared_within_a_repeat():
 
 def test_a_worker_has_one_thread_whoever_chose_the_number_before(monkeypatch):
     """A launch shares out the cores among its workers if the user has not set their threads."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: range(8))
     monkeypatch.setenv("OMP_NUM_THREADS", "8")
     monkeypatch.setenv("GLUON_TRICKS_SET_THREADS", "1")  # as by this process, which has all cores
     monkeypatch.setattr(os, "environ", scaling.one_thread(os.environ))

@@ -66,6 +66,17 @@ def test_more_devices_than_parts_are_refused():
         Layout(4, 2, 1, 3)
 
 
+@pytest.mark.parametrize(
+    "workers, words",
+    [
+        (1, "16 = 4 images x 4 parts; 1 worker with 2 devices"),
+        (2, "; 2 workers with 2 devices each"),
+    ],
+)
+def test_a_layout_in_words(workers, words):
+    assert Layout(4, 4, 2, workers).in_words().endswith(words)
+
+
 def test_a_run_keeps_its_global_batch_or_scales_with_its_workers():
     class Three:
         world_size, rank, devices = 3, 1, [mx.cpu()]

@@ -58,7 +58,7 @@ def test_the_updates_of_a_run_are_those_of_its_batches():
     assert len(used) == timetable.trained_steps == 30 * 156 + 60 * 150
     assert sum(map(timetable.ends_update, used)) == timetable.total_updates
     p = plan(words + " --model cifar_resnet20_v1")
-    assert "updates       5,580 in all, of 8,192 and at last 81,920 images" in p.lines()
+    assert "updates       5,580 in all, from 8,192 to 81,920 images each" in p.lines()
     # each step leads to the next one that is used
     assert [timetable.after(step) for step in used] == used[1:] + [timetable.total_steps]
 
