@@ -229,11 +229,12 @@ def absolute(config, working_folder=None):
     """A copy of a Config with absolute paths. Relative ones start from ``working_folder``, by
     default that of this process.
     """
-    paths = {}
+    paths, start = {}, working_folder or os.getcwd()
     for name in PATHS:
         path = getattr(config, name)
         if path and not (name == "resume" and path == "auto"):
-            full = os.path.normpath(os.path.join(working_folder or os.getcwd(), path))
+            inside = config.save_dir if name == "logging_file" else ""  # see log_files.py
+            full = os.path.normpath(os.path.join(start, inside, path))
             is_name = name == "teacher" and path in models.names() and not os.path.exists(full)
             paths[name] = path if is_name else full
     return dataclasses.replace(config, **paths)

@@ -18,6 +18,7 @@ from gluon_tricks.errors import UserError
 from gluon_tricks.files import sha256_of
 from gluon_tricks.training import run_folder
 from gluon_tricks.training.checkpoint_state import seal
+from gluon_tricks.training.log_files import LogFiles
 from gluon_tricks.training.run import build, finish
 from gluon_tricks.training.run_folder import RunFolder, run_of
 
@@ -320,6 +321,20 @@ def test_paths_become_absolute_and_names_of_networks_stay(tmp_path, monkeypatch)
     assert found == dataclasses.replace(config, use_params=str(tmp_path / "a" / "net.params"))
     (tmp_path / "resnet50_v1d").mkdir()  # a run's folder of that name comes first
     assert run_folder.absolute(config).teacher == str(tmp_path / "resnet50_v1d")
+
+
+def test_a_logging_file_lies_in_the_runs_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = flags.Config(save_dir="runs/a", logging_file="notes/mine.log")
+    (tmp_path / "runs" / "a").mkdir(parents=True)
+    files = LogFiles(config.save_dir, config.logging_file, print)
+    files.add_plain("here")
+    files.close()
+    path = run_folder.absolute(config).logging_file
+    assert os.path.isabs(path) and open(path).read() == "here\n"
+    assert run_folder.absolute(config, "/there").logging_file == "/there/runs/a/notes/mine.log"
+    elsewhere = dataclasses.replace(config, logging_file="/logs/mine.log")
+    assert run_folder.absolute(elsewhere).logging_file == "/logs/mine.log"
 
 
 def test_only_what_both_know_of_the_data_is_compared():
