@@ -153,9 +153,7 @@ def parse_list(text, flag, kind):
 
 
 def measure(args, names, threads, processes):
-    """A row for each pipeline and number of threads or processes, with the figures of every
-    round.
-    """
+    """A row for each pipeline and number of threads or processes, with its figures by round."""
     given = given_or_own(args)
     rounds = {place: [] for place in places(names, threads, processes)}
     with contextlib.ExitStack() as stack:

@@ -55,9 +55,7 @@ def network(config):
 
 
 def transform(config, net):
-    """The script's augmentation of an image and its boxes, which also makes the proposals'
-    targets.
-    """
+    """The script's augmentation of an image and its boxes, and the proposals' targets."""
     return FasterRCNNDefaultTrainTransform(
         config.input_size,
         config.max_side,

@@ -191,9 +191,7 @@ def measure(folder, runtimes, batch_sizes, threads, size, rounds, seconds):
 
 
 def run_process(task):
-    """The latencies of one runtime, measured in its own process: a list of seconds for each batch
-    size.
-    """
+    """The latencies of a runtime in its own process: a list of seconds for each batch size."""
     environment = dict(os.environ, OMP_NUM_THREADS=str(task["threads"]), MXNET_SUBGRAPH_VERBOSE="0")
     package = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     environment["PYTHONPATH"] = os.pathsep.join(

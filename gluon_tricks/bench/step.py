@@ -113,9 +113,7 @@ def _config(args, folder):
 
 
 def summary(rounds, images):
-    """The figures of ``rounds``, dicts of the seconds that each loop takes for ``images``
-    images.
-    """
+    """The figures of ``rounds``, dicts of each loop's seconds for ``images`` images."""
     ratios = [seconds["bare"] / seconds["loop"] for seconds in rounds]
     whole, *without = (
         statistics.median(seconds[name] for seconds in rounds)

@@ -13,9 +13,7 @@ def devices_of(num_gpus, cpu_contexts):
 
 
 def gpu(number, num_gpus):
-    """The GPU with this number. :class:`UserError`, which names ``--num-gpus``, if there is
-    none.
-    """
+    """The GPU with this number; a :class:`UserError` names ``--num-gpus`` if there is none."""
     available = mx.context.num_gpus()
     if number >= available:
         raise UserError(

@@ -1,6 +1,4 @@
-"""Which images of the global batch belong to which worker, micro-batch and device: pure
-arithmetic.
-"""
+"""Which images of the global batch belong to which worker, micro-batch and device."""
 
 from dataclasses import dataclass
 from typing import Any, Iterator, Tuple

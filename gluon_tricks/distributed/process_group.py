@@ -129,9 +129,7 @@ class ProcessGroup:
             time.sleep(0.05)
 
     def _explain(self, failed, code):
-        """Say which process failed, and which processes are stopped: it may have waited for
-        them.
-        """
+        """Say which process failed, and which are stopped: it may have waited for them."""
         how = f"was killed by {_name_of(-code)}" if code < 0 else f"ended with {code}"
         with self._lock:
             for process in self._processes:

@@ -22,9 +22,7 @@ LOST = 4  # the exit code of a worker that waited for the others in vain
 
 
 def end(why, code):
-    """End this process at once: MXNet and Python's usual way to end may wait for workers that never
-    come.
-    """
+    """End this process at once: MXNet and Python may wait at exit for workers that never come."""
     text = f"gluon-tricks train: error: {why}\n"
     sys.stdout.flush()
     os.write(2, text.encode(errors="backslashreplace"))

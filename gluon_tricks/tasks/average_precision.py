@@ -71,9 +71,7 @@ def average_precisions(matches: Matches, curve: Curve) -> np.ndarray:
 
 
 def mean_of(values: Union[Sequence[float], np.ndarray]) -> float:
-    """The mean of the values that are not NaN, such as those of classes with objects; NaN if all
-    are.
-    """
+    """The mean of the values that are not NaN, as of classes with objects; NaN if all are."""
     known = np.asarray(values, np.float64)
     known = known[~np.isnan(known)]
     return float(known.mean()) if known.size else float("nan")

@@ -84,9 +84,7 @@ class Classification:
         return cross_entropy(logits, smooth(labels, self.classes, 0))
 
     def labels(self, targets: NDArray) -> NDArray:
-        """The classes (n,) that training figures count as right: in a mixed target, the larger
-        one.
-        """
+        """The classes (n,) that count as right in training: the larger one of a mixed target."""
         return targets.argmax(axis=1)
 
     def count(

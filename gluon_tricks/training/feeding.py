@@ -25,9 +25,7 @@ class PlacedBatch(NamedTuple):
 
 
 def place(batch, layout, devices):
-    """A loader's batch as a :class:`PlacedBatch`. Starts copies to GPUs and does not wait for
-    them.
-    """
+    """A loader's batch as a :class:`PlacedBatch`. Does not wait for copies to GPUs."""
 
     def part_of(array, part, device):
         return None if array is None else layout.split(array, part).as_in_context(device)
@@ -101,9 +99,7 @@ class WaitingTime:
         return self._waited / max(time.perf_counter() - self._since, 1e-9)
 
     def speed(self):
-        """A lower bound on the devices' work as a share of what they could do. All steps have to be
-        finished.
-        """
+        """The devices' least share of what they could do. All steps have to be finished."""
         now = time.perf_counter()
         alone, step = now - self._arrival, (now - self._since) / max(self._steps, 1)
         return min(1.0, max(alone / max(step, 1e-9), 1 - self.share()))

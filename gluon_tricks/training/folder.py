@@ -1,6 +1,4 @@
-"""A run's folder at the beginning of a run: one run at a time uses it, and nothing in it is
-lost.
-"""
+"""A run's folder when a run begins: one run at a time uses it, and nothing in it is lost."""
 
 import contextlib
 import os

@@ -47,9 +47,7 @@ class LogFiles:
         self._text += self._write(self._log, json.dumps(values))
 
     def add_timing(self, values):
-        """Add a line to ``timing.jsonl``, from a dict. It has its own digest, as no checkpoint
-        does.
-        """
+        """Add a line to ``timing.jsonl``, from a dict, with its digest: no checkpoint has one."""
         self._write(self._timing, json.dumps(sealed(values)))
 
     def add_plain(self, text):
@@ -262,8 +260,6 @@ def _free_name(path):
 
 
 def read(path):
-    """The records of a ``.jsonl`` file, as dicts, without the half line that a killed run may have
-    left.
-    """
+    """The records of a ``.jsonl`` file, as dicts, without a killed run's last half line."""
     with open(path, opener=plain_file) as file:
         return [json.loads(line) for line in file if line.endswith("\n")]

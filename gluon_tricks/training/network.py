@@ -120,9 +120,7 @@ UNSEEN_OPTIONS = "anti_alias", "anti_alias_shortcut", "bn_eps"
 
 
 def _check_backbone(config, run):
-    """UserError if a run trained no classifier, or one that computes differently from the
-    backbone.
-    """
+    """UserError if a run has no classifier, or if that differs from the backbone to be."""
     if run and run.config.task != "classification":
         raise UserError(
             f"--backbone-params {config.backbone_params}: comes from a run with --task "

@@ -1,6 +1,4 @@
-"""Results that are still being computed: they are read some steps later, so the loop never
-waits.
-"""
+"""Results that are still being computed: read some steps later, so the loop never waits."""
 
 import collections
 

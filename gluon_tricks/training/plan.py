@@ -116,9 +116,7 @@ class RunPlan:
         ]
 
     def write_rates(self, path, every=1):
-        """Write ``epoch,batch,lr`` for batches 0, every, 2 every, ... of each epoch; epochs count
-        from 0.
-        """
+        """Write ``epoch,batch,lr`` for batches 0, every, 2 every, ... of each epoch from 0."""
         with open(path, "w") as file:
             file.write("epoch,batch,lr\n")
             for epoch in range(self.config.num_epochs):
@@ -145,9 +143,7 @@ class RunPlan:
 
 
 def spread(config, workers=0):
-    """(devices of a worker, workers) of a launch. A Horovod worker has one device for any
-    --num-gpus.
-    """
+    """(devices of a worker, workers) of a launch; with Horovod, a worker has one device."""
     if workers < 0:
         raise UserError(f"--workers {workers}: has to be at least 0")
     devices = max(1, config.num_gpus, config.cpu_contexts)
@@ -160,9 +156,7 @@ def spread(config, workers=0):
 
 
 def images_of(config):
-    """(images in an epoch, where the number comes from). Reads the index if it exists, and no
-    images.
-    """
+    """(images in an epoch, where the number comes from), from the index if it exists."""
     from ..data.loader import epoch_length
     from ..data.records import read_index
 

@@ -199,9 +199,7 @@ def _may_be_ours(file):
 
 
 def _read_best(path):
-    """The state of the checkpoint to which ``best`` leads; UserError if it was not the best
-    then.
-    """
+    """The state of the checkpoint that ``best`` names; UserError if it was not the best."""
     state = checkpoint.read_state(path)
     noted = state.get("best")
     if noted and noted["step"] != state["step"]:

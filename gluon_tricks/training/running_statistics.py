@@ -16,9 +16,7 @@ from ..tricks.compiled import casts
 
 
 class RunningStatistics:
-    """The statistics of this worker's parts, for a network whose parameters are on its
-    ``devices``.
-    """
+    """The statistics of this worker's parts, for a network on its ``devices``."""
 
     def __init__(self, net, layout, devices):
         self.net, self._layout, self._devices = net, layout, devices
@@ -47,15 +45,11 @@ class RunningStatistics:
         return [self._of(number) for number in range(len(self._devices))]
 
     def get(self):
-        """numpy float32 (parts of this worker, n). Operators that change them have to be
-        finished.
-        """
+        """numpy float32 (parts of this worker, n). What changes them has to be finished."""
         return np.stack([flat(arrays) for arrays in self.arrays()])
 
     def put(self, values):
-        """Set the statistics of the parts in ``values``, {part: numpy (n,)}; leave the others as
-        they are.
-        """
+        """Set the statistics of the parts in ``values``, {part: numpy (n,)}, and no others."""
         for micro in range(self._layout.accumulate):
             for number, part in self._layout.micro_batch(micro):
                 if part in values:

@@ -91,8 +91,6 @@ def write_result(run):
 
 
 def has_result(run):
-    """Whether rank 0 sees a ``result.json``: a run may have been killed just before it was
-    written.
-    """
+    """Whether rank 0 sees a ``result.json``: a run may be killed just before it writes one."""
     path = os.path.join(run.config.save_dir, "result.json")
     return gather_json(run.workers, os.path.exists(path))[0]

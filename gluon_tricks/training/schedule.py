@@ -1,6 +1,4 @@
-"""The step count is a run's clock: the learning rate of each step, and the step at which a run
-resumes.
-"""
+"""The step count is a run's clock: it decides the learning rate and where a run resumes."""
 
 import math
 from typing import Optional

@@ -22,9 +22,7 @@ class Interrupted(UserError):
 
 
 class Diverged(UserError):
-    """Loss, gradients or parameters are not finite: ``what`` happened, at ``step``, and what
-    to do.
-    """
+    """The loss, gradients or parameters are not finite: ``what`` says which."""
 
     exit_code = 3
 

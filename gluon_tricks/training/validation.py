@@ -1,6 +1,4 @@
-"""Validation: every image of the file counts once, with the mean of all parts' running
-statistics.
-"""
+"""Validation: every image counts once, with the mean of all parts' running statistics."""
 
 import math
 import time

@@ -70,9 +70,7 @@ def operator_of(symbol):
 
 
 def casts(sources, targets):
-    """A function that copies the NDArrays ``sources`` into ``targets``, cast to their dtypes, in
-    one call.
-    """
+    """A function that copies ``sources`` into ``targets``, cast to their dtypes, in one call."""
     import mxnet as mx
 
     if not sources:

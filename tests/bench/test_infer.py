@@ -1,6 +1,4 @@
-"""The inference bench: the rows that were asked for, each measured in a process with its own number
-of threads.
-"""
+"""The inference bench: a row for each request, measured in a process with its own threads."""
 
 import argparse
 import json

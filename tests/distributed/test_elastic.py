@@ -15,9 +15,7 @@ FLAGS = "--batch-size 4 --mixup --elastic keep-batch --save-interval 2".split()
 
 @pytest.fixture
 def elastic(tmp_path):
-    """``elastic(*hosts)`` sets the hosts that there are from now on; returns horovodrun's
-    options.
-    """
+    """``elastic(*hosts)`` sets the hosts from now on; returns horovodrun's options."""
 
     def elastic(*hosts):
         (tmp_path / "hosts.new").write_text("".join(host + "\n" for host in hosts))

@@ -1,6 +1,4 @@
-"""Launching: the processes that are started, their hosts and environments, and that all of them end
-together.
-"""
+"""Launching: the processes, their hosts and environments, and how all of them end."""
 
 import argparse
 import os

@@ -44,9 +44,7 @@ class Workers:
 def test_workers_micro_batches_and_devices_share_the_global_batch_out_in_order(
     workers, parts, devices
 ):
-    """Each part once and in order, on existing devices; no worker has two parts more than
-    another.
-    """
+    """Each part once and in order, on existing devices, spread as evenly as possible."""
     images, found, shares = [], [], []
     for rank in range(workers):
         layout = Layout(4, parts, devices, workers, rank)

@@ -1,6 +1,4 @@
-"""Batch growth against the rule of arXiv 1711.00489, and against runs from which it may not
-differ.
-"""
+"""Batch growth against the rule of arXiv 1711.00489 and against other ways to the same run."""
 
 import json
 
