@@ -2,6 +2,7 @@
 long the loop waits for them.
 """
 
+import contextlib
 import time
 from typing import Any, Dict, NamedTuple, Tuple
 
@@ -75,9 +76,16 @@ class WaitingTime:
         self.restart()
 
     def restart(self):
-        """Start measuring anew, after a line of the log or a validation."""
+        """Start measuring anew, after a line of the log."""
         self._since = time.perf_counter()
         self._waited, self._steps, self._arrival = 0.0, 0, self._since
+
+    @contextlib.contextmanager
+    def pause(self):
+        """A context whose time does not count."""
+        begin = time.perf_counter()
+        yield
+        self._since += time.perf_counter() - begin
 
     def measured(self, batches):
         """Yield the ``batches`` and measure how long the loop waits for each."""

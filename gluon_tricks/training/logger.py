@@ -24,7 +24,8 @@ class Logger:
         if folder and tensorboard:
             self._board = _board(os.path.join(folder, "tensorboard"))
         self._terminal = Terminal()
-        self._since, self._steps = time.time(), 0  # the last line of the log, the steps since then
+        self._since = time.time()  # from here on, time is training
+        self._seconds, self._steps = 0.0, 0  # of training, since the last line of the log
         self._steps_per_epoch = None
         self.waiting = WaitingTime()  # since the last line of the log
         self.training_seconds = 0.0  # without validation and checkpoints
@@ -41,7 +42,7 @@ class Logger:
     def start(self, step, steps_per_epoch, total):
         """Note that the loop begins, at ``step`` of ``total``."""
         self._steps_per_epoch = steps_per_epoch
-        self.restart_clock()
+        self._restart_clock()
         if self._files:
             self._terminal.open_bar(step, total)
 
@@ -57,11 +58,10 @@ class Logger:
         The line gives the place in epochs too, because ``--elastic scale-lr`` renumbers the steps
         when their size changes.
         """
-        elapsed = time.time() - self._since
-        self.training_seconds += elapsed
-        speed = images_per_step * self._steps / max(elapsed, 1e-9)
+        self._count_seconds()
+        speed = images_per_step * self._steps / max(self._seconds, 1e-9)
         waited, advice = self.waiting.share(), self.waiting.advice()
-        self.restart_clock()
+        self._restart_clock()
         passes = round(step / self._steps_per_epoch, 6)
         shown = in_training(self._task)
         values = {figure.name: figures[figure.name] for figure in shown}
@@ -90,11 +90,23 @@ class Logger:
         self.clock("validation", step=step, seconds=seconds)
         said = " ".join(figure.text(figures[figure.name]) for figure in loss_last(self._task))
         self.say(f"epoch {epoch} validation: {said} on {figures['images']} images")
-        self.restart_clock()
 
-    def restart_clock(self):
-        """Measure times from now on: what has passed since the last line was not training."""
-        self._since, self._steps = time.time(), 0
+    @contextlib.contextmanager
+    def pause(self):
+        """A context whose time is not training, such as that of a checkpoint."""
+        self._count_seconds()
+        with self.waiting.pause():
+            yield
+        self._since = time.time()
+
+    def _count_seconds(self):
+        now = time.time()
+        self.training_seconds += now - self._since
+        self._seconds += now - self._since
+        self._since = now
+
+    def _restart_clock(self):
+        self._since, self._seconds, self._steps = time.time(), 0.0, 0
         self.waiting.restart()
 
     def clock(self, event, **values):

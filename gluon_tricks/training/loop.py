@@ -53,9 +53,10 @@ def train(run):
         if progress.awaits_validation or timetable.should_save(done) or is_asked_to_stop:
             with workers.waiting():
                 pending.drain()
-            save(run)  # before validation, so that an error there does not cost the epoch
-        if progress.awaits_validation:
-            validate(run)
+            with run.logger.pause():
+                save(run)  # before validation, so that an error there does not cost the epoch
+                if progress.awaits_validation:
+                    validate(run)
         if run.stop.agreed is not None:
             workers.close()  # a launcher may end the others when the first has ended
             run.stop.raise_after(done)

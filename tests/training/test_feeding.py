@@ -126,6 +126,14 @@ def test_a_loop_that_its_device_holds_up_waits_for_no_data(clock):
     assert share < 0.02 and speed > 0.97 and advice is None
 
 
+def test_a_pause_changes_no_share(clock):
+    waiting = WaitingTime()
+    expected = run_steps(clock, waiting, loading=0.1, computing=0.05)[0]
+    with waiting.pause():
+        clock.now += 60
+    assert waiting.share() == pytest.approx(expected) and 0.5 < expected < 1
+
+
 def test_a_loop_that_is_held_up_by_data_is_told_once_how_busy_the_devices_are(clock):
     waiting = WaitingTime()
     assert run_steps(clock, waiting, 0.1, 0.04)[2] is None  # the first line counts the start

@@ -20,7 +20,7 @@ from gluon_tricks.data.records import RecordFile, RecordWriter
 from gluon_tricks.distributed.workers import connect
 from gluon_tricks.errors import UserError
 from gluon_tricks.locking import Lock, Locked
-from gluon_tricks.training import checkpoint, loop, validation
+from gluon_tricks.training import checkpoint, logger, loop, validation
 from gluon_tricks.training.log_files import read
 from gluon_tricks.training.run import session
 from gluon_tricks.training.saving import save
@@ -137,6 +137,42 @@ def test_a_run_goes_on_with_other_devices_and_the_same_global_batch(train, tmp_p
     alike(saved(whole), saved(moved))
     with pytest.raises(ConfigError, match="global batch: 16 -> 4"):
         train(save_dir=str(tmp_path / "moved"), resume="auto", **flags)
+
+
+class Clock:
+    """Seconds that pass when they are told to."""
+
+    now = 0.0
+
+    def time(self):
+        return self.now
+
+    def slow(self, act, seconds):
+        """``act``, which takes so many seconds."""
+
+        def wait_and_act(*given):
+            self.now += seconds
+            return act(*given)
+
+        return wait_and_act
+
+
+@pytest.mark.slow
+def test_checkpoints_and_validations_are_not_training(train, tmp_path, monkeypatch):
+    """Two epochs of 4 steps of 8 images and 1 second; every third step has a checkpoint, too."""
+    clock, times = Clock(), dict(train_step=1, save=100, validate=1000)
+    monkeypatch.setattr(logger, "time", clock)
+    for name, seconds in times.items():
+        monkeypatch.setattr(loop, name, clock.slow(getattr(loop, name), seconds))
+    run = train(num_training_samples=32, save_interval=3, keep_checkpoints=9, val_frequency=2)
+    assert run.logger.training_seconds == 8 and clock.now == 1408
+    found = checkpoint.checkpoints(str(tmp_path / "run"))
+    seconds = {s["step"]: s["training_seconds"] for s in map(checkpoint.read_state, found)}
+    assert seconds == {3: 3, 4: 4, 6: 6, 8: 8}
+    lines = [line for line in read(str(tmp_path / "run" / "timing.jsonl")) if "passes" in line]
+    assert [(line["step"], line["images_per_second"]) for line in lines] == [
+        *((3, 8), (4, 8), (6, 8), (8, 8))
+    ]
 
 
 @pytest.mark.slow
