@@ -1,7 +1,7 @@
 """``gluon-tricks bench detection``: a step of our Faster-RCNN and one of GluonCV's script, with the
 same settings on the same images, in one process.
 
-The proposals' targets are computed in our step but in GluonCV's loader. So both are also measured
+The anchors' targets are computed in our step but in GluonCV's loader. So both are also measured
 with images that are read and augmented for each step.
 """
 

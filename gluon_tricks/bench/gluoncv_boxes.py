@@ -1,5 +1,5 @@
 """GluonCV's detection with the settings of our flags: its Faster-RCNN on its own classifier, the
-step of its script, and its DataLoader, which also makes the proposals' targets.
+step of its script, and its DataLoader, which also makes the anchors' targets.
 """
 
 import warnings
@@ -55,7 +55,7 @@ def network(config):
 
 
 def transform(config, net):
-    """The script's augmentation of an image and its boxes, and the proposals' targets."""
+    """The script's augmentation of an image and its boxes, and the anchors' targets."""
     return FasterRCNNDefaultTrainTransform(
         config.input_size,
         config.max_side,
@@ -105,7 +105,7 @@ class Loop:
         mx.nd.waitall()
 
     def _made(self):
-        """[images, boxes, and the proposals' targets], on the CPU."""
+        """[images, boxes, and the anchors' targets], on the CPU."""
         changed = [self._change(*self._data[place]) for place in self._places]
         images, boxes, *targets = FasterRCNNTrainBatchify(self._net)(changed)
         parts = [images, boxes, *(of_devices[0] for of_devices in targets)]

@@ -69,7 +69,7 @@ def add_arguments(parser):
 
 
 def numbers(text):
-    """``1,8`` -> (1, 8). Raises ValueError for argparse."""
+    """``1,8`` -> (1, 8). Raises ValueError, which argparse reports, for anything else."""
     values = tuple(int(part) for part in text.split(","))
     if min(values) < 1:
         raise ValueError

@@ -85,8 +85,8 @@ class ProcessGroup:
         self._signal = None
 
     def run(self):
-        """Start all, wait for the workers, end the rest. Returns the exit code, which is 128 + the
-        signal's number if this process was told to stop.
+        """Start all, wait for the workers, end the rest. Returns the exit code: 128 + the signal's
+        number if a signal to this process ended them.
         """
         before = {
             number: signal.signal(number, self._pass_on)

@@ -124,7 +124,7 @@ class Watchdog:
         self._heartbeat = self._peers = None
         self._depth = 0
         self._since = None
-        self.halfway = None  # the others' heartbeats when half of the time had passed
+        self.halfway = None  # the others' heartbeats halfway through the last long wait
         self._closed = threading.Event()
         threading.Thread(target=self._check, daemon=True).start()
 

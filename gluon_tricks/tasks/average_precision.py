@@ -14,7 +14,7 @@ from .matching import RIGHT, WRONG, Matches
 COCO_THRESHOLDS = np.linspace(0.5, 0.95, 10)  # of IoU; COCO's AP is the mean over them
 COCO_RECALLS = np.linspace(0, 1, 101)
 COCO_MOST = 100  # detections of an image and class that COCO considers
-# Right and wrong ones among the first 1, 2, ... detections, and the number of objects -> AP
+# Numbers of right and wrong ones among the first 1, 2, ... detections, number of objects -> AP
 Curve = Callable[[np.ndarray, np.ndarray, int], float]
 
 

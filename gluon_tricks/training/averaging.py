@@ -18,9 +18,9 @@ from .running_statistics import arrays_of, flat, mean_statistics, put_flat, put_
 class Average:
     """The average on the first device of each worker, float32 for weights of any dtype.
 
-    The running statistics of each part have their own average; the mean over the parts is taken of
-    these averages where it would be taken of the statistics. During the warmup, the average is a
-    copy of the weights, so that it does not begin with untrained ones.
+    The running statistics of each part have their own average, and the network that is validated
+    and saved has the mean of these averages. During the warmup, the average is a copy of the
+    weights, so that it does not begin with untrained ones.
     """
 
     name = "ema"

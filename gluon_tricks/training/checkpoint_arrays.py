@@ -18,9 +18,9 @@ from .checkpoint_state import CheckpointError
 def parameters_of(net):
     """What ``net.params`` holds: the first device's parameters, on the CPU.
 
-    Trained parameters are equal on all devices, and no mean is taken of them: that of three equal
-    numbers need not be the number. The arrays are on the CPU because MXNet loads an array onto the
-    device from which it was saved.
+    Trained parameters are equal on all devices. No mean is taken of them, because the mean of three
+    equal numbers need not be that number. The arrays are on the CPU because MXNet loads an array
+    onto the device from which it was saved.
     """
     return {
         name: p.list_data()[0].as_in_context(mx.cpu())

@@ -47,7 +47,7 @@ class LogFiles:
         self._text += self._write(self._log, json.dumps(values))
 
     def add_timing(self, values):
-        """Add a line to ``timing.jsonl``, from a dict, with its digest: no checkpoint has one."""
+        """Add a line to ``timing.jsonl``, from a dict. It has its digest: no checkpoint has it."""
         self._write(self._timing, json.dumps(sealed(values)))
 
     def add_plain(self, text):

@@ -159,7 +159,7 @@ def _together(optimizer, parameter, master, state):
 
 
 def _has_master_first(optimizer):
-    # Optimizers that override this method put it last.
+    # Optimizers that override this method put the float32 weights last.
     inherited = mx.optimizer.Optimizer.create_state_multi_precision
     return type(optimizer).create_state_multi_precision is inherited
 

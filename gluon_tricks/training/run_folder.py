@@ -92,7 +92,8 @@ class RunFolder:
 
     def labels(self, say=print):
         """The names of the classes, or None. They are in the folder or, for an older run, next to
-        its records. Damaged or missing ones are reported through ``say``.
+        its records, if these are still the same. Damaged or missing names are reported through
+        ``say``.
         """
         kept = os.path.join(self.path, LABELS)
         try:

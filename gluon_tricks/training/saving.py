@@ -49,8 +49,8 @@ def save(run):
 
 
 def _check_finite(run):
-    """Raise Diverged if a parameter or statistic is not finite. A float32 master copy that is not
-    shows in its float16 weight.
+    """Raise Diverged if a parameter or statistic is not finite. Master copies need no check: one
+    that is not finite makes its float16 weight so.
     """
     name = first_not_finite(checkpoint_arrays.parameters_of(run.learner.net))
     if name is not None:

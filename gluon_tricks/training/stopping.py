@@ -22,7 +22,7 @@ class Interrupted(UserError):
 
 
 class Diverged(UserError):
-    """The loss, gradients or parameters are not finite: ``what`` says which."""
+    """Loss, gradients or parameters are not finite. Says which, at which step, and what to try."""
 
     exit_code = 3
 

@@ -35,8 +35,8 @@ class Sums:
 
     @classmethod
     def of_worker(cls, names: Sequence[str], all_sums: List[dict], layout: Any) -> Sums:
-        """A worker's share of the sums in a checkpoint, one :meth:`to_json` for each worker of
-        then.
+        """A worker's share of ``all_sums``, which a checkpoint holds: the :meth:`to_json` of each
+        worker that the run had.
 
         If there are more or fewer workers now, rank 0 takes them all.
         """

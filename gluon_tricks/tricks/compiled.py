@@ -47,7 +47,7 @@ def compiled(function):
 
 
 def cast(array, dtype):
-    """The NDArray with this dtype: itself if it has it already."""
+    """The NDArray cast to this dtype, or itself if it has it already."""
     import mxnet as mx
 
     return array if array.dtype == np.dtype(dtype) else mx.nd.cast(array, dtype=dtype)

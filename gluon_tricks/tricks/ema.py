@@ -2,9 +2,9 @@
 
     average = d average + (1 - d) weights
 
-The weights of n averagings ago have the share (1 - d) d^n, and the last log 2 / -log d averagings
-make up half. BatchNorm's running statistics are averaged in the same way: those of the current
-weights would not fit the average.
+The weights n averagings ago have the share (1 - d) d^n in it; the last log 2 / -log d averagings
+have half of it. BatchNorm's running statistics are averaged in the same way: those of the
+current weights would not fit the average.
 """
 
 import math
@@ -37,5 +37,5 @@ def _follow(averages, values, decay):
 
 
 def half_life(decay: float, every: int = 1) -> float:
-    """The number of last updates that have half of the average."""
+    """The number of last steps that make up half of the average, taken ``every`` steps."""
     return every * math.log(2) / -math.log(decay)

@@ -5,9 +5,9 @@ arXiv 1708.03888).
     v = m v + rate ratio (g + wd w)
     w = w - v
 
-Biases, gamma and beta are left out, as in all published results with large batches: their ratio
-is 1. (For a ResNet-50 this is worth 0.7 to 2 points, PaddlePaddle #26733.) With ``--no-wd`` they
-are not decayed either.
+Biases, gamma and beta are left out, as by everyone who reached published accuracies with large
+batches: their ratio is 1. (For a ResNet-50 this is worth 0.7 to 2 points, PaddlePaddle #26733.)
+With ``--no-wd`` they are not decayed either.
 
 Weights that are all 0 have the ratio eta. The formula would give 0, and they would never move;
 MXNet takes 1, which makes their first step a thousand times as long as the next.

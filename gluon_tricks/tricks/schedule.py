@@ -35,8 +35,8 @@ class LearningRate:
     - ``poly``: eta (1 - t / T)^``power``: 2 in the authors' code, 0.9 in their segmentation;
     - ``constant``: eta.
 
-    ``minimum`` is the rate to which cosine and poly fall: in their formulas, minimum + (eta -
-    minimum) takes the place of the factor eta.
+    ``minimum`` is the rate to which cosine and poly fall: their formula eta f becomes
+    minimum + (eta - minimum) f.
 
     ``counting="updates"`` is the authors' later code (from 2019): n, which counts updates from 1,
     takes the place of i and of the batch, a stage of N updates falls over N - 1, and an epoch

@@ -22,7 +22,7 @@ class Training(NamedTuple):
     peak: float  # the learning rate after the warmup
     global_batch: int
     warmup_steps: int = 0
-    teacher: Tuple[str, ...] = ()  # its network and, if it is not named by that, its file
+    teacher: Tuple[str, ...] = ()  # its network and, unless that is all that is known, its file
     steps_per_epoch: int = 0  # 0: unknown
 
 
