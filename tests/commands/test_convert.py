@@ -419,7 +419,7 @@ def test_an_earlier_description_does_not_stay_with_other_weights(folder, tmp_pat
 def test_one_writes_at_a_time(folder, tmp_path, capsys):
     with Lock(str(tmp_path / ".a.params.lock"), "a"):
         assert cli.main(["convert", folder, str(tmp_path / "a.params")]) == 2
-    assert "is writing it" in capsys.readouterr().err
+    assert "is writing to it" in capsys.readouterr().err
     assert cli.main(["convert", folder, str(tmp_path / "a.params")]) == 0
     assert os.listdir(tmp_path) == ["a.params"]
 
