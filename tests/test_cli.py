@@ -97,6 +97,15 @@ def test_flags_are_not_abbreviated(command, capsys):
     assert "--val" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "words", ["prepare digits --work 1 digits", "records verify --class 9 a.rec"]
+)
+def test_nor_are_those_of_a_sub_command_of_a_command(words, capsys):
+    with pytest.raises(SystemExit):
+        cli.main(words.split())
+    assert f"unrecognized arguments: {words.split()[2]}" in capsys.readouterr().err
+
+
 def test_what_the_user_can_put_right_is_one_line_and_code_2(command, capsys):
     def work(args):
         raise UserError("--value is wrong: try another")
@@ -341,7 +350,7 @@ def test_an_error_is_said_although_the_output_is_lost():
 
 def test_a_current_folder_that_has_gone_is_named(tmp_path):
     code, errors = run_process(f'os.chdir("{tmp_path}"); os.rmdir("{tmp_path}"); os.getcwd()')
-    assert code == 2 and "error: the current folder is not there any more" in errors
+    assert code == 2 and "error: the current folder no longer exists" in errors
 
 
 @pytest.mark.slow
