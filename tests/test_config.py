@@ -181,7 +181,7 @@ def test_a_flag_without_effect_is_an_error_that_names_it(argv, name):
         (["--kvstore", "horovod", "--cpu-contexts", "2"], "horovod: .* instead of --cpu-contexts"),
         (
             ["--resume-params", "x.params", "--resume-epoch", "3", "--num-epochs", "3"],
-            "--resume-epoch 3 leaves none of the 3 epochs",
+            "--resume-epoch 3 leaves no epoch to train of --num-epochs 3",
         ),
         (["--use-pretrained", "--use-params", "x.params"], "--use-pretrained and --use-params"),
         (["--mixup", "0", "--mixup-alpha", "0.2"], "--mixup 0 and --mixup-alpha"),
@@ -189,7 +189,10 @@ def test_a_flag_without_effect_is_an_error_that_names_it(argv, name):
         (["--mixup", "--num-epochs", "3", "--mixup-off-epoch", "3"], "--mixup-off-epoch"),
         (["--warmup-epochs", "5", "--num-epochs", "3"], "--warmup-epochs 5 is longer"),
         (["--cutout", "448"], "--cutout 448 covers .* --input-size 224"),
-        (["--sync-bn", "--dtype", "float16"], "--sync-bn and --dtype float16: .* float32 alone"),
+        (
+            ["--sync-bn", "--dtype", "float16"],
+            "--sync-bn and --dtype float16: .* takes only float32",
+        ),
         (["--resume-states", "x.states"], "--resume-states .*pickle.*--resume-params"),
     ],
 )
@@ -469,7 +472,7 @@ def test_every_path_of_every_command_may_begin_at_the_home_folder(command):
 
 
 def test_no_path_but_one_of_a_training_may_be_empty():
-    with pytest.raises(argparse.ArgumentTypeError, match="is empty, where a path is needed"):
+    with pytest.raises(argparse.ArgumentTypeError, match="is empty, but a path is needed"):
         user_path("")
     assert parse(["--use-params", ""]).use_params == ""
 
