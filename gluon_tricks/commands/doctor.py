@@ -1,4 +1,4 @@
-"""``gluon-tricks doctor``: checks the installation, and says what to do about what is missing."""
+"""``gluon-tricks doctor``: checks the installation, and shows how to fix what is missing."""
 
 from .. import diagnosis, system
 from ..config import user_path
@@ -6,7 +6,7 @@ from ..files import write_json
 
 
 def add_arguments(parser):
-    """How to say what was found."""
+    """Add the flags of the output."""
     parser.add_argument(
         "--json",
         type=user_path,
@@ -16,12 +16,12 @@ def add_arguments(parser):
     parser.add_argument(
         "--library-path",
         action="store_true",
-        help="only print the folders of the nvidia-*-cu11 wheels",
+        help="only print the library folders of the nvidia-*-cu11 wheels",
     )
 
 
 def main(args):
-    """Print the table; returns 1 if a finding is an error, else 0."""
+    """Print the table; return 1 if a finding is an error, else 0."""
     if args.library_path:
         print(":".join(sorted(system.cuda_wheels().values())))
         return 0
@@ -36,7 +36,7 @@ def main(args):
 
 
 def table(findings):
-    """The findings as text, what to do about one below it."""
+    """The findings as text, each with its fix below."""
     width = max(len(finding.name) for finding in findings)
     lines = []
     for finding in findings:

@@ -415,7 +415,7 @@ def test_what_a_killed_export_left_is_removed_and_what_it_set_aside_comes_back(
 
 def test_one_export_at_a_time_writes_a_folder(model, tmp_path, quick):
     with Lock(str(tmp_path / ".out.lock"), "it"):
-        with pytest.raises(UserError, match="-o .*out: process .* is writing it"):
+        with pytest.raises(UserError, match="-o .*out: process .* is writing to it"):
             export.export(model, str(tmp_path / "out"))
         export.export(model, str(tmp_path / "other"))
     export.export(model, str(tmp_path / "out"))
