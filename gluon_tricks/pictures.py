@@ -1,4 +1,4 @@
-"""What matplotlib draws, as a file."""
+"""Writes matplotlib's figures to files."""
 
 from typing import Any
 
@@ -6,8 +6,8 @@ from .files import replacing
 
 
 def write_png(figure: Any, path: str) -> None:
-    """Write a ``matplotlib.figure.Figure`` as a PNG, whole or not at all; UserError if that is not
-    possible.
+    """Write a ``matplotlib.figure.Figure`` as a PNG, whole or not at all; UserError if it cannot be
+    written.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 

@@ -1,5 +1,5 @@
-"""How many threads MXNet and onnxruntime compute on: ``OMP_NUM_THREADS``, which both read when they
-are imported.
+"""The number of threads that MXNet and onnxruntime compute on: ``OMP_NUM_THREADS``, which both read
+when they are imported.
 """
 
 import os
@@ -7,15 +7,15 @@ import os
 from .errors import UserError
 
 NAME = "OMP_NUM_THREADS"
-CHOSEN_HERE = "GLUON_TRICKS_SET_THREADS"  # so that the run's log can say whose choice it was
+CHOSEN_HERE = "GLUON_TRICKS_SET_THREADS"  # so that the run's log can say who chose
 
 
 def set_threads():
-    """Let MXNet compute on every core if the user has not said otherwise: unset, it computes on
+    """Let MXNet compute on every core unless the user has set a number; by default it computes on
     one.
 
-    Has to happen before MXNet is imported. Workers that a launcher started on the same machine
-    share its cores. Of a list, which OpenMP allows for nested regions, the first number remains:
+    Call it before MXNet is imported. Workers that a launcher started on the same machine share its
+    cores. Of a list, which OpenMP allows for nested regions, only the first number is kept, since
     MXNet and onnxruntime read one number.
     """
     if os.environ.get(NAME):
@@ -34,7 +34,7 @@ def cores():
 
 
 def in_words():
-    """The setting for a person, and who made it."""
+    """The setting for the log, and whether it was chosen here."""
     number = os.environ.get(NAME, "1")
     chosen_here = " (all cores, as it was not set)" if os.environ.get(CHOSEN_HERE) else ""
     return f"{NAME}={number}{chosen_here}"
@@ -47,10 +47,10 @@ def number():
 
 
 def number_in(name, text):
-    """The number in an environment variable; UserError if it is none, or not positive."""
+    """The number in an environment variable; UserError if it is not a positive number."""
     if not text.strip().isdecimal() or int(text) < 1:
         raise UserError(
-            f"{name}={os.environ.get(name)!s}: has to be a number of at least 1; set it, or unset "
+            f"{name}={os.environ.get(name)!s}: has to be a positive whole number; set it, or unset "
             "it"
         )
     return int(text)

@@ -152,7 +152,7 @@ def test_a_horovod_without_its_mxnet_part_is_called_incomplete(cpu_host):
 
 def test_what_needs_mxnet_is_not_blamed_if_mxnet_itself_is_broken(cpu_host):
     for module in ("mxnet", "horovod", "gluoncv"):
-        cpu_host["trials"][module] = failure("ended by signal 11")
+        cpu_host["trials"][module] = failure("killed by signal 11")
     found = errors(cpu_host)
     assert found["horovod"].text == "0.28.1; needs MXNet, see above"
     assert found["gluoncv"].text == "gluoncv 0.10.5.post0; needs MXNet, see above"
@@ -283,7 +283,7 @@ def test_threads_that_the_command_itself_set_are_not_called_the_users(cpu_host, 
 
 
 def test_an_import_that_kills_its_process_is_reported_and_survived():
-    assert system.run_python("import os; os.abort()")["error"] == "ended by signal 6"
+    assert system.run_python("import os; os.abort()")["error"] == "killed by signal 6"
 
 
 def test_an_import_that_does_not_end_is_reported():
@@ -361,4 +361,4 @@ def test_the_command_works_if_mxnet_kills_whoever_imports_it(tmp_path):
         timeout=300,
     )
     assert done.returncode == 1
-    assert "ended by signal 6" in done.stdout
+    assert "killed by signal 6" in done.stdout
