@@ -246,7 +246,7 @@ def test_what_cannot_be_loaded_gets_one_clear_message(params, run_folder, folder
     (tmp_path / "text.onnx").write_text("hello")
     (tmp_path / "damaged.params").write_bytes(open(params, "rb").read()[:1000])
     for path, given, message in [
-        (tmp_path / "nowhere", {}, "there is no such model"),
+        (tmp_path / "nowhere", {}, "no such model"),
         (tmp_path / "empty", {}, "holds no run"),
         (tmp_path / "picture.png", {}, "is neither a .params, .safetensors nor .onnx file"),
         (tmp_path / "text.onnx", {}, "text.onnx: no ONNX file, or damaged"),
@@ -260,7 +260,7 @@ def test_what_cannot_be_loaded_gets_one_clear_message(params, run_folder, folder
             "--model mobilenet0.25: but .* says cifar_resnet20_v1",
         ),
         (folder, dict(input_size=64), "--input-size 64: but .* says 32"),
-        (folder, dict(format="int8"), "has no format int8, but symbol, onnx"),
+        (folder, dict(format="int8"), "has no format int8, only symbol, onnx"),
         (run_folder, dict(format="onnx"), "--format onnx asks for a format of an exported folder"),
     ]:
         with pytest.raises(UserError, match=message):
@@ -329,7 +329,7 @@ def test_a_run_without_a_checkpoint_says_so(run_folder, tmp_path):
 
 
 def test_an_export_is_not_exported_again(folder, tmp_path):
-    with pytest.raises(UserError, match="is exported already"):
+    with pytest.raises(UserError, match="is an export itself"):
         export(open_model(folder), str(tmp_path / "out"))
 
 

@@ -198,7 +198,7 @@ def test_a_format_that_computes_something_else_is_an_error_and_leaves_nothing(
     whole = graphs.save
     monkeypatch.setattr(graphs, "save", save)
     with pytest.raises(
-        ExportError, match="the symbol format differs from the network by .*, and 0 is allowed"
+        ExportError, match="the symbol format differs from the network by .*; 0 is allowed"
     ):
         export.export(model, str(tmp_path / "out"))
     assert names(tmp_path) == []
@@ -307,8 +307,8 @@ def test_what_is_no_export_is_never_replaced(model, tmp_path, quick):
     (tmp_path / "data" / "manifest.json").write_text('{"classes": []}')
     (tmp_path / "file").touch()
     for name, message in [
-        ("work", "is not empty and no earlier export"),
-        ("data", "no earlier export"),
+        ("work", "is neither empty nor an earlier export"),
+        ("data", "nor an earlier export"),
         ("file", "is a file"),
     ]:
         with pytest.raises(UserError, match=message):
