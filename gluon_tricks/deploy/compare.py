@@ -68,6 +68,15 @@ def replay(folder, format, inputs):
             ]
 
 
+def check_shapes(outputs, references):
+    """ExportError if two lists of arrays differ in their numbers or shapes."""
+    if len(outputs) != len(references):
+        raise ExportError(f"there are {len(outputs)} outputs instead of {len(references)}")
+    for output, reference in zip(outputs, references):
+        if output.shape != reference.shape:
+            raise ExportError(f"an output has shape {output.shape} instead of {reference.shape}")
+
+
 def difference(outputs, references):
     """The largest difference between two lists of arrays, and the largest one relative to the
     largest value of its array.
@@ -75,12 +84,9 @@ def difference(outputs, references):
     A value that is not finite makes both infinite. Raises ExportError if their numbers or shapes
     differ.
     """
-    if len(outputs) != len(references):
-        raise ExportError(f"there are {len(outputs)} outputs instead of {len(references)}")
+    check_shapes(outputs, references)
     largest = share = 0.0
     for output, reference in zip(outputs, references):
-        if output.shape != reference.shape:
-            raise ExportError(f"an output has shape {output.shape} instead of {reference.shape}")
         if not (np.isfinite(output).all() and np.isfinite(reference).all()):
             return float("inf"), float("inf")
         scale = float(np.abs(reference).max()) or 1.0
@@ -100,7 +106,9 @@ def compare(folder, format, inputs, references, difference=difference):
 
 def judge(format, inputs, outputs, references, difference=difference):
     """The result of :func:`compare` for ``outputs``, a list of arrays for each of ``inputs``."""
-    largest, share = difference(sum(outputs, []), sum(references, []))
+    outputs, references = sum(outputs, []), sum(references, [])
+    check_shapes(outputs, references)
+    largest, share = difference(outputs, references)
     if not share <= TOLERANCES[format]:
         raise ExportError(
             f"the {format} format differs from the network by {largest:.3g}, which is {share:.3g} "

@@ -54,7 +54,7 @@ def check(
         raise UserError("--calibrate has no effect without --format int8 or all")
     if calibration and calibration.images < 1:
         raise UserError(f"--calibration-images {calibration.images}: has to be at least 1")
-    check_utf8(os.path.abspath(folder))
+    check_utf8(os.path.realpath(folder))
     if os.path.lexists(folder) and not os.path.isdir(folder):
         raise UserError(f"{folder}: is a file, not a folder")
     if os.path.isdir(folder) and os.listdir(folder):
@@ -123,7 +123,7 @@ def _refuse_lacking(model, formats, options):
 @contextlib.contextmanager
 def _only_writer(folder):
     """Keep others from exporting to ``folder``, and remove what a killed export left."""
-    parent, name = os.path.split(os.path.abspath(folder))
+    parent, name = os.path.split(os.path.realpath(folder))
     try:
         os.makedirs(parent, exist_ok=True)
         with Lock(os.path.join(parent, f".{name}.lock"), f"-o {printable(folder)}"):
@@ -138,7 +138,7 @@ def _only_writer(folder):
 @contextlib.contextmanager
 def _renamed_when_whole(folder):
     """A temporary folder that is renamed to ``folder`` at the end, or removed after an error."""
-    parent, name = os.path.split(os.path.abspath(folder))
+    parent, name = os.path.split(os.path.realpath(folder))
     temporary = tempfile.mkdtemp(prefix=f".{name}.writing-", dir=parent)
     try:
         yield temporary

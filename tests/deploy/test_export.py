@@ -334,6 +334,15 @@ def test_what_came_into_the_folder_meanwhile_is_never_replaced(model, tmp_path, 
     assert names(out) == ["thesis.tex"] and names(tmp_path) == ["out"]
 
 
+def test_a_link_to_a_folder_is_followed(model, tmp_path, quick):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "out").symlink_to("elsewhere")
+    for force in (False, True):
+        export.export(model, str(tmp_path / "out"), force=force)
+        assert "manifest.json" in names(tmp_path / "elsewhere")
+    assert (tmp_path / "out").is_symlink() and names(tmp_path) == ["elsewhere", "out"]
+
+
 def test_an_empty_name_is_not_the_current_folder(model, params, tmp_path, quick, monkeypatch):
     (tmp_path / "thesis.tex").touch()
     monkeypatch.chdir(tmp_path)

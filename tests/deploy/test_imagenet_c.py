@@ -115,7 +115,7 @@ def test_classes_are_in_the_order_of_the_labels_and_else_of_the_sorted_ids(tree)
         imagenet_c.evaluate(model, tree)
     with pytest.raises(UserError, match="stub: two of its classes are labelled n01440764"):
         imagenet_c.evaluate(stub(["n01440764 tench", "n01440764", "n01443537"]), tree)
-    with pytest.raises(UserError, match=r"n02093256.*JPEG: its folder is none of the model's"):
+    with pytest.raises(UserError, match=r"n02093256.*JPEG: its folder is not one of the model's"):
         imagenet_c.evaluate(stub(["n01440764", "n01443537", "n99999999"]), tree)
 
 

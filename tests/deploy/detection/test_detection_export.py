@@ -9,6 +9,7 @@ import pytest
 from box_scenes import CLASSES, scene
 
 from gluon_tricks import cli, open_model
+from gluon_tricks.deploy.compare import ExportError, judge
 from gluon_tricks.deploy.detection import evaluation
 from gluon_tricks.deploy.detection.exporting import LACKS, difference
 from gluon_tricks.deploy.export import export
@@ -41,6 +42,13 @@ def assert_close(found, expected):
 
 def rows_of(found):
     return np.column_stack([found.classes, found.scores, found.corners])[None]
+
+
+def test_fewer_images_or_rows_than_the_network_gives_are_an_error():
+    rows = np.zeros((2, 5, 6), np.float32)
+    for fewer in (rows[:1], rows[:, :4]):
+        with pytest.raises(ExportError, match=r"instead of \(2, 5, 6\)"):
+            judge("onnx", [rows], [[fewer]], [[rows]], difference)
 
 
 @pytest.mark.slow
