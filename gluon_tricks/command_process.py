@@ -23,6 +23,8 @@ INTERRUPTED = 128 + signal.SIGINT
 NO_MEMORY = re.compile(
     r"out of memory|bad_alloc|[Ff]ailed to allocate|to allocate is larger than 2\^31 elements"
 )
+# of Python's threads, MXNet's threads, and processes
+NO_THREADS = re.compile(r"can't start new thread|Resource temporarily unavailable")
 OUTPUT_IS_LOST = "the output cannot be written: "
 
 
@@ -121,17 +123,23 @@ def complain(message, name="gluon-tricks", code=UserError.exit_code):
 
 
 def outside_cause(error):
-    """One line about an exception with a cause outside the program: disk, memory, installation.
-    None for any other exception.
+    """One line about an exception with a cause outside the program: disk, memory, limits,
+    installation. None for any other exception.
     """
     lines = str(error).splitlines() or [type(error).__name__]
     said, *_ = lines
     if isinstance(error, RuntimeError):  # MXNet may print the place before the message
-        said = next(filter(NO_MEMORY.search, lines), said)
+        known = (line for line in lines if NO_MEMORY.search(line) or NO_THREADS.search(line))
+        said = next(known, said)
     if isinstance(error, OSError) and error.errno == errno.ENOMEM:
         error, said = MemoryError(), error.strerror
     if isinstance(error, MemoryError) or isinstance(error, RuntimeError) and NO_MEMORY.search(said):
         return f"not enough memory ({said}); fewer or smaller images at once need less"
+    if isinstance(error, (RuntimeError, BlockingIOError)) and NO_THREADS.search(said):
+        return (
+            f"no more threads or processes can be started ({said}): raise the limit of the user "
+            "(ulimit -u) or of the container (pids)"
+        )
     if isinstance(error, ImportError) and (error.name or "").partition(".")[0] != __package__:
         return f"{said}; 'gluon-tricks doctor' shows what is missing and how to install it"
     if isinstance(error, FileNotFoundError) and error.filename is None:  # os.getcwd()

@@ -20,17 +20,36 @@ def write_text(path: str, text: str) -> None:
             file.write(text)
 
 
-def check_folder_of(path: str) -> None:
-    """UserError if the folder of the file ``path`` does not exist, or if ``path`` is a folder:
-    checked before the long work whose result it will hold. "-" is standard output.
+# The first bytes of files that a command may replace, by the kind that it writes.
+BEGINNINGS = {
+    "JSON": (b"{", b"["),
+    "PNG": (b"\x89PNG",),
+    "picture": (b"\x89PNG", b"%PDF", b"<?xml", b"%!PS", b"\xff\xd8\xff", b"RIFF", b"II*", b"MM\0*"),
+    "CSV": (b"epoch,batch,lr",),
+}
+
+
+def check_output(path: str, kind: str) -> None:
+    """UserError if a command could not write the file ``path`` at its end, or would overwrite a
+    file of another kind, such as the records that it reads.
+
+    ``kind``: one of :data:`BEGINNINGS`. Empty files, devices and pipes may be overwritten.
     """
+    shown = printable(path)
     folder = os.path.dirname(os.path.abspath(path))
-    if path != "-" and not os.path.isdir(folder):
-        raise UserError(
-            f"{printable(path)}: cannot be written: there is no folder {printable(folder)}"
-        )
+    if not os.path.isdir(folder):
+        raise UserError(f"{shown}: cannot be written: there is no folder {printable(folder)}")
     if os.path.isdir(path):
-        raise UserError(f"{printable(path)}: cannot be written: it is a folder")
+        raise UserError(f"{shown}: cannot be written: it is a folder")
+    if not os.path.isfile(path):
+        return
+    with named_errors(path), open(path, "rb", opener=plain_file) as file:
+        beginning = file.read(16)
+    if beginning and not beginning.startswith(BEGINNINGS[kind]):
+        raise UserError(
+            f"{shown}: already exists and is not a {kind} file, so it is not replaced; give "
+            "another name, or remove it first"
+        )
 
 
 def check_utf8(path: str) -> None:
@@ -127,11 +146,10 @@ def json_output(path: Optional[str]) -> Iterator[None]:
     goes to standard output.
 
     Everything else that it prints goes to standard error, so that another program can read the
-    JSON. Raises UserError at the start if the file could not be written at the end.
+    JSON.
     """
     global _json_output
     if path != "-":
-        check_folder_of(path or "-")
         yield
         return
     _json_output = sys.stdout

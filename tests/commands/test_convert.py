@@ -398,7 +398,7 @@ def test_a_folder_that_is_empty_or_was_cut_off_is_written(folder, tmp_path):
     half.mkdir()
     (half / "model.safetensors").write_bytes(b"half")
     (half / "config.json.new").write_bytes(b"{")
-    with pytest.raises(UserError, match=r"no weights of timm's layout \(config.json and model"):
+    with pytest.raises(UserError, match=r"no weights in timm's layout \(config.json and model"):
         open_model(str(half))
     assert cli.main(["convert", folder, str(half)]) == 2
     assert cli.main(["convert", folder, str(half), "--force"]) == 0
