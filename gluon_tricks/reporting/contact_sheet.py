@@ -17,7 +17,7 @@ from ..data.records import RecordFile
 from ..data.transforms.normalise import Normalise
 from ..data.transforms.transform import Transform
 from ..errors import UserError
-from ..pictures import write_png
+from ..pictures import legend_label, write_png
 
 
 class Row(NamedTuple):
@@ -147,9 +147,8 @@ def draw(rows: Sequence[Row], path: str, legend: Sequence[Tuple[str, np.ndarray]
             axis.set_xticks([])
             axis.set_yticks([])
     if legend:
-        # Without the dollar's escape a name with dollars would be read as a formula.
         patches = [
-            Patch(facecolor=color, edgecolor="grey", label=name.replace("$", r"\$"))
+            Patch(facecolor=color, edgecolor="grey", label=legend_label(name))
             for name, color in legend
         ]
         figure.legend(handles=patches, loc="outside lower center", ncols=columns, fontsize=7)

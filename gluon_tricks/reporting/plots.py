@@ -4,6 +4,7 @@ side.
 
 import textwrap
 
+from ..pictures import legend_label
 from ..tasks.figure import in_training
 from ..tricks.table import distils
 from . import phrases
@@ -106,7 +107,8 @@ def all_curves(groups, path):
             _line(rate, run.training, "learning_rate", **style)
             _speeds(speed, run, **style)
         handles.append(rate.plot([], [], color=color, linewidth=2.5)[0])
-        labels.append(textwrap.shorten(phrases.label(group, shared), 110, placeholder=" ..."))
+        label = textwrap.shorten(phrases.label(group, shared), 110, placeholder=" ...")
+        labels.append(legend_label(label))
     for axes in {train_loss, distilled, val_loss} - {None}:
         _scale_loss(axes)
     dashed = "" if distilled is train_loss else "; distilled runs: dashed, right axis"
@@ -152,6 +154,7 @@ def ladder(groups, path):
     axes.set_yticklabels(
         ["\n".join(textwrap.wrap(phrases.label(group, shared), 46)[:3]) for group in groups],
         fontsize=8.5,
+        parse_math=False,
     )
     axes.set_ylim(len(groups) - 0.5, -0.7)
     axes.margins(x=0.08)

@@ -15,6 +15,7 @@ from gluon_tricks import config as flags
 from gluon_tricks.errors import UserError
 from gluon_tricks.files import sealed
 from gluon_tricks.locking import Lock
+from gluon_tricks.pictures import legend_label
 from gluon_tricks.reporting import phrases, plots, tables
 from gluon_tricks.reporting.groups import Group, groups_of
 from gluon_tricks.reporting.reading import find, read
@@ -193,6 +194,25 @@ def test_each_run_alone_makes_a_report(tmp_path):
         write_run(tmp_path / name, **settings)
         assert report(str(tmp_path / name), output=tmp_path / name / "out") == 0
         assert set(pictures_in(tmp_path / name / "out")) == {f"run-{name}.png"}
+
+
+@pytest.mark.slow
+def test_names_that_look_like_formulas_are_drawn_as_they_are(tmp_path):
+    for name, given in (("a", ""), ("b", "--seed 1")):
+        write_run(tmp_path / f"$\\bad$ {name}", given)
+    assert report(str(tmp_path), output=tmp_path / "out") == 0
+    assert {"ladder.png", "curves.png"} & set(pictures_in(tmp_path / "out")) == {"curves.png"}
+
+
+def test_legends_show_dollars_and_names_that_begin_with_an_underscore():
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
+
+    label = legend_label("_$\\bad$")
+    assert not label.startswith("_")  # matplotlib before 3.8 leaves these out
+    figure = Figure()
+    figure.legend(handles=[Patch(label=label)])
+    figure.canvas.draw()  # a formula would be an error
 
 
 @pytest.mark.slow
