@@ -41,7 +41,9 @@ def test_the_tricks_in_your_own_loop_train():
 
 def test_the_recipes_in_the_readme_have_the_papers_figures():
     table = (ROOT / "recipes" / "README.md").read_text()
-    for name, figures in re.findall(r"\[(table\d\w+)\]\([^)]*\) \| (\S+ / \S+) \|", README):
+    named = re.findall(r"\[(table\d\w+)\]\([^)]*\) \| (\S+ / \S+) \|", README)
+    assert named
+    for name, figures in named:
         assert re.search(rf"\[{name}\].*\| {figures} \|", table), name
 
 
