@@ -297,7 +297,7 @@ def test_masks_and_boxes_move_with_the_image():
         ("--auto-augment imagenet --auto-augment-form timm", "has no --auto-augment-form timm"),
         ("--auto-augment randaugment --auto-augment-form tpu", "has no --auto-augment-form tpu"),
         ("--auto-augment trivial --auto-augment-form timm", "--auto-augment-form has no effect"),
-        ("--auto-augment randaugment --randaugment-magnitude 31", "more than the most"),
+        ("--auto-augment randaugment --randaugment-magnitude 31", "is above the maximum"),
         ("--auto-augment imagenet --randaugment-ops 3", "--randaugment-ops has no effect"),
         ("--auto-augment randaugment --randaugment-std 1", "--randaugment-std has no effect"),
         ("--erasing-fill noise", "--erasing-fill has no effect"),

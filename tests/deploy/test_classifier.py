@@ -247,9 +247,9 @@ def test_what_cannot_be_loaded_gets_one_clear_message(params, run_folder, folder
         (tmp_path / "nowhere", {}, "no such model"),
         (tmp_path / "empty", {}, "holds no run"),
         (tmp_path / "picture.png", {}, "is neither a .params, .safetensors or .onnx file"),
-        (tmp_path / "text.onnx", {}, "text.onnx: no ONNX file, or damaged"),
+        (tmp_path / "text.onnx", {}, "text.onnx: not an ONNX file, or damaged"),
         (tmp_path / "damaged.params", dict(model="cifar_resnet20_v1", classes=5), "damaged"),
-        (params, {}, "of which network.* give --model$"),
+        (params, {}, "unknown network.* give --model$"),
         (params, dict(model="cifar_resnet20_v1", classes=6), "is for 5 classes, not 6"),
         (params, dict(model="mobilenet0.25", classes=5), "does not fit"),
         (
