@@ -5,6 +5,7 @@ import sys
 try:
     import argparse
     import importlib
+    import textwrap
 
     from . import __version__, command_process
     from .errors import UserError
@@ -24,7 +25,7 @@ COMMANDS = {
     ),
     "evaluate": (
         "gluon_tricks.commands.evaluate",
-        "the exact figures of a model on a RecordIO file",
+        "measure the exact figures of a model on a RecordIO file",
     ),
     "predict": ("gluon_tricks.commands.predict", "predict classes, masks or boxes of images"),
     "export": (
@@ -36,10 +37,10 @@ COMMANDS = {
         "convert weights from and to the names of timm and torchvision",
     ),
     "logits": ("gluon_tricks.commands.logits", "store a teacher's outputs, to distil from them"),
-    "report": ("gluon_tricks.commands.report", "a page with the curves and figures of runs"),
+    "report": ("gluon_tricks.commands.report", "write a page with the curves and figures of runs"),
     "models": (
         "gluon_tricks.commands.models",
-        "names, parameters and multiply-adds of the networks",
+        "list the networks, with parameters and multiply-adds",
     ),
     "prepare": ("gluon_tricks.commands.prepare", "turn a data set into RecordIO files"),
     "records": ("gluon_tricks.commands.records", "verify, index or describe a RecordIO file"),
@@ -54,12 +55,23 @@ COMMANDS = {
 }
 
 
+class HelpFormatter(argparse.HelpFormatter):
+    """argparse's, but without line breaks at hyphens, such as inside the names of flags."""
+
+    def _split_lines(self, text, width):
+        return textwrap.wrap(" ".join(text.split()), width, break_on_hyphens=False)
+
+    def _fill_text(self, text, width, indent):
+        return textwrap.indent("\n".join(self._split_lines(text, width - len(indent))), indent)
+
+
 class Parser(argparse.ArgumentParser):
     """argparse, but a wrong flag prints one line instead of the list of all flags."""
 
     def __init__(self, **keywords):
         # Adding a flag could change what an abbreviation means.
-        super().__init__(**dict(keywords, allow_abbrev=False))
+        keywords = {"formatter_class": HelpFormatter, **keywords, "allow_abbrev": False}
+        super().__init__(**keywords)
 
     def error(self, message):
         self.exit(

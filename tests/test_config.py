@@ -7,6 +7,7 @@ import dataclasses
 import importlib
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -276,8 +277,6 @@ def test_label_smoothing_needs_two_classes():
     ],
 )
 def test_what_argparse_refuses_is_named(argv, words, capsys):
-    import re
-
     with pytest.raises(SystemExit) as stop:
         parse(argv)
     assert stop.value.code == 2
@@ -577,7 +576,9 @@ def test_help_is_plain_text(command):
     parser = cli.Parser(description=cli.COMMANDS[command][1])
     importlib.import_module(cli.COMMANDS[command][0]).add_arguments(parser)
     for each in parsers_of(parser):
-        assert "`" not in each.format_help(), each.prog
+        text = each.format_help()
+        assert "`" not in text, each.prog
+        assert not re.search(r"\w-\n", text), each.prog  # within a flag's name
 
 
 def test_the_flags_are_known_without_mxnet():

@@ -22,7 +22,7 @@ def add_arguments(parser):
         "--plot",
         type=output_file("picture"),
         metavar="FILE.png",
-        help="also draw the learning rate as a PNG",
+        help="also draw the learning rate into this file",
     )
     group.add_argument(
         "--lr-csv",
