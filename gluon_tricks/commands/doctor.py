@@ -1,6 +1,7 @@
 """``gluon-tricks doctor``: checks the installation, and shows how to fix what is missing."""
 
 from .. import diagnosis, system
+from ..errors import UserError
 from ..files import write_json
 from ..flags import output_file
 
@@ -22,6 +23,8 @@ def add_arguments(parser):
 
 def main(args):
     """Print the table; return 1 if a finding is an error, else 0."""
+    if args.library_path and args.json:
+        raise UserError("--json has no effect with --library-path: leave one of the two out")
     if args.library_path:
         print(":".join(sorted(system.cuda_wheels().values())))
         return 0

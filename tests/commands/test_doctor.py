@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from gluon_tricks import diagnosis, system
+from gluon_tricks import cli, diagnosis, system
 
 GOOD = {"ok": True, "value": None, "error": ""}
 # A machine without a GPU on which everything is as it should be.
@@ -326,6 +326,15 @@ def test_what_nvidia_smi_cannot_say_is_left_out(tmp_path, monkeypatch):
     script.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path) + os.pathsep + os.environ["PATH"])
     assert system.gpus() == [{"name": "NVIDIA A100", "driver": "525.60.13", "capability": ""}]
+
+
+def test_the_folders_of_the_wheels_are_a_search_path_and_no_json(monkeypatch, capsys):
+    wheels = {"nccl": "/site/nvidia/nccl/lib", "cublas": "/site/nvidia/cublas/lib"}
+    monkeypatch.setattr(system, "cuda_wheels", lambda: wheels)
+    assert cli.main(["doctor", "--library-path"]) == 0
+    assert capsys.readouterr().out == "/site/nvidia/cublas/lib:/site/nvidia/nccl/lib\n"
+    assert cli.main(["doctor", "--library-path", "--json", "-"]) == 2
+    assert "--json has no effect with --library-path" in capsys.readouterr().err
 
 
 def test_the_command_imports_none_of_the_packages_that_it_looks_for():
