@@ -1,3 +1,5 @@
+"""README: its code trains, its tables are the package's, and its demo runs."""
+
 import re
 import subprocess
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What to open: every format gives the same answers, all else gets one clear message."""
+"""Opening models: every format gives the same answers, and anything else one clear message."""
 
 import json
 import os

@@ -1,6 +1,4 @@
-"""Comparing what was written with the network: in a process of its own, and nothing wrong gets
-through.
-"""
+"""Comparison of an export with its network: in a separate process, and no error gets through."""
 
 import os
 import subprocess

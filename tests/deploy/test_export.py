@@ -53,7 +53,7 @@ def figures(model, record):
 
 
 def agreement(one, other, record):
-    """In how many percent of the images the first format of one and INT8 of the other agree."""
+    """The percentage of images on which the first format of one and INT8 of the other agree."""
     opened = open_model(one), open_model(other, format="int8")
     answers = [
         np.concatenate(
