@@ -9,6 +9,9 @@ from .errors import UserError
 NAME = "OMP_NUM_THREADS"
 CHOSEN_HERE = "GLUON_TRICKS_SET_THREADS"  # so that the run's log can say who chose
 
+# The workers on a machine: from Horovod and gluon-tricks launch, from Open MPI, from MPICH.
+LOCAL_SIZES = ("HOROVOD_LOCAL_SIZE", "OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS")
+
 
 def set_threads():
     """Let MXNet compute on every core unless the user has set a number; by default it computes on
@@ -21,9 +24,14 @@ def set_threads():
     if os.environ.get(NAME):
         os.environ[NAME] = str(number_in(NAME, os.environ[NAME].split(",")[0]))
         return
-    local_workers = number_in("HOROVOD_LOCAL_SIZE", os.environ.get("HOROVOD_LOCAL_SIZE", "1"))
-    os.environ[NAME] = str(max(1, cores() // local_workers))
+    os.environ[NAME] = str(max(1, cores() // local_workers()))
     os.environ[CHOSEN_HERE] = "1"
+
+
+def local_workers():
+    """The number of workers on this machine, according to their launcher; 1 without one."""
+    name = next(filter(os.environ.get, LOCAL_SIZES), None)
+    return number_in(name, os.environ[name]) if name else 1
 
 
 def cores():
@@ -36,8 +44,10 @@ def cores():
 def in_words():
     """The setting for the log, and whether it was chosen here."""
     number = os.environ.get(NAME, "1")
-    chosen_here = " (all cores, as it was not set)" if os.environ.get(CHOSEN_HERE) else ""
-    return f"{NAME}={number}{chosen_here}"
+    if not os.environ.get(CHOSEN_HERE):
+        return f"{NAME}={number}"
+    share = "all cores" if local_workers() == 1 else "a worker's share of the cores"
+    return f"{NAME}={number} ({share}, as it was not set)"
 
 
 def number():

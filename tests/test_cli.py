@@ -417,12 +417,16 @@ def test_threads_are_all_cores_unless_the_user_says_otherwise(monkeypatch, given
     assert os.environ.pop("GLUON_TRICKS_SET_THREADS", None) == (None if given else "1")
 
 
-def test_workers_of_one_machine_share_its_cores(monkeypatch):
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setenv("HOROVOD_LOCAL_SIZE", "2")
+@pytest.mark.parametrize("launcher", threads.LOCAL_SIZES)
+def test_workers_of_one_machine_share_its_cores(monkeypatch, launcher):
+    for name in ("OMP_NUM_THREADS", *threads.LOCAL_SIZES):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(launcher, "2")
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(7)), raising=False)
     threads.set_threads()
     assert os.environ["OMP_NUM_THREADS"] == "3"
+    share = "OMP_NUM_THREADS=3 (a worker's share of the cores, as it was not set)"
+    assert threads.in_words() == share
     os.environ.pop("GLUON_TRICKS_SET_THREADS")
 
 
