@@ -127,8 +127,10 @@ class BatchMaker:
         raise error
 
     def close(self) -> None:
+        """Stop filling rows; free the memory, and close the source's files."""
         self._filler.close()
         self._memory.close()
+        self._source.close()
 
 
 def as_batch(block: Block, valid: int) -> Batch:

@@ -78,7 +78,8 @@ def size_of(payload):
 
 
 def decode_mask(payload):
-    """uint8 ``(height, width)`` of a mask: a PNG of 8-bit grey, whose values are classes.
+    """uint8 ``(height, width)`` of a mask: a PNG of 8-bit grey, whose values are classes. EXIF's
+    orientation is not applied, as in :func:`decode`.
 
     ValueError if it is damaged, too large or another image, whose values could be anything.
     """
@@ -89,7 +90,8 @@ def decode_mask(payload):
     _check_png(payload)
     if payload[24:26] != GREY_OF_8_BITS:
         raise ValueError("a mask has to be a PNG of 8-bit grey without a palette")
-    mask = cv2.imdecode(np.frombuffer(payload, np.uint8), cv2.IMREAD_GRAYSCALE)
+    as_stored = cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION
+    mask = cv2.imdecode(np.frombuffer(payload, np.uint8), as_stored)
     if mask is None:
         raise ValueError(f"damaged: OpenCV cannot decode it ({len(payload)} bytes)")
     return mask

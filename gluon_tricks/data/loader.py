@@ -11,6 +11,7 @@ those, so that all workers together see the batches that one worker would see. H
 :func:`train_loader` and :func:`eval_loader` read the flags; the loaders take values.
 """
 
+import contextlib
 from typing import Any, Iterator, Optional, Tuple, Union
 
 import numpy as np
@@ -59,18 +60,19 @@ def train_loader(
 
         return NativeTrainLoader(config, global_batch, first, count)
     on_device, bad = config.device_augment, BadRecords(config.max_bad_records)
-    records = open_records(config, "rec_train", config.synthetic, on_device)
-    try:
+    with contextlib.ExitStack() as on_error:
+        records = open_records(config, "rec_train", config.synthetic, on_device)
+        on_error.callback(records.close)
         images = epoch_length(len(records), config.num_training_samples, config.rec_train)
         source = source_of(config, records, train_transform(config), on_device)
+        on_error.callback(source.close)
         maker = BatchMaker(source, config.num_data_workers, processes, bad, gpu)
         reading = Reading.of_config(config, global_batch)
-        return TrainLoader(
+        data = TrainLoader(
             records, maker, config.seed, images, global_batch, first, count, bad, reading
         )
-    except UserError:
-        records.close()
-        raise
+        on_error.pop_all()
+    return data
 
 
 def eval_loader(
@@ -96,9 +98,13 @@ def eval_loader(
         return NativeEvalLoader(config, batch_size, rank, world_size)
     refuse_wrap(config, world_size)
     wrap = config.val_last_batch == "wrap"
-    records = open_records(config, "rec_val", min(config.synthetic, MOST_SYNTHETIC))
-    source = source_of(config, records, transform or eval_transform(config))
-    maker = BatchMaker(source, config.num_data_workers, processes, gpu=gpu)
+    with contextlib.ExitStack() as on_error:
+        records = open_records(config, "rec_val", min(config.synthetic, MOST_SYNTHETIC))
+        on_error.callback(records.close)
+        source = source_of(config, records, transform or eval_transform(config))
+        on_error.callback(source.close)
+        maker = BatchMaker(source, config.num_data_workers, processes, gpu=gpu)
+        on_error.pop_all()
     return EvalLoader(records, maker, batch_size, rank, world_size, wrap)
 
 
@@ -196,7 +202,6 @@ class TrainLoader:
 
     def close(self) -> None:
         self._maker.close()
-        self._records.close()
 
 
 class EvalLoader:
@@ -212,7 +217,7 @@ class EvalLoader:
         wrap: bool = False,
     ) -> None:
         self.images = len(records)
-        self._records, self._maker = records, maker
+        self._maker = maker
         self._batch_size, self._rank, self._world_size = batch_size, rank, world_size
         self._wrap = wrap
         self._passes = 0
@@ -239,7 +244,6 @@ class EvalLoader:
 
     def close(self) -> None:
         self._maker.close()
-        self._records.close()
 
 
 def shard(length: int, rank: int, world_size: int) -> Tuple[int, int]:
@@ -275,8 +279,6 @@ def open_records(config: Config, field: str, synthetic: int, on_device: bool = F
         raise UserError(f"no images: give {flag} FILE.rec, --data-dir FOLDER or --synthetic")
     records = RecordFile(path, getattr(config, field + "_idx") or None)
     try:
-        if not len(records):
-            raise UserError(f"{path}: holds no records ({flag})")
         refuse_gaps(records)
     except UserError:
         records.close()
