@@ -2,12 +2,12 @@
 
 import collections
 import concurrent.futures
-import os
 import sys
 import time
 
 from ..errors import UserError
 from ..text import printable
+from ..threads import cores
 
 LINE_EVERY = 60.0  # seconds between lines if there is no terminal
 
@@ -22,9 +22,7 @@ def threads(workers: int) -> int:
     """How many threads to use, from the flag's value."""
     if workers < 0:
         raise UserError(f"--workers {workers}: is the number of threads")
-    if hasattr(os, "sched_getaffinity"):
-        return workers or len(os.sched_getaffinity(0))
-    return workers or os.cpu_count() or 1
+    return workers or cores()
 
 
 def ordered_map(function, items, workers):

@@ -330,10 +330,12 @@ def _end(process):
     """How a process has ended, and why that may be."""
     if process.returncode >= 0:
         return f"ended with exit code {process.returncode}; what it printed says why"
-    name = signal.Signals(-process.returncode).name
-    if name == "SIGKILL":
+    number = -process.returncode
+    if number == signal.SIGKILL:
         return (
-            f"was killed by {name}, as the system does when memory is short (see dmesg): use a "
+            "was killed by SIGKILL, as the system does when memory is short (see dmesg): use a "
             "smaller --batch-size or -j"
         )
+    # real-time signals have no name
+    name = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
     return f"was killed by {name}; with --data-processes 0 nothing but the run itself decodes"

@@ -164,6 +164,7 @@ class RecordFile:
         self.__dict__.update(state)
         self._descriptor, _ = open_for_reading(self.path)
         if _identity(self._descriptor) != is_file:
+            self.close()
             raise RecordError(self.path, None, "is another file now than when it was opened")
 
     def close(self) -> None:
@@ -205,12 +206,12 @@ class RecordWriter:
                 file.truncate(size)
                 file.seek(size)
         except OSError as error:
-            self._close()
+            self.abandon()
             raise UserError(
                 f"{error.filename or path}: cannot be written: {error.strerror}"
             ) from error
         except BaseException:
-            self._close()
+            self.abandon()
             raise
         self._record, self._index = self._files
 
@@ -250,12 +251,13 @@ class RecordWriter:
             sync_folder(self.index_path)
 
     def abandon(self) -> None:
-        """Close, and remove what was written unless ``keep_parts``."""
-        self._close()
+        """Remove what was written unless ``keep_parts``, and close."""
         if not self.keep_parts:
-            for name in (self.path, self.index_path):
+            # before they are closed, which lets another writer have them
+            for file in self._files:
                 with contextlib.suppress(OSError):
-                    os.unlink(name + ".part")
+                    os.unlink(file.name)
+        self._close()
 
     def _close(self):
         for file in self._files:

@@ -253,6 +253,15 @@ def test_a_byte_order_mark_is_no_part_of_a_text(source):
     assert (source / "out" / "labels.txt").read_text().split() == ["cat", "dog", "elk"]
 
 
+def test_links_to_folders_of_xml_files_are_followed(source):
+    os.rename(source / "xml" / "f0", source / "elsewhere")
+    (source / "xml" / "f0").symlink_to(source / "elsewhere")
+    (source / "elsewhere" / "circle").symlink_to(source / "xml")
+    assert prepare(source, "xml", "--unannotated", "empty") == 0
+    boxes = {f"f{seed % 2}/{seed}": objects(seed, NAMES) for seed in range(8)}
+    assert records(source / "out") == boxes
+
+
 def test_a_pipe_and_two_xml_files_of_an_image_are_refused(source, capsys):
     (source / "xml" / "f0" / "0.XML").write_text(xml([]))
     assert prepare(source, "xml") == 2

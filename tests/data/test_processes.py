@@ -19,7 +19,7 @@ from gluon_tricks import config as configuration
 from gluon_tricks.data import batch_memory, data_process, loader, processes, shared_memory
 from gluon_tricks.data.batches import BatchMaker
 from gluon_tricks.data.data_process import MOST_SOURCES
-from gluon_tricks.data.processes import DataProcessError, DataProcesses
+from gluon_tricks.data.processes import DataProcessError, DataProcesses, LostProcess
 from gluon_tricks.data.records import RecordError, RecordFile
 from gluon_tricks.data.rows import RowsFormat
 from gluon_tricks.data.sources import RecordSource
@@ -236,6 +236,18 @@ def test_a_killed_process_is_an_error_that_names_it(path, two):
                 pass
         assert time.monotonic() - started < 10
         assert caught.value.exit_code not in launcher.FINAL  # it may be other when started again
+
+
+@pytest.mark.parametrize("number, name", [(signal.SIGBUS, "SIGBUS"), (35, "signal 35")])
+def test_the_signal_that_killed_a_process_is_named(path, number, name):
+    with contextlib.closing(DataProcesses(1)) as pool:
+        with contextlib.closing(loader.train_loader(config_of(path), 8, processes=pool)) as data:
+            batches = data.batches(0, 1000)
+            next(batches)
+            os.kill(pool.pids[0], number)
+            with pytest.raises(LostProcess, match=f"was killed by {name};"):
+                for _ in batches:
+                    pass
 
 
 def test_a_process_that_cannot_start_is_an_error(path, two, monkeypatch):

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from gluon_tricks import cli
 from gluon_tricks.data import file_reading, recordio
 from gluon_tricks.data.fingerprint import fingerprint, spread
+from gluon_tricks.data.part_file import open_part
 from gluon_tricks.data.records import (
     RecordError,
     RecordFile,
@@ -414,6 +415,26 @@ def test_two_writers_of_one_file_are_refused(tmp_path):
     with RecordWriter(str(tmp_path / "a.rec")):
         with pytest.raises(UserError, match="another process is writing"):
             RecordWriter(str(tmp_path / "a.rec"))
+
+
+def test_a_writer_that_cannot_begin_leaves_nothing(tmp_path):
+    with pytest.raises(UserError, match="a.idx.part: cannot be written"):
+        RecordWriter(str(tmp_path / "a.rec"), str(tmp_path / "no" / "a.idx"))
+    assert os.listdir(tmp_path) == []
+
+
+def test_what_an_abandoned_writer_removes_is_not_the_next_ones(tmp_path, monkeypatch):
+    path, removed = str(tmp_path / "a.rec"), []
+    writer = RecordWriter(path)
+
+    def unlink(name):
+        with pytest.raises(UserError, match="another process is writing"):
+            open_part(name[: -len(".part")])
+        removed.append(name)
+
+    monkeypatch.setattr(os, "unlink", unlink)
+    writer.abandon()
+    assert removed == [path + ".part", str(tmp_path / "a.idx.part")]
 
 
 def test_a_full_disk_is_named():

@@ -10,7 +10,7 @@ from typing import Dict, List, NamedTuple
 from ...config import user_path
 from ...errors import UserError
 from ...files import plain_file
-from ..image_files import EXTENSIONS, images_below, read_image
+from ..image_files import EXTENSIONS, files_below, images_below, read_image
 from . import box_labels, coco_json, images, voc_xml
 from .box_labels import Annotation
 from .folder import say_if_val_is_old
@@ -145,15 +145,13 @@ def stems_below(folder):
 def xml_below(folder):
     """``{path below the folder, without extension: path}`` of its XML files."""
     found = {}
-    for directory, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in files:
-            stem, extension = os.path.splitext(os.path.join(directory, name))
-            if extension.lower() == ".xml" and not name.startswith("."):
-                name = os.path.relpath(stem, folder)
-                if name in found:
-                    raise UserError(f"{stem}{extension}: {found[name]} is of the same image")
-                found[name] = stem + extension
+    for path in files_below(folder, linked=[]):
+        stem, extension = os.path.splitext(path)
+        if extension.lower() == ".xml":
+            name = os.path.relpath(stem, folder)
+            if name in found:
+                raise UserError(f"{path}: {found[name]} is of the same image")
+            found[name] = path
     return found
 
 
