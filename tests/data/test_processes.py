@@ -429,7 +429,7 @@ def test_after_an_interrupt_no_row_is_taken_for_filled(monkeypatch, path, two, i
         with pytest.raises(interrupt):
             next(data.batches(0, 2))
         monkeypatch.undo()
-        with pytest.raises(UserError, match="an interrupt has cut off .* start others"):
+        with pytest.raises(UserError, match="an interrupt broke off .* start others"):
             next(data.batches(0, 2))
 
 
