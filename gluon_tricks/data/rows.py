@@ -61,7 +61,7 @@ def format_of(source: Any, count: int) -> RowsFormat:
 
 
 class FillTask(NamedTuple):
-    """Fill the rows from ``start`` on with the records at these places (int64), see :mod:`.order`."""
+    """Fill the rows from ``start`` on with the records at ``places`` (int64), see :mod:`.order`."""
 
     epoch: int
     start: int
