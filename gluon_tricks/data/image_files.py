@@ -1,4 +1,4 @@
-"""Image files below a folder: which there are, what is passed over, and their bytes."""
+"""The image files below a folder, the other files there, and the bytes of an image."""
 
 import collections
 import os

@@ -1,4 +1,4 @@
-"""A file of stored logits: what a teacher said of each image of a RecordIO file, by record key.
+"""A file of stored logits: a teacher's output for each image of a RecordIO file, by record key.
 
 ``gluon-tricks logits`` writes it and ``train --teacher-logits`` reads it, by rows. All numbers are
 little-endian:
@@ -66,7 +66,7 @@ class About(NamedTuple):
 
 
 class TeacherLogits:
-    """A file of stored logits, mapped into memory, of which rows are read as they are asked for.
+    """A file of stored logits, mapped into memory; rows are read on demand.
 
     ``about`` is its header, ``keys`` (int64) are its records in their order, ``digest`` is the
     seal. Raises UserError if the file cannot be read, is cut off, or is damaged in its header or
@@ -135,7 +135,7 @@ class TeacherLogitsWriter:
 
     ``keys`` (int64) are those of all records, in the order in which their rows will come. If an
     interrupted writer left a ``path.part`` with the same header, its rows are kept, and ``done``
-    says how many they are. Raises UserError if the file cannot be written, the disk is too small
+    is their number. Raises UserError if the file cannot be written, the disk is too small
     for it, or another process is writing it.
     """
 
@@ -264,7 +264,7 @@ def read_head(file: Any, size: int, path: str) -> bytes:
 
 
 def parse_head(head: bytes, path: str) -> About:
-    """What a header says; UserError if that is none."""
+    """The About in a header; UserError if it is damaged."""
     try:
         about = About(**json.loads(head[len(MAGIC) + LENGTH.size :]))
         numbers = (about.records, about.classes)
