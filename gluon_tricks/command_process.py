@@ -23,6 +23,8 @@ INTERRUPTED = 128 + signal.SIGINT
 NO_MEMORY = re.compile(
     r"out of memory|bad_alloc|[Ff]ailed to allocate|to allocate is larger than 2\^31 elements"
 )
+# of Python's threads, MXNet's threads, and processes
+NO_THREADS = re.compile(r"can't start new thread|Resource temporarily unavailable")
 OUTPUT_IS_LOST = "the output cannot be written: "
 
 
@@ -120,17 +122,23 @@ def complain(message, name="gluon-tricks", code=UserError.exit_code):
 
 
 def outside_cause(error):
-    """A line on an exception that came from outside the program: disk, memory, installation; None
-    for all others.
+    """A line on an exception that came from outside the program: disk, memory, limits,
+    installation; None for all others.
     """
     lines = str(error).splitlines() or [type(error).__name__]
     said, *_ = lines
     if isinstance(error, RuntimeError):  # MXNet's message may come after where it was raised
-        said = next(filter(NO_MEMORY.search, lines), said)
+        known = (line for line in lines if NO_MEMORY.search(line) or NO_THREADS.search(line))
+        said = next(known, said)
     if isinstance(error, OSError) and error.errno == errno.ENOMEM:
         error, said = MemoryError(), error.strerror
     if isinstance(error, MemoryError) or isinstance(error, RuntimeError) and NO_MEMORY.search(said):
         return f"not enough memory ({said}); fewer or smaller images at once need less"
+    if isinstance(error, (RuntimeError, BlockingIOError)) and NO_THREADS.search(said):
+        return (
+            f"no more threads or processes may be started ({said}): raise the limit of the user "
+            "(ulimit -u) or of the container (pids)"
+        )
     if isinstance(error, ImportError) and (error.name or "").partition(".")[0] != __package__:
         return f"{said}; 'gluon-tricks doctor' says what is missing and what to do"
     if isinstance(error, FileNotFoundError) and error.filename is None:  # os.getcwd()

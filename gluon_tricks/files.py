@@ -20,17 +20,36 @@ def write_text(path: str, text: str) -> None:
             file.write(text)
 
 
-def check_folder_of(path: str) -> None:
-    """UserError if there is no folder for the file ``path``, which is written after a long time, or
-    it is a folder itself; "-" is standard output.
+# How a file begins that a command may replace, by what it writes itself.
+BEGINNINGS = {
+    "JSON": (b"{", b"["),
+    "PNG": (b"\x89PNG",),
+    "picture": (b"\x89PNG", b"%PDF", b"<?xml", b"%!PS", b"\xff\xd8\xff", b"RIFF", b"II*", b"MM\0*"),
+    "CSV": (b"epoch,batch,lr",),
+}
+
+
+def check_output(path: str, kind: str) -> None:
+    """UserError if a command could not write the file ``path`` at its end, or would lose another
+    file by it: one that is there and is not of this kind, such as the records that it reads.
+
+    ``kind``: one of :data:`BEGINNINGS`. An empty file may be replaced, and so may a device or pipe.
     """
+    shown = printable(path)
     folder = os.path.dirname(os.path.abspath(path))
-    if path != "-" and not os.path.isdir(folder):
-        raise UserError(
-            f"{printable(path)}: cannot be written: there is no folder {printable(folder)}"
-        )
+    if not os.path.isdir(folder):
+        raise UserError(f"{shown}: cannot be written: there is no folder {printable(folder)}")
     if os.path.isdir(path):
-        raise UserError(f"{printable(path)}: cannot be written: it is a folder")
+        raise UserError(f"{shown}: cannot be written: it is a folder")
+    if not os.path.isfile(path):
+        return
+    with named_errors(path), open(path, "rb", opener=plain_file) as file:
+        beginning = file.read(16)
+    if beginning and not beginning.startswith(BEGINNINGS[kind]):
+        raise UserError(
+            f"{shown}: is there already and is not a {kind} file, so it is not replaced; give "
+            "another name, or remove it first"
+        )
 
 
 def check_utf8(path: str) -> None:
@@ -127,11 +146,10 @@ def json_output(path: Optional[str]) -> Iterator[None]:
     standard output is for the JSON alone.
 
     What else the command prints goes to standard error, so that another program can read what
-    comes. UserError before the command if the file could not be written after it.
+    comes.
     """
     global _json_output
     if path != "-":
-        check_folder_of(path or "-")
         yield
         return
     _json_output = sys.stdout

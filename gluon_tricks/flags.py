@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from .errors import UserError
+from .files import check_output
 from .text import printable
 
 
@@ -87,6 +88,21 @@ def user_path(text: str) -> str:
     if not text:
         raise argparse.ArgumentTypeError("is empty, where a path is needed")
     return os.path.expanduser(text)
+
+
+def output_file(kind: str) -> Callable[[str], str]:
+    """The path of a file that a command writes, checked before the command does its work.
+
+    ``kind``: one of :data:`.files.BEGINNINGS`. "-" is standard output, for JSON.
+    """
+
+    def path_of(text):
+        path = user_path(text)
+        if (kind, path) != ("JSON", "-"):
+            check_output(path, kind)
+        return path
+
+    return path_of
 
 
 def path_or_none(text: str) -> str:

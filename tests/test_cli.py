@@ -169,6 +169,15 @@ def test_control_characters_in_a_message_are_escaped_and_it_stays_one_line(comma
             "not enough memory (Size of tensor",
         ),
         (
+            RuntimeError("Traceback:\nMXNetError: Resource temporarily unavailable"),
+            "no more threads or processes may be started (MXNetError: Resource temporarily",
+        ),
+        (RuntimeError("can't start new thread"), "no more threads or processes may be started"),
+        (
+            BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable"),
+            "no more threads or processes may be started",
+        ),
+        (
             ImportError("No module named 'onnx'", name="onnx"),
             "No module named 'onnx'; 'gluon-tricks doctor'",
         ),

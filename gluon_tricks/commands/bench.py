@@ -3,9 +3,8 @@
 import importlib
 import math
 
-from ..config import user_path
 from ..errors import UserError
-from ..flags import MOST
+from ..flags import MOST, output_file
 
 # Each is a module of gluon_tricks.bench with add_arguments(parser) and main(args).
 MEASUREMENTS = {
@@ -27,7 +26,7 @@ def add_arguments(parser):
         module(name).add_arguments(command)
         command.add_argument(
             "--json",
-            type=user_path,
+            type=output_file("JSON"),
             metavar="FILE",
             help="also write the figures as JSON; - for standard output",
         )

@@ -1,15 +1,15 @@
 """``gluon-tricks doctor``: checks the installation, and says what to do about what is missing."""
 
 from .. import diagnosis, system
-from ..config import user_path
 from ..files import write_json
+from ..flags import output_file
 
 
 def add_arguments(parser):
     """How to say what was found."""
     parser.add_argument(
         "--json",
-        type=user_path,
+        type=output_file("JSON"),
         metavar="FILE",
         help="also write the findings and the facts to FILE; - for standard output",
     )

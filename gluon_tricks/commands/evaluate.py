@@ -6,10 +6,9 @@ The exit code is 1 if folders or classes of ImageNet-C are missing: they are nam
 
 from ..config import user_path
 from ..deploy import arguments
-from ..files import check_folder_of
+from ..flags import output_file
 from . import evaluate_classification, evaluate_detection, evaluate_segmentation, of_task
 
-OUTPUTS = {"coco", "confusion"}  # flags, next to --json, of files that are written in the end
 PARTS = {
     "classification": evaluate_classification,
     "segmentation": evaluate_segmentation,
@@ -30,7 +29,7 @@ def add_arguments(parser):
     add("--rec-val-idx", type=user_path, metavar="FILE", help="its index [the same name with .idx]")
     add(
         "--json",
-        type=user_path,
+        type=output_file("JSON"),
         metavar="FILE",
         help="also write the figures to this file; - for standard output",
     )
@@ -39,7 +38,5 @@ def add_arguments(parser):
 
 def main(args):
     """Print the figures of the model's task."""
-    for name in OUTPUTS & set(vars(args)):
-        check_folder_of(getattr(args, name) or "-")
     model = arguments.open_from(args)
     return of_task.part_of(args, model, PARTS).main(args, model)

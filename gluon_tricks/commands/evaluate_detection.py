@@ -2,10 +2,10 @@
 
 import time
 
-from ..config import user_path
 from ..deploy import arguments
 from ..deploy.detection.evaluation import evaluate, figures
 from ..files import write_json
+from ..flags import output_file
 from ..tasks.detection import Detection
 from ..text import printable
 from . import results
@@ -22,7 +22,7 @@ def add_arguments(add):
     )
     add(
         "--coco",
-        type=user_path,
+        type=output_file("JSON"),
         metavar="FILE",
         help="write the detections in COCO's result format; image_id is the record's key, "
         "category_id the class from 0",

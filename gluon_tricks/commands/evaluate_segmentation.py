@@ -6,11 +6,11 @@ import time
 
 import numpy as np
 
-from ..config import user_path
 from ..deploy import arguments
 from ..deploy.segmentation import confusion_picture, protocols
 from ..deploy.segmentation.evaluation import confusion
 from ..files import write_json
+from ..flags import output_file
 from ..tasks.confusion import of_classes, summary
 from ..text import printable
 from . import results
@@ -21,7 +21,7 @@ def add_arguments(add):
     add_protocol(add, protocols.NAMES)
     add(
         "--confusion",
-        type=user_path,
+        type=output_file("PNG"),
         metavar="PNG",
         help="draw the confusion matrix: what the pixels of each class were taken for",
     )

@@ -82,7 +82,7 @@ def main(args):
     if args.calibrate:
         calibration = Calibration(args.calibrate, args.calibration_mode, args.calibration_images)
     options = Options(args.preprocess, args.softmax, args.fold_bn)
-    check(args.output, args.force, formats, calibration, options)
+    check(args.output, args.force, formats, options)
     model = arguments.open_from(args)
     of_task.settle(args, model)
     if model.task in PARTS:

@@ -2,9 +2,8 @@
 Table 5).
 """
 
-from ..config import user_path
 from ..files import write_json
-from ..flags import at_least, check_range
+from ..flags import at_least, check_range, output_file
 
 
 def add_arguments(parser):
@@ -28,7 +27,7 @@ def add_arguments(parser):
     )
     parser.add_argument(
         "--json",
-        type=user_path,
+        type=output_file("JSON"),
         metavar="FILE",
         help="also write the rows to FILE (- for standard output), with the exact counts",
     )

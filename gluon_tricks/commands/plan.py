@@ -2,6 +2,7 @@
 
 from .. import config as flags
 from ..errors import UserError
+from ..flags import output_file
 from ..tasks import registry
 from ..text import printable
 from ..training.plan import RunPlan
@@ -19,13 +20,13 @@ def add_arguments(parser):
     )
     group.add_argument(
         "--plot",
-        type=flags.user_path,
+        type=output_file("picture"),
         metavar="FILE.png",
         help="also draw the learning rate into this file",
     )
     group.add_argument(
         "--lr-csv",
-        type=flags.user_path,
+        type=output_file("CSV"),
         metavar="FILE",
         help="also write epoch,batch,lr: the rate that each batch's update uses",
     )

@@ -9,7 +9,7 @@ from ..config import user_path
 from ..data.record_keys import keys_in
 from ..deploy import arguments, images
 from ..errors import UserError
-from ..files import check_folder_of
+from ..flags import output_file
 from . import of_task, predict_classification, predict_detection, predict_segmentation
 
 PARTS = {
@@ -36,7 +36,7 @@ def add_arguments(parser):
     add("--keys", metavar="K,K-K", help="with --rec: the keys of the records, such as 1,2,10-19")
     add(
         "--json",
-        type=user_path,
+        type=output_file("JSON"),
         metavar="FILE",
         help="write the predictions to this file; - for standard output",
     )
@@ -53,7 +53,6 @@ def main(args):
     check(args)
     keys = keys_in(args.keys) if args.rec else None
     files = None if args.rec else images.files_in(args.images)
-    check_folder_of(getattr(args, "sheet", None) or "-")
     model = arguments.open_from(args)
     part = of_task.part_of(args, model, PARTS)
     if args.rec:

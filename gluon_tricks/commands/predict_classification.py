@@ -2,9 +2,9 @@
 them.
 """
 
-from ..config import user_path
 from ..deploy import sheet
 from ..deploy.prediction import predictions
+from ..flags import output_file
 from ..text import printable
 from . import results
 
@@ -12,7 +12,7 @@ from . import results
 def add_arguments(add):
     """Add the flags."""
     add_top(add)
-    add("--sheet", type=user_path, metavar="PNG", help="draw the images with their labels")
+    add("--sheet", type=output_file("PNG"), metavar="PNG", help="draw the images with their labels")
 
 
 def add_top(add):

@@ -11,6 +11,7 @@ from ..data.record_index import index_path_of
 from ..data.verify import verify, write_index
 from ..errors import UserError
 from ..files import write_json
+from ..flags import output_file
 from ..text import printable
 
 SHOWN = 50  # problems printed for a file; --json has them all
@@ -44,7 +45,7 @@ def add_arguments(parser):
         else:
             action.add_argument(
                 "--json",
-                type=user_path,
+                type=output_file("JSON"),
                 metavar="FILE",
                 help="write what was found there too; - for standard output",
             )

@@ -8,6 +8,7 @@ from ..data.loader import eval_transform, train_transform
 from ..data.order import Reading
 from ..data.records import RecordFile
 from ..errors import UserError
+from ..flags import output_file
 from ..reporting import contact_sheet, targets
 from ..tasks import registry
 from ..text import printable
@@ -30,7 +31,7 @@ def add_arguments(parser):
     parser.add_argument(
         "-o",
         "--output",
-        type=user_path,
+        type=output_file("PNG"),
         required=True,
         metavar="FILE.png",
         help="the file to write",

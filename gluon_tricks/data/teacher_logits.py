@@ -24,6 +24,7 @@ import json
 import os
 import shutil
 import struct
+import weakref
 import zlib
 from typing import Any, Dict, NamedTuple, Union
 
@@ -32,6 +33,7 @@ import numpy as np
 from ..errors import UserError
 from ..files import plain_file, sync_folder
 from ..text import printable
+from .file_reading import read_bytes
 from .part_file import open_part, refuse_other_file
 
 MAGIC = b"GTLOGIT1"
@@ -66,7 +68,7 @@ class About(NamedTuple):
 
 
 class TeacherLogits:
-    """A file of stored logits, mapped into memory; rows are read on demand.
+    """A file of stored logits, whose rows are read on demand.
 
     ``about`` is its header, ``keys`` (int64) are its records in their order, ``digest`` is the
     seal. Raises UserError if the file cannot be read, is cut off, or is damaged in its header or
@@ -76,16 +78,17 @@ class TeacherLogits:
     def __init__(self, path: str) -> None:
         self.path = path
         try:
-            with open(path, "rb", opener=plain_file) as file:
-                size = os.fstat(file.fileno()).st_size
-                head = read_head(file, size, path)
-                self.about = parse_head(head, path)
-                expected = self.about.file_bytes(len(head))
-                if size != expected:
-                    raise _damaged(path, f"has {size} bytes instead of {expected}")
-                file.seek(expected - SEAL - self.about.records * INDEX.itemsize)
-                index = file.read(self.about.records * INDEX.itemsize)
-                seal = file.read(SEAL)
+            file = open(path, "rb", opener=plain_file)
+            weakref.finalize(self, file.close)
+            size = os.fstat(file.fileno()).st_size
+            head = read_head(file, size, path)
+            self.about = parse_head(head, path)
+            expected = self.about.file_bytes(len(head))
+            if size != expected:
+                raise _damaged(path, f"has {size} bytes instead of {expected}")
+            file.seek(expected - SEAL - self.about.records * INDEX.itemsize)
+            index = file.read(self.about.records * INDEX.itemsize)
+            seal = file.read(SEAL)
         except OSError as error:
             raise UserError(f"{printable(path)}: cannot be read: {error.strerror}") from error
         if seal != seal_of(head, index):
@@ -97,9 +100,8 @@ class TeacherLogits:
         self._sorted = self.keys[self._order]
         if (self._sorted[1:] == self._sorted[:-1]).any():
             raise _damaged(path, "has two rows of one record")
-        shape = (self.about.records, self.about.classes)
-        dtype = np.dtype(self.about.dtype).newbyteorder("<")
-        self._rows = np.memmap(path, dtype, "r", len(head), shape)
+        self._dtype = np.dtype(self.about.dtype).newbyteorder("<")
+        self._descriptor, self._first_row = file.fileno(), len(head)
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -120,14 +122,19 @@ class TeacherLogits:
     def rows(self, keys: np.ndarray) -> np.ndarray:
         """The logits of the records with these keys: a new array (n, classes), float32.
 
-        UserError names a record that has no row, or whose row is damaged.
+        UserError names a record that has no row, or whose row is damaged or cannot be read.
         """
+        rows, size = np.empty((len(keys), self.about.classes), np.float32), self.about.row_bytes
         places = self.places(keys)
-        rows = self._rows[places]
-        for key, row, checksum in zip(keys, rows, self._checksums[places]):
-            if zlib.crc32(row.data) != checksum:
+        for out, key, place, checksum in zip(rows, keys, places, self._checksums[places]):
+            # mapped memory would end the process if the disk fails or the file becomes shorter
+            row = read_bytes(
+                self._descriptor, size, self._first_row + int(place) * size, self.path, key
+            )
+            if zlib.crc32(row) != checksum:
                 raise _damaged(self.path, f"the logits of record {key} have another checksum")
-        return rows.astype(np.float32)
+            out[:] = np.frombuffer(row, self._dtype)
+        return rows
 
 
 class TeacherLogitsWriter:

@@ -30,30 +30,13 @@ from .opened import Opened
 from .writer import Calibration, FormatWriter, Options
 
 
-def check(
-    folder: str,
-    force: bool,
-    formats: Sequence[str],
-    calibration: Optional[Calibration],
-    options: Options = Options(),
-) -> None:
-    """UserError if ``folder`` cannot become an export, or formats, calibration and options do not
-    fit.
-    """
+def check(folder: str, force: bool, formats: Sequence[str], options: Options = Options()) -> None:
+    """UserError if ``folder`` cannot become an export, or formats and options do not fit."""
     if any(options) and not set(formats) & set(manifests.RUNNABLE):
         raise UserError(
             f"--{options.chosen()[0].replace('_', '-')} has no effect with --format {formats[0]}, "
             "which has no graph"
         )
-    if "int8" in formats and not calibration:
-        raise UserError(
-            "--format int8 needs --calibrate FILE.rec, images from which it learns ranges of "
-            "activations"
-        )
-    if calibration and "int8" not in formats:
-        raise UserError("--calibrate has no effect without --format int8 or all")
-    if calibration and calibration.images < 1:
-        raise UserError(f"--calibration-images {calibration.images}: at least 1 is needed")
     check_utf8(os.path.abspath(folder))
     if os.path.lexists(folder) and not os.path.isdir(folder):
         raise UserError(f"{folder}: is a file, not a folder")
@@ -103,13 +86,24 @@ def export(
     if tasks.TASKS[model.task].examples is None:
         raise UserError(f"{model.path}: is for {model.task}, of which there are no exports")
     _refuse_lacking(model, formats, options)
-    check(folder, force, formats, calibration, options)
+    _check_calibration(formats, calibration)
+    check(folder, force, formats, options)
     with _only_writer(folder):
-        check(
-            folder, force, formats, calibration, options
-        )  # again: another export may just have ended
+        check(folder, force, formats, options)  # again: another export may just have ended
         with _renamed_when_whole(folder) as temporary:
             return _write(model, temporary, formats, options, rec_val, calibration)
+
+
+def _check_calibration(formats, calibration):
+    if "int8" in formats and not calibration:
+        raise UserError(
+            "--format int8 needs --calibrate FILE.rec, images from which it learns ranges of "
+            "activations"
+        )
+    if calibration and "int8" not in formats:
+        raise UserError("--calibrate has no effect without --format int8 or all")
+    if calibration and calibration.images < 1:
+        raise UserError(f"--calibration-images {calibration.images}: at least 1 is needed")
 
 
 def _refuse_lacking(model, formats, options):

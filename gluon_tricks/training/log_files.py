@@ -16,7 +16,7 @@ from ..text import printable
 
 LOG, TIMING, PLAIN = "log.jsonl", "timing.jsonl", "train.log"
 # What the run writes besides: no file for --logging-file.
-OWN_FILES = (LOG, TIMING, "config.json", "environment.json", "result.json")
+OWN_FILES = (LOG, TIMING, "config.json", "environment.json", "result.json", "labels.txt")
 
 
 class LogFiles:
@@ -190,7 +190,20 @@ def _plain_files(folder, log_file):
             f"--logging-file {printable(log_file)}: a run writes a file of its own with this name; "
             "give another one"
         )
-    return {own: own} if inside == PLAIN else {own: own, path: f"--logging-file {path}"}
+    if inside == PLAIN:
+        return {own: own}
+    if os.path.isfile(path) and not _is_text(path):
+        raise UserError(
+            f"--logging-file {printable(log_file)}: is there already and is not a text file; give "
+            "another one"
+        )
+    return {own: own, path: f"--logging-file {path}"}
+
+
+def _is_text(path):
+    """Whether a file begins as text does: lines could be added to it."""
+    with named(f"--logging-file {path}"), open(path, "rb") as file:
+        return b"\0" not in file.read(4096)
 
 
 def _open(path, shown=None):

@@ -108,6 +108,14 @@ def test_every_changed_byte_and_every_length_is_noticed(tmp_path):
         TeacherLogits(bad)
 
 
+def test_a_file_that_becomes_shorter_is_named_and_ends_no_process(tmp_path):
+    path = write(tmp_path / "x")
+    stored = TeacherLogits(path)
+    os.truncate(path, 0)
+    with pytest.raises(UserError, match=f"x, record {KEYS[1]}: the file became shorter"):
+        stored.rows(KEYS[1:2])
+
+
 def test_a_header_that_asks_for_more_than_the_file_has_allocates_nothing(tmp_path):
     huge = about()._replace(records=2**60, classes=2**60)
     for head in (teacher_logits.pack_head(huge), b"GTLOGIT1" + b"\xff" * 4):

@@ -46,12 +46,22 @@ def test_a_log_file_that_is_the_runs_own_log_has_each_line_once(tmp_path):
     assert (tmp_path / "train.log").read_text() == "one\n" * 3
 
 
-@pytest.mark.parametrize("name", ["log.jsonl", "timing.jsonl", "config.json", "./result.json"])
+@pytest.mark.parametrize(
+    "name", ["log.jsonl", "timing.jsonl", "config.json", "./result.json", "labels.txt"]
+)
 def test_a_log_file_with_the_name_of_another_file_of_the_run_is_refused(tmp_path, name):
     (tmp_path / name).write_text("{}\n")
     with pytest.raises(UserError, match="--logging-file .*" + name):
         Logger(Classification, str(tmp_path), name)
     assert (tmp_path / name).read_text() == "{}\n"
+
+
+def test_nothing_is_added_to_a_file_that_is_no_text(tmp_path):
+    records = b"\x0a\x23\xd7\xce\0\0records"
+    (tmp_path / "train.rec").write_bytes(records)
+    with pytest.raises(UserError, match="--logging-file .*train.rec: is there already and is not"):
+        Logger(Classification, str(tmp_path), str(tmp_path / "train.rec"))
+    assert (tmp_path / "train.rec").read_bytes() == records
 
 
 @pytest.mark.parametrize("path", ["folder", "file/x.log", "/proc/x.log"])

@@ -262,7 +262,7 @@ def test_the_plot_is_an_image(tmp_path, capsys):
 def test_a_file_that_cannot_be_written_is_named(flag, tmp_path, capsys):
     path = str(tmp_path / "missing" / "file.png")
     assert main(["plan"] + shlex.split(f"{SMALL} {flag} {path}")) == 2
-    assert f"{flag} {path} cannot be written" in capsys.readouterr().err
+    assert f"{path}: cannot be written: there is no folder" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

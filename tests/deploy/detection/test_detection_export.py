@@ -12,7 +12,7 @@ from gluon_tricks import cli, open_model
 from gluon_tricks.deploy.detection import evaluation
 from gluon_tricks.deploy.detection.exporting import LACKS, difference
 from gluon_tricks.deploy.export import export
-from gluon_tricks.deploy.writer import Calibration, Options
+from gluon_tricks.deploy.writer import Options
 from gluon_tricks.errors import UserError
 from gluon_tricks.files import read_sealed_json, write_sealed_json
 
@@ -108,12 +108,11 @@ def test_an_export_has_the_thresholds_of_its_flags_and_takes_pixels(model, tmp_p
 
 
 @pytest.mark.parametrize("name", LACKS)
-def test_what_there_is_not_of_detectors_is_said(model, record, tmp_path, name):
+def test_what_there_is_not_of_detectors_is_said(model, tmp_path, name):
     formats = (name,) if name not in Options._fields else ("symbol",)
     options = Options(**{name: True}) if name in Options._fields else Options()
-    calibration = Calibration(record) if name == "int8" else None
     with pytest.raises(UserError, match="some is for detection, and") as refused:
-        export(model, str(tmp_path / "export"), formats, options, "", calibration)
+        export(model, str(tmp_path / "export"), formats, options)
     assert LACKS[name] in str(refused.value) and not (tmp_path / "export").exists()
 
 
