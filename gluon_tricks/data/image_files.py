@@ -99,7 +99,7 @@ def is_dead_link(path):
 
 def refuse_dead_link(path):
     if is_dead_link(path):
-        raise UserError(f"{path}: this link leads nowhere; mend it or remove it")
+        raise UserError(f"{path}: this link leads nowhere; repair it or remove it")
 
 
 def read_image(path):

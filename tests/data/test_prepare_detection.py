@@ -140,7 +140,7 @@ def test_bad_boxes_are_named_and_refused_clipped_or_dropped(source, capsys, what
     bad, clipped = BAD[what]
     write_files(source / "xml", {"f0/0.xml": xml([("dog", 1, 1, 9, 9, 0), bad])})
     assert prepare(source, "xml") == 2
-    said = "no area" if what in ("inverted", "flat") else "outside of 32 x 24 pixels"
+    said = "no area" if what in ("inverted", "flat") else "outside the 32 x 24 pixels"
     printed = capsys.readouterr().err
     assert "f0/0.xml: box 1 (cat) reaches from" in printed and said in printed
     assert "--bad-boxes clip" in printed and printed.count("\n") == 1
@@ -182,7 +182,7 @@ def test_images_and_annotations_without_the_other(source, capsys):
     "change, said",
     [
         ({"images": None}, "'images' is missing"),
-        ({"images": 3}, "is no list of COCO's form"),
+        ({"images": 3}, "is not in COCO's form"),
         ({"images": [{"id": 1}]}, "'file_name' is missing"),
         ({"categories": []}, "annotation 0 is of an unknown image or category"),
         ({"categories": [{"id": 1, "name": "a"}] * 2}, "an id of categories is there twice"),
@@ -191,7 +191,7 @@ def test_images_and_annotations_without_the_other(source, capsys):
         ({"annotations": [{"image_id": 5, "category_id": 3}]}, "unknown image or category"),
         ({"annotations": [{"image_id": 101, "category_id": 3, "bbox": [1, 2]}]}, "COCO's form"),
         ({"annotations": [{"image_id": 101, "category_id": 3, "bbox": [10**400] * 4}]}, "COCO's"),
-        ({"annotations": [{"image_id": [1], "category_id": 3}]}, "is no list of COCO's form"),
+        ({"annotations": [{"image_id": [1], "category_id": 3}]}, "is not in COCO's form"),
         (
             {"annotations": [{"image_id": 101, "category_id": 3, "bbox": [0, 0, float("nan"), 9]}]},
             "which are not all numbers",
@@ -265,7 +265,7 @@ def test_links_to_folders_of_xml_files_are_followed(source):
 def test_a_pipe_and_two_xml_files_of_an_image_are_refused(source, capsys):
     (source / "xml" / "f0" / "0.XML").write_text(xml([]))
     assert prepare(source, "xml") == 2
-    assert "is of the same image" in capsys.readouterr().err
+    assert "belongs to the same image" in capsys.readouterr().err
     (source / "xml" / "f0" / "0.XML").unlink()
     (source / "xml" / "f0" / "0.xml").unlink()
     os.mkfifo(source / "xml" / "f0" / "0.xml")

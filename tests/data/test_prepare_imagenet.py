@@ -278,7 +278,7 @@ def test_the_kit_has_to_be_that_of_2012(source, tmp_path, monkeypatch, capsys):
             "meta.mat cannot be read",
         ),
         (devkit_bytes(truth=[1, 2, 9]), "names a class that meta.mat lacks: 9"),
-        (devkit_bytes(ids=["n00000001"] + IDS[1:]), "holds n01440764.tar, which is no class"),
+        (devkit_bytes(ids=["n00000001"] + IDS[1:]), "holds n01440764.tar, which is not a class"),
         (devkit_bytes(truth=TRUTH[:-1], counts=[6, 9, 7, 9]), "--allow-partial"),
     ],
 )

@@ -216,7 +216,7 @@ def test_a_mask_that_does_not_fit_is_named(source, capsys, name, mask, said):
 def test_missing_misplaced_and_doubtful_masks_are_named(source, capsys):
     os.rename(source / "masks" / "f0" / "2.png", source / "masks" / "f1" / "2.png")
     said = refused(source, capsys)
-    assert "images/f0/2.jpg: has no mask in" in said and "2 such are missing" in said
+    assert "images/f0/2.jpg: has no mask in" in said and "2 such in all" in said
     (source / "masks" / "f1" / "2.png").unlink()
     write(source / "images" / "f0" / "4.png", encode_png(picture(4)))
     assert "4.png: " in (said := refused(source, capsys)) and "has the same name" in said

@@ -1,6 +1,6 @@
 """The annotations of COCO: one JSON file for all images.
 
-What is read of it: images (id, file_name, height, width), categories (id, name) and annotations
+Read are images (id, file_name, height, width), categories (id, name) and annotations
 (image_id, category_id, bbox, iscrowd). A bbox is left, top, width, height.
 """
 
@@ -39,12 +39,12 @@ def read_annotations(path: str) -> Tuple[Dict[str, Annotation], List[str]]:
         ]
     except (ValueError, TypeError, KeyError, OverflowError) as error:
         said = f"{error} is missing" if isinstance(error, KeyError) else error
-        raise UserError(f"{path}: is no list of COCO's form: {said}") from None
+        raise UserError(f"{path}: is not in COCO's form: {said}") from None
     return dict(sorted(annotations)), list(names.values())
 
 
 def load(path):
-    """The object in the file; UserError if it is none, or too large."""
+    """The value in the JSON file; UserError if it is not JSON, or too large."""
     try:
         size = os.stat(path).st_size
         if size > MOST_BYTES:
@@ -54,7 +54,7 @@ def load(path):
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}: is no JSON: {error}") from None
+        raise UserError(f"{path}: is not JSON: {error}") from None
 
 
 def refuse_other_forms(found):
