@@ -51,7 +51,7 @@ def test_gluoncv_reads_the_boxes_and_an_image_without(records):
     assert len(data) == 3
     for (image, label), rows, size in zip(data, ROWS, SIZES):
         assert image.shape[:2] == size
-        label = label[label[:, 4] >= 0]  # GluonCV pads with -1, and leaves such out
+        label = label[label[:, 4] >= 0]  # GluonCV pads with -1
         np.testing.assert_allclose(label, np.reshape(rows, (-1, 6)), atol=1e-4)
 
 

@@ -228,7 +228,8 @@ FULL = cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444  #
 
 MARKED = ["markers in a row", "markers in a table", "markers of 444", "markers at rows"]
 
-# To what shape a picture of 150 rows is decoded for rows 10 to 69 and columns 35 to 74.
+# The shape that is decoded of a picture of 150 rows for rows 10 to 69 and columns 35 to 74; None if
+# the whole may be.
 CROPPED = {
     "420": (simplejpeg.encode_jpeg(photograph(150, 90), 80, "RGB", "420"), (80, 90)),
     "422": (simplejpeg.encode_jpeg(photograph(150, 91), 80, "RGB", "422"), (72, 91)),
@@ -282,7 +283,7 @@ def test_a_crop_has_the_pixels_of_the_whole_image(kind):
         assert set(asked) == {whole.shape[:2]}
 
 
-@pytest.mark.parametrize("kind", CROPPED)
+@pytest.mark.parametrize("kind", [kind for kind, (_, shape) in CROPPED.items() if shape])
 def test_no_more_is_decoded_than_a_crop_needs(kind, monkeypatch):
     payload, shape = CROPPED[kind]
     decoded, decode_jpeg = [], simplejpeg.decode_jpeg
@@ -293,7 +294,7 @@ def test_no_more_is_decoded_than_a_crop_needs(kind, monkeypatch):
 
     monkeypatch.setattr(simplejpeg, "decode_jpeg", spy)
     decode_crop(payload, lambda height, width: (10, 35, 60, 40))
-    assert shape is None or decoded == [shape]
+    assert decoded == [shape]
 
 
 @pytest.mark.parametrize("kind", CROPPED)
@@ -394,7 +395,7 @@ def test_damage_never_makes_a_crop_that_the_whole_image_has_not(kind):
             crop = decode_crop(bad, choose).copy()
         except ValueError:
             outcomes["error"] += 1
-            with pytest.raises(ValueError):  # what can be decoded is not given up
+            with pytest.raises(ValueError):  # a crop fails only if the whole does
                 decode(bad)
         else:
             outcomes["crop"] += 1

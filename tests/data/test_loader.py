@@ -281,7 +281,7 @@ def test_too_many_broken_images_stop_the_run(tmp_path):
 
 def test_a_file_of_broken_images_ends_with_an_error(tmp_path):
     path = write(tmp_path / "broken.rec", 4, broken=range(4))
-    with pytest.raises(UserError):
+    with pytest.raises(RecordError, match="cannot be decoded"):
         train(config_of(path, "--max-bad-records", "100"), 2, 0, 1)
 
 

@@ -29,7 +29,7 @@ def jpeg(seed, size=None):
     return simplejpeg.encode_jpeg(np.random.RandomState(seed).randint(0, 255, shape, np.uint8), 90)
 
 
-def mask_of(seed, classes, first=0, size=None):
+def mask_of(seed, classes, size=None):
     """Classes of a random mask, a part of which is ignored."""
     mask = np.random.RandomState(seed).randint(0, classes, size or size_of(seed)).astype(np.uint8)
     mask[: 1 + seed % 4] = IGNORED
@@ -210,7 +210,7 @@ def test_a_mask_that_does_not_fit_is_named(source, capsys, name, mask, said):
     write(source / "masks" / name, encode_png(mask))
     line = refused(source, capsys)
     assert said in line and "1 of 8 masks are broken" in line
-    assert "--skip-broken" not in line  # which there is none of
+    assert "--skip-broken" not in line  # it does not exist here
 
 
 def test_missing_misplaced_and_doubtful_masks_are_named(source, capsys):
@@ -273,7 +273,7 @@ def object_info(classes=150):
 
 
 def ade_mask(seed):
-    """0 is what is none of the classes."""
+    """0 is none of the classes."""
     return np.random.RandomState(seed).randint(0, 151, size_of(seed)).astype(np.uint8)
 
 

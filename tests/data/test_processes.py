@@ -1,4 +1,4 @@
-"""Data processes give what threads give, and none is left behind whatever happens."""
+"""Data processes give the batches of threads, and none is left behind whatever happens."""
 
 import contextlib
 import logging
@@ -70,7 +70,7 @@ def is_there(pid):
 
 
 def gone(pids, within=10.0):
-    """Whether all of them end in time; generous, as the machine may be busy."""
+    """Whether all of them end in time, which is generous, as the machine may be busy."""
     deadline = time.monotonic() + within
     while any(map(is_there, pids)) and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -235,7 +235,7 @@ def test_a_killed_process_is_an_error_that_names_it(path, two):
             for _ in batches:
                 pass
         assert time.monotonic() - started < 10
-        assert caught.value.exit_code not in launcher.FINAL  # it may be other when started again
+        assert caught.value.exit_code not in launcher.FINAL  # starting again may help
 
 
 @pytest.mark.parametrize("number, name", [(signal.SIGBUS, "SIGBUS"), (35, "signal 35")])
@@ -367,7 +367,7 @@ except KeyboardInterrupt:
 
 
 def ours_in_shm():
-    """Other programs make and remove their own files there at any time."""
+    """Our files in /dev/shm, where other programs make and remove theirs at any time."""
     return sorted(name for name in os.listdir("/dev/shm") if name.startswith("gluon-tricks"))
 
 
@@ -396,7 +396,7 @@ def test_a_killed_run_leaves_nothing_behind(path):
     with running(path) as (script, pids):
         assert all(map(is_there, pids))
         for pid in pids:
-            deadline = time.monotonic() + 30  # one may have done all, before the other has begun
+            deadline = time.monotonic() + 30  # one may do all the work before the other begins
             while "simplejpeg" not in (maps := libraries(pid)) and time.monotonic() < deadline:
                 time.sleep(0.01)
             assert "simplejpeg" in maps and "libmxnet" not in maps
@@ -418,7 +418,7 @@ def test_an_interrupt_of_the_terminal_reaches_the_run_alone(path):
         assert gone(pids)
 
 
-# or what a handler of a signal raises, such as that of an alarm
+# or what a signal handler raises, such as that of an alarm
 @pytest.mark.parametrize("interrupt", [KeyboardInterrupt, TimeoutError])
 def test_after_an_interrupt_no_row_is_taken_for_filled(monkeypatch, path, two, interrupt):
     def interrupted(message):

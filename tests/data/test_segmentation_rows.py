@@ -96,10 +96,10 @@ def test_the_mask_is_moved_as_the_image(path, train, flags):
     for image, mask in zip(rows.images[:, 0], rows.labels):
         padding = (mask == 255) & (image < 1)
         expected = np.where(padding, 0, np.where(mask == 255, 220, mask * 40.0))
-        # but for the edges, where the image is between two colours
+        # except at the edges, where the image is between two colours
         assert (np.abs(image - expected) < 2).mean() > 0.6
         inside = cv2.morphologyEx(expected, cv2.MORPH_GRADIENT, np.ones((5, 5))) == 0
-        inside[[0, 1, -2, -1]] = inside[:, [0, 1, -2, -1]] = False  # of what is outside, unknown
+        inside[[0, 1, -2, -1]] = inside[:, [0, 1, -2, -1]] = False  # they depend on pixels outside
         np.testing.assert_allclose(image[inside], expected[inside], atol=1)
 
 
