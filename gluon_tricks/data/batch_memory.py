@@ -1,4 +1,4 @@
-"""Memory for batches, which is reused: fresh pages would cost as much as the colour step."""
+"""Reusable memory for batches: fresh pages would cost as much as the colour step."""
 
 import collections
 import mmap

@@ -22,7 +22,7 @@ class Batch(NamedTuple):
     """``n`` images; the first ``valid`` are real, the others fill an evaluation's last batch.
 
     With ``--device-augment`` the images are uint8, and ``color_map.apply_on_device(images,
-    matrices)`` does the colours and the normalisation.
+    matrices)`` applies the colours and the normalisation.
     """
 
     images: Any  # NDArray on cpu: float32 (n, 3, size, size), or uint8 (n, size, size, 3)

@@ -76,7 +76,7 @@ def rows_of(label: np.ndarray) -> np.ndarray:
     header, row = int(label[0]), int(label[1])
     if len(label) < header or (len(label) - header) % row:
         raise ValueError(
-            f"its label of {len(label)} numbers is no header of {header} and boxes of {row}"
+            f"its label of {len(label)} numbers is not a header of {header} and boxes of {row}"
         )
     rows = np.asarray(label[header:], np.float32).reshape(-1, row)
     return rows[~(rows[:, 0] < 0)]

@@ -97,7 +97,7 @@ class BoxLabels:
         return label_of(boxes, height, width, self._most, transform, drawn, i)
 
     def check(self, key: int, label: Any) -> int:
-        """How many boxes a record's label has; UserError if it cannot be learned from."""
+        """The number of boxes in a record's label; UserError if the label cannot be used."""
         problem = problem_of_boxes(label, self._classes)
         if problem:
             raise UserError(

@@ -34,7 +34,7 @@ def names_next_to(records: str) -> Optional[List[str]]:
     """The names of the classes in the folder of a RecordIO file, or None if there are none.
 
     Raises UserError if they cannot be read, or are not those that ``gluon-tricks prepare`` wrote:
-    damaged names would name other classes.
+    damaged names would mislabel images.
     """
     folder = os.path.dirname(records)
     path = os.path.join(folder, LABELS)

@@ -24,8 +24,8 @@ MOST_SCANS = 100
 
 GREY_OF_8_BITS = b"\x08\x00"  # bits and colour type in a PNG's header
 
-# libjpeg-turbo's warning of a JPEG that continues below the height in its header, and is sound so
-# far: it keeps the first of several warnings, and that of a truncated file would be another.
+# libjpeg-turbo's warning about a JPEG that continues below the height in its header, and is sound
+# so far: it keeps the first of several warnings, and that of a truncated file would be another.
 GOES_ON = re.compile(r"Corrupt JPEG data: \d+ extraneous bytes before marker 0xd9")
 
 
@@ -55,9 +55,9 @@ def decode(payload, scratch=None):
     large.
 
     JPEG, PNG, BMP, WebP, TIFF, PPM, PGM and PBM. Grey becomes RGB, CMYK (Adobe's inverted form, as
-    in ImageNet) is converted, alpha is dropped, 16 bits become the upper 8. EXIF's orientation is
-    not applied, as in mx.image.imdecode; ImageRecordIter applies it. With ``scratch`` the result is
-    in its memory.
+    in ImageNet) is converted, alpha is dropped, 16-bit values keep their upper 8 bits. EXIF's
+    orientation is not applied, as in mx.image.imdecode; ImageRecordIter applies it. With
+    ``scratch`` the result is in its memory.
     """
     scratch = scratch or Scratch()
     if payload[:3] == jpeg.BEGIN:
@@ -195,7 +195,7 @@ def _without_black(inks):
 def _decode_unknown_sampling(payload):
     """OpenCV decodes these even if a part is missing, so the end marker has to be there.
 
-    The marker's two bytes cannot occur in the data of a scan, but before them, in EXIF's thumbnail.
+    Its two bytes cannot occur in the data of a scan, but may before them, in EXIF's thumbnail.
     """
     if payload.rfind(jpeg.END) < payload.rfind(jpeg.SCAN):
         raise ValueError("truncated JPEG (and its colours are sampled in an uncommon way)")
@@ -237,7 +237,7 @@ def check_size(height, width, payload):
     most = min(MOST_PIXELS, PIXELS_OF_ANY + PIXELS_PER_BYTE * len(payload))
     if height * width > most:
         raise ValueError(
-            f"says it has {width} x {height} pixels; of {len(payload):,} bytes at most {most:,} "
+            f"announces {width} x {height} pixels; of {len(payload):,} bytes at most {most:,} "
             f"pixels are decoded ({PIXELS_OF_ANY:,} and {PIXELS_PER_BYTE} a byte, never more than "
             f"{MOST_PIXELS:,}): scale it down, or it is damaged"
         )

@@ -9,7 +9,7 @@ from ..files import plain_file
 from .recordio import RecordError
 
 MANIFEST = "manifest.json"  # which ``gluon-tricks prepare`` writes next to what it converts
-RETRY_AFTER = (0.1, 0.5, 2.0)  # seconds; read errors of network disks may pass
+RETRY_AFTER = (0.1, 0.5, 2.0)  # seconds; read errors of network disks may be transient
 
 
 def open_for_reading(path):

@@ -24,7 +24,7 @@ def sizes(payload):
                 return read(payload)
             except (struct.error, KeyError):
                 raise ValueError("its header is damaged") from None
-    raise ValueError(f"is no JPEG, PNG, BMP, WebP, TIFF, PPM, PGM or PBM ({len(payload)} bytes)")
+    raise ValueError(f"is not a JPEG, PNG, BMP, WebP, TIFF, PPM, PGM or PBM ({len(payload)} bytes)")
 
 
 def _bmp(payload):

@@ -14,14 +14,14 @@ EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm",
 
 
 class Found(NamedTuple):
-    """What is below a folder, hidden files and folders apart."""
+    """What is below a folder, without hidden files and folders."""
 
     paths: list  # of the images, sorted
     passed_over: collections.Counter  # of the extensions of the other files
     linked: list  # folders to which links lead
 
     def say(self, folder):
-        """Tell a person what may be unexpected."""
+        """Print what a user may not expect."""
         if self.linked:
             links = (
                 f"{len(self.linked)} links to folders are followed, the first is {self.linked[0]}"

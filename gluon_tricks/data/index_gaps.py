@@ -12,7 +12,7 @@ def refuse_gaps(records):
 
     Two small reads tell whether records are missing at the file's beginning or end, or whether the
     manifest of ``gluon-tricks prepare`` counts others; only then are all records walked. An index
-    of the whole records of a damaged file (``records index --salvage``) is right, and so is any
+    of the whole records of a damaged file (``records index --salvage``) passes, and so does any
     with a name of its own.
     """
     if records.index_path != index_path_of(records.path) or _seems_whole(records):

@@ -22,7 +22,7 @@ BEGIN, END, SCAN = b"\xff\xd8\xff", b"\xff\xd9", b"\xff\xda"
 FRAMES = tuple(marker for marker in range(0xC0, 0xD0) if marker not in (0xC4, 0xC8, 0xCC))
 SEQUENTIAL_FRAMES, RESTART_INTERVAL, APPLICATION = (0xC0, 0xC1), 0xDD, 0xEB
 BLOCK = 8  # pixels on each side
-TABLE = b"gluon_tricks pieces\0"  # our segment begins so; lengths follow, big-endian uint16
+TABLE = b"gluon_tricks pieces\0"  # begins our segment; lengths follow, big-endian uint16
 SEGMENT = struct.Struct(">xBH")  # a marker, and the length of its segment
 
 

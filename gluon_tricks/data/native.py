@@ -232,8 +232,8 @@ def eval_iterator(config, batch_size, shard=0, shards=1):
 
 
 def as_batch(batch, valid, classes, path):
-    """A :class:`gluon_tricks.data.batches.Batch` in memory of its own: ImageRecordIter reuses
-    its own.
+    """A :class:`gluon_tricks.data.batches.Batch` in its own memory: ImageRecordIter reuses that
+    of its batches.
     """
     import mxnet as mx
 

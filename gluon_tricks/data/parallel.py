@@ -21,7 +21,7 @@ def add_workers(parser):
 def threads(workers: int) -> int:
     """The number of threads to use, from the flag's value."""
     if workers < 0:
-        raise UserError(f"--workers {workers}: is the number of threads")
+        raise UserError(f"--workers {workers}: has to be a number of threads")
     return workers or cores()
 
 

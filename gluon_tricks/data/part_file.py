@@ -35,7 +35,7 @@ def refuse_other_file(path: str, begins: bytes, what: str) -> None:
     with named_errors(path), open(path, "rb", opener=plain_file) as file:
         is_other = file.read(len(begins)) != begins
     if is_other:
-        raise UserError(f"{printable(path)}: is there and holds no {what}; name another file")
+        raise UserError(f"{printable(path)}: exists and holds no {what}; name another file")
 
 
 def _create(name, flags):

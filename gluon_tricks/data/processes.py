@@ -78,7 +78,7 @@ def started(config: Config) -> Iterator[Optional["DataProcesses"]]:
 
 
 class DataProcesses:
-    """``count`` processes, each with so many ``threads``.
+    """``count`` processes, each with this many ``threads``.
 
     Only for the thread that makes them: when it ends, the kernel kills them.
     """
@@ -253,7 +253,7 @@ class SourceMemory:
 
 
 class Filling:
-    """The tasks of a batch. ``held`` is what they use, such as its block, until the last answer."""
+    """The tasks of a batch. What they use, such as its block, is ``held`` until the last answer."""
 
     def __init__(self, processes: DataProcesses, tasks: int, held: Tuple[Any, ...]) -> None:
         self.expected, self.failure = tasks, None

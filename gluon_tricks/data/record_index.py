@@ -55,4 +55,4 @@ def _index_problem(text):
             )
     if not text.strip():
         return "is empty"
-    return "is no index; 'gluon-tricks records index' makes it again"
+    return "is not an index; 'gluon-tricks records index' makes it again"

@@ -65,7 +65,7 @@ def pack_image(key, label, payload):
 
 def unpack_image(body):
     """``(id, label, payload)`` of a body; label is a float or a float32 array. ValueError if it is
-    too short, or has another checksum than it says.
+    too short, or its checksum is wrong.
     """
     if len(body) < IMAGE_HEADER.size:
         raise ValueError(f"holds {len(body)} bytes, too few for an image record")
@@ -79,7 +79,7 @@ def unpack_image(body):
     start = IMAGE_HEADER.size + 4 * flag
     if flag:
         if len(body) < start:
-            raise ValueError(f"says it has {flag} labels, but holds {len(body)} bytes")
+            raise ValueError(f"announces {flag} labels, but holds {len(body)} bytes")
         label = np.frombuffer(body, dtype="<f4", count=flag, offset=IMAGE_HEADER.size).astype(
             np.float32
         )

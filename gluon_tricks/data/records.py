@@ -180,8 +180,8 @@ class RecordFile:
 
 
 class RecordWriter:
-    """Write image records; file and index appear together at a clean exit, and at an error nothing
-    is left.
+    """Write image records; file and index appear together at a clean exit, and after an error
+    nothing is left.
 
     ``resume`` continues the files that an interrupted writer left as ``path.part`` and
     ``index.part``: the pair ``(bytes of the file, bytes of the index)`` that its last ``sync``

@@ -262,7 +262,7 @@ def read_head(file: Any, size: int, path: str) -> bytes:
     start = file.read(len(MAGIC) + LENGTH.size)
     if len(start) < len(MAGIC) + LENGTH.size or not start.startswith(MAGIC):
         raise UserError(
-            f"{printable(path)}: is no file of stored logits; 'gluon-tricks logits' makes one"
+            f"{printable(path)}: is not a file of stored logits; 'gluon-tricks logits' makes one"
         )
     (length,) = LENGTH.unpack(start[len(MAGIC) :])
     if length > min(MOST_HEADER, size - len(start)):

@@ -114,7 +114,7 @@ def test_classes_of_images_are_no_boxes(label):
         ([0, np.nan, 0, 1, 1, 0], "box 1 has a number that is not finite: 0, nan"),
         ([np.nan, 0, 0, 1, 1, 0], "box 1 has a number that is not finite"),
         ([np.inf, 0, 0, 1, 1, 0], "box 1 has a number that is not finite"),
-        ([0, 0, 0, 1], "its label of 14 numbers is no header of 4 and boxes of 6"),
+        ([0, 0, 0, 1], "its label of 14 numbers is not a header of 4 and boxes of 6"),
     ],
 )
 def test_verify_names_what_is_wrong_with_a_box(tmp_path, capsys, row, said):

@@ -74,7 +74,7 @@ GOOD = encode_png(np.zeros((5, 4), np.uint8))
         (GOOD[:-5], "truncated PNG"),
         (flipped(GOOD, 45), "damaged PNG"),
         (GOOD[:8] + GOOD[33:], "damaged PNG"),
-        (huge(), "says it has 60000 x 60000 pixels"),
+        (huge(), "announces 60000 x 60000 pixels"),
         (b"", "is not a PNG"),
     ],
 )

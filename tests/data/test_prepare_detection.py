@@ -187,7 +187,7 @@ def test_images_and_annotations_without_the_other(source, capsys):
         ({"categories": []}, "annotation 0 is of an unknown image or category"),
         ({"categories": [{"id": 1, "name": "a"}] * 2}, "an id of categories is there twice"),
         ({"categories": [{"id": 1, "name": "a"}, {"id": 2, "name": "a"}]}, "a name of categories"),
-        ({"categories": [{"id": 1, "name": ["a"]}]}, "['a'] is no name"),
+        ({"categories": [{"id": 1, "name": ["a"]}]}, "['a'] is not a name"),
         ({"annotations": [{"image_id": 5, "category_id": 3}]}, "unknown image or category"),
         ({"annotations": [{"image_id": 101, "category_id": 3, "bbox": [1, 2]}]}, "COCO's form"),
         ({"annotations": [{"image_id": 101, "category_id": 3, "bbox": [10**400] * 4}]}, "COCO's"),
@@ -207,8 +207,8 @@ def test_images_and_annotations_without_the_other(source, capsys):
             "an iscrowd that is neither 0 nor 1",
         ),
         ({"annotations": [{"image_id": 101, "category_id": 3, "bbox": [1] * 5}]}, "of 4 numbers"),
-        ({"annotations": {"0": []}}, "annotations is no list of objects"),
-        ({"categories": ["a"]}, "categories is no list of objects"),
+        ({"annotations": {"0": []}}, "annotations is not a list of objects"),
+        ({"categories": ["a"]}, "categories is not a list of objects"),
         ({"file_name": "./f1/1.jpg"}, "a file name is there twice"),
         ({"height": True}, "pixels"),
         ({"width": 10**30}, "pixels"),
@@ -234,7 +234,7 @@ def test_json_that_attacks_or_is_none_is_refused(source, capsys, monkeypatch):
         assert prepare(source, "coco.json") == 2
     printed = capsys.readouterr().err
     assert printed.count("\n") == 4
-    assert "it is no object with images, annotations, categories" in printed
+    assert "it is not an object with images, annotations, categories" in printed
     monkeypatch.setattr(coco_json, "MOST_BYTES", 0)
     assert prepare(source, "coco.json") == 2
     assert "at most 0 are read" in capsys.readouterr().err

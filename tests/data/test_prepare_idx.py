@@ -109,7 +109,7 @@ def test_a_packed_file_that_becomes_far_larger_is_refused_before_it_is_unpacked(
     header = struct.pack(">HBBIII", 0, 8, 3, 200, 1000, 1000)
     path.with_suffix(".gz").write_bytes(gzip.compress(header + bytes(1 << 16)))
     assert cli.main(["prepare", "idx", str(tmp_path / "source"), str(tmp_path / "out")]) == 2
-    assert "says it holds 200000000 bytes" in capsys.readouterr().err
+    assert "announces 200000000 bytes" in capsys.readouterr().err
 
 
 def test_idx_images_in_colour_come_back(tmp_path):
@@ -162,7 +162,7 @@ def test_names_of_the_classes_can_be_given(tmp_path, capsys):
         (
             "train-images-idx3-ubyte",
             b"\0\0\x08\3\xff\xff\xff\xff\xff\xff\xff\xff\0\0\0\1",
-            "says it holds",
+            "announces",
         ),
         ("train-images-idx3-ubyte", b"\0\0\x08\3\0", "cannot be read"),
         ("train-labels-idx1-ubyte", idx_bytes(np.zeros(59, np.uint8)), "60 images"),

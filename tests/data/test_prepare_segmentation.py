@@ -342,13 +342,16 @@ def without(*words):
         (without("images", "val_00000002"), "2 val images instead of 3; --allow-partial"),
         (without("objectInfo150"), "has no objectInfo150.txt"),
         ({**ade_files(), ROOT + "objectInfo150.txt": object_info(149).encode()}, "its lines from"),
-        ({**ade_files(), ROOT + "images/training/x.jpg": b""}, "training/x.jpg, which is none of"),
+        (
+            {**ade_files(), ROOT + "images/training/x.jpg": b""},
+            "training/x.jpg, which is not one of",
+        ),
         (
             {
                 **without("train_00000001", "annot"),
                 ROOT + "annotations/ADE_train_00000001.png": b"",
             },
-            "annotations/ADE_train_00000001.png, which is none of",
+            "annotations/ADE_train_00000001.png, which is not one of",
         ),
         ({**ade_files(), "x/images/training/ADE_train_00000001.jpg": b""}, "00000001 twice"),
     ],

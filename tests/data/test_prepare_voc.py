@@ -169,7 +169,7 @@ def entities():
         ("<annotation>" + " " * voc_xml.MOST_BYTES, "at most 1,048,576 are read"),
         ("<a>" * 300000, "is not an annotation in VOC's form"),
         (xml([("cow", "1e999", 1, 9, 9, 0)]), "<xmin> in <bndbox> is 1e999"),
-        (xml([("cow", "x" * 99, 1, 9, 9, 0)]), "<xmin> in <bndbox> is no number: 'xxx"),
+        (xml([("cow", "x" * 99, 1, 9, 9, 0)]), "<xmin> in <bndbox> is not a number: 'xxx"),
         (xml([("", 1, 1, 9, 9, 0)]), "an object has no name"),
         (xml([]).replace("<width>32", "<width>1e300"), "<width> in <size> is 1e+300"),
         (xml([]).replace("<width>32", "<width>-32"), "<width> in <size> is -32"),

@@ -95,12 +95,12 @@ def test_every_changed_byte_and_every_length_is_noticed(tmp_path):
     for place in range(0, len(data), 3):
         with open(bad, "wb") as file:
             file.write(data[:place] + bytes([data[place] ^ 16]) + data[place + 1 :])
-        with pytest.raises(UserError, match="bad: (damaged|is no file of stored logits)"):
+        with pytest.raises(UserError, match="bad: (damaged|is not a file of stored logits)"):
             TeacherLogits(bad).rows(KEYS)
     for length in list(range(0, len(data), 7)) + [len(data) - 1]:
         with open(bad, "wb") as file:
             file.write(data[:length])
-        with pytest.raises(UserError, match="bad: (damaged|is no file of stored logits)"):
+        with pytest.raises(UserError, match="bad: (damaged|is not a file of stored logits)"):
             TeacherLogits(bad)
     with open(bad, "wb") as file:
         file.write(data + b"x")

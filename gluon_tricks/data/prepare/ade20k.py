@@ -85,7 +85,7 @@ def contents(path):
         elif os.path.basename(member.name) == INFO:
             info = member
         elif re.search(r"(^|/)(images|annotations)/", member.name):
-            raise UserError(f"{path}: holds {member.name}, which is none of ADE20K's files")
+            raise UserError(f"{path}: holds {member.name}, which is not one of ADE20K's files")
     return pictures, masks, info
 
 

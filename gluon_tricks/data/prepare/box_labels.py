@@ -16,7 +16,7 @@ SHOWN = 20  # boxes that are named one by one
 
 
 class Box(NamedTuple):
-    """A box of an annotation; ``corners`` are left, top, right, bottom in pixels, right and bottom
+    """A box of an annotation; ``corners`` are left, top, right, bottom in pixels; right and bottom
     are the last ones inside (:mod:`..box_records`).
     """
 

@@ -11,7 +11,7 @@ from ...errors import UserError
 from .images import encode_png
 from .split import Split
 
-SEED = 1812  # of the split that the demo's figures stand for
+SEED = 1812  # of the split behind the demo's figures
 SIZE = 32
 HELD_OUT = 0.2
 

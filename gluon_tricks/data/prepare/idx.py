@@ -178,7 +178,7 @@ def read_idx(path):
             )
             if count > min(most, MOST_BYTES):
                 raise UserError(
-                    f"{path}: says it holds {count} bytes; of {there} bytes at most {most} are read"
+                    f"{path}: announces {count} bytes; of {there} bytes at most {most} are read"
                 )
             data = file.read(count + 1)
     except (OSError, EOFError, zlib.error, struct.error) as error:
@@ -209,4 +209,4 @@ def read_mapping(path):
         rows = sorted([int(number) for number in line.split()] for line in read_names(path))
         return ["".join(map(chr, codes)) for _, *codes in rows]
     except (ValueError, OverflowError) as error:
-        raise UserError(f"{path}: is no mapping of labels to characters: {error}") from error
+        raise UserError(f"{path}: is not a mapping of labels to characters: {error}") from error

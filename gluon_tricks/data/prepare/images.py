@@ -43,8 +43,8 @@ def add_skip_broken(parser):
 
 
 def add_lists(parser, pair, help):
-    """Add the flags that choose the images, and those for validation; ``pair`` and ``help`` are of
-    another pair of folders.
+    """Add the flags that choose the images, and those for validation; ``pair`` and ``help``
+    describe another pair of folders.
     """
     parser.add_argument(
         "--list", type=user_path, metavar="FILE", help="use the names in this file, one a line"

@@ -13,7 +13,7 @@ from .images import encode_jpeg, encode_png
 from .pairs import mask_split
 from .split import Split
 
-SEED = 1812  # of the scenes that the demo's figures stand for
+SEED = 1812  # of the scenes behind the demo's figures
 SIZE = 96  # pixels, the side of a scene
 SCENES = {"train": 100, "val": 200}
 CLASSES = ["background", *map(str, range(10))]

@@ -80,7 +80,7 @@ def number_in(element, name):
     try:
         number = float(text)
     except ValueError:
-        raise ValueError(f"<{name}> in <{element.tag}> is no number: {text[:40]!r}") from None
+        raise ValueError(f"<{name}> in <{element.tag}> is not a number: {text[:40]!r}") from None
     if not math.isfinite(number):
         raise ValueError(f"<{name}> in <{element.tag}> is {text[:40]}")
     return number

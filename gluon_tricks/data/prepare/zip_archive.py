@@ -37,7 +37,7 @@ def members(path: str) -> List[Member]:
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from error
     except (zipfile.BadZipFile, ValueError, NotImplementedError, struct.error) as error:
-        raise UserError(f"{path}: is no whole zip: {error}") from error
+        raise UserError(f"{path}: is not a complete zip: {error}") from error
     files, seen = [entry for entry in found if not entry.is_dir()], set()
     for entry in files:
         if entry.filename in seen:
