@@ -1,4 +1,4 @@
-"""How Sphinx makes the site from the repository's Markdown files and docstrings: `make docs`."""
+"""Sphinx's settings for the site of Markdown files and docstrings that `make docs` builds."""
 
 import re
 from pathlib import Path
@@ -8,8 +8,7 @@ ROOT = Path(__file__).resolve().parent.parent
 project = html_title = "gluon_tricks"
 extensions = ["myst_parser", "sphinx.ext.napoleon", "autoapi.extension"]
 
-# The source folder is the repository, so that a link leads to the same file on the site as it does
-# there.
+# The source folder is the repository, so that links lead to the same files here and on the site.
 root_doc = "README"
 include_patterns = ["*.md", "docs/*.md", "docs/*.rst", "recipes/*.md"]
 exclude_patterns = [".*", "runs", "build", "dist"]
@@ -17,7 +16,7 @@ myst_heading_anchors = 4
 
 # The docstrings are read, not imported: that needs no MXNet.
 autoapi_dirs = [str(ROOT / "gluon_tricks")]
-autoapi_generate_api_docs = False  # but for what docs/api.rst names
+autoapi_generate_api_docs = False  # only the modules that docs/api.rst names
 autodoc_default_options = {"members": True, "member-order": "bysource"}
 add_module_names = toc_object_entries = False  # the headings name the modules
 suppress_warnings = ["autoapi.python_import_resolution"]
@@ -41,7 +40,7 @@ def add_contents(app, name, source):
 
 
 def skip_member(app, what, name, member, skip, options):
-    """Leave out of a module's text what it imports, and what has no docstring."""
+    """Leave out imported names, and the members of a module that have no docstring."""
     return True if member.imported or (what == "apimodule" and not member.docstring) else None
 
 

@@ -1,12 +1,12 @@
-"""Prints docs/export.md's table of what converts and how close it is.
+"""Prints docs/export.md's table of the networks that convert, and how closely.
 
     python docs/measure_export.py [NETWORK ...]
 
 Networks have random weights; their BatchNorms have the statistics of random images, random scales
 and random shifts, so that folding and converting have something to get wrong. Every figure is the
-largest difference of the logits of 4 random images, as a share of the largest logit, against the
-network as Gluon runs it, hybridized. Of INT8 the table says whether the quantised graph runs and
-how many of its operators compute on integers: how good it is can be told of trained networks alone.
+largest difference of the logits of 4 random images from those of the hybridized network in Gluon,
+as a share of the largest logit. For INT8 the table shows whether the quantised graph runs and how
+many of its operators compute on integers; its accuracy means something only for trained networks.
 """
 
 import os
@@ -50,7 +50,7 @@ def measure(name):
     """A row of the table."""
     size = models.input_size(name)
     net, images = random_network(name, size)
-    net.hybridize()  # line by line a few networks differ in the last bits already
+    net.hybridize()  # without it, a few networks already differ in the last bits
     inputs, expected = images.asnumpy(), net(images).asnumpy()
     row = [name, str(size)]
     try:
@@ -95,7 +95,7 @@ def main():
     for name in sys.argv[1:] or NETWORKS:
         try:
             row = measure(name)
-        except Exception as error:  # a table of what works has a row for what does not
+        except Exception as error:  # a network that fails gets a row, too
             row = [
                 name,
                 "",

@@ -1,10 +1,10 @@
-"""Prints docs/detection.md's memory of a training on images of many sizes.
+"""Prints docs/detection.md's table of memory in a training on images of many sizes.
 
     python docs/measure_memory.py [STEPS]
 
-It is that of ``gluon-tricks train``: a tiny Faster-RCNN, a step of two images whose sides are 48 to
-128 pixels. Each number is the process's resident memory in MB at a step. Without the limit of
-gluon_tricks/onednn_cache.py: MXNET_MKLDNN_CACHE_NUM=-1 in the environment.
+It runs ``gluon-tricks train`` with a tiny Faster-RCNN, each step on two images with sides of 48 to
+128 pixels. Each number is the process's resident memory in MB at a step. To measure without the
+limit of gluon_tricks/onednn_cache.py, set MXNET_MKLDNN_CACHE_NUM=-1 in the environment.
 """
 
 import os

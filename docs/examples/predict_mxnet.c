@@ -3,7 +3,7 @@
  *   predict_mxnet EXPORT/model-symbol.json EXPORT/model-0000.params SIZE IMAGES
  *
  * IMAGES holds float32 values, (N, 3, SIZE, SIZE), normalised with the mean and standard deviation of EXPORT/manifest.json.
- * Prints the outputs of each image on a line. docs/export.md says how to compile it.
+ * Prints the outputs of each image on a line. docs/export.md shows how to compile it.
  */
 #include <stdbool.h> /* MXNet's headers need it, and stdint.h, and include neither */
 #include <stdint.h>

@@ -3,7 +3,7 @@
  *   predict_onnxruntime EXPORT/model.onnx SIZE IMAGES
  *
  * IMAGES holds float32 values, (N, 3, SIZE, SIZE), normalised with the mean and standard deviation of EXPORT/manifest.json.
- * Prints the logits of each image on a line. docs/export.md says how to compile it.
+ * Prints the logits of each image on a line. docs/export.md shows how to compile it.
  */
 #include <stdint.h>
 #include <stdio.h>

@@ -5,8 +5,8 @@
 #     DATA=/data/imagenet RUNS=/runs sbatch docs/examples/slurm.sh [FLAG...]
 #
 # srun starts the workers, which meet through PMIx and then MPI. Two minutes before the time is up Slurm sends SIGTERM to
-# all of them: they write a checkpoint and end with 143, and the job is queued again to go on from there. Each task sees
-# all GPUs of its host and takes the one of its number, so do not ask for them by task.
+# all of them: they write a checkpoint and end with 143, and the job is queued again and resumes from it. Each task sees
+# all GPUs of its host and takes the one with its local rank, so do not request GPUs per task.
 #SBATCH --job-name=bag-of-tricks
 #SBATCH --nodes=2
 #SBATCH --ntasks-per-node=8
