@@ -62,7 +62,7 @@ class RecordFile:
         self._numbered = np.array_equal(self.keys[order], np.arange(len(order)))
         ends = np.append(self.offsets[order][1:], self.size)
         self._extents = np.empty_like(self.offsets)
-        self._extents[order] = np.maximum(ends - self.offsets[order], recordio.FRAME.size)
+        self._extents[order] = ends - self.offsets[order]
 
     def __len__(self) -> int:
         return len(self.keys)

@@ -1,6 +1,7 @@
 """Data processes give the batches of threads, and none is left behind whatever happens."""
 
 import contextlib
+import gc
 import logging
 import os
 import resource
@@ -144,6 +145,10 @@ def test_more_loaders_than_a_process_keeps_open_take_turns(path):
         ]
         for batches in zip(*[data.batches(0, 20) for data in loaders]):
             assert_same([contents(batch) for batch in batches], [expected.pop(0)] * len(loaders))
+        links = (
+            f"/proc/{pool.pids[0]}/fd/{name}" for name in os.listdir(f"/proc/{pool.pids[0]}/fd")
+        )
+        assert sum(os.readlink(link) == path for link in links) == MOST_SOURCES
 
 
 def test_a_batch_keeps_its_values_while_it_is_used(path, pool):
@@ -162,6 +167,18 @@ def test_memory_is_used_again(path, two):
             if step == 20:
                 grown = os.fstat(two.memory.descriptor).st_size
         assert os.fstat(two.memory.descriptor).st_size == grown
+
+
+def test_memory_of_a_closed_loader_goes_back_to_the_system_and_is_used_again(path):
+    sizes = set()
+    with contextlib.closing(DataProcesses(1)) as pool:
+        for _ in range(3):
+            train(config_of(path), 8, 0, 6, pool)
+            gc.collect()
+            found = os.fstat(pool.memory.descriptor)
+            assert found.st_blocks == 0
+            sizes.add(found.st_size)
+    assert len(sizes) == 1
 
 
 def resident(pid):
@@ -408,6 +425,7 @@ def test_a_killed_run_leaves_nothing_behind(path):
 @pytest.mark.slow
 def test_an_interrupt_of_the_terminal_reaches_the_run_alone(path):
     with running(path) as (script, pids):
+        assert not {script.pid} & {os.getpgid(pid) for pid in pids}  # nor does Ctrl-Z stop them
         for pid in pids:  # a batch system signals every process of a job
             os.kill(pid, signal.SIGTERM)
             os.kill(pid, signal.SIGINT)

@@ -411,6 +411,21 @@ def test_nothing_has_its_name_before_the_end(tmp_path):
     assert sorted(os.listdir(tmp_path)) == ["a.idx", "a.rec"]
 
 
+def test_a_new_file_never_has_the_index_of_an_older_one(tmp_path, monkeypatch):
+    path, replace = write(tmp_path / "a.rec", [(0, 0.0, b"old")]), os.replace
+
+    def interrupted(old, new):
+        if new.endswith(".idx"):
+            raise KeyboardInterrupt
+        replace(old, new)
+
+    monkeypatch.setattr(os, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write(path, [(1, 0.0, b"new"), (2, 0.0, b"one")])
+    with pytest.raises(UserError, match="there is no such index"):
+        RecordFile(path)
+
+
 def test_two_writers_of_one_file_are_refused(tmp_path):
     with RecordWriter(str(tmp_path / "a.rec")):
         with pytest.raises(UserError, match="another process is writing"):
