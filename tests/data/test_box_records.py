@@ -128,6 +128,15 @@ def test_verify_names_what_is_wrong_with_a_box(tmp_path, capsys, row, said):
     assert "record 1" in printed and said in printed and "2 records, 1 problem" in printed
 
 
+def test_a_box_may_reach_out_of_its_image_by_what_rounding_adds():
+    inside = np.float32([4, 6, 9, 9, 0, -5e-6, 0, 1, 1.000005, 0])
+    assert problem_of_boxes(inside, 1) is None
+    for place, value in ((5, -2e-5), (8, 1.00002)):
+        outside = inside.copy()
+        outside[place] = value
+        assert "is not inside the image" in problem_of_boxes(outside, 1)
+
+
 def test_verify_takes_the_classes_of_labels_txt_or_of_the_flag(records, capsys):
     assert cli.main(["records", "verify", records]) == 0
     assert cli.main(["records", "verify", records, "--classes", "2"]) == 1

@@ -74,6 +74,8 @@ GOOD = encode_png(np.zeros((5, 4), np.uint8))
         (GOOD[:-5], "truncated PNG"),
         (flipped(GOOD, 45), "damaged PNG"),
         (GOOD[:8] + GOOD[33:], "damaged PNG"),
+        (GOOD[:33] + GOOD[8:], "damaged PNG"),  # two headers
+        (GOOD[:8] + png.chunk(b"IHDR", GOOD[16:28]) + GOOD[33:], "damaged PNG"),  # a short one
         (huge(), "announces 60000 x 60000 pixels"),
         (b"", "is not a PNG"),
     ],
