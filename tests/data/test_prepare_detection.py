@@ -253,6 +253,13 @@ def test_a_byte_order_mark_is_no_part_of_a_text(source):
     assert (source / "out" / "labels.txt").read_text().split() == ["cat", "dog", "elk"]
 
 
+def test_changed_boxes_write_the_records_again(source):
+    assert prepare(source, "xml") == 0
+    write_files(source / "xml", {"f0/0.xml": xml([("cat", 2, 3, 9, 9, 0)])})
+    assert prepare(source, "xml") == 0
+    assert records(source / "out")["f0/0"] == [("cat", 2, 3, 9, 9, 0)]
+
+
 def test_links_to_folders_of_xml_files_are_followed(source):
     os.rename(source / "xml" / "f0", source / "elsewhere")
     (source / "xml" / "f0").symlink_to(source / "elsewhere")

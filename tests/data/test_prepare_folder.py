@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import resource
+import shutil
 
 import cv2
 import numpy as np
@@ -437,8 +438,14 @@ def test_a_mended_image_and_a_kill_at_once_leave_no_mixture(source, tmp_path, mo
     with pytest.raises(Interrupted):  # all is written, nothing is noted
         prepare(source, tmp_path / "out")
     monkeypatch.undo()
+    shutil.copytree(tmp_path / "out", tmp_path / "other")
     assert prepare(source, tmp_path / "out") == 0
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+    # nor if the image is broken again, as the note of the first run has it
+    (source / "bear" / "bear03.jpg").write_bytes(b"broken")
+    for name in ("other", "without"):
+        assert prepare(source, tmp_path / name, "--skip-broken") == 0
+    assert contents(tmp_path / "other") == contents(tmp_path / "without")
 
 
 def test_files_that_are_no_images_by_name_and_hidden_ones_are_passed_over(source, tmp_path):

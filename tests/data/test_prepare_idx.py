@@ -1,6 +1,7 @@
 """``gluon-tricks prepare idx`` and ``digits``: data sets that become PNGs."""
 
 import gzip
+import json
 import struct
 import sys
 
@@ -133,6 +134,12 @@ def test_names_of_the_classes_can_be_given(tmp_path, capsys):
         cli.main(["prepare", "idx", str(tmp_path / "source"), str(tmp_path / "out")] + flags) == 0
     )
     assert (tmp_path / "out" / "labels.txt").read_text().startswith("other 0\n")
+    names.write_text("\n".join(f"class {i}" for i in range(11)))
+    assert (
+        cli.main(["prepare", "idx", str(tmp_path / "source"), str(tmp_path / "out")] + flags) == 0
+    )
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert manifest["classes"] == len(manifest["splits"]["train"]["per_class"]) == 11
     names.write_text("one\n")
     assert (
         cli.main(["prepare", "idx", str(tmp_path / "source"), str(tmp_path / "out")] + flags) == 2

@@ -314,6 +314,18 @@ def test_the_metadata_of_an_archive_is_read_in_proportion_to_its_size():
     assert time.process_time() - started < 2
 
 
+def test_a_name_too_long_for_any_file_is_refused_before_it_is_read(tmp_path):
+    member = tarfile.TarInfo("long")
+    member.type, member.size = tarfile.GNUTYPE_LONGNAME, 1 << 30
+    (tmp_path / "a.tar").write_bytes(member.tobuf())
+    os.truncate(tmp_path / "a.tar", 1 << 31)
+    with open(tmp_path / "a.tar", "rb") as file:
+        with pytest.raises(
+            UserError, match="a.tar: damaged tar header at byte 0: a name of 107374"
+        ):
+            tar.members(file.fileno(), 0, 1 << 31, "a.tar")
+
+
 def test_images_that_do_not_belong_to_the_validation_archive_are_named(tmp_path, capsys):
     for name in ("ILSVRC2012_val_00000011.JPEG", "ILSVRC2012_test_00000001.JPEG"):
         source = write_archives(tmp_path / "source", val={name: jpeg(0)})

@@ -16,6 +16,7 @@ from gluon_tricks import cli
 from gluon_tricks.data.mask_files import IGNORED
 from gluon_tricks.data.prepare import ade20k, zip_archive
 from gluon_tricks.data.prepare.images import encode_png
+from gluon_tricks.errors import UserError
 
 VOC = np.random.RandomState(7).randint(0, 256, 768).tolist()  # a palette
 
@@ -401,6 +402,15 @@ def test_a_file_inside_a_zip_is_what_zipfile_reads(tmp_path, method):
     files = {"a/b": b"x" * 5000, "a/ü": os.urandom(300), "empty": b""}
     path = write_zip(tmp_path / "a.zip", files, method)
     assert list(read_all(path)) == list(files.values())
+
+
+def test_a_zip_that_holds_a_file_twice_is_refused(tmp_path):
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as archive, pytest.warns(UserWarning, match="Duplicate name"):
+        archive.writestr("a", b"1")
+        archive.writestr("a", b"2")
+    with pytest.raises(UserError, match="a.zip: holds a twice"):
+        zip_archive.members(str(path))
 
 
 def test_damage_and_bombs_inside_a_zip_are_said(tmp_path, monkeypatch):
