@@ -228,6 +228,8 @@ FULL = cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444  #
 
 MARKED = ["markers in a row", "markers in a table", "markers of 444", "markers at rows"]
 
+GREY = simplejpeg.encode_jpeg(photograph(150, 95)[:, :, :1].copy(), 80, "GRAY", "Gray")
+
 # The shape that is decoded of a picture of 150 rows for rows 10 to 69 and columns 35 to 74; None if
 # the whole may be.
 CROPPED = {
@@ -236,10 +238,7 @@ CROPPED = {
     "444": (simplejpeg.encode_jpeg(photograph(150, 92), 80, "RGB", "444"), (72, 92)),
     "440": (simplejpeg.encode_jpeg(photograph(150, 93), 80, "RGB", "440"), (80, 93)),
     "411": (simplejpeg.encode_jpeg(photograph(150, 94), 80, "RGB", "411"), (72, 94)),
-    "grey": (
-        simplejpeg.encode_jpeg(photograph(150, 95)[:, :, :1].copy(), 80, "GRAY", "Gray"),
-        (72, 95),
-    ),
+    "grey": (GREY, (72, 95)),
     "optimised": (by_opencv(photograph(150, 96), cv2.IMWRITE_JPEG_OPTIMIZE, 1), (80, 96)),
     "markers in a row": (marked(photograph(150, 128), 2), (80, 64)),
     "markers in a table": (jpeg.with_table(marked(photograph(150, 128), 2)), (80, 64)),
@@ -248,6 +247,8 @@ CROPPED = {
     "markers of 444": (marked(photograph(150, 117), 5, *FULL), (64, 80)),
     "markers at rows": (marked(photograph(150, 97), 7), (80, 97)),
     "markers at two rows": (marked(photograph(150, 97), 14), (96, 97)),
+    "grey, 2x2": (GREY.replace(b"\1\x11\0", b"\1\x22\0", 1), (72, 95)),
+    "markers that bend, one a row": (marked(photograph(48, 48), 4), None),
     "markers that bend": (marked(photograph(150, 97), 4), (150, 97)),
     "one interval": (marked(photograph(150, 97), 1000), (150, 97)),
     "progressive": (by_opencv(photograph(150, 98), cv2.IMWRITE_JPEG_PROGRESSIVE, 1), (150, 98)),
@@ -358,6 +359,13 @@ def test_a_table_is_made_for_sound_markers_alone_and_once():
     assert len(jpeg.with_table(payload)) == len(payload) + 4 + len(jpeg.TABLE) + 2 * 4 * 10
     lost = payload.replace(b"\xff\xd3", b"\xff\xd2", 1)
     assert lost != payload and jpeg.with_table(lost) == lost
+
+
+def test_intervals_too_long_for_a_table_get_none():
+    noise = np.random.RandomState(0).randint(0, 256, (64, 1600, 3)).astype(np.uint8)
+    payload = marked(noise, 200, cv2.IMWRITE_JPEG_QUALITY, 100)
+    assert jpeg.one_scan(payload).interval and len(payload) > 2 * 2**16
+    assert jpeg.with_table(payload) == payload
 
 
 def damaged(payload, numbers):

@@ -97,6 +97,12 @@ def test_training_goes_through_its_own_epochs(records):
     data.close()
 
 
+def test_epochs_read_one_by_one_are_those_read_in_one_go(records):
+    whole, parts = (loader.train_loader(config_of(records), 8) for _ in range(2))
+    pieces = labels_of(parts.batches(0, 6)) + labels_of(parts.batches(6, 12))
+    assert pieces == labels_of(whole.batches(0, 12))
+
+
 def test_workers_read_different_images(records):
     parts = [loader.train_loader(config_of(records), 24, 8 * worker, 8) for worker in range(3)]
     seen = [set(sum(labels_of(part.batches(0, 2)), [])) for part in parts]

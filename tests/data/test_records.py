@@ -17,8 +17,10 @@ from hypothesis import strategies as st
 
 from gluon_tricks import cli
 from gluon_tricks.data import file_reading, recordio
+from gluon_tricks.data.describe import describe
 from gluon_tricks.data.fingerprint import fingerprint, spread
 from gluon_tricks.data.part_file import open_part
+from gluon_tricks.data.record_checks import problem_of_label
 from gluon_tricks.data.records import (
     RecordError,
     RecordFile,
@@ -171,6 +173,15 @@ def test_several_labels_come_back_as_float32_and_as_mxnet_reads_them(tmp_path):
 def test_no_label_is_refused_as_it_would_be_read_as_0():
     with pytest.raises(ValueError, match="no label"):
         recordio.pack_image(0, [], b"payload")
+
+
+def test_labels_that_are_no_classes_are_reported_as_they_are(tmp_path):
+    assert problem_of_label(np.nan, None) == "its label is nan"
+    assert problem_of_label(np.float32([1, np.inf]), None) and not problem_of_label(1e30, None)
+    path = write(tmp_path / "a.rec", [(0, 2.0, png(0)), (1, 1e30, png(0))])
+    report = describe(path)
+    assert "images_of_class" not in report
+    assert report["labels_from_to"] == pytest.approx([2, 1e30])
 
 
 def test_image_record_iter_reads_our_file(tmp_path):

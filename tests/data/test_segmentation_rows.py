@@ -305,6 +305,7 @@ def test_loaders_close_images_and_masks_even_if_they_cannot_be_made(path, tmp_pa
     config, before = config_of(path), open_records()
     for data in (loader.train_loader(config, 4), loader.eval_loader(config, 4)):
         data.close()
+    loader.check_labels(config)
     with pytest.raises(UserError, match="fewer than one global batch"):
         loader.train_loader(config, 100)
     without = write(tmp_path, {KEYS[0]: None})
