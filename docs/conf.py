@@ -13,6 +13,7 @@ root_doc = "README"
 include_patterns = ["*.md", "docs/*.md", "docs/*.rst", "recipes/*.md"]
 exclude_patterns = [".*", "runs", "build", "dist"]
 myst_heading_anchors = 4
+myst_disable_syntax = ["myst_line_comment"]  # a line may begin with "%", as on GitHub
 
 # The docstrings are read, not imported: that needs no MXNet.
 autoapi_dirs = [str(ROOT / "gluon_tricks")]

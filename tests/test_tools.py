@@ -131,6 +131,12 @@ def test_every_link_leads_somewhere(page):
     assert not broken_links(page)
 
 
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_no_line_of_a_sentence_begins_like_a_list(page):
+    """Our lists begin with "-"; a "+" or "*" there is one that a line break has moved."""
+    assert not re.findall(r"^ *[+*] .*", without_code(page.read_text()), re.M)
+
+
 def test_a_broken_link_is_found(tmp_path):
     page, other = tmp_path / "page.md", tmp_path / "other.md"
     other.write_text(
