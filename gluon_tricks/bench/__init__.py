@@ -1,1 +1,1 @@
-"""Measurements that print ratios of one run, because machines are noisy and shared."""
+"""Measurements that print ratios within one run, because machines are noisy and shared."""

@@ -1,13 +1,13 @@
 """``gluon-tricks bench data``: the loader compared with decoding, ImageRecordIter and
 GluonCV's DataLoader, in one run.
 
-All read the same file and, but for ``decode``, do the same augmentation: random crop, flip,
-brightness, contrast and saturation +-0.4, PCA noise, normalisation (the authors' form, the only one
-that ImageRecordIter knows). With ``--task segmentation`` or ``detection`` they read masks or boxes,
-too, and do what training with them does. Our own can also run in data processes, of one thread
-each. The pipelines take turns in short rounds and the median round counts, because other work on
-the machine comes and goes. CPU seconds are those of the whole process and its children, so they
-compare what a core does even if the numbers of threads differ.
+All read the same file and, except ``decode``, do the same augmentation: random crop, flip,
+brightness, contrast and saturation +-0.4, PCA noise, normalisation (in the authors' form, the only
+one that ImageRecordIter knows). With ``--task segmentation`` or ``detection`` they also read masks
+or boxes and augment them as in training. Our own pipelines can also run in data processes of one
+thread each. The pipelines take turns in short rounds and the median round counts, because other
+work on the machine comes and goes. CPU seconds are those of the whole process and its children, so
+they compare the work of a core even if the numbers of threads differ.
 """
 
 import contextlib
@@ -23,17 +23,17 @@ from ..files import write_json
 from . import memory, pipelines
 from .numbers import add_numbers
 
-OURS = ("decode", "loader_float32", "loader_uint8")  # which data processes can do
+OURS = ("decode", "loader_float32", "loader_uint8")  # these can run in data processes
 PIPELINES = (*OURS, "image_record_iter", "gluoncv")
-OF_TASK = {  # in their place
+OF_TASK = {  # in place of PIPELINES
     "segmentation": (*OURS, "gluoncv_masks"),
     "detection": (*OURS, "gluoncv_boxes"),
 }
-# only if asked for: they do more than the others
+# Only on request: they do more work than the others.
 OURS_WITH_POLICY = ("loader_autoaugment", "loader_randaugment")
 WITH_POLICY = (*OURS_WITH_POLICY, "pillow_autoaugment")
 IN_PROCESSES = OURS + OURS_WITH_POLICY
-# whose images for the same CPU time are compared with whose
+# The pairs whose images for the same CPU time are compared.
 COMPARED = (
     *(("loader_float32", other) for other in ("image_record_iter", "decode")),
     *(("loader_uint8", other) for other in ("image_record_iter", "decode")),
@@ -41,8 +41,8 @@ COMPARED = (
     *((name, "loader_float32") for name in OURS_WITH_POLICY),
     *((name, "pillow_autoaugment") for name in OURS_WITH_POLICY),
 )
-DETECTOR = "faster_rcnn_resnet50_v1b"  # one that GluonCV has, whose anchors its loader looks at
-# What is measured if no flag says otherwise. Classes are as many as labels can have.
+DETECTOR = "faster_rcnn_resnet50_v1b"  # GluonCV has it too, and its loader needs the anchors
+# Defaults of this measurement. There are as many classes as labels can have.
 OWN_DEFAULTS = dict(
     classification=dict(classes=1 << 24, batch_size=64, color_form="gluoncv"),
     segmentation=dict(classes=configuration.MOST_CLASSES_OF_MASKS),
@@ -52,8 +52,8 @@ DEFAULTS = {
     task: dict(usual, **OWN_DEFAULTS[task])
     for task, usual in configuration.DEFAULTS_OF_TASKS.items()
 }
-# Batches until a pipeline is as fast as in a long run: it has as many in memory, whose pages are
-# new the first time, and new for each data process.
+# Batches until a pipeline is as fast as in a long run: it keeps about as many in memory, whose
+# pages are new the first time, and new to each data process.
 WARM_UP, WARM_UP_OF_PROCESSES = 6, 16
 FLAGS = (
     "task",
@@ -96,19 +96,19 @@ def add_arguments(parser):
     parser.add_argument(
         "--pipelines",
         metavar="A,B",
-        help=f"which of these, and of {', '.join(WITH_POLICY)} [{_usual_pipelines()}]",
+        help=f"some of these and of {', '.join(WITH_POLICY)} [{_usual_pipelines()}]",
     )
     configuration.add_arguments(parser, FLAGS, DEFAULTS)
 
 
 def _usual_pipelines():
-    """Those that are measured if none is named, for the help."""
+    """The pipelines that are measured by default, for the help."""
     of_tasks = (f"{task}: {','.join(names)}" for task, names in OF_TASK.items())
     return "; ".join([",".join(PIPELINES), *of_tasks])
 
 
 def main(args):
-    """Print the table and the ratios, write the rows to ``--json``; the exit code is 0."""
+    """Print the table and the ratios, and write the rows to ``--json``. Returns the exit code 0."""
     threads = parse_list(args.threads, "--threads", int)
     processes = parse_list(args.processes, "--processes", int)
     known = OF_TASK.get(getattr(args, "task", ""), PIPELINES)
@@ -120,10 +120,10 @@ def main(args):
     if min(threads) < 1 or args.rounds < 1 or args.images < 1:
         raise UserError("--threads, --rounds and --images have to be at least 1")
     if min(processes) < 0:
-        raise UserError(f"--processes {args.processes}: numbers from 0 on are needed")
+        raise UserError(f"--processes {args.processes}: needs numbers of at least 0")
     if not list(places(names, threads, processes)):
         raise UserError(
-            f"--processes {args.processes}: data processes do {', '.join(IN_PROCESSES)} alone; "
+            f"--processes {args.processes}: data processes run only {', '.join(IN_PROCESSES)}; "
             f"add 0 for --pipelines {args.pipelines}"
         )
     rows = measure(args, names, threads, processes)
@@ -136,13 +136,13 @@ def main(args):
 
 
 def side_of(args):
-    """Pixels of a side of the loader's images."""
+    """The side of the loader's images, in pixels."""
     name = "max_side" if getattr(args, "task", "") == "detection" else "input_size"
     return getattr(args, name, getattr(configuration.Config, name))
 
 
 def parse_list(text, flag, kind):
-    """The values of a flag like ``1,2``; UserError if it is no such list."""
+    """The values of a flag like ``1,2``; UserError if it is not such a list."""
     try:
         values = [kind(part) for part in text.split(",") if part]
     except ValueError:
@@ -153,9 +153,7 @@ def parse_list(text, flag, kind):
 
 
 def measure(args, names, threads, processes):
-    """A row for each pipeline and number of threads or processes, with the figures of every
-    round.
-    """
+    """A row for each pipeline and number of threads or processes, with its figures by round."""
     given = given_or_own(args)
     rounds = {place: [] for place in places(names, threads, processes)}
     with contextlib.ExitStack() as stack:
@@ -184,16 +182,16 @@ def measure(args, names, threads, processes):
 
 
 def given_or_own(args):
-    """The flags that were given, and the defaults of this measurement for the others."""
+    """The given flags, and this measurement's defaults for the others."""
     given = {name: getattr(args, name) for name in FLAGS if hasattr(args, name)}
     own = dict(OWN_DEFAULTS.get(given.get("task", "classification"), {}), rec_train=args.rec)
-    if given.get("color_jitter") == 0:  # without it the form would have no effect
+    if given.get("color_jitter") == 0:  # then the form would have no effect
         own.pop("color_form", None)
     return dict(own, **given)
 
 
 def places(names, threads, processes):
-    """``(pipeline, data processes, threads of each)`` of the rows."""
+    """``(pipeline, data processes, threads of each)`` for each row."""
     for count in processes:
         for each in (1,) if count else threads:
             for name in names:
@@ -212,9 +210,7 @@ def costs(figures):
 
 
 def timed(pipeline, config, images, processes=None):
-    """``(images, wall seconds, CPU seconds)`` of at least ``images`` images, once the pipeline is
-    warm.
-    """
+    """``(images, wall seconds, CPU seconds)`` of at least ``images`` images, after a warm-up."""
     warm_up = (WARM_UP_OF_PROCESSES if processes else WARM_UP) * config.batch_size
     done, start = -warm_up, None
     with contextlib.closing(pipeline(config, images + warm_up, processes)) as batches:
@@ -228,7 +224,7 @@ def timed(pipeline, config, images, processes=None):
 
 
 def cpu_seconds():
-    """CPU time of this process and of its living children."""
+    """CPU seconds of this process and of its living children."""
     total, tick = time.process_time(), os.sysconf("SC_CLK_TCK")
     for name in os.listdir("/proc"):
         with contextlib.suppress(OSError, ValueError):
@@ -240,7 +236,7 @@ def cpu_seconds():
 
 
 def print_rows(rows):
-    """A table, and the ratios that matter, each the median over the rounds with its range."""
+    """Print a table, and the ratios that matter: the median over the rounds, and its range."""
     head = ("pipeline", "processes", "threads", "images/s", "slowest to fastest", "CPU s / 1000")
     print("{:18} {:>9} {:>7} {:>9} {:>19} {:>15}".format(*head))
     for row in rows:
@@ -271,7 +267,7 @@ def in_words(count, each):
 
 
 def print_scaling(name, rounds):
-    """How a pipeline compares with itself on one thread, and processes with as many threads."""
+    """Compare a pipeline with itself on one thread, and processes with as many threads."""
     for count, each in rounds:
         text = f"images a second, {name}, {in_words(count, each)}"
         if (count, each) != (0, 1) and (0, 1) in rounds:
@@ -282,7 +278,7 @@ def print_scaling(name, rounds):
 
 
 def print_shares_of_decoding(name, rounds, first):
-    """How near a pipeline comes to decoding alone, on more than the first row's cores."""
+    """Compare a pipeline with decoding alone, on more cores than in the first row."""
     for other, *place in rounds:
         if other == name and tuple(place) != first and ("decode", *place) in rounds:
             text = f"images a second, {name} : decode, {in_words(*place)}"
@@ -290,6 +286,6 @@ def print_shares_of_decoding(name, rounds, first):
 
 
 def print_ratio(text, over, under):
-    """The ratio of two pipelines, round by round: its median, and between which it lies."""
+    """Print the ratio of two pipelines, round by round: its median and its range."""
     ratios = [one / other for one, other in zip(over, under)]
     print(f"{text:68} {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")

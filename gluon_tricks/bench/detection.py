@@ -1,8 +1,8 @@
-"""``gluon-tricks bench detection``: a step of our Faster-RCNN, and one of GluonCV's script with the
-same numbers on the same images, in one process.
+"""``gluon-tricks bench detection``: a step of our Faster-RCNN and one of GluonCV's script, with the
+same settings on the same images, in one process.
 
-What the proposals learn is part of our step, and of GluonCV's loader. So both are also measured
-with images that are read and made for each step.
+The proposals' targets are computed in our step but in GluonCV's loader. So both are also measured
+with images that are read and augmented for each step.
 """
 
 import os
@@ -40,8 +40,8 @@ def add_arguments(parser):
 
 
 def main(args):
-    """Print the seconds and CPU seconds of a step in the fastest round, as other work on the
-    machine only adds to them, and their ratios; the exit code is 0.
+    """Print the seconds and CPU seconds of a step in the fastest round, because other work on the
+    machine only adds to them, and their ratios. Returns the exit code 0.
     """
     with tempfile.TemporaryDirectory() as folder:
         rounds = measure(args, folder)
@@ -63,13 +63,13 @@ def main(args):
 
 
 def measure(args, folder):
-    """What is MEASURED of a step of each of LOOPS, for each round."""
+    """For each round and each of LOOPS, what is MEASURED of a step."""
     from ..training.run import build
     from .gluoncv_boxes import Loop
 
     config = config_of(args, folder)
     if not config.model.endswith("v1b"):
-        raise UserError(f"--model {config.model}: GluonCV's Faster-RCNN is on ResNets called v1b")
+        raise UserError(f"--model {config.model}: GluonCV's Faster-RCNN has a ResNet called v1b")
     run = build(config)
     try:
         keys = next(run.data.train.batches(0, 1)).keys
@@ -87,7 +87,7 @@ def measure(args, folder):
 
 
 def config_of(args, folder):
-    """The Config of a run that never saves and validates."""
+    """The Config of a run that never saves or validates."""
     given = {name: getattr(args, name) for name in FLAGS if hasattr(args, name)}
     return configuration.resolve(
         dict(
@@ -103,7 +103,7 @@ def config_of(args, folder):
 
 
 def timed(loop, steps):
-    """What is MEASURED of one of so many steps."""
+    """What is MEASURED of a step, as the mean over so many."""
     wall, cpu = time.perf_counter(), time.process_time()
     loop.round(steps)
     spent = time.perf_counter() - wall, time.process_time() - cpu

@@ -1,5 +1,5 @@
-"""GluonCV's way to detect, with the numbers of our flags: its Faster-RCNN on its own classifier,
-the step of its script, and its DataLoader, which also makes what the proposals learn.
+"""GluonCV's detection with the settings of our flags: its Faster-RCNN on its own classifier, the
+step of its script, and its DataLoader, which also makes the proposals' targets.
 """
 
 import warnings
@@ -22,11 +22,11 @@ FIGURES = (
     *(mx.metric.Loss,) * 4,
     *(rcnn.RPNAccMetric, rcnn.RPNL1LossMetric, rcnn.RCNNAccMetric, rcnn.RCNNL1LossMetric),
 )
-TRAINED = ".*dense|.*rpn|.*down(2|3|4)_conv|.*layers(2|3|4)_conv"  # of its published networks
+TRAINED = ".*dense|.*rpn|.*down(2|3|4)_conv|.*layers(2|3|4)_conv"  # as in its published networks
 
 
 def network(config):
-    """Its Faster-RCNN with the settings of a Config."""
+    """GluonCV's Faster-RCNN with the settings of a Config."""
     settings = settings_of(**{name: getattr(config, name) for name in NUMBERS})
     base = gluoncv.model_zoo.get_model(
         config.model[len("faster_rcnn_") :], pretrained=False, use_global_stats=True
@@ -55,7 +55,7 @@ def network(config):
 
 
 def transform(config, net):
-    """What its script does to an image and its boxes, and what its proposals learn of them."""
+    """The script's augmentation of an image and its boxes, and the proposals' targets."""
     return FasterRCNNDefaultTrainTransform(
         config.input_size,
         config.max_side,
@@ -67,7 +67,7 @@ def transform(config, net):
 
 
 def loader(config):
-    """The DataLoader of the batches that the flags ask for."""
+    """GluonCV's DataLoader of the batches that the flags ask for."""
     net = network(config)
     return gluon.data.DataLoader(
         RecordFileDetection(config.rec_train).transform(transform(config, net)),
@@ -80,8 +80,8 @@ def loader(config):
 
 
 class Loop:
-    """The step of its script, with its figures, on the images with these keys: on one batch, or
-    with ``is_fed`` on one that is read and made again for each step, as its loader does.
+    """The script's step, with its figures, on the images with these keys. They form one batch; with
+    ``is_fed``, it is read and augmented again for each step, as in the script's loader.
     """
 
     def __init__(self, config, keys, is_fed=False):
@@ -105,7 +105,7 @@ class Loop:
         mx.nd.waitall()
 
     def _made(self):
-        """[images, boxes, and what the proposals learn of them], on the CPU."""
+        """[images, boxes, and the proposals' targets], on the CPU."""
         changed = [self._change(*self._data[place]) for place in self._places]
         images, boxes, *targets = FasterRCNNTrainBatchify(self._net)(changed)
         parts = [images, boxes, *(of_devices[0] for of_devices in targets)]
@@ -113,23 +113,23 @@ class Loop:
 
 
 def pairs(found):
-    """(labels, outputs) of each figure, of what a step has found."""
+    """(labels, outputs) for each figure, from the results of a step."""
     return [*((0, loss) for loss in found[:4]), *found[4:]]
 
 
 def trainer(config, net):
-    """Its Trainer: what it freezes is not trained."""
+    """The script's Trainer, without the parameters that the script freezes."""
     net.collect_params().setattr("grad_req", "null")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # one of the names is that of the anchors, a constant
+        warnings.simplefilter("ignore")  # one name matches the anchors, which are a constant
         net.collect_train_params().setattr("grad_req", "write")
     settings = dict(learning_rate=config.lr, wd=config.wd, momentum=config.momentum)
-    store = mx.kvstore.create("device")  # as the script, which makes one for a single device, too
+    store = mx.kvstore.create("device")  # as in the script, which has one even for a single device
     return gluon.Trainer(net.collect_train_params(), "sgd", settings, kvstore=store)
 
 
 def task(net, trainer):
-    """Its forward and backward pass, with its losses."""
+    """The script's forward and backward pass, with its losses."""
     return ForwardBackwardTask(
         net,
         trainer,

@@ -1,4 +1,4 @@
-"""GluonCV's way to read images with masks: Gluon's DataLoader over its SegmentationDataset."""
+"""GluonCV's loading of images with masks: Gluon's DataLoader over its SegmentationDataset."""
 
 import io
 import os
@@ -12,10 +12,10 @@ from ..data.records import RecordFile
 
 
 class Scenes(SegmentationDataset):
-    """The images and masks of RecordIO files, read and augmented as ADE20KSegmentation does."""
+    """The images and masks in RecordIO files, read and augmented as by ADE20KSegmentation."""
 
     def __init__(self, path, transform, base_size, crop_size):
-        folder = os.path.dirname(os.path.abspath(path))  # one that exists; nothing is read from it
+        folder = os.path.dirname(os.path.abspath(path))  # has to exist, but is not read
         super().__init__(folder, "train", "train", transform, base_size, crop_size)
         self._images, self._masks = RecordFile(path), RecordFile(mask_path_of(path))
 

@@ -1,8 +1,8 @@
 """Inference with MXNet (plain, hybridized, fused, in INT8) and with onnxruntime.
 
-MXNet reads ``OMP_NUM_THREADS`` once, when it is imported, so each runtime is measured in a process
-of its own for each number of threads. Rounds go over all of them in turn, so that a slow minute of
-the machine hits all alike. A latency is that of one call, from the images in a numpy array to the
+MXNet reads ``OMP_NUM_THREADS`` once, when it is imported, so each runtime is measured in its own
+process for each number of threads. Each round measures all of them in turn, so that a slow minute
+of the machine affects all alike. A latency is the time of one call, from images in a numpy array to
 logits in another.
 """
 
@@ -29,15 +29,15 @@ RUNTIMES = {
     "int8": "MXNet, quantised",
     "onnxruntime": "onnxruntime on our ONNX file",
 }
-# What a runtime should reach, in images a second of another one at the same batch and threads.
+# (runtime, another one, how many times as fast it should be at the same batch and threads).
 EXPECTED = (("int8", "static", 2.0), ("fused", "plain", 1.0), ("onnxruntime", "plain", 1.1))
-WARM_UP = 3  # calls; memory is laid out in the first, oneDNN reorders the weights in the first two
-FEWEST = 5  # calls a round
+WARM_UP = 3  # calls: the first allocates memory, and in the first two oneDNN reorders the weights
+FEWEST = 5  # calls in a round
 PROCESS_TIMEOUT = 900
 
 
 def add_arguments(parser):
-    """Sizes of the measurement."""
+    """The sizes of the measurement."""
     parser.add_argument(
         "--model", default="resnet50_v1d", help="network, with random parameters [resnet50_v1d]"
     )
@@ -69,7 +69,7 @@ def add_arguments(parser):
 
 
 def numbers(text):
-    """``1,8`` -> (1, 8); ValueError for argparse otherwise."""
+    """``1,8`` -> (1, 8). Raises ValueError for argparse."""
     values = tuple(int(part) for part in text.split(","))
     if min(values) < 1:
         raise ValueError
@@ -77,7 +77,9 @@ def numbers(text):
 
 
 def main(args):
-    """Print a row for each runtime, batch and thread count, and the ratios; the exit code is 0."""
+    """Print a row for each runtime, batch size and number of threads, and the ratios. Returns the
+    exit code 0.
+    """
     runtimes = args.runtimes.split(",")
     for name in runtimes:
         if name not in RUNTIMES:
@@ -103,7 +105,7 @@ def main(args):
 
 
 def prepare(folder, model, size, runtimes):
-    """Write the network, and what the runtimes read, into ``folder``."""
+    """Write the network, and the files that the runtimes read, into ``folder``."""
     from ..deploy import graph as graphs
     from ..deploy import int8, onnx
     from ..deploy.fold import fold_batch_norm
@@ -123,11 +125,11 @@ def prepare(folder, model, size, runtimes):
 
 
 def random_network(model, size, count=4):
-    """``(network, images)``: random weights, BatchNorms with the images' statistics and random
-    scales.
+    """``(network, images)``: the network has random weights, and BatchNorms with the images'
+    statistics and random scales.
 
-    Without the statistics activations would grow or vanish from layer to layer, and INT8 ranges
-    with them.
+    Without these statistics, activations would grow or vanish from layer to layer, and INT8's
+    ranges with them.
     """
     import mxnet as mx
 
@@ -144,7 +146,7 @@ def random_network(model, size, count=4):
     )
     momenta = [norm._kwargs["momentum"] for norm in norms]
     for norm in norms:
-        # the running statistics become the batch's in one backward pass
+        # With it, one backward pass sets the running statistics to the batch's.
         norm._kwargs["momentum"] = 0
         norm.gamma.set_data(mx.nd.random.uniform(0.25, 0.75, norm.gamma.shape))
         norm.beta.set_data(mx.nd.random.normal(0, 0.2, norm.beta.shape))
@@ -158,8 +160,8 @@ def random_network(model, size, count=4):
 
 
 def measure(folder, runtimes, batch_sizes, threads, size, rounds, seconds):
-    """A row for each runtime, batch and number of threads; images_per_second is of the median
-    latency.
+    """A row for each runtime, batch size and number of threads. images_per_second follows from the
+    median latency.
     """
     latencies = {(r, b, t): [] for r in runtimes for b in batch_sizes for t in threads}
     for _ in range(rounds):
@@ -189,7 +191,7 @@ def measure(folder, runtimes, batch_sizes, threads, size, rounds, seconds):
 
 
 def run_process(task):
-    """The latencies of one runtime in a process of its own: seconds, a list for each batch size."""
+    """The latencies of a runtime in its own process: a list of seconds for each batch size."""
     environment = dict(os.environ, OMP_NUM_THREADS=str(task["threads"]), MXNET_SUBGRAPH_VERBOSE="0")
     package = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     environment["PYTHONPATH"] = os.pathsep.join(
@@ -208,7 +210,7 @@ def run_process(task):
         )
     except subprocess.TimeoutExpired:
         raise UserError(
-            "{} took over {} s; use a smaller --input-size".format(task["runtime"], PROCESS_TIMEOUT)
+            "{} took over {} s: use a smaller --input-size".format(task["runtime"], PROCESS_TIMEOUT)
         ) from None
     if done.returncode:
         raise UserError("{} cannot be measured: {}".format(task["runtime"], why_it_failed(done)))
@@ -216,7 +218,7 @@ def run_process(task):
 
 
 def work():
-    """The measuring process: reads a task from standard input, prints the latencies."""
+    """The measuring process: read a task from standard input and print the latencies."""
     task = json.load(sys.stdin)
     result = []
     for batch in task["batch_sizes"]:
@@ -271,7 +273,7 @@ def open_runtime(folder, runtime, threads, images):
 
 
 def ratios(rows):
-    """Lines that say how many times as fast as another each runtime is, and what is expected."""
+    """Lines that compare the speeds of two runtimes, with the ratio that is expected."""
     speed = {
         (row["runtime"], row["batch"], row["threads"]): row["images_per_second"] for row in rows
     }

@@ -1,4 +1,4 @@
-"""How near the loader is to what the machine's memory can move."""
+"""How close the loader comes to the machine's memory bandwidth."""
 
 import concurrent.futures
 import time
@@ -7,14 +7,14 @@ import numpy as np
 
 from ..threads import cores
 
-BYTES = 64 << 20  # of a thread's array, more than its share of the cache
+BYTES = 64 << 20  # in a thread's array: more than its share of the cache
 REPEATS = 3
-NEAR = 0.3  # of the bandwidth: decoding and cache misses take their part too
+NEAR = 0.3  # of the bandwidth: decoding and cache misses need a part of it too
 
 
 def print_share(rows, size):
-    """A line for the fastest row of our loader: the memory traffic of its batches alone, which are
-    written once and read once, as a share of what copying moves.
+    """Print a line for the fastest row of our loader: the memory traffic of its batches alone, each
+    written once and read once, as a share of the bandwidth of copies.
     """
     ours = [row for row in rows if row["pipeline"].startswith("loader")]
     if not ours:
@@ -35,7 +35,7 @@ def bytes_of(row, size):
 
 
 def bandwidth():
-    """Bytes a second that copies on all cores read and write together, the best of REPEATS."""
+    """Bytes a second that copies on all cores read and write together: the best of REPEATS."""
     pairs = [(np.ones(BYTES, np.uint8), np.zeros(BYTES, np.uint8)) for _ in range(cores())]
     best = 0.0
     with concurrent.futures.ThreadPoolExecutor(len(pairs)) as pool:

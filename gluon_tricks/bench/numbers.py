@@ -1,11 +1,11 @@
-"""The flags of the measurements that are numbers."""
+"""Adds the measurements' flags that are numbers."""
 
 from typing import Any
 
 
 def add_numbers(parser: Any, **numbers: Any) -> None:
-    """Add flags to a parser: ``batch_size=(32, "images a device")`` is ``--batch-size N``, with its
-    default and its help.
+    """Add flags to a parser: ``batch_size=(32, "images a device")`` becomes ``--batch-size N`` with
+    this default and help.
     """
     for name, (default, text) in numbers.items():
         flag, help = "--" + name.replace("_", "-"), f"{text} [{default}]"

@@ -1,7 +1,7 @@
-"""The augmentation by Pillow, as torchvision has it, to compare our loader with.
+"""The augmentation by Pillow, as in torchvision, for comparison with our loader.
 
-The same crops, flips, operations and colours are drawn as in our loader; Pillow resizes with
-smoothing. One image at a time, in a pool of threads.
+Crops, flips, operations and colours are drawn as in our loader; Pillow resizes with smoothing. Each
+thread of a pool does one image at a time.
 """
 
 import concurrent.futures
@@ -13,7 +13,7 @@ JITTER = dict(brightness="Brightness", contrast="Contrast", saturation="Color")
 
 
 def batches(config, images):
-    """Yields the sizes of batches of so many images, or more."""
+    """Yield the sizes of batches with at least this many images together."""
     from ..data import randomness
     from ..data.records import RecordFile
     from ..data.transforms.paper import train_transform
@@ -36,7 +36,7 @@ def batches(config, images):
 
 
 def augmented(payload, transform, drawn, i):
-    """The ``i``-th image of what was drawn, a Pillow image."""
+    """The Pillow image from ``payload``, augmented by the ``i``-th row of what was drawn."""
     from PIL import Image, ImageEnhance, ImageOps
 
     values = drawn.values
@@ -55,7 +55,7 @@ def augmented(payload, transform, drawn, i):
 
 
 def with_operations(image, value):
-    """The operations of an AutoAugment sample, by Pillow."""
+    """The image after the operations of an AutoAugment sample."""
     from PIL import Image, ImageEnhance, ImageOps
 
     from ..data.transforms.policy import done

@@ -1,8 +1,8 @@
-"""The pipelines that ``gluon-tricks bench data`` compares: generators of the sizes of batches, of
-at least so many images.
+"""The pipelines that ``gluon-tricks bench data`` compares: generators of the sizes of batches, with
+at least ``images`` images together.
 
-``processes`` are the :class:`..data.processes.DataProcesses` that do the work of our own ones, or
-None: threads of this process do it, ``config.num_data_workers`` of them.
+Our own run in the :class:`..data.processes.DataProcesses` ``processes`` or, if that is None, in
+``config.num_data_workers`` threads of this process.
 """
 
 import contextlib
@@ -17,9 +17,7 @@ from ..data.records import RecordError, RecordFile
 
 
 def decode(config, images, processes=None):
-    """Full decoding (JPEGs by libjpeg-turbo) of the images that our loader reads, and nothing
-    else.
-    """
+    """Full decoding (JPEGs by libjpeg-turbo) of the images that our loader reads, nothing else."""
     records = RecordFile(config.rec_train, config.rec_train_idx)
     maker = BatchMaker(WholeImages(records), config.num_data_workers, processes)
     batch = min(config.batch_size, len(records))
@@ -83,7 +81,7 @@ def loader_randaugment(config, images, processes=None):
 
 
 def pillow_autoaugment(config, images, processes=None):
-    """The same by Pillow, as torchvision does it, without PCA noise."""
+    """The same by Pillow, as in torchvision, without PCA noise."""
     from .pillow import batches
 
     config.auto_augment = "imagenet"
@@ -91,14 +89,14 @@ def pillow_autoaugment(config, images, processes=None):
 
 
 def sizes(loader, steps):
-    """The sizes of the batches of a loader, which is closed at the end."""
+    """The sizes of a loader's batches. Closes the loader at the end."""
     with contextlib.closing(loader):
         for batch in loader.batches(0, steps):
             yield batch.valid
 
 
 def gluon_sizes(loader, config, images):
-    """The sizes of the batches of a Gluon DataLoader, which starts again until all are there."""
+    """The sizes of the batches of a Gluon DataLoader, which is restarted until there are enough."""
     done = 0
     while done < images + config.batch_size:
         for data, *_ in loader:
@@ -123,22 +121,23 @@ def image_record_iter(config, images, processes=None):
 
 
 def gluoncv_masks(config, images, processes=None):
-    """GluonCV's way for images with masks."""
+    """GluonCV's loader of images with masks."""
     from . import gluoncv_masks
 
     return gluon_sizes(gluoncv_masks.loader(config), config, images)
 
 
 def gluoncv_boxes(config, images, processes=None):
-    """GluonCV's way for images with boxes."""
+    """GluonCV's loader of images with boxes."""
     from . import gluoncv_boxes
 
     return gluon_sizes(gluoncv_boxes.loader(config), config, images)
 
 
 def gluoncv(config, images, processes=None):
-    """GluonCV's way: Gluon's DataLoader, with worker processes, over ImageRecordDataset and its
-    transforms."""
+    """GluonCV's loader: Gluon's DataLoader, with worker processes, over ImageRecordDataset and its
+    transforms.
+    """
     import mxnet as mx
     from mxnet.gluon.data.vision import ImageRecordDataset, transforms
 

@@ -1,8 +1,8 @@
-"""Images a second of 1 to N workers of this machine, one thread each, with Horovod and with the
+"""Images a second of 1 to N workers on this machine, one thread each, with Horovod and with the
 parameter server.
 
-A worker's rate is compared with that of one process alone, so the efficiency also holds what
-workers on one machine take from each other: caches, memory bandwidth, the clock of the cores.
+A worker's rate is compared with that of one process alone, so the efficiency includes what workers
+on one machine take from each other: caches, memory bandwidth, the clock rate of the cores.
 """
 
 import os
@@ -15,6 +15,7 @@ from ..child_processes import end_with_parent
 from ..distributed.launch_plan import KVSTORES
 from ..errors import UserError
 from ..files import write_json
+from ..threads import CHOSEN_HERE, NAME
 from .numbers import add_numbers
 
 
@@ -31,7 +32,7 @@ def add_arguments(parser):
         "--launches",
         default="horovod,dist_sync",
         metavar="L,L",
-        help="which launches to measure [horovod,dist_sync]",
+        help="launches to measure [horovod,dist_sync]",
     )
     parser.add_argument(
         "--model", default="resnet50_v1d", metavar="S", help="network [resnet50_v1d]"
@@ -42,12 +43,12 @@ def add_arguments(parser):
         input_size=(64, "height and width"),
         steps=(2, "steps a round"),
         rounds=(5, "rounds, of which the first does not count"),
-        repeats=(3, "how often all is measured, one after the other"),
+        repeats=(3, "how many times to measure all launches in turn"),
     )
 
 
 def main(args):
-    """Print a row for each launch and number of workers; the exit code is 0."""
+    """Print a row for each launch and number of workers. Returns the exit code 0."""
     launches = args.launches.split(",")
     if (
         not set(launches) <= set(KVSTORES)
@@ -63,8 +64,8 @@ def main(args):
     cases = [("local", 1)] + [
         (launch, count) for launch in launches for count in range(1, args.workers + 1)
     ]
-    # All cases in turn, so that each repeat compares what was measured within minutes: a machine's
-    # speed changes.
+    # Each repeat measures all cases in turn, and so compares what was measured within minutes of
+    # each other: a machine's speed changes.
     repeats = []
     for number in range(1, args.repeats + 1):
         repeats.append({})
@@ -90,9 +91,7 @@ def main(args):
 
 
 def row(case, repeats):
-    """Medians over the repeats, each of which is {case: images a second}; efficiency is within a
-    repeat.
-    """
+    """Medians over the repeats, each {case: images a second}. Efficiencies are within a repeat."""
     launch, workers = case
     efficiencies = [speeds[case] / workers / speeds["local", 1] for speeds in repeats]
     return dict(
@@ -106,7 +105,7 @@ def row(case, repeats):
 
 
 def command(launch, workers, arguments):
-    """The command line of so many workers that train with these ``arguments``."""
+    """The command line that starts this many workers, which train with these ``arguments``."""
     package = [sys.executable, "-m", "gluon_tricks"]
     if launch == "local":
         return package + ["train"] + arguments
@@ -121,8 +120,8 @@ def command(launch, workers, arguments):
 
 
 def train_arguments(args, images, steps, folder):
-    """The flags of ``train`` for ``steps`` steps, with so many synthetic images."""
-    # The last step's checkpoint and validation are outside of the rounds that are timed.
+    """The flags of ``train`` for ``steps`` steps, with this many synthetic images."""
+    # The checkpoint and validation of the last step come after the timed rounds.
     return (
         f"--model {args.model} --batch-size {args.batch_size} --input-size {args.input_size} -j 1 "
         f"--synthetic {images} --num-epochs 2 --max-steps {steps} --val-frequency 2 "
@@ -130,8 +129,16 @@ def train_arguments(args, images, steps, folder):
     ).split() + ["--save-dir", folder]
 
 
+def one_thread(environment):
+    """The ``environment`` with one thread for each worker, as if the user had asked for it: a
+    launch shares out the cores otherwise.
+    """
+    kept = {name: value for name, value in environment.items() if name != CHOSEN_HERE}
+    return {**kept, NAME: "1"}
+
+
 def measure(args, launch, workers):
-    """Images a second of all workers together: the median of the rounds but the first."""
+    """Images a second of all workers together: the median of all rounds except the first."""
     from ..training.log_files import read
 
     steps = args.steps * args.rounds
@@ -140,7 +147,7 @@ def measure(args, launch, workers):
         arguments = train_arguments(args, args.batch_size * workers * steps, steps, run)
         done = subprocess.run(
             command(launch, workers, arguments),
-            env=dict(os.environ, OMP_NUM_THREADS="1"),
+            env=one_thread(os.environ),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -1,5 +1,5 @@
-"""What our loop costs: its images a second next to those of a bare record / backward / update loop,
-and what each of its parts adds to a step, in one process.
+"""The cost of our loop: its images a second compared with those of a bare record / backward /
+update loop in the same process, and the time that each of its parts adds to a step.
 """
 
 import os
@@ -15,12 +15,12 @@ from ..training.pending import Pending
 from ..training.step import train_step
 from .numbers import add_numbers
 
-# Of a step, in the order in which they are switched off; all that is left is the last.
+# The parts of a step, in the order in which they are switched off; the last one is what remains.
 PARTS = ("data", "copy", "update", "compute")
 
 
 def add_arguments(parser):
-    """Sizes of the measurement; small enough for a CPU by default."""
+    """The sizes of the measurement, by default small enough for a CPU."""
     parser.add_argument(
         "--model", default="resnet18_v1d", metavar="S", help="network [resnet18_v1d]"
     )
@@ -39,8 +39,8 @@ def add_arguments(parser):
 
 
 def main(args):
-    """Print images a second of both loops, the median of their ratio over the rounds, and what the
-    parts of a step take; the exit code is 0.
+    """Print images a second of both loops, the median of their ratio over the rounds, and the
+    shares of a step's parts. Returns the exit code 0.
     """
     with tempfile.TemporaryDirectory() as folder:
         result = measure(args, folder)
@@ -59,8 +59,8 @@ def main(args):
 
 
 def measure(args, folder):
-    """``{"loop", "bare", "ratio", "low", "high"}``: medians over rounds, the ratio's extremes; and
-    the share of a step's time that each of PARTS adds to the others.
+    """``{"loop", "bare", "ratio", "low", "high"}``, medians over the rounds and the ratio's
+    extremes, and for each of PARTS the share of a step's time that it adds.
     """
     from ..training.run import build
 
@@ -78,7 +78,7 @@ def measure(args, folder):
             loop.round(2)  # compilation and memory
         rounds = []
         for number in range(args.rounds):
-            # The one that goes first changes, so that a slow moment of the machine hits all.
+            # The order changes, so that a slow moment of the machine affects all alike.
             order = list(loops)[:: 1 if number % 2 else -1]
             rounds.append({name: timed(loops[name], args.steps) for name in order})
     finally:
@@ -87,8 +87,8 @@ def measure(args, folder):
 
 
 def timed(loop, steps):
-    """Seconds of so many steps, after one that takes up what the loop before has left: on a CPU,
-    weights that were not updated are still in a layout of oneDNN's own.
+    """Seconds of this many steps, after one that clears up after the previous loop: on a CPU,
+    weights that were not updated are still in oneDNN's own layout.
     """
     loop.round(1)
     return loop.round(steps)
@@ -113,7 +113,7 @@ def _config(args, folder):
 
 
 def summary(rounds, images):
-    """The figures of ``rounds``, dicts with the seconds of each loop for so many ``images``."""
+    """The figures of ``rounds``, dicts of each loop's seconds for ``images`` images."""
     ratios = [seconds["bare"] / seconds["loop"] for seconds in rounds]
     whole, *without = (
         statistics.median(seconds[name] for seconds in rounds)
@@ -132,11 +132,12 @@ def summary(rounds, images):
 
 
 class OurLoop:
-    """The training loop's step with its data, counting and waiting: a round is what lies between
-    two log lines.
+    """The training loop's step with its data, counting and waiting. A round is what lies between
+    two lines of the log.
 
-    Parts may be switched off: without ``data`` each step has the first batch, without ``copy`` that
-    is on the devices already, and without ``update`` gradients are not summed and parameters stay.
+    Parts may be switched off. Without ``data``, each step has the first batch; without ``copy``,
+    that batch is already on the devices; without ``update``, gradients are not summed and
+    parameters stay as they are.
     """
 
     def __init__(self, run, without=()):
@@ -176,7 +177,7 @@ class OurLoop:
 
 
 class WithoutUpdate:
-    """An Update that leaves all as it is."""
+    """An Update that changes nothing."""
 
     def __init__(self, update):
         self._update = update
@@ -189,8 +190,8 @@ class WithoutUpdate:
 
 
 class BareLoop:
-    """The least that trains the same network: the same images each step, already on the devices,
-    and no counting.
+    """The least work that trains the same network: the same images in each step, already on the
+    devices, and no counting.
     """
 
     def __init__(self, run):

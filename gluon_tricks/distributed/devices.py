@@ -6,14 +6,14 @@ from ..errors import UserError
 
 
 def devices_of(num_gpus, cpu_contexts):
-    """The contexts that ``--num-gpus`` and ``--cpu-contexts`` ask for; one CPU if both are 0."""
+    """The contexts that ``--num-gpus`` and ``--cpu-contexts`` ask for: one CPU if both are 0."""
     if num_gpus:
         return [gpu(number, num_gpus) for number in range(num_gpus)]
     return [mx.cpu(number) for number in range(max(1, cpu_contexts))]
 
 
 def gpu(number, num_gpus):
-    """The GPU of that number; :class:`UserError`, which names ``--num-gpus``, if there is none."""
+    """The GPU with this number; a :class:`UserError` names ``--num-gpus`` if there is none."""
     available = mx.context.num_gpus()
     if number >= available:
         raise UserError(

@@ -1,9 +1,9 @@
-"""Horovod's elastic mode: workers are added and lost, and each time the run goes on from its last
+"""Horovod's elastic mode: workers are added and lost, and each time the run resumes from its last
 checkpoint.
 
-``horovodrun --min-np`` starts the workers that are missing and tells the others; of the steps
-before, workers need to know nothing but the checkpoint. If workers are added, the run stops after a
-whole step with a checkpoint and nothing is lost. If one dies, the steps since the last checkpoint
+``horovodrun --min-np`` starts missing workers and tells the others; all that a worker needs to know
+of the steps before is the checkpoint. When workers are added, the run stops after a whole step with
+a checkpoint, and nothing is lost. When a worker dies, the steps since the last checkpoint
 (``--save-interval``) are done again.
 """
 
@@ -16,11 +16,11 @@ from ..text import last_line
 from .horovodrun import listen_on
 from .workers import connect
 
-HOSTS_CHANGED = 0  # a reason to stop, next to the signals' numbers, which start at 1
+HOSTS_CHANGED = 0  # a reason to stop, like the numbers of signals, which start at 1
 
 
 class HostsChanged(Exception):
-    """Workers are added or removed, and the run has to go on with those that are there then."""
+    """Workers were added or removed, and the run has to continue with those that are there now."""
 
 
 def is_driven():
@@ -29,11 +29,11 @@ def is_driven():
 
 
 def train(config, session, new_stop):
-    """Call ``session(config, workers, stop)`` again and again until one has trained to the end of
-    the run; returns what that one returned.
+    """Call ``session(config, workers, stop)`` until one trains to the end of the run, and return
+    its result.
 
     ``stop`` comes from ``new_stop()``. Its attribute ``asked`` becomes ``HOSTS_CHANGED`` when
-    workers are added or removed; the session has to raise :class:`HostsChanged` then.
+    workers are added or removed; the session then has to raise :class:`HostsChanged`.
     """
     if config.elastic == "none":
         raise UserError(
@@ -53,12 +53,12 @@ def train(config, session, new_stop):
         try:
             return session(config, workers, listener.stop)
         except HostsChanged:
-            reason = "workers are added or removed"
+            reason = "workers were added or removed"
         except (mx.MXNetError, HorovodInternalError) as error:
-            lost = workers.who_is_lost() or "a worker is lost"
+            lost = workers.who_is_lost() or "a worker was lost"
             reason = f"{lost} ({last_line(error)})"
         print(
-            f"gluon-tricks train: {reason}; going on from the last checkpoint with the workers "
+            f"gluon-tricks train: {reason}; resuming from the last checkpoint with the workers "
             "that are there",
             flush=True,
         )

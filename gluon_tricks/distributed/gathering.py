@@ -1,4 +1,4 @@
-"""Every worker's values on every worker, put together from sums over the workers."""
+"""Gathers every worker's values on every worker, by means of sums over the workers."""
 
 import json
 
@@ -6,8 +6,8 @@ import numpy as np
 
 
 def gather(workers, array):
-    """Every worker's numpy array (n,), as (world_size, n) on every worker; to the bit, since only
-    zeros are added.
+    """Every worker's numpy array (n,), as (world_size, n) on every worker. Exact to the bit, since
+    only zeros are added.
     """
     if not array.size:
         return np.zeros((workers.world_size, 0), array.dtype)
@@ -25,8 +25,8 @@ def gather_rows(workers, rows):
 
 
 def gather_parts(workers, layout, own):
-    """(parts, n): what every worker's numpy array (parts of this worker, n) says of its parts of
-    the global batch.
+    """(parts, n): the rows of all parts of the global batch, from every worker's numpy array
+    (parts of this worker, n).
 
     A worker may have one part more than another, so the arrays are padded to the same length.
     """

@@ -1,9 +1,9 @@
 """Kills a worker that is stopped for too long: ``python guardian.py SECONDS``, started by the
 worker with a pipe as stdin.
 
-A launcher waits until each worker has ended, for ever if one is stopped (SIGSTOP), and elastic
-Horovod does not let the others go on before. So each worker has a guardian, a process to which it
-writes its name. As a script this file imports nothing of the package, and starts at once.
+A launcher waits until each worker has ended, for ever if one is stopped (SIGSTOP), and until then
+elastic Horovod does not let the others continue. So each worker has a guardian, a process to which
+it writes its name. Run as a script, this file imports nothing of the package and starts at once.
 """
 
 import contextlib
@@ -16,21 +16,26 @@ import time
 
 
 def start(seconds):
-    """Start the guardian of this process, which kills it after it was stopped for so many
-    ``seconds``. Returns a function that tells the guardian this process's name.
+    """Start the guardian of this process, which kills the process once it has been stopped for this
+    many ``seconds``. Returns a function that tells the guardian the name of this process.
     """
     guardian = subprocess.Popen(
         [sys.executable, "-IS", os.path.abspath(__file__), str(seconds)],
         stdin=subprocess.PIPE,
         stderr=sys.stderr,
         text=True,
-        start_new_session=True,  # what stops the worker with its group does not stop its guardian
+        start_new_session=True,  # a signal that stops the worker's group must not stop its guardian
     )
-    return lambda name: print(name, file=guardian.stdin, flush=True)
+
+    def tell(name):
+        with contextlib.suppress(OSError):  # a run continues without its guardian
+            print(name, file=guardian.stdin, flush=True)
+
+    return tell
 
 
 def is_stopped(pid):
-    """Whether a process was stopped by a signal, as /proc says."""
+    """Whether a process is stopped by a signal, according to /proc."""
     with open(f"/proc/{pid}/stat") as file:
         return file.read().rpartition(")")[2].split()[0] == "T"
 
@@ -48,7 +53,7 @@ def main(seconds):
         now = time.monotonic()
         stopped_since = (stopped_since or now) if is_stopped(worker) else None
         if stopped_since and now - stopped_since >= seconds:
-            with contextlib.suppress(OSError):  # nobody reads it
+            with contextlib.suppress(OSError):  # standard error may have no reader
                 print(
                     f"gluon-tricks train: error: {name} was stopped for {seconds:g} seconds, "
                     "so it is killed",
@@ -67,5 +72,5 @@ def kill(worker):
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(OSError):  # it has just ended, or the system has no /proc
+    with contextlib.suppress(OSError):  # the worker has just ended, or there is no /proc
         main(float(sys.argv[1]))

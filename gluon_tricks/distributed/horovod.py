@@ -22,8 +22,8 @@ STARTED_BY = ("HOROVOD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_PROCID"
 class Horovod(Local):
     """One of several processes with one device each, whose gradients Horovod sums.
 
-    ``num_gpus`` above 0 means the GPU of this worker's number on its host, ``stall_timeout`` is in
-    seconds, ``compression`` "none" or "fp16", and ``folder`` the one for the heartbeats.
+    ``num_gpus`` above 0 means the GPU with this worker's number on its host. ``stall_timeout`` is
+    in seconds, ``compression`` is "none" or "fp16", and ``folder`` is for the heartbeats.
     """
 
     def __init__(self, num_gpus, stall_timeout, compression, folder):
@@ -40,9 +40,10 @@ class Horovod(Local):
         self._sums = 0  # how often sum_later was called
 
     def _start(self, seconds, folder):
-        self._guardian = guardian.start(2 * seconds)  # the others name a stopped worker before that
+        # By then, the other workers have named a stopped one.
+        self._guardian = guardian.start(2 * seconds)
         self._watchdog = Watchdog(seconds)
-        # so that a worker that is stopped before all are there has a name
+        # A worker that is stopped before all are there can then be named.
         if "HOROVOD_RANK" in os.environ:
             self.rank = int(os.environ["HOROVOD_RANK"])
             self.world_size = int(os.environ["HOROVOD_SIZE"])
@@ -51,8 +52,8 @@ class Horovod(Local):
             self._hvd.init()
 
     def _start_elastic(self, seconds):
-        # The others go on when a stopped worker is killed, or when Horovod has waited in vain for
-        # one that is cut off.
+        # The others continue when a stopped worker is killed, or when Horovod gives up on one that
+        # is cut off.
         self._guardian = guardian.start(seconds)
         self._watchdog = Watchdog(3 * seconds, limit="three times --stall-timeout,")
         # horovodrun may have to wait for hosts first.
@@ -78,7 +79,7 @@ class Horovod(Local):
             ).asnumpy()
 
     def sum_later(self, array):
-        # Few names, which Horovod remembers and so negotiates faster, but no name twice at once.
+        # Few names, because Horovod negotiates a known name faster; but no name twice at once.
         self._sums += 1
         return self._hvd.allreduce(array, op=self._hvd.Sum, name=f"later.{self._sums % 8}")
 
@@ -103,7 +104,7 @@ class Horovod(Local):
         self._watchdog.close()
 
     def disconnect(self):
-        """Close what is left, so that :func:`.workers.connect` can make new connections."""
+        """Close all connections, so that :func:`.workers.connect` can make new ones."""
         with self.waiting():
             with contextlib.suppress(mx.MXNetError):
                 mx.nd.waitall()
@@ -111,13 +112,15 @@ class Horovod(Local):
         self._watchdog.close()
 
     def who_is_lost(self):
-        """A sentence on who is lost, if an error came so late that the heartbeats show it."""
+        """A sentence that names the lost workers, if the error came late enough for their
+        heartbeats to show it; else None.
+        """
         before = self._watchdog.halfway
         return before and self._watchdog.who_is_missing(before)
 
     def abort(self, error):
         if isinstance(error, mx.MXNetError):
-            with self.waiting():  # so that the others do not call this worker busy
+            with self.waiting():  # else the others would call this worker busy
                 missing = self._watchdog.who_is_missing()
             end(
                 "the other workers are lost, or one of them has an error: "
@@ -128,19 +131,19 @@ class Horovod(Local):
 
 
 def _set_environment(stall_timeout, on_cpu):
-    """What Horovod reads when it starts, unless the user has set it."""
-    # It has to wait longer than we do: its own way to end may be a crash ("double free").
+    """Set what Horovod reads when it starts, unless the user has set it."""
+    # Horovod has to wait longer than we do: when it gives up, it may crash ("double free").
     os.environ.setdefault("HOROVOD_GLOO_TIMEOUT_SECONDS", str(2 * stall_timeout))
     os.environ.setdefault("HOROVOD_STALL_CHECK_TIME_SECONDS", str(stall_timeout))
     os.environ.setdefault("HOROVOD_STALL_SHUTDOWN_TIME_SECONDS", str(2 * stall_timeout))
     if on_cpu:
-        # Milliseconds between two rounds of messages among the workers. With Horovod's 1 they take
-        # the cores from the training.
+        # Milliseconds between two rounds of messages among the workers. With Horovod's default of
+        # 1, the messages take the cores from the training.
         os.environ.setdefault("HOROVOD_CYCLE_TIME", "25")
 
 
 def _import_horovod():
-    """``horovod.mxnet``; :class:`UserError` if it is not there or did not start this process."""
+    """``horovod.mxnet``; :class:`UserError` if it is missing or did not start this process."""
     try:
         import horovod.mxnet as hvd
     except ImportError as error:
@@ -171,8 +174,8 @@ class HorovodTrainer(gluon.Trainer):
             gradient = parameter.list_grad()[0]
             about = dict(op=hvd.Sum, name=f"gradient.{index}", priority=-index)
             if self._compression == "fp16" and gradient.dtype == np.float32:
-                # Scaled to the size of a worker's own mean gradient, so that dividing by the global
-                # batch costs no precision.
+                # Scaled to the size of this worker's own mean gradient, so that the division by the
+                # global batch costs no precision.
                 small = hvd.allreduce((gradient * hvd.size()).astype("float16"), **about)
                 gradient[:] = small.astype("float32") / hvd.size()
             else:

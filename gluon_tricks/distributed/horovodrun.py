@@ -1,8 +1,8 @@
-"""``horovodrun`` that listens on one network interface: ``python -m
-gluon_tricks.distributed.horovodrun``, with its flags.
+"""A ``horovodrun`` that listens on one network interface: ``python -m
+gluon_tricks.distributed.horovodrun``, with the same flags.
 
 Horovod's own servers, in ``horovodrun`` and in the workers of an elastic launch, listen on all
-interfaces, whatever ``--network-interfaces`` says, and unpickle what they are sent.
+interfaces in spite of ``--network-interfaces``, and unpickle what they are sent.
 """
 
 import re
@@ -11,12 +11,10 @@ import sys
 
 
 def listen_on(interface):
-    """From now on, servers of this process that would listen on all interfaces listen on this one
-    alone.
-    """
+    """Make servers of this process that would listen on all interfaces listen on this one alone."""
     from horovod.runner.util.network import get_driver_ip
 
-    address = get_driver_ip([interface])  # the one that Horovod tells the others
+    address = get_driver_ip([interface])  # the address that Horovod tells the others
     bind = socketserver.TCPServer.server_bind
 
     def server_bind(server):
@@ -32,7 +30,7 @@ EXIT_CODE = re.compile(r"Exit code: (-?\d+)")  # of a worker, in Horovod's messa
 
 def ended_by_a_worker(error):
     """The exit code of a launch that ended with Horovod's ``error``, a RuntimeError: that of the
-    first worker that has failed, which has said why. None if it is another error.
+    first worker that failed, which has said why. None if no worker failed.
     """
     found = EXIT_CODE.search(str(error))
     code = int(found[1]) if found else 0
@@ -40,7 +38,7 @@ def ended_by_a_worker(error):
 
 
 def main():
-    """Do what ``horovodrun`` does, but end with the exit code of the worker that has failed."""
+    """Do what ``horovodrun`` does, but end with the exit code of the worker that failed."""
     try:
         from horovod.runner import launch
     except ImportError as error:
@@ -57,7 +55,7 @@ def main():
         code = ended_by_a_worker(error)
         if code is None:
             raise
-        print(f"horovodrun: a worker has ended with {code}, and so the launch", file=sys.stderr)
+        print(f"horovodrun: a worker ended with {code}, and so does the launch", file=sys.stderr)
         sys.exit(code)
 
 

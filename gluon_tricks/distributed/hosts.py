@@ -1,4 +1,4 @@
-"""The machines of a launch: which ones ``--hosts`` names, and which of them can be reached."""
+"""The machines of a launch: those that ``--hosts`` names, and those among them that answer."""
 
 import contextlib
 import os
@@ -13,8 +13,8 @@ SECONDS_TO_ANSWER = 30
 
 
 def read_hosts(text):
-    """{host: slots} of ``a:8,b`` (a host alone has one slot), or of a file with one of them a line,
-    where # begins a comment.
+    """{host: slots} from ``a:8,b`` (a bare host has one slot), or from a file with one entry a
+    line, in which # begins a comment.
     """
     entries = text.split(",")
     if os.path.isfile(text) or os.sep in text:
@@ -25,7 +25,7 @@ def read_hosts(text):
             raise UserError(f"--hosts {text}: {error.strerror}") from None
     hosts = {}
     for entry in filter(None, map(str.strip, entries)):
-        # no option of ssh, for instance
+        # Excludes options of ssh, among others.
         found = re.match(r"([\w.@][\w.@-]*)(?::([1-9]\d*))?$", entry)
         if not found:
             raise UserError(f"--hosts {text}: {entry!r} is neither a host's name nor name:slots")
@@ -38,7 +38,7 @@ def read_hosts(text):
 
 
 def reachable(hosts):
-    """Those of the hosts, {host: slots}, that answer to ssh."""
+    """The hosts, {host: slots}, that answer to ssh."""
     ssh = ["ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10"]
     silent = dict(stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     checks = [

@@ -1,9 +1,8 @@
-"""Which processes a launch consists of: their hosts, environments and commands. Nothing is started
-here.
+"""The processes of a launch: their hosts, environments and commands. Nothing is started here.
 
 The parameter server (ps-lite) comes with MXNet: :mod:`gluon_tricks.distributed.server` is its
-scheduler and its servers. Horovod's workers are started by ``horovodrun``, which is one process
-here.
+scheduler and its servers. Horovod's workers are started by ``horovodrun``, which is a single
+process here.
 """
 
 import os
@@ -13,23 +12,24 @@ import sys
 from dataclasses import dataclass, field
 from typing import Dict, List, Optional, Tuple
 
+from .. import threads
 from ..errors import UserError
 from .process_group import Process
 
-MOST_PROCESSES = 100_000  # of a kind
+MOST_PROCESSES = 100_000  # workers, and as many servers
 KVSTORES = ("dist_sync", "dist_device_sync", "horovod")
-# What the parameter server's processes on other hosts need of our environment: ssh does not pass it
+# The variables that the parameter server's processes on other hosts need: ssh does not pass them
 # on.
 PASSED_ON = re.compile("(MXNET|PS|OMP)_|NVIDIA_TF32_OVERRIDE$|PYTHONPATH$|PATH$")
 
 
 @dataclass(frozen=True)
 class Launch:
-    """What ``gluon-tricks launch`` was asked for; raises :class:`UserError` for what cannot be."""
+    """What ``gluon-tricks launch`` was asked for. Raises :class:`UserError` if it is impossible."""
 
     kvstore: str
     workers: int
-    command: Tuple[str, ...]  # of a worker: train and its flags
+    command: Tuple[str, ...]  # a worker's: train and its flags
     servers: Optional[int] = None  # None: as many as workers
     hosts: Dict[str, int] = field(default_factory=dict)  # {host: slots}; empty: this machine
     address: Optional[str] = None  # of the scheduler
@@ -49,7 +49,7 @@ class Launch:
                 "kind are started"
             )
         if not 0 <= self.port < 1 << 16:
-            raise UserError(f"--port {self.port}: is not within 0 and 65535")
+            raise UserError(f"--port {self.port}: is not between 0 and 65535")
         if self.restarts < 0:
             raise UserError(f"--restarts {self.restarts}: has to be at least 0")
         if self.command[:1] != ("train",):
@@ -59,7 +59,7 @@ class Launch:
             )
         if any(argument.split("=")[0] == "--kvstore" for argument in self.command):
             raise UserError(
-                "--kvstore belongs before the --, to launch; the workers get it from there"
+                "--kvstore belongs before the --, to launch, which passes it on to the workers"
             )
         if self.kvstore == "horovod":
             self._check_horovod()
@@ -83,20 +83,25 @@ class Launch:
 def plan(launch: Launch, resume: bool = False) -> List[Process]:
     """The processes of a launch: scheduler, servers and workers, or ``horovodrun`` alone.
 
-    With ``resume`` the run goes on from its last checkpoint.
+    With ``resume``, the run continues from its last checkpoint.
     """
     worker = [sys.executable, "-m", "gluon_tricks", *launch.command, "--kvstore", launch.kvstore]
     if resume:
         worker += ["--resume", "auto"]
-    environment = {}
-    if not launch.hosts and (
-        not os.environ.get("OMP_NUM_THREADS") or os.environ.get("GLUON_TRICKS_SET_THREADS")
-    ):
-        cores = len(os.sched_getaffinity(0))
-        environment["OMP_NUM_THREADS"] = str(max(1, cores // launch.workers))
     if launch.kvstore == "horovod":
-        return [Process("horovodrun", 0, "", environment, _horovodrun(launch) + worker)]
-    return _parameter_server(launch, worker, dict(environment, **_ps_environment(launch)))
+        return [Process("horovodrun", 0, "", _threads(launch), _horovodrun(launch) + worker)]
+    return _parameter_server(launch, worker, dict(_ps_environment(launch), **_threads(launch)))
+
+
+def _threads(launch):
+    """The variables that share out the cores of this machine among its workers, unless the user has
+    set their threads. On other hosts the workers count the cores themselves.
+    """
+    if os.environ.get(threads.NAME) and not os.environ.get(threads.CHOSEN_HERE):
+        return {}
+    if launch.hosts:
+        return {threads.NAME: None, threads.CHOSEN_HERE: None}
+    return {threads.NAME: str(max(1, threads.cores() // launch.workers))}
 
 
 def _horovodrun(launch):
@@ -110,8 +115,8 @@ def _horovodrun(launch):
 
 
 def _parameter_server(launch, worker, environment):
-    """Scheduler, servers and workers, whose command is ``worker``; all but the scheduler, which is
-    here, are on the hosts in turn.
+    """Scheduler, servers and workers, whose command is ``worker``. The scheduler runs here, and the
+    others on the hosts in turn.
     """
     server = [sys.executable, "-m", "gluon_tricks.distributed.server"]
     hosts = list(launch.hosts) or [""]
@@ -130,7 +135,7 @@ def _parameter_server(launch, worker, environment):
 
 
 def _ps_environment(launch):
-    """What all processes of the parameter server have in their environment."""
+    """The variables of all the parameter server's processes."""
     environment = dict(
         DMLC_PS_ROOT_URI=launch.address or "127.0.0.1",
         DMLC_PS_ROOT_PORT=str(launch.port or free_port()),
@@ -144,11 +149,13 @@ def _ps_environment(launch):
     if launch.hosts:
         ours = {name: value for name, value in os.environ.items() if PASSED_ON.match(name)}
         environment.update(ours)
+        # The workers that share a host's cores, under the name that threads.py knows.
+        environment["HOROVOD_LOCAL_SIZE"] = str(-(-launch.workers // len(launch.hosts)))
     return environment
 
 
 def free_port():
-    """A port that nobody listens on now."""
+    """A port on which nobody listens now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]

@@ -1,6 +1,4 @@
-"""Which images of the global batch belong to which worker, micro-batch and device: arithmetic
-alone.
-"""
+"""Which images of the global batch belong to which worker, micro-batch and device."""
 
 from dataclasses import dataclass
 from typing import Any, Iterator, Tuple
@@ -14,10 +12,9 @@ class Layout:
     """How the images of a step, the global batch, are divided among workers and devices.
 
     The global batch is a row of ``parts``. A part is the ``batch_size`` images of one forward and
-    backward pass on one device; BatchNorm and mixup see one part at a time, so launches with the
+    backward pass on one device. BatchNorm and mixup see one part at a time, so launches with the
     same parts compute the same. Each worker has neighbouring parts, as many as the others or one
-    more. It computes them one micro-batch after the other, a micro-batch being one part on each of
-    its devices.
+    more. It computes one micro-batch after the other, each of which is one part on every device.
     """
 
     batch_size: int
@@ -30,9 +27,8 @@ class Layout:
         if self.parts < self.workers * self.devices:
             raise UserError(
                 f"the global batch of {self.global_batch} images has {self.parts} parts of "
-                f"--batch-size {self.batch_size}, too few for "
-                f"{counted(self.workers, 'worker')} with {counted(self.devices, 'device')} each: "
-                "start fewer"
+                f"--batch-size {self.batch_size}, too few for {self._devices_in_words()}: start "
+                "fewer"
             )
 
     @property
@@ -68,9 +64,12 @@ class Layout:
         """The global batch as a product."""
         return (
             f"{self.global_batch:,} = {counted(self.batch_size, 'image')} x "
-            f"{counted(self.parts, 'part')}; "
-            f"{counted(self.workers, 'worker')} with {counted(self.devices, 'device')} each"
+            f"{counted(self.parts, 'part')}; {self._devices_in_words()}"
         )
+
+    def _devices_in_words(self):
+        each = " each" * (self.workers > 1)
+        return f"{counted(self.workers, 'worker')} with {counted(self.devices, 'device')}{each}"
 
     def micro_batch(self, number: int) -> Iterator[Tuple[int, int]]:
         """(device's number, part's number) pairs of this worker's micro-batch ``number``."""
@@ -88,14 +87,14 @@ class Layout:
 
 
 def parts_that_keep(global_batch: int, batch_size: int) -> int:
-    """How many parts of ``batch_size`` images keep the ``global_batch`` of a resumed run.
+    """How many parts of ``batch_size`` images make up the ``global_batch`` of a resumed run.
 
-    Raises :class:`UserError` if it is no multiple of them.
+    Raises :class:`UserError` if ``global_batch`` is not a multiple of ``batch_size``.
     """
     parts, rest = divmod(global_batch, batch_size)
     if rest:
         raise UserError(
-            f"--elastic keep-batch: the run's {global_batch} images a step are no multiple of "
+            f"--elastic keep-batch: the run's {global_batch} images a step are not a multiple of "
             f"--batch-size {batch_size}"
         )
     return parts

@@ -17,18 +17,17 @@ from .local import Local
 from .server import START_HEARTBEAT, STOP_HEARTBEAT
 from .watchdog import Watchdog, end, other_workers
 
-CONTROLLER, SET_MULTI_PRECISION = 0, 1  # kinds of commands that MXNet's servers know
+CONTROLLER, SET_MULTI_PRECISION = 0, 1  # the kinds of commands that MXNet's servers know
 SCHEDULER = 1  # its number among ps-lite's nodes
-# The parameters' keys are their numbers; those of sums over the workers start here. ps-lite chooses
-# a key's server by its product with 9973, in 32 bits: a product that does not fit crashes the
-# worker.
+# Parameters have their numbers as keys; the keys of sums over the workers start here. ps-lite
+# chooses a key's server by 9973 times the key, in 32 bits: an overflow crashes the worker.
 FIRST_SUM = 1 << 16
 
 
 class ParameterServer(Local):
-    """One of several workers whose gradients the servers sum, after every step, for all of them.
+    """One of several workers whose gradients the servers sum after every step.
 
-    ``kvstore`` is "dist_sync" or "dist_device_sync", and ``stall_timeout`` in seconds.
+    ``kvstore`` is "dist_sync" or "dist_device_sync", and ``stall_timeout`` is in seconds.
     """
 
     def __init__(self, devices, kvstore, stall_timeout):
@@ -38,11 +37,11 @@ class ParameterServer(Local):
                 f"--kvstore {kvstore} -n N -s N -- train ...', see docs/distributed.md"
             )
         super().__init__(devices, kvstore)
-        # Seconds between two heartbeats that ps-lite's nodes and the scheduler send each other; it
-        # sends none if unset.
+        # Seconds between the heartbeats of ps-lite's nodes and the scheduler; unset, there are
+        # none.
         os.environ.setdefault("PS_HEARTBEAT_INTERVAL", "1")
         self._watchdog = Watchdog(stall_timeout, self._lost)
-        # the others name a stopped worker before that
+        # By then, the other workers have named a stopped one.
         self._guardian = guardian.start(2 * stall_timeout)
         with self.waiting():
             self._kvstore = mx.kv.create(kvstore)
@@ -50,16 +49,16 @@ class ParameterServer(Local):
         print(f"parameter server: worker {self.rank} of {self.world_size}", flush=True)
         self._guardian(f"worker {self.rank} on {platform.node()}")
         self._keys = {}  # of the sums, by dtype and size
-        # MXNet's servers add float16 in float32 or not as a variable says that they do not
-        # initialise. Now it says yes.
+        # An uninitialised variable of MXNet's servers decides whether they add float16 in float32.
+        # This sets it to true.
         self._command(SET_MULTI_PRECISION)
 
     def sum(self, array):
         if array.dtype == np.float32:
             with self.waiting():
                 return self.sum_later(mx.nd.array(array)).asnumpy()
-        # The servers know no integers and round float64. So the bytes of every worker are sent, two
-        # by two as a float32 that holds them exactly, and are added here, in the order of the
+        # The servers know no integers and round float64. So every worker sends its bytes, each two
+        # as a float32 that holds them exactly, and the values are added here in the order of the
         # ranks.
         pairs = np.ascontiguousarray(array).view(np.uint16).astype(np.float32)
         return gather(self, pairs).astype(np.uint16).view(array.dtype).sum(axis=0)
@@ -85,13 +84,13 @@ class ParameterServer(Local):
         self._command(CONTROLLER, START_HEARTBEAT, os.path.abspath(folder), self._watchdog.period)
 
     def _command(self, kind, *arguments):
-        """Send all servers a command, from rank 0, and wait until they have done it."""
+        """On rank 0, send all servers a command and wait until they have carried it out."""
         if self.rank == 0:
             with self.waiting():
                 self._kvstore._send_command_to_servers(kind, json.dumps(arguments))
 
     def _lost(self):
-        """The scheduler, in a list, if this worker has not heard of it for a while."""
+        """[the scheduler], if this worker has not heard from it for a while; else []."""
         if isinstance(self._kvstore, str):  # it is still being made
             return []
         scheduler = "the scheduler at {DMLC_PS_ROOT_URI}:{DMLC_PS_ROOT_PORT}".format_map(os.environ)

@@ -1,6 +1,6 @@
 """Processes that run and end together.
 
-ps-lite notices no death among its processes, so that one death has to end all of them here.
+ps-lite does not notice when one of its processes dies, so this module ends the others.
 """
 
 import contextlib
@@ -16,9 +16,9 @@ import time
 from ..child_processes import end_with_parent
 from . import guardian
 
-WORK = ("worker", "horovodrun")  # the roles that end when the run does
+WORK = ("worker", "horovodrun")  # the roles that end with the run
 GRACE = 10  # seconds between asking a process to end and killing it
-# Printed by each worker, since the scheduler gives out the ranks.
+# Each worker prints this line, since its rank comes from the scheduler.
 RANK = re.compile(r"parameter server: worker (\d+) of \d+")
 
 
@@ -28,7 +28,9 @@ def say(text):
 
 
 class Process:
-    """One process: its role and number, its host (empty: here), its environment and its command."""
+    """One process: its role and number, its host (empty: this machine), the variables that it adds
+    to the environment or, if they are None, removes from it, and its command.
+    """
 
     def __init__(self, role, number, host, environment, command):
         self.role, self.host, self.environment, self.command = role, host, environment, command
@@ -38,22 +40,22 @@ class Process:
     def shell_line(self):
         """The command with its environment, for a shell."""
         variables = [
-            f"{name}={shlex.quote(value)}" for name, value in sorted(self.environment.items())
+            f"{name}={shlex.quote(value)}"
+            for name, value in sorted(self.environment.items())
+            if value is not None
         ]
         return " ".join(["env"] + variables + [shlex.quote(word) for word in self.command])
 
     def start(self):
-        """Start it in a process group of its own, to be killed by the kernel when this process
-        dies.
-        """
-        command, environment = self.command, dict(os.environ, **self.environment)
+        """Start it in its own process group. The kernel kills it when this process dies."""
+        command, merged = self.command, dict(os.environ, **self.environment)
         if self.host:
-            # With a terminal (-tt), what runs over there ends with the connection.
+            # With a terminal (-tt), the remote process ends with the connection.
             line = f"cd {shlex.quote(os.getcwd())} && exec {self.shell_line()}"
             command = ["ssh", "-tt", "-o", "BatchMode=yes", self.host, line]
         self.popen = subprocess.Popen(
             command,
-            env=environment,
+            env={name: value for name, value in merged.items() if value is not None},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -62,19 +64,19 @@ class Process:
         )
 
     def is_stopped(self):
-        """Whether it was stopped by a signal (SIGSTOP), and runs here."""
+        """Whether it runs here and is stopped by a signal (SIGSTOP)."""
         with contextlib.suppress(OSError):
             return guardian.is_stopped(self.popen.pid)
         return False
 
     def signal(self, number):
-        """Send a signal to its whole group, if that is still there."""
+        """Send a signal to its whole group, if that still exists."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.popen.pid, number)
 
 
 class ProcessGroup:
-    """Processes that are started together; when one fails, the others are ended."""
+    """Processes that are started together. If one fails, the others are ended."""
 
     def __init__(self, processes):
         self._processes = processes
@@ -83,8 +85,8 @@ class ProcessGroup:
         self._signal = None
 
     def run(self):
-        """Start all, wait for the workers, end the rest. Returns the exit code, 128 + the signal's
-        number if one ended them.
+        """Start all, wait for the workers, end the rest. Returns the exit code, which is 128 + the
+        signal's number if this process was told to stop.
         """
         before = {
             number: signal.signal(number, self._pass_on)
@@ -97,7 +99,7 @@ class ProcessGroup:
                 reader.start()
                 self._readers.append(reader)
             code = self._wait()
-            # horovodrun ends with 1 whatever ended it, and what was told to stop must not be
+            # horovodrun ends with 1 for any reason, but a launch that was told to stop must not be
             # started again.
             return 128 + self._signal if code and self._signal is not None else code
         finally:
@@ -106,7 +108,7 @@ class ProcessGroup:
                 signal.signal(number, handler)
 
     def _pass_on(self, number, frame):
-        """Give the workers the signal that this process was sent; a second one ends all at once."""
+        """Pass a signal to this process on to the workers. A second one ends all at once."""
         if self._signal is not None:
             raise KeyboardInterrupt
         self._signal = number
@@ -115,7 +117,7 @@ class ProcessGroup:
                 process.signal(number)
 
     def _wait(self):
-        """Until the workers have ended well, or one process has not; the exit code."""
+        """Wait until all workers have succeeded or a process has failed. Returns the exit code."""
         while True:
             codes = {process: process.popen.poll() for process in self._processes}
             for process, code in codes.items():
@@ -127,8 +129,8 @@ class ProcessGroup:
             time.sleep(0.05)
 
     def _explain(self, failed, code):
-        """Say which process failed, and which ones are stopped, for which it may have waited."""
-        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
+        """Say which process failed, and which are stopped: it may have waited for them."""
+        how = f"was killed by {_name_of(-code)}" if code < 0 else f"ended with {code}"
         with self._lock:
             for process in self._processes:
                 if process.is_stopped():
@@ -140,13 +142,13 @@ class ProcessGroup:
             say(f"{failed.label} {how}{others}")
 
     def _end(self):
-        """Ask all that are left to end, then kill; no process of any group stays."""
+        """Ask the remaining processes to end, then kill them, so that none of any group stays."""
         started = [process for process in self._processes if process.popen is not None]
         for process in started:
             if process.popen.poll() is None:
                 process.signal(signal.SIGTERM)
-                process.signal(signal.SIGCONT)  # a stopped process ends only when it goes on
-        # A worker that was told to stop writes a checkpoint; the others have nothing to write.
+                process.signal(signal.SIGCONT)  # a stopped process has to continue to end
+        # Workers that were told to stop write a checkpoint; otherwise there is nothing to write.
         deadline = time.monotonic() + (GRACE if self._signal is not None else 2)
         while time.monotonic() < deadline and any(
             process.popen.poll() is None for process in started
@@ -159,7 +161,7 @@ class ProcessGroup:
             reader.join(2)
 
     def _print_output(self, process):
-        """Print each line of a process's output after its role and rank."""
+        """Print each line of a process's output with its role and rank in front."""
         with process.popen.stdout as lines:
             for line in lines:
                 text = line.decode(errors="replace").rstrip("\r\n")
@@ -169,3 +171,8 @@ class ProcessGroup:
                         process.label = "worker " + rank.group(1)
                         continue
                     print(f"[{process.label}] {text}", flush=True)
+
+
+def _name_of(number):
+    """A signal's name. Most real-time signals have none."""
+    return signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"

@@ -1,13 +1,15 @@
 """A server, or the scheduler, of MXNet's parameter server: ``python -m
 gluon_tricks.distributed.server``, with ``DMLC_ROLE`` set.
 
-A server that ``import mxnet`` makes would unpickle the optimizer that a worker sends, and pickle
+The server that ``import mxnet`` starts would unpickle the optimizer that a worker sends, and pickle
 can run any code. This one only adds, and knows two commands.
 """
 
 import ctypes
 import json
 import os
+
+from ..threads import set_threads
 
 # Commands, each a JSON list of its name and its arguments.
 START_HEARTBEAT = "start heartbeat"  # (folder, seconds between two beats)
@@ -16,7 +18,8 @@ STOP_HEARTBEAT = "stop heartbeat"
 
 def main():
     """Serve until the workers have ended."""
-    role = os.environ.pop("DMLC_ROLE")  # or the import would never return
+    role = os.environ.pop("DMLC_ROLE")  # with it, the import would never return
+    set_threads()
     import mxnet as mx
     from mxnet.base import _LIB, check_call
 

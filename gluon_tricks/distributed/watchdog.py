@@ -1,9 +1,8 @@
-"""Nobody waits for ever: a worker that has waited too long for the others says for whom, and ends
-itself.
+"""Nobody waits for ever: a worker that has waited too long for the others says for whom, and ends.
 
-Neither MXNet's parameter server nor a stopped process gives an error that could be caught, and
-neither says who is missing. So every process of a run has a :class:`Heartbeat`, a file in the run's
-folder, which all of them share: a process whose file no longer changes is stopped or gone.
+Neither MXNet's parameter server nor a stopped process causes an error that could be caught, nor do
+they tell who is missing. So every process of a run has a :class:`Heartbeat`, a file in the run's
+folder, which all processes share: one whose file no longer changes is stopped or gone.
 """
 
 import contextlib
@@ -18,14 +17,12 @@ import time
 from ..files import plain_file
 from ..text import printable
 
-HEARTBEAT = re.compile(r"(worker|server)-\d+(\.new)?")  # its file's name
-LOST = 4  # exit code of a worker that has waited for the others in vain
+HEARTBEAT = re.compile(r"(worker|server)-\d+(\.new)?")  # the name of its file
+LOST = 4  # the exit code of a worker that waited for the others in vain
 
 
 def end(why, code):
-    """End this process at once: the usual end of MXNet and Python may wait for workers who never
-    come.
-    """
+    """End this process at once: MXNet and Python may wait at exit for workers that never come."""
     text = f"gluon-tricks train: error: {why}\n"
     sys.stdout.flush()
     os.write(2, text.encode(errors="backslashreplace"))
@@ -33,8 +30,8 @@ def end(why, code):
 
 
 class Heartbeat:
-    """The file ``folder/name``, written every ``period`` seconds until :meth:`stop`; ``state()`` is
-    a dict to write into it.
+    """The file ``folder/name``, written every ``period`` seconds until :meth:`stop`. ``state()``
+    returns a dict to write into it.
     """
 
     def __init__(self, folder, name, period, state=dict):
@@ -65,7 +62,7 @@ class Heartbeat:
         with contextlib.suppress(OSError):  # a full disk is found elsewhere
             with open(self._path + ".new", "w") as file:
                 json.dump(content, file)
-            os.replace(self._path + ".new", self._path)  # nobody reads half of it
+            os.replace(self._path + ".new", self._path)  # so that nobody reads half of it
 
 
 class Peers:
@@ -75,7 +72,7 @@ class Peers:
         self._folder, self._names = folder, names
 
     def heartbeats(self):
-        """{name: what its file says}, of those that have one."""
+        """{name: the contents of its file} of the processes that have one."""
         found = {}
         for name in self._names:
             with contextlib.suppress(OSError, ValueError, AttributeError):
@@ -86,13 +83,13 @@ class Peers:
         return found
 
     def who_is_missing(self, before, now, lost):
-        """In words, what the heartbeats of ``before`` and ``now`` say of the processes; ``lost``
-        are those that are known to be lost without a heartbeat.
+        """What the heartbeats of ``before`` and ``now`` show about the processes, in words.
+        ``lost`` are those known to be lost by other means.
         """
         hosts = {name: beat["host"] for name, beat in {**before, **now}.items()}
         silent = [name for name in self._names if name in now and now[name] == before.get(name)]
         absent = [name for name in self._names if name not in now]
-        # A worker makes its file itself; a server may be on a host without the run's folder.
+        # Every worker sees the run's folder; a server may be on a host without it.
         silent += [name for name in absent if _is_worker(name)]
         if silent:
             return f"{_are(_described(silent, hosts) + lost)} stopped, gone or cut off"
@@ -113,11 +110,11 @@ class Peers:
 
 
 class Watchdog:
-    """A context in which this process may wait for the others, but ends itself if that takes longer
-    than ``seconds``.
+    """A context in which this process may wait for the others. It ends the process if that takes
+    longer than ``seconds``.
 
-    ``limit`` is the name of those seconds, and ``lost()`` lists the processes that are known to be
-    lost without a heartbeat. Contexts may be nested: the time is the outermost one's.
+    ``limit`` names the setting of these seconds, and ``lost()`` lists the processes known to be
+    lost by other means than heartbeats. Contexts may be nested: the outermost one's time counts.
     """
 
     def __init__(self, seconds, lost=list, limit="--stall-timeout"):
@@ -127,16 +124,16 @@ class Watchdog:
         self._heartbeat = self._peers = None
         self._depth = 0
         self._since = None
-        self.halfway = None  # the others' heartbeats when half of the last long wait was over
+        self.halfway = None  # the others' heartbeats when half of the time had passed
         self._closed = threading.Event()
         threading.Thread(target=self._check, daemon=True).start()
 
     def watch(self, folder, name, others):
-        """From now on this process is ``name`` in ``folder``, and ``others`` are the names of those
-        it may wait for.
+        """Start this process's heartbeat, as ``name`` in ``folder``; ``others`` are the names of
+        the processes for which it may wait.
 
         Names are "worker-0", "server-1" and the like. The first worker removes what an earlier
-        launch has left.
+        launch left.
         """
         if self._heartbeat:
             return
@@ -150,7 +147,7 @@ class Watchdog:
         )
 
     def close(self):
-        """The last wait is over."""
+        """Stop watching, after the last wait."""
         self._closed.set()
         if self._heartbeat:
             self._heartbeat.stop()
@@ -167,8 +164,8 @@ class Watchdog:
             self._since = None
 
     def who_is_missing(self, before=None):
-        """In words, what the heartbeats say; ``before`` are those of a while ago (default: those of
-        now, after which this waits).
+        """What the heartbeats show, in words. ``before`` are those of a while ago; by default, this
+        reads them and waits for a while.
         """
         lost = self._lost()
         if not self._peers:
@@ -196,7 +193,7 @@ class Watchdog:
 
 
 def other_workers(rank, world_size):
-    """The names of all workers but this one."""
+    """The names of all workers except this one."""
     return [f"worker-{other}" for other in range(world_size) if other != rank]
 
 

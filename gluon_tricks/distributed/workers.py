@@ -1,5 +1,5 @@
-"""From a run's flags to its workers and their shares of the global batch: the values that the other
-modules of this package take instead of the whole :class:`gluon_tricks.config.Config`.
+"""From a run's flags to its workers and their shares of the global batch. The other modules of this
+package take single values and not the whole :class:`gluon_tricks.config.Config`.
 """
 
 import os
@@ -10,8 +10,8 @@ from .local import Local
 
 
 def connect(config):
-    """Connect this process to the run's other workers; returns it as one of them, of the class that
-    ``--kvstore`` asks for, when all are there.
+    """Connect this process to the run's other workers and, when all are there, return it as one of
+    them, of the class that ``--kvstore`` asks for.
     """
     if config.kvstore == "horovod":
         return _horovod(config)
@@ -35,7 +35,7 @@ def _horovod(config):
 
 
 def layout_of(config, workers, began_with=None):
-    """The :class:`Layout` of a step for ``workers``, which is what :func:`connect` returned.
+    """The :class:`Layout` of a step for ``workers``, the result of :func:`connect`.
 
     ``began_with`` is the global batch with which a resumed run began, or None.
     """

@@ -1,7 +1,7 @@
-"""Image classification: one class an image; cross entropy, top-1 and top-5.
+"""Image classification: one class for each image; cross entropy, top-1 and top-5.
 
-A task says what its targets, its loss and its figures are; the training loop, the log, the
-checkpoints and the reports know no more of it than that.
+A task defines its targets, its loss and its figures. The training loop, the log, the checkpoints
+and the reports know nothing else about it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ..tricks.compiled import compiled
 from ..tricks.label_smoothing import cross_entropy, smooth
 from .figure import Figure
 
-if TYPE_CHECKING:  # the report reads the figures' names alone, and MXNet takes a second to import
+if TYPE_CHECKING:  # reports need only the figures' names, and MXNet takes a second to import
     from mxnet.nd import NDArray
 
 
@@ -33,7 +33,7 @@ class Classification:
     loss : str
         ``cross-entropy``, or ``bce`` for :mod:`gluon_tricks.tricks.binary_cross_entropy`.
     threshold : float
-        With ``bce``: targets above it become 1 and the others 0; 0: they stay.
+        With ``bce``: targets above it become 1 and the others 0; 0: they stay as they are.
     """
 
     figures = (
@@ -41,13 +41,13 @@ class Classification:
         Figure("top1", "top-1", "%"),
         Figure("top5", "top-5", "%"),
     )
-    # what a report adds to what it says of the training loss, and of validation
+    # What a report adds to its captions of the training loss and of the validation figures.
     about_figures = (
         " (label smoothing, mixup and distillation add to it)",
         "; under mixup the training top-1 asks for the class with the larger share",
     )
-    best = "top1"  # the figure that tells the best checkpoint
-    sums = ("loss", "top1", "top5")  # what :meth:`count` gives, in this order; the loss comes first
+    best = "top1"  # the figure that decides the best checkpoint
+    sums = ("loss", "top1", "top5")  # what :meth:`count` returns, in this order; the loss is first
     counts = ("top1", "top5")  # those of them that are whole numbers
 
     def __init__(
@@ -78,13 +78,13 @@ class Classification:
         return cross_entropy(logits, targets)
 
     def validation_losses(self, logits: NDArray, labels: NDArray) -> NDArray:
-        """The cross entropy (n,) with the true classes alone, which validation reports, whatever
-        the loss is.
+        """The cross entropy (n,) with the true classes alone, which validation reports for any
+        training loss.
         """
         return cross_entropy(logits, smooth(labels, self.classes, 0))
 
     def labels(self, targets: NDArray) -> NDArray:
-        """The classes (n,) that the training figures count as right: of mixed ones the larger."""
+        """The classes (n,) that count as right in training: the larger one of a mixed target."""
         return targets.argmax(axis=1)
 
     def count(
@@ -104,8 +104,9 @@ class Classification:
         Returns
         -------
         NDArray (3,), float32
-            The sum of the losses, the images right at top-1 and at top-5. Of equal logits the one
-            with the smaller class index comes first; logits that are not finite are never right.
+            The sum of the losses, and the numbers of images right at top-1 and at top-5. Of equal
+            logits, the one with the smaller class index comes first; logits that are not finite are
+            never right.
         """
         return _sums(logits, labels, losses, valid)
 
@@ -113,7 +114,7 @@ class Classification:
     def count_each(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """The :attr:`sums` of each image, float64 (3, n), by the rule of :meth:`count`.
 
-        In numpy, for networks that MXNet does not run. ``logits`` (n, K) have to be finite;
+        In numpy, for networks that run outside MXNet. ``logits`` (n, K) have to be finite;
         ``labels`` are int (n,).
         """
         logits = np.asarray(logits, np.float64)
@@ -126,7 +127,7 @@ class Classification:
 
     @staticmethod
     def summary(sums: Sequence[float], images: int) -> Dict[str, float]:
-        """The figures of ``images`` images from the :attr:`sums` over them, and their number."""
+        """The figures from the :attr:`sums` over ``images`` images, and the number of images."""
         loss, top1, top5 = sums
         count = max(1, images)
         return dict(

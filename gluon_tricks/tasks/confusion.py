@@ -1,7 +1,7 @@
 """The confusion matrix of a segmentation's pixels, and the figures that follow from it.
 
-A row is a class of the masks, a column the class that was predicted, and an entry a number of
-pixels. Pixels of no class are in none. The figures are those of
+A row is a class in the masks, a column a predicted class, and an entry a number of pixels. Pixels
+without a class are left out. The figures are those of
 :meth:`.segmentation.Segmentation.summary`, which training reports.
 """
 
@@ -20,11 +20,11 @@ def confusion_matrix(truth: np.ndarray, predicted: np.ndarray, classes: int) -> 
     Parameters
     ----------
     truth : integers, of any shape
-        The masks: classes, or 255 for a pixel that is not counted.
+        The masks: classes, or 255 for a pixel that does not count.
     predicted : integers of that shape
-        Classes; what stands at pixels that are not counted does not matter.
+        Classes; the values at pixels that do not count are ignored.
 
-    ValueError for another class or another shape.
+    Raises ValueError for any other class or shape.
     """
     if truth.shape != predicted.shape:
         raise ValueError(f"masks of shape {truth.shape}, predictions of {predicted.shape}")
@@ -32,21 +32,21 @@ def confusion_matrix(truth: np.ndarray, predicted: np.ndarray, classes: int) -> 
     rows, columns = (each[counted].astype(np.int64) for each in (truth, predicted))
     for each in (rows, columns):
         if each.size and not 0 <= each.min() <= each.max() < classes:
-            raise ValueError(f"a class that is none of {classes}")
+            raise ValueError(f"a class that is not below {classes}")
     return np.bincount(rows * classes + columns, minlength=classes**2).reshape(classes, classes)
 
 
 class ClassFigures(NamedTuple):
-    """Of each class, arrays (classes,)."""
+    """The figures of each class, arrays (classes,)."""
 
     labelled: np.ndarray  # int64: its pixels in the masks
-    predicted: np.ndarray  # int64: those that were taken for it
+    predicted: np.ndarray  # int64: the pixels that were predicted as it
     iou: np.ndarray  # in percent; 0 for a class that occurs in neither
     accuracy: np.ndarray  # in percent: the share of its pixels that was found; 0 if it has none
 
     @property
     def occurs(self) -> np.ndarray:
-        """bool: has the class any pixel, in the masks or among the predictions?"""
+        """bool: whether the class has any pixel, in the masks or among the predictions."""
         return self.labelled + self.predicted > 0
 
 
@@ -62,9 +62,9 @@ def summary(matrix: np.ndarray) -> Dict[str, Union[float, int]]:
     """The figures of all classes, in percent.
 
     ``accuracy``: of the pixels. ``miou``: the mean of the classes' intersection over union, in
-    which a class that occurs nowhere counts 0. ``miou_occurring``: the mean without such classes,
-    of which there are ``classes_occurring``. ``class_accuracy``: the mean of the classes' own, of
-    those that the masks have. ``pixels``: how many were counted; without any the figures are 0.
+    which a class that occurs nowhere counts as 0. ``miou_occurring``: the mean over the
+    ``classes_occurring`` classes that do occur. ``class_accuracy``: the mean accuracy of the
+    classes in the masks. ``pixels``: how many were counted; without any, the figures are 0.
     """
     each, pixels = of_classes(matrix), int(matrix.sum())
     return dict(

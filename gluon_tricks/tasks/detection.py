@@ -1,7 +1,7 @@
 """Object detection (section 6.1): boxes and their classes by Faster-RCNN; mean average precision.
 
-The loss is the sum of the four of :mod:`.detection_losses`. The figures need the detections in all
-images together, so they are no sums over images: :meth:`Detection.measure` gathers them.
+The loss is the sum of the four in :mod:`.detection_losses`. The figures are not sums over images,
+because they rank the detections in all images together: :meth:`Detection.measure` gathers these.
 """
 
 from __future__ import annotations
@@ -27,11 +27,12 @@ class Detection:
     classes : int
         K, without the background.
     seed : int
-        What a step learns from is drawn by it, the step and the records' keys.
+        With the step and the records' keys, it decides from which anchors and regions a step
+        learns.
     hybrid : bool
-        The network is compiled.
+        Whether the network is compiled.
     float_steps : bool
-        The 11 points of the mAP are compared as GluonCV does.
+        Whether the 11 points of the mAP are compared as in GluonCV.
     """
 
     figures = (
@@ -71,7 +72,7 @@ class Detection:
         return cls(config.classes, config.seed, config.mode == "hybrid", float_steps)
 
     def forward(self, net: Any) -> Any:
-        """The :class:`.detection_step.Forward` of the steps of ``net``."""
+        """The :class:`.detection_step.Forward` that a step of ``net`` computes."""
         from .detection_step import Forward
 
         return Forward(net, self._seed, self._hybrid)
@@ -99,12 +100,12 @@ class Detection:
 
     @classmethod
     def summary(cls, sums: Sequence[float], images: int) -> Dict[str, float]:
-        """The training figures of ``images`` images, and their number."""
+        """The training figures from the sums over ``images`` images, and the number of images."""
         means = np.asarray(sums) / max(1, images)
         return dict(zip(cls.sums, means.tolist()), images=images)
 
     def measure(self, net: Any, batches: Iterable[Any], workers: Any) -> Dict[str, float]:
-        """The figures of all workers' images, and their number.
+        """The figures of all workers' images, and the number of images.
 
         Raises UserError if no image has an object that counts.
         """
@@ -120,7 +121,7 @@ class Detection:
         if np.isnan(figures["map07"]):
             raise UserError(
                 "no image of --rec-val has a box that is neither difficult nor a crowd, so there "
-                "is no mAP: leave --rec-val out, or take another file"
+                "is no mAP: leave out --rec-val or use another file"
             )
         images = workers.sum(np.array([len(matches)], np.int64))
         return dict(figures, images=int(images[0]))

@@ -1,7 +1,8 @@
-"""What is said of detections: mean average precision as VOC and COCO have it, and of each class.
+"""The figures of detections: average precision by VOC's and COCO's rules, of each class and their
+mean.
 
-Images are matched one by one, on any number of workers; the figures need the matches of all of
-them, in the order of their records.
+Images are matched one by one, on any number of workers; the figures need the matches of all images,
+in the order of their records.
 """
 
 from typing import Any, Dict, NamedTuple, Sequence
@@ -18,15 +19,15 @@ VOC_THRESHOLD = 0.5  # of IoU
 
 
 class ImageMatches(NamedTuple):
-    """The detections in an image, or in several, by both rules."""
+    """The matches of one or several images by both rules."""
 
     voc: Matches
     coco: Matches
 
 
 def found_in(outputs: Sequence[np.ndarray], label: np.ndarray) -> Found:
-    """The detections in an image at the scale of its record, from a network's classes (k, 1),
-    scores (k, 1) and boxes (k, 4), and the image's label.
+    """The detections in an image, at the scale of its record, from a network's classes (k, 1),
+    scores (k, 1) and boxes (k, 4), and from the image's label.
     """
     classes, scores, corners = outputs
     there = classes[:, 0] >= 0
@@ -42,7 +43,7 @@ def truth_of(label: np.ndarray) -> Boxes:
 
 
 def matches_of(found: Found, truth: Boxes, classes: int) -> ImageMatches:
-    """Those of one image, whose boxes are in pixels of its record."""
+    """The matches of one image. Boxes are in pixels of its record."""
     return ImageMatches(
         match(found, truth, classes, voc_rule, [VOC_THRESHOLD]),
         match(found, truth, classes, coco_rule, ap.COCO_THRESHOLDS.tolist(), ap.COCO_MOST),
@@ -50,7 +51,7 @@ def matches_of(found: Found, truth: Boxes, classes: int) -> ImageMatches:
 
 
 def gathered(workers: Any, images: Sequence[ImageMatches], classes: int) -> ImageMatches:
-    """Those of all workers' images, in the order of their records, on every worker."""
+    """The matches of all workers' images on every worker, in the order of their records."""
     nothing = matches_of(
         Found(np.zeros((0, 4)), np.zeros(0, np.int64), np.zeros(0)), boxes_of([]), classes
     )
@@ -66,17 +67,17 @@ def _of_all(workers, matches):
 
 
 class Precision(NamedTuple):
-    """Average precision of each class, float64 (classes,), NaN of one without objects."""
+    """Average precision of each class, float64 (classes,); NaN for one without objects."""
 
     eleven: np.ndarray  # VOC's 11 points
     area: np.ndarray  # VOC's area
     coco: np.ndarray  # COCO's, the mean over its IoU thresholds
-    coco50: np.ndarray  # COCO's at an IoU of 0.5, and of 0.75
-    coco75: np.ndarray
+    coco50: np.ndarray  # COCO's at an IoU of 0.5
+    coco75: np.ndarray  # and of 0.75
 
 
 def precision_of(images: Sequence[ImageMatches], float_steps: bool = False) -> Precision:
-    """The Precision over all images. float_steps: the 11 points as GluonCV computes them."""
+    """The Precision over all images. With ``float_steps``, the 11 points are GluonCV's."""
     voc = together([image.voc for image in images])
     points = ap.eleven_float_points if float_steps else ap.eleven_points
     coco = ap.average_precisions(together([image.coco for image in images]), ap.hundred_points)
@@ -90,14 +91,14 @@ def precision_of(images: Sequence[ImageMatches], float_steps: bool = False) -> P
 
 
 def summary(precision: Precision) -> Dict[str, float]:
-    """In percent, the mean over the classes that have objects."""
+    """The figures in percent: means over the classes that have objects."""
     names = ("map07", "map_area", "coco_ap", "coco_ap50", "coco_ap75")
     return {name: 100 * ap.mean_of(values) for name, values in zip(names, precision)}
 
 
 def coco_results(key: int, found: Found) -> list:
-    """The detections in an image as COCO's result format has them: ``image_id`` is the record's
-    key, ``category_id`` the class from 0, and a bbox is left, top, width, height.
+    """The detections in an image in COCO's result format: ``image_id`` is the record's key,
+    ``category_id`` the class from 0, and ``bbox`` is left, top, width, height.
     """
     return [
         {

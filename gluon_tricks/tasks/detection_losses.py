@@ -1,9 +1,9 @@
-"""The four losses of Faster-RCNN, as GluonCV's published training has them.
+"""The four losses of Faster-RCNN, as in GluonCV's published training.
 
-Whether an anchor is an object (sigmoid cross-entropy) and where it is, which class a region is
-(softmax cross-entropy) and where it is. Each is the sum over what an image learns from, divided by
-the number of its anchors or regions that count, be they positive or negative. GluonCV divides the
-sum of a device's images by the number of all of them; with one image on a device that is the same.
+They ask whether an anchor is an object (sigmoid cross-entropy) and where that is, and which class a
+region is (softmax cross-entropy) and where that is. Each is a sum over an image's sampled anchors
+or regions, divided by their number, positive and negative ones together. GluonCV takes both over
+all images of a device; with one image on a device this is the same.
 """
 
 from typing import Any
@@ -16,7 +16,9 @@ RPN_BEND, BOX_BEND = 1 / 9, 1.0  # where a Huber loss becomes linear
 
 
 def losses(learned: Learned, F: Any = mx.nd) -> Any:
-    """float32 (n, 4): of the anchors' objects and boxes, and of the regions' classes and boxes."""
+    """float32 (n, 4): the losses of the anchors' objects and boxes, and of the regions' classes and
+    boxes.
+    """
     rpn = sigmoid_cross_entropy(F, learned.rpn_scores, learned.rpn_labels)
     rpn_box = huber(F, learned.rpn_offsets - learned.rpn_targets, RPN_BEND)
     classes = F.log_softmax(learned.logits.astype("float32"))
@@ -35,14 +37,14 @@ def losses(learned: Learned, F: Any = mx.nd) -> Any:
 
 
 def sigmoid_cross_entropy(F: Any, scores: Any, labels: Any) -> Any:
-    """Of logits (n, k) and labels 0 or 1."""
+    """The loss (n, k) of logits (n, k) and labels (n, k), 0 or 1."""
     scores = scores.astype("float32")
     return F.relu(scores) - scores * labels + F.log1p(F.exp(-scores.abs()))
 
 
 def huber(F: Any, differences: Any, bend: float) -> Any:
-    """(n, k), summed over the last axis of (n, k, 4): quadratic up to ``bend``, with slope 1 after
-    it.
+    """The loss (n, k) of differences (n, k, 4), summed over the last axis: quadratic up to
+    ``bend``, then linear with slope 1.
     """
     size = differences.astype("float32").abs()
     return F.where(size > bend, size - 0.5 * bend, size.square() * (0.5 / bend)).sum(axis=2)

@@ -1,7 +1,7 @@
-"""The random numbers by which a step of Faster-RCNN draws anchors and regions.
+"""The random numbers by which a step of Faster-RCNN samples anchors and regions.
 
-They follow from the seed, the step and the record's key, and for an anchor from its cell: so
-neither the size to which a batch is padded nor the other images of it change what is drawn.
+They follow from the seed, the step and the record's key, and for an anchor also from its cell. So
+neither the size to which a batch is padded nor its other images change the samples.
 """
 
 from typing import Sequence, Tuple
@@ -16,9 +16,9 @@ ANCHORS, REGIONS = purpose_of("anchors of a step"), purpose_of("regions of a ste
 def numbers_of(
     seed: int, step: int, keys: Sequence[int], anchors: Tuple[int, int, int], regions: int
 ) -> Tuple[np.ndarray, np.ndarray]:
-    """float32 (n, *anchors) and (n, regions), uniform in [0, 1), of records with these keys.
+    """float32 (n, *anchors) and (n, regions), uniform in [0, 1), for the records with these keys.
 
-    anchors: how many there are around a cell, and rows and columns of cells of the largest image.
+    ``anchors``: the number around a cell, and the rows and columns of cells in the largest image.
     """
     of_anchors = uniforms(ANCHORS, seed, step, keys, int(np.prod(anchors)))
     of_regions = uniforms(REGIONS, seed, step, keys, regions)

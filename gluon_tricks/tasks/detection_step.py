@@ -1,5 +1,5 @@
-"""What a step of a detector computes, and what it finds in images: with the parts of the images'
-squares that the images take.
+"""What a training step of a detector computes, and the detections in images. Both cut the padding
+off the square in which an image lies.
 """
 
 from typing import Any, Iterable, Iterator, Sequence, Tuple
@@ -17,7 +17,7 @@ from .matching import Found
 
 
 class Losses(HybridBlock):
-    """The four losses (n, 4) of :mod:`.detection_losses`, of what a :class:`Training` takes."""
+    """The four losses (n, 4) of :mod:`.detection_losses`, from the inputs of :class:`Training`."""
 
     def __init__(self, net: FasterRCNN) -> None:
         super().__init__(prefix=net.prefix)
@@ -28,8 +28,8 @@ class Losses(HybridBlock):
 
 
 class Forward:
-    """The four losses, float32 (n, 4), of images (n, 3, S, S), their labels (n, 1 + m, 6), the
-    number of the step and the records' keys, int64 (n,).
+    """A function from images (n, 3, S, S), their labels (n, 1 + m, 6), the step's number and the
+    records' keys, int64 (n,), to the four losses, float32 (n, 4).
     """
 
     def __init__(self, net: FasterRCNN, seed: int, hybrid: bool) -> None:
@@ -44,7 +44,7 @@ class Forward:
         of_anchors, of_regions = numbers_of(
             self._seed, step, keys, (anchors.of_cell, cells, cells), after + labels.shape[1] - 1
         )
-        # Every row of the labels costs an IoU with each anchor: only those of boxes are compared.
+        # Every row of the labels costs an IoU with each anchor, so rows without a box are cut off.
         boxes = max(1, most_boxes(known))
         numbers = of_anchors, np.ascontiguousarray(of_regions[:, : after + boxes])
         placed = [to_device(each, images.context) for each in numbers]
@@ -53,7 +53,7 @@ class Forward:
 
 
 def cut(images: Any, extent: Tuple[int, int]) -> Any:
-    """The upper left part, of this height and width, of images (n, 3, S, S)."""
+    """The upper left part of images (n, 3, S, S), of this height and width."""
     height, width = extent
     return images.slice_axis(axis=2, begin=0, end=height).slice_axis(axis=3, begin=0, end=width)
 
@@ -61,11 +61,11 @@ def cut(images: Any, extent: Tuple[int, int]) -> Any:
 def detections(
     net: FasterRCNN, batches: Iterable[Any], devices: Sequence[Any]
 ) -> Iterator[Tuple[Found, np.ndarray]]:
-    """What ``net`` finds in each image of the ``batches``, of :class:`gluon_tricks.data.loader
-    .Batch`, at the scale of its record, and the image's label.
+    """(what ``net`` finds in an image, at the scale of its record; the image's label) for each
+    image of the ``batches``, which are :class:`gluon_tricks.data.loader.Batch`.
 
-    An image is seen alone, so that the others of its batch, and how many devices and workers there
-    are, make no difference.
+    The network sees one image at a time, so the other images of a batch and the numbers of devices
+    and workers make no difference.
     """
     for batch in batches:
         labels = batch.labels.asnumpy()[: batch.valid]

@@ -20,12 +20,12 @@ class Figure(NamedTuple):
 
 
 def best_figure(task: Any) -> Figure:
-    """The figure that tells which of a task's checkpoints is the best."""
+    """The figure that decides which of a task's checkpoints is the best."""
     return next(figure for figure in task.figures if figure.name == task.best)
 
 
 def is_better(task: Any, values: dict, best: Optional[dict]) -> bool:
-    """Whether a validation with these values is the best so far; ``best``: the one until now.
+    """Whether a validation with these values is better than ``best``, the best one so far.
 
     Any figure is better than NaN.
     """
@@ -36,12 +36,12 @@ def is_better(task: Any, values: dict, best: Optional[dict]) -> bool:
 
 
 def loss_last(task: Any) -> List[Figure]:
-    """A task's figures as a person wants to read them: the loss at the end, if it is one."""
+    """A task's figures in the order for people: the loss, if it is one of them, comes last."""
     return sorted(task.figures, key=lambda figure: figure.name == "loss")
 
 
 def in_training(task: Any) -> Sequence[Figure]:
-    """The figures of a line on training: the loss first, and the best figure, unless the task names
-    others.
+    """The figures in a line of the log on training: the loss and the best figure, unless the task
+    names others.
     """
     return getattr(task, "training_figures", None) or (task.figures[0], best_figure(task))

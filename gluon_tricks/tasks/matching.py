@@ -1,9 +1,9 @@
 """Which of an image's detections are right: the rules of PASCAL VOC and of COCO.
 
-Boxes are left, top, right, bottom in pixels, and right and bottom are the last ones inside
-(:mod:`..data.box_records`), so that a box is right - left + 1 pixels wide. Both rules go through an
-image's detections of a class by falling score (equal scores: in their order), and compare with the
-boxes of that class. What is right in an image does not depend on the others.
+Boxes are left, top, right, bottom in pixels, of which right and bottom are the last ones inside
+(:mod:`..data.box_records`), so a box is right - left + 1 pixels wide. Both rules go through an
+image's detections of a class by falling score (equal scores: in their order) and compare them with
+the boxes of that class. What is right in one image does not depend on other images.
 """
 
 from typing import Callable, NamedTuple, Optional, Sequence
@@ -26,9 +26,9 @@ class Found(NamedTuple):
 
 
 class Matches(NamedTuple):
-    """The detections in images, by image and by falling score: ``classes`` int64 (n,), ``scores``
-    float64 (n,), ``outcomes`` int8 (n, thresholds): RIGHT, WRONG or NOT_COUNTED. ``objects`` int64
-    (classes,): how many boxes there are that count.
+    """The detections in images, by image, class and falling score: ``classes`` int64 (n,),
+    ``scores`` float64 (n,), ``outcomes`` int8 (n, thresholds): RIGHT, WRONG or NOT_COUNTED.
+    ``objects`` int64 (classes,): the number of boxes that count.
     """
 
     classes: np.ndarray
@@ -40,8 +40,8 @@ class Matches(NamedTuple):
 def iou(corners: np.ndarray, others: np.ndarray, kinds: np.ndarray) -> np.ndarray:
     """Intersection over union, float64 (n, m), of boxes (n, 4) and (m, 4).
 
-    With one of the ``others`` that is a crowd it is the intersection over the first box's area, as
-    COCO has it.
+    If one of the ``others`` is a crowd, the intersection is divided by the first box's area, as in
+    COCO.
     """
     corners, others = (np.asarray(one, np.float64).reshape(-1, 4) for one in (corners, others))
     first = np.maximum(corners[:, None, :2], others[:, :2])
@@ -57,9 +57,10 @@ def area_of(corners: np.ndarray) -> np.ndarray:
 
 
 def voc_rule(ious: np.ndarray, kinds: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
-    """The development kit's rule: a detection belongs to the box of highest IoU (the first such).
+    """The rule of VOC's development kit: a detection belongs to the box with the highest IoU (the
+    first such box).
 
-    It is right if that is at least the threshold and no detection before it belongs there; it is
+    It is right if this IoU is at least the threshold and the box has no earlier detection; it is
     not counted if the box is difficult.
     """
     outcomes = np.full((len(ious), len(thresholds)), WRONG, np.int8)
@@ -76,13 +77,13 @@ def voc_rule(ious: np.ndarray, kinds: np.ndarray, thresholds: np.ndarray) -> np.
 
 
 def coco_rule(ious: np.ndarray, kinds: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
-    """COCO's rule: a detection takes the box of highest IoU (the last such) among those that no one
-    before it has taken; it is not counted if it finds only a box that is difficult or a crowd. A
+    """COCO's rule: a detection takes the box with the highest IoU (the last such box) among those
+    that no earlier one has taken. It is not counted if only a difficult box or a crowd fits. A
     crowd may be taken several times.
     """
     outcomes = np.full((len(ious), len(thresholds)), WRONG, np.int8)
     taken = np.zeros((len(thresholds), ious.shape[1]), bool)
-    # 1 itself would be out of reach of a rounded IoU
+    # A rounded IoU would not reach 1 itself.
     reached = ious[:, None, :] >= np.minimum(thresholds, 1 - 1e-10)[:, None]
     place = np.arange(len(thresholds))
     for row, fits, outcome in zip(ious, reached, outcomes):
@@ -105,8 +106,8 @@ def match(
     thresholds: Sequence[float],
     most: Optional[int] = None,
 ) -> Matches:
-    """The Matches of one image; of each class at most ``most`` detections, those of highest score,
-    are looked at. A class below 0 is none: such detections are padding.
+    """The Matches of one image. Of each class, only the ``most`` detections with the highest scores
+    are considered. Detections with a class below 0 are padding.
     """
     iou_thresholds = np.asarray(thresholds, np.float64)
     ordinary = truth.classes[truth.kinds == ORDINARY]
@@ -129,7 +130,7 @@ def match(
 
 
 def together(matches: Sequence[Matches]) -> Matches:
-    """The Matches of several images, in their order."""
+    """The Matches of several images as one, in their order."""
     classes, scores, outcomes = (
         np.concatenate([one[column] for one in matches]) for column in range(3)
     )

@@ -1,7 +1,7 @@
-"""The tasks by name. A new one is a file of its own and a line here.
+"""The tasks by name. A new one is its own file and a line here.
 
-A task whose network does not learn from images alone, or whose figures are not made of sums over
-images, has a method for it: :func:`forward_of`, :func:`measure_of`.
+A task whose network learns from more than images, or whose figures are not sums over images, has a
+method for it: see :func:`forward_of` and :func:`measure_of`.
 """
 
 from typing import Any, Callable, Dict, Mapping, Optional
@@ -19,9 +19,9 @@ TASKS: Dict[str, Any] = {
 
 
 def of(flags: Mapping[str, Any]) -> Any:
-    """The class of the task of a run, from its flags; runs of older versions name none.
+    """The class of a run's task, from its flags, in which older versions name none.
 
-    Raises UserError for a task that is not known here.
+    Raises UserError for an unknown task.
     """
     name = flags.get("task", "classification")
     if name not in TASKS:
@@ -30,7 +30,7 @@ def of(flags: Mapping[str, Any]) -> Any:
 
 
 def register(name: str) -> Any:
-    """A decorator that lets a class be the task called ``name``, from outside of this package."""
+    """A decorator that makes a class from outside this package the task called ``name``."""
 
     def decorate(task):
         if name in TASKS:
@@ -42,10 +42,10 @@ def register(name: str) -> Any:
 
 
 def forward_of(task: Any, net: Any) -> Callable[..., Any]:
-    """What a step of training computes with ``net``: a function of its images, its targets, its
-    number and its records' keys, whose result the task's ``losses`` take.
+    """What a training step computes with ``net``: a function of its images, its targets, its number
+    and its records' keys, whose result is for the task's ``losses``.
 
-    It is the task's ``forward(net)``, or of the images alone if it has none.
+    It is the task's ``forward(net)`` or, if there is none, ``net`` of the images alone.
     """
     if hasattr(task, "forward"):
         return task.forward(net)
@@ -53,7 +53,7 @@ def forward_of(task: Any, net: Any) -> Callable[..., Any]:
 
 
 def measure_of(task: Any) -> Optional[Callable[..., Dict[str, float]]]:
-    """The task's ``measure(net, batches, workers)``: the figures of the images in all workers'
-    ``batches``, and their number. None if its sums say all.
+    """The task's ``measure(net, batches, workers)``, which returns the figures of all workers'
+    images and their number; None if the figures follow from the task's sums.
     """
     return getattr(task, "measure", None)

@@ -1,10 +1,10 @@
 """Semantic segmentation (section 6.2): a class for each pixel; cross entropy, pixel accuracy, mean
 intersection over union (mIoU).
 
-The loss is the mean cross entropy over the labelled pixels, plus ``aux_weight`` of that of the
+The loss is the mean cross entropy over the labelled pixels, plus ``aux_weight`` times that of the
 auxiliary head. The figures are those of GluonCV's SegmentationMetric and of ADE20K's own code: the
-mean IoU is that of all classes, and a class that occurs neither in the masks nor among the
-predictions counts 0.
+mean IoU is over all classes, and a class that occurs neither in the masks nor among the predictions
+counts as 0.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ class Segmentation:
     classes : int
         K.
     aux_weight : float
-        Of the auxiliary head's loss.
+        The weight of the auxiliary head's loss.
     pixel_mean : str
-        ``paper``: the mean over the labelled pixels of a part of the batch. ``gluoncv``: that
-        divided by the part's images, because the authors' loss is such a mean already
-        (SoftmaxOutput with ``normalization="valid"``, which ignores the gradient that comes in) and
+        ``paper``: the mean over the labelled pixels of a part of the batch. ``gluoncv``: this mean
+        divided by the part's images, because the authors' loss is already such a mean
+        (SoftmaxOutput with ``normalization="valid"``, which ignores the incoming gradient) and
         their step divides it by the batch again.
     """
 
@@ -48,13 +48,13 @@ class Segmentation:
     )
     about_figures = (
         " (that of the auxiliary head adds to it)",
-        ". mIoU is the mean over all classes, of which one that occurs nowhere counts 0. "
-        "Validation measures the centre crop of each image: 'gluon-tricks evaluate' has the "
+        ". mIoU is the mean over all classes, of which one that occurs nowhere counts as 0. "
+        "Validation measures the centre crop of each image: 'gluon-tricks evaluate' gives the "
         "figures of whole images",
     )
     best = "miou"
-    # The kinds of sums. Of an instance: the loss, and the pixels of each kind and class, such as
-    # "predicted 7", of the pixels that are labelled.
+    # The kinds of sums. An instance has the loss and, of the labelled pixels, the number of each
+    # kind and class, such as "predicted 7".
     sums: Sequence[str] = ("loss", "intersection", "predicted", "labelled")
     counts = ("intersection", "predicted", "labelled")
 
@@ -77,8 +77,8 @@ class Segmentation:
         return targets
 
     def losses(self, outputs: Any, targets: NDArray) -> NDArray:
-        """The loss (n,), float32, of each image: its pixels' share, so that the mean over the
-        images is that over the labelled pixels.
+        """The loss (n,), float32, of each image: its pixels' share, so that the mean over images is
+        the mean over labelled pixels.
         """
         logits, *auxiliary = _list(outputs)
         losses = summed_cross_entropy(logits, targets)
@@ -87,11 +87,11 @@ class Segmentation:
         return losses * self._share(targets)
 
     def validation_losses(self, outputs: Any, labels: NDArray) -> NDArray:
-        """The same without the auxiliary head."""
+        """The same losses without the auxiliary head."""
         return summed_cross_entropy(_list(outputs)[0], labels) * self._share(labels)
 
     def _share(self, masks):
-        """(1,): what a pixel's loss counts in :meth:`losses`."""
+        """The weight of a pixel's loss in :meth:`losses`, (1,)."""
         images = masks.shape[0] if self._pixel_mean == "paper" else 1
         return images / labelled_pixels(masks)
 
@@ -102,7 +102,7 @@ class Segmentation:
 
         Parameters
         ----------
-        outputs : NDArray (n, K, H, W), or a list whose first it is
+        outputs : NDArray (n, K, H, W), or a list that begins with it
         labels : NDArray uint8 (n, H, W)
         losses : NDArray (n,)
         valid : int
@@ -111,9 +111,10 @@ class Segmentation:
         Returns
         -------
         NDArray (1 + 3 K,), float32
-            The sum of the pixels' losses, and for each class its pixels that were found, those that
-            were predicted, those in the masks. Of equal logits the smaller class is predicted; with
-            logits that are not finite none is. At most 2^24 pixels are counted exactly.
+            The sum of the pixels' losses, and for each class the numbers of its pixels that were
+            found, that were predicted, and that are in the masks. Of equal logits, the smaller
+            class is predicted; of logits that are not finite, none. Counts are exact up to 2^24
+            pixels.
         """
         import mxnet as mx
 
@@ -127,7 +128,7 @@ class Segmentation:
 
     @staticmethod
     def summary(sums: Sequence[float], images: int) -> Dict[str, float]:
-        """The figures of ``images`` images from the :attr:`sums` over them, and their number."""
+        """The figures from the :attr:`sums` over ``images`` images, and the number of images."""
         found, predicted, labelled = np.reshape(sums[1:], (3, -1))
         pixels = max(1.0, labelled.sum())
         iou = intersection_over_union(found, predicted, labelled)
@@ -142,7 +143,7 @@ class Segmentation:
 def intersection_over_union(
     found: np.ndarray, predicted: np.ndarray, labelled: np.ndarray
 ) -> np.ndarray:
-    """float64 (K,), in [0, 1], of each class's pixels; 0 for one that occurs nowhere."""
+    """The IoU of each class's pixels, float64 (K,), in [0, 1]; 0 for one that occurs nowhere."""
     union = predicted + labelled - found
     return found / np.maximum(union, 1)
 
@@ -162,14 +163,16 @@ def summed_cross_entropy(logits, masks):
 
 @compiled
 def labelled_pixels(masks):
-    """How many there are, (1,); at least 1."""
+    """The number of labelled pixels, at least 1: (1,)."""
     from mxnet import sym
 
     return sym.maximum((masks.astype("float32") != NONE).sum().reshape((1,)), 1)
 
 
 def _areas(logits, masks, classes):
-    """The pixels of each class, float32 (3 K,): found, predicted, in the masks."""
+    """The pixels of each class that were found, that were predicted, and that are in the masks:
+    float32 (3 K,).
+    """
     import mxnet as mx
 
     # A histogram cannot be part of a graph, because it has no gradient.
@@ -182,8 +185,8 @@ def _areas(logits, masks, classes):
 
 @compiled
 def _numbered(logits, masks):
-    """The class of each pixel that was found, was predicted, is in the mask, each (n, H, W): its
-    number plus 1, or 0 where nothing counts.
+    """For each pixel, the class that was found, that was predicted, and that is in the mask, each
+    (n, H, W): its number plus 1, or 0 if nothing counts.
     """
     logits, masks = logits.astype("float32"), masks.astype("float32")
     labelled = masks != NONE

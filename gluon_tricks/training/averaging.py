@@ -1,7 +1,7 @@
-"""The average of a run's weights (``--ema``), which follows its updates. It is what is validated
-and what ``net.params`` holds, and so what is evaluated, exported, or used as a teacher.
+"""The average of a run's weights (``--ema``), which follows its updates. The average is validated
+and stored in ``net.params``, and so it is what is evaluated, exported, or used as a teacher.
 
-The weights that training goes on with are in ``optimizer.states``.
+The weights with which training continues are in ``optimizer.states``.
 """
 
 import contextlib
@@ -16,11 +16,11 @@ from .running_statistics import arrays_of, flat, mean_statistics, put_flat, put_
 
 
 class Average:
-    """The average, on the first device of each worker: float32, whatever the weights are.
+    """The average on the first device of each worker, float32 for weights of any dtype.
 
-    Every part's running statistics have an average of their own, of which those of all parts are
-    averaged where the statistics themselves are. During the warmup it is a copy, so that it does
-    not begin with weights that know nothing.
+    The running statistics of each part have their own average; the mean over the parts is taken of
+    these averages where it would be taken of the statistics. During the warmup, the average is a
+    copy of the weights, so that it does not begin with untrained ones.
     """
 
     name = "ema"
@@ -31,17 +31,17 @@ class Average:
         self._workers = self._running = None
         self._parameters = {}  # those that updates change, by name
         self._weights, self._statistics = [], []
-        self._aside = {}  # what is to be saved of the weights, while the average is in their place
+        self._aside = {}  # what a checkpoint needs besides, while the average is in the network
 
     @classmethod
     def from_config(cls, config, layout, timetable):
-        """The one that the flags ask for, or None. UserError if it would follow nothing."""
+        """The average that the flags ask for, or None. UserError if it would never be updated."""
         if not config.ema:
             return None
         if config.ema_every > timetable.total_steps:
             raise UserError(
                 f"--ema-every {config.ema_every} is more than the {timetable.total_steps} steps of "
-                "the run: the average would stay what the run began with"
+                "the run: the average would keep the initial weights"
             )
         return cls(config.ema, config.ema_every, layout, timetable)
 
@@ -58,7 +58,7 @@ class Average:
             self._restore(saved)
 
     def __call__(self, step, counted):
-        if not self._timetable.reaches(step + 1, self._every):
+        if not self._timetable.reaches(self._timetable.after(step), self._every):
             return
         # On a CPU, BatchNorm's backward pass writes statistics without the engine's knowledge.
         if self._workers.devices[0].device_type == "cpu":
@@ -71,7 +71,7 @@ class Average:
 
     @contextlib.contextmanager
     def in_place(self):
-        """Within, the network is the average."""
+        """A context in which the network is the average."""
         first = self._workers.devices[0]
         own = np.stack([flat(arrays) for arrays in self._statistics])
         every = gather_parts(self._workers, self._layout, own)
@@ -93,7 +93,7 @@ class Average:
         for part, row in enumerate(every):
             arrays[f"average/{part}of{len(every)}"] = mx.nd.array(row)
         for name, average, data in zip(self._parameters, self._weights, weights):
-            if data.dtype != average.dtype:  # else net.params has it
+            if data.dtype != average.dtype:  # else net.params holds it to the bit
                 arrays[f"average/{name}"] = average
         return arrays
 
@@ -106,13 +106,13 @@ class Average:
         of_parts = [saved[name].asnumpy() for name in names if name in saved]
         for averages, values in zip(self._statistics, of_parts):
             put_flat(averages, values)
-        if self._layout.parts == 1 or not of_parts:  # else each part has its own again
+        if self._layout.parts == 1 or not of_parts:  # else every part's own are restored already
             statistics = saved["statistics"].asnumpy()
             self._running.put({part: statistics for part in self._layout.own_parts})
         mx.nd.waitall()
 
     def _put(self, weights, statistics):
-        """Give all devices these weights and statistics."""
+        """Copy these weights and statistics to all devices."""
         for parameter, data in zip(self._parameters.values(), weights):
             parameter.set_data(data.astype(parameter.dtype, copy=False))
         for device in self._workers.devices:
@@ -120,5 +120,5 @@ class Average:
         mx.nd.waitall()
 
     def _trained(self):
-        """The values of the parameters on the first device."""
+        """The trained parameters' values on the first device."""
         return [p.list_data()[0] for p in self._parameters.values()]

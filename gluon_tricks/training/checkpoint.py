@@ -1,14 +1,14 @@
-"""Checkpoints: all that a run needs to go on, in one folder that is written whole or not at all,
-and no pickle.
+"""Checkpoints: all that a run needs to resume, in one folder that is written whole or not at all,
+and without pickle.
 
 A checkpoint is ``RUN/checkpoints/step-00001234/`` with
 
 - ``net.params`` and ``optimizer.states``: arrays, see :mod:`.checkpoint_arrays`;
 - ``log.jsonl``: the run's log so far, from which a damaged one is restored;
-- ``state.json``: the step, everything else, the SHA-256 of the three files, and one of all that
-  stands in it.
+- ``state.json``: the step, everything else, the SHA-256 of the three files, and that of its own
+  contents.
 
-It is written under a temporary name, flushed to the disk and renamed. ``RUN/best`` is a link to the
+It is written under a temporary name, flushed to disk and renamed. ``RUN/best`` is a link to the
 checkpoint with the best validation; see :func:`best`.
 """
 
@@ -29,19 +29,19 @@ _HALF_WRITTEN = ".writing-"
 
 
 def path_of(run_folder, step):
-    """The folder of the checkpoint of ``step`` updates, whether it is there or not."""
+    """The folder of the checkpoint after ``step`` steps, whether it exists or not."""
     return os.path.join(run_folder, "checkpoints", f"step-{step:08d}")
 
 
 def save(run_folder, step, net, trainer, state, keep, statistics=(), log=b"", more_arrays=None):
-    """Write the checkpoint of ``step`` updates and return its folder; older ones beyond ``keep``
-    go, the best stays.
+    """Write the checkpoint after ``step`` steps and return its folder. The ``keep`` newest
+    checkpoints and the best one stay; the others are removed.
 
-    ``state`` is what else the run needs, for JSON; ``statistics`` (parts, n) are the parts' own
-    BatchNorm statistics, if there are several; ``log`` is all of ``log.jsonl`` (bytes);
-    ``more_arrays`` are NDArrays by name, see :meth:`.update.Update.arrays`. A checkpoint of this
-    step that is there already is replaced. Raises :class:`CheckpointError` when the disk is full or
-    read-only; earlier checkpoints stay whole.
+    ``state`` is what else the run needs, for JSON; ``statistics`` (parts, n) are each part's
+    BatchNorm statistics, if there are several parts; ``log`` is all of ``log.jsonl`` (bytes);
+    ``more_arrays`` are NDArrays by name, see :meth:`.update.Update.arrays`. An existing checkpoint
+    of this step is replaced. Raises :class:`CheckpointError` if the disk is full or read-only;
+    earlier checkpoints stay whole.
     """
     path = path_of(run_folder, step)
     folder, name = os.path.split(path)
@@ -56,7 +56,7 @@ def save(run_folder, step, net, trainer, state, keep, statistics=(), log=b"", mo
         with open(os.path.join(temporary, "log.jsonl"), "wb") as file:
             file.write(log)
         for name in ("net.params", "optimizer.states"):
-            # what cannot be read back must not replace what can
+            # A file that cannot be read back must not replace one that can.
             mx.nd.load(os.path.join(temporary, name))
         digests = {name: flush(os.path.join(temporary, name)) for name in FILES}
         about = dict(
@@ -67,7 +67,7 @@ def save(run_folder, step, net, trainer, state, keep, statistics=(), log=b"", mo
             sha256=digests,
         )
         _write_state(temporary, dict(state, **about))
-        if os.path.isdir(path):  # a damaged one that a resumed run has passed again
+        if os.path.isdir(path):  # a damaged one, whose step a resumed run has done again
             os.rename(path, path + ".old")
         os.rename(temporary, path)
         sync_folder(path)
@@ -79,11 +79,11 @@ def save(run_folder, step, net, trainer, state, keep, statistics=(), log=b"", mo
 
 
 def amend(path, log, **changes):
-    """Add to the checkpoint in ``path`` what became known without a step: ``log``, all of it now,
-    and ``changes`` of its state.
+    """Add to the checkpoint in ``path`` what was learnt since then without a step: the whole
+    ``log``, and ``changes`` to its state.
 
-    A run that is killed meanwhile leaves the checkpoint as it was: only the part of the log that
-    its state knows counts.
+    If the run is killed meanwhile, the checkpoint stays what it was: only the part of the log that
+    its state knows about counts.
     """
     try:
         with open(os.path.join(path, "state.json"), encoding="utf-8") as file:
@@ -103,14 +103,15 @@ def amend(path, log, **changes):
 
 def _cannot_write(path, error):
     folder, name = os.path.split(path)
-    if isinstance(error, mx.MXNetError):  # its text names a function of C
+    if isinstance(error, mx.MXNetError):  # its text names a C++ function
         reason = "MXNet could not write all of it"
     else:
         reason = error.strerror if isinstance(error, OSError) else str(error)
     return CheckpointError(
         f"cannot write the checkpoint of step {int(NAME.match(name).group(1))} into "
         f"{printable(folder)}: {reason}; "
-        "earlier checkpoints are whole. Make room or mend the folder, then go on with --resume auto"
+        "earlier checkpoints are whole. Free some space or repair the folder, then resume with "
+        "--resume auto"
     )
 
 
@@ -129,8 +130,8 @@ def _write_state(folder, state):
 def best(run_folder):
     """The folder of the checkpoint with the best validation, or None.
 
-    ``RUN/best`` is a link; or a folder, if a copy of the run has followed the link; or on a file
-    system without links a file with the checkpoint's place.
+    ``RUN/best`` is a link; or a folder, if the run was copied by following links; or, on a file
+    system without links, a file with the checkpoint's path.
     """
     mark = os.path.join(run_folder, "best")
     if os.path.isdir(mark):
@@ -144,7 +145,7 @@ def best(run_folder):
 
 
 def mark_best(run_folder, path):
-    """Let ``RUN/best`` point to the checkpoint ``path``, in one move."""
+    """Point ``RUN/best`` to the checkpoint ``path``, atomically."""
     mark = os.path.join(run_folder, "best")
     place = os.path.relpath(path, run_folder)
     try:
@@ -163,11 +164,11 @@ def mark_best(run_folder, path):
 
 
 def find_best(run_folder, figures, other_run=None):
-    """Let ``RUN/best`` be the checkpoint at which these best ``figures`` were reached; whether
-    there is one.
+    """Point ``RUN/best`` to the checkpoint with these best ``figures``. Returns whether there is
+    one.
 
-    A run may be killed between a checkpoint and its mark. If the run goes on from a checkpoint of
-    ``other_run``, the best one may be there, and is copied.
+    A run may have been killed before it could mark its best checkpoint. If the run resumes from a
+    checkpoint of ``other_run``, the best one may be there; it is then copied.
     """
     for folder in filter(None, (run_folder, other_run)):
         for path in filter(None, (best(folder), path_of(folder, figures["step"]))):
@@ -189,7 +190,7 @@ def _reached(path, figures):
 
 
 def _copy(source, path):
-    """A copy of the checkpoint ``source`` at ``path``, or the one that is there."""
+    """Copy the checkpoint ``source`` to ``path``, unless there is one, and return ``path``."""
     temporary = os.path.join(os.path.dirname(path), _HALF_WRITTEN + os.path.basename(path))
     try:
         if not os.path.isdir(path):
@@ -206,8 +207,8 @@ def _copy(source, path):
 
 
 def latest(run_folder, say=print, fits=lambda state: True):
-    """(folder, state) of the newest checkpoint that is whole and whose state ``fits``, or None;
-    damaged ones are named through ``say``.
+    """(folder, state) of the newest whole checkpoint whose state ``fits``, or None. Damaged ones
+    are reported through ``say``.
     """
     for path in checkpoints(run_folder):
         try:
@@ -236,8 +237,8 @@ def _remove_old(run_folder, keep):
 
 
 def remove_half_written(run_folder):
-    """Remove what a killed run has left half-written or half-removed; only for the process that
-    holds the folder's lock.
+    """Remove what a killed run left half-written or half-removed. Only the process that holds the
+    folder's lock may call this.
     """
     folder = os.path.join(run_folder, "checkpoints")
     for name in os.listdir(folder):
@@ -252,8 +253,8 @@ def remove_half_written(run_folder):
 
 
 def set_aside(run_folder, step):
-    """Let no checkpoint of more than ``step`` updates be the newest: the steps of the run have
-    other numbers now.
+    """Remove checkpoints after more than ``step`` steps, which would pass for the newest though the
+    run's steps now have other numbers.
 
     The best one stays, under another name.
     """
@@ -261,7 +262,7 @@ def set_aside(run_folder, step):
     for path in checkpoints(run_folder):
         if int(NAME.search(path).group(1)) > step:
             if os.path.realpath(path) == kept:
-                shutil.rmtree(path + _ASIDE, ignore_errors=True)  # of a run killed here
+                shutil.rmtree(path + _ASIDE, ignore_errors=True)  # left by a run killed here
                 shutil.copytree(path, path + _ASIDE, copy_function=_link)
                 mark_best(run_folder, path + _ASIDE)
             _discard(path)

@@ -1,8 +1,9 @@
 """The arrays of a checkpoint.
 
-``net.params`` is an ordinary Gluon parameter file, its BatchNorm statistics averaged over the parts
-of the global batch. ``optimizer.states`` holds the optimizer's arrays (momentum, float32 master
-copies), each part's own BatchNorm statistics if there are several, and what else updates need.
+``net.params`` is an ordinary Gluon parameter file, with BatchNorm statistics averaged over the
+parts of the global batch. ``optimizer.states`` holds the optimizer's arrays (momentum, float32
+master copies), each part's BatchNorm statistics if there are several parts, and what else updates
+need.
 """
 
 import os
@@ -15,11 +16,11 @@ from .checkpoint_state import CheckpointError
 
 
 def parameters_of(net):
-    """What ``net.params`` holds: the first device's copy, on the CPU.
+    """What ``net.params`` holds: the first device's parameters, on the CPU.
 
-    Trained parameters are equal on all devices; a mean of three equal numbers need not be that
-    number. The arrays are on the CPU because MXNet loads an array onto the device from which it was
-    saved.
+    Trained parameters are equal on all devices, and no mean is taken of them: that of three equal
+    numbers need not be the number. The arrays are on the CPU because MXNet loads an array onto the
+    device from which it was saved.
     """
     return {
         name: p.list_data()[0].as_in_context(mx.cpu())
@@ -44,11 +45,11 @@ def states_of(net, trainer, statistics=(), more_arrays=None):
 
 
 def load(path, state, net, trainer, devices, parts=0):
-    """Put the checkpoint's parameters and optimizer state, on whatever devices there are, into
-    ``net`` and ``trainer``.
+    """Load a checkpoint's parameters and optimizer state into ``net`` and ``trainer``, on any
+    ``devices``.
 
     Returns the BatchNorm statistics of each part of the global batch, {part: numpy (n,)}, or {} if
-    it had not ``parts`` parts; and the other NDArrays by name.
+    there were not ``parts`` parts; and the other NDArrays by name.
     """
     try:
         net.load_parameters(os.path.join(path, "net.params"), ctx=devices)
@@ -57,8 +58,8 @@ def load(path, state, net, trainer, devices, parts=0):
             f"{printable(path)}: net.params does not fit the network: {first_line(error)}"
         ) from None
     arrays = read_arrays(os.path.join(path, "optimizer.states"))
-    # The trainer's first step would give every device the first one's arrays: let it do so before
-    # they get their own.
+    # The trainer's first step copies the first device's arrays to all devices: let it do so before
+    # each gets its own.
     if not trainer._kv_initialized:
         trainer._init_kvstore()
     if trainer._params_to_init:
@@ -71,7 +72,7 @@ def load(path, state, net, trainer, devices, parts=0):
         for index, parameter in enumerate(trainer._params):
             if parameter.grad_req == "null":
                 continue
-            optimizer._set_current_context(trainer._contexts.index(device))
+            optimizer._set_current_context(device.device_id)  # where MXNet's Updater counts
             optimizer._index_update_count[index] = state["num_update"]
             made = optimizer.create_state_multi_precision(index, parameter.data(device))
             for key, array in _flatten(made, names[parameter.name]):

@@ -1,4 +1,4 @@
-"""``state.json`` of a checkpoint: read, and believed only if it is whole."""
+"""Reads a checkpoint's ``state.json``, and trusts it only if it is whole."""
 
 import contextlib
 import hashlib
@@ -23,14 +23,14 @@ class CheckpointError(UserError):
 
 
 def seal(state):
-    """The state with the checksum of all that stands in it, the files' own checksums included."""
+    """The state with a checksum of all its contents, including the files' checksums."""
     bare = {name: value for name, value in state.items() if name != "checksum"}
     return dict(bare, checksum=sha256_of(bare))
 
 
 def read_state(path):
-    """The ``state.json`` of a checkpoint, after its checksum, its step and the checksums of its
-    files were compared.
+    """The ``state.json`` of a checkpoint. CheckpointError unless its checksum, its step and the
+    checksums of the files are right.
     """
     try:
         state = _state_in(path)
@@ -43,8 +43,8 @@ def read_state(path):
 
 
 def read_log(path, state):
-    """``log.jsonl`` as it was at the checkpoint (bytes), or None in one of an older version, which
-    does not hold it.
+    """``log.jsonl`` as it was at the checkpoint (bytes), or None if an older version wrote the
+    checkpoint without it.
     """
     if "log.jsonl" not in state["sha256"]:
         return None
@@ -53,8 +53,8 @@ def read_log(path, state):
 
 
 def checkpoint_of_other_log(run_folder):
-    """The newest checkpoint with a whole ``state.json``, if the run's ``log.jsonl`` does not begin
-    as it did then; else None.
+    """The newest checkpoint with a whole ``state.json``, if the run's ``log.jsonl`` no longer
+    begins as it did then; else None.
     """
     for path in checkpoints(run_folder):
         with contextlib.suppress(OSError, ValueError, AttributeError, RecursionError):
@@ -89,7 +89,7 @@ def _state_in(path):
 
 
 def _problem(path, state):
-    """What is wrong with a checkpoint, to be said after its name, or None."""
+    """What is wrong with a checkpoint, in words that follow its name; None if it is whole."""
     version = state.get("format")
     if version not in (FORMAT, WITHOUT_CHECKSUM):
         known = (
@@ -107,7 +107,7 @@ def _problem(path, state):
         if name in state and not fits(state[name]):
             return f"is damaged: {name} in state.json is {printable(state[name])[:80]}"
         if name in needed and name not in state:
-            return f"is damaged: state.json does not say {name}"
+            return f"is damaged: state.json has no {name}"
     named = NAME.match(os.path.basename(os.path.realpath(path)))
     if named and int(named.group(1)) != state["step"]:
         return f"is damaged: state.json in it is of step {state['step']}"
@@ -139,12 +139,12 @@ def _is_amount(value):
 
 
 def _is_all_sums(value):
-    """Of each worker, as :meth:`.sums.Sums.to_json` writes them."""
+    """The sums of each worker, as :meth:`.sums.Sums.to_json` writes them."""
     return isinstance(value, list) and bool(value) and all(map(_is_sums, value))
 
 
 def _is_sums(value):
-    # Sums of a class each have its number behind their name.
+    # A sum for one class has the class's number after its name.
     kinds = {name: name.partition(" ")[0] for name in value}
     for task in TASKS.values():
         if set(kinds.values()) == {*task.sums, "images"}:
@@ -158,7 +158,7 @@ def _is_sums(value):
 
 
 def _is_figures(value):
-    """Of a validation; None before the first one."""
+    """The figures of a validation; None before the first one."""
     return value is None or (
         any(all(figure.name in value for figure in task.figures) for task in TASKS.values())
         and all(isinstance(number, (int, float)) for number in value.values())
@@ -185,7 +185,7 @@ def _is_digests(value):
     return "net.params" in value and set(value) <= set(FILES)
 
 
-# What a state.json has to hold, field by field: the only check of those without a checksum.
+# What each field of state.json has to hold: the only check of files without a checksum.
 _FIELDS = dict(
     step=_is_count,
     num_update=_is_count,

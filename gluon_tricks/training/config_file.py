@@ -1,4 +1,4 @@
-"""``config.json`` in a run's folder: reading and writing the file, whatever a run keeps in it."""
+"""Reads and writes ``config.json`` in a run's folder; :mod:`.run_folder` knows its contents."""
 
 import os
 from typing import Any, Dict
@@ -9,7 +9,7 @@ CONFIG = "config.json"
 
 
 def read(folder: str) -> Dict[str, Any]:
-    """What the file holds. Raises as :func:`.files.read_sealed_json` does."""
+    """The contents of the file. Raises what :func:`.files.read_sealed_json` raises."""
     return read_sealed_json(os.path.join(folder, CONFIG))
 
 

@@ -1,4 +1,4 @@
-"""Where a run was trained: command, versions, commit, threads and machine."""
+"""How and where a run was trained: command, versions, commit, threads and machine."""
 
 import datetime
 import os
@@ -36,7 +36,9 @@ def environment():
 
 
 def commit():
-    """The commit of the package's checkout, with + if files differ from it; None without one."""
+    """The commit of the package's checkout, with + if files differ from it; None without one, as
+    when the package is installed inside another project's checkout.
+    """
     here = os.path.dirname(os.path.abspath(__file__))
 
     def git(*arguments):
@@ -45,6 +47,7 @@ def commit():
         ).stdout.strip()
 
     try:
+        git("ls-files", "--error-unmatch", os.path.abspath(__file__))
         return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain") else "")
     except (OSError, subprocess.CalledProcessError):
         return None

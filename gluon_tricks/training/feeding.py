@@ -1,5 +1,5 @@
-"""The way of a batch from the loader to the devices, ahead of the step that uses it, and the time
-that the loop waits for it.
+"""Brings batches from the loader to the devices, ahead of the steps that use them, and measures how
+long the loop waits for them.
 """
 
 import time
@@ -7,25 +7,25 @@ from typing import Any, Dict, NamedTuple, Tuple
 
 import numpy as np
 
-BUSY = 0.9  # the devices' share of what they could do, from which on nothing is said
-SHORTEST = 1.0  # seconds that are long enough to judge by
+BUSY = 0.9  # no advice if the devices do at least this share of what they could
+SHORTEST = 1.0  # seconds from which the share can be judged
 ADVICE = (
-    "the devices wait for images: they do {:.0f} % of what they could. More threads (-j) if there "
-    "are cores for them, --device-augment, and records with restart markers (prepare folder "
-    "--restart-markers) make more images a second"
+    "the devices wait for images: they do {:.0f} % of what they could. To load more images a "
+    "second, use more threads (-j) if there are cores for them, --device-augment, or records with "
+    "restart markers (prepare folder --restart-markers)"
 )
 
 
 class PlacedBatch(NamedTuple):
-    """This worker's images of a step, part by part on the devices that compute them."""
+    """This worker's images of a step, each part on the device that computes it."""
 
     # part: images, labels and matrices as in data/batches.py: Batch
     parts: Dict[int, Tuple[Any, Any, Any]]
-    keys: np.ndarray  # int64 (images,), of all parts
+    keys: np.ndarray  # of the records of all parts, int64 (images,)
 
 
 def place(batch, layout, devices):
-    """A loader's batch as a :class:`PlacedBatch`. Copies to GPUs are started and not waited for."""
+    """A loader's batch as a :class:`PlacedBatch`. Does not wait for copies to GPUs."""
 
     def part_of(array, part, device):
         return None if array is None else layout.split(array, part).as_in_context(device)
@@ -42,8 +42,8 @@ def place(batch, layout, devices):
 
 
 def placed(batches, layout, devices, ahead):
-    """Yield each of the loader's batches as a :class:`PlacedBatch`, with ``ahead`` more of them on
-    their way to the devices.
+    """Yield each of the loader's batches as a :class:`PlacedBatch`, while the next ``ahead`` ones
+    are on their way to the devices.
     """
     waiting = []
     for batch in batches:
@@ -56,18 +56,18 @@ def placed(batches, layout, devices, ahead):
 
 
 def steps_ahead(devices):
-    """How many batches to have on their way. To a GPU one is copied while another is computed; on a
-    CPU nothing is copied.
+    """How many batches to send ahead: to a GPU one, which is copied while another is computed; on a
+    CPU none, as nothing is copied.
     """
     return 1 if devices[0].device_type == "gpu" else 0
 
 
 class WaitingTime:
-    """Which share of its time the loop waits for data.
+    """The share of its time that the loop waits for data.
 
-    A loop that waits may still keep the devices busy, as steps are queued. They are not if the last
-    step before a line of the log, from the moment at which its images are there to its end, is
-    shorter than the time from one step to the next. That is what :meth:`speed` compares.
+    A loop that waits may still keep the devices busy, because steps are queued. The devices are
+    idle if the last step before a line of the log, from the arrival of its images to its end, takes
+    less time than lies between two steps. :meth:`speed` compares these times.
     """
 
     def __init__(self):
@@ -75,12 +75,12 @@ class WaitingTime:
         self.restart()
 
     def restart(self):
-        """Forget what was before: a line of the log was written, or a validation took place."""
+        """Start measuring anew, after a line of the log or a validation."""
         self._since = time.perf_counter()
         self._waited, self._steps, self._arrival = 0.0, 0, self._since
 
     def measured(self, batches):
-        """Yield the ``batches`` and take the time that each is waited for."""
+        """Yield the ``batches`` and measure how long the loop waits for each."""
         batches = iter(batches)
         while True:
             begin = time.perf_counter()
@@ -95,21 +95,19 @@ class WaitingTime:
             del batch
 
     def share(self):
-        """The share, 0 to 1, since :meth:`restart`."""
+        """The share of the time since :meth:`restart`, 0 to 1."""
         return self._waited / max(time.perf_counter() - self._since, 1e-9)
 
     def speed(self):
-        """The devices' work as a share of what they could do, at least, if all steps are finished
-        now.
-        """
+        """The devices' least share of what they could do. All steps have to be finished."""
         now = time.perf_counter()
         alone, step = now - self._arrival, (now - self._since) / max(self._steps, 1)
         return min(1.0, max(alone / max(step, 1e-9), 1 - self.share()))
 
     def advice(self):
-        """What to do, to be said now, or None if the devices are busy, or it was said.
+        """Advice to print now, or None if the devices are busy or it was given before.
 
-        The first line counts the time until the first images are there.
+        None for the first line of the log too, which includes the wait for the first images.
         """
         self._lines += 1
         if self._has_advised or self._lines == 1 or time.perf_counter() - self._since < SHORTEST:

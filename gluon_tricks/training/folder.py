@@ -1,4 +1,4 @@
-"""A run's folder when a run begins: one run at a time has it, and nothing in it is lost."""
+"""A run's folder when a run begins: one run at a time uses it, and nothing in it is lost."""
 
 import contextlib
 import os
@@ -16,8 +16,8 @@ LOGS = ("log.jsonl", "timing.jsonl", "train.log")
 
 @contextlib.contextmanager
 def locked(config, workers):
-    """Within, no other run can have the folder: rank 0 holds its lock. UserError on all workers if
-    another run has it.
+    """A context in which no other run can use the folder: rank 0 holds its lock. UserError on all
+    workers if another run holds it.
     """
     lock = _by_rank_0(workers, lambda: _lock(config.save_dir))
     try:
@@ -33,11 +33,11 @@ def _lock(path):
 
 
 def prepare(config, workers):
-    """Make or check the folder; the checkpoint to resume from as (folder, state), or None for a
-    fresh start.
+    """Create or check the folder. Returns the checkpoint to resume from as (folder, state), or None
+    for a new run.
 
     Rank 0 decides for all workers. Raises :class:`UserError` on all of them if the folder cannot
-    be written, holds another run, or holds no such checkpoint.
+    be written, holds another run, or does not hold the checkpoint.
     """
     found = _by_rank_0(workers, lambda: _prepare(config))
     path = gather_json(workers, found and found[0])[0]
@@ -52,7 +52,7 @@ def prepare(config, workers):
 
 
 def _by_rank_0(workers, act):
-    """What ``act()`` gives on rank 0, and None on the others; a UserError of rank 0 is raised on
+    """The result of ``act()`` on rank 0, and None on the others. A UserError on rank 0 is raised on
     all workers.
     """
     found = error = None
@@ -90,7 +90,7 @@ def _prepare(config):
     if not config.resume:
         if _holds_run(path):
             raise UserError(
-                f"--save-dir {printable(path)} holds a run: go on with --resume auto, or name "
+                f"--save-dir {printable(path)} holds a run: resume it with --resume auto, or name "
                 "another folder"
             )
         return None
@@ -112,7 +112,7 @@ def _prepare(config):
 
 
 def _holds_run(path):
-    """Whether a run has left something in the folder that would be lost."""
+    """Whether the folder holds anything of a run that would be lost."""
     files = [os.path.join(path, name) for name in ("config.json", "result.json", "log.jsonl")]
     return bool(checkpoint.checkpoints(path)) or any(
         os.path.exists(file) and os.path.getsize(file) for file in files
@@ -120,12 +120,12 @@ def _holds_run(path):
 
 
 def _start_over(path, damaged):
-    """Make room for a run that was killed before its first checkpoint; UserError if there was one,
-    so that nothing is lost.
+    """Remove the logs of a run that was killed before its first checkpoint. UserError if it had a
+    checkpoint, so that nothing is lost.
     """
     shown = printable(path)
     over = (
-        "Nothing was changed. To start from the beginning, name another --save-dir, or move this "
+        "Nothing was changed. To start from the beginning, name another --save-dir or move this "
         "folder away"
     )
     if damaged:
@@ -143,7 +143,7 @@ def _start_over(path, damaged):
 
 
 def _has_saved(path):
-    """Whether the run has written a checkpoint, by its ``timing.jsonl``."""
+    """Whether the run has written a checkpoint, according to its ``timing.jsonl``."""
     with contextlib.suppress(OSError), open(
         os.path.join(path, "timing.jsonl"), "rb", opener=plain_file
     ) as file:
@@ -152,8 +152,8 @@ def _has_saved(path):
 
 
 def check_validation_file(config):
-    """Raise UserError saying what to do if the validation file, which --data-dir names too, is not
-    there.
+    """Raise UserError with advice if the validation file, which ``--data-dir`` may have named, does
+    not exist.
     """
     if config.rec_val and not os.path.exists(config.rec_val):
         raise UserError(
@@ -164,14 +164,14 @@ def check_validation_file(config):
 
 
 def is_same(one, other):
-    """Whether two paths lead to one file or folder."""
+    """Whether two paths lead to the same file or folder."""
     with contextlib.suppress(OSError):
         return os.path.samefile(one, other)
     return False
 
 
 def run_of(checkpoint_folder):
-    """The run that a checkpoint belongs to."""
+    """The RunFolder that holds a checkpoint; UserError if there is none."""
     found = run_folder.run_of(os.path.realpath(checkpoint_folder))
     if found is None:
         raise UserError(

@@ -1,4 +1,4 @@
-"""What a run is, so that one that is resumed, and every worker of it, is the same run."""
+"""What makes a run the same run when it is resumed and on each of its workers."""
 
 import contextlib
 import json
@@ -25,10 +25,10 @@ from .environment import environment
 from .folder import run_of
 
 SPLITS = {"train": "rec_train", "validation": "rec_val"}
-# flags that name a file of numbers, which may lie elsewhere when a run goes on
+# Flags that name a file of parameters or logits, which may have moved when a run resumes.
 PARAMETER_FLAGS = ("teacher", "teacher_logits", "use_params", "backbone_params")
 
-# What may differ between the workers of a run: where things are on a host, and what the host has.
+# Flags that may differ between workers: they tell where things are on a host, and what it can do.
 OF_A_WORKER = (
     "data_dir",
     "use_rec",
@@ -45,8 +45,9 @@ OF_A_WORKER = (
 
 
 def about(config, layout, timetable, began_with=None):
-    """What ``config.json`` says of a run, as a dict: version, flags, layout, and what its data and
-    parameters are made of. ``began_with`` is the global batch with which it began; None: this one.
+    """The contents of a run's ``config.json``, a dict: version, flags, layout, and the fingerprints
+    of its data and parameters. ``began_with`` is the global batch with which the run began; None:
+    that of ``layout``.
     """
     return dict(
         version=__version__,
@@ -67,8 +68,8 @@ def about(config, layout, timetable, began_with=None):
 
 
 def _fingerprint(config, field):
-    """What tells a file, and that of its masks, from others of that name; None for synthetic
-    images.
+    """The fingerprint of a file and of its masks, which tells them from others of that name; None
+    for synthetic images.
     """
     path = getattr(config, field)
     if config.synthetic or not path:
@@ -79,7 +80,7 @@ def _fingerprint(config, field):
 
 
 def _parameters_digest(config, name):
-    """The SHA-256 of the file of numbers that a flag names; None if there is none, or GluonCV's."""
+    """The SHA-256 of the parameters or logits that a flag names; None for none or for GluonCV's."""
     if name == "teacher_logits" and config.teacher_logits:
         return TeacherLogits(config.teacher_logits).digest
     path = getattr(config, name)
@@ -91,21 +92,21 @@ def _parameters_digest(config, name):
 
 
 def agree(workers, about):
-    """Raise :class:`ConfigError` on every worker if one has other flags, other data or another
-    version than rank 0.
+    """Raise :class:`ConfigError` on every worker if one has other flags, data or parameters, or
+    another version, than rank 0.
     """
     said = gather_json(workers, dict(about, host=platform.node()))
     differing = disagreements(said)
     if differing:
         raise ConfigError(
-            f"the workers are not of one run. Compared with worker 0 on {said[0]['host']}, "
+            f"the workers do not agree on the run. Compared with worker 0 on {said[0]['host']}, "
             f"{'; '.join(differing)}"
         )
 
 
 def disagreements(said):
-    """Lines that name the workers which are not of the first one's run; ``said``: :func:`about` of
-    each, and its ``host``.
+    """Lines that name the workers whose run differs from the first one's; ``said`` holds
+    :func:`about` of each worker, and its ``host``.
     """
     first, *others = said
     found = [
@@ -132,16 +133,16 @@ def _differences_of_workers(first, other):
 
 
 def _differences_of_flags(old, new, about_old, about_new, fields):
-    """Differences of two Configs in ``fields``; of parameter files the contents count, if known,
-    and not the paths.
+    """Differences of two Configs in ``fields``. Parameter files are compared by their contents, if
+    these are known, and not by their paths.
     """
     before, now = about_old["parameters"], about_new["parameters"]
     known = [
         name for name in fields if name in PARAMETER_FLAGS and before.get(name) and now.get(name)
     ]
     return flags.differences(old, new, [name for name in fields if name not in known]) + [
-        f"{flags.spelling(name)}: its {_contents(name)} are others (SHA-256 {before[name][:12]} -> "
-        f"{now[name][:12]})"
+        f"{flags.spelling(name)}: its {_contents(name)} have changed (SHA-256 "
+        f"{before[name][:12]} -> {now[name][:12]})"
         for name in known
         if before[name] != now[name]
     ]
@@ -160,8 +161,8 @@ def _differences_of_data(old, new):
 
 
 def write(run):
-    """Write ``config.json``, ``environment.json``, and the names of the classes, if the data have
-    them. UserError if those are damaged.
+    """Write ``config.json``, ``environment.json`` and, if the data have them, the names of the
+    classes. UserError if these are damaged.
     """
     if run.workers.rank == 0:
         _write(run, _names_of_classes(run))
@@ -177,8 +178,8 @@ def _write(run, names):
 
 
 def _names_of_classes(run):
-    """The names that the data have, or None; says so if they are of another number of classes
-    than the network's.
+    """The names of the classes in the data, or None. Warns if the data seem to have another number
+    of classes than the network.
     """
     config, names = run.config, None
     if config.synthetic:
@@ -191,7 +192,7 @@ def _names_of_classes(run):
         said = said_otherwise(names, config.rec_val)
         if said:
             run.logger.say(said)
-    if names is None and config.task in TRUTH:  # a record's label is no class
+    if names is None and config.task in TRUTH:  # the labels of its records are not classes
         return None
     if names is None:
         count, source = _classes_seen(config), f"the labels in {config.rec_train} seem to be of"
@@ -199,20 +200,20 @@ def _names_of_classes(run):
         count, source = len(names), f"{os.path.join(os.path.dirname(path), LABELS)} names"
     if count not in (None, config.classes):
         run.logger.say(
-            f"--classes is {config.classes}, but {printable(source)} {count} classes: is this "
-            "meant?"
+            f"--classes is {config.classes}, but {printable(source)} {count} classes: is --classes "
+            "right?"
         )
     return names if count == config.classes else None
 
 
 def _classes_seen(config):
-    """The number of classes by the labels of some records, if they leave no doubt that it is below
-    ``--classes``; or None.
+    """The number of classes that the labels of some records suggest, if it is clearly below
+    ``--classes``; else None.
     """
     with RecordFile(config.rec_train, config.rec_train_idx or None) as records:
         labels = []
         for position in spread(len(records)):
-            # broken, several labels, no number
+            # a broken record, several labels, or no number
             with contextlib.suppress(RecordError, TypeError, ValueError, OverflowError):
                 labels.append(int(records.read_label(position)))
     return (
@@ -221,7 +222,7 @@ def _classes_seen(config):
 
 
 def write_again(run):
-    """Write ``config.json`` and ``environment.json`` if something has removed them while the run
+    """Write ``config.json`` and ``environment.json`` again if they were removed while the run
     trained.
     """
     files = ("config.json", "environment.json")
@@ -230,20 +231,19 @@ def write_again(run):
         try:
             names = _names_of_classes(run)
         except UserError as error:  # no reason to end a run that trains
-            run.logger.say(f"{error}. In this run's folder classes have numbers")
+            run.logger.say(f"{error}. In this run's folder, classes have numbers and no names")
             names = None
         _write(run, names)
         run.logger.say(
-            f"{' and '.join(gone)} was removed while the run trained; it is written again"
+            f"{' and '.join(gone)}: removed while the run trained, and now written again"
         )
 
 
 def began_with(config, workers, resumed_from=None):
-    """The global batch with which the run began that ``--resume`` goes on with, or None if it
-    begins now.
+    """The global batch with which a resumed run began, or None for a new run.
 
-    Rank 0 reads it, for all. With ``--elastic``, a run of the same flags that had no checkpoint yet
-    has begun too.
+    Rank 0 reads it for all. With ``--elastic``, a run with the same flags has begun even if it has
+    no checkpoint yet.
     """
     found = None
     if workers.rank == 0:
@@ -259,8 +259,8 @@ def began_with(config, workers, resumed_from=None):
 
 
 def compare(run, resumed_from):
-    """Raise :class:`ConfigError` if ``run`` is not the run whose checkpoint it resumes, naming the
-    differences.
+    """Raise :class:`ConfigError`, which names the differences, if ``run`` is not the run whose
+    checkpoint it resumes.
     """
     old, new = run_of(resumed_from), run.about
     fields = [name for name, field in flags.FLAGS.items() if not field.metadata["free"]]
@@ -269,11 +269,10 @@ def compare(run, resumed_from):
     )
     before, now = old.layout["began_with"], new["layout"]["global_batch"]
     if before != now and run.config.elastic != "scale-lr":
-        differing.append(f"the global batch: {before} -> {now} (or say --elastic)")
+        differing.append(f"the global batch: {before} -> {now} (--elastic allows it)")
     differing += _differences_of_data(old.data, new["data"])
     if differing:
         raise ConfigError(
             "--resume: these would make it another run: {}. Leave them as they were, or start a "
-            "new run in another "
-            "--save-dir".format("; ".join(differing))
+            "new run in another --save-dir".format("; ".join(differing))
         )

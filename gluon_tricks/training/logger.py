@@ -1,4 +1,4 @@
-"""What a run says: its log, lines for a person, a progress bar on a terminal, TensorBoard."""
+"""A run's output: its log, lines for people, a progress bar on a terminal, TensorBoard."""
 
 import contextlib
 import os
@@ -24,7 +24,7 @@ class Logger:
         if folder and tensorboard:
             self._board = _board(os.path.join(folder, "tensorboard"))
         self._terminal = Terminal()
-        self._since, self._since_step = time.time(), 0  # the last line of the log
+        self._since, self._steps = time.time(), 0  # the last line of the log, the steps since then
         self._steps_per_epoch = None
         self.waiting = WaitingTime()  # since the last line of the log
         self.training_seconds = 0.0  # without validation and checkpoints
@@ -39,28 +39,29 @@ class Logger:
             self._files.rewind(size, log, elsewhere)
 
     def start(self, step, steps_per_epoch, total):
-        """The loop begins at ``step`` of ``total``."""
+        """Note that the loop begins, at ``step`` of ``total``."""
         self._steps_per_epoch = steps_per_epoch
-        self.restart_clock(step)
+        self.restart_clock()
         if self._files:
             self._terminal.open_bar(step, total)
 
     def progress(self, step, epoch, learning_rate):
-        """One step is on its way."""
+        """Note that one more step is on its way, after which ``step`` steps are done."""
+        self._steps += 1
         self._terminal.advance(step, epoch, lr=f"{learning_rate:.4g}")
 
     def train(self, step, epoch, learning_rate, figures, images_per_step):
-        """A line on the steps since the last one, all of which are finished: the loss, the best
-        figure, and the speed.
+        """Log the steps since the last line, all of which are finished: the loss, the best figure,
+        and the speed.
 
-        It gives the place in epochs too, because ``--elastic scale-lr`` counts the steps again when
-        their size changes.
+        The line gives the place in epochs too, because ``--elastic scale-lr`` renumbers the steps
+        when their size changes.
         """
-        elapsed, steps = time.time() - self._since, step - self._since_step
+        elapsed = time.time() - self._since
         self.training_seconds += elapsed
-        speed = images_per_step * steps / max(elapsed, 1e-9)
+        speed = images_per_step * self._steps / max(elapsed, 1e-9)
         waited, advice = self.waiting.share(), self.waiting.advice()
-        self.restart_clock(step)
+        self.restart_clock()
         passes = round(step / self._steps_per_epoch, 6)
         shown = in_training(self._task)
         values = {figure.name: figures[figure.name] for figure in shown}
@@ -80,30 +81,30 @@ class Logger:
             self.say(advice)
 
     def epoch(self, step, epoch, figures):
-        """The training set's figures over a whole epoch."""
+        """Log the training set's figures over a whole epoch."""
         self._record("epoch", step, dict(epoch=epoch), figures)
 
     def validation(self, step, epoch, figures, seconds):
-        """The validation set's figures after ``step`` steps."""
+        """Log the validation set's figures after ``step`` steps."""
         self._record("validation", step, dict(epoch=epoch), figures)
         self.clock("validation", step=step, seconds=seconds)
         said = " ".join(figure.text(figures[figure.name]) for figure in loss_last(self._task))
         self.say(f"epoch {epoch} validation: {said} on {figures['images']} images")
-        self.restart_clock(step)
+        self.restart_clock()
 
-    def restart_clock(self, step):
-        """What has passed since the last line was not training."""
-        self._since, self._since_step = time.time(), step
+    def restart_clock(self):
+        """Measure times from now on: what has passed since the last line was not training."""
+        self._since, self._steps = time.time(), 0
         self.waiting.restart()
 
     def clock(self, event, **values):
-        """A line in ``timing.jsonl``: what another run of the same flags would see otherwise."""
+        """Add a line to ``timing.jsonl``: what would differ in another run with the same flags."""
         if self._files:
             self._files.add_timing(dict(event=event, time=round(time.time(), 3), **values))
 
     def say(self, text, bar=True):
-        """A plain line for a person. With ``bar=False`` it is not printed if a progress bar says
-        the same.
+        """Print and keep a line for people. With ``bar=False`` it is not printed next to a progress
+        bar, which shows the same.
         """
         if self._files:
             text = printable(text)  # it may name a file
@@ -126,9 +127,9 @@ class Logger:
 
 
 class Terminal:
-    """Lines, and a progress bar if somebody looks at a terminal.
+    """Printed lines, and a progress bar if standard error is a terminal.
 
-    It may turn out that nobody listens any more, as when the terminal is closed: the run goes on.
+    If they can no longer be written, as when the terminal is closed, the run continues in silence.
     """
 
     def __init__(self):
@@ -151,7 +152,7 @@ class Terminal:
                 self._bar.update(step - self._bar.n)
 
     def show(self, **values):
-        """Show ``values`` behind the bar, with those that are there already."""
+        """Show ``values`` behind the bar, next to those that it shows already."""
         if self._bar is not None:
             self._shown.update(values)
             with self._listening():
@@ -184,14 +185,14 @@ class Terminal:
 def _board(folder):
     """A function that adds (event, step, values) to a TensorBoard file, at once and in this thread.
 
-    ``SummaryWriter`` writes in a thread of its own: if that meets a full disk it dies, and the run
-    waits for it for ever.
+    ``SummaryWriter`` writes in a thread of its own. On a full disk that thread dies, and the run
+    would wait for it forever.
     """
     try:
         from tensorboardX import summary
         from tensorboardX.event_file_writer import EventsWriter
         from tensorboardX.proto.event_pb2 import Event
-    except Exception as error:  # a version that does not fit protobuf's raises TypeError
+    except Exception as error:  # TypeError if its version does not fit protobuf's
         raise UserError(
             f"--tensorboard needs tensorboardX ({error}): pip install 'tensorboardX>=2.6,<3'"
         ) from None

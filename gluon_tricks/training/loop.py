@@ -1,4 +1,4 @@
-"""The training loop. Its clock is the step: learning rate, mixing, data and epoch follow."""
+"""The training loop. Its clock is the step, which decides learning rate, mixing, data and epoch."""
 
 import math
 
@@ -15,11 +15,11 @@ from .stopping import Diverged
 from .sums import Sums
 from .validation import validate
 
-MOST_NAMED = 8  # images, of those without a finite loss
+MOST_NAMED = 8  # records in a message, of those without a finite loss
 
 
 def train(run):
-    """Train ``run`` (:class:`gluon_tricks.training.run.Run`) from its step to where it stops."""
+    """Train ``run`` (:class:`gluon_tricks.training.run.Run`) from its step until it stops."""
     timetable, progress, workers = run.timetable, run.progress, run.workers
     changing = progress_of(run.learner.net)
     pending = Pending(lambda result, step: receive(run, result, step))
@@ -29,15 +29,15 @@ def train(run):
         step, epoch = progress.step, timetable.epoch(progress.step)
         learning_rate = timetable.learning_rate(step)
         run.learner.trainer.set_learning_rate(learning_rate)
-        for part in changing:
-            part.set(step, timetable.total_steps)
+        for layer in changing:
+            layer.set(step, timetable.total_steps)
         with workers.waiting():
             result = train_step(run.learner, run.layout, workers.devices, batch, step)
             pending.push(share(run, result), step)
         progress.step = done = timetable.after(step)
         run.logger.progress(done, epoch, learning_rate)
         if not timetable.ends_update(step):
-            continue  # all else comes after updates
+            continue  # everything below follows an update
 
         if timetable.should_log(done):
             with workers.waiting():
@@ -62,16 +62,16 @@ def train(run):
 
 
 def batches(run):
-    """The images of each step until the session stops."""
+    """The loader's batch of each step until the session stops."""
     for start, stop in run.timetable.stretches(run.progress.step):
         yield from run.data.train.batches(start, stop)
 
 
 def share(run, result):
-    """The result of a step, with several workers also with what all have to hear of it.
+    """The result of a step; with several workers, also the sums that they share.
 
-    That is the loss of all and what any was asked: so they stop after the same step, and nobody
-    waits for one who has left. It arrives with the sums, some steps later.
+    These are everyone's loss and everyone's reasons to stop. So all workers stop after the same
+    step, and none waits for one that has left. The sums arrive with the result, some steps later.
     """
     if run.layout.workers == 1:
         run.stop.agreed = run.stop.asked
@@ -85,8 +85,8 @@ def share(run, result):
 
 
 def receive(run, result, step):
-    """Count the result of a step when it is computed; Diverged if its loss is not finite, or too
-    many gradients in a row were not.
+    """Wait for the result of a step and count it. Raises Diverged if its loss is not finite, or if
+    too many gradients in a row were not.
     """
     run.learner.update.receive(result.counted, step)
     vectors = [vector.asnumpy() for vector in result.sums]
@@ -101,11 +101,11 @@ def receive(run, result, step):
 
 
 def whose(result):
-    """Of which of this worker's records the loss is not finite, in words; "" if of none."""
+    """The records of this worker whose loss is not finite, in words; "" if there are none."""
     parts, found = np.array_split(result.keys, len(result.losses)), []
     for keys, losses in zip(parts, result.losses):
         bad = ~np.isfinite(losses.asnumpy())
-        if len(bad) != len(keys):  # a mixup of two images, which have one loss
+        if len(bad) != len(keys):  # mixup of type 1: two images have one loss
             bad = np.full(len(keys), bad.any())
         found += keys[bad].tolist()
     if not found:
@@ -116,6 +116,6 @@ def whose(result):
 
 
 def figures_of_all(run, sums):
-    """The task's figures of the sums of all workers."""
+    """The task's figures from the sums of all workers."""
     total = sums.total(run.workers)
     return run.task.summary(total.values.tolist(), total.images)

@@ -1,9 +1,9 @@
-"""The float32 master copy under float16 (section 3.2), updated without a wait for the device.
+"""The float32 master copy under float16 (section 3.2), updated without waiting for the device.
 
-Only the device knows whether the gradients are finite, so that an update counts. Every update is
-made, and the device selects the new values or the old ones. That takes few operators, since the
-parameters of one kind lie one after the other in one flat array: what an optimizer does with each
-element by itself it does with all of them at once, to the same bits.
+An update counts if the gradients are finite, which only the device knows. So every update is made,
+and the device then selects the new values or the old ones. This takes few operators, because the
+parameters of one kind lie in one flat array: an optimizer that treats each element by itself treats
+all of them at once, to the same bits.
 """
 
 import mxnet as mx
@@ -14,23 +14,23 @@ from ..tricks.compiled import casts
 from ..tricks.momentum import Momentum
 from ..tricks.precision import ScaleOnDevice
 
-# They update an element by what they know of that element alone.
+# Optimizers that update each element from that element's own values.
 ELEMENTWISE = (mx.optimizer.NAG, mx.optimizer.SGD, Momentum)
 
 
 class MasterCopy:
-    """That of one device.
+    """The master copy of one device.
 
     Parameters
     ----------
     trainer : gluon.Trainer
         Its optimizer's states, new or from a checkpoint, become views of the flat arrays.
     number : int
-        The device's, among those of the trainer.
+        The device's place among the trainer's devices.
     loss_scale : LossScale
-        As it is now; :attr:`scale` goes on from there.
+        The scale now, from which :attr:`scale` continues.
     clip : float
-        The gradient's norm is at most this; 0: as it is.
+        The largest norm of the gradient; 0: no limit.
     """
 
     def __init__(self, trainer, number, loss_scale, clip=0):
@@ -45,8 +45,8 @@ class MasterCopy:
         self.scale = ScaleOnDevice(loss_scale, trainer._contexts[number])
 
     def update(self):
-        """Update the parameters with their gradients. Gives an NDArray (1,), float32: 1, or 0 if
-        the gradients were not finite, and all stays as it was.
+        """Update the parameters with their gradients. Returns an NDArray (1,), float32: 1, or 0 if
+        the gradients were not finite and everything stays as it was.
         """
         gradients = [flat.gather_gradients() for flat in self._kinds]
         finite = mx.nd.multi_all_finite(*gradients, num_arrays=len(gradients))
@@ -60,14 +60,14 @@ class MasterCopy:
 
 
 class Flat:
-    """The master copy of parameters of one kind: of one dtype, and the same to the optimizer.
+    """The master copy of the parameters of one kind: of one dtype, and alike to the optimizer.
 
     Parameters
     ----------
     updater : mx.optimizer.Updater
-        The device's; it may have states of these parameters.
+        The device's; it may have states of these parameters already.
     indices : list of int
-        The parameters' numbers.
+        The parameters' numbers in the trainer.
     parameters, gradients : lists of NDArray
     """
 
@@ -98,25 +98,25 @@ class Flat:
         self._update = indices, own_gradients, weights
 
     def gather_gradients(self):
-        """The gradients of these parameters, NDArray (n,), float32."""
+        """Copy the gradients of these parameters into one array: NDArray (n,), float32."""
         self._gather()
         return self._gradients
 
     def update(self, finite):
-        """Let the optimizer update the parameters with what :meth:`gather_gradients` has given and
-        was unscaled since, if ``finite`` (1,) is 1.
+        """Update the parameters with the gradients that :meth:`gather_gradients` returned, unscaled
+        since then, if ``finite`` (1,) is 1; else leave them as they are.
         """
         changed = [self._weights, *self._states]
         before = [mx.nd.identity(array) for array in changed]
         self._updater(*self._update)
         for new, old in zip(changed, before):
-            row = new.reshape((1, -1))  # where takes one condition for each row
+            row = new.reshape((1, -1))  # `where` takes one condition for each row
             mx.nd.where(finite, row, old.reshape((1, -1)), out=row)
         self._scatter()
 
 
 def arrays_in(state):
-    """The NDArrays of an optimizer's state: None, an NDArray, or tuples of them."""
+    """The NDArrays in an optimizer's state, which is None, an NDArray, or tuples of these."""
     if state is None:
         return []
     if isinstance(state, (tuple, list)):
@@ -145,7 +145,7 @@ def _state(updater, index, parameter):
 
 
 def _apart(optimizer, state, parameter):
-    """(float32 weights, the rest) of a state as MXNet's optimizers have it under float16."""
+    """(float32 weights, rest) of a state as MXNet's optimizers keep it under float16."""
     if parameter.dtype != np.float16:
         return parameter, state
     return state if _has_master_first(optimizer) else state[::-1]
@@ -159,7 +159,7 @@ def _together(optimizer, parameter, master, state):
 
 
 def _has_master_first(optimizer):
-    # those that have a function of their own for it have it last
+    # Optimizers that override this method put it last.
     inherited = mx.optimizer.Optimizer.create_state_multi_precision
     return type(optimizer).create_state_multi_precision is inherited
 

@@ -28,7 +28,7 @@ def student(config, devices, say=print, accumulate=1):
     net = untrained(config, len(devices))
     if registry.get(config.model).sizes_vary:
         many_sizes.expect(devices[0])
-    # MXNet's generator gives seeds that are neighbours mostly the same numbers.
+    # MXNet's generator draws mostly the same numbers for neighbouring seeds.
     mx.random.seed(int(np.random.SeedSequence([config.seed]).generate_state(1)[0] >> 1))
     net.initialize(initializer(config.init), ctx=devices)
     know_shapes(net, config.model, config.input_size)
@@ -41,7 +41,7 @@ def student(config, devices, say=print, accumulate=1):
             if parameter.grad_req != "null":
                 parameter.grad_req = "add"
     _compile(net, config)
-    # the graph is made once: now, as ResNeSt's DropBlock is only in one of training
+    # The graph is made once: now, in training mode, since otherwise ResNeSt's would lack DropBlock.
     if config.mode == "hybrid":
         with autograd.train_mode():
             net.infer_shape(mx.nd.zeros((1, 3, config.input_size, config.input_size)))
@@ -49,9 +49,9 @@ def student(config, devices, say=print, accumulate=1):
 
 
 def untrained(config, devices):
-    """The network to train on so many devices, which has no values yet.
+    """The network to train on so many devices, without values yet.
 
-    Raises UserError if it cannot be trained as the flags ask, whatever devices are here.
+    Raises UserError if it cannot be trained as the flags ask, on whatever machine.
     """
     net = models.get_model(config.model, **models.arguments_of(config))
     models.synchronised(net, config, devices)
@@ -83,7 +83,7 @@ def _check_cpu_can_train(net, config, devices):
 
 
 def _load_start(net, config, say):
-    """Set ``net`` to the parameters that the run starts from, if it names some."""
+    """Load the parameters from which the run starts, if its flags name any."""
     file, not_loaded = config.resume_params, []
     if config.use_pretrained:
         not_loaded = models.load_pretrained(net, config.model, **models.options_of(config))
@@ -111,20 +111,20 @@ def _load_start(net, config, say):
 
 
 def _config_of(about):
-    """The Config of the images of a folder as timm's hub has them; None if nothing is known."""
+    """The Config with the input images of a folder in timm's form; None if nothing is known."""
     return about and Config(**about.images(), classes=about.classes)
 
 
-# What decides a network's outputs but leaves no trace in its parameters.
+# Options that change a network's outputs but leave no trace in its parameters.
 UNSEEN_OPTIONS = "anti_alias", "anti_alias_shortcut", "bn_eps"
 
 
 def _check_backbone(config, run):
-    """UserError if a run has no classifier, or it computed otherwise than the backbone will."""
+    """UserError if a run has no classifier, or if that differs from the backbone to be."""
     if run and run.config.task != "classification":
         raise UserError(
-            f"--backbone-params {config.backbone_params}: it is of a run with --task "
-            f"{run.config.task}; --use-params starts from all of it"
+            f"--backbone-params {config.backbone_params}: comes from a run with --task "
+            f"{run.config.task}; --use-params starts from the whole network"
         )
     for name in UNSEEN_OPTIONS if run else ():
         theirs, ours = getattr(run.config, name), getattr(config, name)
@@ -154,9 +154,8 @@ def teacher(config, devices, say=print):
     elif models.load_pretrained(net, source.model, **source.options):
         raise UserError(
             f"--teacher {config.teacher}: its published parameters are for another number of "
-            "classes than --classes "
-            f"{config.classes}, and a new last layer knows nothing: train a teacher on these "
-            "classes and give its folder"
+            f"classes than --classes {config.classes}, and a new last layer would be untrained: "
+            "train a teacher on these classes and name its folder"
         )
     if source.trained_with:
         net = _with_inputs_of(net, source.trained_with, config, devices, say)
@@ -166,8 +165,8 @@ def teacher(config, devices, say=print):
 
 class TeacherSource(NamedTuple):
     """What ``--teacher`` names: ``path`` is its parameter file, or None for the published one;
-    ``trained_with`` is the Config that says how its images were made, or None if that is
-    unknown."""
+    ``trained_with`` is the Config of its input images, or None if that is unknown.
+    """
 
     model: str
     options: dict
@@ -176,11 +175,10 @@ class TeacherSource(NamedTuple):
 
 
 def teacher_source(config, say=print):
-    """The :class:`TeacherSource` of ``--teacher``, after the checksums of its checkpoint were
-    compared.
+    """The :class:`TeacherSource` of ``--teacher``, whose checkpoint's checksums were verified.
 
-    Raises :class:`UserError` if it is none of a run's folder, a checkpoint, a file with
-    ``--teacher-model``, and a name.
+    Raises :class:`UserError` if the flag names neither a run's folder, a checkpoint, a file with
+    ``--teacher-model``, nor a network.
     """
     path = config.teacher
     if foreign.is_foreign(path) and os.path.exists(path):
@@ -208,13 +206,13 @@ def teacher_source(config, say=print):
 
 
 def _foreign_teacher(config, path):
-    """That of weights with timm's or torchvision's names."""
+    """The TeacherSource of weights with timm's or torchvision's names."""
     identity, about = foreign.identity_in(path), foreign.describe(path)
     model, options = identity or (config.teacher_model, ())
     if not model:
         raise UserError(
-            f"--teacher {path}: of which network? Name it with --teacher-model, as no config.json "
-            "lies next to it"
+            f"--teacher {path}: of which network? Name it with --teacher-model, as there is no "
+            "config.json next to the file"
         )
     if config.teacher_model not in ("", model):
         raise UserError(
@@ -224,16 +222,17 @@ def _foreign_teacher(config, path):
 
 
 def parameter_file(flag, path, say=print):
-    """The parameter file that is meant by ``path``, a run's folder (its best one), a checkpoint's
-    or the file itself (of a folder of timm's form, the one in it), after the checksums of its
-    checkpoint were compared; and the RunFolder that it lies in, or None.
+    """(the parameter file that ``path`` means, the RunFolder that holds it or None).
+
+    ``path`` is a run's folder (which means its best checkpoint), a checkpoint, a folder in timm's
+    form, or the file itself. The checksums of a checkpoint are verified.
     """
     if os.path.exists(path) and foreign.is_foreign(path):
         return foreign.file_of(path), None
     run = run_folder.run_of(path)
     if os.path.isdir(path):
         if run is None:
-            raise UserError(f"{flag} {path}: it is not the folder of a run, and in none")
+            raise UserError(f"{flag} {path}: is neither the folder of a run nor inside one")
         if os.path.isfile(os.path.join(path, run_folder.CONFIG)):
             path, _ = run.checkpoint(say=say)
         path = os.path.join(path, run_folder.PARAMETERS)
@@ -241,8 +240,8 @@ def parameter_file(flag, path, say=print):
 
 
 class Renormalise(mx.gluon.HybridBlock):
-    """Images (N, 3, H, W) normalised with one mean and standard deviation of R, G, B -> with
-    others.
+    """Images (N, 3, H, W) normalised with one mean and standard deviation of R, G, B -> the same
+    normalised with others.
     """
 
     def __init__(self, mean, std, new_mean, new_std):
@@ -265,7 +264,7 @@ def _normalisation(config):
 
 
 def _with_inputs_of(net, trained_with, config, devices, say):
-    """``net``, which takes images as ``trained_with`` made them -> one that takes those of
+    """A network that computes ``net``, which takes the images of ``trained_with``, on those of
     ``config``.
     """
     if trained_with.input_size != config.input_size:
@@ -277,8 +276,8 @@ def _with_inputs_of(net, trained_with, config, devices, say):
     if theirs == ours:
         return net
     say(
-        "the teacher was trained with another --rgb-mean or --rgb-std: the images are normalised "
-        "its way for it"
+        "the teacher was trained with another --rgb-mean or --rgb-std, so its images are "
+        "normalised its way"
     )
     both = mx.gluon.nn.HybridSequential()
     both.add(Renormalise(*ours, *theirs), net)
@@ -287,10 +286,10 @@ def _with_inputs_of(net, trained_with, config, devices, say):
 
 
 def know_shapes(net, name, input_size):
-    """Give deferred parameters their shapes and values without computing anything. UserError if
-    the network called ``name`` takes no such images.
+    """Give deferred parameters their shapes and values without a forward pass. UserError if the
+    network called ``name`` cannot take images of this size.
     """
-    with autograd.train_mode():  # whose graph has all parameters
+    with autograd.train_mode():  # only this mode's graph has all parameters
         complexity.infer_shapes(complexity.trace(net), name, input_size)
         net.infer_shape(mx.nd.zeros((1, 3, input_size, input_size)))
     for parameter in net.collect_params().values():
@@ -298,7 +297,7 @@ def know_shapes(net, name, input_size):
 
 
 def check_sizes(net, config):
-    """UserError for another size than the input size that the network to train cannot take."""
+    """UserError if the network to train cannot take one of its image sizes besides --input-size."""
     for flag, in_training in (("test_size", False), ("progressive_resizing", True)):
         size = getattr(config, flag)
         if size and not _takes(net, size, in_training):
@@ -309,7 +308,7 @@ def check_sizes(net, config):
 
 
 def _check_sizes_of_teacher(net, name, own_size, config):
-    """UserError for a size of the student's training images that the teacher cannot take."""
+    """UserError if the teacher cannot take a size of the student's training images."""
     for flag in ("input_size", "progressive_resizing"):
         size = getattr(config, flag)
         if size and not _takes(net, size):
@@ -333,13 +332,13 @@ def _takes(net, size, in_training=False):
 
 
 def restore_layout(net):
-    """Undo what inference did to the weights of a net that is trained on: has to follow every
-    evaluation.
+    """Undo what inference did to the weights of a network that is then trained further: call it
+    after every evaluation.
 
-    On a CPU, MXNet keeps a weight that inference has used in oneDNN's blocked layout, and turns it
-    back when training uses it again, at a moment that depends on the clock: the updates until then
-    differ in their last bits from run to run. An operator that writes a whole array leaves it in
-    the plain layout.
+    On a CPU, MXNet keeps a weight that inference has used in oneDNN's blocked layout and converts
+    it back when training uses it, at a moment that depends on timing: until then, updates differ in
+    their last bits from run to run. An operator that writes the whole array leaves it in the plain
+    layout.
     """
     mx.nd.waitall()
     for parameter in net.collect_params().values():
@@ -358,7 +357,7 @@ def is_stochastic(net):
 
 
 def ops_of(net):
-    """The names of the operators that ``net`` computes with."""
+    """The names of ``net``'s operators."""
     return {node["op"] for node in nodes_of(net)}
 
 
@@ -369,7 +368,7 @@ def nodes_of(net):
 
 def _compile(net, config):
     net.cast(config.dtype)
-    # BatchNorm's backward pass writes its statistics without waiting for their initial values
+    # BatchNorm's backward pass does not wait for the initial values before it writes statistics.
     mx.nd.waitall()
     if config.mode == "hybrid":
         static = not registry.get(config.model).sizes_vary

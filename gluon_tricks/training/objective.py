@@ -1,8 +1,8 @@
-"""What a step minimises: the task's loss on mixed images and targets, with a teacher or without.
+"""What a step minimises: the task's loss on mixed images and targets, with or without a teacher.
 
-The order is that of the paper's sections 5.2 to 5.4: smoothing, mixup, and the teacher sees the
-mixed images. Stored logits are mixed as the targets are: until the loss they are columns behind
-those of the targets, so that a mixing needs to know nothing of them.
+The order is that of the paper's sections 5.2 to 5.4: targets are smoothed, then mixed with their
+images, and the teacher sees the mixed images. Stored logits are mixed like the targets: until the
+loss is computed they are further columns of the targets, so a mixing need not know about them.
 """
 
 import mxnet as mx
@@ -11,17 +11,17 @@ from ..tricks.compiled import cast, to_device
 from ..tricks.distillation import distill, soft_loss
 from ..tricks.mixing import mixings
 
-LOSSES = []  # what changes the task's loss, in the order in which it is applied
+LOSSES = []  # classes that change the task's loss, in the order in which they are applied
 
 
 def register(loss):
     """A decorator for classes that change the loss of each image.
 
-    - ``from_config(config, teacher)``: a class method; the one that the flags ask for, or None
-    - ``look(inputs, keys)``: outside of the gradient's computation, what the loss has to know of a
-      part of the batch: its inputs (n, 3, H, W) and its records' keys, numpy int64 (n,)
-    - ``loss(losses, outputs, seen)``: the losses (n,), float32, in place of those of the task or of
-      the loss before it; ``outputs`` are the network's, ``seen`` is what ``look`` has returned
+    - ``from_config(config, teacher)``: a class method; the loss that the flags ask for, or None
+    - ``look(inputs, keys)``: what the loss needs to know about a part of the batch, computed
+      without gradients from its inputs (n, 3, H, W) and its records' keys, numpy int64 (n,)
+    - ``loss(losses, outputs, seen)``: the losses (n,), float32, that replace those of the task or
+      of the loss before it; ``outputs`` are the network's, ``seen`` is what ``look`` returned
     """
     LOSSES.append(loss)
     return loss
@@ -31,8 +31,8 @@ def register(loss):
 class Distillation:
     """:mod:`gluon_tricks.tricks.distillation` (section 5.3).
 
-    ``teacher`` is a function from images to logits (n, K) on every device; the others are T, and h
-    of h x hard + (1 - h) x soft loss or None for their sum.
+    ``teacher`` is a function from images to logits (n, K), on every device. ``temperature`` is T;
+    ``hard_weight`` is h of h x hard + (1 - h) x soft loss, or None for their sum.
     """
 
     def __init__(self, teacher, temperature=1.0, hard_weight=None):
@@ -40,12 +40,12 @@ class Distillation:
 
     @classmethod
     def from_config(cls, config, teacher):
-        """The one that the flags of a run ask for, or None."""
+        """The distillation that the flags of a run ask for, or None."""
         return None if teacher is None else cls.of(config, teacher)
 
     @classmethod
     def of(cls, config, teacher):
-        """With the temperature and the weights of the flags."""
+        """The distillation with the flags' temperature and weights."""
         hard_weight = None if config.hard_weight == -1 else config.hard_weight
         return cls(teacher, config.temperature, hard_weight)
 
@@ -59,17 +59,17 @@ class Distillation:
 
 
 class StoredDistillation(Distillation):
-    """Distillation from what a teacher has said of each record: ``teacher`` is a
+    """Distillation from a teacher's stored logits of each record: ``teacher`` is a
     :class:`gluon_tricks.data.teacher_logits.TeacherLogits`.
     """
 
     @property
     def columns(self):
-        """How many its logits are."""
+        """The number of logits of a record."""
         return self._teacher.about.classes
 
     def logits(self, keys, context):
-        """Those of the records with these keys, int64 (n,): NDArray (n, K), float32."""
+        """The logits of the records with these keys, int64 (n,): NDArray (n, K), float32."""
         return to_device(self._teacher.rows(keys), context)
 
 
@@ -80,13 +80,13 @@ class Objective:
     ----------
     task : of :mod:`gluon_tricks.tasks`
     mixings : list
-        As :func:`gluon_tricks.tricks.mixing.mixings` gives them.
+        From :func:`gluon_tricks.tricks.mixing.mixings`.
     dtype : str
         Of the images that the network takes.
     losses : list
         What changes the task's loss, see :func:`register`.
     stored : :class:`StoredDistillation`, optional
-        It is no other of ``losses``, because its logits are mixed.
+        Not one of ``losses``, because its logits are mixed.
     """
 
     def __init__(self, task, mixings=(), dtype="float32", losses=(), stored=None):
@@ -111,7 +111,7 @@ class Objective:
     def prepare(self, images, labels, step, part, keys=None):
         """The inputs (n, 3, H, W) and targets of part ``part`` of the batch of ``step``.
 
-        ``keys``: of the records, int64 (n,), by which stored logits are found.
+        ``keys`` are those of the records, int64 (n,), by which stored logits are found.
         """
         targets = self.task.targets(labels)
         if self._stored:
@@ -122,8 +122,8 @@ class Objective:
         return cast(images, self._dtype), targets
 
     def look(self, inputs, keys):
-        """What :meth:`losses` has to know of the inputs and the records of these keys. To be called
-        outside of ``autograd.record``: no gradient goes through it.
+        """What :meth:`losses` needs to know about the inputs and the records with these keys. Call
+        it outside ``autograd.record``: no gradient flows through it.
         """
         return [loss.look(inputs, keys) for loss in self._losses]
 
@@ -142,7 +142,7 @@ class Objective:
         return self.task.labels(self._split(targets)[0])
 
     def _split(self, targets):
-        """The task's targets, and the stored logits (n, K) behind them or None."""
+        """(the task's targets, the stored logits (n, K) behind them or None)."""
         if not self._stored:
             return targets, None
         first = targets.shape[1] - self._stored.columns

@@ -1,4 +1,4 @@
-"""What a train command would do, from its flags and the index of its data alone."""
+"""What a train command would do, told from its flags and the index of its data alone."""
 
 import math
 import os
@@ -7,19 +7,21 @@ from .. import fidelity, paper, transfer
 from ..config import FLAGS, Config, spelling, without_effect
 from ..errors import UserError
 from ..flags import text_of
+from ..text import counted
 from ..threads import number_in
 from ..tricks import nearest_row
 from ..tricks.table import LATER, TRICKS, Training, paper_rate
 
-# Where launchers tell a process how many workers there are.
+# The variables in which launchers tell a process how many workers there are.
 LAUNCHERS = ("HOROVOD_SIZE", "OMPI_COMM_WORLD_SIZE", "DMLC_NUM_WORKER")
 
 
 class RunPlan:
-    """What the run of ``config`` will be on ``workers`` workers (0: those of this launch, or 1).
+    """The run of ``config`` on ``workers`` workers (0: those of this launch, or 1), before it
+    begins.
 
-    Needs neither the GPUs nor the record files that the flags name. Raises UserError for all that
-    the flags and the index show to be wrong; :meth:`lines`, too, which makes the network.
+    Needs neither the GPUs nor the record files that the flags name. Raises UserError for every
+    mistake that the flags and the index show; so does :meth:`lines`, which makes the network.
     """
 
     def __init__(self, config, workers=0):
@@ -51,13 +53,13 @@ class RunPlan:
             batch_growth(config, self.layout.global_batch),
         )
         check_flags(config, workers)
-        members_of(config, self.layout, self.timetable)  # which refuse a run that is too short
+        members_of(config, self.layout, self.timetable)  # they refuse a run that is too short
 
     def lines(self):
         """The plan as lines of text."""
         config, layout = self.config, self.layout
         cost, groups = network_of(config, layout.devices)
-        size, left_over = config.input_size, self.images % layout.global_batch
+        size, left_over = config.input_size, counted(self.images % layout.global_batch, "image")
         yield (
             f"network       {config.model}: {cost.parameters / 1e6:.2f} M parameters, "
             f"{cost.multiply_adds / 1e9:.2f} G multiply-adds at {size}x{size}"
@@ -65,8 +67,8 @@ class RunPlan:
         yield f"images        {self.images:,} an epoch ({self.images_from})"
         yield "global batch  " + layout.in_words()
         yield (
-            f"steps         {self.steps_per_epoch:,} an epoch ({left_over} images left over each), "
-            f"{config.num_epochs} epochs, {self.total_steps:,} in all"
+            f"steps         {self.steps_per_epoch:,} an epoch ({left_over} left over in each), "
+            f"{counted(config.num_epochs, 'epoch')}, {self.total_steps:,} in all"
         )
         if config.batch_growth:
             yield "updates       " + self.updates()
@@ -79,7 +81,7 @@ class RunPlan:
         for trick, state in tricks:
             yield f"  {trick.name:{width}}  {trick.section:5} {state}"
         found = differences(config, layout.global_batch)
-        yield "\nother than in the paper" + ("" if found else ": nothing")
+        yield "\ndifferences from the paper" + ("" if found else ": none")
         for flag, here, there, section in found:
             yield f"  {flag} {here}, paper: {there} ({section})"
         yield from nearest_row.lines(config, layout.global_batch, self.schedule.peak)
@@ -88,15 +90,15 @@ class RunPlan:
             yield "  " + line
 
     def updates(self):
-        """How many there are, and of how many images at the beginning and at the end."""
+        """The number of updates, and their images at the beginning and at the end, in words."""
         first, last = (
             self.timetable.growth.steps(epoch) * self.layout.global_batch
             for epoch in (0, self.config.num_epochs - 1)
         )
-        return f"{self.timetable.total_updates:,} in all, of {first:,} and at last {last:,} images"
+        return f"{self.timetable.total_updates:,} in all, from {first:,} to {last:,} images each"
 
     def tricks(self):
-        """(:class:`Trick`, what is on, or "off") of each of the paper's tricks, and of the later
+        """(:class:`Trick`, its state or "off") for each of the paper's tricks, and for the later
         ones that are on.
         """
         run = Training(
@@ -114,9 +116,7 @@ class RunPlan:
         ]
 
     def write_rates(self, path, every=1):
-        """Write ``epoch,batch,lr`` of batches 0, every, 2 every ... of each epoch; epochs begin
-        with 0.
-        """
+        """Write ``epoch,batch,lr`` for batches 0, every, 2 every, ... of each epoch from 0."""
         with open(path, "w") as file:
             file.write("epoch,batch,lr\n")
             for epoch in range(self.config.num_epochs):
@@ -143,9 +143,7 @@ class RunPlan:
 
 
 def spread(config, workers=0):
-    """(devices of a worker, workers) of a launch; a Horovod worker has one device, however many
-    --num-gpus.
-    """
+    """(devices of a worker, workers) of a launch; with Horovod, a worker has one device."""
     if workers < 0:
         raise UserError(f"--workers {workers}: has to be at least 0")
     devices = max(1, config.num_gpus, config.cpu_contexts)
@@ -158,9 +156,7 @@ def spread(config, workers=0):
 
 
 def images_of(config):
-    """(images in an epoch, where the number comes from). Reads the index if it is there, and no
-    images.
-    """
+    """(images in an epoch, where the number comes from), from the index if it exists."""
     from ..data.loader import epoch_length
     from ..data.records import read_index
 
@@ -179,7 +175,7 @@ def images_of(config):
 
 
 def network_of(config, devices=1):
-    """What the network of the flags is, on so many devices.
+    """The size and cost of the network that the flags ask for, on so many devices.
 
     Returns (:class:`.models.complexity.Complexity`, {"decayed" and "not decayed": (tensors,
     parameters)}).
@@ -192,10 +188,10 @@ def network_of(config, devices=1):
     from .network import check_sizes, teacher_source, untrained
 
     net = untrained(config, devices)
-    if config.teacher and config.teacher in models.names():  # else it may not be here yet
+    if config.teacher and config.teacher in models.names():  # a file may not exist yet
         teacher_source(config)
     cost = complexity.count(net, config.input_size)
-    with mx.autograd.train_mode():  # whose graph has all parameters
+    with mx.autograd.train_mode():  # only this mode's graph has all parameters
         net.infer_shape(mx.nd.zeros((1, 3, config.input_size, config.input_size)))
     check_sizes(net, config)
     if config.no_wd:
@@ -208,16 +204,16 @@ def network_of(config, devices=1):
     return cost, {name: (len(group), sum(group)) for name, group in sizes.items()}
 
 
-# Flags that are no difference from the paper in themselves: they say how the work is spread, or
-# are in a trick's line of the plan.
+# Flags that make no difference from the paper by themselves: they spread the work, or a trick's
+# line of the plan shows them.
 NO_DIFFERENCE = {"model", "batch_size", "accumulate", "lr", "base_lr", "teacher_model"}
 NO_DIFFERENCE |= {"loss_scale", "max_skipped"}
 NO_DIFFERENCE |= {trick.flags[0] for trick in TRICKS if trick.flags[0] not in trick.values}
 
 
 def differences(config, global_batch):
-    """(flag, its value here, the paper's, section) of all that decides the result and is not the
-    paper's.
+    """(flag, its value here, the paper's, section) for each setting that affects the result and is
+    not the paper's.
     """
     ignored = NO_DIFFERENCE | set(without_effect(config))
     papers = paper_values(config)
@@ -236,7 +232,7 @@ def differences(config, global_batch):
 
 
 def paper_values(config):
-    """The paper's values of flags that depend on others, if the default is not the answer."""
+    """The paper's values of the flags for which the default is not always the paper's value."""
     values = dict(
         num_epochs=paper.MIXUP["num_epochs"] if config.mixup else paper.BASELINE["num_epochs"],
         input_size=299 if config.model.lower() == "inceptionv3" else 224,

@@ -1,4 +1,4 @@
-"""How far a run is: what a checkpoint holds of it next to the parameters."""
+"""How far a run is: what a checkpoint holds next to the parameters."""
 
 import time
 from dataclasses import dataclass, field
@@ -12,15 +12,15 @@ class Progress:
     """The step, the sums of the steps that are not logged yet, and the validations so far."""
 
     step: int
-    interval: Sums  # of this worker, since the last line of the log
-    epoch: Sums  # since the epoch's beginning
+    interval: Sums  # this worker's, since the last line of the log
+    epoch: Sums  # this worker's, since the epoch's beginning
     best: Optional[dict] = None  # the figures of the best validation, and its step and epoch
-    validated: Optional[dict] = None  # the figures of the last one
-    awaits_validation: bool = False  # the epoch that has just ended
-    # Moved back by the seconds of earlier sessions of the same run.
+    validated: Optional[dict] = None  # the figures of the last validation
+    awaits_validation: bool = False  # whether the epoch that has just ended does
+    # Moved back by the seconds that earlier sessions of the run took.
     started: float = field(default_factory=time.time)
 
     @property
     def seconds(self):
-        """Seconds that the run has taken so far, over all sessions."""
+        """Seconds that the run has taken so far, in all its sessions."""
         return time.time() - self.started

@@ -1,4 +1,4 @@
-"""Goes on from a checkpoint: everything as it was after the checkpoint's step."""
+"""Resumes from a checkpoint: everything is as it was after the checkpoint's step."""
 
 import os
 import time
@@ -13,7 +13,7 @@ from .sums import Sums
 
 
 def restore(run, path, state):
-    """Give the parts of ``run`` what the checkpoint in the folder ``path`` holds."""
+    """Set the parts of ``run`` to what the checkpoint in the folder ``path`` holds."""
     identity.compare(run, path)
     layout, learner, progress = run.layout, run.learner, run.progress
     devices = run.workers.devices
@@ -45,11 +45,10 @@ def restore(run, path, state):
 
 
 def take_over(run, path, state):
-    """Leave the run's folder as if the run had always been in it, with today's number of steps.
+    """Make the run's folder look as if the run had always been in it, with today's step numbers.
 
-    Needed if the checkpoint ``path`` is in another run's folder, or if ``--elastic scale-lr`` has
-    changed the number of its step: then this step gets a checkpoint of its own. The mark of the
-    best one is put in its place.
+    If the checkpoint ``path`` is in another run's folder, or if ``--elastic scale-lr`` has changed
+    the number of its step, this step gets its own checkpoint here. ``RUN/best`` is set again.
     """
     save_dir, best, is_first = run.config.save_dir, run.progress.best, run.workers.rank == 0
     renumbered = state["step"] != run.progress.step
@@ -62,7 +61,7 @@ def take_over(run, path, state):
         checkpoint.set_aside(save_dir, run.progress.step)
     if is_first and best and not checkpoint.find_best(save_dir, best, folder.run_of(path).path):
         run.logger.say(
-            f"the checkpoint of the best validation (step {best['step']}) is not there any more"
+            f"the checkpoint of the best validation (step {best['step']}) is no longer there"
         )
 
 

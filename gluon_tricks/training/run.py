@@ -1,4 +1,4 @@
-"""What a run is made of: its parts are put together from the flags, trained, and closed.
+"""A run: its parts are built from the flags, trained, and closed.
 
 A run's folder holds ``config.json`` (the resolved flags, the layout, the data's fingerprints),
 ``environment.json`` (command, versions, commit, threads, settings), ``log.jsonl``,
@@ -11,7 +11,7 @@ import os
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from .. import determinism
+from .. import determinism, threads
 from ..data import loader, processes
 from ..distributed import elastic
 from ..distributed.workers import connect, layout_of
@@ -38,9 +38,9 @@ from .validation import check_last, is_finite, validate
 
 
 def train(config):
-    """Train as the flags ask; the exit code is 0. Every other end of the command is an error."""
-    tasks.of(vars(config))  # a wrong name is said before what follows from it
-    # Before anything here uses MXNet's engine or CUDA: see data/processes.py.
+    """Train as the flags ask and return the exit code 0. Every other end is an exception."""
+    tasks.of(vars(config))  # a wrong name is reported before its consequences
+    # They start before anything here uses MXNet's engine or CUDA: see data/processes.py.
     with processes.started(config) as data_processes:
         session_with_data = functools.partial(session, data_processes=data_processes)
         if config.kvstore == "horovod" and elastic.is_driven():
@@ -54,8 +54,8 @@ def train(config):
 
 
 def session(config, workers, stop, data_processes=None):
-    """Train with these workers, to the end of the run or until ``stop`` says so; the exit code is
-    0. Images come from the data processes or, without any, from threads of this process.
+    """Train with these workers to the end of the run, or until ``stop`` asks to stop. Returns the
+    exit code 0. Images come from the data processes or, without any, from threads of this process.
     """
     with folder.locked(config, workers):
         run = build(config, workers, stop, data_processes)
@@ -67,7 +67,7 @@ def session(config, workers, stop, data_processes=None):
 
 
 class Data(NamedTuple):
-    """The loaders; ``validation`` is None if there is no file."""
+    """The loaders; ``validation`` is None without a validation file."""
 
     train: Any
     validation: Any
@@ -86,7 +86,7 @@ class Run:
     logger: Logger
     learner: Learner
     progress: Progress
-    about: dict  # what config.json says of it
+    about: dict  # see identity.about
 
     @property
     def task(self):
@@ -95,10 +95,10 @@ class Run:
 
     @contextlib.contextmanager
     def averaged_statistics(self):
-        """Within, the network is what is to be validated and saved: every device has the mean of
-        the running statistics of all parts. Gives those of each part.
+        """A context in which the network is the one to validate and save: every device has the mean
+        of all parts' running statistics. Yields those of each part.
         """
-        # BatchNorm writes them in the backward pass, which copying them does not wait for.
+        # BatchNorm writes them in the backward pass, and copying them does not wait for it.
         self.workers.wait_all()
         learner, workers = self.learner, self.workers
         with averaged(learner.running, learner.net, workers, self.layout) as every:
@@ -114,8 +114,8 @@ class Run:
 
 
 def build(config, workers=None, stop=None, data_processes=None):
-    """The :class:`Run` that the flags ask for, at its first step or its checkpoint's, its folder
-    checked and written.
+    """The :class:`Run` that the flags ask for, at its first step or its checkpoint's, with its
+    folder checked and written.
     """
     determinism.check(config)
     workers = workers or connect(config)
@@ -133,7 +133,7 @@ def build(config, workers=None, stop=None, data_processes=None):
     progress = Progress(first_step, Sums(task.sums), Sums(task.sums))
     about = identity.about(config, layout, timetable, began_with)
     identity.agree(workers, about)
-    # Before a checkpoint gives each part its own statistics.
+    # This comes before a checkpoint gives each part its own statistics.
     workers.broadcast(learner.net, learner.trainer)
     learner.running = RunningStatistics(learner.net, layout, workers.devices)
     run = Run(
@@ -144,7 +144,7 @@ def build(config, workers=None, stop=None, data_processes=None):
 
 
 def _begin(run, resumed):
-    """Write the folder of a new run, or go on from the checkpoint."""
+    """Write the folder of a new run, or resume from the checkpoint."""
     if resumed:
         restore(run, *resumed)
         take_over(run, *resumed)
@@ -209,9 +209,7 @@ def _learner(config, task, layout, workers, timetable, logger):
 
 
 def finish(run):
-    """Train from where the run is to its end, or to where ``--max-steps`` stops it; write the
-    result.
-    """
+    """Train to the end of the run and write the result, or to where ``--max-steps`` stops it."""
     say, progress, total = run.logger.say, run.progress, run.timetable.total_steps
     _say_what_it_is(run)
     if progress.step >= total and not progress.awaits_validation and has_result(run):
@@ -221,7 +219,7 @@ def finish(run):
     begin = progress.step
     try:
         with run.stop.listening(say):
-            # It was killed before the validation of the epoch that the checkpoint ends.
+            # The run was killed after this checkpoint and before its epoch was validated.
             if progress.awaits_validation:
                 validate(run)
             train_steps(run)
@@ -232,7 +230,7 @@ def finish(run):
     if progress.step < total:
         say(
             f"stopped after {counted(progress.step - begin, 'step')} as --max-steps asked, at step "
-            f"{progress.step} of {total}; --resume auto goes on"
+            f"{progress.step} of {total}; --resume auto continues"
         )
     else:
         write_result(run)
@@ -240,7 +238,7 @@ def finish(run):
 
 
 def _with_advice(error, run):
-    """The error with the learning rate, the last good checkpoint, and what to try."""
+    """The error, with the learning rate, the last good checkpoint, and what to try."""
     whole = checkpoint.latest(
         run.config.save_dir, say=lambda text: None, fits=lambda state: is_finite(state["validated"])
     )
@@ -268,13 +266,10 @@ def _say_what_it_is(run):
         most = timetable.most_steps * run.layout.global_batch
         say(f"{timetable.total_updates} updates, the last ones of {most} images")
     if config.ema:
-        say(f"what is validated and saved is the average of the weights, --ema {config.ema:g}")
+        say(f"the average of the weights is validated and saved (--ema {config.ema:g})")
     if run.data.validation is None:
         say(
-            "no validation, because there is no --rec-val: no best checkpoint, and the figures are "
+            "no --rec-val, so there is no validation and no best checkpoint, and the figures are "
             "the training set's"
         )
-    threads = os.environ.get("OMP_NUM_THREADS", "unset: MXNet computes on one core")
-    chosen_here = os.environ.get("GLUON_TRICKS_SET_THREADS")
-    why = " (all cores, as it was not set)" if chosen_here else ""
-    say(f"OMP_NUM_THREADS={threads}{why}; the run's folder is {config.save_dir}")
+    say(f"{threads.in_words()}; the run's folder is {config.save_dir}")

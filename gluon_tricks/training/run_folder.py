@@ -1,8 +1,8 @@
-"""A run's folder as others read it: what the run was, which of its checkpoints are whole, the names
-of its classes.
+"""Reads a run's folder: what the run was, which of its checkpoints are whole, the names of its
+classes.
 
-Teachers, ``evaluate``, ``predict``, ``export`` and a run that is resumed all learn here what
-``config.json`` says.
+``evaluate``, ``predict``, ``export``, resumed runs and runs with a teacher all read ``config.json``
+through this module.
 """
 
 import dataclasses
@@ -38,12 +38,12 @@ PATHS = (
 
 
 class RunFolder:
-    """What the run in the folder ``path`` was.
+    """The run in the folder ``path``.
 
     ``config`` has its flags, with absolute paths; ``version``, ``layout`` (numbers by name),
-    ``data`` (fingerprints by split, or None) and ``parameters`` (SHA-256 of what ``teacher``,
-    ``teacher_logits`` and ``use_params`` named; older runs have less) are as in the file. Raises
-    UserError if ``config.json`` is missing, damaged, or not a run's.
+    ``data`` (fingerprints by split, or None) and ``parameters`` (SHA-256 of what each of
+    ``identity.PARAMETER_FLAGS`` named; older runs have fewer) are as in the file. Raises UserError
+    if ``config.json`` is missing, damaged, or not a run's.
     """
 
     def __init__(self, path):
@@ -66,11 +66,11 @@ class RunFolder:
         self.config = absolute(config, _working_folder(path, config.save_dir))
 
     def checkpoint(self, params="best", say=print):
-        """(folder, state) of the run's best or last checkpoint, whose checksums were compared.
+        """(folder, state) of the run's best or last checkpoint, whose checksums were verified.
 
-        A damaged last one is named through ``say``, and the one before it taken. There is only one
-        best: it is an error if that is damaged. A run without validation has no best one and gives
-        its last.
+        If the last one is damaged, this is reported through ``say`` and the one before it is taken.
+        If the best one is damaged, that is an error. A run without validation has no best one, and
+        its last is taken.
         """
         best = checkpoint.best(self.path)
         if params == "best" and best:
@@ -84,15 +84,15 @@ class RunFolder:
             if os.path.isdir(path):
                 return path, checkpoint.read_state(path)
             said = (
-                f"its best checkpoint, of step {noted['step']}, is not there; taking the last, "
+                f"its best checkpoint, of step {noted['step']}, does not exist; taking the last, "
                 f"{printable(found[0])}"
             )
             say(f"{printable(self.path)}: {said}")
         return found
 
     def labels(self, say=print):
-        """The names of the classes, or None: kept in the folder, or (an older run's) next to the
-        records, if they are its. Damaged or missing ones are named through ``say``.
+        """The names of the classes, or None. They are in the folder or, for an older run, next to
+        its records. Damaged or missing ones are reported through ``say``.
         """
         kept = os.path.join(self.path, LABELS)
         try:
@@ -124,7 +124,7 @@ class RunFolder:
     def validation_file(self, index=""):
         """(RecordIO file, index) that the run was validated on; ("", "") if it had none.
 
-        Raises UserError if what lies there now is another file than the run knew.
+        Raises UserError if the file is gone, or is not the one that the run knew.
         """
         path, index = self.config.rec_val, index or self.config.rec_val_idx
         shown, run = printable(path), printable(self.path)
@@ -152,8 +152,8 @@ def write(path, about, config):
 
 
 def _check(found):
-    """Raise ValueError, KeyError, TypeError or AttributeError if a ``config.json`` is not as
-    :func:`write` writes it.
+    """Raise ValueError, KeyError, TypeError or AttributeError if a ``config.json`` is not what
+    :func:`write` writes.
     """
     splits = [found["data"]["train"], found["data"]["validation"]]
     right = (
@@ -174,8 +174,8 @@ def _check(found):
 
 
 def run_of(path):
-    """The :class:`RunFolder` that a file or folder is, or lies in
-    (RUN/checkpoints/step-N/net.params), or None.
+    """The :class:`RunFolder` that a path names or lies in (RUN/checkpoints/step-N/net.params), or
+    None.
     """
     for folder in (os.path.abspath(path), os.path.realpath(path)):
         folder = folder if os.path.isdir(folder) else os.path.dirname(folder)
@@ -187,7 +187,7 @@ def run_of(path):
 
 
 def _may_be_ours(file):
-    """False if there is no such file, or it is a whole ``config.json`` of something else."""
+    """False if there is no such file, or if it is the whole ``config.json`` of something else."""
     try:
         with open(file, encoding="utf-8", opener=plain_file) as opened:
             found = json.load(opened)
@@ -199,7 +199,7 @@ def _may_be_ours(file):
 
 
 def _read_best(path):
-    """The state of the checkpoint to which ``best`` leads, if it was the best one so far."""
+    """The state of the checkpoint that ``best`` names; UserError if it was not the best."""
     state = checkpoint.read_state(path)
     noted = state.get("best")
     if noted and noted["step"] != state["step"]:
@@ -211,12 +211,12 @@ def _read_best(path):
 
 
 def read_checkpoint(folder):
-    """The ``state.json`` of a checkpoint's folder, a dict, after its checksums were compared."""
+    """The ``state.json`` in a checkpoint's folder, a dict. Checksums are verified."""
     return checkpoint.read_state(folder)
 
 
 def checked(path):
-    """``path`` of a parameter file; if it lies in a checkpoint, its checksums were compared."""
+    """The ``path`` of a parameter file. If it lies in a checkpoint, its checksums are verified."""
     folder = os.path.dirname(path)
     if os.path.basename(path) == PARAMETERS and os.path.isfile(os.path.join(folder, STATE)):
         checkpoint.read_state(folder)
@@ -224,22 +224,23 @@ def checked(path):
 
 
 def absolute(config, working_folder=None):
-    """A copy of a Config whose paths are absolute; relative ones are of ``working_folder``, or this
-    process's.
+    """A copy of a Config with absolute paths. Relative ones start from ``working_folder``, by
+    default that of this process.
     """
-    paths = {}
+    paths, start = {}, working_folder or os.getcwd()
     for name in PATHS:
         path = getattr(config, name)
         if path and not (name == "resume" and path == "auto"):
-            full = os.path.normpath(os.path.join(working_folder or os.getcwd(), path))
+            inside = config.save_dir if name == "logging_file" else ""  # see log_files.py
+            full = os.path.normpath(os.path.join(start, inside, path))
             is_name = name == "teacher" and path in models.names() and not os.path.exists(full)
             paths[name] = path if is_name else full
     return dataclasses.replace(config, **paths)
 
 
 def _working_folder(folder, save_dir):
-    """The folder to which the relative paths of an older run belong, as its --save-dir ends its own
-    path; None if unknown.
+    """The folder from which an older run's relative paths start: its own path without the
+    --save-dir at the end. None if unknown.
     """
     folder, tail = os.path.abspath(folder), os.path.normpath(save_dir)
     return folder[: -len(tail)] if folder.endswith(os.sep + tail) else None

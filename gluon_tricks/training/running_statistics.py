@@ -1,9 +1,9 @@
-"""BatchNorm's running statistics: every part of the global batch has its own, whichever device
-computes it.
+"""BatchNorm's running statistics: every part of the global batch has its own, on whichever device
+it is computed.
 
-A device that computes several parts of a step gets each one's statistics before and keeps them
-apart after. So they are the same with a device for each part, with ``--accumulate``, and after
-``--elastic keep-batch`` has lost a worker.
+A device that computes several parts of a step loads the statistics of each part before it and
+stores them after it. So they are the same with a device for each part, with ``--accumulate``, and
+after ``--elastic keep-batch`` has lost a worker.
 """
 
 import contextlib
@@ -16,13 +16,13 @@ from ..tricks.compiled import casts
 
 
 class RunningStatistics:
-    """Those of this worker's parts, of a network whose parameters are on its ``devices``."""
+    """The statistics of this worker's parts, for a network on its ``devices``."""
 
     def __init__(self, net, layout, devices):
         self.net, self._layout, self._devices = net, layout, devices
-        # part: its arrays, on the device that computes it; empty if each device has one part
+        # {part: its arrays, on the device that computes it}; empty if each device has one part
         self._kept = {}
-        self._restore, self._keep = {}, {}  # part: a function
+        self._restore, self._keep = {}, {}  # {part: a function that copies its arrays}
         if layout.accumulate > 1:
             for micro in range(layout.accumulate):
                 for number, part in layout.micro_batch(micro):
@@ -31,15 +31,15 @@ class RunningStatistics:
                     self._restore[part], self._keep[part] = casts(kept, own), casts(own, kept)
 
     def restore_parts(self, micro):
-        """Give the devices the statistics of the parts that they are about to compute."""
+        """Load the statistics of the parts that the devices are about to compute."""
         self._copy(micro, self._restore)
 
     def keep_parts(self, micro):
-        """Keep what the devices have made of them."""
+        """Store the statistics of the parts that the devices have computed."""
         self._copy(micro, self._keep)
 
     def arrays(self):
-        """Those of each part of this worker, lists of NDArrays that training changes."""
+        """For each part of this worker, the list of NDArrays that training changes."""
         if self._kept:
             return [self._kept[part] for part in self._layout.own_parts]
         return [self._of(number) for number in range(len(self._devices))]
@@ -49,9 +49,7 @@ class RunningStatistics:
         return np.stack([flat(arrays) for arrays in self.arrays()])
 
     def put(self, values):
-        """The reverse of :meth:`get` for some parts, a dict; parts that are not in it are left as
-        they are.
-        """
+        """Set the statistics of the parts in ``values``, {part: numpy (n,)}, and no others."""
         for micro in range(self._layout.accumulate):
             for number, part in self._layout.micro_batch(micro):
                 if part in values:
@@ -67,8 +65,8 @@ class RunningStatistics:
 
 @contextlib.contextmanager
 def averaged(running, net, workers, layout):
-    """Within, every device has the mean of the statistics of all parts; gives (parts, n), those of
-    each part. What has changed them has to be finished on all workers.
+    """A context in which every device has the mean of all parts' statistics. Yields those of each
+    part, (parts, n). Operators that change them have to be finished on all workers.
     """
     own = running.get()
     every = gather_parts(workers, layout, own)
@@ -82,14 +80,14 @@ def averaged(running, net, workers, layout):
 
 
 def arrays_of(net, device):
-    """All that training changes without a gradient, BatchNorm's statistics, on one device: a list
-    of NDArrays.
+    """BatchNorm's statistics on one device, that is, all that training changes without a gradient:
+    a list of NDArrays.
     """
     return [parameter.data(device) for _, parameter in _averaged(net)]
 
 
 def flat(arrays):
-    """The values of such a list as numpy float32 (n,)."""
+    """The values of a list of NDArrays as numpy float32 (n,)."""
     return np.concatenate([array.asnumpy().ravel() for array in arrays] or [np.zeros(0)]).astype(
         "float32"
     )
@@ -104,14 +102,14 @@ def put_flat(arrays, values):
 
 
 def mean_statistics(every):
-    """The mean (n,) of the parts' statistics (parts, n), float32. In float64 the mean of equal
-    numbers is that number.
+    """The mean (n,) of the parts' statistics (parts, n), float32. It is computed in float64, in
+    which the mean of equal numbers is that number.
     """
     return every.mean(axis=0, dtype="float64").astype("float32")
 
 
 def put_statistics(net, device, values):
-    """Give one device the values (n,) as BatchNorm's statistics."""
+    """Set BatchNorm's statistics on one device to the values (n,)."""
     put_flat(arrays_of(net, device), values)
 
 
@@ -124,6 +122,6 @@ def _averaged(net):
 
 
 def is_frozen(parameter):
-    """Whether it could have a gradient, and somebody has taken it out of the training."""
+    """Whether a parameter that could have a gradient was taken out of the training."""
     is_weight = parameter._differentiable and not isinstance(parameter, mx.gluon.Constant)
     return is_weight and parameter.grad_req == "null"

@@ -1,4 +1,4 @@
-"""Writes what a run leaves behind: checkpoints, and at its end the result."""
+"""Writes a run's checkpoints and, at its end, the result."""
 
 import os
 
@@ -11,7 +11,7 @@ from .stopping import Diverged
 
 
 def save(run):
-    """Write a checkpoint of this moment: all workers give their share, and rank 0 writes."""
+    """Write a checkpoint of this moment: all workers contribute, and rank 0 writes."""
     progress = run.progress
     shares = (progress.interval.to_json(), progress.epoch.to_json(), run.data.train.bad_records)
     intervals, epochs, bad_records = zip(*gather_json(run.workers, shares))
@@ -49,8 +49,8 @@ def save(run):
 
 
 def _check_finite(run):
-    """Of parameters and statistics alone: a float32 master copy that is not finite makes its
-    float16 weight so.
+    """Raise Diverged if a parameter or statistic is not finite. A float32 master copy that is not
+    shows in its float16 weight.
     """
     name = first_not_finite(checkpoint_arrays.parameters_of(run.learner.net))
     if name is not None:
@@ -58,11 +58,11 @@ def _check_finite(run):
 
 
 def write_result(run):
-    """Write ``result.json`` and say how the run has ended."""
+    """Write ``result.json`` and print the final figures."""
     config, timetable, layout = run.config, run.timetable, run.layout
     best, final = run.progress.best or {}, run.progress.validated or {}
     figures = loss_last(run.task)
-    images = timetable.total_steps * layout.global_batch
+    images = timetable.trained_steps * layout.global_batch
     result = dict(
         {name: final.get(name) for name in [f.name for f in figures] + ["images"]},
         best=best,
@@ -91,8 +91,6 @@ def write_result(run):
 
 
 def has_result(run):
-    """Whether the run's end has been written down, as rank 0 sees it: it may have been killed just
-    before.
-    """
+    """Whether rank 0 sees a ``result.json``: a run may be killed just before it writes one."""
     path = os.path.join(run.config.save_dir, "result.json")
     return gather_json(run.workers, os.path.exists(path))[0]

@@ -1,6 +1,4 @@
-"""The step count is a run's clock: the learning rate of each step, and the step at which a resumed
-run goes on.
-"""
+"""The step count is a run's clock: it decides the learning rate and where a run resumes."""
 
 import math
 from typing import Optional
@@ -21,9 +19,9 @@ def learning_rate(
 ) -> LearningRate:
     """The schedule that the flags ask for.
 
-    ``images`` in an epoch matter to ``--lr-counting updates`` alone. ``began_with`` is the global
-    batch with which a resumed run began: for that one ``--lr`` was meant, which matters to
-    ``--elastic scale-lr`` alone.
+    ``images``, those of an epoch, matter only to ``--lr-counting updates``. ``began_with`` is the
+    global batch with which a resumed run began, the one that ``--lr`` is meant for; it matters only
+    to ``--elastic scale-lr``.
     """
     if config.linear_scaling:
         peak = linear_scaling(global_batch, config.base_lr)
@@ -55,7 +53,7 @@ def learning_rate(
 def batch_growth(config: Config, global_batch: int) -> BatchGrowth:
     """The growth of the ``global_batch`` that the flags ask for.
 
-    Raises :class:`UserError` if ``--max-batch`` is below it.
+    Raises :class:`UserError` if ``--max-batch`` is smaller than that batch.
     """
     if config.max_batch and config.max_batch < global_batch:
         raise UserError(
@@ -73,11 +71,11 @@ def resumed_step(
     new_steps: int,
     growth: BatchGrowth = BatchGrowth(),
 ) -> int:
-    """The step at which a run goes on after ``step`` steps of ``global_batch`` images, when it has
-    ``new_global_batch`` images in a step, ``new_steps`` in an epoch, and ``growth``.
+    """The step at which a run resumes after ``step`` steps of ``global_batch`` images, if it now
+    has ``new_global_batch`` images in a step, ``new_steps`` steps in an epoch, and ``growth``.
 
-    It begins the update with the next image of the epoch: no image is left out, and those that
-    stand before this one in its update are seen twice.
+    That step begins the update that holds the next image of the epoch: no image is left out, and
+    the images before it in this update are seen twice.
     """
     if global_batch == new_global_batch:
         return step

@@ -1,4 +1,4 @@
-"""One step of training: forward, backward and update with this worker's images of it."""
+"""One training step: forward pass, backward pass and update with this worker's images."""
 
 from typing import NamedTuple, Optional
 
@@ -12,39 +12,39 @@ from ..tricks.compiled import OPERATORS_AT_ONCE
 
 
 class StepResult(NamedTuple):
-    """What a step has found, still being computed."""
+    """What a step has computed, or is still computing."""
 
-    sums: list  # an NDArray of the task's sums for each part of the batch that this worker has
-    losses: list  # of the images of each, (n,)
+    sums: list  # for each of this worker's parts, an NDArray of the task's sums
+    losses: list  # for each part, the losses (n,) of its images
     keys: np.ndarray  # of this worker's records, in the order of the parts
-    # Under float16 whether the update counted, see Update.receive.
+    # Under float16, whether the update counted: see Update.receive.
     counted: Optional[mx.nd.NDArray] = None
-    # What all workers have told each other: the sum of their losses, then of their reasons to stop.
+    # Sums over all workers: of their losses, then of their reasons to stop.
     shared: Optional[mx.nd.NDArray] = None
 
 
 def train_step(learner, layout, devices, batch, step):
-    """The :class:`StepResult` of step ``step`` with this worker's images of it, a
-    :class:`.feeding.PlacedBatch`.
+    """Train one step and return its :class:`StepResult`. ``batch`` is a
+    :class:`.feeding.PlacedBatch`, this worker's images of ``step``.
     """
-    found, of_images, steps = [], [], learner.update.timetable.steps_of_update(step)
+    all_sums, all_losses, steps = [], [], learner.update.timetable.steps_of_update(step)
     learner.seed_devices(devices, layout, step)
     with mx.engine.bulk(OPERATORS_AT_ONCE):
         for micro in range(layout.accumulate):
             learner.running.restore_parts(micro)
             sums, losses = compute_gradients(learner, layout, batch, step, micro)
-            found, of_images = found + sums, of_images + losses
+            all_sums, all_losses = all_sums + sums, all_losses + losses
             wait_for_statistics(steps * len(layout.own_parts), devices)
             learner.running.keep_parts(micro)
-        return StepResult(found, of_images, batch.keys, learner.update(step))
+        return StepResult(all_sums, all_losses, batch.keys, learner.update(step))
 
 
 def compute_gradients(learner, layout, batch, step, micro):
-    """Those of one micro-batch, on every device. Gives the task's sums, and the images' losses, of
-    each part.
+    """Compute the gradients of one micro-batch on every device. Returns, for each part, the task's
+    sums and the losses of the images.
     """
-    objective, task, found, of_images = learner.objective, learner.objective.task, [], []
-    losses = []
+    objective, task = learner.objective, learner.objective.task
+    sums, losses, shares = [], [], []
     images_of_update = layout.global_batch * learner.update.timetable.steps_of_update(step)
     for number, part in layout.micro_batch(micro):
         images, labels = colored(*batch.parts[part])
@@ -54,37 +54,35 @@ def compute_gradients(learner, layout, batch, step, micro):
         with autograd.record():
             outputs = learner.forward(inputs, targets, step, keys)
             loss = objective.losses(outputs, targets, seen)
-            # The share of this part in the mean over the update's images: gradients are summed
-            # over the parts.
-            losses.append(loss.sum() * (learner.update.scale(number) / images_of_update))
-        labels = objective.labels(targets)
-        of_images.append(loss.detach())
-        found.append(task.count(detached(outputs), labels, of_images[-1]))
-    autograd.backward(losses)
-    return found, of_images
+            # This part's share of the mean over the update's images: gradients are summed over the
+            # parts.
+            shares.append(loss.sum() * (learner.update.scale(number) / images_of_update))
+        losses.append(loss.detach())
+        sums.append(task.count(detached(outputs), objective.labels(targets), losses[-1]))
+    autograd.backward(shares)
+    return sums, losses
 
 
 def detached(outputs):
-    """A network's output or list of them, without what their gradients need."""
+    """A network's output or outputs, without the graph that their gradients need."""
     if isinstance(outputs, (list, tuple)):
         return [output.detach() for output in outputs]
     return outputs.detach()
 
 
 def colored(images, labels, matrices):
-    """(images float32 (n, 3, H, W), labels (n,)): with ``--device-augment`` the colour step is
-    still to be done.
+    """(images float32 (n, 3, H, W), labels (n,)), after the colour step, which
+    ``--device-augment`` leaves to the device.
     """
     return images if matrices is None else apply_on_device(images, matrices), labels
 
 
 def wait_for_statistics(parts, devices):
-    """If several ``parts`` of an update run on CPU contexts, wait for a backward pass before
-    anything else starts.
+    """Wait for the backward pass if an update has several ``parts`` and runs on CPU contexts.
 
     On a CPU, BatchNorm's backward pass writes the running statistics without the engine's
-    knowledge, so that without this they would depend on the clock in their last bits. On GPUs the
-    forward pass writes them, and nothing waits.
+    knowledge: without the wait, their last bits would depend on timing. On a GPU the forward pass
+    writes them, and nothing waits.
     """
     if parts > 1 and devices[0].device_type == "cpu":
         mx.nd.waitall()
@@ -93,7 +91,7 @@ def wait_for_statistics(parts, devices):
 class Learner:
     """The network that is trained, and what its steps need.
 
-    ``seed`` is the run's if a forward pass draws random numbers, else None.
+    ``seed`` is the run's if the forward pass draws random numbers, else None.
     """
 
     def __init__(self, net, objective, trainer, update, complexity, seed):
@@ -102,12 +100,12 @@ class Learner:
         self.trainer, self.update = trainer, update
         # The parameters that updates change.
         self.trained = [p for p in net.collect_params().values() if p.grad_req != "null"]
-        self.running = None  # the RunningStatistics, as soon as the parameters have their values
+        self.running = None  # the RunningStatistics, once the parameters have their values
         self._seed = seed
 
     def seed_devices(self, devices, layout, step):
-        """Seed MXNet's generator by the step, if the network draws from it, as dropout does: it has
-        no state that could be saved.
+        """Seed MXNet's generator by the step if the network draws from it, as dropout does: its
+        state cannot be saved.
         """
         if self._seed is not None:
             for device, part in zip(devices, layout.own_parts):

@@ -1,5 +1,5 @@
-"""Why a run stops before its end, after a whole step and a checkpoint: a signal, or workers that
-come or go.
+"""Reasons to stop before a run's end, after a whole step and a checkpoint: a signal, or workers
+that are added or removed.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ REASONS = SIGNALS + (HOSTS_CHANGED,)
 
 
 class Interrupted(UserError):
-    """A signal asked the run to stop: exit code 128 + the signal's number, as a shell has it."""
+    """A signal asked the run to stop: exit code 128 + the signal's number, as in a shell."""
 
     def __init__(self, message, signal_number):
         super().__init__(message)
@@ -22,7 +22,7 @@ class Interrupted(UserError):
 
 
 class Diverged(UserError):
-    """Loss, gradients or parameters are not finite: ``what``, at ``step``, and what to do."""
+    """The loss, gradients or parameters are not finite: ``what`` says which."""
 
     exit_code = 3
 
@@ -32,8 +32,8 @@ class Diverged(UserError):
 
 
 class Stop:
-    """What this process was asked (``asked``), and what all workers know of (``agreed``): one of
-    ``REASONS``, or None.
+    """The reason to stop that this process was given (``asked``), and the one that all workers have
+    agreed on (``agreed``): one of ``REASONS``, or None.
     """
 
     def __init__(self):
@@ -42,17 +42,18 @@ class Stop:
 
     @contextlib.contextmanager
     def listening(self, say):
-        """Within, SIGTERM, SIGHUP and Ctrl-C ask for a stop; a second Ctrl-C stops at once.
+        """A context in which SIGTERM, SIGHUP and Ctrl-C ask for a stop; a second Ctrl-C stops at
+        once.
 
-        A SIGHUP that is ignored, as ``nohup`` does, stays ignored. In another thread than the main
-        one, which alone may listen, no signal is heard.
+        If SIGHUP is ignored, as under ``nohup``, it stays ignored. Python handles signals only in
+        the main thread: in any other one, this context does nothing.
         """
 
         def note(number, frame):
             if number == signal.SIGINT and self.asked == signal.SIGINT:
                 raise KeyboardInterrupt
             self.asked = number
-            # in the middle of another line; on a full disk
+            # The signal may have come in the middle of another line, or the disk may be full.
             with contextlib.suppress(RuntimeError, UserError):
                 say(f"{signal.Signals(number).name}: finishing this step and writing a checkpoint")
 
@@ -70,21 +71,21 @@ class Stop:
                 signal.signal(number, handler)
 
     def votes(self):
-        """For each of ``REASONS``, 1 if this process was asked for it."""
+        """For each of ``REASONS``, 1 if this process was asked to stop for it, else 0."""
         return [int(self.asked == reason) for reason in REASONS]
 
     def count(self, votes):
-        """Agree on the first of ``REASONS`` that has a vote."""
+        """Agree on the first of ``REASONS`` for which any worker voted."""
         for reason, count in zip(REASONS, votes):
             if count and self.agreed is None:
                 self.agreed = reason
 
     def raise_after(self, step):
-        """Raise what ends a run that has stopped after ``step`` with a checkpoint."""
+        """Raise the exception that ends a run after ``step``, whose checkpoint is written."""
         if self.agreed == HOSTS_CHANGED:
             raise HostsChanged
         raise Interrupted(
             f"{signal.Signals(self.agreed).name} after step {step}; its checkpoint is written, "
-            "--resume auto goes on from it",
+            "and --resume auto continues from it",
             self.agreed,
         )

@@ -1,4 +1,4 @@
-"""The stored logits that a run is distilled from, after they were found to be of its data."""
+"""The stored logits that a run learns from, checked to be those of its data."""
 
 from typing import Optional
 
@@ -13,8 +13,8 @@ from ..text import printable
 def stored_teacher(config: Config) -> Optional[TeacherLogits]:
     """The file of ``--teacher-logits``, or None without the flag.
 
-    Raises UserError if its classes are not those of the run, if it lacks a training record, which
-    is named, or if it was made of other records with the same keys.
+    Raises UserError if it has another number of classes than the run, lacks a training record,
+    which is named, or was made from other records with the same keys.
     """
     if not config.teacher_logits:
         return None
@@ -30,5 +30,5 @@ def stored_teacher(config: Config) -> Optional[TeacherLogits]:
     found = fingerprint(config.rec_train, config.rec_train_idx)
     different = differences(stored.about.data, found)
     if different:
-        raise UserError(f"{shown}: was made of other images than {config.rec_train}: {different}")
+        raise UserError(f"{shown}: was made from other images than {config.rec_train}: {different}")
     return stored

@@ -1,4 +1,4 @@
-"""Named sums over images: they add up over steps, devices and workers to a task's figures."""
+"""Named sums over images, which add up over steps, devices and workers to a task's figures."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 class Sums:
     """The sums of a task (its ``sums``, float64) over ``images`` images.
 
-    Counts are exact up to 2^53. ``values`` are in the order of ``names``; default: 0.
+    Counts are exact up to 2^53. ``values`` are in the order of ``names``; by default they are 0.
     """
 
     def __init__(
@@ -30,15 +30,15 @@ class Sums:
         return Sums(self.names, values, int(images))
 
     def to_json(self) -> Dict[str, float]:
-        """A dict of the sums by name, and ``images``."""
+        """A dict of the sums by name, with ``images``."""
         return dict(zip(self.names, self.values.tolist()), images=self.images)
 
     @classmethod
     def of_worker(cls, names: Sequence[str], all_sums: List[dict], layout: Any) -> Sums:
-        """A worker's share of what a checkpoint holds: one :meth:`to_json` for each worker that
-        there was.
+        """A worker's share of the sums in a checkpoint, one :meth:`to_json` for each worker of
+        then.
 
-        If there are more or fewer workers now, all is rank 0's.
+        If there are more or fewer workers now, rank 0 takes them all.
         """
         own = all_sums if layout.rank == 0 else []
         if len(all_sums) == layout.workers:

@@ -1,7 +1,8 @@
-"""What follows a step's backward passes: the gradients are summed over all devices and workers, the
-optimizer updates the parameters, and what looks at updated parameters has its turn.
+"""The update after a step's backward passes: gradients are summed over all devices and workers, the
+optimizer updates the parameters, and whatever follows the parameters has its turn.
 
-Two lists are open: :func:`optimizer` for values of ``--optimizer``, and :func:`after_update`.
+Two registries can be extended: :func:`optimizer`, the values of ``--optimizer``, and
+:func:`after_update`.
 """
 
 import contextlib
@@ -18,14 +19,14 @@ from .master_copy import MasterCopy
 from .stopping import Diverged
 
 OPTIMIZERS = {}  # functions by the value of --optimizer
-AFTER_UPDATE = []  # in the order in which they have their turn
+AFTER_UPDATE = []  # classes, in the order of their turns
 
 
 def optimizer(name):
     """A decorator for the function that makes the optimizer of ``--optimizer name``.
 
-    It is called as ``make(config, **settings)`` with the settings that all optimizers of MXNet
-    take: learning_rate, wd and multi_precision.
+    It is called as ``make(config, **settings)`` with settings that every optimizer of MXNet takes:
+    learning_rate, wd and multi_precision.
     """
 
     def decorate(make):
@@ -75,20 +76,20 @@ def optimizer_of(config, learning_rate):
 
 
 def after_update(member):
-    """A decorator for classes like an average of the parameters, which follow every update.
+    """A decorator for classes that act after every update, such as an average of the parameters.
 
     - ``name``: what its arrays are called in a checkpoint
     - ``from_config(config, layout, timetable)``: a class method; the member that the flags ask for,
       or None
-    - ``begin(net, workers, running, saved)``: the parameters have their values on all devices of
-      the workers, and ``running`` are the RunningStatistics; ``saved`` are the :meth:`arrays` of
-      the checkpoint that the run goes on from, on the CPU, {} if it is new
-    - ``member(step, counted)``: an update ended with ``step``, which counts from 0.
-      ``counted`` is None, or under float16 a list with an NDArray (1,) for each device: 0 if the
-      update was dropped because gradients were not finite, else 1. Never waits
+    - ``begin(net, workers, running, saved)``: called when the parameters have their values on all
+      devices of the workers. ``running`` are the RunningStatistics; ``saved`` are the
+      :meth:`arrays` of the checkpoint from which the run resumes, on the CPU, {} if the run is new
+    - ``member(step, counted)``: called after the update that ends with ``step``, which counts from
+      0. ``counted`` is None, or under float16 a list with an NDArray (1,) for each device: 0 if the
+      update was dropped because gradients were not finite, else 1. Must not wait
     - ``arrays()``: what a checkpoint has to hold, {key: NDArray}
-    - ``in_place()``: a context in which ``net`` is what is to be validated and saved. ``arrays``
-      is called within it, and ``begin`` sees the parameters that were saved within it
+    - ``in_place()``: a context in which ``net`` is the network to validate and save. ``arrays`` is
+      called within it, and ``begin`` sees the parameters that were saved within it
     """
     AFTER_UPDATE.append(member)
     return member
@@ -98,7 +99,7 @@ after_update(Average)
 
 
 def members_of(config, layout, timetable):
-    """What the flags of a run ask for of AFTER_UPDATE."""
+    """The members of AFTER_UPDATE that the flags of a run ask for."""
     made = [member.from_config(config, layout, timetable) for member in AFTER_UPDATE]
     return [member for member in made if member is not None]
 
@@ -113,14 +114,14 @@ class Update:
         As the workers make it: it sums the gradients and does not update in a KVStore.
     loss_scale : LossScale
     timetable : Timetable
-        It says after which steps the parameters are updated.
+        Decides after which steps the parameters are updated.
     devices : list of Context
     max_skipped : int
-        So many updates in a row may be left out because float16 gradients are not finite.
+        How many updates in a row may be dropped because float16 gradients are not finite.
     members : list
         See :func:`after_update`.
     clip : float
-        The gradient's norm is at most this; 0: as it is.
+        The largest norm of the gradient; 0: no limit.
     """
 
     def __init__(
@@ -129,18 +130,19 @@ class Update:
         self.loss_scale, self.timetable, self.members = loss_scale, timetable, members
         self._net, self._parameters, self._trainer = net, net.collect_params(), trainer
         self._devices, self._max_skipped, self._clip = devices, max_skipped, clip
-        self._master_copies = []  # under float16, of each device
+        self._master_copies = []  # under float16, one for each device
 
     @classmethod
     def from_config(cls, config, net, trainer, loss_scale, timetable, layout, devices):
-        """With the members that the flags of a run ask for."""
+        """The Update that the flags of a run ask for."""
         members = members_of(config, layout, timetable)
         skipped, clip = config.max_skipped, config.clip_norm
         return cls(net, trainer, loss_scale, timetable, devices, skipped, members, clip)
 
     def begin(self, workers, running, saved=None):
-        """Parameters, their ``running`` statistics, optimizer states and loss scale are those of
-        the next step; ``saved`` are the :meth:`arrays` of the checkpoint that the run goes on from.
+        """Prepare the first update, once parameters, their ``running`` statistics, optimizer states
+        and loss scale have their values; ``saved`` are the :meth:`arrays` of the checkpoint from
+        which the run resumes.
         """
         for member in self.members:
             own = _below(member.name + "/", saved or {})
@@ -158,10 +160,10 @@ class Update:
         return self.loss_scale.scale
 
     def __call__(self, step):
-        """If an update ends with ``step``: sum its gradients, update the parameters, and let the
-        members follow.
+        """If an update ends with ``step``: sum its gradients, update the parameters, and call the
+        members.
 
-        Never waits. What it returns is for :meth:`receive`, some steps later.
+        Never waits. The result is for :meth:`receive`, some steps later.
         """
         if not self.timetable.ends_update(step):
             return None
@@ -170,7 +172,7 @@ class Update:
         if counted is None:
             self._clip_gradients()
             self._trainer.update(self.loss_scale.scale)
-        # Gradients add up over micro-batches and steps, and start again from 0.
+        # Gradients that add up over micro-batches and steps start again from 0.
         if any(parameter.grad_req == "add" for parameter in self._parameters.values()):
             self._parameters.zero_grad()
         for member in self.members:
@@ -183,9 +185,9 @@ class Update:
             clip_norm([p.list_grad()[number] for p in trained], self._clip)
 
     def receive(self, counted, step):
-        """Take note whether the update of ``step`` has counted. Waits until that is known.
+        """Note whether the update of ``step`` counted. Waits until that is known.
 
-        Raises Diverged after too many updates in a row that have not.
+        Raises Diverged if too many updates in a row did not.
         """
         if counted is None:
             return
@@ -200,14 +202,14 @@ class Update:
 
     @contextlib.contextmanager
     def in_place(self):
-        """Within, the network is what is to be validated and saved."""
+        """A context in which the network is the one to validate and save."""
         with contextlib.ExitStack() as stack:
             for member in self.members:
                 stack.enter_context(member.in_place())
             yield
 
     def arrays(self):
-        """What a checkpoint has to hold of the members, {name: NDArray}. To be called within
+        """The members' arrays for a checkpoint, {name: NDArray}. Call it within
         :meth:`in_place`.
         """
         return {
@@ -222,7 +224,7 @@ def _below(prefix, arrays):
 
 
 def _take_back(optimizer):
-    """The optimizer has counted an update that did not count."""
+    """Undo the optimizer's counting of an update that was dropped."""
     optimizer.num_update -= 1
     for counts in optimizer._all_index_update_counts.values():
         for index in counts:

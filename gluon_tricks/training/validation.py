@@ -1,4 +1,4 @@
-"""Validation: every image of the file counted once, with the mean of all running statistics."""
+"""Validation: every image counts once, with the mean of all parts' running statistics."""
 
 import math
 import time
@@ -13,9 +13,9 @@ from .sums import Sums
 
 
 def validate(run):
-    """Evaluate the epoch that has just ended, and add its figures to its checkpoint.
+    """Evaluate the epoch that has just ended, and add the figures to its checkpoint.
 
-    What comes after is, to the bit, what it would be without.
+    Training then continues, to the bit, as if there had been no validation.
     """
     started, config, progress, task = time.time(), run.config, run.progress, run.task
     epoch = run.timetable.epoch(progress.step) - 1
@@ -42,15 +42,15 @@ def validate(run):
 
 
 def is_finite(figures):
-    """Whether the loss of a validation is finite; true if there was none, or the task has none."""
+    """Whether the loss of a validation is finite; True without a validation or without a loss."""
     return math.isfinite((figures or {}).get("loss", 0))
 
 
 def check_last(run):
-    """Raise Diverged if the network that the run has ended with has a loss that is not finite.
+    """Raise Diverged if the final network's validation loss is not finite.
 
-    Only the last step needs it: after any other one, the next step's loss says so. And a float16
-    network whose running statistics are still young may overflow here and yet be trained.
+    Only the last validation needs this: after an earlier one, the loss of the next step shows it.
+    And a float16 network may overflow while its running statistics are young, and yet train well.
     """
     figures, step = run.progress.validated, run.progress.step
     if not is_finite(figures):
@@ -105,6 +105,6 @@ def evaluate(net, batches, workers, task, dtype="float32", expected=None):
 
 
 def check_counted(images, expected):
-    """UserError if so many images are not those that were expected."""
+    """UserError if the number of images is not the expected one."""
     if expected is not None and images != expected:
         raise UserError(f"validation counted {images} images, but the file has {expected}")

@@ -1,4 +1,5 @@
-"""The paper's tricks, one idea a file, for any Gluon training loop (README.md shows how).
+"""The paper's tricks and later ones, one idea a file, for any Gluon training loop (README.md shows
+how).
 
-table.py has what plan, report and README.md say of each.
+``table.py`` holds what ``plan``, ``report`` and README.md say about each.
 """

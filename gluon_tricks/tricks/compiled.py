@@ -1,4 +1,4 @@
-"""Formulas of many small operators, given to MXNet in one call, which takes the host a fraction of
+"""Runs a formula of many small operators in one call of MXNet, which takes the host a fraction of
 the time.
 """
 
@@ -7,28 +7,28 @@ import inspect
 
 import numpy as np
 
-# MXNet starts so many small operators together: one by one, a GPU would be waited for after each.
+# MXNet starts up to this many small operators together; otherwise it waits for the GPU after each.
 # NDArray's copy, copyto and astype are always started alone; mx.nd.identity and cast are not.
 OPERATORS_AT_ONCE = 64
-# The same for the passes of a graph.
+# The same for the forward and backward pass of a graph.
 AT_ONCE = dict(forward_bulk_size=OPERATORS_AT_ONCE, backward_bulk_size=OPERATORS_AT_ONCE)
 
 
 def compiled(function):
-    """A decorator for a function of NDArrays and constants that have to be hashable.
+    """A decorator for a function of NDArrays and hashable constants.
 
-    The function itself sees a Symbol in place of each NDArray, once for all calls with the same
-    constants. It returns one Symbol or a tuple of them, and its caller gets an NDArray or a list.
+    The function itself is called once for each set of constants, with a Symbol in place of each
+    NDArray. It returns a Symbol or a tuple of them; its caller gets an NDArray or a list.
 
-    On a GPU MXNet joins neighbouring operators, but no comparisons, and writes their constants into
-    C++, which knows no inf, nan or True.
+    On a GPU, MXNet fuses neighbouring operators, except comparisons, and writes their constants
+    into C++, which knows no inf, nan or True.
     """
     signature = inspect.signature(function)
     operators = {}
 
     @functools.wraps(function)
     def call(*args, **kwargs):
-        import mxnet as mx  # which takes a second: who reads a formula's name alone has no need
+        import mxnet as mx  # here, since a report reads a task's figures without MXNet
 
         given = signature.bind(*args, **kwargs).arguments
         arrays = {name: value for name, value in given.items() if isinstance(value, mx.nd.NDArray)}
@@ -47,15 +47,15 @@ def compiled(function):
 
 
 def cast(array, dtype):
-    """The NDArray itself if it has this dtype, or a cast one."""
+    """The NDArray with this dtype: itself if it has it already."""
     import mxnet as mx
 
     return array if array.dtype == np.dtype(dtype) else mx.nd.cast(array, dtype=dtype)
 
 
 def to_device(array, device):
-    """An NDArray on a device, of a NumPy array that nobody changes any more. Its copy is not waited
-    for, as that of ``mx.nd.array`` would be.
+    """An NDArray on a device with the values of a NumPy array that nobody changes any more. Unlike
+    ``mx.nd.array``, this does not wait for the copy.
     """
     import mxnet as mx
 
@@ -63,16 +63,14 @@ def to_device(array, device):
 
 
 def operator_of(symbol):
-    """A function of the NDArrays of a Symbol's inputs."""
+    """A Symbol as a function of NDArrays, one for each of its inputs."""
     import mxnet as mx
 
     return mx.nd.CachedOp(symbol, list(AT_ONCE.items()))
 
 
 def casts(sources, targets):
-    """A function that gives all NDArrays of ``targets`` the values of ``sources``, whatever their
-    dtypes, in one call.
-    """
+    """A function that copies ``sources`` into ``targets``, cast to their dtypes, in one call."""
     import mxnet as mx
 
     if not sources:

@@ -1,9 +1,9 @@
-"""CutMix (Yun et al. 2019): a rectangle of an image is replaced by that of another, and the targets
-are mixed by its share of the area.
+"""CutMix (Yun et al. 2019): a rectangle of an image is replaced by that of another image, and the
+targets are mixed by its share of the area.
 
-lam ~ Beta(alpha, alpha); the rectangle's centre is uniform, its sides are sqrt(1 - lam) of the
-image's, and what lies outside of the image is cut off. Then y = s y_i + (1 - s) y_j, where s is the
-share of the pixels that stay.
+lam ~ Beta(alpha, alpha). The rectangle's centre is uniform, its sides are sqrt(1 - lam) of the
+image's, and it is cut off at the image's edges. Then y = s y_i + (1 - s) y_j, where s is the share
+of the pixels that stay.
 """
 
 import math
@@ -32,7 +32,7 @@ def interval(length, share, place):
 
 
 def paste(images, partners, rectangle):
-    """NDArray (n, 3, height, width): the rectangle of each image's partner is put into it;
+    """The images, NDArray (n, 3, height, width), each with its partner's rectangle pasted in;
     ``partners``: NDArray (n,).
     """
     top, bottom, left, right = rectangle
@@ -44,6 +44,6 @@ def paste(images, partners, rectangle):
 
 
 def share_left(height, width, rectangle):
-    """The share of an image's pixels that are outside of the rectangle."""
+    """The share of an image's pixels outside the rectangle."""
     top, bottom, left, right = rectangle
     return 1 - max(0, bottom - top) * max(0, right - left) / (height * width)

@@ -18,7 +18,7 @@ def soft_loss(logits, teacher_logits, temperature):
 
 @compiled
 def distill(hard, soft, hard_weight=None):
-    """The two losses (n,) together: their sum (the paper), or h hard + (1 - h) soft (the authors'
+    """The two losses (n,) combined: their sum (the paper), or h hard + (1 - h) soft (the authors'
     code, h = 0.5).
     """
     if hard_weight is None:

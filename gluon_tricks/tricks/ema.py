@@ -2,9 +2,9 @@
 
     average = d average + (1 - d) weights
 
-which is a weight of (1 - d) d^n for the weights n times ago, and has half of all weight in the last
-log 2 / -log d times. BatchNorm's running statistics are averaged alike: those of the weights would
-not fit the average.
+The weights of n averagings ago have the share (1 - d) d^n, and the last log 2 / -log d averagings
+make up half. BatchNorm's running statistics are averaged in the same way: those of the current
+weights would not fit the average.
 """
 
 import math
@@ -19,7 +19,7 @@ from .optimizer import MOST_ARRAYS, sgd_step
 def follow(
     averages: Sequence[mx.nd.NDArray], values: Sequence[mx.nd.NDArray], decay: float
 ) -> None:
-    """Let each of a list of float32 NDArrays follow the NDArray of its place in the other."""
+    """Let each float32 NDArray of ``averages`` follow the NDArray at its place in ``values``."""
     for start in range(0, len(averages), MOST_ARRAYS):
         stop = start + MOST_ARRAYS
         _follow(averages[start:stop], values[start:stop], decay)
@@ -28,7 +28,7 @@ def follow(
 def _follow(averages, values, decay):
     values = [cast(value, "float32") for value in values]
     if decay:
-        # a - (1 - d) (a - w), which leaves an average that is equal to the weights as it is
+        # a - (1 - d) (a - w), which leaves an average that equals the weights unchanged
         n = len(averages)
         sgd_step(averages, values, [1 - decay] * n, [1.0] * n, -1.0)
     else:
@@ -37,5 +37,5 @@ def _follow(averages, values, decay):
 
 
 def half_life(decay: float, every: int = 1) -> float:
-    """The updates that have half of the weight."""
+    """The number of last updates that have half of the average."""
     return every * math.log(2) / -math.log(decay)

@@ -17,13 +17,13 @@ def smooth(labels, classes, epsilon, form="paper"):
     epsilon : float
         eps; 0 gives one-hot targets.
     form : str
-        ``paper``, or ``gluoncv`` for 1 - eps + eps / K and eps / K, as the authors' code.
+        ``paper``, or ``gluoncv`` for 1 - eps + eps / K and eps / K, as in the authors' code.
 
     Returns
     -------
     NDArray (n, K), float32, rows that sum to 1.
     """
-    if epsilon == 0:  # also with one class, which has no others
+    if epsilon == 0:  # one class alone has no others
         return labels.one_hot(classes)
     if form == "paper":
         return labels.one_hot(classes, on_value=1 - epsilon, off_value=epsilon / (classes - 1))

@@ -1,16 +1,16 @@
-"""LAMB: Adam's direction, and a rate for each layer by the norms of its weights and that direction
-(You et al., arXiv 1904.00962).
+"""LAMB: Adam's direction, with a rate for each layer from the norms of its weights and of that
+direction (You et al., arXiv 1904.00962).
 
     m = beta1 m + (1 - beta1) g                 v = beta2 v + (1 - beta2) g^2
     u = m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + epsilon) + wd w
     w = w - rate norm(w) / norm(u) u
 
 The ratio of the norms is 1 if one of them is 0. Biases, gamma and beta have the ratio 1 too, as in
-timm, which made the recipes A1 to A3; in the paper and in ``mx.optimizer.LAMB`` they have not. timm
+timm, which made the recipes A1 to A3; in the paper and in ``mx.optimizer.LAMB`` they do not. timm
 also clips the gradient's norm to 1 first: see :mod:`.clipping`.
 
-Under float16, t counts the updates that are dropped too. Whether one was is known on the device
-alone until some steps later, and t must not depend on when that is read.
+Under float16, t also counts dropped updates. For some steps only the device knows whether one was
+dropped, and t must not depend on when the host reads that.
 """
 
 from typing import Any
@@ -38,7 +38,7 @@ class Lamb(ManyArrays):
         self.weights_only = weights_only
 
     def create_state(self, index, weight):
-        """m and v, at first 0."""
+        """m and v, initially 0."""
         return mx.nd.zeros_like(weight), mx.nd.zeros_like(weight)
 
     def update(self, index, weight, grad, state):

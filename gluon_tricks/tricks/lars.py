@@ -1,19 +1,19 @@
-"""LARS: a learning rate for each layer, by the norms of its weights and gradients (You et al.,
+"""LARS: a learning rate for each layer, from the norms of its weights and gradients (You et al.,
 arXiv 1708.03888).
 
     ratio = eta norm(w) / (norm(g) + wd norm(w)),  eta = 0.001
     v = m v + rate ratio (g + wd w)
     w = w - v
 
-Biases, gamma and beta are left out, as by all who reached published accuracies with large batches:
-their ratio is 1. (For a ResNet-50 that is worth 0.7 to 2 points, PaddlePaddle #26733.) They take no
-weight decay either, if ``--no-wd`` says so.
+Biases, gamma and beta are left out, as in all published results with large batches: their ratio
+is 1. (For a ResNet-50 this is worth 0.7 to 2 points, PaddlePaddle #26733.) With ``--no-wd`` they
+are not decayed either.
 
-Weights that are all 0 have the ratio eta. Their formula would give 0 and never let them move; MXNet
-takes 1, and so a first step a thousand times as long as the next.
+Weights that are all 0 have the ratio eta. The formula would give 0, and they would never move;
+MXNet takes 1, which makes their first step a thousand times as long as the next.
 
-``mx.optimizer.LARS`` knows its exclusions by names that Gluon's Trainer does not give it, and
-corrects the momentum of just four of the arrays of an update when the rate changes.
+``mx.optimizer.LARS`` knows what to leave out by names that Gluon's Trainer does not give it, and
+corrects the momentum of only four of an update's arrays when the rate changes.
 """
 
 from typing import Any
@@ -35,7 +35,7 @@ class Lars(ManyArrays):
         self.momentum, self.eta, self.weights_only = momentum, eta, weights_only
 
     def create_state(self, index, weight):
-        """-v, at first 0."""
+        """-v, initially 0."""
         return mx.nd.zeros_like(weight)
 
     def update(self, index, weight, grad, state):

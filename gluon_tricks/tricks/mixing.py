@@ -1,9 +1,9 @@
 """Batch mixing: functions that change the images of a batch together, mostly by mixing them with
-each other, and their targets alike.
+each other, and their targets in the same way.
 
-Each is called as ``mixing(images, targets, step, part)`` and returns both: new NDArrays (n, ...),
-``step`` counted from 0, ``part`` the number of the batch's part that these images are. What it
-draws is a pure function of the seed, the step and the part.
+Each is called as ``mixing(images, targets, step, part)`` and returns new images and targets,
+NDArrays (n, ...). ``step`` counts from 0, and ``part`` is the number of the part of the batch that
+the images belong to. Random numbers are a pure function of seed, step and part.
 """
 
 from . import cutmix, mixup
@@ -14,21 +14,21 @@ MIXINGS = []  # in the order in which they are applied
 
 
 def register(mixing):
-    """A decorator: batches are mixed by ``mixing`` too, if its ``from_config`` finds that the flags
-    of a run ask for it.
+    """A decorator that adds ``mixing`` to MIXINGS. Its ``from_config`` returns the mixing that the
+    flags of a run ask for, or None.
     """
     MIXINGS.append(mixing)
     return mixing
 
 
 def mixings(config, steps_per_epoch):
-    """Those that the flags of a run ask for, a list."""
+    """The mixings that the flags of a run ask for, a list."""
     made = [mixing.from_config(config, steps_per_epoch) for mixing in MIXINGS]
     return [mixing for mixing in made if mixing is not None]
 
 
 class Mixup:
-    """:mod:`.mixup` in the steps before ``until``, one lambda for all pairs of a step."""
+    """:mod:`.mixup` in the steps before ``until``, with one lambda for all pairs of a step."""
 
     def __init__(self, alpha, seed, until, partner="random"):
         self._alpha, self._seed, self._until, self._partner = alpha, seed, until, partner
@@ -42,7 +42,8 @@ class Mixup:
 
 
 class PairMixup:
-    """Mixup of ``kind`` 1 or 2 (:mod:`.mixup`), a lambda for each pair, before ``until``.
+    """Mixup of ``kind`` 1 or 2 (:mod:`.mixup`) in the steps before ``until``, with a lambda for
+    each pair.
 
     Kind 1 takes twice as many images and targets as it returns.
     """
@@ -60,7 +61,7 @@ class PairMixup:
 
 
 class CutMix:
-    """:mod:`.cutmix` in the steps before ``until``, one rectangle for all images of a step."""
+    """:mod:`.cutmix` in the steps before ``until``, with one rectangle for all images of a step."""
 
     def __init__(self, alpha, seed, until, partner="random"):
         self._alpha, self._seed, self._until, self._partner = alpha, seed, until, partner
@@ -91,7 +92,7 @@ register(ProgressiveResizing)
 
 @register
 class Pairs:
-    """What mixes pairs of images: mixup, CutMix, or one of them in each step."""
+    """The mixings of pairs of images: mixup, CutMix, or one of the two in each step."""
 
     @classmethod
     def from_config(cls, config, steps_per_epoch):
@@ -109,6 +110,6 @@ class Pairs:
 
 
 def partners_on(images, seed, step, part, form):
-    """:func:`.mixup.draw_partners` of a part's images, an NDArray (n,) on their device."""
+    """:func:`.mixup.draw_partners` for a part's images: NDArray (n,) on their device."""
     partners = mixup.draw_partners(len(images), seed, step, part, form).astype("int32")
     return to_device(partners, images.context)

@@ -1,12 +1,13 @@
-"""Mixup (section 5.4): x = lam x_i + (1 - lam) x_j, y = lam y_i + (1 - lam) y_j, lam ~ Beta(alpha,
-alpha).
+"""Mixup (section 5.4).
 
-In the paper lam is one for the whole batch, whose images are mixed with each other. Assembled-CNN
-(arXiv 2001.06268) draws one for each pair, and has two types:
+    x = lam x_i + (1 - lam) x_j
+    y = lam y_i + (1 - lam) y_j,    lam ~ Beta(alpha, alpha)
 
-- 1: 2 n images are read, the first half is mixed with the second, and n come out.
-- 2: n are read, with halves x and z; lam x + (1 - lam) z and lam' x + (1 - lam') reverse(z) come
-  out.
+The paper draws one lam for the whole batch and mixes its images with each other. Assembled-CNN
+(arXiv 2001.06268) draws a lam for each pair, and has two types:
+
+- 1: of 2 n images, the first half is mixed with the second, which makes n.
+- 2: n images with the halves x and z become lam x + (1 - lam) z and lam' x + (1 - lam') reverse(z).
 """
 
 import mxnet as mx
@@ -14,32 +15,8 @@ import numpy as np
 
 from .compiled import to_device
 
-# The last number of a seed says what is drawn, so that none of the drawings of a step share theirs.
+# A fourth number in a seed names what is drawn, so that no two draws of a step share a stream.
 ONE_OF, CUTMIX, PAIRS = 1, 2, 3
-
-
-def draw_lambda(alpha, seed, step):
-    """lam of a step: one value for the whole global batch, a pure function of (seed, step)."""
-    return float(random_of(seed, step).beta(alpha, alpha))
-
-
-def draw_lambdas(n, alpha, seed, step, part=0):
-    """lam of each of the ``n`` pairs of a part of a step's batch: float64 (n,), a pure function of
-    (seed, step, part).
-    """
-    return random_of(seed, step, part, PAIRS).beta(alpha, alpha, size=n)
-
-
-def draw_partners(n, seed, step, part=0, form="random"):
-    """For each image of part ``part`` of a step's batch, the index of the image it is mixed with:
-    int array (n,).
-
-    ``random`` is a random permutation, a pure function of (seed, step, part); ``reverse`` is the
-    batch reversed, as the authors' code.
-    """
-    if form == "reverse":
-        return np.arange(n)[::-1].copy()
-    return random_of(seed, step, part).permutation(n)
 
 
 def mix(x, partners, lam):
@@ -47,6 +24,23 @@ def mix(x, partners, lam):
     ``partners``: NDArray (n,).
     """
     return lam * x + (1 - lam) * x.take(partners)
+
+
+def draw_lambda(alpha, seed, step):
+    """lam of a step: one value for the whole global batch, a pure function of (seed, step)."""
+    return float(random_of(seed, step).beta(alpha, alpha))
+
+
+def draw_partners(n, seed, step, part=0, form="random"):
+    """For each image of part ``part`` of a step's batch, the index of the image it is mixed with:
+    int array (n,).
+
+    ``random`` is a random permutation, a pure function of (seed, step, part); ``reverse`` is the
+    batch reversed, as in the authors' code.
+    """
+    if form == "reverse":
+        return np.arange(n)[::-1].copy()
+    return random_of(seed, step, part).permutation(n)
 
 
 def mix_halves(x, lams):
@@ -70,8 +64,15 @@ def mix_each(x, other, lams):
     return mx.nd.broadcast_mul(lams, x) + mx.nd.broadcast_mul(1 - lams, other)
 
 
+def draw_lambdas(n, alpha, seed, step, part=0):
+    """lam of each of the ``n`` pairs of a part of a step's batch: float64 (n,), a pure function of
+    (seed, step, part).
+    """
+    return random_of(seed, step, part, PAIRS).beta(alpha, alpha, size=n)
+
+
 def random_of(*numbers):
-    """The generator of what follows from these numbers."""
-    # An array seed mixes all of its words. RandomState's streams are frozen by numpy, so they
-    # outlive its versions.
+    """A generator that is seeded by these numbers."""
+    # An array seed mixes all of its words. numpy has frozen RandomState's streams, so they outlive
+    # its versions.
     return np.random.RandomState([number % 2**32 for number in numbers])

@@ -1,12 +1,12 @@
-"""Momentum with the learning rate outside of the velocity, as TensorFlow and PyTorch have it.
+"""Momentum with the learning rate outside of the velocity, as in TensorFlow and PyTorch.
 
     v = m v + g + wd w
     w = w - rate v                          plain momentum
-    w = w - rate (g + wd w + m v)           Nesterov's, as PyTorch
+    w = w - rate (g + wd w + m v)           Nesterov's, as in PyTorch
 
-MXNet's sgd and nag keep the rate inside: v = m v + rate (g + wd w), w = w - v. The two are equal as
-long as the rate is; after it falls, MXNet goes on with the old speed for some 1 / (1 - m) updates.
-Nearly all published recipes but those of MXNet itself were made with the rate outside.
+MXNet's sgd and nag keep the rate inside: v = m v + rate (g + wd w), w = w - v. The two are equal
+while the rate is constant; after it falls, MXNet keeps the old speed for about 1 / (1 - m) updates.
+Nearly all published recipes except MXNet's own have the rate outside.
 """
 
 from typing import Any
@@ -24,7 +24,7 @@ class Momentum(ManyArrays):
         self.momentum, self.nesterov = momentum, nesterov
 
     def create_state(self, index, weight):
-        """v, at first 0."""
+        """v, initially 0."""
         return mx.nd.zeros_like(weight)
 
     def update(self, index, weight, grad, state):

@@ -1,4 +1,4 @@
-"""Which published row a training is, or nearly is: one of the paper's or of what came since."""
+"""The published row, the paper's or a later one, that a training matches exactly or nearly."""
 
 import math
 from pathlib import Path
@@ -13,20 +13,20 @@ Row = TypeVar("Row")
 
 
 class Difference(NamedTuple):
-    """A setting of a training and of a row."""
+    """The values of a setting in a training and in a row."""
 
     here: Any
     there: Any
 
 
-MOST = 3  # settings in which a training may differ from a row that is near
-# Flags that say in another way what a row's settings say, or do not decide the result.
+MOST = 3  # settings in which a training may differ from the nearest row
+# Flags that repeat a row's settings in another form, or do not affect the result.
 SAID_OTHERWISE = {"batch_size", "lr", "linear_scaling", "base_lr", "lr_decay_period", "mixup"}
 SAID_OTHERWISE |= {"teacher", "teacher_model", "teacher_logits", "use_params", "seed", "classes"}
 SAID_OTHERWISE |= {"backbone_params"}
-# ImageNet's, which the rows do not name
+# The size of the data, which the rows do not name.
 SAID_OTHERWISE |= {"num_training_samples", "synthetic"}
-# Of the authors' values, those that are no form of a trick.
+# Those of the authors' values that are not the form of a trick.
 SCHEDULE = ("num_epochs", "lr_decay_epoch")
 
 # Rows and all their settings: the paper's and later ones on ImageNet, and those on other data.
@@ -43,10 +43,10 @@ ON_IMAGENET = (*PAPERS, *LATER)
 def nearest(
     config: Config, global_batch: int, peak: float, known: Iterable[Tuple[Row, Dict[str, Any]]]
 ) -> Tuple[List[Row], Dict[str, Difference]]:
-    """The rows among ``known`` that differ least from a training, and what is otherwise in them.
+    """The rows among ``known`` that differ least from a training, and the settings that differ.
 
-    They are rows of one and the same training, which may be in several tables. ``([], {})`` if all
-    differ in more than MOST settings.
+    They are all rows of the same training, which may be in several tables. ``([], {})`` if every
+    row differs in more than MOST settings.
     """
     found = [(differences(config, global_batch, peak, settings), row) for row, settings in known]
     least = min((different for different, _ in found), key=len)
@@ -58,9 +58,9 @@ def nearest(
 def differences(
     config: Config, global_batch: int, peak: float, settings: Dict[str, Any]
 ) -> Dict[str, Difference]:
-    """What is otherwise in a row of these settings.
+    """How a training differs from a row of these settings.
 
-    What ``--fidelity gluoncv`` selects is one difference, that of this flag.
+    All that ``--fidelity gluoncv`` selects is one difference, that of this flag.
     """
     ours = dict(vars(config), global_batch=global_batch, peak=peak, distilled=distils(config))
     ours["backbone"] = _backbone(config)
@@ -78,8 +78,8 @@ def differences(
 
 
 def _backbone(config):
-    """The recipe whose run a training starts from, if the run's folder has its name; "" if it
-    starts from none.
+    """The recipe whose run a training starts from, if a folder on its path has the recipe's name,
+    else the path; "" if it starts from none.
     """
     start = config.use_params or config.backbone_params
     recipes = {row.backbone for row in transfer.ROWS} - {""}
@@ -92,25 +92,25 @@ def _same(one, other):
 
 
 def name_of(setting: str) -> str:
-    """A setting as its flag is typed, or in words."""
+    """A setting as its flag is typed; in words if it is no flag."""
     return spelling(setting) if setting in FLAGS else setting.replace("_", " ")
 
 
 def since(classes: int) -> Iterator[Tuple[Union[literature.Row, transfer.Row], Dict[str, Any]]]:
-    """The rows from after the paper; of those on other data than ImageNet, which differ in their
-    images too, the ones with so many classes.
+    """The rows from after the paper. Of those on other data than ImageNet, whose images differ too,
+    only the ones with this number of classes.
     """
     yield from LATER
     yield from (pair for pair in ELSEWHERE if pair[1]["classes"] == classes)
 
 
 def lines(config: Config, global_batch: int, peak: float) -> Iterator[str]:
-    """What a plan says of the nearest row from after the paper, and of what is known to be
-    otherwise in its source; nothing if none is near.
+    """What a plan says about the nearest row from after the paper and about known differences from
+    its source; nothing if no row is near.
     """
     rows, different = nearest(config, global_batch, peak, since(config.classes))
     for row in rows:
-        yield "\nnearest row that was published"
+        yield "\nnearest published row"
         yield f"  {row.title}: {row.figure} ({row.origin})"
         for name, values in different.items():
             yield f"  {name_of(name)}, there: {text_of(values.there)}"

@@ -1,8 +1,8 @@
-"""What the optimizers here have in common: they take many arrays at once, and compute in float32.
+"""What the optimizers here have in common: they update many arrays at once and compute in float32.
 
-Gluon's Trainer hands an optimizer lists of arrays. Sums of so many of them are one call of MXNet's
-fused SGD, which is x - rate (scale y + decay x) for each pair of a list; one call for each array
-would cost more than the sums themselves.
+Gluon's Trainer hands an optimizer lists of arrays. Sums of two lists are one call of MXNet's fused
+SGD, which computes x - rate (scale y + decay x) for each pair; a call for each array would cost
+more than the sums themselves.
 """
 
 from typing import Any, Sequence
@@ -13,15 +13,15 @@ import numpy as np
 from .weight_decay import decayed
 
 Arrays = Sequence[mx.nd.NDArray]
-MOST_ARRAYS = 45  # of one call; MXNet has room for 60
+MOST_ARRAYS = 45  # in one call; MXNet has room for 60
 
 
 class ManyArrays(mx.optimizer.Optimizer):
     """An optimizer whose ``update`` gets lists of at most MOST_ARRAYS indices, float32 weights,
     float32 gradients and states.
 
-    With ``multi_precision`` it gets the float32 master copies of float16 weights, which then get
-    their rounded values.
+    With ``multi_precision``, the weights are the float32 master copies of float16 weights, which
+    then get the rounded values.
     """
 
     def __init__(self, **settings: Any) -> None:

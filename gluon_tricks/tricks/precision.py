@@ -9,15 +9,15 @@ import mxnet as mx
 
 from .compiled import compiled
 
-LEAST, MOST = 1.0, 2.0**24  # between which a dynamic scale stays
+LEAST, MOST = 1.0, 2.0**24  # the limits of a dynamic scale
 
 
 class LossScale:
     """The factor on the loss that keeps small float16 gradients from becoming 0.
 
     A static scale never changes. A dynamic one halves when gradients are not finite and doubles
-    after ``growth`` good steps in a row. The update of a step whose gradients are not finite is to
-    be skipped in either case.
+    after ``growth`` good steps in a row. Whoever updates the parameters skips an update whose
+    gradients are not finite.
     """
 
     def __init__(self, scale="dynamic", growth=2000):
@@ -50,15 +50,16 @@ class LossScale:
         }
 
     def restore(self, state):
-        """Go on from a :meth:`state`."""
+        """Continue from a :meth:`state`."""
         for name, value in state.items():
             setattr(self, name, value)
 
 
 class ScaleOnDevice:
-    """What a :class:`LossScale` will be, computed on a device from what only the device knows.
+    """The same scale on a device, which knows some steps before the host whether gradients were
+    finite.
 
-    It goes on from ``scale``, whose own counts may follow some steps later.
+    It starts from the :class:`LossScale` ``scale``, which follows when the host reads the results.
     """
 
     def __init__(self, scale, device):
@@ -69,8 +70,8 @@ class ScaleOnDevice:
             self._good_steps = mx.nd.full((1,), scale.good_steps % scale.growth, ctx=device)
 
     def unscale(self, gradients):
-        """Divide these NDArrays by the scale if it is known on the device alone; gives the factor
-        that is left to the optimizer.
+        """Divide these NDArrays by the scale if only the device knows it. Returns the factor that
+        is left to the optimizer.
         """
         if not isinstance(self.value, mx.nd.NDArray):
             return 1 / self.value

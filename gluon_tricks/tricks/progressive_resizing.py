@@ -1,8 +1,8 @@
 """Progressive resizing: begin with small images, which are faster (fast.ai; MosaicML's Composer).
 
 The size stays at ``start`` until a share ``begin`` of the steps is done, then grows linearly until
-the share ``end``, and is the full one from there on. In between it is rounded to a multiple, if
-that is not outside of these two.
+the share ``end``, and is full from there on. In between it is rounded to a multiple, but stays
+within these two sizes.
 """
 
 import mxnet as mx
@@ -20,7 +20,7 @@ def size_at(step, total_steps, start, full, ramp, multiple):
 
 
 class ProgressiveResizing:
-    """Resizes batches on their device, bilinearly, without smoothing before; a batch mixing."""
+    """A batch mixing that resizes the images on their device, bilinearly and without smoothing."""
 
     def __init__(self, total_steps, start, full, ramp=(0.4, 0.8), multiple=4):
         self._settings = total_steps, start, full, ramp, multiple

@@ -1,5 +1,5 @@
-"""Learning rate: linear scaling and warmup (section 3.1), cosine decay (section 5.1), the decays it
-is compared with, and warm restarts (SGDR, arXiv 1608.03983).
+"""Learning rate: linear scaling and warmup (section 3.1), cosine decay (section 5.1), the decays
+that it is compared with, and warm restarts (SGDR, arXiv 1608.03983).
 """
 
 import math
@@ -8,7 +8,7 @@ from typing import Tuple
 
 from .batch_growth import BatchGrowth
 
-# What MXNet's operators take of a number is what float32 holds.
+# The range of float32's normal numbers: MXNet's operators take a number as float32.
 SMALLEST, LARGEST = 2.0**-126, (2 - 2.0**-23) * 2.0**127
 
 
@@ -19,30 +19,30 @@ def linear_scaling(batch_size, base_lr=0.1):
 
 @dataclass(frozen=True)
 class LearningRate:
-    """The learning rate that the update of batch ``step`` (counted from 0) uses: a pure function of
-    the step.
+    """The learning rate of the update after batch ``step`` (counted from 0): a pure function of the
+    step.
 
-    ``peak`` is eta, the rate that the warmup reaches. In the warmup's m batches, batch i (1 <= i <=
-    m) uses i eta / m (section 3.1); ``warmup_from=0`` counts i from 0 as the authors' code does, so
-    that the first batch has rate ``warmup_start``. After it, ``mode`` decides:
+    ``peak`` is eta, the rate at the end of the warmup. Batch i of the warmup's m (1 <= i <= m) uses
+    i eta / m (section 3.1); ``warmup_from=0`` counts i from 0 as the authors' code does, so that
+    the first batch has the rate ``warmup_start``. After the warmup, ``mode`` decides:
 
-    - ``cosine``: eta / 2 (1 + cos(t pi / T)), t and T counted from the warmup's end (section 5.1).
-      With ``restarts`` (T_0, T_mult) it is SGDR's: the i-th cycle, i from 0, has T = T_0 T_mult^i
-      epochs, and t counts the batches from its beginning;
+    - ``cosine``: eta / 2 (1 + cos(t pi / T)), with t and T counted from the warmup's end (section
+      5.1). With ``restarts`` (T_0, T_mult) it is SGDR's: cycle i, from 0, has T = T_0 T_mult^i
+      epochs, and t counts the batches from the cycle's beginning;
     - ``step``: eta x ``decay`` for each of ``decay_epochs`` that has begun (section 2.1: 0.1 at 30,
       60, 90);
     - ``exp``: eta x ``decay`` every ``decay_period`` epochs (0.94 every two epochs, section 5.1);
-    - ``poly``: eta (1 - t / T)^``power``, 2 as the authors' code, 0.9 as their segmentation;
+    - ``poly``: eta (1 - t / T)^``power``: 2 in the authors' code, 0.9 in their segmentation;
     - ``constant``: eta.
 
-    ``minimum`` is the rate to which cosine and poly fall: they are minimum + (eta - minimum) x what
-    is said above without eta.
+    ``minimum`` is the rate to which cosine and poly fall: in their formulas, minimum + (eta -
+    minimum) takes the place of the factor eta.
 
-    ``counting="updates"`` is the authors' later code (from 2019): the n-th update, n from 1, takes
-    the place of i and of the batch, a stage of N updates falls over N - 1, and an epoch begins
-    where ImageRecordIter's does, after ceil(epoch x ``images`` / ``global_batch``) updates.
+    ``counting="updates"`` is the authors' later code (from 2019): n, which counts updates from 1,
+    takes the place of i and of the batch, a stage of N updates falls over N - 1, and an epoch
+    begins where ImageRecordIter's does, after ceil(epoch x ``images`` / ``global_batch``) updates.
 
-    Where a batch of ``growth`` grows by less than it should, the rate falls by the rest.
+    If the batch grows by less than ``growth`` asks for, the rate falls by the rest.
     """
 
     peak: float
@@ -60,7 +60,7 @@ class LearningRate:
     global_batch: int = 1
     power: float = 2
     growth: BatchGrowth = BatchGrowth()
-    restarts: Tuple[float, float] = (0, 1)  # T_0 = 0: there are none
+    restarts: Tuple[float, float] = (0, 1)  # T_0 = 0: no restarts
     minimum: float = 0.0
 
     @property
@@ -80,9 +80,8 @@ class LearningRate:
     def _rate(self, step):
         n, i, last = self._count(step)
         if n < self.warmup_steps:
-            return self.warmup_start + i * (self.peak - self.warmup_start) / (
-                self.warmup_steps - last
-            )
+            length = max(1, self.warmup_steps - last)
+            return self.warmup_start + i * (self.peak - self.warmup_start) / length
         progress, epoch = self._progress(n - self.warmup_steps, last), n // self.steps_per_epoch
         decayed = self.minimum + (self.peak - self.minimum) * self._decayed(progress, epoch)
         return decayed * self.growth.rate(epoch)
@@ -98,9 +97,7 @@ class LearningRate:
         return min(1.0, t / max(1, self.total_steps - self.warmup_steps - last))
 
     def _count(self, step):
-        """(place in the schedule, the warmup's i, 1 if a stage of N falls over N - 1, otherwise
-        0).
-        """
+        """(place in the schedule, the warmup's i, 1 if a stage of N falls over N - 1, else 0)."""
         if self.counting == "steps":
             return step, step + self.warmup_from, 0
         if self.counting == "updates":

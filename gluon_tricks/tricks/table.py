@@ -1,4 +1,4 @@
-"""The tricks: a row each, which ``plan``, ``report`` and the README's table read.
+"""The tricks, one row each, which ``plan``, ``report`` and the README's table read.
 
 A new trick is a file in this folder and a row of :data:`TRICKS`.
 """
@@ -16,13 +16,13 @@ LATER = "–"  # where the paper's section would be
 
 
 class Training(NamedTuple):
-    """A run, as far as the tricks have to say something of it."""
+    """What the rows of the table need to know about a run."""
 
     config: Config
     peak: float  # the learning rate after the warmup
     global_batch: int
     warmup_steps: int = 0
-    teacher: Tuple[str, ...] = ()  # its network and, if that is not its name, its file
+    teacher: Tuple[str, ...] = ()  # its network and, if it is not named by that, its file
     steps_per_epoch: int = 0  # 0: unknown
 
 
@@ -30,9 +30,9 @@ class Training(NamedTuple):
 class Trick:
     """One of the paper's tricks, or a later one, whose ``section`` is LATER.
 
-    ``flags``: those that :attr:`phrase` says; the first one turns the trick on. ``scores``: what
-    the paper published without it and with it. ``values``: the paper's values of flags that are not
-    at their default while the trick is on.
+    ``flags``: those that :attr:`phrase` covers; the first one turns the trick on. ``scores``: the
+    paper's results without it and with it. ``values``: the paper's values of flags that leave
+    their defaults while the trick is on.
     """
 
     name: str
@@ -40,8 +40,8 @@ class Trick:
     usage: str  # the flag that turns it on, as in the paper
     flags: Tuple[str, ...]
     applies: Callable[[Config], bool]  # else a plan says "off" and a report nothing
-    state: Callable[[Training], str]  # what a plan says of it
-    phrase: Callable[[Training], str]  # what a report says of it, "" for nothing
+    state: Callable[[Training], str]  # what a plan says about it
+    phrase: Callable[[Training], str]  # what a report says about it, "" for nothing
     file: str
     test: str
     scores: Optional[Tuple[paper.Score, paper.Score]] = None
@@ -49,7 +49,7 @@ class Trick:
 
     @property
     def gain(self) -> Optional[float]:
-        """What it brought in the paper, in points of top-1; None if it is not in the paper."""
+        """Its gain in the paper, in points of top-1; None if it is not in the paper."""
         if self.scores is None:
             return None
         without, with_it = self.scores
@@ -57,7 +57,7 @@ class Trick:
 
 
 def distils(config: Config) -> bool:
-    """Whether there is a teacher, or what one has said."""
+    """Whether a run learns from a teacher or from its stored logits."""
     return bool(config.teacher or config.teacher_logits)
 
 
@@ -116,12 +116,12 @@ def _softness(run):
 def _mixup_state(run):
     config, off = run.config, run.config.mixup_off_epoch
     kind = f", type {config.mixup_type}" * (config.mixup_type > 0)
-    return f"alpha {config.mixup_alpha:g}{kind}" + (f", not in the last {off} epochs" * (off > 0))
+    return f"alpha {config.mixup_alpha:g}{kind}" + (f", not in {_last_epochs(off)}" * (off > 0))
 
 
 def _mixup_phrase(run):
     config = run.config
-    off = f", off in the last {config.mixup_off_epoch} epochs" * (config.mixup_off_epoch > 0)
+    off = f", off in {_last_epochs(config.mixup_off_epoch)}" * (config.mixup_off_epoch > 0)
     kind = f" (type {config.mixup_type})" * (config.mixup_type > 0)
     partner = _authors(config.mixup_partner == "reverse")
     return f"mixup {config.mixup_alpha:g}{kind}{off}{partner}"
@@ -175,7 +175,7 @@ def _drop_block_state(run):
 
 def _restarts_phrase(run):
     first, factor = run.config.lr_restarts
-    return f"restarts after {first:g} epochs" + (f", each {factor:g} times as long" * (factor > 1))
+    return f"restarts after {_epochs(first)}" + (f", each {factor:g} times as long" * (factor > 1))
 
 
 def _growth_phrase(run):
@@ -191,12 +191,20 @@ def _layer_rates_phrase(run):
 
 
 def _average_state(run):
-    from .ema import half_life  # here, as it imports MXNet
+    from .ema import half_life  # here, because it imports MXNet
 
     decay, every = run.config.ema, run.config.ema_every
     steps = half_life(decay, every)
     epochs = f", {steps / run.steps_per_epoch:.3g} epochs" if run.steps_per_epoch else ""
     return f"{decay:g} every {every} steps: half-life {steps:,.0f} steps{epochs}"
+
+
+def _epochs(number):
+    return f"{number:g} epoch" + "s" * (number != 1)
+
+
+def _last_epochs(number):
+    return "the last epoch" if number == 1 else f"the last {number} epochs"
 
 
 def _authors(is_theirs):
@@ -227,8 +235,8 @@ TRICKS = (
         usage="--warmup-epochs 5",
         flags=("warmup_epochs",),
         applies=lambda config: config.warmup_epochs > 0,
-        state=lambda run: f"{run.config.warmup_epochs:g} epochs, {run.warmup_steps:,} steps",
-        phrase=lambda run: f"warmup of {run.config.warmup_epochs:g} epochs",
+        state=lambda run: f"{_epochs(run.config.warmup_epochs)}, {run.warmup_steps:,} steps",
+        phrase=lambda run: f"warmup of {_epochs(run.config.warmup_epochs)}",
         file="tricks/schedule.py",
         test="tricks/test_schedule.py",
         scores=(_TABLE4["linear scaling"], _TABLE4["+ warmup"]),

@@ -1,6 +1,4 @@
-"""The measurements' flags: numbers that leave nothing to measure are refused before anything is
-made.
-"""
+"""The measurements' flags: numbers that leave nothing to measure are refused at once."""
 
 import argparse
 import json

@@ -1,3 +1,5 @@
+"""``gluon-tricks bench data``: the rows and ratios that were asked for, and wrong flags by name."""
+
 import argparse
 import json
 import time
@@ -135,9 +137,7 @@ def test_pillow_makes_the_images_of_the_loader_but_for_its_resizing():
 def test_a_measurement_counts_images_wall_and_cpu_time():
     def pipeline(config, images, processes):
         while True:
-            end = (
-                time.process_time() + 0.05
-            )  # long compared to what other threads of this process use
+            end = time.process_time() + 0.05  # far more than this process's other threads use
             while time.process_time() < end:
                 pass
             yield 4

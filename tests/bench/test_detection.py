@@ -1,4 +1,4 @@
-"""``gluon-tricks bench``: detection next to GluonCV's."""
+"""``gluon-tricks bench``: our detection compared with GluonCV's."""
 
 import argparse
 import json

@@ -1,6 +1,4 @@
-"""The inference bench: rows for what was asked, each measured in a process with its own number of
-threads.
-"""
+"""The inference bench: a row for each request, measured in a process with its own threads."""
 
 import argparse
 import json
@@ -22,7 +20,7 @@ def run(*arguments):
 
 @pytest.mark.slow
 def test_each_runtime_is_measured_at_every_batch_and_thread_count(tmp_path, capsys):
-    """In processes of their own; that all runtimes run is in the test below."""
+    """In their own processes. The next test runs all runtimes."""
     out = tmp_path / "rows.json"
     sizes = ["--model", "mobilenet0.25", "--input-size", 32, "--batch-sizes", "1,3", "--threads", 1]
     runtimes = ["static", "int8"]
@@ -54,8 +52,7 @@ def test_all_float_runtimes_compute_the_same_network(tmp_path):
     scale = np.abs(outputs["plain"]).max()
     for name in ("static", "fused", "onnxruntime"):
         np.testing.assert_allclose(outputs[name], outputs["plain"], atol=1e-4 * scale)
-    # Random weights enlarge the roundings of INT8 from layer to layer: here it can only be seen to
-    # run.
+    # With random weights, INT8's rounding errors grow from layer to layer: here it only has to run.
     assert (
         outputs["int8"].shape == (2, 1000)
         and np.isfinite(outputs["int8"]).all()

@@ -1,13 +1,15 @@
-"""`gluon-tricks bench scaling` with real workers, on a network so small that only the talk is
-measured.
+"""`gluon-tricks bench scaling` with real workers, on a network so small that only the communication
+is measured.
 """
 
 import argparse
 import json
+import os
 
 import pytest
 
 from gluon_tricks.bench import scaling
+from gluon_tricks.distributed.launch_plan import Launch, plan
 from gluon_tricks.errors import UserError
 
 
@@ -29,6 +31,17 @@ def test_efficiencies_are_compared_within_a_repeat():
     found = scaling.row(case, repeats)
     assert found["images_per_second"] == 100 and found["efficiency"] == 0.9
     assert (found["efficiency_worst"], found["efficiency_best"]) == (0.8, 1.0)
+
+
+def test_a_worker_has_one_thread_whoever_chose_the_number_before(monkeypatch):
+    """A launch shares out the cores among its workers if the user has not set their threads."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: range(8))
+    monkeypatch.setenv("OMP_NUM_THREADS", "8")
+    monkeypatch.setenv("GLUON_TRICKS_SET_THREADS", "1")  # as by this process, which has all cores
+    monkeypatch.setattr(os, "environ", scaling.one_thread(os.environ))
+    for launch in ("horovod", "dist_sync"):
+        for process in plan(Launch(launch, 1, ("train",))):
+            assert dict(os.environ, **process.environment)["OMP_NUM_THREADS"] == "1"
 
 
 @pytest.mark.slow

@@ -1,17 +1,17 @@
-"""Runs of several workers, of which those that more than one test looks at are trained once."""
+"""Runs of several workers. A run that several tests look at is trained once."""
 
 import pytest
 
 
 @pytest.fixture(scope="session")
 def finished():
-    """{(launch, flags): what ``finish`` gave} of the runs so far that tests share."""
+    """{(launch, flags): what ``finish`` returned} for the shared runs so far."""
     return {}
 
 
 @pytest.fixture
 def finish_once(finish, finished):
-    """``finish_once(launch, *flags)``: as ``finish``, but trained once in a session."""
+    """``finish_once(launch, *flags)``: like ``finish``, but trains once in a session."""
 
     def finish_once(launch, *flags):
         key = (launch, flags)
@@ -24,7 +24,5 @@ def finish_once(finish, finished):
 
 @pytest.fixture
 def reference(finish_once):
-    """20 steps of 8 images in parts of 4, with mixup, on one process: the run that nothing happens
-    to.
-    """
+    """An undisturbed run: 20 steps of 8 images in parts of 4, with mixup, in one process."""
     return finish_once("local", "--cpu-contexts", "2", "--batch-size", "4", "--mixup")

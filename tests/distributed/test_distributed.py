@@ -1,7 +1,8 @@
 """The same run in every launch: one process, two contexts, two parameter-server workers, two
 Horovod workers.
 
-Real processes on loopback, bounded in time; what a test starts is in process groups that it kills.
+Real processes on the loopback interface, with time limits. A test kills the process groups that it
+starts.
 """
 
 import json
@@ -48,7 +49,7 @@ def test_every_launch_is_the_same_run(finish, reference):
 
 
 def test_without_mixup_one_big_part_is_the_same_run(finish):
-    """20 steps in which no image meets another one, so how the batch is cut makes no difference."""
+    """20 steps in which images are not mixed, so the parts of the batch make no difference."""
     one = finish("local", "one", "--batch-size", "8")
     compare(one[0], finish("horovod", "two", "--batch-size", "4")[0])
 
@@ -187,7 +188,7 @@ def test_a_signal_to_one_worker_stops_all_after_the_same_step_with_a_checkpoint(
 def test_workers_that_a_signal_stopped_go_on_with_the_bits_of_workers_that_never_stopped(
     start, finish, tmp_path
 ):
-    """With BatchNorm, whose statistics each worker has its own of."""
+    """With BatchNorm, of which each worker has its own statistics."""
     flags = "--batch-size 4 --model cifar_resnet20_v1 --log-interval 4".split()
     whole = finish("horovod", "whole", *flags)
     stop_by_signal(start, tmp_path, "horovod", *flags)

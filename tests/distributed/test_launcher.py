@@ -1,6 +1,4 @@
-"""Launching: which processes are started on which host, with which environment, and that all end
-together.
-"""
+"""Launching: the processes, their hosts and environments, and how all of them end."""
 
 import argparse
 import os
@@ -59,6 +57,45 @@ def test_scheduler_servers_and_workers_are_planned_with_their_environment():
     ]
 
 
+@pytest.mark.parametrize(
+    "words, expected",
+    [
+        ("-n 2", ("4", "1", None)),
+        ("--kvstore horovod -n 4", ("2", "1", None)),
+        # Each host shares out its own cores: horovodrun tells its workers how many there are.
+        ("--kvstore horovod -n 4 --hosts a:2,b:2", (None, None, None)),
+        ("-n 3 --hosts a,b --address 10.0.0.1", (None, None, "2")),
+    ],
+)
+def test_the_cores_of_a_host_are_shared_out_among_its_workers(monkeypatch, words, expected):
+    """This process has set its threads to all its cores, as every command does."""
+    names = "OMP_NUM_THREADS", "GLUON_TRICKS_SET_THREADS", "HOROVOD_LOCAL_SIZE"
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: range(8))
+    monkeypatch.setenv("OMP_NUM_THREADS", "8")
+    monkeypatch.setenv("GLUON_TRICKS_SET_THREADS", "1")
+    monkeypatch.delenv("HOROVOD_LOCAL_SIZE", raising=False)
+    for process in plan(words + " -- train"):
+        seen = dict(os.environ, **process.environment)
+        assert tuple(map(seen.get, names)) == expected
+        assert process.host == "" or "OMP_NUM_THREADS" not in process.shell_line()
+
+
+def test_the_number_of_threads_that_the_user_has_set_is_every_workers(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    monkeypatch.delenv("GLUON_TRICKS_SET_THREADS", raising=False)
+    *_, worker = plan("-n 2 --hosts a,b --address 10.0.0.1 -- train")
+    assert worker.environment["OMP_NUM_THREADS"] == "3"
+    (run,) = plan("--kvstore horovod -n 2 --hosts a,b -- train")
+    assert "OMP_NUM_THREADS" not in run.environment  # which horovodrun passes on as it is
+
+
+def test_a_variable_without_a_value_is_unset_in_the_process(monkeypatch, capfd):
+    monkeypatch.setenv("GONE", "1")
+    code = "import os; print(os.environ.get('GONE'))"
+    one = Process("worker", 0, "", {"GONE": None}, [sys.executable, "-c", code])
+    assert ProcessGroup([one]).run() == 0 and "[worker 0] None" in capfd.readouterr().out
+
+
 def test_there_are_as_many_servers_as_workers_by_default():
     assert [p.role for p in plan("-n 2 -- train")] == ["scheduler"] + ["server"] * 2 + [
         "worker"
@@ -108,8 +145,8 @@ def test_resuming_means_from_the_last_checkpoint():
     "codes, code", [([7, 7, 0], 0), ([137, 2], 2), ([7, 7, 7], 7), ([143], 143)]
 )
 def test_it_starts_again_after_a_failure_and_only_then(monkeypatch, codes, code):
-    """Two restarts, for what starting again can mend: no wrong flags, no divergence, no wish to
-    stop.
+    """Two restarts, for failures that a restart can mend: not for wrong flags, divergence, or a
+    signal to stop.
     """
     left, commands = list(codes), []
 
@@ -168,8 +205,8 @@ def test_a_dry_run_prints_commands_that_a_shell_understands_and_starts_nothing(c
         ("-n 1 --kvstore horovod --interface eth0 -- train", "--interface eth0"),
         ("-n 1 --hosts /nowhere --address 10.0.0.1 -- train", "/nowhere"),
         ("-n 1 --hosts a:1,b,a:2 --address 10.0.0.1 -- train", "names a twice"),
-        ("-n 1 --port 65536 -- train", "--port 65536: is not within"),
-        ("-n 1 --port -1 -- train", "--port -1: is not within"),
+        ("-n 1 --port 65536 -- train", "--port 65536: is not between"),
+        ("-n 1 --port -1 -- train", "--port -1: is not between"),
     ],
 )
 def test_what_cannot_be_launched_is_refused_by_name(text, words):
@@ -224,6 +261,13 @@ def test_a_process_that_is_stopped_is_named_when_another_one_has_waited_for_it_i
     tired = process("worker", 1, "import sys, time; time.sleep(0.5); sys.exit(4)")
     assert ProcessGroup([stopped, tired]).run() == 4
     assert f"worker 0 is stopped (process {stopped.popen.pid})" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("number, name", [(9, "SIGKILL"), (35, "signal 35")])
+def test_the_signal_that_killed_a_process_is_named(capfd, number, name):
+    killed = process("worker", 0, f"import os; os.kill(os.getpid(), {number})")
+    assert ProcessGroup([killed]).run() == 128 + number
+    assert f"worker 0 was killed by {name}" in capfd.readouterr().err
 
 
 def test_a_host_that_takes_a_connection_and_says_nothing_does_not_answer(monkeypatch, tmp_path):

@@ -44,9 +44,7 @@ class Workers:
 def test_workers_micro_batches_and_devices_share_the_global_batch_out_in_order(
     workers, parts, devices
 ):
-    """Each part once and in order, on devices that are there; nobody has two parts more than
-    another.
-    """
+    """Each part once and in order, on existing devices, spread as evenly as possible."""
     images, found, shares = [], [], []
     for rank in range(workers):
         layout = Layout(4, parts, devices, workers, rank)
@@ -66,6 +64,17 @@ def test_more_devices_than_parts_are_refused():
         Layout(4, 2, 1, 3)
 
 
+@pytest.mark.parametrize(
+    "workers, words",
+    [
+        (1, "16 = 4 images x 4 parts; 1 worker with 2 devices"),
+        (2, "; 2 workers with 2 devices each"),
+    ],
+)
+def test_a_layout_in_words(workers, words):
+    assert Layout(4, 4, 2, workers).in_words().endswith(words)
+
+
 def test_a_run_keeps_its_global_batch_or_scales_with_its_workers():
     class Three:
         world_size, rank, devices = 3, 1, [mx.cpu()]
@@ -77,7 +86,7 @@ def test_a_run_keeps_its_global_batch_or_scales_with_its_workers():
     assert layout_of(keep, Three, 32) == Layout(8, 4, 1, 3, 1)
     assert layout_of(scale, Three, 32) == layout_of(plain, Three, 32) == Layout(8, 3, 1, 3, 1)
     assert layout_of(keep, Three) == Layout(8, 3, 1, 3, 1)  # the run begins
-    with pytest.raises(UserError, match="no multiple of --batch-size 8"):
+    with pytest.raises(UserError, match="not a multiple of --batch-size 8"):
         layout_of(keep, Three, 36)
     peaks = [learning_rate(config, 24, 10, began_with=32)(0) for config in (keep, scale)]
     assert peaks == [0.1, pytest.approx(0.1 * 24 / 32)]
@@ -104,7 +113,7 @@ def test_what_belongs_to_parts_is_gathered_in_their_order():
     layouts = [Layout(1, 4, 1, 3, rank) for rank in range(3)]
     sums, found = [], []
     workers = Workers(3)
-    for _ in range(2):  # first what each one sends, then with the sum of it
+    for _ in range(2):  # first, what each worker sends; then, with the sum
         for workers.rank, layout in enumerate(layouts):
             workers.sum = lambda array: sums.append(array) or array if not found else found[0]
             gathered = gather_parts(
@@ -221,7 +230,7 @@ class TestWatchdog:
         return ended[0]
 
     def stop(self, heartbeat):
-        """It stops as when its process is killed or stopped: the file stays."""
+        """Stop it as if its process were killed or stopped: the file stays."""
         heartbeat._stopped.set()
 
     @pytest.mark.slow
@@ -312,6 +321,17 @@ def test_a_guardian_kills_a_worker_that_is_stopped_and_says_which():
     )
     assert stopped.returncode == -signal.SIGKILL
     assert "worker 3 on here was stopped for 0.5 seconds" in stopped.stderr
+
+
+def test_a_worker_goes_on_when_its_guardian_has_ended():
+    """As on a system without /proc: without an error or a message."""
+    code = (
+        "import sys, time; from gluon_tricks.distributed import guardian\n"
+        "sys.executable = '/bin/true'; tell = guardian.start(1); time.sleep(0.3)\n"
+        "tell('worker 3'); print('alive')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.stdout, done.stderr, done.returncode) == ("alive\n", "", 0)
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""What a classifier gets right: exact, as MXNet's metrics on hard labels."""
+"""What a classifier gets right: exactly what MXNet's metrics count on hard labels."""
 
 import mxnet as mx
 import numpy as np

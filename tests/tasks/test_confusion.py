@@ -35,7 +35,7 @@ def test_the_matrix_is_scikit_learns(name):
     found = confusion_matrix(truth, predicted, K)
     labelled = truth != 255
     expected = np.zeros((K, K), int)
-    if labelled.any():  # which scikit-learn wants
+    if labelled.any():  # scikit-learn needs one
         pair = truth[labelled], predicted[labelled]
         expected = sklearn.metrics.confusion_matrix(*pair, labels=range(K))
     assert found.dtype == np.int64
@@ -67,7 +67,7 @@ def test_figures_of_a_matrix_that_a_person_can_count():
     assert each.iou == pytest.approx([75, 40, 0, 0]) and each.accuracy.tolist() == [75, 100, 0, 0]
     assert each.occurs.tolist() == [True, True, True, False]
     assert all_of_them["accuracy"] == pytest.approx(100 * 8 / 11)
-    assert all_of_them["miou"] == pytest.approx(115 / 4)  # the absent class counts 0
+    assert all_of_them["miou"] == pytest.approx(115 / 4)  # the absent class counts as 0
     assert all_of_them["miou_occurring"] == pytest.approx(115 / 3)
     assert all_of_them["class_accuracy"] == pytest.approx(175 / 3)
     assert (all_of_them["classes_occurring"], all_of_them["pixels"]) == (3, 11)

@@ -47,7 +47,7 @@ class Workers:
 
 
 def matches(seed):
-    """Those of an image whose detections are moved boxes; scores of many images are equal."""
+    """The matches of an image whose detections are moved boxes, with scores that many share."""
     random = np.random.RandomState(seed)
     corners = random.randint(0, 40, (3, 4)) + [0, 0, 45, 45]
     truth = boxes_of([[*row, label, seed % 2] for label, row in enumerate(corners)][: seed % 4])

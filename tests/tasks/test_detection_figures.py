@@ -1,4 +1,4 @@
-"""The figures of detections, and the numbers by which a step draws."""
+"""The figures of detections, and the random numbers of a step."""
 
 import numpy as np
 import pytest

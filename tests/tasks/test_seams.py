@@ -1,4 +1,4 @@
-"""A task and a batch mixing of one's own are a class each and a line of registration."""
+"""A new task and a new batch mixing are each a class and a line of registration."""
 
 import json
 

@@ -1,3 +1,5 @@
+"""Checkpoints: loaded to the bit, found if damaged, replaced, removed; the best one stays."""
+
 import json
 import os
 import random
@@ -14,6 +16,7 @@ from mxnet import autograd, gluon
 from gluon_tricks.training import checkpoint, checkpoint_arrays, running_statistics
 from gluon_tricks.training.checkpoint import CheckpointError
 from gluon_tricks.training.checkpoint_state import read_log
+from gluon_tricks.tricks.lamb import Lamb
 
 
 @pytest.fixture
@@ -66,6 +69,37 @@ def test_what_was_loaded_goes_on_like_what_was_saved(trained, tmp_path, optimize
     for number in (3, 4):
         step(net, trainer, number)
         step(other, its_trainer, number)
+    for a, b in zip(values(net), values(other)):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("device", [mx.cpu(0), mx.cpu(1)])
+def test_updates_are_counted_on_whatever_device_goes_on(tmp_path, device):
+    """LAMB's bias correction needs the count. One of Horovod's workers has only the second GPU."""
+
+    def made():
+        mx.random.seed(1)
+        net = gluon.nn.Dense(2, in_units=3, prefix="dense_")
+        net.initialize(mx.init.Xavier(), ctx=[device])
+        optimizer = Lamb(learning_rate=0.1)
+        return net, gluon.Trainer(net.collect_params(), optimizer, update_on_kvstore=False)
+
+    def step(net, trainer, number):
+        x = mx.nd.array(np.random.RandomState(number).randn(5, 3), ctx=device)
+        with autograd.record():
+            loss = (net(x) ** 2).sum()
+        loss.backward()
+        trainer.step(5)
+
+    net, trainer = made()
+    for number in range(3):
+        step(net, trainer, number)
+    path = checkpoint.save(str(tmp_path), 3, net, trainer, {}, keep=2)
+    other, its_trainer = made()
+    state = checkpoint.read_state(path)
+    checkpoint_arrays.load(path, state, other, its_trainer, [device])
+    step(net, trainer, 3)
+    step(other, its_trainer, 3)
     for a, b in zip(values(net), values(other)):
         np.testing.assert_array_equal(a, b)
 
@@ -191,7 +225,7 @@ def test_every_flipped_bit_of_a_checkpoint_is_found(trained, tmp_path):
             with open(file, "wb") as out:
                 out.write(flipped)
             try:
-                assert checkpoint.read_state(path) == whole  # white space, which says nothing
+                assert checkpoint.read_state(path) == whole  # the bit was in white space
             except CheckpointError as error:
                 assert "\n" not in str(error)
         with open(file, "wb") as out:

@@ -1,5 +1,5 @@
-"""A damaged run's folder: `--resume auto` and `report` name the damage or go on rightly, and never
-end in a traceback.
+"""A damaged run's folder: `--resume auto` and `report` name the damage or give the right result,
+and never end in a traceback.
 """
 
 import json
@@ -48,7 +48,7 @@ VALUES = (
 
 @pytest.fixture(scope="module")
 def original(digits, tmp_path_factory):
-    """A finished run of one epoch, and what `train` takes to go on with it."""
+    """A finished run of one epoch, and the flags with which `train` resumes it."""
     from conftest import SMALL
 
     from gluon_tricks import config as flags

@@ -100,7 +100,7 @@ def test_devices_are_parts_of_a_step_and_a_backbone_comes_from_a_classifier(dete
     frozen, trained = "features.4.0.conv1.weight", "features.5.0.conv1.weight"
     np.testing.assert_array_equal(first[frozen], start["layer1.0.conv1.weight"])
     assert (first[trained] != start["layer2.0.conv1.weight"]).any()
-    with pytest.raises(UserError, match="it is of a run with --task detection; --use-params"):
+    with pytest.raises(UserError, match="comes from a run with --task detection; --use-params"):
         detect("other", f"--backbone-params {runs[0]}")
 
 

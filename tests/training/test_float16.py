@@ -97,7 +97,7 @@ def test_too_many_skipped_steps_in_a_row_end_the_run(train_linear):
 
 
 def test_nothing_is_saved_after_too_many_skipped_steps(train_linear, tmp_path):
-    """Although the loop learns of it some steps later."""
+    """Although the loop learns about them some steps later."""
     with pytest.raises(Diverged, match=r"not finite 4 times in a row at step 3") as error:
         train_linear(dtype="float16", loss_scale=1e9, max_skipped=3, save_interval=2)
     assert "step-00000002" in str(error.value)
@@ -130,8 +130,8 @@ def test_a_network_of_matrices_is_refused_on_a_cpu(train):
     "flags", ["--device-augment --mixup --ema 0.9", "--accumulate 2 --cutmix 1 --clip-norm 1"]
 )
 def test_a_step_waits_for_no_array(flags, train_linear, tmp_path, monkeypatch):
-    # Its engine waits for a GPU after each copyto, which copy and astype are, too, and the program
-    # for asnumpy and for the copy of mx.nd.array
+    # MXNet's engine waits for a GPU after each copyto, which copy and astype also are; the program
+    # itself waits in asnumpy and in mx.nd.array.
     words = "--model linear --classes 10 --input-size 32 --batch-size 4 --dtype float16 -j 1"
     words += f" --synthetic 32 --save-dir {tmp_path / 'run'} {flags}"
     run = build(parse(words.split()))

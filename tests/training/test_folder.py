@@ -100,7 +100,7 @@ def about(**changes):
         (dict(flags=dict(use_params="/there/net.params")), "--use-params"),
         (
             dict(parameters=dict(teacher="abd", use_params=None)),
-            "--teacher: its parameters are others",
+            "--teacher: its parameters have changed",
         ),
         (
             dict(data=dict(train=dict(records=3, sample_sha256="b"), validation=None)),

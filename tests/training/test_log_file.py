@@ -1,4 +1,4 @@
-"""--logging-file writes where its user says and cuts nothing there; --tensorboard says what it
+"""--logging-file writes where the user asks and removes nothing there; --tensorboard says what it
 needs.
 """
 

@@ -285,13 +285,13 @@ def test_the_report_says_what_the_run_will_be(capsys):
         capsys,
     )
     assert "1,000 an epoch (--num-training-samples)" in text
-    assert "global batch  16 = 8 images x 2 parts; 1 worker with 2 devices each" in text
-    assert "62 an epoch (8 images left over each), 4 epochs, 248 in all" in text
+    assert "global batch  16 = 8 images x 2 parts; 1 worker with 2 devices\n" in text
+    assert "62 an epoch (8 images left over in each), 4 epochs, 248 in all" in text
     lines = {
         line.split("  ")[1].strip(): line for line in text.splitlines() if line.startswith("  ")
     }
     assert lines["linear scaling"].endswith("peak 0.00625")
-    assert lines["warmup"].endswith("1 epochs, 62 steps")
+    assert lines["warmup"].endswith("1 epoch, 62 steps")
     assert (
         lines["zero gamma"].endswith(" on")
         and lines["no bias decay"].endswith(" on")
@@ -313,7 +313,7 @@ def test_the_papers_own_run_differs_in_nothing(capsys):
         " 1281167",
         capsys,
     )
-    assert "other than in the paper: nothing" in text
+    assert "differences from the paper: none" in text
     assert "25.58 M parameters, 4.33 G multiply-adds at 224x224" in text
     assert "peak 0.4\n" in text
 

@@ -1,3 +1,5 @@
+"""Whole runs: resumed to the bit, validated, saved and reported, refused with one clear message."""
+
 import json
 import os
 import re
@@ -488,9 +490,8 @@ def test_config_json_that_is_removed_while_the_run_trains_is_written_again(
         save(run)
 
     monkeypatch.setattr(loop, "save", remove_before)
-    before = []
     train(max_steps=2, save_interval=1)
-    assert "config.json was removed while the run trained" in capsys.readouterr().out and not before
+    assert "config.json: removed while the run trained" in capsys.readouterr().out
     monkeypatch.undo()
     assert train(max_steps=1, resume="auto").progress.step == 3
 
@@ -623,7 +624,7 @@ def test_training_without_validation_is_said_and_a_missing_file_says_how(
     train, tmp_path, digits, capsys
 ):
     train(data_dir=None, rec_train=str(digits / "train.rec"), max_steps=1)
-    assert "no validation, because there is no --rec-val" in capsys.readouterr().out
+    assert "no --rec-val, so there is no validation" in capsys.readouterr().out
     shutil.copy(str(digits / "train.rec"), str(tmp_path / "train.rec"))
     shutil.copy(str(digits / "train.idx"), str(tmp_path / "train.idx"))
     with pytest.raises(
@@ -672,7 +673,7 @@ def words(digits, folder, *more):
 
 
 def start(*given):
-    """What the command does, but for what it does to this process."""
+    """Do what the command does, except for its changes to this process."""
     config = flags_of.parse(words(*given))
     return session(config, connect(config), Stop())
 
@@ -707,7 +708,7 @@ def test_a_run_that_goes_on_in_another_folder_leaves_two_whole_ones(train, tmp_p
     capsys.readouterr()
     train(save_dir=str(tmp_path / "b"), lr=0.1, max_steps=1, resume=source)
     said = capsys.readouterr().out
-    assert "removed" not in said and "is not what the run has written" not in said
+    assert "removed" not in said and "is not what the run wrote" not in said
     # as if it had been killed before
     shutil.rmtree(str(tmp_path / "b" / "checkpoints" / "step-00000012"))
     assert checkpoint.latest(str(tmp_path / "b"))[1]["step"] == 11

@@ -1,5 +1,5 @@
-"""What others learn of a run from its folder: the flags, the checkpoint, the names, the data, and
-nothing that is not so.
+"""What others learn about a run from its folder: its flags, checkpoints, names and data, and
+nothing that is wrong.
 """
 
 import dataclasses
@@ -18,6 +18,7 @@ from gluon_tricks.errors import UserError
 from gluon_tricks.files import sha256_of
 from gluon_tricks.training import run_folder
 from gluon_tricks.training.checkpoint_state import seal
+from gluon_tricks.training.log_files import LogFiles
 from gluon_tricks.training.run import build, finish
 from gluon_tricks.training.run_folder import RunFolder, run_of
 
@@ -69,7 +70,7 @@ def trained(tmp_path_factory):
 
 @pytest.fixture
 def project(trained, tmp_path, monkeypatch):
-    """A copy of it, called from within another project whose files have the same names."""
+    """A copy of it, used from another project's folder, whose files have the same names."""
     copy = shutil.copytree(trained, tmp_path / "project", symlinks=True)
     config = json.loads((copy / "runs" / "a" / "config.json").read_text())
     write(copy / "runs" / "a", json.loads(json.dumps(config).replace(str(trained), str(copy))))
@@ -93,8 +94,8 @@ def read(folder):
 
 
 def as_older(folder, save_dir="runs/a"):
-    """Make the folder one of an older version: relative paths, no checksum, no names, and less
-    known of the data.
+    """Make the folder look like an older version's: relative paths, no checksum, no names, and less
+    known about the data.
     """
     contents = read(folder)
     contents["flags"].update(
@@ -320,6 +321,20 @@ def test_paths_become_absolute_and_names_of_networks_stay(tmp_path, monkeypatch)
     assert found == dataclasses.replace(config, use_params=str(tmp_path / "a" / "net.params"))
     (tmp_path / "resnet50_v1d").mkdir()  # a run's folder of that name comes first
     assert run_folder.absolute(config).teacher == str(tmp_path / "resnet50_v1d")
+
+
+def test_a_logging_file_lies_in_the_runs_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = flags.Config(save_dir="runs/a", logging_file="notes/mine.log")
+    (tmp_path / "runs" / "a").mkdir(parents=True)
+    files = LogFiles(config.save_dir, config.logging_file, print)
+    files.add_plain("here")
+    files.close()
+    path = run_folder.absolute(config).logging_file
+    assert os.path.isabs(path) and open(path).read() == "here\n"
+    assert run_folder.absolute(config, "/there").logging_file == "/there/runs/a/notes/mine.log"
+    elsewhere = dataclasses.replace(config, logging_file="/logs/mine.log")
+    assert run_folder.absolute(elsewhere).logging_file == "/logs/mine.log"
 
 
 def test_only_what_both_know_of_the_data_is_compared():

@@ -1,4 +1,4 @@
-"""Runs in processes of their own, which are interrupted or killed and go on."""
+"""Runs in their own processes, which are interrupted or killed and then resumed."""
 
 import os
 import random
@@ -118,7 +118,7 @@ def test_a_run_that_is_killed_at_a_random_moment_loses_nothing(digits, undisturb
         assert all(step in [0] + checkpoints for step in resumed)
         steps += checkpoints[-1:]
     finish(digits, folder)
-    assert steps == sorted(steps)  # what was reached is never lost
+    assert steps == sorted(steps)  # no step that was saved is lost
     assert (folder / "log.jsonl").read_bytes() == (undisturbed / "log.jsonl").read_bytes()
     assert last(folder) == last(undisturbed)
 

@@ -1,4 +1,4 @@
-"""Runs whose batches have other sizes or more rows than the images that come out of them."""
+"""Runs whose batches have another size, or more rows, than what the network sees."""
 
 import json
 import re

@@ -123,7 +123,7 @@ def test_a_teacher_of_other_classes_or_none_at_all_is_refused(tmp_path):
     for teacher, message in [
         (str(tmp_path / "net.params"), "it knows 5 classes, the student 3"),
         (str(tmp_path), "has no whole checkpoint yet"),
-        ("/", "is not the folder of a run"),
+        ("/", "is neither the folder of a run"),
         ("resnet18_v1x", "no such folder or file"),
     ]:
         with pytest.raises(UserError, match=message):
@@ -183,5 +183,5 @@ def test_a_run_goes_on_with_its_teacher_wherever_that_lies_and_with_no_other(
     train(teacher=str(tmp_path / "a" / "net.params"), **flags)
     monkeypatch.chdir(tmp_path)
     assert train(teacher="b/net.params", **flags).progress.step == 2
-    with pytest.raises(ConfigError, match="--teacher: its parameters are others"):
+    with pytest.raises(ConfigError, match="--teacher: its parameters have changed"):
         train(teacher="c/net.params", **flags)

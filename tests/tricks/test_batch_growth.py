@@ -1,4 +1,4 @@
-"""Batch growth against the rule of arXiv 1711.00489, and against runs that are not to differ."""
+"""Batch growth against the rule of arXiv 1711.00489 and against other ways to the same run."""
 
 import json
 
@@ -38,7 +38,7 @@ def test_batch_and_rate_are_the_papers(batch, most, images, rates):
         step = epoch * p.steps_per_epoch
         assert p.timetable.steps_of_update(step) * batch == update
         assert p.schedule(step) == pytest.approx(rate, rel=1e-12)
-    # the noise scale, rate / batch, falls as where the rate is decayed
+    # the noise scale, rate / batch, falls as if the rate decayed
     decayed = plan(f"--batch-size {batch} --lr 3 --lr-mode step --lr-decay-epoch 30,60,80")
     for epoch in (0, 29, 30, 59, 60, 79, 80, 89)[: 8 if most else 4]:
         step = epoch * p.steps_per_epoch
@@ -53,10 +53,10 @@ def test_the_updates_of_a_run_are_those_of_its_batches():
     assert timetable.total_updates == 30 * 156 + 60 * 15
     timetable.stop_step = timetable.total_steps
     used = [s for start, stop in timetable.stretches(0) for s in range(start, stop)]
-    assert len(used) == 30 * 156 + 60 * 150
+    assert len(used) == timetable.trained_steps == 30 * 156 + 60 * 150
     assert sum(map(timetable.ends_update, used)) == timetable.total_updates
     p = plan(words + " --model cifar_resnet20_v1")
-    assert "updates       5,580 in all, of 8,192 and at last 81,920 images" in p.lines()
+    assert "updates       5,580 in all, from 8,192 to 81,920 images each" in p.lines()
     # each step leads to the next one that is used
     assert [timetable.after(step) for step in used] == used[1:] + [timetable.total_steps]
 
@@ -86,6 +86,22 @@ def test_the_log_and_checkpoints_come_with_the_update_that_reaches_their_step():
     assert [done for done in dones if t.should_log(done)] == [6, 9, 12, 18, 21, 24]
     t.save_frequency = 0
     assert [done for done in dones if t.should_save(done)] == [6, 12, 15, 21]
+
+
+@pytest.mark.parametrize("growth", ["0:x1.5", "0:x3", "0:x4", "1:x7"])
+@pytest.mark.parametrize("every", range(1, 12))
+def test_no_multiple_is_missed_though_steps_are_left_out(growth, every):
+    """Of the 10 steps in an epoch, updates of 4 steps leave out the last two."""
+    words = f"--batch-size 8 --batch-growth {growth} --num-epochs 3 --lr-mode constant"
+    t = plan(words, 80).timetable
+    dones = [t.after(step) for step in range(30) if t.ends_update(step)]
+    begins = [0, *dones]
+    expected = [
+        done
+        for begin, done in zip(begins, dones)
+        if any(step % every == 0 for step in range(begin + 1, done + 1))
+    ]
+    assert [done for done in dones if t.reaches(done, every)] == expected
 
 
 def test_a_run_with_another_batch_goes_on_where_an_update_begins():

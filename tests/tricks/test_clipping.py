@@ -1,3 +1,5 @@
+"""Clipping of the gradient's norm."""
+
 import mxnet as mx
 import numpy as np
 import pytest

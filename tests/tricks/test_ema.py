@@ -86,14 +86,14 @@ def test_a_run_saves_the_average_of_its_weights_and_statistics(train, tmp_path, 
     for name, value in saved.items():
         np.testing.assert_allclose(value, average[name], rtol=2e-5, atol=2e-6, err_msg=name)
 
-    # what training goes on with is what it is without the average
+    # training continues from the same weights as without the average
     states, theirs = arrays(last, "optimizer.states"), arrays(plain[-1], "optimizer.states")
     assert all(np.array_equal(states[name], value) for name, value in theirs.items())
     weights = arrays(plain[-1])
     mine = {name[len("ema/weights/") :]: v for name, v in states.items() if "/weights/" in name}
     assert mine and all(np.array_equal(value, weights[name]) for name, value in mine.items())
 
-    # it was validated, and is what evaluate takes
+    # the average was validated, and evaluate uses it
     figures = evaluate(open_model(str(last)), rec, rec[:-4] + ".idx")
     validated = read(str(tmp_path / "whole" / "log.jsonl"))[-1]
     assert validated["event"] == "validation" and validated["top1"] == figures["top1"]
@@ -110,7 +110,7 @@ def test_a_run_saves_the_average_of_its_weights_and_statistics(train, tmp_path, 
 
 @pytest.mark.slow
 def test_an_average_goes_on_with_other_parts(train, tmp_path):
-    """On one device instead of two, each of which had statistics of its own."""
+    """On one device instead of two, each of which had its own statistics."""
     flags = dict(num_epochs=1, cpu_contexts=2, batch_size=4, ema=DECAY, resume="auto")
     first = train(max_steps=3, elastic="scale-lr", **flags)
     path = tmp_path / "run" / "checkpoints" / "step-00000003"

@@ -10,9 +10,9 @@ from gluon_tricks.tricks.lars import Lars
 from gluon_tricks.tricks.momentum import Momentum
 from gluon_tricks.tricks.weight_decay import exempt_biases
 
-RATES = [0.0, 1.0, 0.5, 2.0, 0.1, 0.1]  # it starts at 0, as a warmup from 0 does
+RATES = [0.0, 1.0, 0.5, 2.0, 0.1, 0.1]  # the first is 0, as in a warmup from 0
 WD, SCALE, UPDATES = 0.01, 4.0, len(RATES)
-# more than one call takes, of all kinds; one that is 0 at first of each
+# Arrays of all kinds, more than one call takes; of each kind, one starts at 0.
 SHAPES = {f"conv{i}_weight": (3, i + 1, 2) for i in range(44)}
 SHAPES.update(dense_weight=(5, 4), zero_weight=(2, 2), dense_bias=(5,), bn_gamma=(3,), bn_beta=(3,))
 ZERO = ("zero_weight", "dense_bias", "bn_beta")
@@ -31,10 +31,8 @@ def gradients(update):
     return {name: random.normal(size=shape) for name, shape in SHAPES.items()}
 
 
-def trained(optimizer, devices=1, dtype="float32", no_wd=True, split=None):
-    """The weights after the updates, name -> array of float64, of Gluon's Trainer. ``split``: the
-    optimizer's states are written and read after so many updates.
-    """
+def trained(optimizer, devices=1, dtype="float32", no_wd=True):
+    """The weights after the updates of Gluon's Trainer: {name: float64 array}."""
     contexts = [mx.cpu(number) for number in range(devices)]
     parameters = gluon.ParameterDict()
     for name, shape in SHAPES.items():
@@ -146,7 +144,7 @@ def test_with_one_rate_the_velocity_outside_is_mxnets(monkeypatch):
     plain, wd = settings(), dict(settings(), wd=0.0)
     theirs = trained(mx.optimizer.SGD(momentum=0.9, **plain))
     close(trained(Momentum(0.9, **plain)), theirs, 1e-6)
-    # MXNet's nag takes the decay of weights that are half on their way
+    # MXNet's nag applies the decay to half-updated weights
     theirs = trained(mx.optimizer.NAG(momentum=0.9, **wd))
     close(trained(Momentum(0.9, nesterov=True, **wd)), theirs, 1e-6)
 

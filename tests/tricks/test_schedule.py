@@ -45,6 +45,13 @@ def test_warmup_ends_after_a_fraction_of_an_epoch():
     assert [schedule(t) for t in range(6)] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0, 1.0])
 
 
+@pytest.mark.parametrize("counting", ["steps", "updates"])
+def test_a_run_of_one_step_is_all_warmup(counting):
+    """Counted as an update, the step is at place 0 of a stage without length."""
+    rate = LearningRate(0.1, 1, 1, "cosine", warmup_epochs=1, counting=counting)(0)
+    assert rate == (0.1 if counting == "steps" else 0)
+
+
 def test_cosine_falls_over_the_batches_after_the_warmup():
     schedule = LearningRate(peak=0.4, num_epochs=12, steps_per_epoch=7, warmup_epochs=2)
     total = 70

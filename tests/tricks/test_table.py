@@ -26,6 +26,20 @@ def test_a_tricks_usage_turns_it_on_with_the_papers_values(trick):
     assert trick.state(on) != "off"
 
 
+@pytest.mark.parametrize(
+    "name, words, phrase",
+    [
+        ("warmup", "--warmup-epochs 1", "warmup of 1 epoch"),
+        ("warmup", "--warmup-epochs 0.5", "warmup of 0.5 epochs"),
+        ("mixup", "--mixup --mixup-off-epoch 1", "mixup 0.2, off in the last epoch"),
+        ("mixup", "--mixup --mixup-off-epoch 20", "mixup 0.2, off in the last 20 epochs"),
+    ],
+)
+def test_epochs_are_counted_in_words(name, words, phrase):
+    (trick,) = [trick for trick in TRICKS if trick.name == name]
+    assert trick.phrase(Training(parse(words.split()), 0.1, 256)) == phrase
+
+
 @pytest.mark.parametrize("trick", TRICKS, ids=lambda trick: trick.name)
 def test_a_tricks_file_and_test_are_there(trick):
     assert (ROOT / "gluon_tricks" / trick.file).is_file()
