@@ -329,3 +329,5 @@ def test_the_native_reader_refuses_them_by_name(records, flags, name):
 def test_the_device_form_refuses_what_follows_the_normalisation(records, flags):
     with pytest.raises(UserError, match="--device-augment cannot do (random erasing|Cutout)"):
         batches_of(records, "--device-augment", *flags.split())
+    with pytest.raises(UserError, match="--device-augment cannot do"):  # before the files are read
+        loader.check_flags(parse(["--device-augment", *flags.split()]), 1)
