@@ -1,15 +1,16 @@
-# The environment, the demo and the tests. `make help` says what there is.
+# The environment, the demo and the tests; `make help` lists the targets.
 #
-# The scripts in tools/ install everything into .venv. A file in it says that a part is complete: .venv/.python (an
-# environment of a Python that fits, in this very folder), .package (the package and MXNet), .extras (what the tests
-# need), .horovod and .docs. So a second `make demo` installs nothing, and a changed setup.cfg is installed again.
+# The scripts in tools/ install everything into .venv. A file in it marks each complete part: .venv/.python (an
+# environment with a supported Python, made for this folder), .package (the package and MXNet), .extras (the
+# requirements of the tests), .horovod and .docs. So a second `make demo` installs nothing, and after a change of
+# setup.cfg the parts are installed again.
 
 SHELL := /bin/bash
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-fast stress lint docs system environment test-environment compiler clean FORCE
 
-# What a user may set: make PYTHON=python3.10 demo, make ARGS="-k mixup" test-fast, make WHEELS=DIR test
+# Settings for users: make PYTHON=python3.10 demo, make ARGS="-k mixup" test-fast, make WHEELS=DIR test
 PYTHON ?=
 THREADS ?= 1
 JOBS ?= 2
@@ -20,18 +21,18 @@ WHEELS ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/gluon_tricks
 VENV := .venv
 BIN := $(VENV)/bin
 PYTEST := PATH="$(CURDIR)/$(BIN):$$PATH" OMP_NUM_THREADS=$(THREADS) $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
-unexport PYTHONPATH PYTHONHOME # Python would find what a user has there before what is in .venv
+unexport PYTHONPATH PYTHONHOME # Python would prefer the user's packages there to those in .venv
 
 define HELP
 make demo        install into .venv, then train, evaluate and export a ResNet-D on handwritten digits
-make test        install the rest too (Horovod is built once, about 2 minutes), then run every test
+make test        also install the rest (Horovod is built once, about 2 minutes), then run every test
 make test-fast   the same without the slow tests
-make stress      the tests that kill and resume, ROUNDS=50 times each; every network of the zoo
+make stress      the tests that kill and resume, ROUNDS=50 times each, and every network of the zoo
 make lint        ruff, mypy and shellcheck
 make docs        the documentation as a site: site/index.html
-make system      as root on Debian or Ubuntu: the system packages that all this needs
-make clean       remove .venv and what Python and its tools left behind; runs stay
-Settings, before any of them:
+make system      as root on Debian or Ubuntu: install all required system packages
+make clean       remove .venv and the files of Python and its tools; runs are kept
+Settings, for all of them:
 make PYTHON=python3.11 ...    the Python to use: 3.8, 3.9, 3.10 or 3.11
 make JOBS=4 ...               test processes at a time (2), each with THREADS=1 threads of MXNet
 make ARGS="-k mixup" ...      more arguments for pytest, or for the demo's recipe
@@ -57,17 +58,17 @@ system:
 environment: $(VENV)/.package
 test-environment: $(VENV)/.python compiler $(VENV)/.horovod
 
-# Runs every time, and changes its file only if it makes an environment.
+# Runs every time, but changes its file only if it makes an environment.
 $(VENV)/.python: FORCE
 	@bash tools/make_environment.sh $(VENV) "$(PYTHON)"
 $(VENV)/.package: $(VENV)/.python setup.cfg pyproject.toml
 	@echo "Installing MXNet, GluonCV and the package (about 900 MB, 1 to 3 minutes) ..." >&2
 	@bash tools/install_package.sh $(VENV) cpu,data && touch $@
 $(VENV)/.extras: $(VENV)/.package
-	@echo "Installing what the tests need (ONNX Runtime, pytest and others, about a minute) ..." >&2
+	@echo "Installing the requirements of the tests (ONNX Runtime, pytest and others, about a minute) ..." >&2
 	@bash tools/install_package.sh $(VENV) cpu,data,onnx,safetensors,tensorboard,horovod,test && touch $@
 $(VENV)/.docs: $(VENV)/.package
-	@echo "Installing what the documentation's site needs (Sphinx and others, half a minute) ..." >&2
+	@echo "Installing the requirements of the documentation's site (Sphinx and others, half a minute) ..." >&2
 	@bash tools/install_package.sh $(VENV) cpu,data,docs && touch $@
 compiler: $(VENV)/.python
 	@bash tools/check_compiler.sh $(VENV) "$(WHEELS)"

@@ -1,6 +1,6 @@
-"""Whether a test run tested everything: `check.py JUNIT_REPORT` exits with 1 if a test was
-skipped or none ran, or if the environment lacks a part whose tests could leave themselves
-out."""
+"""Checks that a test run tested everything: `check.py JUNIT_REPORT` exits with 1 if a test was
+skipped, if none ran, or if the environment lacks a package whose tests skip themselves without it.
+"""
 
 import importlib
 import sys
@@ -21,7 +21,7 @@ PARTS = (
 
 
 def problems(report):
-    """What is wrong with the run that wrote the JUnit XML file ``report``, a line each."""
+    """The problems of the run that wrote the JUnit XML file ``report``, one line each."""
     found = []
     try:
         cases = ElementTree.parse(report).getroot().findall(".//testcase")
@@ -31,7 +31,7 @@ def problems(report):
         found.append("no test ran")
     for case in cases:
         for mark in case.findall("skipped"):
-            if mark.get("type") != "pytest.xfail":  # a test known to fail did run
+            if mark.get("type") != "pytest.xfail":  # a test that is expected to fail did run
                 found.append(
                     "skipped: {}::{}: {}".format(
                         case.get("classname"), case.get("name"), mark.get("message")

@@ -4,8 +4,8 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-# The functions import what they need when they are called, because MXNet reads OMP_NUM_THREADS
-# once, when it is first imported.
+# The functions import MXNet only when they are called, because it reads OMP_NUM_THREADS when it is
+# imported.
 
 
 def get_model(name: str, **kwargs: Any) -> Any:

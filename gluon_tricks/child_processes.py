@@ -1,4 +1,4 @@
-"""Processes that this package starts end with it, even if it is killed."""
+"""Child processes that end with this process, even if it is killed."""
 
 import ctypes
 import os
@@ -10,10 +10,10 @@ _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 def end_with_parent(parent=None):
-    """A ``preexec_fn`` for ``subprocess``: the kernel kills the new process as soon as the one that
-    starts it is dead. A process that is told its ``parent`` can call it itself.
+    """A ``preexec_fn`` for ``subprocess``: the kernel kills the new process when its parent dies. A
+    process that knows its ``parent`` can also call the function itself.
 
-    None on systems other than Linux, whose kernels do not offer it.
+    None on other systems than Linux, which lack this.
     """
     if _LIBC is None:
         return None
@@ -21,7 +21,7 @@ def end_with_parent(parent=None):
 
     def prepare():
         _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # it died before the kernel knew
+        if os.getppid() != parent:  # it died before prctl
             os._exit(1)
 
     return prepare
@@ -35,8 +35,8 @@ def why_it_failed(done):
 
 
 def state(pid):
-    """The state of a process as /proc tells it, ``T`` if a signal has stopped it, ``D`` if it waits
-    for a disk; empty if that is not known.
+    """The state of a process from /proc: ``T`` if a signal has stopped it, ``D`` if it waits for a
+    disk; empty if unknown.
     """
     try:
         with open(f"/proc/{pid}/stat") as file:

@@ -5,6 +5,7 @@ import sys
 try:
     import argparse
     import importlib
+    import textwrap
 
     from . import __version__, command_process
     from .errors import UserError
@@ -12,31 +13,34 @@ try:
     from .onednn_cache import limit_cache
     from .text import printable
     from .threads import set_threads
-except KeyboardInterrupt:  # the first milliseconds of a command
+except KeyboardInterrupt:  # Ctrl-C in the first milliseconds of a command
     sys.exit(130)
 
 # name: (module with add_arguments(parser) and main(args) -> exit code, one line of help)
 COMMANDS = {
     "train": ("gluon_tricks.commands.train", "train a network; every trick of the paper is a flag"),
-    "plan": ("gluon_tricks.commands.plan", "say what a train command would do, without training"),
+    "plan": (
+        "gluon_tricks.commands.plan",
+        "explain what a train command would do, without training",
+    ),
     "evaluate": (
         "gluon_tricks.commands.evaluate",
-        "the exact figures of a model on a RecordIO file",
+        "measure the exact figures of a model on a RecordIO file",
     ),
-    "predict": ("gluon_tricks.commands.predict", "say what is in images: classes, masks or boxes"),
+    "predict": ("gluon_tricks.commands.predict", "predict classes, masks or boxes of images"),
     "export": (
         "gluon_tricks.commands.export",
         "write a trained network for use without this package",
     ),
     "convert": (
         "gluon_tricks.commands.convert",
-        "weights from and to the names of timm and torchvision",
+        "convert weights from and to the names of timm and torchvision",
     ),
     "logits": ("gluon_tricks.commands.logits", "store a teacher's outputs, to distil from them"),
-    "report": ("gluon_tricks.commands.report", "a page with the curves and figures of runs"),
+    "report": ("gluon_tricks.commands.report", "write a page with the curves and figures of runs"),
     "models": (
         "gluon_tricks.commands.models",
-        "names, parameters and multiply-adds of the networks",
+        "list the networks, with parameters and multiply-adds",
     ),
     "prepare": ("gluon_tricks.commands.prepare", "turn a data set into RecordIO files"),
     "records": ("gluon_tricks.commands.records", "verify, index or describe a RecordIO file"),
@@ -51,16 +55,30 @@ COMMANDS = {
 }
 
 
+class HelpFormatter(argparse.HelpFormatter):
+    """argparse's, but without line breaks at hyphens, such as inside the names of flags."""
+
+    def _split_lines(self, text, width):
+        return textwrap.wrap(" ".join(text.split()), width, break_on_hyphens=False)
+
+    def _fill_text(self, text, width, indent):
+        return textwrap.indent("\n".join(self._split_lines(text, width - len(indent))), indent)
+
+
 class Parser(argparse.ArgumentParser):
-    """argparse, but a wrong flag is answered with a line and not with the list of all flags."""
+    """argparse, but a wrong flag prints one line instead of the list of all flags."""
+
+    def __init__(self, **keywords):
+        # Adding a flag could change what an abbreviation means.
+        keywords = {"formatter_class": HelpFormatter, **keywords, "allow_abbrev": False}
+        super().__init__(**keywords)
 
     def error(self, message):
         self.exit(
-            2,
-            f"{self.prog}: error: {printable(message)}; '{self.prog} --help' says what there is\n",
+            2, f"{self.prog}: error: {printable(message)}; '{self.prog} --help' lists the flags\n"
         )
 
-    # argparse's own passes over an error, such as that of a full disk
+    # argparse's own method ignores errors, such as a full disk
     def _print_message(self, message, file=None):
         (file or sys.stderr).write(message or "")
 
@@ -68,7 +86,7 @@ class Parser(argparse.ArgumentParser):
 def main(argv=None):
     """Run one sub-command and return its exit code.
 
-    Without ``argv`` it is the one that this process was started for, and ends with.
+    Without ``argv`` it is the sub-command of this process's command line, which ends with it.
     """
     if argv is not None:
         return run(list(argv))
@@ -85,8 +103,8 @@ def main(argv=None):
 
 
 def run(argv):
-    """Run the sub-command ``argv``; its exit code, after a line on standard error if it failed for
-    a reason from outside.
+    """Run the sub-command ``argv`` and return its exit code. If it failed for a reason outside the
+    program, print one line on standard error.
     """
     name = "gluon-tricks"
     try:
@@ -94,8 +112,7 @@ def run(argv):
         if not argv:
             parser.print_help()
             return 2
-        # Only what stands before the sub-command is parsed here, so that a module is imported when
-        # it is asked for.
+        # Only the sub-command's name is parsed here, so that only its module is imported.
         command = parser.parse_args(argv[:1]).command
         name += " " + command
         set_threads()
@@ -103,8 +120,7 @@ def run(argv):
         if command in ("train", "bench"):
             prepare_for_training(argv[1:], name)
         module = importlib.import_module(COMMANDS[command][0])
-        # An abbreviated flag would change its meaning when a flag is added.
-        parser = Parser(prog=name, description=COMMANDS[command][1], allow_abbrev=False)
+        parser = Parser(prog=name, description=COMMANDS[command][1])
         module.add_arguments(parser)
         args = parser.parse_args(argv[1:])
         with json_output(getattr(args, "json", None)):
@@ -113,7 +129,7 @@ def run(argv):
         return command_process.complain(error, name, error.exit_code)
     except KeyboardInterrupt:
         return command_process.INTERRUPTED
-    except BrokenPipeError:  # the reader of our output (head, less) has gone
+    except BrokenPipeError:  # the reader of our output (head, less) has ended
         return 1
     except Exception as error:
         cause = command_process.outside_cause(error)
@@ -123,28 +139,28 @@ def run(argv):
 
 
 def prepare_for_training(words, name):
-    """What has to happen before a command that trains is imported, and MXNet with it."""
+    """What has to happen before a command that trains is imported, which imports MXNet."""
     from . import determinism, stderr_filter
 
     found = early_flags(words, name)
     if found.deterministic:
         determinism.prepare()
-    if not found.num_gpus:  # GPUs do not compute with oneDNN, whose message is dropped
+    if not found.num_gpus:  # the message to drop is oneDNN's, which GPUs do not use
         stderr_filter.filter_stderr()
 
 
 def early_flags(words, name):
-    """The two flags that have to be known before all others are parsed."""
+    """The two flags that are needed before the others are parsed."""
     from . import config
 
-    parser = Parser(prog=name, add_help=False, allow_abbrev=False)
+    parser = Parser(prog=name, add_help=False)
     config.add_arguments(parser, only=("deterministic", "num_gpus"))
     parser.set_defaults(deterministic=False, num_gpus=0)
     return parser.parse_known_args(words)[0]
 
 
 def parser_of_all():
-    """The parser of what stands before a sub-command."""
+    """The parser of the options before a sub-command, and of its name."""
     parser = Parser(
         prog="gluon-tricks",
         description="Bag of Tricks for Image Classification with CNNs, reproduced on MXNet and "
@@ -152,7 +168,7 @@ def parser_of_all():
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="commands:\n"
         + "\n".join(f"  {name:10}{text}" for name, (_, text) in COMMANDS.items())
-        + "\n\n'gluon-tricks COMMAND --help' lists the flags of one.",
+        + "\n\n'gluon-tricks COMMAND --help' lists the flags of a command.",
     )
     parser.add_argument("--version", action="version", version="gluon_tricks " + __version__)
     parser.add_argument(

@@ -1,8 +1,8 @@
-"""The process of a command: its standard streams, Ctrl-C, its exit code, and errors that are no
-fault of the program.
+"""The process of a command: standard streams, Ctrl-C, exit code, and errors with causes outside the
+program.
 
-Ctrl-C ends it without a message at every moment. If its output cannot be written, its exit code is
-an error. What comes from outside (disk, memory, installation) is said in one line.
+Ctrl-C ends it at any moment, without a message. If its output cannot be written, the exit code says
+so. Errors from outside (disk, memory, installation) are reported in one line.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from .errors import UserError
 from .text import printable
 
 INTERRUPTED = 128 + signal.SIGINT
-# MXNet's error has no type of its own
+# MXNet has no exception type for this
 NO_MEMORY = re.compile(
     r"out of memory|bad_alloc|[Ff]ailed to allocate|to allocate is larger than 2\^31 elements"
 )
@@ -29,10 +29,11 @@ OUTPUT_IS_LOST = "the output cannot be written: "
 
 
 def open_streams():
-    """Give a process that was started without a standard stream (``2>&-``) an empty one.
+    """Give a process that was started without a standard stream (``2>&-``) an empty one, and let it
+    print any name.
 
-    The first file that it opens would get the stream's number, and whatever C++ code prints. Names
-    that the terminal's encoding does not have are printed as escapes.
+    Otherwise the first file that it opens would get the stream's number, and with it the output of
+    C++ code. Characters that the terminal's encoding lacks are printed as escapes.
     """
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
@@ -45,8 +46,8 @@ def open_streams():
 
 
 def answer_interrupts():
-    """Let Ctrl-C end the process wherever it comes; a handler that a caller or a shell's script has
-    set stays.
+    """Let Ctrl-C end the process whenever it comes; a handler set by a caller or a shell script
+    stays.
     """
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _interrupt)
@@ -54,8 +55,8 @@ def answer_interrupts():
 
 
 def _interrupt(number, frame):
-    """Raise KeyboardInterrupt, but within an import leave at once: it may pass over it, or make
-    another error of it.
+    """Raise KeyboardInterrupt, but exit at once within an import, which may swallow the exception
+    or turn it into another.
     """
     while frame is not None:
         if frame.f_code.co_filename.startswith("<frozen importlib"):
@@ -65,8 +66,8 @@ def _interrupt(number, frame):
 
 
 def _raise_again(unraisable):
-    """Python drops what is raised while it frees an object: a KeyboardInterrupt comes again a
-    moment later.
+    """Repeat a KeyboardInterrupt a moment later if Python dropped it, as it drops every exception
+    that is raised while it frees an object.
     """
     if unraisable.exc_type is KeyboardInterrupt:
         threading.Thread(target=_interrupt_again, daemon=True).start()
@@ -75,8 +76,8 @@ def _raise_again(unraisable):
 
 
 def _interrupt_again():
-    """Interrupt the main thread when it has left :func:`_raise_again`, where what is raised would
-    be dropped once more.
+    """Interrupt the main thread once it has left :func:`_raise_again`, where the exception would be
+    dropped again.
     """
     main = threading.main_thread().ident
     is_in_hook = True
@@ -88,23 +89,23 @@ def _interrupt_again():
 
 
 def end(code):
-    """The exit code of a command that has ended with ``code``: an error if what it printed cannot
+    """The process's exit code after a command that returned ``code``: an error if its output cannot
     be written.
     """
-    # The work is done; while Python ends, a Ctrl-C would print a traceback.
+    # The work is done; a Ctrl-C while Python shuts down would print a traceback.
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     error = _last_words(sys.stdout)
     if error is not None and not code:
-        gone = isinstance(error, BrokenPipeError)  # its reader, such as head or less
+        gone = isinstance(error, BrokenPipeError)  # of its reader, such as head or less
         code = 1 if gone else complain(OUTPUT_IS_LOST + error.strerror)
     _last_words(sys.stderr)
     return code
 
 
 def _last_words(stream):
-    """The error if what was printed cannot be written; Python shall not try to once more when it
-    ends, and change the exit code.
+    """Flush a stream and return the error, if any. After one, it leads to /dev/null: Python flushes
+    it once more at exit, and an error there would change the exit code.
     """
     try:
         stream.flush()
@@ -115,19 +116,19 @@ def _last_words(stream):
 
 
 def complain(message, name="gluon-tricks", code=UserError.exit_code):
-    """Say on one line of standard error what is wrong, and return the exit code ``code``."""
-    with contextlib.suppress(OSError):  # nobody listens
+    """Print one line about an error on standard error, and return the exit code ``code``."""
+    with contextlib.suppress(OSError):  # standard error is closed
         print(f"{name}: error: {printable(message)}", file=sys.stderr)
     return code
 
 
 def outside_cause(error):
-    """A line on an exception that came from outside the program: disk, memory, limits,
-    installation; None for all others.
+    """One line about an exception with a cause outside the program: disk, memory, limits,
+    installation. None for any other exception.
     """
     lines = str(error).splitlines() or [type(error).__name__]
     said, *_ = lines
-    if isinstance(error, RuntimeError):  # MXNet's message may come after where it was raised
+    if isinstance(error, RuntimeError):  # MXNet may print the place before the message
         known = (line for line in lines if NO_MEMORY.search(line) or NO_THREADS.search(line))
         said = next(known, said)
     if isinstance(error, OSError) and error.errno == errno.ENOMEM:
@@ -136,14 +137,14 @@ def outside_cause(error):
         return f"not enough memory ({said}); fewer or smaller images at once need less"
     if isinstance(error, (RuntimeError, BlockingIOError)) and NO_THREADS.search(said):
         return (
-            f"no more threads or processes may be started ({said}): raise the limit of the user "
+            f"no more threads or processes can be started ({said}): raise the limit of the user "
             "(ulimit -u) or of the container (pids)"
         )
     if isinstance(error, ImportError) and (error.name or "").partition(".")[0] != __package__:
-        return f"{said}; 'gluon-tricks doctor' says what is missing and what to do"
+        return f"{said}; 'gluon-tricks doctor' shows what is missing and how to install it"
     if isinstance(error, FileNotFoundError) and error.filename is None:  # os.getcwd()
-        return "the current folder is not there any more: change to another one"
-    # except two that are mistakes of ours
+        return "the current folder no longer exists: change to another one"
+    # except for two that would be bugs in this package
     if isinstance(error, OSError) and error.errno not in (errno.EBADF, errno.EFAULT):
         where = "" if error.filename is None else f"{error.filename}: "
         return (where or (OUTPUT_IS_LOST if output_is_lost() else "")) + (error.strerror or said)
@@ -151,7 +152,7 @@ def outside_cause(error):
 
 
 def output_is_lost():
-    """Whether what was printed so far cannot be written."""
+    """Whether the output so far cannot be written."""
     try:
         sys.stdout.flush()
     except OSError:

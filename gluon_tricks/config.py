@@ -1,9 +1,9 @@
-"""Every training flag, once: its definition says all that is known of it.
+"""Every training flag, once: its type, default, range, help, and the flags it needs.
 
 Names and meanings are those of GluonCV's train_imagenet.py wherever it has the flag; the defaults
 are the paper's. Where the authors' code differs, a flag chooses between the two, and ``--fidelity
 gluoncv`` sets all of these flags as the authors' scripts do. A new flag is one line of the table
-:class:`Config`, for which alone this file is long.
+:class:`Config`, which is why this file is long.
 
 >>> config = parse(["--lr-mode", "cosine", "--label-smoothing", "--mixup"])
 >>> config.label_smoothing, config.mixup_alpha
@@ -43,7 +43,7 @@ from .flags import (
     without_effect,
 )
 
-# What the rest of the package needs of a flag comes from here too.
+# The rest of the package imports these from here, too.
 __all__ = [
     "Config",
     "ConfigError",
@@ -61,7 +61,7 @@ __all__ = [
     "without_effect",
 ]
 
-# ---- what only some flags have
+# ---- kinds, ranges and conditions of particular flags
 
 
 def _backend(text):
@@ -73,12 +73,10 @@ def _backend(text):
 
 
 def kvstore_name(text):
-    """The name of a way to share gradients, for argparse; what was removed is refused with what to
-    take instead.
-    """
+    """The argparse type of ``--kvstore``; a removed name is refused, with its replacement."""
     if text == "dist_async":
         raise argparse.ArgumentTypeError(
-            "dist_async was removed: take dist_sync, whose workers make every step together"
+            "dist_async was removed: use dist_sync, whose workers take every step together"
         )
     return text
 
@@ -97,21 +95,20 @@ KVSTORE = Kind(kvstore_name, "S", lambda value: isinstance(value, str))
 LOSS_SCALE = Kind(_loss_scale, "X|dynamic", lambda value: value == "dynamic" or is_number(value))
 
 CROP_RATIO = Valid(
-    lambda ratio: 0.1 <= ratio <= 1,
-    ", outside of [0.1, 1]: images would be enlarged beyond all measure",
+    lambda ratio: 0.1 <= ratio <= 1, ", outside [0.1, 1]: images would be enlarged far too much"
 )
-EPOCHS = Valid(lambda epochs: min(epochs, default=0) >= 0, ": an epoch is at least 0")
+EPOCHS = Valid(lambda epochs: min(epochs, default=0) >= 0, ": epochs have to be at least 0")
 POSITIVE_OR_DYNAMIC = Valid(
     lambda scale: scale == "dynamic" or scale > 0, ", but has to be positive or 'dynamic'"
 )
 FILTER = Valid(lambda size: size == 0 or 2 <= size <= 7, ", neither 0 nor from 2 to 7")
 SCALES = Valid(
     lambda scales: 0 < len(scales) == len(set(scales)) and min(scales) > 0,
-    ": not different positive numbers",
+    ": they have to be different positive numbers",
 )
 COUNTS = Valid(lambda counts: min(counts) >= 1, ": each has to be at least 1")
 SIDES = Valid(
-    lambda ends: ends == (0, 0) or 1 <= ends[0] <= ends[1], ", neither 0,0 nor a range of sides"
+    lambda ends: ends == (0, 0) or 1 <= ends[0] <= ends[1], ", neither 0,0 nor a range of lengths"
 )
 RAMP = Valid(
     lambda ends: 0 <= ends[0] <= ends[1] <= 1 and ends[1] > 0,
@@ -194,8 +191,8 @@ CLIPPED_ONE_BY_ONE = Needs(
 )
 RANDOM_AREA = Needs(
     lambda config: config.task not in ("segmentation", "detection"),
-    "another --task than segmentation, which has --base-size and --scale-range, and detection, "
-    "which has --max-side",
+    "a --task other than segmentation (see --base-size, --scale-range) and detection (see "
+    "--max-side)",
 )
 POLY = Needs(lambda config: config.lr_mode == "poly", "--lr-mode poly")
 RESIZING = Needs(lambda config: config.progressive_resizing > 0, "--progressive-resizing")
@@ -222,7 +219,7 @@ network, data, augmentation, optimisation, tricks, mixing, devices, run = (
     )
 )
 
-# What each task has instead of the flags' defaults.
+# Each task's own defaults, in place of the flags'.
 DEFAULTS_OF_TASKS: flags.Defaults = {"classification": {}, **fidelity.TASKS}
 
 # ---- the table
@@ -236,14 +233,14 @@ class Config:
     model: str = network("resnet50_v1d", section="4",
         help="name of the network; 'gluon-tricks models --all' lists them")
     task: str = network("classification",
-        f"what the network is trained for: {', '.join(DEFAULTS_OF_TASKS)} or another that is "
-        "registered")
+        f"what the network is trained for: {', '.join(DEFAULTS_OF_TASKS)} or another registered "
+        "task")
     classes: int = network(1000, valid=at_least(1),
-        help="number of classes of the network's head; for segmentation always to be given")
+        help="number of classes of the network's head; segmentation always needs it")
     use_pretrained: bool = network(False, "start from GluonCV's published parameters")
     use_params: str = network("", kind=PATH,
-        help="start from a run's folder, a checkpoint, a parameter file or a folder of timm's "
-        "form, with a new head if the classes differ")
+        help="start from a run's folder, a checkpoint, a parameter file or a folder in timm's "
+        "layout, with a new head if the classes differ")
     use_se: bool = network(False, names=["--use_se"],
         help="squeeze-and-excitation blocks (networks that have the option)")
     use_gn: bool = network(False, "GroupNorm instead of BatchNorm (networks that have the option)")
@@ -252,13 +249,13 @@ class Config:
         help="se: squeeze-and-excitation at the end of a block; sk: selective kernels instead of "
         "its 3x3 convolution; both as in Assembled-CNN")
     attention_reduction: int = network(0, valid=at_least(0), needs=ATTENTION,
-        help="a block's channels for each one between attention's two 1x1 convolutions; 0: 16 "
-        "with se, 2 with sk")
+        help="reduction ratio of the attention: a block's channels over those between its two 1x1 "
+        "convolutions; 0: 16 with se, 2 with sk")
     anti_alias: int = network(0, valid=FILTER, bare=3,
-        help="blur after a convolution with stride, with a filter of this size, 2 to 7; a bare "
+        help="blur after each strided convolution, with a filter of this size (2 to 7); a bare "
         "--anti-alias is 3; 0: none")
     anti_alias_shortcut: bool = network(False, needs=ANTI_ALIAS,
-        help="blur before the convolution of a shortcut with stride, too")
+        help="also blur before the convolution of a strided shortcut")
     bl_alpha: int = network(0, valid=at_least(0),
         help="Big-Little: the big branch has this many times the little one's channels; 0: 2")
     bl_beta: int = network(0, valid=at_least(0),
@@ -267,8 +264,8 @@ class Config:
         help="Big-Little: a 1x1 convolution in the first shortcut of every branch, as in "
         "Assembled-CNN")
     drop_block: float = network(0.0, valid=BELOW_1, bare=0.1,
-        help="DropBlock in the last two stages; the probability grows over all steps to this one; "
-        "a bare --drop-block is 0.1")
+        help="DropBlock in the last two stages; its probability grows linearly to this value over "
+        "the run; a bare --drop-block is 0.1")
     drop_block_from: float = network(0.0, valid=BELOW_1, needs=DROP_BLOCK,
         help="the probability in the first step")
     drop_path: float = network(0.0, valid=BELOW_1,
@@ -279,13 +276,14 @@ class Config:
         help="segmentation: the heads' learning rate is this many times that of the backbone")
     anchor_scales: tuple = network((2.0, 4.0, 8.0, 16.0, 32.0), kind=numbers(), valid=SCALES,
         needs=DETECTION, section="6.1",
-        help="sides of the anchors, in 16 pixels: of squares, and of the same area for 1:2 and 2:1")
+        help="sides of the square anchors, in units of 16 pixels; those of 1:2 and 2:1 have the "
+        "same areas")
     rpn_channels: int = network(1024, valid=at_least(1), needs=DETECTION, section="6.1",
-        help="channels of the network that proposes regions")
+        help="channels of the region proposal network")
     roi_size: int = network(14, valid=at_least(1, 64), needs=DETECTION, section="6.1",
         help="height and width to which the features of a region are pooled")
     proposals: tuple = network((2000, 300), kind=numbers(2, of=int), valid=COUNTS, needs=DETECTION,
-        section="6.1", help="regions of an image that are proposed in training, and in evaluation")
+        section="6.1", help="regions proposed per image, in training and in evaluation")
     backbone_params: str = network("", kind=PATH, needs=OF_BACKBONES,
         help="start the backbone from a classifier: a run's folder, a checkpoint, a parameter file")
     bn_momentum: float = network(0.0, valid=BELOW_1,
@@ -294,8 +292,8 @@ class Config:
     bn_eps: float = network(0.0, valid=at_least(0),
         help="BatchNorm's epsilon; 0: the network's own, mostly 1e-5")
     sync_bn: bool = network(False, names=["--syncbn"],
-        help="BatchNorm's statistics are those of all GPUs of the process, not of each; users "
-        "report that MXNet's memory grows with it")
+        help="BatchNorm over all GPUs of the process instead of each by itself; users report that "
+        "MXNet's memory grows with it")
     mode: str = network("hybrid", choices=("hybrid", "imperative", "symbolic"), free=True,
         help="hybrid compiles the network's graph; imperative (in GluonCV also called symbolic) "
         "runs it line by line")
@@ -304,7 +302,8 @@ class Config:
 
     data_dir: str = data("", kind=PATH, free=True,
         help="folder with train.rec, train.idx, val.rec and val.idx")
-    use_rec: bool = data(False, "GluonCV's: read RecordIO files, as is always done here", free=True)
+    use_rec: bool = data(False, "GluonCV's: read RecordIO files, which is always the case "
+        "here", free=True)
     rec_train: str = data("", "RecordIO file of the training images", kind=PATH, free=True)
     rec_train_idx: str = data("", kind=PATH, free=True,
         help="its index; default: the same name with .idx")
@@ -314,19 +313,19 @@ class Config:
     num_training_samples: int = data(0, valid=at_least(0),
         help="images in an epoch; 0: all in the file (1,281,167 in ImageNet)")
     synthetic: int = data(0, valid=at_least(0), bare=1024,
-        help="train on this many made-up images; a bare --synthetic is 1024")
+        help="train on this many synthetic images; a bare --synthetic is 1024")
     num_data_workers: int = data(4, valid=at_least(1), free=True, names=["-j", "--data-nthreads"],
         help="threads that decode and augment")
     data_processes: int = data(-1, valid=at_least(-1), needs=OWN_LOADER, free=True,
-        help="processes over which -j's threads are spread; 0: none but this one; -1: as many as "
-        "-j or as there are cores, whichever is less, but none if that is 2 or less")
+        help="processes that share -j's threads; 0: only this one; -1: the smaller of -j and the "
+        "number of cores, but 0 if that is 2 or less")
     data_backend: str = data("threads", kind=BACKEND, choices=("threads", "native"),
         help="threads: our loader; native (or mxnet): MXNet's ImageRecordIter")
     repeated_augmentation: int = data(1, valid=at_least(1),
-        help="an epoch has each image this many times, augmented differently each time, and so "
-        "only 1 / this of the images")
+        help="an epoch contains each of its images this many times, augmented differently, and so "
+        "only 1/N of the images")
     max_bad_records: int = data(10, valid=at_least(0), free=True,
-        help="stop after this many training images that are broken")
+        help="stop after this many broken training images")
     val_last_batch: str = data("exact", choices=("exact", "wrap"), free=True,
         help="exact counts every image once; wrap fills the last batch from the file's start, as "
         "the authors' code does")
@@ -334,7 +333,7 @@ class Config:
     input_size: int = augmentation(224, valid=at_least(1), section="2.1", names=["--crop-size"],
         help="height and width of the network's input")
     crop_ratio: float = augmentation(0.875, valid=CROP_RATIO, section="2.1",
-        help="validation: input size over the resized shorter edge")
+        help="validation: input size over the length of the resized shorter side")
     crop_area: tuple = augmentation((0.08, 1.0), kind=numbers(2), valid=RANGE_TO_1,
         needs=RANDOM_AREA, section="2.1",
         help="range of the random crop's share of the image")
@@ -343,63 +342,63 @@ class Config:
     crop_fallback: str = augmentation("square", choices=("square", "window"), needs=RANDOM_AREA,
         section="2.1",
         help="if ten random crops do not fit: the largest centred square, or an unscaled centred "
-        "window of the input's size as in the authors' reader")
+        "window of the input size, as in the authors' reader")
     base_size: int = augmentation(520, valid=at_least(1), needs=SEGMENTATION, section="6.2",
-        help="the side of the image that --scale-range multiplies")
+        help="length of the side that --scale-range multiplies")
     scale_range: tuple = augmentation((0.5, 2.0), kind=numbers(2), valid=POSITIVE_RANGE,
         needs=SEGMENTATION, section="6.2",
-        help="range of the random length of --scale-side, in base sizes")
+        help="range of the random length of --scale-side, in multiples of --base-size")
     scale_side: str = augmentation("short", choices=("short", "long"), needs=SEGMENTATION,
         section="6.2",
-        help="the side that has the random length: short, as in GluonCV's published runs, or "
-        "long, as in its code since June 2019")
+        help="the side with the random length: short, as in GluonCV's published runs, or long, as "
+        "in its code since June 2019")
     max_side: int = augmentation(1000, valid=at_least(1), needs=DETECTION, section="6.1",
-        help="the most pixels of the longer side; if it would have more, the shorter one has fewer "
-        "than --input-size")
+        help="limit of the longer side in pixels; an image that would exceed it is resized to a "
+        "shorter side below --input-size")
     short_range: tuple = augmentation((0, 0), kind=numbers(2, of=int), valid=SIDES, needs=DETECTION,
-        help="the shorter side of each training image is drawn from this range, both ends "
-        "included; 0,0: it is --input-size, as in evaluation")
+        help="range, ends included, from which each training image's shorter side is drawn; 0,0: "
+        "always --input-size, as in evaluation")
     max_boxes: int = augmentation(100, valid=at_least(1), needs=DETECTION, section="6.1",
-        help="the most boxes of an image")
+        help="limit on the boxes of an image")
     blur: float = augmentation(0.5, valid=SHARE, needs=SEGMENTATION, section="6.2",
         help="probability of a Gaussian blur of up to one pixel")
     flip: float = augmentation(0.5, "probability of a horizontal flip", valid=SHARE, section="2.1")
     color_jitter: float = augmentation(0.4, valid=SHARE, section="2.1",
-        help="colour coefficients are uniform in [1 - X, 1 + X]; 0 turns the step off")
+        help="colour coefficients are uniform in [1 - X, 1 + X]; 0: off")
     color_form: str = augmentation("paper", choices=("paper", "gluoncv"), needs=COLOR,
         section="2.1",
         help="paper: hue, saturation, brightness; gluoncv: brightness, contrast, saturation")
     pca_noise: float = augmentation(0.1, valid=at_least(0), section="2.1",
-        help="standard deviation of the PCA noise's coefficients; 0 turns it off")
+        help="standard deviation of the PCA noise's coefficients; 0: off")
     auto_augment: str = augmentation("none",
         choices=("none", "imagenet", "v0", "randaugment", "trivial"),
         help="operations drawn for each image: AutoAugment's policy for ImageNet, EfficientNet's "
         "v0, RandAugment, TrivialAugment-Wide")
     auto_augment_form: str = augmentation("torchvision", needs=POLICY_OF_TWO_FORMS,
         choices=("torchvision", "tpu", "timm"),
-        help="whose strengths: torchvision's; those of the TPU code, which Assembled-CNN has "
-        "(imagenet); timm's (randaugment). v0 has the TPU code's")
+        help="whose strengths: torchvision's; the TPU code's, as in Assembled-CNN (imagenet only); "
+        "timm's (randaugment only). v0 always has the TPU code's")
     randaugment_ops: int = augmentation(2, valid=at_least(1), needs=RANDAUGMENT,
-        help="RandAugment: operations for each image")
+        help="RandAugment: operations per image")
     randaugment_magnitude: float = augmentation(9.0, valid=at_least(0), needs=RANDAUGMENT,
-        help="RandAugment: their strength, 0 to 30 (timm: to 10)")
+        help="RandAugment: strength of the operations, 0 to 30 (timm: 0 to 10)")
     randaugment_std: float = augmentation(0.0, valid=at_least(0), needs=RANDAUGMENT_OF_TIMM,
         help="RandAugment, timm: standard deviation of the strength")
     random_erasing: float = augmentation(0.0, valid=SHARE,
         help="probability of covering a random rectangle of the normalised image")
     erasing_fill: str = augmentation("zero", choices=("zero", "noise"), needs=ERASING,
-        help="with 0, as torchvision, or with normal noise, as timm's recipes")
+        help="fill with zeros, as torchvision, or with Gaussian noise, as timm's recipes")
     cutout: int = augmentation(0, valid=at_least(0),
-        help="cover a square of this many pixels a side at a random place; 0: none")
+        help="cover a random square with sides of this many pixels; 0: none")
     test_size: int = augmentation(0, valid=at_least(0),
-        help="height and width of the images of validation, and of what the run is evaluated and "
-        "exported for; 0: --input-size")
+        help="height and width of validation images, also when the run is evaluated or exported; "
+        "0: --input-size")
     device_augment: bool = data(False,
-        help="colour and normalisation on the device, which is sent uint8 batches")
+        help="send uint8 batches to the device, and do colour and normalisation there")
     rgb_mean: tuple = augmentation((123.68, 116.779, 103.939), kind=numbers(3), section="2.1",
         help="subtracted from R, G, B (0 to 255)")
     rgb_std: tuple = augmentation((58.393, 57.12, 57.375), kind=numbers(3), valid=ALL_POSITIVE,
-        section="2.1", help="then divides R, G, B")
+        section="2.1", help="divides R, G, B after that")
 
     num_epochs: int = optimisation(120, "epochs of training", valid=at_least(1), section="2.1",
         names=["--epochs"])
@@ -408,22 +407,22 @@ class Config:
     accumulate: int = optimisation(1, valid=at_least(1), free=True, section="3.1",
         help="micro-batches whose gradients are summed before an update")
     optimizer: str = optimisation("nag", choices=("nag", "sgd", "lars", "lamb"), section="2.1",
-        help="Nesterov's accelerated gradient; plain momentum; for large batches, momentum or Adam "
-        "with a rate for each layer")
+        help="nag: Nesterov's accelerated gradient; sgd: plain momentum; lars and lamb, for large "
+        "batches: momentum and Adam with a rate for each layer")
     momentum: float = optimisation(0.9, "momentum", valid=BELOW_1, needs=MOMENTUM, section="2.1")
     momentum_form: str = optimisation("inside", choices=("inside", "outside"), needs=NAG_OR_SGD,
-        section="2.1", help="inside: the velocity holds the learning rate, as MXNet's; outside: it "
-        "does not, as TensorFlow's and PyTorch's")
+        section="2.1", help="inside: the velocity includes the learning rate, as in MXNet; "
+        "outside: it does not, as in TensorFlow and PyTorch")
     layer_rates: str = optimisation("weights", choices=("weights", "all"), needs=LARS_OR_LAMB,
-        help="lars and lamb: which parameters have rates by their norms: the weights of "
-        "convolutions and dense layers, or biases, gamma and beta as well")
+        help="lars and lamb: which parameters have a rate of their own, from their norms: only the "
+        "weights of convolutions and dense layers, or biases, gamma and beta as well")
     lars_eta: float = optimisation(0.001, valid=POSITIVE, needs=LARS,
         help="LARS's trust coefficient eta")
     clip_norm: float = optimisation(0.0, valid=at_least(0),
-        help="scale the gradient down to this Euclidean norm if it is longer; 0: never")
+        help="scale the gradient down to this Euclidean norm if its own is larger; 0: never")
     clip_gradient: float = optimisation(5.0, valid=at_least(0), needs=CLIPPED_ONE_BY_ONE,
-        section="6.1", help="each number of the gradient is at most this, and at least its "
-        "negative, as in the authors' code of the paper's time; 0: as it is")
+        section="6.1", help="clip each element of the gradient to [-X, X], as in the authors' code "
+        "at the time of the paper; 0: never")
     wd: float = optimisation(1e-4, "weight decay", valid=at_least(0), section="2.1",
         names=["--weight-decay"])
     lr: float = optimisation(0.1, "the learning rate itself", valid=POSITIVE, section="2.1")
@@ -432,41 +431,42 @@ class Config:
     base_lr: float = optimisation(0.1, valid=POSITIVE, needs=LINEAR_SCALING, section="3.1",
         help="the rate for 256 images that --linear-scaling scales")
     warmup_epochs: float = optimisation(0, valid=at_least(0), section="3.1",
-        help="epochs in which the rate grows linearly")
+        help="epochs over which the rate grows linearly")
     warmup_lr: float = optimisation(0.0, valid=at_least(0), needs=WARMUP, section="3.1",
-        help="the rate from which it grows")
+        help="learning rate at the start of the warmup")
     warmup_from: int = optimisation(1, choices=(0, 1), needs=WARMUP_BY_STEPS, section="3.1",
-        help="the first batch's number i in the warmup's i x lr / m: 1 in the paper, 0 in the "
-        "authors' code")
+        help="the first batch's i in the warmup's i x lr / m: 1 in the paper, 0 in the authors' "
+        "code")
     lr_counting: str = optimisation("steps", choices=("steps", "updates"), section="5.1",
-        help="steps: as the paper; updates: as the authors' code from 2019 on, which counts from "
-        "the first update and to the last but one")
+        help="steps: as in the paper; updates: as in the authors' code since 2019, which counts "
+        "from the first update to the last but one")
     lr_mode: str = optimisation("step", choices=("step", "cosine", "poly", "exp", "constant"),
         section="5.1", help="how the rate falls after the warmup")
     poly_power: float = optimisation(2.0, valid=POSITIVE, needs=POLY,
-        help="poly: the exponent of 1 - t / T; 2 as the authors' classification, 0.9 as their "
+        help="poly: exponent of 1 - t / T; 2 in the authors' classification, 0.9 in their "
         "segmentation")
     lr_restarts: tuple = optimisation((0.0, 1.0), kind=numbers(2), valid=RESTARTS,
-        needs=COSINE_BY_STEPS, help="cosine: T_0,T_mult: begin again at the initial rate, first "
-        "after T_0 epochs, then each time after T_mult times as many (SGDR); 0,1: never")
+        needs=COSINE_BY_STEPS, help="cosine: T_0,T_mult: restart from the initial rate (SGDR), "
+        "first after T_0 epochs, then each time after T_mult times as many; 0,1: never")
     lr_min: float = optimisation(0.0, valid=at_least(0), needs=COSINE_OR_POLY,
-        help="the rate to which cosine and poly fall")
+        help="learning rate at the end of cosine and poly")
     lr_decay: float = optimisation(0.1, valid=POSITIVE, needs=STEP_OR_EXP, section="5.1",
         help="factor of step (0.1) and exp (0.94)")
     lr_decay_epoch: tuple = optimisation((30, 60, 90), kind=numbers(of=int),
-        valid=EPOCHS, needs=STEP_AT_EPOCHS, section="2.1", help="epochs at which step multiplies")
+        valid=EPOCHS, needs=STEP_AT_EPOCHS, section="2.1", help="epochs at which step multiplies "
+        "the rate by --lr-decay")
     lr_decay_period: int = optimisation(0, valid=at_least(0), needs=STEP_OR_EXP, section="5.1",
         help="step and exp: epochs between two decays (exp: 2); 0: step decays at "
         "--lr-decay-epoch")
     batch_growth: str = optimisation("", kind=BY_EPOCH,
-        help="from these epochs on an update uses this many times as many images as before, "
-        "instead of a smaller rate: 30:x10,60:x10 (arXiv 1711.00489)")
+        help="multiply the images per update by these factors from these epochs on, instead of "
+        "decaying the rate: 30:x10,60:x10 (arXiv 1711.00489)")
     max_batch: int = optimisation(0, valid=at_least(0), needs=GROWTH,
-        help="the most images that --batch-growth gives an update; beyond that, the rate is "
-        "divided; 0: no limit")
+        help="limit on the images per update with --batch-growth; beyond it, the rate is divided; "
+        "0: no limit")
     init: str = optimisation("xavier", choices=("xavier", "msra", "xavier-gaussian"),
-        section="2.1", help="initial weights; xavier: the paper's; msra, xavier-gaussian: those of "
-        "the authors' two scripts")
+        section="2.1", help="initial weights: xavier is the paper's, msra and xavier-gaussian are "
+        "those of the authors' two scripts")
     loss_scale: object = optimisation("dynamic", kind=LOSS_SCALE, valid=POSITIVE_OR_DYNAMIC,
         needs=FLOAT16, section="3.2", help="float16: factor on the loss, or 'dynamic'")
     max_skipped: int = optimisation(20, valid=at_least(1), needs=FLOAT16, section="3.2",
@@ -479,68 +479,71 @@ class Config:
         help="paper: biases, gamma and beta have no decay; norms: biases have it, as in "
         "Assembled-CNN's and torchvision's code")
     label_smoothing: float = tricks(0.0, valid=BELOW_1, bare=0.1, section="5.2",
-        help="epsilon, the probability given to the other classes; a bare --label-smoothing is 0.1")
+        help="epsilon, the probability spread over the other classes; a bare --label-smoothing is "
+        "0.1")
     smoothing_form: str = tricks("paper", choices=("paper", "gluoncv"), needs=SMOOTHING,
         section="5.2", help="paper: epsilon / (K - 1) for each other class; gluoncv: epsilon / K "
         "for every class")
     loss: str = tricks("cross-entropy", choices=("cross-entropy", "bce"),
-        help="bce: the mean over the classes of the binary cross entropy of each; a teacher's soft "
-        "loss stays a sum over them")
+        help="bce: binary cross entropy, averaged over the classes; a teacher's soft loss remains "
+        "a sum over them")
     bce_target_threshold: float = tricks(0.0, valid=BELOW_1, needs=BCE,
-        help="targets above this become 1, the others 0, after mixing; 0: they stay")
+        help="after mixing, targets above this become 1 and the others 0; 0: targets are left as "
+        "they are")
     aux_weight: float = tricks(0.5, valid=at_least(0), needs=SEGMENTATION, section="6.2",
         help="weight of the auxiliary head's loss")
     pixel_mean: str = tricks("paper", choices=("paper", "gluoncv"), needs=SEGMENTATION,
         section="6.2",
         help="paper: the loss is the mean over the labelled pixels of a device's part of the "
-        "batch; gluoncv: that divided by its images, which is what the authors' step amounts to")
+        "batch; gluoncv: that divided by the number of its images, which is what the authors' "
+        "step amounts to")
     rpn_sample: int = tricks(256, valid=at_least(2), needs=DETECTION, section="6.1",
-        help="anchors of an image that a step learns from, at most half of them objects")
+        help="anchors per image in the loss, at most half of them objects")
     roi_sample: int = tricks(128, valid=at_least(4), needs=DETECTION, section="6.1",
-        help="regions of an image that a step learns from, at most a quarter of them objects")
+        help="regions per image in the loss, at most a quarter of them objects")
     mixup: bool = mixing(False, "mix pairs of images and labels", section="5.4")
     mixup_alpha: float = mixing(0.2, valid=at_least(0), section="5.4",
-        help="lambda ~ Beta(alpha, alpha); given, it turns --mixup on, and 0 turns it off")
+        help="lambda ~ Beta(alpha, alpha); giving it turns --mixup on, or with 0 off")
     mixup_off_epoch: int = mixing(0, valid=at_least(0), needs=PAIRS, section="5.4",
-        help="no mixup and no CutMix in this many last epochs")
+        help="no mixup or CutMix in the last N epochs")
     mixup_partner: str = mixing("random", choices=("random", "reverse"), needs=PARTNERS,
-        section="5.4", help="random: a random permutation of the batch; reverse: the batch "
-        "reversed, as the authors' code")
+        section="5.4", help="random: a random permutation of the batch; reverse: the reversed "
+        "batch, as in the authors' code")
     mixup_type: int = mixing(0, choices=(0, 1, 2), needs=MIXUP, section="5.4",
-        help="0: one lambda a batch, as the paper; Assembled-CNN's with a lambda for each pair: 1 "
-        "reads two images for each that comes out, 2 makes two of each pair")
+        help="0: one lambda per batch, as in the paper; 1 and 2: one per pair, as in "
+        "Assembled-CNN: 1 reads two images for each mixed one, 2 makes two mixed images of "
+        "each pair")
     cutmix: float = mixing(0.0, valid=at_least(0),
-        help="CutMix, lambda ~ Beta(this, this); with mixup, one of them in each step; 0: none")
+        help="CutMix, lambda ~ Beta(X, X); with mixup, each step uses one of the two; 0: none")
     progressive_resizing: int = mixing(0, valid=at_least(0),
-        help="begin with images of this size, resized on the device; 0: always --input-size")
+        help="start with images of this size, resized on the device; 0: always --input-size")
     resizing_ramp: tuple = mixing((0.4, 0.8), kind=numbers(2), valid=RAMP, needs=RESIZING,
-        help="shares of the run between which the size grows")
+        help="the size grows between these fractions of the run")
     resizing_multiple: int = mixing(4, valid=at_least(1), needs=RESIZING,
         help="the size is rounded to a multiple of this")
     ema: float = tricks(0.0, valid=BELOW_1,
-        help="validate and save an exponential moving average of the weights, of this decay; 0: "
-        "the weights")
+        help="validate and save an exponential moving average of the weights with this decay; 0: "
+        "the weights themselves")
     ema_every: int = tricks(1, valid=at_least(1), needs=EMA,
-        help="steps after which the average follows the weights")
+        help="steps between updates of the average")
     teacher: str = tricks("", kind=PATH, section="5.3",
-        help="distil from this network: a run's folder, a parameter file, a folder of timm's form, "
-        "or a name (published parameters)")
+        help="distil from this network: a run's folder, a parameter file, a folder in timm's "
+        "layout, or a name (published parameters)")
     teacher_model: str = tricks("", needs=TEACHER, section="5.3",
-        help="the teacher's network, if --teacher is a bare parameter file")
+        help="the teacher's network, if --teacher is only a parameter file")
     teacher_logits: str = tricks("", kind=PATH,
         help="distil from the logits that 'gluon-tricks logits' stored in this file")
     temperature: float = tricks(20.0, valid=POSITIVE, needs=DISTILLATION, section="5.3",
         help="softens the outputs of teacher and student")
     hard_weight: float = tricks(-1.0, valid=SHARE_OR_MINUS_1, needs=DISTILLATION, section="5.3",
-        help="h: h x hard + (1 - h) x soft loss as the authors' code; -1: their plain sum, as the "
-        "paper")
+        help="h: h x hard + (1 - h) x soft loss, as in the authors' code; -1: their plain sum, as "
+        "in the paper")
 
     num_gpus: int = devices(0, valid=at_least(0), free=True, names=["--ngpus"],
-        help="GPUs of this process; 0: CPU. A Horovod worker takes one, that of its number on its "
-        "host")
+        help="GPUs of this process; 0: CPU. A Horovod worker uses one, that of its local rank")
     deterministic: bool = devices(False, free=True,
-        help="the same bits from every run of a seed on GPUs too: sets "
-        "MXNET_ENFORCE_DETERMINISM=1 and MXNET_CUDNN_AUTOTUNE_DEFAULT=0")
+        help="bit-identical runs of the same seed on GPUs, too: sets MXNET_ENFORCE_DETERMINISM=1 "
+        "and MXNET_CUDNN_AUTOTUNE_DEFAULT=0")
     cpu_contexts: int = devices(0, valid=at_least(0, 256), free=True,
         help="train on this many CPU contexts as if they were GPUs")
     kvstore: str = devices("device", kind=KVSTORE, free=True,
@@ -548,8 +551,8 @@ class Config:
         help="how gradients are exchanged: within this process (local, device), over MXNet's "
         "parameter server (dist_sync, dist_device_sync), or between Horovod's workers")
     elastic: str = devices("none", choices=("none", "keep-batch", "scale-lr"), needs=RESUME,
-        free=True, help="a run that is resumed by more or fewer workers keeps its global batch "
-        "(keep-batch), or lets it follow, and the learning rate with it (scale-lr)")
+        free=True, help="a run resumed by more or fewer workers keeps its global batch "
+        "(keep-batch), or scales it with them, and the learning rate with it (scale-lr)")
     gradient_compression: str = devices("none", choices=("none", "fp16"), needs=HOROVOD,
         help="Horovod: fp16 sends gradients as float16")
     stall_timeout: int = devices(120, valid=at_least(1), needs=WORKERS, free=True,
@@ -557,28 +560,28 @@ class Config:
 
     fidelity: str = run("paper", choices=("paper", "gluoncv"),
         help="gluoncv selects the authors' form wherever it differs from the paper's")
-    seed: int = run(0, "everything random follows from it and the step",
+    seed: int = run(0, "seed of everything random",
         valid=at_least(0, math.inf))
     save_dir: str = run("", "the run's folder; default: runs/MODEL", kind=PATH, free=True)
     save_frequency: int = run(1, valid=at_least(0), free=True,
         help="epochs between checkpoints; 0: only at the end")
     save_interval: int = run(0, valid=at_least(0), free=True,
-        help="steps between further checkpoints; 0: none but those of --save-frequency")
+        help="steps between additional checkpoints; 0: only those of --save-frequency")
     keep_checkpoints: int = run(2, valid=at_least(1), free=True,
-        help="how many checkpoints stay, next to the best and the last")
+        help="checkpoints to keep, besides the best and the last")
     val_frequency: int = run(1, valid=at_least(1), free=True, names=["--eval-frequency"],
         help="epochs between validations")
     log_interval: int = run(50, "steps between two lines of the log", valid=at_least(1), free=True)
     logging_file: str = run("", kind=PATH, free=True,
-        help="also write the plain log lines to this file (a relative path starts at the run's "
+        help="also write the log as plain text to this file (a relative path starts at the run's "
         "folder)")
     tensorboard: bool = run(False, free=True,
         help="also write TensorBoard events (extra: tensorboard)")
     max_steps: int = run(0, valid=at_least(0), free=True,
-        help="stop with a checkpoint after this many steps of this command; 0: run to the end")
+        help="stop after this many steps of this command, with a checkpoint; 0: run to the end")
     resume: str = run("", kind=PATH, free=True,
-        help="auto: go on from the last whole checkpoint in --save-dir, if any; or a checkpoint's "
-        "folder")
+        help="auto: resume from the last complete checkpoint in --save-dir, if any; or the folder "
+        "of a checkpoint")
     resume_epoch: int = run(0, valid=at_least(0), needs=RESUME_PARAMS,
         help="GluonCV's: the epoch to start from, with --resume-params")
     resume_params: str = run("", kind=PATH, free=True,
@@ -602,8 +605,8 @@ def in_groups(*groups: str) -> List[str]:
 def add_arguments(
     parser: Any, only: Sequence[str] = (), defaults: flags.Defaults = DEFAULTS_OF_TASKS
 ) -> None:
-    """Add the flags (or those named in ``only``) to a parser, without defaults: what is not in its
-    result was not given. ``defaults`` are those that the help shows.
+    """Add the flags (or only those named in ``only``) to a parser, without defaults, so its result
+    has only the flags that were given. ``defaults`` are those shown in the help.
     """
     flags.add_arguments(parser, [FLAGS[name] for name in only or FLAGS], defaults)
     for name in fidelity.FOREIGN_FLAGS if not only else ():
@@ -614,8 +617,8 @@ def add_arguments(
 
 
 class _Foreign(argparse.Action):
-    """A flag of the authors' scripts that does nothing here: refused with the reason, unless it is
-    off or does nothing there either.
+    """A flag of the authors' scripts that this package lacks: refused with the reason, unless it is
+    off or has no effect in their scripts either.
     """
 
     def __call__(self, parser, namespace, values, option_string=None):
@@ -631,11 +634,11 @@ def parse(argv: Sequence[str]) -> Config:
 
 
 def resolve(given: Dict[str, Any]) -> Config:
-    """The checked :class:`Config` of the flags that were given: over the defaults, and over what
-    ``--fidelity`` selects.
+    """The checked :class:`Config` of the given flags, which override the defaults and the values
+    that ``--fidelity`` selects.
 
-    Raises :class:`ConfigError` for values out of range, flags that contradict each other, and flags
-    that were given but would have no effect.
+    Raises :class:`ConfigError` for values out of range, for flags that contradict each other, and
+    for given flags that would have no effect.
     """
     given = {name: value for name, value in given.items() if name in FLAGS}
     model = given.get("model", Config.model).lower()
@@ -664,7 +667,7 @@ def resolve(given: Dict[str, Any]) -> Config:
 
 
 def _resolve_mixup(config, given, asked):
-    """An alpha turns mixup on or off, unless --mixup says it."""
+    """An alpha turns mixup on or off, unless --mixup is given."""
     if "mixup_alpha" in given and "mixup" not in given:
         config.mixup = config.mixup_alpha != 0
     if not config.mixup:
@@ -687,7 +690,7 @@ def _resolve_decay(config, given):
 
 
 def _resolve_paths(config):
-    """Record files that were not named, their indices, and the run's folder."""
+    """Fill in the paths that were not given: record files, their indices, and the run's folder."""
     folder = ""
     if not config.synthetic and (config.data_dir or not config.rec_train):
         folder = fidelity.data_folder(config.data_dir)
@@ -706,9 +709,9 @@ def _resolve_paths(config):
 
 
 def check_ranges(config: Config) -> None:
-    """Raise :class:`ConfigError` naming the first flag whose value is out of its range.
+    """Raise :class:`ConfigError` for the first flag whose value is out of range.
 
-    For every command that takes some of the flags: the others have their defaults, which are in
+    Also for commands that take only some of the flags: the others have their defaults, which are in
     range.
     """
     flags.check_ranges(config)
@@ -723,27 +726,27 @@ def check_ranges(config: Config) -> None:
         )
 
 
-# Flags that only classification has, for a mask is no class and cannot follow them.
+# Flags of classification that do not apply to masks.
 NOT_FOR_MASKS = (
     *("mixup", "cutmix", "progressive_resizing", "random_erasing", "cutout"),
     *("label_smoothing", "loss", "teacher", "teacher_logits"),
     *("synthetic", "data_backend", "val_last_batch"),
 )
-# What a detector does not have, by the reason.
+# Flags that do not apply to a detector, by reason.
 NOT_FOR_BOXES = {
     "whose labels are boxes": NOT_FOR_MASKS,
     "whose images are only resized and mirrored": (
         *("auto_augment", "color_jitter", "pca_noise", "crop_ratio", "test_size"),
     ),
     "whose norms are frozen": ("sync_bn", "bn_momentum", "last_gamma"),
-    "whose boxes have more digits than float16": ("dtype",),
+    "whose box coordinates need more precision than float16 has": ("dtype",),
 }
-MOST_CLASSES_OF_MASKS = 255  # 0 to 254, as 255 is a pixel of none
-MOST_PIXELS_OF_A_PART = 1 << 24  # float32 counts that far, one by one
+MOST_CLASSES_OF_MASKS = 255  # 0 to 254; 255 marks pixels without a class
+MOST_PIXELS_OF_A_PART = 1 << 24  # the largest count that float32 holds exactly
 
 
 def _not_for(task, why, name):
-    """The contradiction of this flag and a task."""
+    """The contradiction between a flag and a task to which it does not apply."""
     usual = fidelity.TASKS[task].get(name, FLAGS[name].default)
     return (
         lambda config, given: config.task == task and getattr(config, name) != usual,
@@ -751,19 +754,19 @@ def _not_for(task, why, name):
     )
 
 
-# Flags that cannot be together: a test of (config, the flags that were given), and why not.
+# Flags that cannot be combined: a test of (config, the given flags), and the message.
 CONTRADICTIONS = (
     (
         lambda config, given: config.resume_states,
         "--resume-states {0.resume_states}: GluonCV's optimizer states are a pickle, which can run "
-        "any code when it is read, so none is read here. Start from the parameters with "
+        "any code when it is loaded, so it is not loaded here. Start from the parameters with "
         "--resume-params FILE --resume-epoch N (the momentum starts at zero), or resume a run of "
         "this package with --resume auto.",
     ),
     (
         lambda config, given: config.linear_scaling and "lr" in given,
-        "--lr is the rate itself and --linear-scaling computes it from --base-lr: give one of the "
-        "two",
+        "--lr sets the rate itself and --linear-scaling computes it from --base-lr: give one of "
+        "the two",
     ),
     (
         lambda config, given: config.num_gpus and config.cpu_contexts,
@@ -776,7 +779,7 @@ CONTRADICTIONS = (
     ),
     (
         lambda config, given: config.resume_params and config.resume_epoch >= config.num_epochs,
-        "--resume-epoch {0.resume_epoch} leaves none of the {0.num_epochs} epochs of --num-epochs",
+        "--resume-epoch {0.resume_epoch} leaves no epoch to train of --num-epochs {0.num_epochs}",
     ),
     (
         lambda config, given: config.use_pretrained and config.use_params,
@@ -793,7 +796,7 @@ CONTRADICTIONS = (
         lambda config, given: (
             config.synthetic and (given.get("rec_train") or given.get("data_dir"))
         ),
-        "--synthetic makes its own images: leave out --rec-train and --data-dir, or --synthetic",
+        "--synthetic generates its images: leave out --rec-train and --data-dir, or --synthetic",
     ),
     (
         lambda config, given: (
@@ -807,16 +810,17 @@ CONTRADICTIONS = (
             config.auto_augment == "randaugment"
             and config.randaugment_magnitude > (10 if config.auto_augment_form == "timm" else 30)
         ),
-        "--randaugment-magnitude {0.randaugment_magnitude:g} is more than the most there is: 10 "
+        "--randaugment-magnitude {0.randaugment_magnitude:g} is above the maximum, which is 10 "
         "with --auto-augment-form timm, else 30",
     ),
     (
         lambda config, given: config.mixup and config.mixup_type == 1 and config.cutmix,
-        "--mixup-type 1 reads two images for each, and --cutmix one: leave one of the two out",
+        "--mixup-type 1 reads two images for each mixed one, but --cutmix reads one: leave one of "
+        "the two out",
     ),
     (
         lambda config, given: config.mixup and config.mixup_type == 2 and config.batch_size % 2,
-        "--mixup-type 2 mixes the halves of a batch: --batch-size {0.batch_size} is odd",
+        "--mixup-type 2 mixes the two halves of a batch, but --batch-size {0.batch_size} is odd",
     ),
     (
         lambda config, given: config.progressive_resizing >= config.input_size,
@@ -832,46 +836,47 @@ CONTRADICTIONS = (
         lambda config, given: (
             config.task == "detection" and config.max_side < 16 * min(config.anchor_scales)
         ),
-        "--anchor-scales: no anchor of 16 pixels times the smallest fits in --max-side "
-        "{0.max_side}",
+        "--anchor-scales: even the smallest anchor, 16 pixels times the smallest scale, does not "
+        "fit in --max-side {0.max_side}",
     ),
     (
         lambda config, given: config.short_range[1] > config.max_side,
-        "--max-side {0.max_side} is below the largest of --short-range {0.short_range[1]}",
+        "--max-side {0.max_side} is below {0.short_range[1]}, the upper end of --short-range",
     ),
     (
         lambda config, given: (
             config.task == "detection" and config.roi_sample > config.proposals[0]
         ),
-        "--roi-sample {0.roi_sample} is more than the regions that --proposals leaves in training",
+        "--roi-sample {0.roi_sample} is more than the {0.proposals[0]} regions of --proposals in "
+        "training",
     ),
     (
         lambda config, given: (
             config.task == "segmentation" and config.classes > MOST_CLASSES_OF_MASKS
         ),
-        "--classes {0.classes}: masks have at most 255; labels.txt has a line for each",
+        "--classes {0.classes}: masks have at most 255 classes, those with a line in labels.txt",
     ),
     (
         lambda config, given: (
             config.task == "segmentation"
             and config.batch_size * config.input_size**2 > MOST_PIXELS_OF_A_PART
         ),
-        "--batch-size {0.batch_size} at --input-size {0.input_size}: a device counts at most "
+        "--batch-size {0.batch_size} at --input-size {0.input_size}: a device can count at most "
         "16,777,216 pixels at once; use a smaller --batch-size, and --accumulate",
     ),
     (
         lambda config, given: config.sync_bn and config.kvstore.startswith(("horovod", "dist")),
-        "--sync-bn joins the devices of one process, and --kvstore {0.kvstore} has several "
+        "--sync-bn spans the devices of one process, but --kvstore {0.kvstore} has several "
         "processes: leave one of the two out",
     ),
     (
         lambda config, given: config.sync_bn and config.dtype == "float16",
-        "--sync-bn and --dtype float16: MXNet's SyncBatchNorm takes float32 alone; leave one of "
-        "the two out",
+        "--sync-bn and --dtype float16: MXNet's SyncBatchNorm takes only float32; leave one of the "
+        "two out",
     ),
     (
         lambda config, given: config.cutout >= 2 * config.input_size,
-        "--cutout {0.cutout} covers every image of --input-size {0.input_size} wholly",
+        "--cutout {0.cutout} covers the whole of every image of --input-size {0.input_size}",
     ),
     (
         lambda config, given: config.teacher and config.teacher_logits,
@@ -881,7 +886,7 @@ CONTRADICTIONS = (
         lambda config, given: (
             config.teacher_logits and (config.synthetic or config.data_backend == "native")
         ),
-        "--teacher-logits are found by the keys of records, which neither --synthetic nor "
+        "--teacher-logits are looked up by record keys, which neither --synthetic nor "
         "--data-backend native has",
     ),
     (
@@ -896,8 +901,8 @@ CONTRADICTIONS = (
             and {epoch for epoch, _ in flags.by_epoch(config.batch_growth)}
             & set(config.lr_decay_epoch)
         ),
-        "--batch-growth {0.batch_growth} is instead of a decay of the rate, but --lr-mode step has "
-        "one at the same epoch: take --lr-mode constant, or leave it out of --lr-decay-epoch",
+        "--batch-growth {0.batch_growth} replaces a decay of the rate, but --lr-mode step has one "
+        "at the same epoch: use --lr-mode constant, or leave that epoch out of --lr-decay-epoch",
     ),
     (
         lambda config, given: any(
@@ -907,15 +912,15 @@ CONTRADICTIONS = (
     ),
     (
         lambda config, given: config.batch_growth and config.lr_counting == "updates",
-        "--lr-counting updates is the authors' schedule, which knows no --batch-growth: leave one "
-        "out",
+        "--lr-counting updates is the authors' schedule, which has no --batch-growth: leave one of "
+        "the two out",
     ),
     (
         lambda config, given: (
             (config.mixup or config.cutmix) and config.mixup_off_epoch >= config.num_epochs
         ),
-        "--mixup-off-epoch {0.mixup_off_epoch} leaves none of the {0.num_epochs} epochs for "
-        "--mixup and --cutmix",
+        "--mixup-off-epoch {0.mixup_off_epoch} leaves no epoch for --mixup and --cutmix of "
+        "--num-epochs {0.num_epochs}",
     ),
     (
         lambda config, given: config.bce_target_threshold and config.label_smoothing,
@@ -944,13 +949,12 @@ def to_json(config: Config) -> str:
 
 
 def from_dict(values: Dict[str, Any]) -> Config:
-    """The :class:`Config` that :func:`to_json` wrote, checked; flags that are missing have their
-    defaults.
+    """The :class:`Config` that :func:`to_json` wrote, checked; missing flags have their defaults.
 
-    Raises :class:`ConfigError` for flags that this version does not have, and values of a wrong
-    type or out of range.
+    Raises :class:`ConfigError` for flags that this version does not have, and for values of the
+    wrong type or out of range.
     """
-    if values.get("kvstore") == "dist_async":  # of a run from before it was removed
+    if values.get("kvstore") == "dist_async":  # a run from before it was removed
         values = dict(values, kvstore="dist_sync")
     config = flags.from_json(Config, values)
     check_ranges(config)

@@ -10,9 +10,9 @@ import os
 from .errors import UserError
 
 SETTINGS = {"MXNET_ENFORCE_DETERMINISM": "1", "MXNET_CUDNN_AUTOTUNE_DEFAULT": "0"}
-# Operators of MXNet 1.9.1 that sum in any order on GPUs: with which attributes each number is a sum
-# of one or two all the same. SyncBatchNorm adds the devices' means as they come, the others to
-# their gradients by atomicAdd.
+# Operators of MXNet 1.9.1 that sum in no fixed order on GPUs, and the attributes with which each
+# sum has only one or two terms, so that the order does not matter. SyncBatchNorm adds the devices'
+# means as they arrive; the others accumulate gradients by atomicAdd.
 EXACT_IF = {
     "_contrib_SyncBatchNorm": lambda attributes: int(attributes["ndev"]) <= 2,
     "_contrib_BilinearResize2D": lambda attributes: False,
@@ -25,13 +25,13 @@ EXACT_IF = {
 
 
 def prepare():
-    """Make those of the settings that are not made; before MXNet is imported."""
+    """Set those variables that are not set; call it before MXNet is imported."""
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
 
 
 def check(config):
-    """UserError if the run is to be deterministic and the environment has another setting."""
+    """UserError if ``--deterministic`` is on but the environment has other settings."""
     for name, value in SETTINGS.items() if config.deterministic else ():
         found = os.environ.get(name)
         if found != value:
@@ -42,8 +42,8 @@ def check(config):
 
 
 def inexact(nodes):
-    """The first operator of a graph, a list of its nodes as JSON has them, that sums on GPUs in an
-    order that no setting fixes; None if there is none.
+    """The first operator in a graph (the list of nodes of its JSON) that sums on GPUs in an order
+    that no setting fixes; None if there is none.
     """
     for node in nodes:
         sums_in_order = EXACT_IF.get(node["op"], lambda attributes: True)
@@ -53,7 +53,7 @@ def inexact(nodes):
 
 
 def check_network(model, nodes):
-    """UserError if the bits of a network's training change from run to run on GPUs."""
+    """UserError if a network's training cannot be bit-identical from run to run on GPUs."""
     operator = inexact(nodes)
     if operator:
         raise UserError(
@@ -63,7 +63,7 @@ def check_network(model, nodes):
 
 
 def environment():
-    """The variables of the environment on which the bits of a run depend, as a dict."""
+    """The environment variables on which a run's bits depend, as a dict."""
     return {
         name: value
         for name, value in sorted(os.environ.items())

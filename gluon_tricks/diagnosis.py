@@ -1,7 +1,8 @@
-"""Which software and hardware there is, what is missing, what is wrong, and how to put it right.
+"""Judges the software and hardware of this machine: what is there, what is missing or broken, and
+how to fix it.
 
-Each ``judge_`` function looks at the facts of :mod:`gluon_tricks.system` alone, never at the
-machine, and returns its findings.
+Each ``judge_`` function sees only the facts from :mod:`gluon_tricks.system`, never the machine, and
+returns findings.
 """
 
 import re
@@ -12,11 +13,11 @@ from . import system
 OK, MISSING, ERROR = "ok", "missing", "error"
 
 MXNET = "1.9.1"
-# Both at once, since removing one build takes files of the other with it.
+# Both at once, because removing one build removes files of the other.
 REMOVE = "pip uninstall -y mxnet mxnet-cu112; "
-# mxnet-cu112's wheel holds machine code for these compute capabilities, and no PTX for a newer GPU
-# to translate. Machine code runs on GPUs of the same major number and the same or a higher minor
-# one.
+# mxnet-cu112's wheel has machine code for these compute capabilities, and no PTX that a newer GPU
+# could compile. Machine code runs on GPUs with the same major number and the same or a higher minor
+# number.
 CUDA_CODE = ((5, 0), (6, 0), (7, 0), (8, 0), (8, 6))
 AWAY_FROM_MXNET = (
     "train on an older GPU or on the CPU; what is trained runs here in ONNX Runtime "
@@ -30,7 +31,8 @@ FEATURES = {
     "DIST_KVSTORE": "dist KVStore",
 }
 INSTRUCTIONS = {"avx2": "AVX2", "avx512f": "AVX-512", "avx512_vnni": "AVX512 VNNI"}
-# module tried: (distributions that bring it, whether it is needed, what for, how to get it)
+# module to try: (distributions that provide it, whether it is required, its purpose, how to install
+# it)
 PACKAGES = {
     "gluoncv": (["gluoncv"], True, "the model zoo", "pip install gluoncv==0.10.5.post0"),
     "cv2": (
@@ -60,7 +62,7 @@ PACKAGES = {
 
 
 class Finding(NamedTuple):
-    """What was looked at, one of OK, MISSING and ERROR, what was found, what to do."""
+    """What was checked, its status (OK, MISSING or ERROR), what was found, and how to fix it."""
 
     name: str
     status: str
@@ -109,7 +111,7 @@ def judge_numpy(facts):
 
 
 def mxnet_builds(facts):
-    """{distribution: version} of those installed distributions that bring the module mxnet."""
+    """{distribution: version} of the installed distributions that provide the module mxnet."""
     build = re.compile(r"mxnet(-native|-mkl|-cu\d+(mkl)?)?$")
     return {
         name: version
@@ -128,7 +130,7 @@ def judge_mxnet(facts):
         enabled = trial["value"]["features"]
         text += ", {} build active".format("CUDA" if "CUDA" in enabled else "CPU")
     if len(builds) > 1:
-        text += "; both bring the module mxnet, so one has overwritten the other"
+        text += "; both provide the module mxnet, so one has overwritten the other"
         return [Finding("MXNet", ERROR, text, REMOVE + choice)]
     if not trial["ok"]:
         library = re.search("libgomp|libquadmath", trial["error"])
@@ -206,7 +208,7 @@ def judge_gpus(facts):
         text = "{}, driver {}, sm_{}".format(
             card["name"],
             card["driver"],
-            card["capability"].replace(".", "") or "? (the driver does not say)",
+            card["capability"].replace(".", "") or "? (unknown to the driver)",
         )
         status = OK
         if not usable[index]:
@@ -227,7 +229,7 @@ def judge_gpus(facts):
 
 
 def judge_newer_gpus(facts):
-    """What to do with GPUs that came after MXNet; nothing without one."""
+    """What to do with GPUs newer than MXNet; nothing without one."""
     known = [card["capability"] for card in facts["gpus"] if card["capability"]]
     newer = {each for each in known if numbers(each) > max(CUDA_CODE) and not runs_on(each)}
     if not newer:
@@ -239,7 +241,9 @@ def judge_newer_gpus(facts):
 
 
 def judge_cuda_libraries(facts):
-    """Nothing without a CUDA build of MXNet, whose wheel has none of the libraries it loads."""
+    """The libraries that a CUDA build of MXNet loads, which its wheel does not contain; nothing for
+    a CPU build.
+    """
     if not has_cuda_build(facts):
         return []
     absent = [name for name, there in facts["cuda_libraries"].items() if not there]
@@ -251,7 +255,7 @@ def judge_cuda_libraries(facts):
     if not absent:
         return findings + [Finding("CUDA 11", OK, "all libraries that MXNet loads are there")]
     if all(system.CUDA_LIBRARIES[name] in facts["cuda_wheels"] for name in absent):
-        text = "the nvidia wheels are installed, but the loader does not know their folders"
+        text = "the nvidia wheels are installed, but the loader does not search their folders"
         repair = 'export LD_LIBRARY_PATH="$(gluon-tricks doctor --library-path)"'
     else:
         text, repair = (
@@ -286,5 +290,5 @@ def judge_disk(facts):
 
 
 def numbers(version):
-    """The numbers a version begins with: "1.24.0rc1" -> (1, 24, 0)."""
+    """The numbers at the beginning of a version: "1.24.0rc1" -> (1, 24, 0)."""
     return tuple(int(number) for number in re.match(r"\d+(?:\.\d+)*", version).group().split("."))

@@ -1,4 +1,4 @@
-"""What a user can put right: every such error says what is wrong, where, and what to do."""
+"""Errors that the user can fix: each says what is wrong, where, and what to do."""
 
 
 class UserError(Exception):

@@ -1,6 +1,6 @@
-"""Where GluonCV's training scripts, the authors' own code, differ from the paper.
+"""The differences between the paper and GluonCV's training scripts, the authors' own code.
 
-``--fidelity gluoncv`` selects all of it; docs/fidelity.md has the reasons. The facts come from
+``--fidelity gluoncv`` selects all of them; docs/fidelity.md explains them. The facts come from
 GluonCV's train_imagenet.py and train_horovod.py (scripts/classification/imagenet), and from the
 published commands and logs in dmlc/web-data (gluoncv/logs/classification/imagenet).
 """
@@ -8,7 +8,7 @@ published commands and logs in dmlc/web-data (gluoncv/logs/classification/imagen
 import os
 from typing import Any, Dict, List, Mapping, Sequence, Set
 
-# Flags whose value in the authors' script is not the one here.
+# Flags whose default in the authors' script differs from ours.
 SETTINGS = dict(
     smoothing_form="gluoncv",
     color_form="gluoncv",
@@ -22,8 +22,8 @@ SETTINGS = dict(
     num_epochs=3,
 )
 
-# What GluonCV's scripts for a task other than classification have where the flags' defaults are
-# those of classification. The paper, which follows them, says nothing else.
+# Defaults of GluonCV's scripts for the other tasks, where they differ from classification's. The
+# paper follows these scripts and names no other values.
 TASKS = dict(
     segmentation=dict(
         model="fcn_resnet50_v1d",
@@ -40,7 +40,7 @@ TASKS = dict(
     detection=dict(
         model="faster_rcnn_resnet50_v1d",
         classes=20,
-        linear_scaling=True,  # their rate of 0.001 is that of 4 images
+        linear_scaling=True,  # their rate of 0.001 is for 4 images
         base_lr=0.064,
         lr_decay_epoch=(14, 20),
         num_epochs=20,
@@ -53,39 +53,39 @@ TASKS = dict(
     ),
 )
 
-# And what --fidelity gluoncv changes of such a task: see the docs of segmentation.
+# What --fidelity gluoncv changes for such a task; see docs/segmentation.md.
 TASK_SETTINGS: Dict[str, Dict[str, Any]] = dict(
     segmentation=dict(pixel_mean="gluoncv", aux_weight=1.0),
     detection=dict(linear_scaling=False, lr=0.001),
 )
 
-# What both scripts take for flags that do nothing without others: their logs print them, and a
-# command may name them.
+# Both scripts' defaults of flags that need others to have an effect. Their logs print these values,
+# so a command may give them.
 DEFAULTS = dict(
     lr_decay=0.1, lr_decay_epoch=(40, 60), temperature=20.0, hard_weight=0.5, mixup_alpha=0.2
 )
 
-# Networks whose published logs come from the script of 2019 or later, which counts the schedule by
-# updates.
+# Networks whose published logs come from the script of 2019 or later, which counts updates in its
+# schedule.
 COUNTED_BY_UPDATES = ("googlenet", "mobilenetv3_large", "mobilenetv3_small")
 
-# Flags that published commands give to networks which ignore them (mobilenetv3), or which have what
-# they ask for in any case (vgg*_bn): accepted, and turned off.
+# Flags in published commands for networks that ignore them (mobilenetv3) or have the feature anyway
+# (vgg*_bn): accepted, and turned off.
 IGNORED_BY_NETWORK = dict(
     last_gamma=("mobilenetv3_large", "mobilenetv3_small"),
     batch_norm=("vgg11_bn", "vgg13_bn", "vgg16_bn", "vgg19_bn"),
 )
 
-# Flags that work here but that GluonCV's own network ignores, so that its published run did not
-# have them.
+# Flags that work here but are ignored by GluonCV's own networks, so the published runs trained
+# without them.
 IGNORED_BY_AUTHORS = dict(last_gamma=("resnet18_v1b", "resnet34_v1b"))
 
-# Flags of the authors' scripts that this package does not have: why, or None if their script
-# ignores them too.
+# Flags of the authors' scripts that this package lacks: the reason, or None if the scripts ignore
+# the flag, too.
 FOREIGN_FLAGS = {
     "--logging-dir": None,
-    "--auto_aug": "the code of that AutoAugment is not part of GluonCV, so the published ResNeSt "
-    "figures cannot be had exactly: leave the flag out, or take --auto-augment imagenet",
+    "--auto_aug": "GluonCV does not include the code of that AutoAugment, so the published ResNeSt "
+    "figures cannot be reproduced exactly: leave the flag out, or use --auto-augment imagenet",
     "--use_sk": "selective kernels are not in GluonCV's zoo: leave it out",
     "--use_avd": "the ResNeSt of GluonCV's zoo has its average pooling built in: leave it out",
     "--dropblock-prob": "leave it out; our own networks have --drop-block",
@@ -97,12 +97,12 @@ FOREIGN_FLAGS = {
     "--backbone": "leave it out: --model fcn_resnet50_v1s is GluonCV's FCN with --backbone "
     "resnet50",
     "--checkname": "leave it out: --save-dir names the run's folder",
-    "--model-zoo": "leave it out, and take --use-pretrained or 'gluon-tricks evaluate'",
-    "--eval": "leave it out, and take 'gluon-tricks evaluate'",
+    "--model-zoo": "leave it out, and use --use-pretrained or 'gluon-tricks evaluate'",
+    "--eval": "leave it out, and use 'gluon-tricks evaluate'",
     "--no-val": "leave it out: without --rec-val there is no validation",
 }
 
-# Where the authors' scripts look for ImageNet when no file is named.
+# Where the authors' scripts look for ImageNet if no file is given.
 DATA_FOLDER = "~/.mxnet/datasets/imagenet/rec"
 
 
@@ -116,8 +116,8 @@ def settings(model: str, task: str = "classification") -> Dict[str, Any]:
 
 
 def without_defaults(given: Dict[str, Any]) -> Dict[str, Any]:
-    """``given`` (a dict of flags) without the values that may be given with ``--fidelity gluoncv``
-    although they have no effect.
+    """``given`` (a dict of flags) without those values that ``--fidelity gluoncv`` allows although
+    they have no effect.
     """
     if given.get("fidelity") != "gluoncv":
         return given
@@ -129,7 +129,7 @@ def without_defaults(given: Dict[str, Any]) -> Dict[str, Any]:
 
 
 def turned_off(config: Any) -> Set[str]:
-    """The flags that are off in the run of ``config`` even if they were given."""
+    """The flags that are turned off in the run of ``config`` even if they were given."""
     tables: List[Mapping[str, Sequence[str]]] = [IGNORED_BY_NETWORK]
     if config.fidelity == "gluoncv":
         tables.append(IGNORED_BY_AUTHORS)

@@ -20,7 +20,7 @@ def write_text(path: str, text: str) -> None:
             file.write(text)
 
 
-# How a file begins that a command may replace, by what it writes itself.
+# The first bytes of files that a command may replace, by the kind that it writes.
 BEGINNINGS = {
     "JSON": (b"{", b"["),
     "PNG": (b"\x89PNG",),
@@ -30,10 +30,10 @@ BEGINNINGS = {
 
 
 def check_output(path: str, kind: str) -> None:
-    """UserError if a command could not write the file ``path`` at its end, or would lose another
-    file by it: one that is there and is not of this kind, such as the records that it reads.
+    """UserError if a command could not write the file ``path`` at its end, or would overwrite a
+    file of another kind, such as the records that it reads.
 
-    ``kind``: one of :data:`BEGINNINGS`. An empty file may be replaced, and so may a device or pipe.
+    ``kind``: one of :data:`BEGINNINGS`. Empty files, devices and pipes may be overwritten.
     """
     shown = printable(path)
     folder = os.path.dirname(os.path.abspath(path))
@@ -47,13 +47,13 @@ def check_output(path: str, kind: str) -> None:
         beginning = file.read(16)
     if beginning and not beginning.startswith(BEGINNINGS[kind]):
         raise UserError(
-            f"{shown}: is there already and is not a {kind} file, so it is not replaced; give "
+            f"{shown}: already exists and is not a {kind} file, so it is not replaced; give "
             "another name, or remove it first"
         )
 
 
 def check_utf8(path: str) -> None:
-    """UserError for a path of other bytes than UTF-8's, which MXNet can neither read nor write."""
+    """UserError for a path that is not valid UTF-8, which MXNet can neither read nor write."""
     try:
         path.encode()
     except UnicodeEncodeError:
@@ -64,9 +64,9 @@ def check_utf8(path: str) -> None:
 
 @contextlib.contextmanager
 def replacing(path: str) -> Iterator[str]:
-    """A temporary path, whose file takes the name ``path`` when the block is done, and goes if it
-    fails. A power cut leaves the old file or the new one. What is no file, such as /dev/stdout, is
-    given itself.
+    """A temporary path, whose file is renamed to ``path`` when the block is done, and removed if it
+    fails. A power cut leaves the old file or the new one. If ``path`` is not a plain file, such as
+    /dev/stdout, it is yielded itself.
 
     Raises UserError for an OSError in the block.
     """
@@ -89,7 +89,7 @@ def replacing(path: str) -> Iterator[str]:
 
 @contextlib.contextmanager
 def named_errors(path: str) -> Iterator[None]:
-    """While ``path`` is written: an OSError becomes a UserError that names it."""
+    """Turn an OSError in the block that writes ``path`` into a UserError that names it."""
     try:
         yield
     except OSError as error:
@@ -97,7 +97,7 @@ def named_errors(path: str) -> Iterator[None]:
 
 
 def write_json(path: str, value: Any) -> None:
-    """Write a value as a JSON file, as :func:`write_text`; the path ``-`` is standard output."""
+    """Write a value as a JSON file, whole or not at all; the path ``-`` is standard output."""
     text = json.dumps(value, indent=1) + "\n"
     if path == "-":
         (_json_output or sys.stdout).write(text)
@@ -106,13 +106,13 @@ def write_json(path: str, value: Any) -> None:
 
 
 def sealed(contents: Dict[str, Any]) -> Dict[str, Any]:
-    """A dict as JSON gives it back, and with it, as ``sha256``, the digest of all else in it."""
+    """A dict as it comes back from JSON, plus a digest of its contents as ``sha256``."""
     held = json.loads(json.dumps(contents))  # keys become strings
     return dict(held, sha256=sha256_of(held))
 
 
 def is_as_sealed(found: Dict[str, Any]) -> bool:
-    """Whether a dict is as :func:`sealed` made it; older versions wrote no digest."""
+    """Whether a dict matches the digest of :func:`sealed`; older versions wrote none."""
     bare = {name: value for name, value in found.items() if name != "sha256"}
     return "sha256" not in found or found["sha256"] == sha256_of(bare)
 
@@ -123,10 +123,10 @@ def write_sealed_json(path: str, contents: Dict[str, Any]) -> None:
 
 
 def read_sealed_json(path: str) -> Dict[str, Any]:
-    """What :func:`write_sealed_json` wrote, with the digest; older versions wrote none.
+    """The dict that :func:`write_sealed_json` wrote, with its digest; older versions wrote none.
 
-    Raises OSError if it cannot be read, and ValueError or RecursionError if it is damaged: it is no
-    JSON, no dict, or has another SHA-256 than was written.
+    Raises OSError if it cannot be read, and ValueError or RecursionError if it is damaged: not
+    JSON, not a dict, or not matching its SHA-256.
     """
     with open(path, encoding="utf-8", opener=plain_file) as file:
         found = json.load(file)
@@ -137,16 +137,16 @@ def read_sealed_json(path: str) -> Dict[str, Any]:
     return found
 
 
-_json_output: Optional[TextIO] = None  # standard output, while all but JSON goes elsewhere
+_json_output: Optional[TextIO] = None  # the real standard output, while prints are redirected
 
 
 @contextlib.contextmanager
 def json_output(path: Optional[str]) -> Iterator[None]:
-    """While a command runs whose ``--json`` is ``path`` (None: it has none): if that is ``-``,
-    standard output is for the JSON alone.
+    """Run a command whose ``--json`` is ``path`` (None if it has none): with ``-``, only the JSON
+    goes to standard output.
 
-    What else the command prints goes to standard error, so that another program can read what
-    comes.
+    Everything else that it prints goes to standard error, so that another program can read the
+    JSON.
     """
     global _json_output
     if path != "-":
@@ -161,20 +161,20 @@ def json_output(path: Optional[str]) -> Iterator[None]:
 
 
 def plain_file(path: str, flags: int) -> int:
-    """An ``opener`` of :func:`open` that raises OSError for a pipe or a device, whose reading may
-    never end.
+    """An ``opener`` for :func:`open` that raises OSError for a pipe or a device, since reading one
+    may never end.
     """
-    # it does not wait for a pipe's other end
+    # O_NONBLOCK: opening does not wait for a pipe's other end
     descriptor = os.open(path, flags | os.O_NONBLOCK, 0o666)
     kind = os.fstat(descriptor).st_mode
-    if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):  # of a folder, open says it better
+    if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):  # open's own error for a folder is better
         os.close(descriptor)
         raise OSError(errno.EINVAL, "Not a plain file", path)
     return descriptor
 
 
 def sync_folder(path: str) -> None:
-    """Make a rename in this path's folder outlive a power cut."""
+    """Make renames in this path's folder survive a power cut."""
     _sync(os.path.dirname(os.path.abspath(path)))
 
 
@@ -187,7 +187,7 @@ def _sync(path):
 
 
 def sha256_of(value: Any) -> str:
-    """The hexadecimal SHA-256 of a value that JSON can hold, whatever the order of its keys."""
+    """The hexadecimal SHA-256 of a JSON value, independent of the order of its keys."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 

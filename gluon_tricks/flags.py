@@ -1,7 +1,7 @@
-"""What a flag is: how it is defined, parsed, checked, written as JSON and compared.
+"""How flags are defined, parsed, checked, written as JSON and compared.
 
 A set of flags is a dataclass whose fields are made by :func:`flag`; :mod:`.config` has the only
-one. Nothing here knows a flag by its name.
+one. Nothing here refers to a particular flag.
 """
 
 import argparse
@@ -22,7 +22,7 @@ class ConfigError(UserError):
 
 
 class Kind(NamedTuple):
-    """What values a flag has."""
+    """The type of a flag's values."""
 
     parse: Callable[[str], Any]  # argparse's type: text -> value
     metavar: str
@@ -33,19 +33,19 @@ class Valid(NamedTuple):
     """Which values of its kind a flag may have."""
 
     holds: Callable[[Any], bool]
-    otherwise: str  # what the error says of another value, behind "--flag is VALUE"
+    otherwise: str  # the end of the error for any other value, after "--flag is VALUE"
 
 
-# The defaults that the help shows: for each case ("detection") the values that are not the fields'
-# own. Those of the first case stand without its name.
+# The defaults shown in the help: for each case ("detection"), the values that differ from the
+# fields' own. Those of the first case are shown without its name.
 Defaults = Mapping[str, Mapping[str, Any]]
 
 
 class Needs(NamedTuple):
-    """Without what a flag would have no effect."""
+    """What a flag needs to have an effect."""
 
-    holds: Callable[[Any], bool]  # of the whole set of flags
-    text: str  # what is needed, for the message
+    holds: Callable[[Any], bool]  # given the whole set of flags
+    text: str  # what it needs, in the message's words
 
 
 def flag(
@@ -64,29 +64,29 @@ def flag(
     """A field of a dataclass of flags.
 
     ``kind`` follows from the field's type if it is int, float, str or bool. ``bare`` is the value
-    of the flag without a value (of a bool: True), ``names`` are further spellings, ``section`` is
-    the paper's, ``group`` the heading of the help. ``free`` says that a resumed run may change the
-    flag, because the parameters that come out do not depend on it.
+    if the flag is given without one (for a bool: True), ``names`` are alternative spellings,
+    ``section`` is the paper's, and ``group`` is the heading in the help. A resumed run may change a
+    ``free`` flag, because the trained parameters do not depend on it.
     """
     metadata = {name: value for name, value in locals().items() if name != "default"}
     return dataclasses.field(default=default, metadata=metadata)
 
 
-MOST = 2**31 - 1  # with which MXNet counts
+MOST = 2**31 - 1  # MXNet counts in int32
 
 
 # ---- kinds of values
 
 
 def user_path(text: str) -> str:
-    """A path as a user types it: ``~`` is the home folder, also in ``--flag=~/x``, which no shell
-    expands.
+    """A path as a user types it: ``~`` is the home folder, even in ``--flag=~/x``, which shells do
+    not expand.
 
-    Raises argparse's error if it is empty, as that of a shell's variable which is not set: many
-    functions would take it for the current folder, and others for a flag that is not given.
+    Raises argparse's error if it is empty, as with an unset shell variable: some functions would
+    take it for the current folder, others for a flag that was not given.
     """
     if not text:
-        raise argparse.ArgumentTypeError("is empty, where a path is needed")
+        raise argparse.ArgumentTypeError("is empty, but a path is needed")
     return os.path.expanduser(text)
 
 
@@ -106,7 +106,7 @@ def output_file(kind: str) -> Callable[[str], str]:
 
 
 def path_or_none(text: str) -> str:
-    """The same of a training's flag, whose "" says that there is none."""
+    """As :func:`user_path`, but "" is allowed and means none."""
     return text and user_path(text)
 
 
@@ -142,9 +142,10 @@ def numbers(count: int = 0, of: type = float) -> Kind:
 
 
 def by_epoch(text: str) -> Tuple[Tuple[int, float], ...]:
-    """``30:x10,60:x2`` -> ((30, 10.0), (60, 2.0)): epochs, and the factor that begins with each.
+    """``30:x10,60:x2`` -> ((30, 10.0), (60, 2.0)): epochs, and the factor from each on.
 
-    Raises argparse's error for other text, epochs that do not ascend, and factors below 1.
+    Raises argparse's error for other text, epochs that do not ascend, and factors that are not
+    above 1.
     """
     try:
         pairs = [part.split(":") for part in text.replace(",", " ").split()]
@@ -160,12 +161,12 @@ def by_epoch(text: str) -> Tuple[Tuple[int, float], ...]:
 
 
 def _by_epoch_text(text):
-    """The same list as text that is always spelled alike."""
+    """The same list in its canonical spelling."""
     return ",".join(f"{epoch}:x{_short(factor)}" for epoch, factor in by_epoch(text))
 
 
 def _short(number):
-    """A number's shortest text that is exactly that number."""
+    """The shortest text of a number that reads back as exactly that number."""
     short = f"{number:g}"
     return short if float(short) == number else repr(number)
 
@@ -201,7 +202,7 @@ def _kind(field: dataclasses.Field) -> Kind:
 # ---- ranges
 
 
-# Products of some flags are still numbers in float32, whose smallest is 1.2e-38.
+# Within these limits the products of several flags stay normal float32 numbers (from 1.2e-38).
 SMALLEST, LARGEST = 1e-15, 1e15
 
 
@@ -213,8 +214,8 @@ def at_least(least: float, most: float = MOST) -> Valid:
 
 POSITIVE = Valid(lambda value: value > 0, ", but has to be positive")
 ALL_POSITIVE = Valid(lambda values: min(values) > 0, ", but has to be positive")
-SHARE = Valid(lambda value: 0 <= value <= 1, ", outside of [0, 1]")
-BELOW_1 = Valid(lambda value: 0 <= value < 1, ", outside of [0, 1)")
+SHARE = Valid(lambda value: 0 <= value <= 1, ", outside [0, 1]")
+BELOW_1 = Valid(lambda value: 0 <= value < 1, ", outside [0, 1)")
 POSITIVE_RANGE = Valid(lambda ends: 0 < ends[0] <= ends[1], ": not a range of positive numbers")
 RANGE_TO_1 = Valid(
     lambda ends: 0 < ends[0] <= ends[1] <= 1, ": not a range of positive numbers up to 1"
@@ -224,7 +225,7 @@ RANGE_TO_1 = Valid(
 def check_ranges(config: Any) -> None:
     """Raise :class:`ConfigError` for the first flag whose value is not finite or out of range.
 
-    No number may be so small or so large that float32 could not hold what is made of it.
+    Numbers are also limited to a range within which float32 can hold what is computed from them.
     """
     for field in dataclasses.fields(config):
         value, valid = getattr(config, field.name), field.metadata["valid"]
@@ -249,14 +250,14 @@ def check_range(name: str, value: Any, valid: Valid) -> None:
 
 
 def without_effect(config: Any) -> Dict[str, str]:
-    """The flags that have no effect in ``config``, and in words what each would need."""
+    """The flags that have no effect in ``config``, and what each would need, in words."""
     needs = {field.name: field.metadata["needs"] for field in dataclasses.fields(config)}
     return {name: need.text for name, need in needs.items() if need and not need.holds(config)}
 
 
 def check_effects(config: Any, given: Dict[str, Any]) -> None:
-    """Raise :class:`ConfigError` for a flag among the ``given`` that does nothing: its user
-    believes that it does.
+    """Raise :class:`ConfigError` for a ``given`` flag that would have no effect, which its user
+    cannot have meant.
     """
     fields = {field.name: field for field in dataclasses.fields(config)}
     for name, need in without_effect(config).items():
@@ -267,7 +268,7 @@ def check_effects(config: Any, given: Dict[str, Any]) -> None:
 
 
 def _is_off(field, value):
-    """Whether a value asks for nothing."""
+    """Whether a value turns its flag off."""
     return value in (0, "", ()) or (value == "none" and bool(field.metadata["choices"]))
 
 
@@ -280,21 +281,21 @@ def spelling(name: str) -> str:
 
 
 def text_of(value: Any) -> str:
-    """A flag's value as it is typed."""
+    """A flag's value as a user types it."""
     return ",".join(f"{v:g}" for v in value) if isinstance(value, tuple) else str(value)
 
 
 def shown(name: str, value: Any) -> str:
-    """``--flag is VALUE``, as errors begin."""
+    """``--flag is VALUE``, the beginning of an error."""
     return f"{spelling(name)} is {text_of(value)}"
 
 
 def from_json(cls: Any, values: Dict[str, Any]) -> Any:
-    """An instance of the dataclass ``cls`` from a dict that JSON brought; flags that are missing
-    have their defaults.
+    """An instance of the dataclass ``cls`` from a dict read from JSON; missing flags have their
+    defaults.
 
-    Raises :class:`ConfigError` for names that ``cls`` does not have, and values of a wrong kind or
-    out of range.
+    Raises :class:`ConfigError` for names that ``cls`` does not have, and for values of the wrong
+    kind or out of range.
     """
     fields = {field.name: field for field in dataclasses.fields(cls)}
     unknown = ", ".join(sorted(set(values) - set(fields)))
@@ -328,9 +329,9 @@ def differences(old: Any, new: Any, names: Optional[Sequence[str]] = None) -> Li
 
 
 def add_arguments(parser: Any, fields: Sequence[dataclasses.Field], defaults: Defaults) -> None:
-    """Add flags to a parser, without defaults: what is not in its result was not given.
+    """Add flags to a parser, without defaults, so its result has only the flags that were given.
 
-    ``defaults`` are those that the help shows.
+    ``defaults`` are those shown in the help.
     """
     groups: Dict[str, Any] = {}
     for field in fields:
@@ -368,7 +369,9 @@ def _help(field, defaults):
 
 
 def _help_of_default(field, defaults):
-    """`` [32; segmentation: 4; detection: 1]``, or "" for a flag that is off in every case."""
+    """`` [32; segmentation: 4; detection: 1]``, or "" for a flag that is off by default in every
+    case.
+    """
     of_cases = {case: own.get(field.name, field.default) for case, own in defaults.items()}
     if all(value in ("", 0) for value in of_cases.values()):
         return ""

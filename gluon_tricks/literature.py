@@ -1,8 +1,8 @@
-"""Figures that others have published since the paper, as data, and the recipe of each.
+"""Figures published since the paper, as data, and the recipe of each.
 
 ``plan``, recipes/README.md and the tests read the rows here, as they read the paper's in
-:mod:`gluon_tricks.paper`. A row's settings are all that decides its result; what they do not name
-is at this package's default. ``differs`` says what cannot be as it was there, or is not known.
+:mod:`gluon_tricks.paper`. A row's settings determine its result; flags not among them have this
+package's defaults. ``differs`` lists what cannot be reproduced here, or is not known.
 """
 
 from dataclasses import dataclass, field
@@ -14,21 +14,21 @@ SUCCESSORS, BASELINES = "successors", "baselines"
 
 
 class Work(NamedTuple):
-    """Where rows come from."""
+    """A publication with rows."""
 
-    group: str  # SUCCESSORS of the paper, or today's BASELINES
-    source: str  # where the figures stand
+    group: str  # SUCCESSORS of the paper, or BASELINES of today
+    source: str  # where the figures were published
     hardware: str
     differs: Tuple[str, ...] = ()
-    digits: int = 2  # behind the point of its accuracies
+    digits: int = 2  # decimals of its accuracies
 
 
 @dataclass(frozen=True)
 class Row:
-    """A published training: what is trained, what came out, and its recipe.
+    """A published training, its result, and its recipe.
 
-    ``settings`` are as those of :class:`gluon_tricks.paper.Row`. ``teacher`` is the name of the
-    file of stored logits in the folder of the data, without its extension.
+    ``settings`` are like those of :class:`gluon_tricks.paper.Row`. ``teacher`` names the file of
+    stored logits in the data folder, without its extension.
     """
 
     work: str  # a key of WORKS
@@ -39,7 +39,7 @@ class Row:
     mce: Optional[float] = None  # on ImageNet-C
     teacher: str = ""
     differs: Tuple[str, ...] = ()
-    source: str = ""  # where the figure stands, if not where the work's others do
+    source: str = ""  # where the figure was published, if not with the work's others
 
     @property
     def title(self) -> str:
@@ -48,7 +48,7 @@ class Row:
 
     @property
     def digits(self) -> int:
-        """Those behind the point of its accuracies."""
+        """Decimals of its accuracies."""
         return WORKS[self.work].digits
 
     @property
@@ -63,22 +63,22 @@ class Row:
 
     @property
     def origin(self) -> str:
-        """Where the figure stands."""
+        """Where the figure was published."""
         return self.source or WORKS[self.work].source
 
     @property
     def all_differences(self) -> Tuple[str, ...]:
-        """Those of the work, and the row's own."""
+        """The work's differences, and the row's own."""
         return WORKS[self.work].differs + self.differs
 
 
 _INITIAL = "initial weights: "
 _EVERY_STEP = "the rate changes once an epoch there, at every step here"
 _NEAREST = "shears, shifts and rotations interpolate there, and take the nearest pixel here"
-# torchvision's RandomResizedCrop, which Big-Little's code takes too, and timm's
+# torchvision's RandomResizedCrop, which Big-Little's code uses, too, and timm's
 _FALLBACK = (
-    "if ten crops do not fit, the whole image but for too long sides is taken there, the largest "
-    "square here"
+    "if ten crops do not fit, the whole image cropped to the nearest allowed aspect ratio is taken "
+    "there, the largest square here"
 )
 WORKS = {
     "Assembled-CNN": Work(
@@ -96,7 +96,7 @@ WORKS = {
     "Big-Little Net": Work(
         SUCCESSORS,
         "github IBM/BigLittleNet, README",
-        "hardware not said",
+        "hardware not stated",
         (
             _INITIAL + "Kaiming's normal by fan-out",
             _EVERY_STEP,
@@ -146,14 +146,14 @@ WORKS = {
 }
 
 NO_COLOR: Dict[str, Any] = dict(color_jitter=0.0, pca_noise=0.0)
-NORMS: Dict[str, Any] = dict(no_wd=True, no_wd_form="norms")  # biases are decayed
+NORMS: Dict[str, Any] = dict(no_wd=True, no_wd_form="norms")  # biases have weight decay
 OUTSIDE: Dict[str, Any] = dict(momentum_form="outside")  # TensorFlow's and PyTorch's momentum
-# The normalisation of PyTorch's recipes, on the scale from 0 to 255.
+# The normalisation of PyTorch's recipes, for values from 0 to 255.
 PYTORCH: Dict[str, Any] = dict(rgb_mean=(123.675, 116.28, 103.53), rgb_std=(58.395, 57.12, 57.375))
 SMOOTHING: Dict[str, Any] = dict(label_smoothing=0.1, smoothing_form="gluoncv")  # eps / K
 
-# ---- Assembled-CNN: scripts of github clovaai/assembled-cnn; figures of version 1, as an author's
-# own write-up has them (github norman3/papers)
+# ---- Assembled-CNN: scripts of github clovaai/assembled-cnn; figures of version 1, from an
+# author's own write-up (github norman3/papers)
 
 ASSEMBLED: Dict[str, Any] = dict(
     LARGE_BATCH,
@@ -169,8 +169,8 @@ ASSEMBLED: Dict[str, Any] = dict(
     last_gamma=True,
     **NORMS,
     bn_momentum=0.997,
-    # 5 to 100 % of the image there, of which an object's 10 % have to be in the crop: those of the
-    # whole image, as no boxes are given
+    # there, 5 to 100 % of the image, and the crop has to contain 10 % of an object; as no boxes are
+    # given, the object is the whole image
     crop_area=(0.1, 1.0),
     rgb_std=(1.0, 1.0, 1.0),
     num_epochs=120,
@@ -182,7 +182,7 @@ _AMOEBA, _B7 = "amoebanet_a", "efficientnet_b7"
 
 
 def _assembled() -> Iterator[Row]:
-    """E0 to E12: each adds to the row above it."""
+    """E0 to E12, each with additions to the row above it."""
     steps = (
         ("ResNet-50", 76.87, 75.55, dict(ASSEMBLED, model="resnet50_v1b")),
         ("ResNet-50-D", 77.37, 75.73, dict(model="resnet50_v1d")),
@@ -211,7 +211,7 @@ def _assembled() -> Iterator[Row]:
     settings: Dict[str, Any] = {}
     for number, (name, top1, mce, added) in enumerate(steps):
         settings = dict(settings, **added) if number else dict(added)
-        if settings["model"].startswith("assemble"):  # it has these by itself
+        if settings["model"].startswith("assemble"):  # these are part of it
             settings.pop("attention", None)
             settings.pop("bl_projection", None)
         yield Row(
@@ -286,11 +286,11 @@ def _mobilenets() -> Iterator[Row]:
 def _mobilenets_differences(settings):
     found: Tuple[str, ...] = ("batch, rate and decay are taken to be those of E0",)
     if "temperature" in settings:
-        found += ("which teacher it was is not said; taken to be that of E7",)
+        found += ("the teacher is not named; taken to be that of E7",)
     if "attention" in settings:
-        found += ("where SE stands in a MobileNet is not said; taken to be as in its ResNets",)
+        found += ("the place of SE in a MobileNet is not stated; taken to be as in its ResNets",)
     if "drop_block" in settings:
-        found += ("nor is where DropBlock stands, and how much it drops; taken to be as in E5",)
+        found += ("the place and rate of DropBlock are not stated; taken to be as in E5",)
     return found
 
 
@@ -363,7 +363,7 @@ def _growth() -> Iterator[Row]:
         ("16,384 throughout", 75.0, "16384", 16384, {}, memory),
     ):
         settings = dict(GOYAL, global_batch=batch, peak=0.1 * batch / 256, **more)
-        if more:  # growth takes the place of the decay
+        if more:  # growth replaces the decay
             del settings["lr_decay_epoch"]
         yield Row(
             "batch growth",
@@ -434,7 +434,7 @@ TORCHVISION: Dict[str, Any] = dict(
     mixup_alpha=0.2,
     cutmix=1.0,
     repeated_augmentation=4,
-    # decay 0.99998 there, scaled by 32 x 1024 / 600, the batch between two averages and the epochs
+    # decay 0.99998 there, scaled by 32 x 1024 / 600: steps between averages x batch / epochs
     ema=0.998908,
     ema_every=32,
     input_size=176,
@@ -485,8 +485,10 @@ PROCEDURES: Dict[str, Dict[str, Any]] = {
 
 def _timm() -> Iterator[Row]:
     scores = dict(A1=(80.382, 80.730), A2=(79.828, 80.268), A3=(78.052, 78.742))
-    smoothing = ("label smoothing and the loss are from memory: a re-make takes cross entropy",)
-    threshold = ("the threshold of 0.2 for targets is that of others' re-makes",)
+    smoothing = (
+        "label smoothing and the loss are from memory: one reimplementation uses cross entropy",
+    )
+    threshold = ("the threshold of 0.2 for targets is that of reimplementations",)
     for procedure, settings in PROCEDURES.items():
         for network, model, score in zip(
             ("ResNet-50", "ResNet-50-D"), ("resnet50_v1b", "resnet50_v1d"), scores[procedure]

@@ -1,10 +1,10 @@
-"""One writer for a folder: a lock that names its owner and outlives no crash, also on file systems
-that hosts share.
+"""One writer for a folder: a lock that names its owner and does not outlive it, also on file
+systems that hosts share.
 
-The kernel's lock (``flock``) decides wherever it reaches all hosts, as it does on local disks and
-NFS, and it is gone when its owner dies. Some shared file systems keep it on each host alone. So the
-lock file also names its owner, and while it is held a counter in it goes up: an owner on another
-host is believed dead only when the counter stands still.
+The kernel's lock (``flock``) decides wherever it reaches all hosts, as on local disks and NFS, and
+it ends with its owner. On some shared file systems it holds on one host only, and some have none.
+So the lock file also names its owner and has a counter that goes up while the lock is held: an
+owner that the kernel does not answer for is considered dead only once its counter stands still.
 """
 
 import contextlib
@@ -19,27 +19,28 @@ import time
 from .errors import UserError
 from .text import printable
 
-PERIOD = 3.0  # seconds between two changes of the counter
-STALE_AFTER = 4 * PERIOD  # how long the counter of an owner on another host has to stand still
+PERIOD = 3.0  # seconds between increments of the counter
+STALE_AFTER = 4 * PERIOD  # an owner on another host is dead if its counter stands still so long
 
 
 class Locked(UserError):
-    """Another process writes this folder."""
+    """Another process is writing to this folder."""
 
 
 class Lock:
     """Holds the lock file ``path`` until :meth:`release` or the end of a ``with`` block.
 
-    ``path`` is a file that need not be there yet, in a folder that is; ``what`` says for the
-    message what is locked, for example ``--save-dir runs/mine``. Raises :class:`Locked` naming the
-    owner, and UserError if the file cannot be made.
+    ``path`` is a file in an existing folder, and need not exist; ``what`` names what is locked in
+    the message, for example ``--save-dir runs/mine``. Raises :class:`Locked` naming the owner, and
+    UserError if the file cannot be created.
     """
 
     def __init__(self, path, what):
         self._path, self._what = os.fspath(path), what
+        self._is_locked_by_kernel = True
         self._file = self._open()
         try:
-            self._wait_for_other_host()
+            self._wait_for_unseen_owner()
             self._stop = threading.Event()
             self._beat(0)
         except BaseException:
@@ -55,7 +56,7 @@ class Lock:
         self.release()
 
     def release(self):
-        """Give the lock back and remove its file; a second call does nothing."""
+        """Release the lock and remove its file; a second call does nothing."""
         if self._file.closed:
             return
         self._stop.set()
@@ -66,7 +67,7 @@ class Lock:
         self._file.close()
 
     def _open(self):
-        """The lock file, open and locked by the kernel if its file system can."""
+        """The lock file, open, and locked by the kernel if its file system supports that."""
         while True:
             try:
                 file = open(
@@ -86,8 +87,9 @@ class Lock:
                     owner = _read(file)
                     file.close()
                     raise self._refusal(owner) from None
+                self._is_locked_by_kernel = False
             self._file = file
-            if self._is_ours():  # else its last owner has removed it since it was opened
+            if self._is_ours():  # else its last owner removed it after we opened it
                 return file
             file.close()
 
@@ -96,15 +98,15 @@ class Lock:
             return os.path.samestat(os.fstat(self._file.fileno()), os.stat(self._path))
         return False
 
-    def _wait_for_other_host(self):
-        """Let an owner that another host's kernel knows of show that it is alive."""
+    def _wait_for_unseen_owner(self):
+        """Give an owner of whom this kernel cannot tell the time to show that it is alive."""
         before = _read(self._file)
-        if not before or before.get("boot") == _boot():
+        if not before or (self._is_locked_by_kernel and before.get("boot") == _boot()):
             return
         deadline = time.monotonic() + STALE_AFTER
         while time.monotonic() < deadline:
             time.sleep(PERIOD / 4)
-            # not what this host has cached
+            # opened anew, or this host might read its cache
             with contextlib.suppress(FileNotFoundError), open(self._path, "rb") as file:
                 now = _read(file)
                 if now and now != before:
@@ -117,24 +119,25 @@ class Lock:
             else "another process"
         )
         return Locked(
-            f"{self._what}: {who} is writing it; wait for its end, stop it, or name another folder"
+            f"{self._what}: {who} is writing to it; wait until it ends, stop it, or choose another "
+            "folder"
         )
 
     def _beat(self, count):
         text = json.dumps(dict(host=platform.node(), pid=os.getpid(), boot=_boot(), beat=count))
-        # Of the same length every time, so that no reader sees half of an older text.
+        # Always of the same length, so that no reader sees the rest of an older text.
         os.pwrite(self._file.fileno(), text.ljust(400).encode(), 0)
 
     def _live(self):
         count = 0
         while not self._stop.wait(PERIOD):
             count += 1
-            with contextlib.suppress(OSError):  # a full disk is found by who writes to it
+            with contextlib.suppress(OSError):  # whoever writes to a full disk reports it
                 self._beat(count)
 
 
 def _read(file):
-    """What an owner wrote, or {} if there is none or half of it."""
+    """What an owner wrote, or {} if it wrote nothing or not all of it yet."""
     with contextlib.suppress(OSError, ValueError):
         found = json.loads(os.pread(file.fileno(), 4096, 0))
         return found if isinstance(found, dict) else {}
@@ -142,7 +145,7 @@ def _read(file):
 
 
 def _boot():
-    """What tells this host, since it was started, from every other."""
+    """An identifier of this host since its last boot."""
     with contextlib.suppress(OSError), open("/proc/sys/kernel/random/boot_id") as file:
         return file.read().strip()
     return platform.node()

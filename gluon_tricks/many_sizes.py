@@ -1,8 +1,8 @@
-"""What MXNet needs on a GPU if a network sees images of many sizes, as in detection and in whole
-images of segmentation.
+"""MXNet's settings on a GPU for a network that sees images of many sizes, as in detection and in
+segmentation of whole images.
 
-By itself it times cuDNN's algorithms for every convolution at every new size, and keeps the memory
-of each size apart. (:mod:`.onednn_cache` is the same on a CPU.)
+By default MXNet times cuDNN's algorithms for every convolution at every new size, and pools the
+memory of each size separately. (:mod:`.onednn_cache` is the counterpart for a CPU.)
 """
 
 import os
@@ -12,8 +12,8 @@ SETTINGS = {"MXNET_CUDNN_AUTOTUNE_DEFAULT": "0", "MXNET_GPU_MEM_POOL_TYPE": "Rou
 
 
 def expect(device: Any) -> None:
-    """Make those of the settings that the user has not made, if the ``device``, a context of MXNet,
-    is a GPU. MXNet reads them when the first array is there, and at the first convolution.
+    """Set the variables that the user has not set, if ``device``, an MXNet context, is a GPU. MXNet
+    reads them when it creates the first array and at the first convolution.
     """
     for name, value in SETTINGS.items() if device.device_type == "gpu" else ():
         os.environ.setdefault(name, value)

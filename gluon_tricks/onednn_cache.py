@@ -1,19 +1,19 @@
-"""How much MXNet keeps of what oneDNN prepares for a layer: ``MXNET_MKLDNN_CACHE_NUM``, which it
-reads at its first layer.
+"""A limit on MXNet's cache of oneDNN primitives: ``MXNET_MKLDNN_CACHE_NUM``, which it reads at its
+first layer.
 
-For each kind of layer MXNet keeps a primitive for every shape that it has met, for ever if nobody
-limits it. Where images have many sizes, as in detection and whole images of segmentation, the
-memory of a process then grows with every new one.
+For each kind of layer MXNet keeps a primitive for every shape it has met, without limit by default.
+If images have many sizes, as in detection and in segmentation of whole images, the memory of a
+process then grows with every new size.
 """
 
 import os
 
 NAME = "MXNET_MKLDNN_CACHE_NUM"
-# Of a kind. Of seven large networks of many layers none needs more for images of one size:
-# DenseNet-201 has the most different convolutions, 106.
+# Primitives per kind of layer. None of seven networks with many layers needs more for images of one
+# size; DenseNet-201 has the most distinct convolutions, 106.
 MOST = 128
 
 
 def limit_cache():
-    """Limit it, if the user has not said otherwise; before MXNet is imported."""
+    """Set the limit unless the user has set one; call it before MXNet is imported."""
     os.environ.setdefault(NAME, str(MOST))

@@ -1,4 +1,4 @@
-"""The paper's published figures on ImageNet once, as data, and the recipe of each row.
+"""The paper's published figures on ImageNet as data, and the recipe of each row.
 
 He et al., Bag of Tricks for Image Classification with Convolutional Neural Networks, arXiv
 1812.01187. ``plan``, ``report``, recipes/README.md and the tests read the figures here.
@@ -24,7 +24,7 @@ class Score(NamedTuple):
 
 
 class Speed(NamedTuple):
-    """How long an epoch takes, and where that is published."""
+    """Minutes per epoch, and where they are published."""
 
     minutes: float
     source: str
@@ -32,15 +32,15 @@ class Speed(NamedTuple):
 
 @dataclass(frozen=True)
 class Row:
-    """A row of Tables 2 to 6, a backbone of Table 8 that is in none of these, or a teacher's run:
-    what is trained, what came out, and its recipe.
+    """A row of Tables 2 to 6, the backbone of Table 8 that is in none of these, or a teacher's run:
+    its training, its result, and its recipe.
 
-    ``settings`` holds what decides the result: the names of :mod:`gluon_tricks.config` with the
-    row's values, ``global_batch`` (images in a step), ``peak`` (the learning rate after the
-    warmup), and ``distilled``.
+    ``settings`` holds all that determines the result: flags of :mod:`gluon_tricks.config` with the
+    row's values, ``global_batch`` (images per step), ``peak`` (the learning rate after the warmup),
+    and ``distilled``.
     """
 
-    table: int  # 0: a teacher, which the paper has in no table
+    table: int  # 0: a teacher, which is in no table of the paper
     network: str  # the paper's name
     row: str
     score: Optional[Score]
@@ -49,7 +49,7 @@ class Row:
     speed: Optional[Speed] = None
     needs: str = ""  # the recipe of its teacher
     same_run_as: str = ""  # the recipe of an earlier row that is the same run
-    digits = 2  # behind the point of its accuracies
+    digits = 2  # decimals of its accuracies
 
     @property
     def hours(self):
@@ -64,14 +64,14 @@ class Row:
         )
 
 
-# Table 2: the authors' baseline, and the reference implementation's accuracy.
+# Table 2: accuracy of the authors' baseline and of the reference implementation.
 TABLE2 = {
     "ResNet-50": (Score(75.87, 92.70), Score(75.3, 92.2)),
     "Inception-V3": (Score(77.32, 93.43), Score(78.8, 94.4)),
     "MobileNet": (Score(69.03, 88.71), Score(70.6)),
 }
 
-# Table 3: minutes an epoch on 8 V100 and accuracy, by (global batch, dtype).
+# Table 3: minutes per epoch on 8 V100, and accuracy, by (global batch, dtype).
 TABLE3 = {
     "ResNet-50": {
         (256, "float32"): (13.3, Score(75.87, 92.70)),
@@ -115,11 +115,11 @@ TABLE6 = {
     "+ distillation and mixup": (Score(79.29, 94.63), Score(78.34, 94.16), Score(72.51, 91.02)),
 }
 TABLE6_NETWORKS = ("ResNet-50-D", "Inception-V3", "MobileNet")
-TABLE8_STANDARD = Score(76.14)  # ResNet-50-B, trained as section 2.1 says; from memory
+TABLE8_STANDARD = Score(76.14)  # ResNet-50-B, trained as in section 2.1; from memory
 
 
 class Log(NamedTuple):
-    """A training log that the authors published, of 8 GPUs: best accuracy, median images/s."""
+    """A training log published by the authors, of 8 GPUs: best accuracy, median images/s."""
 
     epochs: int
     score: Score
@@ -128,7 +128,7 @@ class Log(NamedTuple):
     dtype: str = "float16"
 
 
-AUTHORS_LOGS = {  # by network and whether it was trained with mixup
+AUTHORS_LOGS = {  # by network, and whether trained with mixup
     ("resnet50_v1b", False): Log(120, Score(77.71, 93.82), 5122),
     ("resnet50_v1c", False): Log(120, Score(78.04, 94.06), 4737),
     ("resnet50_v1d", False): Log(120, Score(78.52, 94.24), 4993),
@@ -180,7 +180,7 @@ COSINE = dict(lr_mode="cosine")
 SMOOTHING: Dict[str, Any] = dict(label_smoothing=0.1)
 DISTILLATION = dict(distilled=True, temperature=20.0, hard_weight=-1.0)
 MIXUP: Dict[str, Any] = dict(mixup_alpha=0.2, num_epochs=200)
-# Table 6: what is added to the efficient training, and the end of the recipe's name
+# Table 6: the end of the recipe's name, and what is added to the efficient training
 REFINEMENTS = {
     "efficient": ("efficient", ()),
     "+ cosine": ("cosine", (COSINE,)),
@@ -235,10 +235,10 @@ def _trainings():
     for column, network in enumerate(TABLE6_NETWORKS):
         for title, (name, parts) in REFINEMENTS.items():
             yield 6, network, title, TABLE6[title][column], name, _efficient(network, *parts)
-    # of the backbones of Tables 8 and 9 the one that is in no other table
+    # the one backbone of Tables 8 and 9 that is in no other table
     yield 8, "ResNet-50-B", "standard", TABLE8_STANDARD, "standard", _settings("ResNet-50-B")
-    # Section 5.3's teachers. Batch, rate and float32 are those of the authors' log; the paper does
-    # not say.
+    # Section 5.3's teachers. Batch, rate and float32 come from the authors' log; the paper does not
+    # give them.
     parts = tuple(part for title, part in HEURISTICS.items() if title != "+ FP16") + (
         COSINE,
         SMOOTHING,
@@ -276,19 +276,19 @@ def _rows():
 
 
 def _teacher(settings):
-    """The recipe of the teacher that a student with these settings has, or that has them itself."""
+    """The recipe of the teacher of a student with these settings, or of a teacher with them."""
     size, mixed = settings["input_size"], settings["mixup_alpha"] > 0
     return "teacher_resnet152_v1d" + ("_299" if size == 299 else "") + ("_mixup" if mixed else "")
 
 
 def _speed(network, settings):
     if settings["distilled"]:
-        return None  # the teacher's forward pass takes a time that nobody published
+        return None  # nobody has published the time of the teacher's forward pass
     batch_and_dtype = settings["global_batch"], settings["dtype"]
     if batch_and_dtype in TABLE3.get(network, {}):
         return Speed(TABLE3[network][batch_and_dtype][0], "Table 3")
     mixed = settings["mixup_alpha"] > 0
-    # Mixup takes next to no time, so a network's other log does as well.
+    # Mixup takes hardly any time, so the network's other log is just as good.
     log = AUTHORS_LOGS.get((settings["model"], mixed)) or AUTHORS_LOGS.get(
         (settings["model"], not mixed)
     )

@@ -1,5 +1,5 @@
-"""Keeps one message of oneDNN off the screen: a few lines for each training step on a CPU, which no
-setting turns off and nobody can use.
+"""Drops one useless message of oneDNN: a few lines in each training step on a CPU, which no setting
+turns off.
 """
 
 import atexit
@@ -11,19 +11,18 @@ import sys
 MESSAGE = b"MKLDNN Pooling: training with prop_kind"
 
 
-@functools.lru_cache(maxsize=None)  # once: at a second command of a process MXNet has its threads
+@functools.lru_cache(maxsize=None)  # only once: at a second command MXNet already has threads
 def filter_stderr():
     """Send what C++ code writes to file descriptor 2 through a process that drops lines with
     ``MESSAGE``.
 
-    A process and not a thread, so that the last words of a crash get through too. Python's
+    It is a process, not a thread, so that the last lines of a crash get through, too. Python's
     ``sys.stderr`` keeps writing to where descriptor 2 led before. Call it before other threads
     exist.
     """
     original = os.dup(2)
     reading, writing = os.pipe()
-    # The child ignores these signals: it ends when the last process that writes to the pipe has
-    # ended.
+    # The child blocks these signals: it ends after the last process that writes to the pipe.
     before = signal.pthread_sigmask(
         signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     )
@@ -42,7 +41,7 @@ def filter_stderr():
 
 
 def _copy(reading, original):
-    """Copy all lines but those with MESSAGE, until nobody can write any more."""
+    """Copy all lines except those with MESSAGE, until the pipe has no writer left."""
     rest = b""
     while True:
         block = os.read(reading, 1 << 16)
@@ -54,16 +53,16 @@ def _copy(reading, original):
             if not block:
                 os.write(original, rest)
                 return
-        except OSError:  # nobody reads it; go on reading here, so that the parent does not block
+        except OSError:  # nobody reads the copy; keep reading, so that the parent does not block
             pass
         if not block:
             return
 
 
 def _finish(child):
-    """Wait for the last lines, so that they are there before the shell's prompt.
+    """Wait for the last lines, so that they come before the shell's prompt.
 
-    Not for long: processes that this one has started may still hold the pipe.
+    Not for long: child processes may still hold the pipe open.
     """
     os.dup2(sys.stderr.fileno(), 2)
     for _ in range(20):

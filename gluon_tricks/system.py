@@ -1,7 +1,8 @@
-"""What software and hardware is here, as plain facts; :mod:`gluon_tricks.diagnosis` judges them.
+"""Plain facts about this machine's software and hardware; :mod:`gluon_tricks.diagnosis` judges
+them.
 
-None of the packages is imported. Packages are found by their metadata and tried in processes of
-their own, since a broken build may end the process that imports it.
+No package is imported here. Packages are found by their metadata and tried in separate processes,
+because a broken build may kill the process that imports it.
 """
 
 import contextlib
@@ -20,8 +21,8 @@ from concurrent.futures import ThreadPoolExecutor
 from .child_processes import end_with_parent, why_it_failed
 from .threads import cores
 
-# What libmxnet.so of mxnet-cu112 loads: library -> the folder under site-packages/nvidia of its
-# wheel.
+# The libraries that mxnet-cu112's libmxnet.so loads: library -> its wheel's folder under
+# site-packages/nvidia.
 CUDA_LIBRARIES = {
     "libcudart.so.11.0": "cuda_runtime",
     "libnvrtc.so.11.2": "cuda_nvrtc",
@@ -35,7 +36,7 @@ CUDA_LIBRARIES = {
 }
 DRIVER_LIBRARY = "libcuda.so.1"
 
-# What is run to try a package; what it prints is JSON.
+# The code that tries a package; it may print a value as JSON.
 TRIALS = {
     "mxnet": """
 import mxnet
@@ -60,7 +61,7 @@ print(json.dumps({"backends": [name for name in built if built[name]]}))
 
 
 def gather():
-    """Everything below, as one dict of JSON values."""
+    """All facts below as one dict of JSON values."""
     with ThreadPoolExecutor(4) as pool:
         trials = dict(zip(TRIALS, pool.map(run_python, TRIALS.values())))
     return {
@@ -84,25 +85,26 @@ def gather():
 
 
 def distributions(path=None):
-    """{normalised name: version} of what is installed, in the folders ``path`` alone if given.
+    """{normalised name: version} of the installed distributions, or of those in the folders
+    ``path``.
 
-    Of two versions of one thing, the one that an import finds.
+    Of two versions, the one that an import finds.
     """
     found = {}
     for distribution in importlib.metadata.distributions(
         **({} if path is None else {"path": path})
     ):
         name = distribution.metadata["Name"]
-        if name:  # the remains of a removed package have none
+        if name:  # leftovers of a removed package have none
             found.setdefault(re.sub(r"[-_.]+", "-", name).lower(), distribution.version)
     return found
 
 
 def run_python(code, timeout=120):
-    """Run ``code`` in a process of its own, for at most ``timeout`` seconds.
+    """Run ``code`` in a separate process, for at most ``timeout`` seconds.
 
-    Returns {"ok": whether it ended well, "value": the JSON that it has printed or None, "error":
-    why}.
+    Returns {"ok": whether it succeeded, "value": the JSON that it printed or None, "error": why it
+    failed}.
     """
 
     def failure(error):
@@ -119,16 +121,18 @@ def run_python(code, timeout=120):
             preexec_fn=end_with_parent(),
         )
     except subprocess.TimeoutExpired:
-        return failure(f"no end within {timeout} s")
+        return failure(f"not finished within {timeout} s")
     if done.returncode < 0:
-        return failure(f"ended by signal {-done.returncode}")
+        return failure(f"killed by signal {-done.returncode}")
     if done.returncode:
         return failure(why_it_failed(done))
     return {"ok": True, "value": _last_json(done.stdout), "error": ""}
 
 
 def _last_json(text):
-    """The value of the last line that is JSON, among what packages print; None without one."""
+    """The value of the last line that is JSON, since packages may print other lines; None without
+    one.
+    """
     for line in reversed(text.splitlines()):
         with contextlib.suppress(ValueError):
             return json.loads(line)
@@ -184,14 +188,14 @@ def gpus():
 
 
 def _gpu(line, cells):
-    """What a line of so many cells says of a GPU; None if it says something else, such as that
-    there are none.
+    """The GPU in a line of nvidia-smi with this many cells; None if the line is something else,
+    such as a message that there are none.
     """
     name, *numbers = (cell.strip() for cell in line.split(","))
     if len(numbers) + 1 != cells:
         return None
     driver, capability = (*numbers, "")[:2]
-    known = re.fullmatch(r"\d+\.\d+", capability)  # else it is "[N/A]" or the like
+    known = re.fullmatch(r"\d+\.\d+", capability)  # else "[N/A]" or the like
     return {"name": name, "driver": driver, "capability": capability if known else ""}
 
 

@@ -1,5 +1,5 @@
-"""Text from outside, such as names of files and classes, made safe to show: one line, and no
-control characters. And numbers with their nouns.
+"""Text from outside, such as names of files and classes, made safe to print: one line without
+control characters. Also numbers with their nouns.
 """
 
 import re
@@ -8,11 +8,11 @@ CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def printable(text):
-    r"""``text`` with all that a terminal would act on written as an escape: ``\x1b`` for ESC,
-    ``\n`` for a line break.
+    r"""``text`` with everything that a terminal would act on as an escape: ``\x1b`` for ESC, ``\n``
+    for a line break.
 
-    Letters of every script stay. Bytes that are no UTF-8, which Python keeps in names of files as
-    lone surrogates, become ``\xfc`` and the like, so that the result can always be encoded.
+    Letters of every script stay. Bytes that are not valid UTF-8, which Python keeps in file names
+    as lone surrogates, become escapes such as ``\xfc``, so that the result can always be encoded.
     """
     return "".join(
         character if character.isprintable() else _escape(character) for character in str(text)
@@ -32,12 +32,12 @@ def has_control_characters(text):
 
 
 def first_line(error):
-    """The first line of what an exception says, or the name of its class if that is nothing."""
+    """The first line of an exception's message, or its class name if the message is empty."""
     return _lines(error)[0]
 
 
 def last_line(error):
-    """The last one, in which MXNet says what is wrong."""
+    """The last line of the message, in which MXNet states the error."""
     return _lines(error)[-1]
 
 
@@ -46,6 +46,6 @@ def _lines(error):
 
 
 def _escape(character):
-    if "\udc80" <= character <= "\udcff":  # surrogateescape: a byte of its own
+    if "\udc80" <= character <= "\udcff":  # surrogateescape: a single byte
         return f"\\x{ord(character) - 0xDC00:02x}"
     return ascii(character)[1:-1]

@@ -1,5 +1,5 @@
-"""How many threads MXNet and onnxruntime compute on: ``OMP_NUM_THREADS``, which both read when they
-are imported.
+"""The number of threads that MXNet and onnxruntime compute on: ``OMP_NUM_THREADS``, which both read
+when they are imported.
 """
 
 import os
@@ -7,23 +7,31 @@ import os
 from .errors import UserError
 
 NAME = "OMP_NUM_THREADS"
-CHOSEN_HERE = "GLUON_TRICKS_SET_THREADS"  # so that the run's log can say whose choice it was
+CHOSEN_HERE = "GLUON_TRICKS_SET_THREADS"  # so that the run's log can say who chose
+
+# The workers on a machine: from Horovod and gluon-tricks launch, from Open MPI, from MPICH.
+LOCAL_SIZES = ("HOROVOD_LOCAL_SIZE", "OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS")
 
 
 def set_threads():
-    """Let MXNet compute on every core if the user has not said otherwise: unset, it computes on
+    """Let MXNet compute on every core unless the user has set a number; by default it computes on
     one.
 
-    Has to happen before MXNet is imported. Workers that a launcher started on the same machine
-    share its cores. Of a list, which OpenMP allows for nested regions, the first number remains:
+    Call it before MXNet is imported. Workers that a launcher started on the same machine share its
+    cores. Of a list, which OpenMP allows for nested regions, only the first number is kept, since
     MXNet and onnxruntime read one number.
     """
     if os.environ.get(NAME):
         os.environ[NAME] = str(number_in(NAME, os.environ[NAME].split(",")[0]))
         return
-    local_workers = number_in("HOROVOD_LOCAL_SIZE", os.environ.get("HOROVOD_LOCAL_SIZE", "1"))
-    os.environ[NAME] = str(max(1, cores() // local_workers))
+    os.environ[NAME] = str(max(1, cores() // local_workers()))
     os.environ[CHOSEN_HERE] = "1"
+
+
+def local_workers():
+    """The number of workers on this machine, according to their launcher; 1 without one."""
+    name = next(filter(os.environ.get, LOCAL_SIZES), None)
+    return number_in(name, os.environ[name]) if name else 1
 
 
 def cores():
@@ -34,10 +42,12 @@ def cores():
 
 
 def in_words():
-    """The setting for a person, and who made it."""
+    """The setting for the log, and whether it was chosen here."""
     number = os.environ.get(NAME, "1")
-    chosen_here = " (all cores, as it was not set)" if os.environ.get(CHOSEN_HERE) else ""
-    return f"{NAME}={number}{chosen_here}"
+    if not os.environ.get(CHOSEN_HERE):
+        return f"{NAME}={number}"
+    share = "all cores" if local_workers() == 1 else "a worker's share of the cores"
+    return f"{NAME}={number} ({share}, as it was not set)"
 
 
 def number():
@@ -47,10 +57,10 @@ def number():
 
 
 def number_in(name, text):
-    """The number in an environment variable; UserError if it is none, or not positive."""
+    """The number in an environment variable; UserError if it is not a positive number."""
     if not text.strip().isdecimal() or int(text) < 1:
         raise UserError(
-            f"{name}={os.environ.get(name)!s}: has to be a number of at least 1; set it, or unset "
+            f"{name}={os.environ.get(name)!s}: has to be a positive whole number; set it, or unset "
             "it"
         )
     return int(text)

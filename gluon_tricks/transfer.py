@@ -1,8 +1,8 @@
-"""Published figures of networks on other data than ImageNet, as data, and the recipe of each row.
+"""Published figures on data sets other than ImageNet, as data, and the recipe of each row.
 
-The paper's Places365 (Table 7) and section 6, and the fine-grained sets of Assembled-CNN. ``plan``,
-recipes/README.md and the tests read the rows here, as they read those on ImageNet in
-:mod:`gluon_tricks.paper` and :mod:`gluon_tricks.literature`.
+They are the paper's on Places365 (Table 7) and in section 6, and Assembled-CNN's on fine-grained
+data sets. ``plan``, recipes/README.md and the tests read the rows here, as they read those on
+ImageNet in :mod:`gluon_tricks.paper` and :mod:`gluon_tricks.literature`.
 """
 
 import re
@@ -16,8 +16,8 @@ from .paper import COSINE, Score
 
 
 class Data(NamedTuple):
-    """A data set: its published name, what ``gluon-tricks prepare`` calls it, its classes, and its
-    images for training.
+    """A data set: its published name, its name in ``gluon-tricks prepare``, and the numbers of its
+    classes and training images.
     """
 
     name: str
@@ -26,7 +26,7 @@ class Data(NamedTuple):
     images: int
 
 
-ADE20K_IMAGES = 20210, 2000  # for training, for validation
+ADE20K_IMAGES = 20210, 2000  # training, validation
 VOC_IMAGES = 16551, 4952  # trainval of 2007 and 2012, test of 2007
 PLACES = Data("Places365", "places365", 365, 1803460)
 VOC = Data("VOC 2007", "voc", 20, VOC_IMAGES[0])
@@ -35,22 +35,22 @@ ADE20K = Data("ADE20K", "ade20k", 150, ADE20K_IMAGES[0])
 
 @dataclass(frozen=True)
 class Row:
-    """A published training: what is trained on which data, what came out, and its recipe.
+    """A published training on a data set, its result, and its recipe.
 
-    ``settings`` are as those of :class:`gluon_tricks.paper.Row`.
+    ``settings`` are like those of :class:`gluon_tricks.paper.Row`.
     """
 
     work: str  # a table of the paper, or a key of literature.WORKS
     data: Data
     row: str
-    scores: Dict[str, float] = field(hash=False)  # in percent, by what they are of
+    scores: Dict[str, float] = field(hash=False)  # in percent, by metric
     recipe: str
     settings: Dict[str, Any] = field(hash=False)
-    origin: str  # where the figure stands
+    origin: str  # where the figure was published
     hardware: str
-    backbone: str = ""  # the recipe whose run it starts from; "": random weights
-    all_differences: Tuple[str, ...] = ()  # what cannot be as it was there, or is not known
-    digits: int = 2  # behind the point of its scores, as they were published
+    backbone: str = ""  # the recipe of the run that it starts from; "": random weights
+    all_differences: Tuple[str, ...] = ()  # what cannot be reproduced here, or is not known
+    digits: int = 2  # decimals of its scores, as published
 
     @property
     def title(self) -> str:
@@ -59,14 +59,14 @@ class Row:
 
     @property
     def network(self) -> str:
-        """What stands before the backbone's name in that of the network; "" if that is all."""
+        """The prefix of the backbone's name in the network's name; "" for a classifier."""
         return {"segmentation": "fcn_", "detection": "faster_rcnn_"}.get(
             self.settings.get("task", ""), ""
         )
 
     @property
     def figures(self) -> Tuple[str, ...]:
-        """The scores in percent, named, with as many digits as were published."""
+        """The scores in percent with their names, with as many digits as were published."""
         return tuple(f"{name} {value:.{self.digits}f}" for name, value in self.scores.items())
 
     @property
@@ -104,8 +104,8 @@ def _places() -> Iterator[Row]:
 
 
 class Elsewhere(NamedTuple):
-    """A row of Tables 8 and 9: the recipe of a backbone, its top-1 on ImageNet, and what came of it
-    on VOC and ADE20K; all in percent.
+    """A row of Tables 8 and 9: the recipe of a backbone, its top-1 on ImageNet, and its results on
+    VOC and ADE20K, all in percent.
     """
 
     backbone: str
@@ -210,7 +210,8 @@ def _segmentation() -> Iterator[Row]:
         )
 
 
-# ---- Assembled-CNN, fine-tuned: its two scripts for Food-101, and what is said of the other sets
+# ---- Assembled-CNN, fine-tuned: its two scripts for Food-101, and the published facts about the
+# other data sets
 
 FINE_TUNED: Dict[str, Any] = dict(
     **COSINE,
@@ -237,17 +238,17 @@ REGULARISATION: Dict[str, Dict[str, Any]] = {
 
 
 class FineGrained(NamedTuple):
-    """A set of Assembled-CNN's table: epochs, top-1 of both networks."""
+    """A data set in Assembled-CNN's table: epochs, and top-1 of both networks."""
 
     data: Data
     epochs: int
     resnet50: float
     assembled: float  # with all of REGULARISATION
-    digits: int = 1  # behind the point of both
+    digits: int = 1  # decimals of both
 
     @property
     def settings(self) -> Dict[str, Any]:
-        """What all trainings on it have."""
+        """The settings of all trainings on it."""
         momentum = max(0.9, round(1 - 10 * FINE_TUNED["global_batch"] / self.data.images, 3))
         own = dict(classes=self.data.classes, num_epochs=self.epochs, bn_momentum=momentum)
         return dict(FINE_TUNED, **own)
@@ -291,7 +292,7 @@ def _tuned(
 ) -> Row:
     model = {r.recipe: r.settings["model"] for r in literature.ROWS}[backbone]
     differs = literature.WORKS["Assembled-CNN"].differs
-    differs += ("weight decay is the scripts'; an author's write-up says 0.01",)
+    differs += ("weight decay is that of the scripts; an author's write-up has 0.01",)
     if each is not FOOD:
         differs += ("all but epochs and BatchNorm's momentum is taken to be as for Food-101",)
     if "auto_augment" in added:
@@ -321,7 +322,7 @@ ROWS: Tuple[Row, ...] = (*_places(), *_detection(), *_segmentation(), *_fine_tun
 
 
 def data_with(classes: int, task: str) -> Optional[Data]:
-    """The data set of the rows here that has this many classes and is for this task, if any."""
+    """The data set here with this many classes for this task, if any."""
     for row in ROWS:
         if row.data.classes == classes and row.settings.get("task", "classification") == task:
             return row.data

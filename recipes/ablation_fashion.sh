@@ -1,21 +1,21 @@
 #!/usr/bin/env bash
-# The successors' ingredients one by one on Fashion-MNIST, SEEDS each: what changes the training on ResNet-18-D, what changes
+# The successors' ingredients one by one on Fashion-MNIST, with SEEDS each: changes of the training on ResNet-18-D, changes of
 # the network on ResNet-50-D, and a growing batch against a falling rate. 10,000 test images: half a point is 50 of them.
-# About an hour on two idle cores, by its CPU time: JOBS runs side by side, a thread each. Killed, it goes on when typed again.
-# IDX is the folder of the idx files (Debian: package dataset-fashion-mnist). What came out here: docs/ablation_successors.md.
-# RUNS, the folder of the runs, must not have blanks in its name.
+# About an hour on two idle cores, by its CPU time: JOBS runs in parallel, with one thread each. The same command resumes it.
+# IDX is the folder of the idx files (Debian: package dataset-fashion-mnist). Results are in docs/ablation_successors.md.
+# RUNS, the folder of the runs, must not contain blanks.
 set -euo pipefail
 IDX=${IDX:-/usr/share/datasets/fashion-mnist}
 export RUNS=${RUNS:-runs/ablation_fashion} OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} FLAGS="$*"
 
-# An epoch has 6,000 of the 60,000 images, others each time, so that the five epochs of a run see 30,000.
+# An epoch has 6,000 of the 60,000 images, different ones each time, so the five epochs of a run see 30,000.
 data="--data-dir $RUNS/data --classes 10 --input-size 28 --crop-ratio 1 --crop-area 0.5,1 --color-jitter 0 --pca-noise 0"
 tricks="--linear-scaling --base-lr 0.4 --warmup-epochs 0.5 --last-gamma --no-wd --label-smoothing 0.1"
 common="$data --batch-size 32 --num-epochs 5 $tricks"
 training="--model resnet18_v1d --num-training-samples 6000 $common"
 networks="--num-training-samples 3200 $common --lr-mode cosine"
 
-train_each_line() { # of FOLDER FLAG...
+train_each_line() { # input lines: FOLDER FLAG...
   # shellcheck disable=SC2016 # the inner bash expands it
   xargs -L 1 -P "${JOBS:-2}" bash -o pipefail -c '
     python -m gluon_tricks train -j 1 --save-frequency 0 --val-frequency 5 --log-interval 20 --resume auto \

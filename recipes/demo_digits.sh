@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The demo: ResNet-D with the paper's tricks on 1,797 real handwritten digits, in about 4 minutes on 2 cores: a teacher, a student
-# with every trick but distillation, and the student with distillation (sections 3 to 5). Typed again, it goes on where it stopped.
+# with every trick but distillation, and the student with distillation (sections 3 to 5). The same command resumes a stopped demo.
 set -euo pipefail
 OUT=${OUT:-runs/demo} TEACHER=${TEACHER:-resnet50_v1d} STUDENT=${STUDENT:-resnet34_v1d}
 train() { # digits must not be mirrored, and have no colour

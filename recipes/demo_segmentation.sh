@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
-# Section 6.2 in miniature: FCN on ResNet-18-D finds handwritten digits in photographs, once from a classifier of digits and once
-# from random weights, side by side, a thread each. About 8 minutes on two idle cores, for each of the SEEDS.
-# Killed, it goes on when it is typed again. What came out here is in docs/transfer.md. RUNS must not have blanks in its name.
+# Section 6.2 in miniature: FCN on ResNet-18-D finds handwritten digits in photographs, once from a digit classifier and once
+# from random weights, in parallel, with one thread each. About 8 minutes on two idle cores, for each of the SEEDS.
+# The same command resumes it after a kill. Results are in docs/transfer.md. RUNS must not contain blanks.
 set -euo pipefail
 export RUNS=${RUNS:-runs/demo_segmentation} OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} FLAGS="$*"
 
 # Digits must not be mirrored, and have no colour.
 digits="--data-dir $RUNS/digits --classes 10 --input-size 32 --crop-ratio 1 --crop-area 0.6,1 --flip 0 --color-jitter 0 --pca-noise 0"
 tricks="--linear-scaling --base-lr 0.4 --warmup-epochs 1 --lr-mode cosine --last-gamma --no-wd --label-smoothing 0.1 --mixup-alpha 0.2"
-# 12 steps an epoch, on crops of 64 pixels; the scenes have 96, and are tested whole.
+# 12 steps per epoch on crops of 64 pixels; the scenes have 96 and are validated whole.
 scenes="--task segmentation --model fcn_resnet18_v1d --data-dir $RUNS/scenes --classes 11 --input-size 64 --test-size 96"
 steps="--base-size 96 --scale-range 0.75,1.25 --flip 0 --batch-size 8 --lr 0.02 --num-epochs 83 --val-frequency 40"
 
-train_each_line() { # of FOLDER FLAG...
+train_each_line() { # input lines: FOLDER FLAG...
   # shellcheck disable=SC2016 # the inner bash expands it
   xargs -L 1 -P "${JOBS:-2}" bash -o pipefail -c '
     python -m gluon_tricks train -j 1 --save-frequency 0 --log-interval 100 --resume auto --save-dir "$RUNS/$1" "${@:2}" $FLAGS |

@@ -1,4 +1,4 @@
-"""Made-up images with boxes, in the forms of VOC and of COCO."""
+"""Synthetic images with boxes, in the formats of VOC and COCO."""
 
 import numpy as np
 import simplejpeg

@@ -13,13 +13,12 @@ import sys
 import pytest
 from processes import DRIVER, FLAGS, LAUNCHER, result
 
-# nohup, and a script that starts this in the background, let programs ignore them; many tests are
-# about what they do.
+# nohup and background jobs make programs ignore these signals, which many tests are about.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
-# The digits as they are, without what would spoil them (mirroring) or do nothing (colour), and a
-# small fast network.
+# The digits without augmentations that would spoil them (mirroring) or have no effect (colour), and
+# a small fast network.
 SMALL = dict(
     model="cifar_resnet20_v1",
     classes=10,
@@ -40,7 +39,9 @@ SMALL = dict(
 
 
 def pytest_runtest_teardown(item):
-    """Gluon's blocks are cycles, which keep the memory of networks until Python looks for them."""
+    """Free the memory of networks: Gluon's blocks are reference cycles, which only a collection
+    frees.
+    """
     if item.get_closest_marker("slow"):
         gc.collect()
 
@@ -51,7 +52,7 @@ def unset_variables(monkeypatch):
 
     def unset(*names):
         for name in names:
-            # delenv alone would leave behind what the code sets
+            # delenv alone would not undo what the code sets
             monkeypatch.setenv(name, "to be restored")
             monkeypatch.delenv(name)
 
@@ -72,8 +73,8 @@ def digits(tmp_path_factory):
 
 @pytest.fixture
 def train(digits, tmp_path):
-    """``train(save_dir=..., flag=...)`` trains in this process on a few digits and gives the Run
-    back, closed.
+    """``train(save_dir=..., flag=...)`` trains in this process on a few digits and returns the
+    closed Run.
     """
     from gluon_tricks import config as flags
     from gluon_tricks.training.run import build, finish
@@ -95,7 +96,7 @@ def train(digits, tmp_path):
 
 @pytest.fixture(scope="session")
 def driver(tmp_path_factory):
-    """The path of the command with the tiny network."""
+    """The path of the program with the tiny network."""
     path = tmp_path_factory.mktemp("driver") / "driver.py"
     path.write_text(DRIVER)
     return str(path)
@@ -103,11 +104,11 @@ def driver(tmp_path_factory):
 
 @pytest.fixture
 def start(digits, driver, tmp_path):
-    """``start(launch, name, *flags)`` starts a run of two workers in the folder ``name`` and gives
-    its Popen.
+    """``start(launch, name, *flags)`` starts a run of two workers in the folder ``name`` and
+    returns its Popen.
 
-    ``options`` are horovodrun's or those of ``gluon-tricks launch``, instead of those for two
-    workers; other keywords are environment variables. ``prefix`` are words before the command.
+    ``options`` replace those of horovodrun or ``gluon-tricks launch`` for two workers; other
+    keywords are environment variables. ``prefix`` has words before the command.
     """
     started = []
 
@@ -168,7 +169,9 @@ def start(digits, driver, tmp_path):
 
 @pytest.fixture
 def finish(start, tmp_path):
-    """``finish(launch, name, *flags)`` runs to the end; (parameters, notes by worker, log)."""
+    """``finish(launch, name, *flags)`` runs to the end and returns (parameters, notes by worker,
+    log).
+    """
 
     def finish(launch, name, *flags, **keywords):
         process = start(launch, name, *flags, **keywords)

@@ -13,7 +13,7 @@ MODULES = [
 
 
 def module_with(name, package):
-    """What the page's module that defines ``name`` holds, as a module of ``package``."""
+    """The names in the page's module that defines ``name``, run as a module of ``package``."""
     (code,) = (code for code in MODULES if re.search(rf"^(def|class) {name}\b", code, re.M))
     held = {"__name__": f"{package}.{name.lower()}", "__package__": package}
     exec(code, held)

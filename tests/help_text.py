@@ -1,4 +1,4 @@
-"""What the help of a command says of the flags' defaults."""
+"""Reads the defaults of the flags from a command's help."""
 
 import re
 
@@ -6,8 +6,8 @@ from gluon_tricks.config import FLAGS
 
 
 def shown_defaults(parser, task):
-    """``{flag: value}``: the defaults for ``task`` in the brackets with which the help of a flag of
-    Config ends, as in ``[32; segmentation: 4]``.
+    """``{flag: value}``: the defaults for ``task``, from the brackets at the end of each flag's
+    help, as in ``[32; segmentation: 4]``.
     """
     found = {}
     for action in parser._actions:

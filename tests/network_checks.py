@@ -1,4 +1,4 @@
-"""Small networks of our families, and what tests hold them to."""
+"""Small networks of our families, and checks for them."""
 
 import json
 
@@ -26,7 +26,7 @@ class Fixed(HybridBlock):
 
 
 def initialised(net, seed=0):
-    """Random parameters everywhere, so that a parameter in the wrong place shows."""
+    """Random parameters everywhere, so that a parameter in the wrong place is noticed."""
     rng = np.random.default_rng(seed)
     net.initialize(mx.init.Zero())
     for name, parameter in sorted(net._collect_params_with_prefix().items()):
@@ -46,7 +46,7 @@ def images(*shape, seed=1):
 
 
 def assert_close(got, expected, what="", tolerance=1e-4):
-    """Equal up to a share of the largest value; a NaN is not."""
+    """Assert equality up to a fraction of the largest value, without NaN."""
     got = got.asnumpy() if isinstance(got, mx.nd.NDArray) else got
     assert got.shape == expected.shape, what
     assert np.abs(got - expected).max() <= tolerance * max(np.abs(expected).max(), 1e-3), what

@@ -1,4 +1,4 @@
-"""Commands in a process of their own."""
+"""Runs commands in new processes."""
 
 import subprocess
 import sys
@@ -8,10 +8,10 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def run_alone(*words):
-    """What ``gluon-tricks`` with these words prints, in a new process; it has to succeed.
+    """The output of ``gluon-tricks`` with these words in a new process, which has to succeed.
 
-    Gluon's DataLoader forks: in a process in which other tests have used MXNet, its workers may
-    wait for ever.
+    Gluon's DataLoader forks, and its workers may hang in a process in which other tests have used
+    MXNet.
     """
     done = subprocess.run(
         [sys.executable, "-m", "gluon_tricks", *words],

@@ -1,4 +1,4 @@
-"""What the tests of several workers start: the command with a tiny network, which takes notes of
+"""The program that tests of several workers start: the command with a tiny network, which notes
 every step.
 """
 
@@ -10,8 +10,8 @@ import numpy as np
 
 from gluon_tricks.training.log_files import read
 
-# A command of the package with small networks without BatchNorm, and a record of the keys, rates
-# and lambdas of each step.
+# The package's command with small networks without BatchNorm, and with notes of the keys, rates and
+# lambdas of each step.
 DRIVER = r"""
 import json, os, sys
 sys.argv[0] = "gluon-tricks"
@@ -77,7 +77,7 @@ if os.environ.get("OVERFLOW_AT") and os.environ.get("HOROVOD_RANK") == "1":
     overflow.steps, HorovodTrainer._allreduce_grads = 0, overflow
 sys.exit(cli.main(sys.argv[1:]))
 """
-# gluon-tricks launch, whose workers are the driver (the first argument) instead of the package's
+# gluon-tricks launch, with the driver (the first argument) as its workers instead of the package's
 # own command.
 LAUNCHER = """
 import sys
@@ -119,7 +119,7 @@ def compare(first, other, atol=1e-6):
 
 
 def wait_for_steps(tmp_path, name, steps, ranks=(0, 1), seconds=120):
-    """Until the workers of these ranks have noted so many steps."""
+    """Wait until the workers of these ranks have noted this many steps."""
     end = time.time() + seconds
     paths = [tmp_path / (name + "-notes") / f"{rank}.jsonl" for rank in ranks]
     while not all(path.exists() and len(path.read_text().splitlines()) >= steps for path in paths):
@@ -128,17 +128,17 @@ def wait_for_steps(tmp_path, name, steps, ranks=(0, 1), seconds=120):
 
 
 def process_of(tmp_path, name, rank):
-    """The process number of a worker, which has to have noted a step."""
+    """The process number of a worker that has noted a step."""
     return read(str(tmp_path / (name + "-notes") / f"{rank}.jsonl"))[-1]["pid"]
 
 
 def alive(folder):
-    """The process numbers of all that speak of this folder."""
+    """The numbers of all processes whose command names this folder."""
     found = []
     for number in filter(str.isdigit, os.listdir("/proc")):
         try:
             with open(f"/proc/{number}/cmdline") as file:
                 found += [number] if str(folder) in file.read() else []
         except OSError:
-            pass  # it has ended
+            pass  # the process has ended
     return found

@@ -10,7 +10,7 @@ COUNT, SIZE = 53, 16
 
 
 def picture(key):
-    """An image that is told from all others by its colour."""
+    """An image whose colour differs from all others'."""
     image = (
         np.random.RandomState(key).randint(0, 40, (20 + key % 7, 24 + key % 5, 3)).astype(np.uint8)
     )

@@ -10,7 +10,7 @@ SIZES = [(30, 41), (36, 25), (24, 24), (57, 26), (25, 50), (33, 33)]
 
 
 class Tiny(mx.gluon.HybridBlock):
-    """Two convolutions with stride 2, a classifier of each place, resized to the image."""
+    """A strided convolution and a classifier for each position, resized to the image."""
 
     def __init__(self, name, classes):
         super().__init__(prefix=name + "_")
@@ -25,7 +25,7 @@ class Tiny(mx.gluon.HybridBlock):
 
 
 def scene(number):
-    """(picture, mask): rectangles of three colours on grey; a frame is of no class."""
+    """(picture, mask): rectangles of three colours on grey; a frame has no class."""
     random = np.random.RandomState(number)
     height, width = SIZES[number % len(SIZES)]
     mask = np.zeros((height, width), np.uint8)

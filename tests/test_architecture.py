@@ -1,5 +1,5 @@
-"""Imports run downwards, packages hold no logic of their own, and two facts stay where they belong:
-what is in ``config.json``, and that a network is compared by top-1.
+"""Imports run downwards, packages hold no logic, and two facts are known only where they belong:
+the contents of ``config.json``, and that networks are compared by top-1.
 """
 
 import ast
@@ -32,14 +32,14 @@ BASICS = {
 IN_ORDER = {("config", "flags"), ("config", "fidelity")}
 IN_ORDER |= {("literature", "paper"), ("transfer", "literature"), ("transfer", "paper")}
 
-# What a part may import of one below, if that is not all.
+# The only modules that a part may import from one below, if not all.
 ONLY = {
     ("deploy", "training"): {"run_folder"},
     ("reporting", "training"): {"config_file", "checkpoint_state"},
 }
 
-# The only readers: a run's folder as a whole, and the report, which also shows runs of other
-# versions, with flags that this one does not know.
+# The only readers: that of a run's folder, and the report's, which also shows runs of other
+# versions, with flags that this one does not have.
 READERS = {"training.run_folder", "reporting.reading"}
 
 TOP_1 = {
@@ -174,7 +174,7 @@ def test_packages_hold_no_logic():
 
 
 def texts(tree):
-    """The strings of a module that are no docstrings, each with the node that holds it."""
+    """Yield the strings of a module except for docstrings, each with the node that contains it."""
     for node in ast.walk(tree):
         if not isinstance(node, ast.Expr):
             for child in ast.iter_child_nodes(node):

@@ -1,4 +1,4 @@
-"""What this package starts ends with it."""
+"""Child processes end with their parent."""
 
 import os
 import signal
@@ -25,7 +25,7 @@ def test_a_child_ends_when_its_parent_is_killed():
         [sys.executable, "-c", PARENT], stdout=subprocess.PIPE, universal_newlines=True, cwd=root
     )
     child = int(parent.stdout.readline())
-    os.kill(child, 0)  # it is there
+    os.kill(child, 0)  # it exists
     parent.send_signal(signal.SIGKILL)
     parent.wait()
     parent.stdout.close()
@@ -36,7 +36,7 @@ def test_a_child_ends_when_its_parent_is_killed():
 
 
 def alive(number):
-    """Whether a process is there and no zombie, which only waits for being looked at."""
+    """Whether a process exists and is not a zombie."""
     try:
         with open(f"/proc/{number}/stat") as file:
             return file.read().rsplit(")", 1)[1].split()[0] != "Z"

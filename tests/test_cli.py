@@ -66,7 +66,8 @@ def test_help_lists_every_command(capsys):
         cli.main(["--help"])
     assert stop.value.code == 0
     text = capsys.readouterr().out
-    assert all(name in text for name in cli.COMMANDS)
+    listed = text.partition("\ncommands:\n")[2].partition("\n\n")[0].splitlines()
+    assert [line.split()[0] for line in listed] == [*cli.COMMANDS]
 
 
 def test_version_is_the_packages(capsys):
@@ -95,6 +96,15 @@ def test_flags_are_not_abbreviated(command, capsys):
     with pytest.raises(SystemExit):
         cli.main(["predict", "--val", "3"])
     assert "--val" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words", ["prepare digits --work 1 digits", "records verify --class 9 a.rec"]
+)
+def test_nor_are_those_of_a_sub_command_of_a_command(words, capsys):
+    with pytest.raises(SystemExit):
+        cli.main(words.split())
+    assert f"unrecognized arguments: {words.split()[2]}" in capsys.readouterr().err
 
 
 def test_what_the_user_can_put_right_is_one_line_and_code_2(command, capsys):
@@ -170,12 +180,12 @@ def test_control_characters_in_a_message_are_escaped_and_it_stays_one_line(comma
         ),
         (
             RuntimeError("Traceback:\nMXNetError: Resource temporarily unavailable"),
-            "no more threads or processes may be started (MXNetError: Resource temporarily",
+            "no more threads or processes can be started (MXNetError: Resource temporarily",
         ),
-        (RuntimeError("can't start new thread"), "no more threads or processes may be started"),
+        (RuntimeError("can't start new thread"), "no more threads or processes can be started"),
         (
             BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable"),
-            "no more threads or processes may be started",
+            "no more threads or processes can be started",
         ),
         (
             ImportError("No module named 'onnx'", name="onnx"),
@@ -350,7 +360,7 @@ def test_an_error_is_said_although_the_output_is_lost():
 
 def test_a_current_folder_that_has_gone_is_named(tmp_path):
     code, errors = run_process(f'os.chdir("{tmp_path}"); os.rmdir("{tmp_path}"); os.getcwd()')
-    assert code == 2 and "error: the current folder is not there any more" in errors
+    assert code == 2 and "error: the current folder no longer exists" in errors
 
 
 @pytest.mark.slow
@@ -407,12 +417,16 @@ def test_threads_are_all_cores_unless_the_user_says_otherwise(monkeypatch, given
     assert os.environ.pop("GLUON_TRICKS_SET_THREADS", None) == (None if given else "1")
 
 
-def test_workers_of_one_machine_share_its_cores(monkeypatch):
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setenv("HOROVOD_LOCAL_SIZE", "2")
+@pytest.mark.parametrize("launcher", threads.LOCAL_SIZES)
+def test_workers_of_one_machine_share_its_cores(monkeypatch, launcher):
+    for name in ("OMP_NUM_THREADS", *threads.LOCAL_SIZES):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(launcher, "2")
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(7)), raising=False)
     threads.set_threads()
     assert os.environ["OMP_NUM_THREADS"] == "3"
+    share = "OMP_NUM_THREADS=3 (a worker's share of the cores, as it was not set)"
+    assert threads.in_words() == share
     os.environ.pop("GLUON_TRICKS_SET_THREADS")
 
 

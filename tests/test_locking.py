@@ -2,6 +2,7 @@
 host, is succeeded.
 """
 
+import errno
 import json
 import os
 import signal
@@ -37,7 +38,9 @@ def owner(tmp_path):
 
 
 def test_a_second_owner_is_refused_and_told_who_has_it(owner, tmp_path):
-    with pytest.raises(Locked, match=rf"^--save-dir run: process {owner.pid} on .* is writing it"):
+    with pytest.raises(
+        Locked, match=rf"^--save-dir run: process {owner.pid} on .* is writing to it"
+    ):
         Lock(tmp_path / "lock", "--save-dir run")
 
 
@@ -56,19 +59,27 @@ def test_the_second_owner_in_one_process_is_refused_too(tmp_path):
         pass
 
 
+def no_flock(file, operation):
+    raise OSError(errno.ENOSYS, "Function not implemented")
+
+
 @pytest.mark.parametrize("alive", [True, False])
-def test_an_owner_on_another_host_is_alive_as_long_as_its_counter_goes_up(
-    tmp_path, monkeypatch, alive
+@pytest.mark.parametrize("locks_on_this_host", [True, False])
+def test_an_owner_that_the_kernel_does_not_see_is_alive_as_long_as_its_counter_goes_up(
+    tmp_path, monkeypatch, alive, locks_on_this_host
 ):
-    """A file system whose locks end at the host: the kernel's lock is free, the counter alone
-    tells.
+    """File systems whose locks end at the host, with an owner on another one, and those without
+    locks, with an owner on this one: only the counter tells.
     """
+    if not locks_on_this_host:
+        monkeypatch.setattr(locking.fcntl, "flock", no_flock)
+    boot = "another" if locks_on_this_host else locking._boot()
     monkeypatch.setattr(locking, "PERIOD", 0.2)
     monkeypatch.setattr(locking, "STALE_AFTER", 0.8)
     path = tmp_path / "lock"
 
     def write(beat):
-        path.write_text(json.dumps(dict(host="elsewhere", pid=7, boot="another", beat=beat)))
+        path.write_text(json.dumps(dict(host="elsewhere", pid=7, boot=boot, beat=beat)))
 
     write(1)
     if alive:

@@ -1,3 +1,5 @@
+"""README: its code trains, its tables are the package's, and its demo runs."""
+
 import re
 import subprocess
 from pathlib import Path
@@ -41,7 +43,9 @@ def test_the_tricks_in_your_own_loop_train():
 
 def test_the_recipes_in_the_readme_have_the_papers_figures():
     table = (ROOT / "recipes" / "README.md").read_text()
-    for name, figures in re.findall(r"\[(table\d\w+)\]\([^)]*\) \| (\S+ / \S+) \|", README):
+    named = re.findall(r"\[(table\d\w+)\]\([^)]*\) \| (\S+ / \S+) \|", README)
+    assert named
+    for name, figures in named:
         assert re.search(rf"\[{name}\].*\| {figures} \|", table), name
 
 

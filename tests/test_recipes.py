@@ -166,7 +166,7 @@ def test_the_batch_stays_the_rows_on_other_machines():
     assert (cpu.num_gpus, cpu.batch_size) == (0, 256)
     refused = run("table2_mobilenet_baseline", GPUS="3")
     assert refused.returncode == 2
-    assert "256 images a step cannot be shared out evenly among 3 parts" in refused.stderr
+    assert "256 images per step cannot be divided into 3 equal parts" in refused.stderr
 
 
 def test_horovod_starts_a_worker_a_gpu_with_its_share_of_the_batch(tmp_path):
@@ -255,7 +255,7 @@ def test_settings_of_ones_own_and_flags_behind_a_recipe_win(tmp_path):
 
 def test_an_unknown_launcher_is_named():
     refused = run("table2_mobilenet_baseline", LAUNCHER="slurm")
-    assert refused.returncode == 2 and "LAUNCHER=slurm is none of" in refused.stderr
+    assert refused.returncode == 2 and "LAUNCHER=slurm: has to be" in refused.stderr
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ def test_of_a_list_the_first_number_counts(monkeypatch, given, expected):
 def test_what_is_no_number_is_named(monkeypatch, given):
     monkeypatch.setenv("OMP_NUM_THREADS", given)
     with pytest.raises(
-        UserError, match=f"OMP_NUM_THREADS={given}: has to be a number of at least 1"
+        UserError, match=f"OMP_NUM_THREADS={given}: has to be a positive whole number"
     ):
         threads.set_threads()
 

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Builds the documentation's site, a folder of HTML pages. A link or a reference that leads nowhere is an error.
+# Builds the documentation's site, a folder of HTML pages. A broken link or reference is an error.
 #
 #     tools/build_docs.sh VENV [FOLDER]
 #
-# VENV is an environment that has the package's extra `docs`, and FOLDER where the site goes: site, if it is not named.
+# VENV is an environment with the package's extra `docs`, and FOLDER the folder of the site, by default site.
 set -euo pipefail
 # shellcheck source=tools/common.sh
 source "$(dirname "$0")/common.sh"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Says what is missing to build Horovod, if it has to be built: at once, and not minutes later.
+# Reports missing tools for building Horovod, if it has to be built, at once instead of minutes later.
 #
 #     tools/check_compiler.sh VENV WHEELS
 #

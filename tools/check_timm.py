@@ -1,14 +1,14 @@
 #!/usr/bin/env python
-"""Compares networks that `gluon-tricks convert` writes with timm's or torchvision's of that name.
+"""Compares networks written by `gluon-tricks convert` with timm's or torchvision's.
 
-In two steps, since MXNet and PyTorch need different versions of NumPy. In an environment with
-gluon_tricks, `--write FOLDER` makes each network of docs/convert.md (or those named, such as
-resnet50_v1d) with random weights, and a folder in FOLDER with the file, some random images and the
-outputs. In one with PyTorch, timm and torchvision, `--compare FOLDER` loads each file, strictly,
-and prints the largest difference of an output as a share of the largest output. It exits with 1 if
-one is above 1e-4, and removes the folders of those that are not.
+It takes two steps, since MXNet and PyTorch need different versions of NumPy. In an environment with
+gluon_tricks, `--write FOLDER` makes each network of docs/convert.md (or the given ones, such as
+resnet50_v1d) with random weights, and writes a folder in FOLDER with the file, random images and
+the outputs. In one with PyTorch, timm and torchvision, `--compare FOLDER` loads each file strictly,
+and prints the largest difference of an output relative to the largest output. It exits with 1 if
+one is above 1e-4, and removes the folders of the others.
 
-`--facts FILE`, there too, writes what tests/models/state_dicts.json says of the networks it names.
+`--facts FILE`, also there, updates tests/models/state_dicts.json for the networks that it names.
 """
 
 import argparse
@@ -24,7 +24,7 @@ import numpy as np
 WEIGHTS, OUTPUTS = "net.safetensors", "outputs.npz"
 ODD = 193  # another size of images, for networks that take any
 ONE_SIZE = ("vgg", "alexnet", "inception", "hrnet")
-TOLERANCE = 1e-4  # of the largest output, in float32
+TOLERANCE = 1e-4  # relative to the largest output, in float32
 TRAINING = re.compile(r".*num_batches_tracked|(AuxLogits|aux[12])\..*").fullmatch
 
 
@@ -65,7 +65,9 @@ def _write(folder, identity, library):
 
 
 def compare(folder):
-    """The exit code: 1 if outputs differ by more than float32's roundings."""
+    """Compare all folders; return the exit code, 1 if outputs differ by more than float32's
+    rounding.
+    """
     failed = 0
     for name in sorted(os.listdir(folder)):
         place = os.path.join(folder, name)
@@ -94,16 +96,16 @@ def _difference(folder, library, architecture):
 
 
 def _with_counters(net, weights):
-    """With the counts of batches that its BatchNorms have, of which no file needs any."""
+    """The weights with the network's own BatchNorm counters, which files need not have."""
     own = net.state_dict()
     return {**{name: own[name] for name in own if "num_batches_tracked" in name}, **weights}
 
 
 def facts(path):
-    """Fill in {"library architecture": what its state dict is} for the keys of a JSON file.
+    """Fill in a JSON file: for each key "library architecture" the facts of its state dict.
 
-    The digest is that of the lines "name shape", sorted; counters of batches and the classifiers
-    that serve training alone are left out.
+    The digest is that of the sorted lines "name shape"; batch counters and classifiers used only in
+    training are left out.
     """
     import torch
 
@@ -124,7 +126,7 @@ def facts(path):
 
 
 def _make(library, architecture):
-    """The network of that name, without published weights."""
+    """The network with that name, without published weights."""
     if library == "timm":
         import timm
 
@@ -145,7 +147,7 @@ def main():
     chosen.add_argument("--write", metavar="FOLDER")
     chosen.add_argument("--compare", metavar="FOLDER")
     chosen.add_argument("--facts", metavar="FILE")
-    parser.add_argument("network", nargs="*", help="of gluon_tricks; default: all")
+    parser.add_argument("network", nargs="*", help="networks of gluon_tricks; default: all")
     args = parser.parse_args()
     if args.write:
         return write(args.write, args.network)

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Installs the package, editable, and what some of its extras need.
+# Installs the package in editable mode, with some of its extras.
 #
 #     tools/install_package.sh VENV EXTRAS
 #
-# VENV is a folder that tools/make_environment.sh made, and EXTRAS are some of setup.cfg's, for example cpu,data.
-# VENV/.installing stays behind if an installation was interrupted or failed: make_environment.sh then starts from
-# nothing, since pip takes a half-written package for an installed one.
-set -Eeuo pipefail # E: the trap below is set off by a failure in a function too
+# VENV is an environment from tools/make_environment.sh, and EXTRAS are some of setup.cfg's, for example cpu,data. An
+# interrupted or failed installation leaves VENV/.installing behind: make_environment.sh then starts from scratch, since
+# pip considers a half-written package installed.
+set -Eeuo pipefail # E: failures in functions trigger the trap below, too
 # shellcheck source=tools/common.sh
 source "$(dirname "$0")/common.sh"
 venv=${1:?is missing: VENV} extras=${2:?is missing: EXTRAS}

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Installs what some parts of the project need of Debian's or Ubuntu's packages; as root.
+# Installs the Debian or Ubuntu packages that parts of the project need; run it as root.
 #
 #     tools/install_system.sh PARTS
 #
-# PARTS are some of those below, for example package,horovod. .ci/run and the images of tools/docker call it with theirs.
+# PARTS are some of those below, for example package,horovod. .ci/run and the images of tools/docker call it.
 set -euo pipefail
 # shellcheck source=tools/common.sh
 source "$(dirname "$0")/common.sh"
@@ -21,7 +21,7 @@ declare -A packages=(
 names=()
 for part in ${parts//,/ }; do
     if [ -z "${packages[$part]:-}" ]; then
-        say "There is no part $part, but: ${!packages[*]}"
+        say "There is no part $part, only: ${!packages[*]}"
         exit 1
     fi
     read -ra more <<< "${packages[$part]}"

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Looks for faults that need no run: ruff and mypy over the Python files, hadolint over the Dockerfiles, and shellcheck,
-# if it is installed, over the scripts.
+# Static checks: ruff and mypy for the Python files, hadolint for the Dockerfiles and, if it is installed, shellcheck
+# for the scripts.
 #
 #     tools/lint.sh VENV
 #
-# VENV is an environment that has the package's extra `test`. All checks run; exits with 1 if one of them found something.
+# VENV is an environment with the package's extra `test`. All checks run; exits with 1 if one of them found something.
 set -euo pipefail
 # shellcheck source=tools/common.sh
 source "$(dirname "$0")/common.sh"
@@ -13,7 +13,7 @@ bin=${1:?is missing: VENV}/bin status=0
 "$bin/ruff" check --quiet --output-format concise . || status=1
 "$bin/ruff" format --quiet --check --output-format concise . || status=1
 "$bin/mypy" --no-error-summary || status=1
-# A step for each script, so that a failed build goes on at its own: not one RUN of all (DL3059).
+# One RUN per script, so that a failed build resumes at its script; DL3059 wants a single RUN.
 "$bin/hadolint" --ignore DL3059 tools/docker/*.Dockerfile || status=1
 if command -v shellcheck > /dev/null; then
     shellcheck -x tools/*.sh recipes/*.sh docs/examples/*.sh .ci/run || status=1

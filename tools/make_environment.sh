@@ -1,20 +1,19 @@
 #!/usr/bin/env bash
-# Makes the virtual environment that everything is installed into.
+# Makes the virtual environment into which everything is installed.
 #
 #     tools/make_environment.sh VENV [PYTHON]
 #
-# VENV is its folder, for example .venv, and PYTHON the interpreter; without it the first one here that fits is taken.
-# An environment that is whole, of this very folder and of the PYTHON that was named is kept. One that this script
-# made and that is not is made again. Any other folder is never touched, nor the environment of another copy of this
-# package. Writes VENV/.python when it is done.
+# VENV is its folder, for example .venv, and PYTHON the interpreter, by default the first supported one. A complete
+# environment of this folder, with the given PYTHON, is kept. Any other environment of this script is made again, except
+# for that of another copy of this package. Other folders are never touched. Writes VENV/.python at the end.
 set -euo pipefail
 # shellcheck source=tools/common.sh
 source "$(dirname "$0")/common.sh"
 venv=${1:?is missing: VENV} named=${2:-}
 candidates=(python3.11 python3.10 python3.9 python3.8 python3 python)
 
-# The version of an interpreter, or nothing if it does not run: a name on the PATH may be a shim of a version
-# manager that has no such Python.
+# The version of an interpreter, or nothing if it does not run: a name on the PATH may be a shim of a version manager
+# without that Python.
 version() { # PYTHON
     "$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2> /dev/null || true
 }
@@ -33,13 +32,13 @@ first_that_fits() {
     done
 }
 
-# Whether VENV was installed to the end, and in this folder: its programs name their interpreter by its whole path.
+# Whether VENV was completely installed, and in this folder: its programs contain the interpreter's absolute path.
 is_whole() { # VERSION
     [ ! -e "$venv/.installing" ] && [ "$(cat "$venv/.python" 2> /dev/null)" = "$1 $PWD" ]
 }
 
-# The other copy of this package that VENV was made for, if that is still there. A VENV inside of this folder came
-# with it, when that was moved or copied.
+# The other copy of this package for which VENV was made, if that still exists. A VENV inside this folder was moved or
+# copied with it.
 other_owner() {
     local number owner
     read -r number owner < <(cat "$venv/.python" 2> /dev/null) || true
@@ -49,7 +48,7 @@ other_owner() {
     fi
 }
 
-# The interpreter that VENV was made with, if this one is VENV's own, which is about to be removed.
+# The interpreter with which VENV was made, if this one is VENV's own, which is about to be removed.
 maker() { # PYTHON
     "$1" -c 'import os, sys
 if os.path.realpath(sys.prefix) == os.path.realpath(sys.argv[1]):
@@ -73,7 +72,7 @@ if [ -n "$named" ] && ! fits "$named"; then
 fi
 python=${named:-$python}
 
-rmdir "$venv" 2> /dev/null || true # one that is empty
+rmdir "$venv" 2> /dev/null || true # if it is empty
 installed=$(version "$venv/bin/python")
 owner=$(other_owner)
 if [ -n "$owner" ]; then

@@ -1,4 +1,4 @@
-"""``gluon-tricks convert``: weights from and to timm's and torchvision's names."""
+"""``gluon-tricks convert``: converts weights from and to timm's and torchvision's names."""
 
 from ..config import user_path
 from ..deploy import arguments, tasks
@@ -8,7 +8,7 @@ from ..text import printable
 
 
 def add_arguments(parser):
-    """What to open, and what to write."""
+    """Add the flags: what to open, and what to write."""
     arguments.add_arguments(parser, exports=False)
     add = parser.add_argument
     add(
@@ -16,19 +16,19 @@ def add_arguments(parser):
         type=user_path,
         metavar="PATH",
         help="what to write: FILE.params, with GluonCV's names; FILE.safetensors, with timm's or "
-        "torchvision's; or a folder as timm's hub has them",
+        "torchvision's; or a folder in the layout of timm's hub",
     )
     add(
         "--to",
         choices=LIBRARIES,
-        help="whose names a .safetensors file has [timm's, or torchvision's if timm has no such "
-        "network]",
+        help="whose names to use in a .safetensors file [timm's, or torchvision's if timm lacks "
+        "the network]",
     )
-    add("--force", action="store_true", help="replace what is there")
+    add("--force", action="store_true", help="replace an existing file or folder")
 
 
 def main(args):
-    """Write it and say what it is."""
+    """Write the weights, and print what they are."""
     check(args.target, args.to, args.force)
     model = arguments.open_from(args)
     tasks.needs(model, "classification")
@@ -39,7 +39,7 @@ def main(args):
 
 
 def images(preprocessing):
-    """How the network's images are made, in the flags of evaluate and predict."""
+    """How the network's images are preprocessed, as flags of evaluate and predict."""
     mean, std = (
         ",".join(f"{value:g}" for value in values)
         for values in (preprocessing.rgb_mean, preprocessing.rgb_std)

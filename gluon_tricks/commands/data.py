@@ -5,8 +5,8 @@ from . import show
 
 def add_arguments(parser):
     commands = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    help = "write a contact sheet of originals and what the augmentation makes of them"
-    show.add_arguments(commands.add_parser("show", help=help, description=help, allow_abbrev=False))
+    help = "draw a contact sheet of original and augmented images"
+    show.add_arguments(commands.add_parser("show", help=help, description=help))
 
 
 main = show.main

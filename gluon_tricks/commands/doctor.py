@@ -1,12 +1,13 @@
-"""``gluon-tricks doctor``: checks the installation, and says what to do about what is missing."""
+"""``gluon-tricks doctor``: checks the installation, and shows how to fix what is missing."""
 
 from .. import diagnosis, system
+from ..errors import UserError
 from ..files import write_json
 from ..flags import output_file
 
 
 def add_arguments(parser):
-    """How to say what was found."""
+    """Add the flags of the output."""
     parser.add_argument(
         "--json",
         type=output_file("JSON"),
@@ -16,12 +17,14 @@ def add_arguments(parser):
     parser.add_argument(
         "--library-path",
         action="store_true",
-        help="only print the folders of the nvidia-*-cu11 wheels",
+        help="only print the library folders of the nvidia-*-cu11 wheels",
     )
 
 
 def main(args):
-    """Print the table; returns 1 if a finding is an error, else 0."""
+    """Print the table; return 1 if a finding is an error, else 0."""
+    if args.library_path and args.json:
+        raise UserError("--json has no effect with --library-path: leave one of the two out")
     if args.library_path:
         print(":".join(sorted(system.cuda_wheels().values())))
         return 0
@@ -36,7 +39,7 @@ def main(args):
 
 
 def table(findings):
-    """The findings as text, what to do about one below it."""
+    """The findings as text, each with its fix below."""
     width = max(len(finding.name) for finding in findings)
     lines = []
     for finding in findings:

@@ -1,7 +1,7 @@
-"""``gluon-tricks evaluate``: the exact figures of a model on a RecordIO file, in a form that its
-task has; a classifier's also on ImageNet-C.
+"""``gluon-tricks evaluate``: the exact figures of a model on a RecordIO file, as its task defines
+them; those of a classifier also on ImageNet-C.
 
-The exit code is 1 if folders or classes of ImageNet-C are missing: they are named.
+The exit code is 1 if folders or classes of ImageNet-C are missing; they are named.
 """
 
 from ..config import user_path
@@ -17,14 +17,14 @@ PARTS = {
 
 
 def add_arguments(parser):
-    """What to open, on what, and where the figures go."""
+    """Add the flags: the model, the images, and where the figures go."""
     arguments.add_arguments(parser)
     add = parser.add_argument
     add(
         "--rec-val",
         type=user_path,
         metavar="FILE",
-        help="RecordIO file of the images; default: that of the run",
+        help="RecordIO file of the images [the run's validation file]",
     )
     add("--rec-val-idx", type=user_path, metavar="FILE", help="its index [the same name with .idx]")
     add(

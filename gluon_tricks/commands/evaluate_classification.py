@@ -22,17 +22,15 @@ def add_arguments(add):
         type=user_path,
         metavar="DIR",
         help="evaluate on ImageNet-C instead: a folder with gaussian_noise/1/n01440764/*.JPEG and "
-        "the like; its images are taken as they are, unless --crop-ratio says otherwise",
+        "the like; its images are not cropped, unless --crop-ratio is given",
     )
     add_loading(add)
 
 
 def add_loading(add):
-    """Add the flags that say how images are read."""
-    add("--batch-size", type=int, default=32, metavar="N", help="images at once [32]")
-    add(
-        "--num-data-workers", "-j", type=int, default=4, metavar="N", help="threads that decode [4]"
-    )
+    """Add the flags of the reading of images."""
+    add("--batch-size", type=int, default=32, metavar="N", help="images per batch [32]")
+    add("--num-data-workers", "-j", type=int, default=4, metavar="N", help="decoding threads [4]")
 
 
 def check_loading(args):
@@ -63,7 +61,7 @@ def on_records(args, model):
 
 
 def on_imagenet_c(args, model):
-    """Print the errors on ImageNet-C; the exit code is 1 if it is not whole."""
+    """Print the errors on ImageNet-C; the exit code is 1 if it is incomplete."""
     found = imagenet_c.evaluate(
         model,
         args.imagenet_c,
@@ -77,8 +75,8 @@ def on_imagenet_c(args, model):
         first, count = ", ".join(found["missing"][:5]), len(found["missing"])
         more = f" and {count - 5} more" if count > 5 else ""
         print(
-            f"gluon-tricks evaluate: {printable(args.imagenet_c)}: missing: {printable(first)}"
-            f"{more}; without them there is no mCE",
+            f"gluon-tricks evaluate: {printable(args.imagenet_c)}: missing: "
+            f"{printable(first)}{more}; the mCE needs them",
             file=sys.stderr,
         )
     return 1 if found["missing"] else 0
@@ -100,7 +98,7 @@ def table(found):
         ce = found["ce"][name]
         mean = None if ce is None else sum(errors) / len(errors)
         yield f"{name:22}" + "".join(f"{_percent(value):>8}" for value in (*errors, mean, ce))
-    of = "the mean of CE, which is the error in percent of AlexNet's"
+    of = "the mean CE, where CE is the error as a percentage of AlexNet's"
     yield f"mCE {_percent(found['mce'])} on {found['images']} images: {of}"
 
 
@@ -109,6 +107,6 @@ def _percent(value):
 
 
 def text(figures):
-    """The figures of the task; the loss, of which less is better, comes last."""
+    """The figures of the task, with the loss, of which less is better, last."""
     ordered = sorted(Task.figures, key=lambda figure: not figure.higher_is_better)
     return ", ".join(figure.text(figures[figure.name]) for figure in ordered)

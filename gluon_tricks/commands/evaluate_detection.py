@@ -1,4 +1,4 @@
-"""``gluon-tricks evaluate`` for detection: average precision as VOC and COCO have it, by class."""
+"""``gluon-tricks evaluate`` for detection: VOC's and COCO's average precision, also by class."""
 
 import time
 
@@ -12,25 +12,25 @@ from . import results
 
 
 def add_arguments(add):
-    """Add the flags: which detections count, how recalls are compared, and a file of results."""
+    """Add the flags: thresholds, the comparison of recalls, and a file of results."""
     add_thresholds(add, "[that of training's validation]")
     add(
         "--float-steps",
         action="store_true",
-        help="the 11 points of the mAP as GluonCV compares them, in which recalls of exactly 0.3, "
-        "0.6 and 0.7 miss theirs",
+        help="compare recalls with the 11 points of the mAP as GluonCV does, where recalls of "
+        "exactly 0.3, 0.6 and 0.7 miss their points",
     )
     add(
         "--coco",
         type=output_file("JSON"),
         metavar="FILE",
-        help="write the detections in COCO's result format; image_id is the record's key, "
-        "category_id the class from 0",
+        help="write the detections in COCO's result format, with the record's key as image_id and "
+        "the class number from 0 as category_id",
     )
 
 
 def add_thresholds(add, default):
-    """Add the flags that say which detections there are."""
+    """Add the thresholds of detections."""
     add("--score", type=float, metavar="X", help=f"the lowest score of a detection {default}")
     add(
         "--overlap",
@@ -70,7 +70,7 @@ def table(model, found):
         if found.objects[number]:
             yield line + "  ".join(f"{100 * values[number]:11.2f}" for values in found.precision)
         else:
-            yield line + "there is none: it is left out of the means"
+            yield line + "none, left out of the means"
 
 
 def as_json(args, model, found, record, seconds):

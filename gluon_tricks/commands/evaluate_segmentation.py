@@ -1,5 +1,5 @@
 """``gluon-tricks evaluate`` for segmentation: mIoU and pixel accuracy under a named protocol, a
-table by class, the confusion matrix as a picture.
+table by class, and a picture of the confusion matrix.
 """
 
 import time
@@ -17,44 +17,45 @@ from . import results
 
 
 def add_arguments(add):
-    """Add the flags: how it is measured, and a picture."""
+    """Add the flags: the protocol, and a picture."""
     add_protocol(add, protocols.NAMES)
     add(
         "--confusion",
         type=output_file("PNG"),
         metavar="PNG",
-        help="draw the confusion matrix: what the pixels of each class were taken for",
+        help="draw the confusion matrix: which classes the pixels of each class were predicted as",
     )
 
 
 def add_protocol(add, names):
-    """Add the flags that say how images are shown to the network."""
+    """Add the flags of the protocol, by which images are given to the network."""
     add(
         "--protocol",
         choices=names,
         default="single",
-        help="single: each image at its own size; multi: at several scales, and mirrored"
-        + ("; centre: the middle alone, as training validates" if "centre" in names else "")
+        help="single: each image at its original size; multi: at several scales, and mirrored"
+        + ("; centre: only a centre crop, as in training's validation" if "centre" in names else "")
         + " [single]",
     )
     add(
         "--scales",
         type=scales,
         metavar="X,X",
-        help="of multi [" + ",".join(f"{scale:g}" for scale in protocols.SCALES) + "]",
+        help="scales of multi [" + ",".join(f"{scale:g}" for scale in protocols.SCALES) + "]",
     )
     add(
         "--long-side",
         type=int,
         metavar="N",
-        help="of multi: the image's longer side at scale 1; 0: its own [training's --base-size]",
+        help="multi: length of the image's longer side at scale 1; 0: its original length "
+        "[training's --base-size]",
     )
     add(
         "--window",
         type=int,
         metavar="N",
-        help="a larger image is shown in windows of this height and width, which overlap "
-        f"[single: {protocols.WINDOW}; multi: training's --input-size]",
+        help="images larger than this height and width are split into overlapping windows of that "
+        f"size [single: {protocols.WINDOW}; multi: training's --input-size]",
     )
 
 
@@ -98,7 +99,7 @@ def text(found):
 
 
 def names(model):
-    """Those of all classes."""
+    """The names of all classes."""
     return [printable(model.label(number)) for number in range(model.classes)]
 
 
@@ -107,12 +108,12 @@ def table(model, matrix):
     each, pixels = of_classes(matrix), max(1, matrix.sum())
     labels = names(model)
     width = max(5, *(len(label[:40]) for label in labels))
-    yield f"{'class':{width}}  pixels %    IoU %  found %  most often taken for"
+    yield f"{'class':{width}}  pixels %    IoU %  found %  most often predicted as"
     for number, label in enumerate(labels):
         share = 100 * each.labelled[number] / pixels
         line = f"{label[:40]:{width}} {share:9.2f} "
         if not each.occurs[number]:
-            yield line + "       -        -  it occurs nowhere"
+            yield line + "       -        -  occurs nowhere"
             continue
         accuracy = f"{each.accuracy[number]:8.2f}" if each.labelled[number] else "       -"
         yield f"{line}{each.iou[number]:8.2f} {accuracy}  {mistaken(matrix, number, labels)}"
@@ -126,7 +127,7 @@ def table(model, matrix):
 
 
 def mistaken(matrix, number, labels):
-    """The class that a class's pixels are most often taken for, and how many of them."""
+    """The other class that a class's pixels are most often predicted as, and how many of them."""
     others = np.array(matrix[number])
     others[number] = 0
     if not others.any():

@@ -1,4 +1,4 @@
-"""``gluon-tricks export``: a trained network as a folder that runs without this package."""
+"""``gluon-tricks export``: writes a trained network as a folder that runs without this package."""
 
 from ..config import user_path
 from ..deploy import arguments, tasks
@@ -11,12 +11,12 @@ from ..tasks.figure import best_figure
 from ..text import printable
 from . import export_detection, of_task
 
-DEFAULTS = "naive", 256  # of the calibration
-PARTS = {"detection": export_detection}  # of the tasks that have flags of their own
+DEFAULTS = "naive", 256  # mode and images of the calibration
+PARTS = {"detection": export_detection}  # tasks with their own flags
 
 
 def add_arguments(parser):
-    """What to open, what to write, and the images to check it with."""
+    """Add the flags: what to open, what to write, and the images to check it with."""
     arguments.add_arguments(parser, exports=False)
     add = parser.add_argument
     add(
@@ -25,22 +25,22 @@ def add_arguments(parser):
         type=user_path,
         metavar="DIR",
         required=True,
-        help="folder to write, which must not exist yet or must be empty",
+        help="folder to write; it must be empty or not exist",
     )
-    add("--force", action="store_true", help="replace an earlier export in it")
+    add("--force", action="store_true", help="replace an earlier export in the folder")
     add(
         "--format",
         choices=tuple(manifests.FILES) + ("all",),
         default="symbol",
-        help="symbol: MXNet's own; onnx; int8: quantised, for MXNet; all: these three; "
-        "safetensors: weights for timm, as of gluon-tricks convert [symbol]",
+        help="symbol: MXNet's format; onnx; int8: quantised, for MXNet; all: these three; "
+        "safetensors: weights for timm, as from gluon-tricks convert [symbol]",
     )
     add(
         "--preprocess",
         action="store_true",
-        help="input uint8 (N, H, W, 3) RGB, normalised in the graph",
+        help="take uint8 (N, H, W, 3) RGB as input, and normalise it in the graph",
     )
-    add("--softmax", action="store_true", help="probabilities as a second output")
+    add("--softmax", action="store_true", help="add the probabilities as a second output")
     add(
         "--fold-bn",
         action="store_true",
@@ -50,7 +50,7 @@ def add_arguments(parser):
         "--rec-val",
         type=user_path,
         metavar="FILE",
-        help="measure the figures on this RecordIO file; compare on its images",
+        help="measure the figures on this RecordIO file, and compare the formats on its images",
     )
     of_task.add_arguments(parser, PARTS)
     _add_calibration(parser.add_argument_group("calibration of --format int8").add_argument)
@@ -62,19 +62,19 @@ def _add_calibration(add):
         "--calibration-mode",
         choices=("naive", "entropy"),
         default=DEFAULTS[0],
-        help="how ranges are chosen [naive]",
+        help="how the ranges are chosen [naive]",
     )
     add(
         "--calibration-images",
         type=int,
         default=DEFAULTS[1],
         metavar="N",
-        help="how many images [256]",
+        help="number of images [256]",
     )
 
 
 def main(args):
-    """Write the folder and say what is in it."""
+    """Write the folder, and print what is in it."""
     formats = manifests.RUNNABLE if args.format == "all" else (args.format,)
     calibration = None
     if not args.calibrate and (args.calibration_mode, args.calibration_images) != DEFAULTS:
@@ -107,13 +107,13 @@ def describe(manifest):
         compared = entry["comparison"]
         close = f"{compared['relative_difference']:.1e} of the largest output"
         result = "equal to the bit" if compared["equal_to_the_bit"] else close
-        how = "run by a fresh process" if name in manifests.RUNNABLE else "read back and run"
+        how = "run by a new process" if name in manifests.RUNNABLE else "read back and run"
         yield (
             f"{name}: {', '.join(entry['files'])}; {how} on {compared['images']} images: {result}"
         )
         if entry.get("batch_norm"):
             counts = entry["batch_norm"]
-            yield f"{name}: {counts['folded']} BatchNorms folded, {counts['stayed']} stay"
+            yield f"{name}: {counts['folded']} BatchNorms folded, {counts['stayed']} left"
         if name == "int8":
             best, of = best_figure(task), tasks.TASKS[manifest["task"]].answers
             before = entry[best.name + "_float32"]
@@ -125,7 +125,7 @@ def describe(manifest):
 
 
 def measured(figures, task):
-    """The figures of a manifest but for the loss, in a line."""
+    """The figures of a manifest except for the loss, in one line."""
     shown = [each for each in task.figures if each.name != "loss" and each.name in figures]
     text = ", ".join(each.text(figures[each.name]) for each in shown)
     how = f" ({figures['protocol']})" if "protocol" in figures else ""

@@ -1,4 +1,4 @@
-"""``gluon-tricks export`` for detection: which detections there are is part of the graph."""
+"""``gluon-tricks export`` for detection: the thresholds of detections are part of the graph."""
 
 from .evaluate_detection import add_thresholds
 
@@ -9,5 +9,5 @@ def add_arguments(add):
 
 
 def main(args, model):
-    """Give the network the thresholds that the flags say."""
+    """Give the network the thresholds from the flags."""
     model.choose(args.score, args.overlap)

@@ -9,7 +9,7 @@ from ..distributed.launcher import run
 
 
 def add_arguments(parser):
-    """The flags of the launch, then ``--`` and the command of a worker."""
+    """Add the flags of the launch; ``--`` and a worker's command follow them."""
     add = parser.add_argument
     add(
         "--kvstore",
@@ -18,13 +18,13 @@ def add_arguments(parser):
         default="dist_sync",
         help="how gradients are exchanged [dist_sync]",
     )
-    add("-n", "--workers", type=int, required=True, metavar="N", help="workers")
+    add("-n", "--workers", type=int, required=True, metavar="N", help="number of workers")
     add(
         "-s",
         "--servers",
         type=int,
         metavar="N",
-        help="servers [as many as workers]; Horovod has none",
+        help="number of servers [as many as workers]; Horovod has none",
     )
     _add_hosts(parser.add_argument_group("hosts").add_argument)
     add(
@@ -32,13 +32,13 @@ def add_arguments(parser):
         type=int,
         default=0,
         metavar="N",
-        help="when a process fails, start all again up to N times with --resume auto, on the hosts "
-        "that answer; with fewer hosts there are fewer workers, which needs train's --elastic [0]",
+        help="if a process fails, restart all of them with --resume auto, up to N times, on the "
+        "hosts that answer; fewer hosts mean fewer workers, which needs train's --elastic [0]",
     )
     add(
         "--dry-run",
         action="store_true",
-        help="print environment and commands, for other schedulers, and start nothing",
+        help="print environments and commands, for use with another scheduler, and start nothing",
     )
     add(
         "command",
@@ -53,26 +53,24 @@ def _add_hosts(add):
         "--hosts",
         type=user_path,
         metavar="HOSTS",
-        help="a:8,b:8, or a file with one such entry a line; workers and servers are started on "
-        "them in turn, by ssh [this machine]",
+        help="a:8,b:8, or a file with one such entry per line; workers and servers are started "
+        "there by ssh, one after the other [this machine]",
     )
     add(
         "--address",
-        help="address of this machine that the hosts reach; the scheduler listens there "
+        help="address at which the hosts reach this machine, for the scheduler to listen on "
         "[127.0.0.1]",
     )
     add(
         "--interface",
-        help="network interface, of the same name on all hosts, to listen on [lo; with --hosts: "
+        help="network interface to listen on, with the same name on all hosts [lo; with --hosts: "
         "the first]",
     )
     add("--port", type=int, default=0, help="the scheduler's port [a free one]")
 
 
 def main(args):
-    """Run until all workers have ended; the exit code is that of the first process that failed, or
-    0.
-    """
+    """Run until all workers have ended; return the exit code of the first to fail, or 0."""
     launch = launch_of(args)
     if not args.dry_run:
         return run(launch)
@@ -83,7 +81,7 @@ def main(args):
 
 
 def launch_of(args):
-    """The :class:`Launch` that the flags ask for; :class:`UserError` for flags that cannot be."""
+    """The :class:`Launch` that the flags describe; :class:`UserError` if they are not valid."""
     return Launch(
         kvstore=args.kvstore,
         workers=args.workers,

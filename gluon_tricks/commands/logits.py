@@ -1,4 +1,4 @@
-"""``gluon-tricks logits``: store a teacher's outputs for all training images, to distil from."""
+"""``gluon-tricks logits``: stores a teacher's outputs for all training images, to distil from."""
 
 import os
 
@@ -10,17 +10,17 @@ from .evaluate_classification import add_loading, check_loading, text
 
 
 def add_arguments(parser):
-    """Which teacher, on what, and into which file."""
+    """Add the flags: the teacher, the images, and the file to write."""
     arguments.add_arguments(parser)
     add = parser.add_argument
-    add("rec", type=user_path, metavar="FILE.rec", help="of the training images")
+    add("rec", type=user_path, metavar="FILE.rec", help="RecordIO file of the training images")
     add(
         "-o",
         "--output",
         type=user_path,
         metavar="FILE",
         required=True,
-        help="the file to write; one that was interrupted is continued",
+        help="file to write; an interrupted one is continued",
     )
     add(
         "--rec-idx",
@@ -32,20 +32,20 @@ def add_arguments(parser):
         "--dtype",
         choices=DTYPES,
         default=DTYPES[0],
-        help="of the stored logits; ImageNet's are 2.6 GB in float16 [float16]",
+        help="type of the stored logits; ImageNet's take 2.6 GB in float16 [float16]",
     )
     add(
         "--first-class",
         type=int,
         default=0,
         metavar="N",
-        help="the teacher's output that is class 0; 1 if it has a background class before [0]",
+        help="the teacher's output for class 0: 1 if a background class comes first [0]",
     )
     add_loading(add)
 
 
 def main(args):
-    """Print what was written, and how well the teacher knows the classes of the images."""
+    """Write the file, and print its size and the teacher's accuracy on the images."""
     check_loading(args)
     teacher = arguments.open_from(args)
     tasks.needs(teacher, "classification")
@@ -64,6 +64,6 @@ def main(args):
     if figures:
         print(
             f"{printable(args.source)} on {figures['images']} of these images: {text(figures)}; "
-            "if that is not what it should know, its classes are in another order"
+            "if that is far below what it should reach, its classes are in another order"
         )
     return 0

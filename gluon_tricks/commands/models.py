@@ -1,5 +1,5 @@
-"""``gluon-tricks models``: which networks there are and what one image costs each (the paper's
-Table 5).
+"""``gluon-tricks models``: lists the networks, with parameters and multiply-adds per image (the
+paper's Table 5).
 """
 
 from ..files import write_json
@@ -11,16 +11,16 @@ def add_arguments(parser):
         "pattern",
         metavar="PATTERN",
         nargs="*",
-        help="names or patterns such as 'resnext*' or 'fcn_*'; default: our own classifiers",
+        help="names or patterns such as 'resnext*' or 'fcn_*' [this package's own classifiers]",
     )
     parser.add_argument(
-        "--all", action="store_true", help="also every classification network of GluonCV's zoo"
+        "--all", action="store_true", help="also list every classification network of GluonCV's zoo"
     )
     parser.add_argument(
         "--input-size",
         metavar="N",
         type=int,
-        help="height and width of the image; default: each network's own",
+        help="height and width of the image [each network's own]",
     )
     parser.add_argument(
         "--classes", metavar="N", type=int, default=1000, help="classes of the last layer [1000]"
@@ -29,12 +29,14 @@ def add_arguments(parser):
         "--json",
         type=output_file("JSON"),
         metavar="FILE",
-        help="also write the rows to FILE (- for standard output), with the exact counts",
+        help="also write the rows to FILE, with the exact counts; - for standard output",
     )
 
 
 def main(args):
-    """Print a row as soon as it is counted; 1 if a network cannot be counted, its row says why."""
+    """Print each row as soon as it is counted; return 1 if a network cannot be counted, for the
+    reason in its row.
+    """
     if args.input_size is not None:
         check_range("input_size", args.input_size, at_least(1))
     check_range("classes", args.classes, at_least(1))

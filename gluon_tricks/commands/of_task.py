@@ -1,8 +1,8 @@
 """Commands whose flags and output depend on the task of the model that they open.
 
-A task's part of a command is a module with ``add_arguments(add)`` and ``main(args, model)``. Which
-task it is turns out when the model is open, so the flags of all parts are known to the parser; one
-of another task than the model's is an error.
+A task's part of a command is a module with ``add_arguments(add)`` and ``main(args, model)``. The
+task is known only once the model is open, so the parser accepts the flags of all parts; a flag of
+another task than the model's is an error.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from ..errors import UserError
 def add_arguments(parser, parts):
     """Add the flags of each task's part, ``{task: module}``, in groups by the tasks that have them.
 
-    A flag that several parts have is described as in the first one.
+    A flag of several parts has the description of the first.
     """
     flags = {}  # by the first spelling: {task: (spellings, argparse's keywords)}
     for task, part in parts.items():
@@ -30,7 +30,7 @@ def add_arguments(parser, parts):
             groups[title] = parser.add_argument_group(title)
         names, keywords = next(iter(of_tasks.values()))
         action = groups[title].add_argument(*names, **keywords)
-        action.default = argparse.SUPPRESS  # so that what is given can be told
+        action.default = argparse.SUPPRESS  # so that given flags can be told apart
         for task, (_, own) in of_tasks.items():
             off = False if own.get("action") == "store_true" else None
             defaults[task][action.dest] = own.get("default", off)
@@ -40,7 +40,7 @@ def add_arguments(parser, parts):
 def part_of(args, model, parts):
     """The part of the model's task, with the defaults of its flags in ``args``.
 
-    UserError for a flag of another task, or if there is no part for this one.
+    UserError for a flag of another task, or if this task has no part.
     """
     if model.task not in parts:
         tasks.needs(model, " or ".join(parts))
@@ -56,7 +56,8 @@ def settle(args, model):
             having = [task for task, flags in args.defaults_of_tasks.items() if name in flags]
             flag = "--" + name.replace("_", "-")
             raise UserError(
-                f"{flag} is for models for {' or '.join(having)}, and this one is for {model.task}"
+                f"{flag} is for models for {' or '.join(having)}, but this model is for "
+                f"{model.task}"
             )
     for name, default in own.items():
         vars(args).setdefault(name, default)

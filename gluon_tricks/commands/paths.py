@@ -1,4 +1,4 @@
-"""Where the pictures that ``gluon-tricks predict`` makes of images go."""
+"""The paths of the pictures that ``gluon-tricks predict`` writes."""
 
 import os
 
@@ -14,15 +14,15 @@ def add_output(add):
         "-o",
         type=user_path,
         metavar="DIR",
-        help="write pictures of each image into this folder: of segmentation NAME.mask.png, whose "
-        "pixels are the classes, and NAME.overlay.png, of detection NAME.boxes.png; of a folder of "
-        "images its folders stay",
+        help="write pictures of each image into this folder: for segmentation NAME.mask.png, whose "
+        "pixels are the classes, and NAME.overlay.png; for detection NAME.boxes.png; subfolders of "
+        "a folder of images are kept",
     )
 
 
 class Paths:
-    """Where the pictures of an image go: its name in the folder ``output``, below the folder in
-    which it was found. ``ending`` is that of one of them.
+    """The paths of an image's pictures: its name in the folder ``output``, in the same subfolders
+    as it was found in. ``ending`` is that of one picture, for the message.
     """
 
     def __init__(self, output, given, ending):
@@ -30,8 +30,8 @@ class Paths:
         self._folders = [path for path in given if os.path.isdir(path)]
 
     def of(self, name):
-        """The path without an ending, in a folder that is there; UserError if another image has it
-        already.
+        """The path without an ending, in a folder that is created if necessary; UserError if
+        another image already has it.
         """
         inside = str(name)
         if isinstance(name, str):
@@ -42,7 +42,7 @@ class Paths:
         if self._used.setdefault(path, name) != name:
             raise UserError(
                 f"{printable(name)} and {printable(self._used[path])} would both become "
-                f"{printable(path)}{self._ending}: give them to two commands"
+                f"{printable(path)}{self._ending}: predict them in two commands"
             )
         try:
             os.makedirs(os.path.dirname(path) or ".", exist_ok=True)

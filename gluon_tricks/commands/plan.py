@@ -1,4 +1,4 @@
-"""``gluon-tricks plan``: what a train command would do, without training."""
+"""``gluon-tricks plan``: explains what a train command would do, without training."""
 
 from .. import config as flags
 from ..errors import UserError
@@ -16,7 +16,7 @@ def add_arguments(parser):
         type=int,
         default=0,
         metavar="N",
-        help="workers of the launch [those of this one, or 1]",
+        help="number of workers in the launch [that of the current launch, or 1]",
     )
     group.add_argument(
         "--plot",
@@ -28,7 +28,7 @@ def add_arguments(parser):
         "--lr-csv",
         type=output_file("CSV"),
         metavar="FILE",
-        help="also write epoch,batch,lr: the rate that each batch's update uses",
+        help="also write a CSV of epoch,batch,lr, with the rate of each batch's update",
     )
     group.add_argument(
         "--every",
@@ -46,10 +46,10 @@ def main(args):
     if args.every > 1 and not args.lr_csv:
         raise UserError("--every has no effect without --lr-csv: leave one out or add the other")
     config = flags.resolve(vars(args))
-    registry.of(vars(config))  # the task is one that there is
+    registry.of(vars(config))  # UserError if there is no such task
     plan = RunPlan(config, args.workers)
     for line in "\n".join(plan.lines()).split("\n"):
-        print(printable(line))  # a teacher's path is in one
+        print(printable(line))  # one contains a teacher's path
     if args.lr_csv:
         _write("--lr-csv", args.lr_csv, lambda path: plan.write_rates(path, args.every))
     if args.plot:
@@ -60,7 +60,7 @@ def main(args):
 def _write(flag, path, write):
     try:
         write(path)
-    except (OSError, ValueError) as error:  # ValueError: matplotlib does not know such a file
+    except (OSError, ValueError) as error:  # ValueError: matplotlib cannot write this format
         reason = getattr(error, "strerror", None) or error
         raise UserError(f"{flag} {path} cannot be written: {reason}") from None
     print(f"{printable(path)} is written")

@@ -1,8 +1,8 @@
-"""``gluon-tricks predict``: what a model says of images: files, folders, or records.
+"""``gluon-tricks predict``: predicts what images show: files, folders, or records.
 
-A classifier names the likeliest classes, a network for segmentation those that a picture shows, a
-detector its objects. The exit code is 0 if every image could be read, and 1 if some were broken:
-those are named and left out.
+A classifier names the likeliest classes, a segmentation network the classes in each picture, a
+detector its objects. The exit code is 0 if every image could be read, and 1 if some were broken;
+these are named and left out.
 """
 
 from ..config import user_path
@@ -20,10 +20,10 @@ PARTS = {
 
 
 def add_arguments(parser):
-    """What to open, which images, and how to say what is in them."""
+    """Add the flags: the model, the images, and the output."""
     arguments.add_arguments(parser)
     add = parser.add_argument
-    # With "*" the list would end at the first flag, so that MODEL --top 1 IMAGE would be refused.
+    # With "*" the list would end at the first flag, so MODEL --top 1 IMAGE would be refused.
     named = add(
         "images",
         type=user_path,
@@ -32,8 +32,13 @@ def add_arguments(parser):
         help="image files, or folders with images",
     )
     named.required = False
-    add("--rec", type=user_path, metavar="FILE", help="take records of this RecordIO file instead")
-    add("--keys", metavar="K,K-K", help="with --rec: the keys of the records, such as 1,2,10-19")
+    add(
+        "--rec",
+        type=user_path,
+        metavar="FILE",
+        help="predict records of this RecordIO file instead",
+    )
+    add("--keys", metavar="K,K-K", help="with --rec: keys of the records, such as 1,2,10-19")
     add(
         "--json",
         type=output_file("JSON"),
@@ -41,7 +46,7 @@ def add_arguments(parser):
         help="write the predictions to this file; - for standard output",
     )
     of_task.add_arguments(parser, PARTS)
-    # argparse's own would ask for images even with --rec
+    # argparse's own usage would require images even with --rec
     parser.usage = (
         "%(prog)s MODEL IMAGE [IMAGE ...] [flags]\n"
         "       %(prog)s MODEL --rec FILE --keys K,K-K [flags]"
@@ -63,12 +68,12 @@ def main(args):
 
 
 def check(args):
-    """UserError for flags that do not go together."""
+    """UserError for flags that cannot be combined."""
     if bool(args.images) == bool(args.rec):
-        raise UserError("name images or folders, or --rec FILE with --keys; one of the two")
+        raise UserError("give either images or folders, or --rec FILE with --keys")
     if args.keys and not args.rec:
         raise UserError("--keys has no effect without --rec")
     if args.rec and not args.keys:
-        raise UserError("--rec without --keys: give the records' keys, as in --keys 1,2 or 10-19")
+        raise UserError("--rec needs --keys: the records' keys, such as --keys 1,2 or 10-19")
     if getattr(args, "top", 1) < 1:
-        raise UserError(f"--top {args.top}: at least 1 is needed")
+        raise UserError(f"--top {args.top}: has to be at least 1")

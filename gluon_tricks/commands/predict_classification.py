@@ -1,5 +1,5 @@
-"""``gluon-tricks predict`` for classifiers: the likeliest classes of each image, and a sheet of
-them.
+"""``gluon-tricks predict`` for classifiers: the likeliest classes of each image, and a sheet of the
+images.
 """
 
 from ..deploy import sheet
@@ -16,8 +16,8 @@ def add_arguments(add):
 
 
 def add_top(add):
-    """Add the flag that says how many classes are printed."""
-    add("--top", type=int, default=5, metavar="N", help="how many classes to name [5]")
+    """Add the flag for the number of classes to print."""
+    add("--top", type=int, default=5, metavar="N", help="number of classes to print [5]")
 
 
 def main(args, model, found):
@@ -44,7 +44,7 @@ def as_json(item):
 
 
 def lines(item):
-    """A prediction for a person."""
+    """A prediction as lines of text."""
     true = ""
     if item.true is not None:
         true = f" (true: {printable(item.true_label or item.true)})"

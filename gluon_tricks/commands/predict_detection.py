@@ -1,4 +1,4 @@
-"""``gluon-tricks predict`` for detection: the objects in each picture, and the picture with their
+"""``gluon-tricks predict`` for detection: the objects in each image, and a picture with their
 boxes.
 """
 
@@ -13,7 +13,7 @@ SCORE = 0.5
 
 
 def add_arguments(add):
-    """Add the flags: which detections there are, and where pictures go."""
+    """Add the flags: the thresholds of detections, and where pictures go."""
     evaluate.add_thresholds(add, f"[{SCORE:g}]")
     add_output(add)
 
@@ -48,7 +48,7 @@ def as_json(item, labels):
 
 
 def lines(entry):
-    """An image for a person."""
+    """An image as lines of text."""
     yield f"{printable(entry['name'])} ({entry['width']} x {entry['height']})"
     for one in entry["objects"]:
         box = ", ".join(str(round(side)) for side in one["box"])

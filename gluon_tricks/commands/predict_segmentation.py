@@ -1,5 +1,5 @@
-"""``gluon-tricks predict`` for segmentation: how much of each picture is of which class, its mask
-and its overlay.
+"""``gluon-tricks predict`` for segmentation: the share of each class in each image, its mask and
+its overlay.
 """
 
 from ..deploy.segmentation import pictures, protocols
@@ -12,7 +12,7 @@ from .predict_classification import add_top
 
 
 def add_arguments(add):
-    """Add the flags: how an image is shown to the network, and where pictures go."""
+    """Add the flags: the protocol, and where pictures go."""
     names = [name for name in protocols.NAMES if protocols.FLAGS[name]]  # of whole images
     evaluate.add_protocol(add, names)
     add_output(add)
@@ -37,7 +37,7 @@ def main(args, model, found):
 
 
 def write(item, classes, path):
-    """Write the mask and the overlay; their paths, for ``--json``."""
+    """Write the mask and the overlay; return their paths, for ``--json``."""
     made = dict(mask=path + ".mask.png", overlay=path + ".overlay.png")
     pictures.write_mask(item.mask, made["mask"])
     pictures.write_overlay(item.picture, item.mask, classes, made["overlay"])
@@ -53,7 +53,7 @@ def as_json(item, classes):
 
 
 def lines(item, classes, top):
-    """An image for a person."""
+    """An image as lines of text."""
     height, width = item.mask.shape
     yield f"{printable(item.name)} ({width} x {height})"
     for share in classes[:top]:

@@ -1,4 +1,6 @@
-"""``gluon-tricks prepare``: data sets into RecordIO files, which MXNet's ImageRecordIter reads."""
+"""``gluon-tricks prepare``: converts data sets into RecordIO files, which MXNet's ImageRecordIter
+reads.
+"""
 
 import contextlib
 import os
@@ -30,7 +32,7 @@ from ..data.prepare.images import DEFAULT_QUALITY
 from ..errors import UserError
 from ..text import printable
 
-# Each has its flags, add_arguments(parser), and read(args) -> (splits, class names, settings).
+# Each is a module with add_arguments(parser) and read(args) -> (splits, class names, settings).
 DATA_SETS = {
     "digits": digits,
     "folder": folder,
@@ -62,7 +64,7 @@ def add_arguments(parser):
             "directory",
             type=user_path,
             metavar="DIR",
-            help="the folder for train.rec, val.rec and the files that belong to them",
+            help="folder for train.rec, val.rec and the files that go with them",
         )
         add_workers(kind)
 
@@ -90,12 +92,12 @@ def main(args):
 
 
 def check(args):
-    """UserError for a flag outside of its range, or without the program that it needs."""
+    """UserError for a flag that is out of range, or that needs a missing program."""
     if getattr(args, "resize", 0) < 0:
-        raise UserError(f"--resize {args.resize}: is a number of pixels")
+        raise UserError(f"--resize {args.resize}: has to be a number of pixels")
     if not 1 <= getattr(args, "quality", DEFAULT_QUALITY) <= 100:
-        raise UserError(f"--quality {args.quality}: is not within 1 and 100")
+        raise UserError(f"--quality {args.quality}: has to be from 1 to 100")
     if not 0 <= getattr(args, "seed", 0) < 2**32:
-        raise UserError(f"--seed {args.seed}: is not within 0 and 4294967295")
+        raise UserError(f"--seed {args.seed}: has to be from 0 to 4294967295")
     if getattr(args, "restart_markers", False):
         restart_markers.check_tool()

@@ -1,4 +1,4 @@
-"""``gluon-tricks records``: check a RecordIO file, make its index again, describe it."""
+"""``gluon-tricks records``: verifies a RecordIO file, rebuilds its index, or describes it."""
 
 import os
 
@@ -14,7 +14,7 @@ from ..files import write_json
 from ..flags import output_file
 from ..text import printable
 
-SHOWN = 50  # problems printed for a file; --json has them all
+SHOWN = 50  # problems printed per file; --json has them all
 
 
 def add_arguments(parser):
@@ -26,33 +26,34 @@ def add_arguments(parser):
             "read and decode every record, compare with the index and with the checksums in the "
             "records and in manifest.json; exit code 1 if anything is wrong",
         ),
-        ("index", "make the .idx of a file that has lost it"),
-        ("info", "counts, sizes, classes"),
+        ("index", "rebuild the .idx of a file that has lost it"),
+        ("info", "print counts, sizes and classes"),
     ):
         action = actions.add_parser(name, help=text, description=text)
         action.add_argument(
             "files", type=user_path, nargs="+", metavar="FILE", help="a RecordIO file (.rec)"
         )
         if name == "index":
-            action.add_argument(
-                "--force", action="store_true", help="replace an index that is there"
-            )
+            action.add_argument("--force", action="store_true", help="replace an existing index")
             action.add_argument(
                 "--salvage",
                 action="store_true",
-                help="leave damaged records out, instead of an error",
+                help="leave out damaged records instead of stopping at them",
             )
         else:
             action.add_argument(
                 "--json",
                 type=output_file("JSON"),
                 metavar="FILE",
-                help="write what was found there too; - for standard output",
+                help="also write the results to this file; - for standard output",
             )
             add_workers(action)
         if name == "verify":
             action.add_argument(
-                "--classes", type=int, metavar="N", help="labels have to be whole, from 0 to N - 1"
+                "--classes",
+                type=int,
+                metavar="N",
+                help="require labels to be whole numbers from 0 to N - 1",
             )
 
 
@@ -64,7 +65,7 @@ def main_verify(args):
     import cv2
 
     if args.classes is not None and args.classes < 1:
-        raise UserError(f"--classes {args.classes}: is the number of classes")
+        raise UserError(f"--classes {args.classes}: has to be at least 1")
     cv2.setNumThreads(1)
     workers, reports = threads(args.workers), []
     for path in with_masks(args.files):
@@ -78,7 +79,9 @@ def main_verify(args):
 
 
 def with_masks(paths):
-    """The files, and after each that of its masks, if there is one, or was when it was prepared."""
+    """The files, each followed by the file of its masks if that exists, or did when it was
+    prepared.
+    """
     found = []
     for path in paths:
         masks = mask_path_of(path)
@@ -87,7 +90,7 @@ def with_masks(paths):
 
 
 def verified(path, records, without_checksum, problems):
-    """The lines that a person reads about a file."""
+    """The lines of text about a file."""
     yield from problems[:SHOWN]
     if len(problems) > SHOWN:
         yield f"and {len(problems) - SHOWN} more problems"
@@ -106,7 +109,7 @@ def main_index(args):
     for path in args.files:
         index_path = index_path_of(path)
         if os.path.exists(index_path) and not args.force:
-            raise UserError(f"{index_path}: is there already; --force replaces it")
+            raise UserError(f"{index_path}: already exists; --force replaces it")
         count, damaged, from_ids = write_index(path, args.salvage)
         left_out = f", {damaged} damaged places left out" if damaged else ""
         keys = (

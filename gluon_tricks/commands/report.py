@@ -1,5 +1,5 @@
-"""``gluon-tricks report``: runs as a page: flags in the paper's words, curves, figures next to the
-paper's.
+"""``gluon-tricks report``: writes a page about runs: flags in the paper's words, curves, and
+figures next to the paper's.
 """
 
 import os
@@ -19,18 +19,17 @@ def add_arguments(parser):
         nargs="+",
         type=user_path,
         metavar="RUN",
-        help="a run's folder, or a folder of runs; the first run is what others are compared with",
+        help="a run's folder, or a folder of runs; the others are compared with the first run",
     )
     parser.add_argument(
         "-o",
         "--output",
         type=user_path,
         metavar="DIR",
-        help="where report.html, report.md and the pictures go [RUN/report, or report]",
+        help="folder for report.html, report.md and the pictures [RUN/report; with several RUNs: "
+        "report]",
     )
-    parser.add_argument(
-        "--open", action="store_true", help="print nothing but the path of the page"
-    )
+    parser.add_argument("--open", action="store_true", help="only print the path of the page")
 
 
 def _warn(text):

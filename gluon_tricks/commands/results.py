@@ -1,4 +1,4 @@
-"""What ``evaluate`` and ``predict`` say of models of every task in the same words."""
+"""The output that ``evaluate`` and ``predict`` have in common for all tasks."""
 
 import sys
 
@@ -8,24 +8,24 @@ from ..text import printable
 
 
 def headline(args, model, figures, images, record):
-    """The line with the ``figures``, which are text, on so many images of a RecordIO file."""
+    """The line with the ``figures`` (text) on a number of images of a RecordIO file."""
     where = f"on {images} images of {printable(record)}"
     return f"{printable(args.source)} ({model.kind}): {figures} {where}"
 
 
 def speed(args, images, seconds, digits=2):
-    """How fast it was, and on what."""
+    """The speed, and the device."""
     return f"{images / seconds:.{digits}f} images/s, {arguments.device_in_words(args)}"
 
 
 def evaluated(args, model, **about):
-    """What ``evaluate --json`` says besides figures."""
+    """The contents of ``evaluate --json`` besides figures."""
     return dict(model=model.model, kind=model.kind, source=args.source, **about)
 
 
 def sound(items, skipped):
-    """Yield the items, which have a name, that have no error; the others are named on standard
-    error and noted in the list ``skipped``.
+    """Yield the items without an error; report the others on standard error and append them to the
+    list ``skipped``.
     """
     for item in items:
         if item.error:
@@ -36,7 +36,7 @@ def sound(items, skipped):
 
 
 def finish(args, model, entries, skipped, **about):
-    """Write ``--json`` of ``predict``; the exit code, 1 if images were skipped."""
+    """Write the ``--json`` of ``predict``; return the exit code, 1 if images were skipped."""
     if args.json:
         found = dict(images=entries, skipped=skipped)
         write_json(args.json, dict(model=model.model, kind=model.kind, **about, **found))

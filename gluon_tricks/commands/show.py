@@ -1,4 +1,4 @@
-"""``gluon-tricks show``: a sheet of images, and of what the augmentation makes of them."""
+"""``gluon-tricks show``: draws a sheet of images, original and augmented."""
 
 import contextlib
 
@@ -17,8 +17,8 @@ FLAGS = (
     *("task", "classes", "rec_train", "rec_train_idx", "seed", "fidelity"),
     *configuration.in_groups("augmentation", "batch mixing"),
 )
-MIXED = 3  # columns with mixed images
-MOST_PICTURES = 10_000  # of a sheet, which is made in memory
+MIXED = 3  # columns of mixed images
+MOST_PICTURES = 10_000  # on a sheet, which is built in memory
 
 
 def add_arguments(parser):
@@ -36,13 +36,15 @@ def add_arguments(parser):
         metavar="FILE.png",
         help="the file to write",
     )
-    parser.add_argument("--images", type=int, default=6, metavar="N", help="how many images [6]")
+    parser.add_argument("--images", type=int, default=6, metavar="N", help="number of images [6]")
     parser.add_argument(
-        "--epochs", type=int, default=5, metavar="N", help="how many epochs of each [5]"
+        "--epochs",
+        type=int,
+        default=5,
+        metavar="N",
+        help="number of epochs shown for each image [5]",
     )
-    parser.add_argument(
-        "--keys", metavar="K,K-K", help="the images with these keys; default: the first of epoch 0"
-    )
+    parser.add_argument("--keys", metavar="K,K-K", help="keys of the images [the first of epoch 0]")
     configuration.add_arguments(parser, only=FLAGS)
 
 
@@ -61,7 +63,8 @@ def main(args):
     if made:
         if config.mixup_type == 2 and len(rows) % 2:
             raise UserError(
-                f"--mixup-type 2 mixes two halves of a batch: {len(rows)} images are odd"
+                f"--mixup-type 2 mixes the two halves of a batch, but {len(rows)} images are an "
+                "odd number"
             )
         reads = Reading.of_config(config, len(rows)).reads
         contact_sheet.add_mixed(rows, made, min(args.epochs, MIXED), train.normalise, reads)
@@ -76,7 +79,7 @@ def config_of(args):
         given["rec_train"] = args.rec
     if not given.get("rec_train"):
         raise UserError("no images: give --rec FILE.rec")
-    registry.of(given)  # which says that there is no such task
+    registry.of(given)  # UserError if there is no such task
     has_labels = given.get("task", configuration.Config.task) not in targets.OF_TASK
     if not has_labels:
         given.setdefault("classes", targets.classes_next_to(given["rec_train"]))
@@ -89,7 +92,7 @@ def config_of(args):
 
 
 def check_size(images, epochs):
-    """UserError if a sheet would have too many pictures."""
+    """UserError if the sheet would have too many pictures."""
     if images * epochs > MOST_PICTURES:
         raise UserError(
             f"{images} images and --epochs {epochs}: a sheet has at most {MOST_PICTURES:,} pictures"

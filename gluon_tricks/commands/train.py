@@ -1,4 +1,4 @@
-"""``gluon-tricks train``: train a network; every trick of the paper is a flag."""
+"""``gluon-tricks train``: trains a network; every trick of the paper is a flag."""
 
 from .. import config as flags
 from ..training.run import train
@@ -7,7 +7,7 @@ add_arguments = flags.add_arguments
 
 
 def main(args):
-    """Train; the exit code is 0, 2 (wrong input), 3 (diverged), 4 (the other workers are lost), or
-    that of a signal: 129 (SIGHUP), 130 (Ctrl-C), 143 (SIGTERM).
+    """Train; the exit code is 0, 2 (wrong input), 3 (diverged), 4 (other workers are lost), or that
+    of a signal: 129 (SIGHUP), 130 (Ctrl-C), 143 (SIGTERM).
     """
     return train(flags.resolve(vars(args)))

@@ -1,4 +1,4 @@
-"""What 0.1.0 documented here is now in :mod:`.transforms.paper`; this name of it still works."""
+"""For code written for 0.1.0: what was here is now in :mod:`.transforms.paper`."""
 
 from .transforms.paper import evaluation as EvalTransform
 

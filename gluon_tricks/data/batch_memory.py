@@ -1,4 +1,4 @@
-"""Memory for batches, used again: fresh pages would cost as much as the colour step."""
+"""Reusable memory for batches: fresh pages would cost as much as the colour step."""
 
 import collections
 import mmap
@@ -17,15 +17,15 @@ class Block(NamedTuple):
 
     format: RowsFormat
     rows: Rows
-    offset: int  # in the memory that processes share
+    offset: int  # in the shared memory
 
 
 class BatchMemory:
-    """Gives blocks, and has one back as soon as nothing uses any array in it any more.
+    """Hands out blocks, and takes each back as soon as nothing uses any array in it.
 
-    An NDArray is laid over a block's images by ``mx.nd.from_numpy``. MXNet lets go of it when the
-    last NDArray that uses it is gone, those that operators queued in the engine hold included; only
-    then the block is free for another batch.
+    ``mx.nd.from_numpy`` lays an NDArray over a block's images. MXNet lets go of them when the last
+    NDArray that uses them is gone, including those that operators queued in the engine hold; only
+    then is the block free for another batch.
 
     The blocks are in ``shared`` memory, or in this process's own. ``page_lock`` locks their pages.
     """
@@ -36,7 +36,7 @@ class BatchMemory:
         shared: Optional[SharedMemory] = None,
         page_lock: Optional[PageLock] = None,
     ) -> None:
-        # of one size; what a user collects beyond that goes back to the system
+        # of one size; more than that go back to the system
         self._most_free = most_free
         self._shared, self._page_lock = shared, page_lock
         self._free: dict = collections.defaultdict(list)
@@ -46,7 +46,7 @@ class BatchMemory:
         size = format.nbytes
         free = self._free.get(size)
         memory = free.pop() if free else self._new(size)
-        # All arrays in a block refer to this one, as NumPy goes no further than to the first array.
+        # The base of all arrays in the block: NumPy looks no further than the first array.
         block = np.frombuffer(memory.mapping, np.uint8, size)
         back = weakref.finalize(block, self._give_back, size, memory)
         back.atexit = False
@@ -63,7 +63,7 @@ class BatchMemory:
         if self._shared is not None and size not in self._free:
             most = self._most_free
             self._shared.check(most * size, f"{most} batches")
-            self._free[size] = []  # so that those made since are not asked for once more
+            self._free[size] = []  # so that this is checked once a size
         if self._shared is None:
             own = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
             memory = _Memory(0, with_huge_pages(mmap.mmap(-1, size, own)), False)
@@ -89,7 +89,7 @@ class BatchMemory:
 
 class _Memory(NamedTuple):
     offset: int
-    mapping: Any  # mmap.mmap
+    mapping: Any  # mmap.mmap, or a ctypes array over shared memory
     locked: bool
 
 

@@ -13,29 +13,29 @@ from .page_lock import page_lock_of
 from .rows import Broken, FillTask, format_of
 
 BATCHES_AHEAD = 2  # batches that are being made while one is in use
-MOST_ROWS = 64  # of a task: more would hardly save more
-FEWEST_ROWS = 4  # sampling the random numbers of one costs as much as of a whole task
+MOST_ROWS = 64  # of a task; more would save hardly anything
+FEWEST_ROWS = 4  # of a task: sampling costs as much for one row as for many
 KEPT = BATCHES_AHEAD + 2  # blocks of memory: one is in use, and one is on its way back
 
 
 class Batch(NamedTuple):
     """``n`` images; the first ``valid`` are real, the others fill an evaluation's last batch.
 
-    With ``--device-augment`` the images are uint8 and not yet coloured and normalised: that is
-    ``color_map.apply_on_device(images, matrices)``.
+    With ``--device-augment`` the images are uint8, and ``color_map.apply_on_device(images,
+    matrices)`` applies the colours and the normalisation.
     """
 
     images: Any  # NDArray on cpu: float32 (n, 3, size, size), or uint8 (n, size, size, 3)
-    labels: Any  # NDArray on cpu: float32 (n,), or masks uint8 (n, size, size)
+    labels: Any  # NDArray on cpu: float32 (n,), masks uint8 (n, size, size), or .box_rows
     keys: np.ndarray  # int64 (n,): the records' keys, -1 in rows that are not valid
     valid: int
     matrices: Optional[Any] = None  # NDArray on cpu: float32 (n, 3, 4 or 5), or None
 
 
 class BatchPlan(NamedTuple):
-    """What a batch of ``size`` rows is made of: order[start : start + valid], modulo its length.
+    """The rows of a batch of ``size``: order[start : start + valid], modulo the order's length.
 
-    The ``order`` is of places, see :mod:`.order`.
+    ``order`` holds places, see :mod:`.order`.
     """
 
     size: int
@@ -49,8 +49,8 @@ class BatchPlan(NamedTuple):
         return self.order.take(np.arange(self.start + start, self.start + stop), mode="wrap")
 
     def tasks(self, workers: int) -> List[FillTask]:
-        """The batch's valid rows, cut into tasks of about equal size for so many threads or
-        processes: two for each of them among all batches that are being made.
+        """The batch's valid rows, cut into tasks of about equal size: all batches in the making
+        together have two for each of the ``workers``, which are threads or processes.
         """
         rows = -(-self.valid * (1 + BATCHES_AHEAD) // (2 * workers))
         count = -(-self.valid // min(max(rows, FEWEST_ROWS), MOST_ROWS))
@@ -64,10 +64,10 @@ class BatchPlan(NamedTuple):
 class BatchMaker:
     """Makes batches ahead of their use.
 
-    What they hold comes from ``source``, see :mod:`.sources`. It is asked by so many ``threads`` of
-    this process, or by those of the :class:`.processes.DataProcesses`. ``bad`` notes broken
-    records, whose place the next ones of the order take; without it they are errors. The batches
-    lie in page-locked memory if they go to a ``gpu``, which is the number of one.
+    ``source`` (:mod:`.sources`) fills their rows, in ``threads`` of this process or in those of
+    :class:`.processes.DataProcesses`. ``bad`` notes broken records, which the next ones of the
+    order replace; without it they are errors. With ``gpu``, the number of the GPU that they go to,
+    the batches are in page-locked memory.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class BatchMaker:
         self._memory = BatchMemory(KEPT, processes and processes.memory, page_lock)
 
     def make(self, plans: Iterable[BatchPlan]) -> Iterator[Batch]:
-        """Yield a Batch for each BatchPlan, in order, with BATCHES_AHEAD of them being made."""
+        """Yield a Batch for each BatchPlan, in order; the next BATCHES_AHEAD are being made."""
         waiting: collections.deque = collections.deque()
         try:
             for plan in plans:
@@ -98,7 +98,7 @@ class BatchMaker:
                 filling.cancel()
 
     def _start(self, plan):
-        """The plan, the block in which its rows are being filled, and that filling."""
+        """The plan, the block in which its rows are being filled, and the filling."""
         block = self._memory.take(format_of(self._source, plan.size))
         for array, rest in zip(block.rows, (0, 0, -1, 0)):
             if array is not None:
@@ -106,7 +106,7 @@ class BatchMaker:
         return plan, block, self._filler.start(block, plan.tasks(self._filler.workers))
 
     def _finish(self, waiting):
-        """The first of the batches, whose memory is held by nothing here after that."""
+        """The first of the batches; nothing here holds its memory afterwards."""
         plan, block, filling = waiting[0]
         for row, error in sorted(filling.wait()):
             self._replace(plan, block, row, error)
@@ -127,12 +127,14 @@ class BatchMaker:
         raise error
 
     def close(self) -> None:
+        """Stop filling rows; free the memory, and close the source's files."""
         self._filler.close()
         self._memory.close()
+        self._source.close()
 
 
 def as_batch(block: Block, valid: int) -> Batch:
-    """A Batch over a block; only what is small is copied."""
+    """A Batch over a block; all but the images is copied."""
     import mxnet as mx
 
     rows = block.rows
@@ -174,12 +176,12 @@ class ThreadFilling:
         self._futures = futures
 
     def wait(self) -> List[Broken]:
-        """The rows that were not filled, once all others are; or the error that came up."""
-        # wakes up once
+        """Wait for the tasks; returns the rows that were not filled, or raises a task's error."""
+        # wakes up once, not after each task
         concurrent.futures.wait(self._futures, return_when=concurrent.futures.FIRST_EXCEPTION)
         return [broken for future in self._futures for broken in future.result()]
 
     def cancel(self) -> None:
-        """Nobody waits for the tasks that have not begun."""
+        """Drop the tasks that have not begun."""
         for future in self._futures:
             future.cancel()

@@ -4,7 +4,7 @@ A label is a row of float32::
 
     A, B, the rest of a header of A numbers | class, left, top, right, bottom, ... up to B | ...
 
-with A >= 2 and B >= 5. Positions are parts of the image's width and height, in [0, 1]. Ours have
+with A >= 2 and B >= 5. Positions are fractions of the image's width and height. Ours have
 A = 4 and B = 6: the header ends with the image's width and height, and the sixth number of a box is
 :data:`ORDINARY`, :data:`DIFFICULT` or :data:`CROWD`. A row whose class is below 0 is no box; an
 image without boxes has one row of -1, as MXNet's readers want at least one and pad with -1.
@@ -20,7 +20,7 @@ import numpy as np
 HEADER, ROW = 4, 6
 FEWEST_HEADER, FEWEST_ROW = 2, 5
 ORDINARY, DIFFICULT, CROWD = 0, 1, 2
-SLACK = 1e-5  # of the width or height: what float32 and decimals of other programs may add
+SLACK = 1e-5  # of the width or height: what rounding to float32 or to decimals may add
 
 
 class Boxes(NamedTuple):
@@ -52,9 +52,9 @@ def pack_boxes(boxes: Boxes, height: int, width: int) -> np.ndarray:
 
 
 def is_box_label(label: Any) -> bool:
-    """Does a record's label begin as that of an image with boxes does?
+    """Whether a record's label begins as that of an image with boxes.
 
-    One class for an image, or several as zeros and ones, do not.
+    One class for an image does not, nor do several as zeros and ones.
     """
     if np.ndim(label) == 0 or len(label) < FEWEST_HEADER:
         return False
@@ -68,24 +68,24 @@ def is_box_label(label: Any) -> bool:
 
 
 def rows_of(label: np.ndarray) -> np.ndarray:
-    """The rows, float32 (n, B), of a label, without those that are no boxes; ValueError if it is no
-    label of boxes.
+    """The rows, float32 (n, B), of a label, without those that are no boxes; ValueError if it is
+    not a label of boxes.
     """
     if not is_box_label(label):
         raise ValueError("its label is not one of boxes (as im2rec --pack-label makes them)")
     header, row = int(label[0]), int(label[1])
     if len(label) < header or (len(label) - header) % row:
         raise ValueError(
-            f"its label of {len(label)} numbers is no header of {header} and boxes of {row}"
+            f"its label of {len(label)} numbers is not a header of {header} and boxes of {row}"
         )
     rows = np.asarray(label[header:], np.float32).reshape(-1, row)
     return rows[~(rows[:, 0] < 0)]
 
 
 def unpack_boxes(label: np.ndarray, height: int, width: int) -> Boxes:
-    """The Boxes of an image of this size; ValueError if the label is none of boxes.
+    """The Boxes of an image of this size; ValueError if it is not a label of boxes.
 
-    Positions are rounded to hundredths of a pixel, so that what was whole comes out whole.
+    Positions are rounded to hundredths of a pixel, so whole numbers stay whole.
     """
     rows = rows_of(label).astype(np.float64)
     corners = np.round(rows[:, 1:5] * [width, height, width, height], 2)

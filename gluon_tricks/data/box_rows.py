@@ -1,4 +1,4 @@
-"""Boxes as the label of a row in a batch: an array of one shape, whatever an image holds.
+"""Boxes as the label of a row in a batch: an array of the same shape for every image.
 
 A label is float32 (1 + most, 6). Its first row is the image's :class:`Extent`; each of the others
 is left, top, right, bottom, class, kind (:mod:`.box_records`) of a box, or -1 six times.
@@ -17,9 +17,7 @@ COLUMNS = 6
 
 
 class Extent(NamedTuple):
-    """How much of a row's square its image takes, in pixels, and its height and width in the
-    record.
-    """
+    """The size of a row's image inside the row's square, and in its record, in pixels."""
 
     height: float
     width: float
@@ -36,7 +34,7 @@ def label_of(
     drawn: Parameters,
     i: int,
 ) -> np.ndarray:
-    """The label of the ``i``-th image, of this height and width in its record, moved as the image.
+    """The label of the ``i``-th image, of this height and width in its record, moved with it.
 
     ValueError if there are more than ``most`` boxes.
     """
@@ -54,25 +52,25 @@ def label_of(
 
 
 def extent_of(labels: np.ndarray) -> tuple:
-    """(height, width) that hold the images of a batch of labels (n, 1 + most, 6), whole numbers."""
+    """The whole (height, width) that hold all images of a batch of labels (n, 1 + most, 6)."""
     height, width = np.ceil(labels[:, 0, :2].max(axis=0)).astype(int).tolist()
     return height, width
 
 
 def recorded_corners(corners: np.ndarray, label: np.ndarray) -> np.ndarray:
-    """Boxes (n, 4) in a row's image as they are in that of its record, at the record's scale."""
+    """Boxes (n, 4) of a row's image, scaled to the image in its record."""
     height, width, recorded_height, recorded_width = label[0, :4].tolist()
     scale = [recorded_width / width, recorded_height / height]
     return corners * np.tile(scale, 2)
 
 
 def most_boxes(labels: np.ndarray) -> int:
-    """The number of boxes of the image with the most, in a batch of labels."""
+    """The largest number of boxes of an image in a batch of labels."""
     return int((labels[:, 1:, 4] >= 0).sum(axis=1).max())
 
 
 class BoxLabels:
-    """The boxes of the images in the RecordFile at ``path``, as the labels of rows: of so many
+    """The boxes of the images in the RecordFile at ``path``, as the labels of rows: of this many
     ``classes``, and at most ``most`` in an image.
 
     It is a plain value: a pickle of it gives another process the same labels.
@@ -84,14 +82,14 @@ class BoxLabels:
         self._path, self._classes, self._most = path, classes, most
 
     def label_shape(self, size: int) -> Tuple[int, ...]:
-        """Of a row's label, whatever the size of its image."""
+        """The shape of a row's label, for images of any size."""
         return 1 + self._most, COLUMNS
 
     def label(
         self, key: int, label: Any, payload: bytes, transform: Transform, drawn: Parameters, i: int
     ) -> np.ndarray:
         """The label of a record's image and boxes, moved as the ``i``-th image is; UserError names
-        the record if they are none, or too many.
+        a record whose boxes are wrong or too many.
         """
         self.check(key, label)
         height, width = size_of(payload)
@@ -99,7 +97,7 @@ class BoxLabels:
         return label_of(boxes, height, width, self._most, transform, drawn, i)
 
     def check(self, key: int, label: Any) -> int:
-        """How many boxes a record's label has; UserError if it cannot be learned from."""
+        """The number of boxes in a record's label; UserError if the label cannot be used."""
         problem = problem_of_boxes(label, self._classes)
         if problem:
             raise UserError(
@@ -114,4 +112,4 @@ class BoxLabels:
         return count
 
     def close(self) -> None:
-        """There is no file of its own."""
+        """There is nothing to close."""

@@ -1,6 +1,6 @@
 """``labels.txt``: the names of the classes, one a line, in the order of their numbers.
 
-The conversion of a data set, a run and an export each keep one next to what it names.
+A prepared data set, a run and an export each have one.
 """
 
 import os
@@ -17,13 +17,13 @@ DIGEST = "labels_sha256"  # of the file, in the manifest of a data set
 
 
 def read_labels(path: str, classes: Optional[int] = None) -> List[str]:
-    """The names in a file; UserError if it cannot be read, or they are not ``classes`` names."""
+    """The names in a file; UserError if it cannot be read, or does not hold ``classes`` names."""
     try:
         with open(
             path, encoding="utf-8", errors="surrogateescape", newline="\n", opener=plain_file
         ) as file:
             labels = [line.rstrip("\r\n") for line in file]
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise UserError(f"{path}: cannot be read as a list of labels: {error}") from None
     if classes is not None and len(labels) != classes:
         raise UserError(f"{path}: has {len(labels)} labels, but the model has {classes} classes")
@@ -34,7 +34,7 @@ def names_next_to(records: str) -> Optional[List[str]]:
     """The names of the classes in the folder of a RecordIO file, or None if there are none.
 
     Raises UserError if they cannot be read, or are not those that ``gluon-tricks prepare`` wrote:
-    damaged names would go with the images of other classes.
+    damaged names would mislabel images.
     """
     folder = os.path.dirname(records)
     path = os.path.join(folder, LABELS)
@@ -52,9 +52,9 @@ def names_next_to(records: str) -> Optional[List[str]]:
 
 
 def said_otherwise(names: Sequence[str], records: str) -> str:
-    """What the names next to a RecordIO file say otherwise than ``names``, or "".
+    """How the names next to a RecordIO file differ from ``names``, or "".
 
-    Raises UserError if they are the same in another order: a class's number is then another's.
+    Raises UserError if they are the same in another order: the numbers then mean other classes.
     """
     theirs = names_next_to(records)
     if theirs is None or list(names) == theirs:
@@ -74,5 +74,5 @@ def said_otherwise(names: Sequence[str], records: str) -> str:
 
 
 def write_labels(path: str, labels: Iterable[str]) -> None:
-    """Write the names; those that are no UTF-8 become the bytes that they were read from."""
+    """Write the names; those that are not UTF-8 become the bytes that they were read from."""
     write_text(path, "".join(label + "\n" for label in labels))

@@ -1,8 +1,8 @@
 """A data process, started by :mod:`.processes`.
 
 It takes tasks from a socket that all data processes read, fills rows of shared memory, and answers.
-It knows nothing of MXNet nor CUDA, and keeps nothing that would be lost with it. It ends when the
-process that started it does; that one blocks the signals that it is not to end of.
+It uses neither MXNet nor CUDA, and holds no state that would be lost with it. It ends with the
+process that started it, which has blocked the signals that must not end it.
 """
 
 import os
@@ -21,12 +21,12 @@ from .decode import Scratch
 from .rows import format_of
 from .shared_memory import mapping
 
-MOST_SOURCES = 8  # that are kept: training and validation, and those of elastic sessions before
+MOST_SOURCES = 8  # that are kept: of training, of validation, and of earlier elastic sessions
 
 
 def main(arguments: List[str]) -> None:
-    """``arguments``: this process's number, its threads, the process that started it, and the
-    descriptors of tasks, answers and shared memory.
+    """``arguments``: the number of this process, of its threads and of the process that started it,
+    and the descriptors of tasks, answers and shared memory.
     """
     import cv2
     import simplejpeg  # noqa: F401, so that the first image does not wait for it
@@ -42,8 +42,8 @@ def main(arguments: List[str]) -> None:
 
 
 def serve(process: "DataProcess") -> None:
-    """Serve tasks, and then end this process, whatever its other threads do; after an error too,
-    or the run would wait for the task that is lost.
+    """Serve tasks, then end this process, whatever its other threads do. An error ends it, too:
+    else the run would wait for the lost task.
     """
     code = 1
     try:
@@ -53,11 +53,11 @@ def serve(process: "DataProcess") -> None:
         traceback.print_exc()
         sys.stderr.flush()
     finally:
-        os._exit(code)  # also if nothing can be printed
+        os._exit(code)  # even if nothing can be printed
 
 
 class DataProcess:
-    """Serves tasks until their socket's other end is closed, in each thread that asks it to."""
+    """Serves tasks until the other end of their socket is closed; threads call ``serve``."""
 
     def __init__(
         self, number: int, tasks: socket.socket, answers: socket.socket, memory: int
@@ -92,7 +92,7 @@ class DataProcess:
             opened = self._sources.pop(message.source, None)
             if opened is None:
                 opened = OpenSource(self._memory, message.source_at)
-            self._sources[message.source] = opened  # behind those that were used before
+            self._sources[message.source] = opened  # the last used comes last
             if len(self._sources) > MOST_SOURCES:
                 del self._sources[next(iter(self._sources))]
             return opened
@@ -102,8 +102,8 @@ class OpenSource:
     """A source, and the blocks of batches that it has filled. Its files are closed when no thread
     uses it any more.
 
-    Another source maps its blocks again, even those at the same offset: their memory was released
-    in between, and through the old mapping each page would be fetched on its own.
+    Each source maps its own blocks, even if another one had the same offset: that memory was
+    released in between, and the old mapping would fetch each page on its own.
     """
 
     def __init__(self, memory: int, source_at: Tuple[int, int]) -> None:

@@ -1,9 +1,9 @@
-"""Encoded image -> RGB bytes, or ValueError: never a picture that is only half there.
+"""Encoded image -> RGB bytes, or ValueError: never half a picture.
 
 JPEGs go through libjpeg-turbo, whose warnings (a file that ends early, a broken Huffman code) are
-errors here: OpenCV fills the missing part with grey and says nothing. JPEGs whose colours are
-sampled in a way that TurboJPEG's interface does not know, and other formats, go through OpenCV;
-what it would let pass is found by the JPEG's end marker, and by the checksums inside a PNG.
+errors here: OpenCV silently fills the missing part with grey. JPEGs whose colours are sampled in a
+way that TurboJPEG's interface does not know, and other formats, go through OpenCV; the damage that
+it accepts is found by the JPEG's end marker, and by the checksums inside a PNG.
 """
 
 import math
@@ -16,8 +16,7 @@ from . import formats, jpeg, png, pnm
 from .formats import PNG
 
 # A header can announce 65,535 x 65,535 pixels, 12 GB of memory, in a few bytes. ImageNet's largest
-# image has 61 million; a photograph has less than 50 for each of its bytes, a picture of one colour
-# up to 340 as a JPEG.
+# image has 61 million pixels; a photograph has less than 50 a byte, a JPEG of one colour up to 340.
 MOST_PIXELS = 1 << 28
 PIXELS_OF_ANY, PIXELS_PER_BYTE = 1 << 24, 512
 # of a JPEG; common progressive ones have 10, and each is a pass over the whole image
@@ -25,20 +24,21 @@ MOST_SCANS = 100
 
 GREY_OF_8_BITS = b"\x08\x00"  # bits and colour type in a PNG's header
 
-# What libjpeg-turbo says of a JPEG that goes on below the height in its header and is sound so far:
-# of several warnings it keeps the first, and of a file that is truncated it first says so.
+# libjpeg-turbo's warning about a JPEG that continues below the height in its header, and is sound
+# so far: it keeps the first of several warnings, and that of a truncated file would be another.
 GOES_ON = re.compile(r"Corrupt JPEG data: \d+ extraneous bytes before marker 0xd9")
 
 
 class Scratch:
-    """Memory that is used again for every image of one thread; fresh pages cost a third of the
-    decoding time."""
+    """Memory that a thread reuses for every image; fresh pages cost a third of the decoding
+    time.
+    """
 
     def __init__(self):
         self._blocks, self._arrays = {}, {}
 
     def array(self, name, shape, dtype=np.uint8):
-        """An uninitialised array; it lasts until the next one of this name is asked for."""
+        """An uninitialised array, valid until the next request for this name."""
         held = self._arrays.get((name, dtype))
         if held is not None and held.shape == shape:
             return held
@@ -55,9 +55,9 @@ def decode(payload, scratch=None):
     large.
 
     JPEG, PNG, BMP, WebP, TIFF, PPM, PGM and PBM. Grey becomes RGB, CMYK (Adobe's inverted form, as
-    in ImageNet) is converted, alpha is dropped, of 16 bits the upper 8 stay. EXIF's orientation is
-    not applied, as in mx.image.imdecode; ImageRecordIter applies it. With ``scratch`` the result is
-    in its memory.
+    in ImageNet) is converted, alpha is dropped, 16-bit values keep their upper 8 bits. EXIF's
+    orientation is not applied, as in mx.image.imdecode; ImageRecordIter applies it. With
+    ``scratch`` the result is in its memory.
     """
     scratch = scratch or Scratch()
     if payload[:3] == jpeg.BEGIN:
@@ -78,7 +78,8 @@ def size_of(payload):
 
 
 def decode_mask(payload):
-    """uint8 ``(height, width)`` of a mask: a PNG of 8-bit grey, whose values are classes.
+    """uint8 ``(height, width)`` of a mask: a PNG of 8-bit grey, whose values are classes. EXIF's
+    orientation is not applied, as in :func:`decode`.
 
     ValueError if it is damaged, too large or another image, whose values could be anything.
     """
@@ -89,7 +90,8 @@ def decode_mask(payload):
     _check_png(payload)
     if payload[24:26] != GREY_OF_8_BITS:
         raise ValueError("a mask has to be a PNG of 8-bit grey without a palette")
-    mask = cv2.imdecode(np.frombuffer(payload, np.uint8), cv2.IMREAD_GRAYSCALE)
+    as_stored = cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION
+    mask = cv2.imdecode(np.frombuffer(payload, np.uint8), as_stored)
     if mask is None:
         raise ValueError(f"damaged: OpenCV cannot decode it ({len(payload)} bytes)")
     return mask
@@ -99,9 +101,9 @@ def decode_crop(payload, choose, scratch=None):
     """The part of :func:`decode`'s image that ``choose(height, width) -> (y, x, height, width)``
     names.
 
-    The same pixels. Of a JPEG whose data are in one scan, only the intervals between restart
-    markers that the part touches are decoded or, if it has no markers, the rows down to the part's
-    last: damage elsewhere goes unseen, but a missing end does not.
+    The pixels are the same. Of a JPEG whose data are in one scan, only the intervals between
+    restart markers that the part touches are decoded or, without markers, the rows down to the
+    part's last. Damage elsewhere goes unnoticed, but a missing end does not.
     """
     scratch = scratch or Scratch()
     if payload[:3] == jpeg.BEGIN:
@@ -117,7 +119,7 @@ def decode_crop(payload, choose, scratch=None):
 
 
 def _parsed(payload):
-    """A JPEG's :func:`jpeg_header`, of a size that is decoded, and its :func:`.jpeg.one_scan`."""
+    """A JPEG's :func:`jpeg_header` and :func:`.jpeg.one_scan`; ValueError if it is too large."""
     header = jpeg_header(payload)
     check_size(header[0], header[1], payload)
     return header, jpeg.one_scan(payload)
@@ -126,7 +128,7 @@ def _parsed(payload):
 def _decode_window(payload, header, scan, crop, scratch):
     """``(picture, top, left)``: a part of a JPEG that holds the crop, and where the part begins.
 
-    None if only the whole can tell the crop, or what is wrong.
+    None if the whole has to be decoded, for the crop or to find what is wrong.
     """
     import simplejpeg
 
@@ -168,7 +170,7 @@ def jpeg_header(payload):
 
     try:
         return simplejpeg.decode_jpeg_header(payload)[:3]
-    except KeyError:  # 4:4:1, which TurboJPEG knows by now, and simplejpeg has no name for
+    except KeyError:  # 4:4:1, which newer TurboJPEGs know, but simplejpeg has no name for
         pass
     except ValueError as error:
         if "subsampling level" not in str(error):
@@ -180,7 +182,7 @@ def jpeg_header(payload):
 
 
 def _without_black(inks):
-    """RGB of CMYK in Adobe's inverted form, some rows at a time, which keeps what lies in between
+    """RGB of CMYK in Adobe's inverted form, some rows at a time, so that intermediate arrays are
     small.
     """
     picture = np.empty((*inks.shape[:2], 3), np.uint8)
@@ -191,10 +193,9 @@ def _without_black(inks):
 
 
 def _decode_unknown_sampling(payload):
-    """OpenCV decodes these, also if a part is missing. So their end marker has to be there.
+    """OpenCV decodes these even if a part is missing, so the end marker has to be there.
 
-    In the data of a scan the marker's two bytes cannot occur; before them they may, in EXIF's small
-    picture.
+    Its two bytes cannot occur in the data of a scan, but may before them, in EXIF's thumbnail.
     """
     if payload.rfind(jpeg.END) < payload.rfind(jpeg.SCAN):
         raise ValueError("truncated JPEG (and its colours are sampled in an uncommon way)")
@@ -217,7 +218,7 @@ def _decode_other(payload):
 def _by_opencv(payload):
     import cv2
 
-    cv2.setLogLevel(0)  # else it prints lines of its own about what is an error here
+    cv2.setLogLevel(0)  # else it prints its own lines about errors
     try:
         image = cv2.imdecode(
             np.frombuffer(payload, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
@@ -230,21 +231,22 @@ def _by_opencv(payload):
 
 
 def check_size(height, width, payload):
-    """ValueError if an image of so many pixels is not decoded: each costs memory, and a header
-    is believed.
+    """ValueError if an image has too many pixels to be decoded: decoders allocate what the header
+    says.
     """
     most = min(MOST_PIXELS, PIXELS_OF_ANY + PIXELS_PER_BYTE * len(payload))
     if height * width > most:
         raise ValueError(
-            f"says it has {width} x {height} pixels; of {len(payload):,} bytes at most {most:,} "
+            f"announces {width} x {height} pixels; of {len(payload):,} bytes at most {most:,} "
             f"pixels are decoded ({PIXELS_OF_ANY:,} and {PIXELS_PER_BYTE} a byte, never more than "
             f"{MOST_PIXELS:,}): scale it down, or it is damaged"
         )
 
 
 def _check_png(payload):
-    """Each chunk is there as a whole and has the right checksum, and the last one ends the
-    image."""
+    """ValueError unless each chunk is whole, has the right checksum, and the last one ends the
+    image.
+    """
     for kind, content in png.chunks(payload):
         if kind == b"IHDR":
             check_size(*reversed(png.HEADER.unpack(content)[:2]), payload)

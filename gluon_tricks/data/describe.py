@@ -12,7 +12,7 @@ from .decode import PNG, decode, jpeg_header
 from .parallel import Progress, ordered_map
 from .records import RecordFile
 
-SAMPLE = 1000  # images whose size is looked at
+SAMPLE = 1000  # images whose size is read
 
 
 def describe(path, workers=1):
@@ -64,7 +64,7 @@ def describe(path, workers=1):
 
 
 def describe_boxes(labels):
-    """How many boxes the images with such labels have; a damaged label counts as broken."""
+    """Counts of the boxes in the labels of images; a damaged label counts as broken."""
     found = []
     for label in labels:
         with contextlib.suppress(ValueError):
@@ -97,7 +97,7 @@ def look(file, position):
 
 
 def lines_of(report):
-    """The lines that a person reads."""
+    """The report as text for a person."""
     held = "{records} records, {bytes} bytes, keys {keys[0]} to {keys[1]}".format(**report)
     lines = [f"{printable(report['path'])}: {held}"]
     if report["with_several_labels"]:

@@ -1,4 +1,4 @@
-"""Read files so that an error of the disk names its file."""
+"""Reading files, with errors that name them."""
 
 import json
 import os
@@ -9,7 +9,7 @@ from ..files import plain_file
 from .recordio import RecordError
 
 MANIFEST = "manifest.json"  # which ``gluon-tricks prepare`` writes next to what it converts
-RETRY_AFTER = (0.1, 0.5, 2.0)  # seconds; network disks give read errors that pass
+RETRY_AFTER = (0.1, 0.5, 2.0)  # seconds; read errors of network disks may be transient
 
 
 def open_for_reading(path):
@@ -18,7 +18,7 @@ def open_for_reading(path):
     try:
         descriptor = plain_file(str(path), os.O_RDONLY)
         size = os.fstat(descriptor).st_size
-        os.pread(descriptor, 1, 0)  # a directory opens, but does not read
+        os.pread(descriptor, 1, 0)  # a directory can be opened, but not read
     except OSError as error:
         if descriptor is not None:
             os.close(descriptor)
@@ -30,7 +30,7 @@ def open_for_reading(path):
 
 
 def read_bytes(descriptor, count, offset, path, key=None):
-    """``count`` bytes at ``offset``, from any thread; an error of the disk is retried, then a
+    """``count`` bytes at ``offset``; any thread may call it. A read error is retried, and then a
     RecordError.
     """
     for pause in RETRY_AFTER + (None,):
@@ -61,8 +61,8 @@ def read_json(path):
 
 
 def manifest_entry(path):
-    """What the ``manifest.json`` next to a RecordIO file, which ``gluon-tricks prepare`` wrote with
-    it, says of the file, or {}.
+    """The entry of a RecordIO file in the ``manifest.json`` that ``gluon-tricks prepare`` wrote
+    next to it, or {}.
     """
     folder, name = os.path.split(os.path.abspath(path))
     split, extension = os.path.splitext(name)
@@ -72,6 +72,6 @@ def manifest_entry(path):
 
 
 def prepared_sha256(path):
-    """The SHA-256 that the file had when it was prepared, or None if that is not known."""
+    """The SHA-256 of the file when it was prepared, or None if that is not known."""
     digest = manifest_entry(path).get("sha256")
     return digest if isinstance(digest, str) else None

@@ -1,4 +1,4 @@
-"""What a run remembers of a RecordIO file, to know later and on other hosts that it is the same."""
+"""What a run remembers of a RecordIO file, to recognise it later and on other hosts."""
 
 import hashlib
 from typing import Any, Dict, Optional, Sequence
@@ -7,7 +7,7 @@ from ..files import sha256
 from .file_reading import manifest_entry
 from .records import Path, RecordFile
 
-# bytes of a file of which every record is read: less than a second
+# bytes; of a file up to this size every record is read, in less than a second
 HASHED_WHOLE = 1 << 28
 SAMPLES = 1024  # of a larger file: of ImageNet's 150 GB about 115 MB
 
@@ -16,11 +16,11 @@ def fingerprint(path: Path, index_path: Optional[Path] = None) -> Dict[str, Any]
     """The fingerprint of a file, a dict for JSON.
 
     - records, bytes, index_sha256: how many there are, the file's size, the index's digest
-    - sample_sha256: the digest of the records themselves, of all up to HASHED_WHOLE bytes and else
-      of SAMPLES, spread evenly over the index, the first and the last among them; of each at most
-      its first READ_AT_ONCE bytes
-    - sha256: of the whole file, as the ``manifest.json`` of ``gluon-tricks prepare`` next to it
-      says, if its size fits
+    - sample_sha256: the digest of the records themselves: of all in a file up to HASHED_WHOLE
+      bytes, else of SAMPLES, spread evenly over the index, including the first and the last; of
+      each at most its first READ_AT_ONCE bytes
+    - sha256: of the whole file, from the ``manifest.json`` of ``gluon-tricks prepare`` next to it,
+      if the size there is the file's
     """
     with RecordFile(path, index_path or None) as records:
         found = dict(
@@ -36,8 +36,8 @@ def fingerprint(path: Path, index_path: Optional[Path] = None) -> Dict[str, Any]
 
 
 def differences(old: Optional[Dict[str, Any]], new: Optional[Dict[str, Any]]) -> str:
-    """How two fingerprints differ, as text: only in what both know, as older runs know less. "" if
-    they do not.
+    """How two fingerprints differ, as text, or "". Only what both have is compared: older runs
+    noted less.
     """
     if old is None or new is None:
         return "" if old == new else f"{old} -> {new}"
@@ -52,14 +52,14 @@ def _sample_digest(records):
     digest = hashlib.sha256()
     everything = records.size <= HASHED_WHOLE
     for position in range(len(records)) if everything else spread(len(records)):
-        # as bytes: a record that is broken is the loader's to name
+        # raw bytes: it is the loader that names broken records
         digest.update(records.read_beginning(position))
     return digest.hexdigest()
 
 
 def spread(length: int, most: int = SAMPLES) -> Sequence[int]:
-    """At most ``most`` positions below ``length``, in order and evenly spread, the first and the
-    last among them.
+    """At most ``most`` positions below ``length``, in order and evenly spread, including the first
+    and the last.
     """
     if length <= most:
         return range(length)

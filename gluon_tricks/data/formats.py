@@ -1,26 +1,19 @@
-"""What an encoded image announces in its header, read before a decoder takes memory for it."""
+"""What an encoded image announces in its header, read before a decoder allocates memory."""
 
 import contextlib
 import struct
 
 PNG = b"\x89PNG\r\n\x1a\n"
-TIFF = {b"II*\0": "<", b"MM\0*": ">"}  # and the byte order of its numbers
-TIFF_NUMBERS = {1: "B", 3: "H", 4: "I"}  # the types that sizes and the like have
-
-WIDTH, HEIGHT, BITS, ORIENTATION, TILE_WIDTH, TILE_HEIGHT, SAMPLE_FORMAT = (
-    256,
-    257,
-    258,
-    274,
-    322,
-    323,
-    339,
-)
+TIFF = {b"II*\0": "<", b"MM\0*": ">"}  # how it begins: the byte order of its numbers
+TIFF_NUMBERS = {1: "B", 3: "H", 4: "I"}  # types of whole numbers: their letters for struct
+# tags
+WIDTH, HEIGHT, BITS, ORIENTATION = 256, 257, 258, 274
+TILE_WIDTH, TILE_HEIGHT, SAMPLE_FORMAT = 322, 323, 339
 WHOLE_NUMBERS, ANYTHING = 1, 4  # of TIFF's SampleFormat
 
 
 def sizes(payload):
-    """``[(height, width)]`` that a BMP, WebP or TIFF makes its decoder take memory for.
+    """``[(height, width)]`` that a decoder allocates memory for, of a BMP, WebP or TIFF.
 
     ValueError if the header is damaged, the format is another, or its pixels are not of 8 or 16
     bits.
@@ -31,7 +24,7 @@ def sizes(payload):
                 return read(payload)
             except (struct.error, KeyError):
                 raise ValueError("its header is damaged") from None
-    raise ValueError(f"is no JPEG, PNG, BMP, WebP, TIFF, PPM, PGM or PBM ({len(payload)} bytes)")
+    raise ValueError(f"is not a JPEG, PNG, BMP, WebP, TIFF, PPM, PGM or PBM ({len(payload)} bytes)")
 
 
 def _bmp(payload):
@@ -102,8 +95,8 @@ def exif(payload):
 
 
 def _chunk(payload, wanted, place, form):
-    """The bytes of the first chunk of a kind, of those that lie in a row from ``place`` on;
-    ``form``: how each begins.
+    """The content of the first chunk of a kind among those from ``place`` on; ``form`` is how each
+    begins.
     """
     while place + 8 <= len(payload):
         head, start = struct.unpack_from(form, payload, place), place + 8

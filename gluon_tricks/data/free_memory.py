@@ -9,7 +9,7 @@ from typing import Iterator, Tuple
 def free_memory(proc: str = "/proc", groups: str = "/sys/fs/cgroup") -> Tuple[int, str]:
     """``(bytes, what limits them)``; file caches, which the system gives up, count as free.
 
-    Without limits that can be read it is a number that no computer has.
+    If no limit can be read, the number is more than any computer has.
     """
     found = [(1 << 62, "no limit is known")]
     for name, value in _fields(f"{proc}/meminfo"):
@@ -45,7 +45,7 @@ def _limits(root: str, path: str, most: str, used: str, prefix: str) -> Iterator
 
 
 def _number(path):
-    """The number in a file, or None; ``max`` is none."""
+    """The number in a file; None if there is none, as in ``max``."""
     text = "".join(_lines(path)).strip()
     return int(text) if text.isdecimal() else None
 

@@ -1,4 +1,4 @@
-"""Image files below a folder: which there are, what is passed over, and their bytes."""
+"""The image files below a folder, the other files there, and the bytes of an image."""
 
 import collections
 import os
@@ -14,14 +14,14 @@ EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm",
 
 
 class Found(NamedTuple):
-    """What is below a folder, hidden files and folders apart."""
+    """What is below a folder, without hidden files and folders."""
 
     paths: list  # of the images, sorted
     passed_over: collections.Counter  # of the extensions of the other files
     linked: list  # folders to which links lead
 
     def say(self, folder):
-        """Tell a person what may be unexpected."""
+        """Print what a user may not expect."""
         if self.linked:
             links = (
                 f"{len(self.linked)} links to folders are followed, the first is {self.linked[0]}"
@@ -38,11 +38,27 @@ class Found(NamedTuple):
 def images_below(folder):
     """The :class:`Found` of a folder.
 
-    Links are followed, and each folder is read once, so that links in a circle end. A link with the
-    name of an image that leads nowhere is among the paths, since an image is missing there; any
-    other is a UserError, and so is a folder that cannot be read.
+    A dead link with the name of an image is among the paths, since an image is missing there; any
+    other is a UserError, as is a folder that cannot be read.
     """
     found = Found([], collections.Counter(), [])
+    for path in files_below(folder, found.linked):
+        name = os.path.basename(path)
+        if name.lower().endswith(EXTENSIONS) and (os.path.isfile(path) or is_dead_link(path)):
+            found.paths.append(path)
+        else:
+            refuse_dead_link(path)
+            found.passed_over[extension_of(name)] += 1
+    found.paths.sort()
+    return found
+
+
+def files_below(folder, linked):
+    """Yield the path of each file below a folder; hidden files and folders are left out.
+
+    Links to folders are followed and appended to ``linked``. Each folder is read once, so circles
+    of links end. UserError if a folder cannot be read.
+    """
     top = pathlib.Path(folder).resolve()
     # a link to one of these is a circle, too
     seen = {identity(directory) for directory in (top, *top.parents)}
@@ -55,18 +71,8 @@ def images_below(folder):
             seen.add(identity(inside))
             folders.append(name)
             if os.path.islink(inside):
-                found.linked.append(inside)
-        for name in files:
-            path = os.path.join(directory, name)
-            if name.startswith("."):
-                continue
-            if name.lower().endswith(EXTENSIONS) and (os.path.isfile(path) or is_dead_link(path)):
-                found.paths.append(path)
-            else:
-                refuse_dead_link(path)
-                found.passed_over[extension_of(name)] += 1
-    found.paths.sort()
-    return found
+                linked.append(inside)
+        yield from (os.path.join(directory, name) for name in files if not name.startswith("."))
 
 
 def extension_of(name):
@@ -93,7 +99,7 @@ def is_dead_link(path):
 
 def refuse_dead_link(path):
     if is_dead_link(path):
-        raise UserError(f"{path}: this link leads nowhere; mend it or remove it")
+        raise UserError(f"{path}: this link leads nowhere; repair it or remove it")
 
 
 def read_image(path):

@@ -10,9 +10,10 @@ from .recordio import OffsetSet, RecordError, record_end
 def refuse_gaps(records):
     """Raise RecordError if the index of a :class:`.records.RecordFile` leaves out a whole record.
 
-    That costs two small reads, so it is seen if records are missing at the file's beginning or end,
-    or if the manifest of ``gluon-tricks prepare`` counts others. An index of the whole records of a
-    damaged file (``records index --salvage``) is right, and so is any with a name of its own.
+    Two small reads tell whether records are missing at the file's beginning or end, or whether the
+    manifest of ``gluon-tricks prepare`` counts others; only then are all records walked. An index
+    of the whole records of a damaged file (``records index --salvage``) passes, and so does any
+    with a name of its own.
     """
     if records.index_path != index_path_of(records.path) or _seems_whole(records):
         return
@@ -32,7 +33,7 @@ def _seems_whole(records):
 
 
 def _left_out(records):
-    """The offsets of whole records that begin where a listed one, or nothing, ends."""
+    """The offsets of whole records at byte 0 or where a listed one ends."""
     offsets = np.sort(records.offsets).tolist()
     place = 0
     for following in [*offsets, records.size]:

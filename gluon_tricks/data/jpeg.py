@@ -1,15 +1,15 @@
 """A JPEG's parts, and a smaller JPEG that holds what a crop needs: cut out of the file, not decoded
-and coded again.
+and encoded again.
 
-Where in a JPEG's coded data a pixel's bits are is known only once all before them are decoded,
-unless there are restart markers: two bytes after every so many MCUs (minimum coded units, of 8 x 8
-to 32 x 32 pixels), after which decoding starts again. What is between two of them is called an
-interval here. From a file that has them in every row, the intervals under a crop are taken and
-joined to a JPEG of their own. From one without, only what is below the crop can be left out, by a
-smaller height in the header.
+To find a pixel's bits in a JPEG's coded data, all bits before them have to be decoded, unless there
+are restart markers: two bytes after a fixed number of MCUs (minimum coded units, of 8 x 8 to
+32 x 32 pixels), after which decoding starts afresh. The data between two of them are called an
+interval here. From a file with markers in every row, the intervals under a crop are joined to a
+JPEG of their own. From one without, only what is below the crop can be left out, by a smaller
+height in the header.
 
-A segment of our own in the header (:func:`with_table`) says how many bytes each interval has, so
-that nobody has to look for the markers; other readers pass it over.
+A segment of our own in the header (:func:`with_table`) has the length of each interval, so that
+nobody has to search for the markers; other readers skip it.
 """
 
 import functools
@@ -21,8 +21,8 @@ import numpy as np
 BEGIN, END, SCAN = b"\xff\xd8\xff", b"\xff\xd9", b"\xff\xda"
 FRAMES = tuple(marker for marker in range(0xC0, 0xD0) if marker not in (0xC4, 0xC8, 0xCC))
 SEQUENTIAL_FRAMES, RESTART_INTERVAL, APPLICATION = (0xC0, 0xC1), 0xDD, 0xEB
-BLOCK = 8  # pixels, of either side
-TABLE = b"gluon_tricks pieces\0"  # what our segment begins with; then uint16 each, big-endian
+BLOCK = 8  # pixels on each side
+TABLE = b"gluon_tricks pieces\0"  # begins our segment; lengths follow, big-endian uint16
 SEGMENT = struct.Struct(">xBH")  # a marker, and the length of its segment
 
 
@@ -74,8 +74,7 @@ def one_scan(payload):
             (interval,) = struct.unpack_from(">H", payload, start)
         elif marker == APPLICATION and payload.startswith(TABLE, start, end):
             table = start + len(TABLE), end
-    # A scan's header: the marker, its length, the number of components, and what does not matter
-    # here.
+    # A scan's header: the marker, its length, the number of components, and more.
     if len(frame) < 6 or payload[end : end + 2] != SCAN or payload[end + 4 : end + 5] != frame[5:6]:
         return None
     mcu = _mcu(frame[7::3])
@@ -121,10 +120,10 @@ def window(payload, scan, y, x, height, width):
     whole image.
 
     None if it would be the whole, or if the restart markers are not those that the header announces
-    or do not enclose rectangles. In a window of a JPEG without markers the data go on below its
+    or do not enclose rectangles. In a window of a JPEG without markers the data continue below its
     last row.
     """
-    # Chroma is smoothed with its neighbours, so a pixel more has to be there on each side.
+    # Chroma is smoothed with its neighbours, so one more pixel is needed on each side.
     top, left, bottom, right = max(0, y - 1), max(0, x - 1), y + height + 1, x + width + 1
     return (
         _intervals(payload, scan, top, left, bottom, right)
@@ -177,16 +176,16 @@ def _joined(header, payload, begins, ends):
 
 
 def _header(payload, scan, height, width):
-    """All before the coded data, with another size."""
+    """The bytes before the coded data, with another size."""
     size = struct.pack(">HH", height, width)
     return payload[: scan.size_at] + size + payload[scan.size_at + len(size) : scan.start]
 
 
 def _bounds(payload, scan, count):
-    """The begin of each of ``count`` intervals, and the end of the last one's marker (int64); None
+    """Where each of ``count`` intervals begins, and where the last one's marker ends (int64); None
     if markers are wrong.
     """
-    # there is no room for so many markers; a damaged header
+    # no room for so many markers: the header is damaged
     if 2 * count > len(payload) - scan.start:
         return None
     data, codes = np.frombuffer(payload, np.uint8), _marker_codes(count)
@@ -198,7 +197,7 @@ def _bounds(payload, scan, count):
         if bounds[-1] <= len(data) and data.take(ends - 1).tobytes() == codes:
             return bounds
     after_ones = np.flatnonzero(data[scan.start : -1] == 0xFF) + (scan.start + 1)
-    # a zero follows if the ones are coded data
+    # in coded data a zero follows
     found = after_ones[data[after_ones] != 0][:count]
     if data[found].tobytes() != codes:
         return None
@@ -208,8 +207,8 @@ def _bounds(payload, scan, count):
 
 @functools.lru_cache(maxsize=1024)
 def _marker_codes(count):
-    """The second bytes of the markers after ``count`` intervals: 0xD0 to 0xD7 in turn, at last
-    that of the image's end.
+    """The second bytes of the markers after ``count`` intervals: 0xD0 to 0xD7 in turn, and
+    finally that of the image's end.
     """
     return bytes(0xD0 + i % 8 for i in range(count - 1)) + END[1:]
 

@@ -1,6 +1,4 @@
-"""Which labels of records training takes: one rule for the loader and for ``gluon-tricks records
-verify``.
-"""
+"""Which labels of records are classes: one rule for loaders and ``gluon-tricks records verify``."""
 
 from typing import Union
 
@@ -8,8 +6,8 @@ import numpy as np
 
 
 def class_of(label: Union[float, np.ndarray], classes: int) -> float:
-    """The class of a record's label, a number or an array of one; ValueError says why it is none of
-    ``classes``.
+    """The class of a record's label, a number or an array of one; ValueError says why it is not one
+    of ``classes``.
     """
     if isinstance(label, np.ndarray):
         if label.size != 1:
@@ -21,5 +19,5 @@ def class_of(label: Union[float, np.ndarray], classes: int) -> float:
 
 
 def none_of(label: float, classes: int) -> str:
-    """What is said of a label that is no class."""
+    """The message for a label that is not a class."""
     return f"label {label:g} is none of --classes {classes} (0 to {classes - 1})"

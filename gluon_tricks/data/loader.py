@@ -1,16 +1,17 @@
 """Batches of decoded and augmented images: exact, resumable, the same with any number of threads,
 processes and workers.
 
-What a batch holds is a pure function of (seed, step): the order of an epoch is a permutation that
-follows from (seed, epoch), an image's augmentation follows from (seed, epoch, key), and a step's
-place in the order from the step alone. Threads and processes only decide when the rows of a batch
-are filled. A worker that owns the positions [first, first + count) of every global batch reads just
-those, so that all workers together see the batches that one worker would see. How a batch is made:
-:mod:`gluon_tricks.data.batches`.
+The contents of a batch are a pure function of (seed, step): the order of an epoch is a permutation
+derived from (seed, epoch), an image's augmentation from (seed, epoch, key), and a step's place in
+the order from the step alone. Threads and processes only decide when the rows of a batch are
+filled. A worker that owns the positions [first, first + count) of every global batch reads only
+those, so all workers together see the batches that a single worker would see.
+:mod:`gluon_tricks.data.batches` makes the batches.
 
 :func:`train_loader` and :func:`eval_loader` read the flags; the loaders take values.
 """
 
+import contextlib
 from typing import Any, Iterator, Optional, Tuple, Union
 
 import numpy as np
@@ -30,7 +31,7 @@ from .transforms.transform import Transform
 
 __all__ = ["Batch", "eval_loader", "eval_transform", "train_loader", "train_transform"]
 
-# made-up images in an evaluation; --synthetic is for measuring the training step
+# synthetic images in an evaluation: --synthetic is for measuring the training step
 MOST_SYNTHETIC = 256
 Source = Union[RecordSource, SyntheticSource]
 Records = Union[RecordFile, SyntheticImages]
@@ -47,11 +48,11 @@ def train_loader(
     """The training images of ``config`` for the worker with positions [first, first + count) of a
     global batch.
 
-    Made by ``processes`` or, without them, by threads of this one, for the GPU of this number if
-    they go to one.
+    ``processes`` decode them or, if that is None, threads of this process. ``gpu`` is the number of
+    the GPU that they are copied to, if any.
 
-    Has ``steps_per_epoch``, ``batches(start_step, stop_step)``, ``bad_records``, ``close()``.
-    Raises UserError if the file is missing, damaged or too small for one batch.
+    The loader has ``steps_per_epoch``, ``batches(start_step, stop_step)``, ``bad_records`` and
+    ``close()``. Raises UserError if the file is missing, damaged or too small for one batch.
     """
     count = global_batch - first if count is None else count
     if config.data_backend == "native" and not config.synthetic:
@@ -59,18 +60,19 @@ def train_loader(
 
         return NativeTrainLoader(config, global_batch, first, count)
     on_device, bad = config.device_augment, BadRecords(config.max_bad_records)
-    records = open_records(config, "rec_train", config.synthetic, on_device)
-    try:
+    with contextlib.ExitStack() as on_error:
+        records = open_records(config, "rec_train", config.synthetic, on_device)
+        on_error.callback(records.close)
         images = epoch_length(len(records), config.num_training_samples, config.rec_train)
         source = source_of(config, records, train_transform(config), on_device)
+        on_error.callback(source.close)
         maker = BatchMaker(source, config.num_data_workers, processes, bad, gpu)
         reading = Reading.of_config(config, global_batch)
-        return TrainLoader(
+        data = TrainLoader(
             records, maker, config.seed, images, global_batch, first, count, bad, reading
         )
-    except UserError:
-        records.close()
-        raise
+        on_error.pop_all()
+    return data
 
 
 def eval_loader(
@@ -82,13 +84,13 @@ def eval_loader(
     gpu: Optional[int] = None,
     transform: Optional[Transform] = None,
 ) -> Any:
-    """The validation images of ``config`` that fall to this rank, each exactly once in a pass (an
-    iteration), made as those of :func:`train_loader`, or by another ``transform``.
+    """This rank's validation images, each exactly once in a pass (an iteration). They are made as
+    in :func:`train_loader`, by ``transform`` if it is given.
 
-    Has ``images`` (in the whole file), ``close()``. The images are float32, also with
-    ``--device-augment``. The last batch is filled up to ``batch_size`` and its ``valid`` says how
-    many count. With ``--val-last-batch wrap`` the batches are those of ImageRecordIter; see
-    :func:`wrapped_pass`.
+    The loader has ``images`` (their number in the whole file) and ``close()``. The images are
+    float32 even with ``--device-augment``. The last batch is filled up to ``batch_size``, and its
+    ``valid`` is the number of real rows. With ``--val-last-batch wrap`` the batches are those of
+    ImageRecordIter; see :func:`wrapped_pass`.
     """
     if config.data_backend == "native" and not config.synthetic:
         from .native import NativeEvalLoader
@@ -96,15 +98,19 @@ def eval_loader(
         return NativeEvalLoader(config, batch_size, rank, world_size)
     refuse_wrap(config, world_size)
     wrap = config.val_last_batch == "wrap"
-    records = open_records(config, "rec_val", min(config.synthetic, MOST_SYNTHETIC))
-    source = source_of(config, records, transform or eval_transform(config))
-    maker = BatchMaker(source, config.num_data_workers, processes, gpu=gpu)
+    with contextlib.ExitStack() as on_error:
+        records = open_records(config, "rec_val", min(config.synthetic, MOST_SYNTHETIC))
+        on_error.callback(records.close)
+        source = source_of(config, records, transform or eval_transform(config))
+        on_error.callback(source.close)
+        maker = BatchMaker(source, config.num_data_workers, processes, gpu=gpu)
+        on_error.pop_all()
     return EvalLoader(records, maker, batch_size, rank, world_size, wrap)
 
 
 def check_flags(config: Config, world_size: int) -> None:
-    """Raise the UserError that the loaders of so many workers would raise for these flags, whatever
-    the files hold.
+    """Raise the UserError that the loaders of ``world_size`` workers would raise for these flags
+    with any files.
     """
     if config.rec_val or config.synthetic:
         refuse_wrap(config, world_size)
@@ -128,10 +134,10 @@ def refuse_wrap(config: Config, world_size: int) -> None:
 
 
 def check_labels(config: Config, rank: int = 0, world_size: int = 1) -> None:
-    """Look at the labels of this rank's validation images, which costs a small read each; of masks
+    """Check the labels of this rank's validation images, at the cost of a small read each; of masks
     only whether each image has one.
 
-    Raises UserError naming the first record whose label is none of the classes: better now than
+    Raises UserError naming the first record whose label is not one of the classes: better now than
     after an epoch of training.
     """
     if config.synthetic:
@@ -150,7 +156,7 @@ def check_labels(config: Config, rank: int = 0, world_size: int = 1) -> None:
 
 
 class TrainLoader:
-    """See :func:`train_loader`; ``images`` is how many an epoch has."""
+    """See :func:`train_loader`; ``images`` is the number in an epoch."""
 
     def __init__(
         self,
@@ -178,14 +184,14 @@ class TrainLoader:
         return len(self._bad.keys) if self._bad else 0
 
     def order(self, epoch: int) -> np.ndarray:
-        """The places (:mod:`.order`) that this epoch reads, in their order (int64)."""
+        """The places (:mod:`.order`) that this epoch reads, in order (int64)."""
         if self._order[0] != epoch:
             records, batch = len(self._records), self._global_batch
             self._order = epoch, self._reading.order(records, self._seed, epoch, batch)
         return self._order[1]
 
     def batches(self, start_step: int, stop_step: int) -> Iterator[Batch]:
-        """Batches of the steps [start_step, stop_step), counted through all epochs."""
+        """Batches of the steps [start_step, stop_step), counted across epochs."""
         return self._maker.make(map(self._plan, range(start_step, stop_step)))
 
     def _plan(self, step):
@@ -196,7 +202,6 @@ class TrainLoader:
 
     def close(self) -> None:
         self._maker.close()
-        self._records.close()
 
 
 class EvalLoader:
@@ -212,7 +217,7 @@ class EvalLoader:
         wrap: bool = False,
     ) -> None:
         self.images = len(records)
-        self._records, self._maker = records, maker
+        self._maker = maker
         self._batch_size, self._rank, self._world_size = batch_size, rank, world_size
         self._wrap = wrap
         self._passes = 0
@@ -223,9 +228,9 @@ class EvalLoader:
         return self.batches(self._passes - 1)
 
     def batches(self, number: int, skip: int = 0) -> Iterator[Batch]:
-        """The pass of this number, from 0; it matters with ``--val-last-batch wrap`` alone.
+        """Pass ``number``, from 0; the number matters only with ``--val-last-batch wrap``.
 
-        ``skip`` leaves out so many of its first images.
+        The first ``skip`` images are left out.
         """
         if self._wrap:
             start, stop = wrapped_pass(self.images, self._batch_size, number)
@@ -239,11 +244,10 @@ class EvalLoader:
 
     def close(self) -> None:
         self._maker.close()
-        self._records.close()
 
 
 def shard(length: int, rank: int, world_size: int) -> Tuple[int, int]:
-    """``(start, stop)`` of the positions that fall to this rank."""
+    """``(start, stop)`` of this rank's positions."""
     return length * rank // world_size, length * (rank + 1) // world_size
 
 
@@ -251,8 +255,8 @@ def wrapped_pass(images: int, batch_size: int, number: int) -> Tuple[int, int]:
     """``(start, stop)``, the positions (modulo ``images``) of a pass with ImageRecordIter's
     ``round_batch``.
 
-    Its last batch is filled from the file's beginning, and the next pass goes on where that one
-    ended. So some images are counted twice in a pass and others not at all.
+    Its last batch is filled up from the beginning of the file, and the next pass starts where that
+    batch ended. So a pass counts some images twice and others not at all.
     """
     start = 0
     for _ in range(number + 1):
@@ -262,8 +266,8 @@ def wrapped_pass(images: int, batch_size: int, number: int) -> Tuple[int, int]:
 
 
 def open_records(config: Config, field: str, synthetic: int, on_device: bool = False) -> Any:
-    """The RecordFile that a field of ``config`` names, or so many synthetic images; UserError if
-    there is nothing.
+    """The RecordFile that a field of ``config`` names, or ``synthetic`` synthetic images; UserError
+    if neither is given.
     """
     if config.synthetic:
         size = (field == "rec_val" and config.test_size) or config.input_size
@@ -275,8 +279,6 @@ def open_records(config: Config, field: str, synthetic: int, on_device: bool = F
         raise UserError(f"no images: give {flag} FILE.rec, --data-dir FOLDER or --synthetic")
     records = RecordFile(path, getattr(config, field + "_idx") or None)
     try:
-        if not len(records):
-            raise UserError(f"{path}: holds no records ({flag})")
         refuse_gaps(records)
     except UserError:
         records.close()
@@ -285,7 +287,7 @@ def open_records(config: Config, field: str, synthetic: int, on_device: bool = F
 
 
 def epoch_length(records: int, num_training_samples: int, path: str) -> int:
-    """How many images an epoch has: ``--num-training-samples``, or all if that is 0."""
+    """The number of images in an epoch: ``--num-training-samples``, or all if that is 0."""
     if num_training_samples > records:
         raise UserError(
             f"--num-training-samples {num_training_samples} is more than the {records} records of "
@@ -295,7 +297,7 @@ def epoch_length(records: int, num_training_samples: int, path: str) -> int:
 
 
 def steps_in(images: int, global_batch: int) -> int:
-    """Steps in an epoch; the images left over are other ones each epoch."""
+    """Steps in an epoch; different images are left over in each epoch."""
     if images < global_batch:
         raise UserError(
             f"an epoch has {images} images, fewer than one global batch of {global_batch}: "
@@ -307,7 +309,7 @@ def steps_in(images: int, global_batch: int) -> int:
 def source_of(
     config: Config, records: Any, transform: Transform, on_device: bool = False
 ) -> Source:
-    """What the rows of batches hold."""
+    """The source of a loader's rows, see :mod:`.sources`."""
     if config.synthetic:
         return SyntheticSource(records)
     truth = truth_of(config, records)

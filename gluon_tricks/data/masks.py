@@ -1,4 +1,4 @@
-"""The masks of a file's images, as training and evaluation read them: each with its image."""
+"""The masks of a file's images, which training and evaluation read along with the images."""
 
 from typing import Any, Tuple
 
@@ -18,11 +18,13 @@ def has_masks(config: Config) -> bool:
 
 
 class MaskFile:
-    """The masks of the images in a RecordFile, of so many classes.
+    """The masks of the images in a RecordFile, of this many classes.
 
     It is a plain value: a pickle of it gives another process the same masks. Raises UserError if
-    the file is missing, RecordError if the two files have not the same keys.
+    the file is missing, RecordError if the two files have different keys.
     """
+
+    label_dtype = np.uint8  # of a row of a batch
 
     def __init__(self, images: RecordFile, classes: int) -> None:
         if classes > MOST_CLASSES_OF_MASKS:
@@ -35,14 +37,12 @@ class MaskFile:
         self._order = np.argsort(self._records.keys, kind="stable")
         self._keys = self._records.keys[self._order]
 
-    label_dtype = np.uint8  # of a row of a batch
-
     @property
     def path(self) -> str:
         return self._records.path
 
     def label_shape(self, size: int) -> Tuple[int, ...]:
-        """Of a row's mask, if its image is a square of this size."""
+        """The shape of a row's mask, for square images of this size."""
         return size, size
 
     def label(
@@ -54,7 +54,7 @@ class MaskFile:
     def read(self, key: int, size: Tuple[int, int]) -> np.ndarray:
         """uint8 (height, width), the mask of the image with this key, which has this ``size``.
 
-        RecordError if it is damaged; UserError if it has another size, or a class that is none.
+        RecordError if it is damaged; UserError if it has another size, or a value that is no class.
         """
         _, payload = self._records.read(int(self._order[np.searchsorted(self._keys, key)]))
         try:

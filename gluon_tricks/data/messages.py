@@ -1,9 +1,9 @@
-"""What a run and its data processes tell each other: tasks and answers, each a message of a socket.
+"""The messages between a run and its data processes: tasks and answers.
 
-A task says all that there is to know: whose rows (``source``, found in the shared memory at its
-range), where they go, and which records they are. So whichever process is free takes the next one,
-and a process needs no introduction. What crosses is pickled: both ends are the same program, and
-the sockets have no name by which another one could find them.
+A task is complete: it names the source of its rows (and the source's range of the shared memory),
+where the rows go, and which records they are. So any free process can take the next one, without
+having been told anything before. Sources and answers are pickled: both ends are the same program,
+and the sockets have no name by which another one could find them.
 """
 
 import pickle
@@ -16,7 +16,7 @@ import numpy as np
 from .rows import FillTask, padded
 
 MOST = 1 << 16  # bytes of a message
-LONGEST_TEXT = 1 << 13  # characters of an error; two of four bytes each go into a message
+LONGEST_TEXT = 1 << 13  # characters of an error, of up to four bytes; a message holds two such
 _TASK = struct.Struct("<8q")
 _ANSWER = struct.Struct("<2q")
 
@@ -38,14 +38,14 @@ class TaskMessage(NamedTuple):
 
 
 def unpack_task(message: bytes) -> TaskMessage:
-    """The task that :meth:`TaskMessage.pack` made this message of; its places are read-only."""
+    """The task in a message of :meth:`TaskMessage.pack`; its places are read-only."""
     batch, source, at, size, offset, count, epoch, start = _TASK.unpack_from(message)
     places = np.frombuffer(message, np.int64, offset=_TASK.size)
     return TaskMessage(batch, source, (at, size), offset, count, FillTask(epoch, start, places))
 
 
 class Failure(NamedTuple):
-    """An error that came up in a data process, if it can be pickled, and its traceback there."""
+    """An error in a data process, None if it cannot be pickled, and its traceback there."""
 
     error: Optional[Exception]
     text: str
@@ -56,7 +56,7 @@ def failure(error: Exception) -> Failure:
     text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
     try:
         pickled = pickle.dumps(error)
-        pickle.loads(pickled)  # an error whose arguments are not those of its class fails here
+        pickle.loads(pickled)  # fails if the error's arguments are not those of its class
         is_portable = len(pickled) <= LONGEST_TEXT
     except Exception:
         is_portable = False
@@ -80,8 +80,8 @@ def unpack_answer(message: memoryview) -> Tuple[int, int, Any]:
 
 
 def parts_of(source: Any) -> List[Any]:
-    """A source as bytes: its pickle, then its arrays, which processes use where they are. The index
-    of ImageNet has 31 MB, which each process would read for a second and keep.
+    """A source as bytes: its pickle, then its arrays, which processes use where they are. Each
+    would else take a second to read ImageNet's index, and keep 31 MB of its own.
     """
     arrays: List[pickle.PickleBuffer] = []
     pickled = pickle.dumps(source, protocol=5, buffer_callback=arrays.append)

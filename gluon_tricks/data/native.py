@@ -1,15 +1,15 @@
-"""MXNet's own ImageRecordIter as a source of the same batches (``--data-backend native``), its
-traps handled.
+"""MXNet's own ImageRecordIter as a source of batches (``--data-backend native``), with its traps
+handled.
 
-Handled: the rows that fill the last validation batch do not count, every validation pass has an
-iterator of its own (a used one goes on after the images to which the last batch wrapped),
-``seed_aug`` is never set (it repeats few crops for ever), its memory is not page-locked (for which
-every process would take memory of GPU 0), batches are copied out of it, errors name the file.
+Handled: rows that fill the last validation batch do not count; every validation pass has its own
+iterator (a used one starts after the images to which the last batch wrapped); ``seed_aug`` is never
+set (it repeats a few crops for ever); its memory is not page-locked (every process would take
+memory of GPU 0); batches are copied out of it; errors name the file.
 
-Left, and so refused or documented (docs/data.md): it knows neither records' keys nor a position in
-the epoch, shuffles only within chunks, gives other images with other numbers of threads or workers,
-cannot scale hue, flips with probability 0.5 or never, and ends at the first broken record without
-saying which one it is; if that record is a validation image, the whole process ends (a division
+Not handled, and so refused or documented (docs/data.md): it knows neither records' keys nor a
+position in the epoch, shuffles only within chunks, gives other images with another number of
+threads or workers, cannot scale hue, flips with probability 0.5 or never, and ends at the first
+broken record without naming it. If that is a validation image, the whole process ends (a division
 by zero inside MXNet).
 """
 
@@ -46,14 +46,14 @@ class NativeTrainLoader:
         self._config, self._count = config, count
         self._shard, self._shards = first // count, global_batch // count
         images = count_records(config.rec_train, config.rec_train_idx, "--rec-train")
-        # in an epoch
         self.images = epoch_length(images, config.num_training_samples, config.rec_train)
         self.steps_per_epoch = steps_in(self.images, global_batch)
         self._iterator, self._next_step = None, None
 
     def batches(self, start_step, stop_step):
         """Batches of these steps; ``start_step`` has to begin an epoch, or be the step at
-        which the last iteration stopped."""
+        which the last iteration stopped.
+        """
         if start_step != self._next_step:
             self._start(start_step)
         elif start_step % self.steps_per_epoch == 0:
@@ -97,12 +97,8 @@ class NativeEvalLoader:
 
     def __init__(self, config, batch_size, rank, world_size):
         refuse_what_it_cannot(config)
-        self._config, self._batch_size, self._rank, self._world_size = (
-            config,
-            batch_size,
-            rank,
-            world_size,
-        )
+        self._config, self._batch_size = config, batch_size
+        self._rank, self._world_size = rank, world_size
         refuse_wrap(config, world_size)
         self._wrap = config.val_last_batch == "wrap"
         self.images = count_records(config.rec_val, config.rec_val_idx, "--rec-val")
@@ -120,8 +116,9 @@ class NativeEvalLoader:
         return self.batches(self._passes - 1)
 
     def batches(self, number):
-        """The pass of this number; with wrap it follows from the passes before, which are read
-        if they were not."""
+        """Pass ``number``; with wrap it depends on the passes before it, which are read first if
+        they have not been.
+        """
         with named_errors(self._config.rec_val):
             if self._wrap and number == self._next_pass:
                 self._iterator.reset()
@@ -144,7 +141,7 @@ class NativeEvalLoader:
 
 
 def refuse_what_it_cannot(config):
-    """UserError for flags that ImageRecordIter has nothing for."""
+    """UserError for flags that ImageRecordIter cannot follow."""
     problem = None
     if config.device_augment:
         problem = "--device-augment"
@@ -174,7 +171,7 @@ def count_records(path, index_path, flag):
 
 
 def common_settings(config, size, batch_size, shard, shards):
-    """What ImageRecordIter is told in training and evaluation: it gives part ``shard`` of
+    """The settings of ImageRecordIter in training and evaluation: it reads part ``shard`` of
     ``shards`` of the file, as normalised float32 (batch_size, 3, size, size).
     """
     mean, std = config.rgb_mean, config.rgb_std
@@ -235,8 +232,9 @@ def eval_iterator(config, batch_size, shard=0, shards=1):
 
 
 def as_batch(batch, valid, classes, path):
-    """A :class:`gluon_tricks.data.batches.Batch` in memory of its own: ImageRecordIter uses its
-    batches' again."""
+    """A :class:`gluon_tricks.data.batches.Batch` in its own memory: ImageRecordIter reuses that
+    of its batches.
+    """
     import mxnet as mx
 
     labels = batch.label[0].asnumpy()

@@ -1,5 +1,5 @@
-"""What each task has of an image: how it is made for training and for validation, and what is
-learned from it. A task that has the same as classification is not in the tables.
+"""How each task transforms images for training and for validation, and what it learns from them. A
+task that does as classification does is not in the tables.
 """
 
 from typing import Any, Callable, Dict
@@ -15,7 +15,7 @@ TRAIN_TRANSFORMS: Dict[str, Callable[[Config], Transform]] = {
     "detection": detection.train_transform,
 }
 EVAL_TRANSFORMS: Dict[str, Callable[[Config], Transform]] = {"detection": detection.eval_transform}
-# Of a file's records, if that is not a class for each image.
+# What is learned from a file's records, if not a class for each image.
 TRUTH: Dict[str, Callable[[Config, Any], Any]] = {
     "segmentation": lambda config, records: MaskFile(records, config.classes),
     "detection": lambda config, records: BoxLabels(records.path, config.classes, config.max_boxes),
@@ -23,17 +23,17 @@ TRUTH: Dict[str, Callable[[Config, Any], Any]] = {
 
 
 def train_transform(config: Config) -> Transform:
-    """What training does to an image, by the task and the flags."""
+    """What training does to an image, chosen by the task and the flags."""
     return TRAIN_TRANSFORMS.get(config.task, paper.train_transform)(config)
 
 
 def eval_transform(config: Config) -> Transform:
-    """What validation does to one."""
+    """What validation does to an image."""
     return EVAL_TRANSFORMS.get(config.task, paper.eval_transform)(config)
 
 
 def truth_of(config: Config, records: Any) -> Any:
-    """What is learned from the images in a RecordFile, as :class:`.sources.RecordSource` takes it;
-    None if that is a class for each.
+    """The ``truth`` of a RecordFile for :class:`.sources.RecordSource`; None if that is a class for
+    each image.
     """
     return TRUTH[config.task](config, records) if config.task in TRUTH else None

@@ -1,8 +1,8 @@
 """The order in which an epoch reads the records, and how often it reads each.
 
 An order is an array of places (int64). A place is a record's position in the file, plus the number
-of records for each time that the epoch has read it before: so every copy of a record has a place of
-its own, and an augmentation of its own (:func:`sampling_keys`).
+of records for each time that the epoch has read it before: so every copy of a record has its own
+place, and its own augmentation (:func:`sampling_keys`).
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ import numpy as np
 
 from . import randomness
 
-COPY = 1 << 56  # between what the copies of a record draw from; keys of records are far smaller
+COPY = 1 << 56  # between the sampling keys of a record's copies; records' keys are far smaller
 
 
 class Reading(NamedTuple):
     """How an epoch reads the records.
 
-    With ``repeats`` each record of the shuffled order comes that many times in a row, and is dealt
-    to the ``parts`` of the global batch in turn, so that its copies are in different ones; an epoch
-    then ends when it has as many images as ever (repeated augmentation, Berman et al. 2019, Hoffer
-    et al. 2019). ``reads`` is how many rows a batch has for each of its images: with 2, an epoch
-    reads all records twice, in two orders (mixup of type 1).
+    With ``repeats`` each record of the shuffled order comes that many times in a row. Its copies
+    are dealt to the ``parts`` of the global batch in turn, so they are in different ones. An
+    epoch keeps its number of images (repeated augmentation, Berman et al. 2019, Hoffer et al.
+    2019). ``reads`` is the number of rows for each image of a batch: with 2, an epoch reads all
+    records twice, in two orders (mixup of type 1).
     """
 
     repeats: int = 1
@@ -32,7 +32,7 @@ class Reading(NamedTuple):
 
     @classmethod
     def of_config(cls, config: Any, global_batch: int) -> Reading:
-        """What the flags ask for."""
+        """The Reading that the flags ask for."""
         reads = 2 if config.mixup and config.mixup_type == 1 else 1
         return cls(config.repeated_augmentation, reads, max(1, global_batch // config.batch_size))
 
@@ -43,7 +43,7 @@ class Reading(NamedTuple):
         return dealt(order, global_batch * self.reads, self.parts) if self.repeats > 1 else order
 
     def _one_pass(self, records, seed, epoch, number):
-        # a second pass has an order of its own: that of a negative epoch
+        # a second pass has its own order: that of a negative epoch
         shuffled = randomness.permutation(records, seed, epoch if number == 0 else -number - epoch)
         copies = np.arange(self.repeats) + number * self.repeats
         return (shuffled[:, None] + records * copies).ravel()[:records]
@@ -62,7 +62,7 @@ def positions(places: np.ndarray, records: int) -> np.ndarray:
 
 
 def sampling_keys(keys: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """What the augmentation of each place is drawn from, int64: the record's key, ``keys`` (of all
-    records), or for its copies another number.
+    """The keys that the augmentation of each place is drawn from, int64: the record's own, of
+    ``keys`` (those of all records), or another number for its copies.
     """
     return keys[positions(places, len(keys))] + places // len(keys) * COPY

@@ -1,9 +1,9 @@
-"""Page-locked memory: what a GPU copies from without the CPU, at several times the rate.
+"""Page-locked memory: a GPU copies from it without the CPU, several times as fast.
 
-MXNet's own page-locked arrays (``cpu_pinned``) are memory of MXNet; ours is shared with other
-processes. So it is registered with the CUDA runtime, with ``cudaHostRegister``: with the library
-that MXNet has loaded, since another copy of it would have contexts of its own. Memory that cannot
-be registered is used as it is.
+MXNet allocates its own page-locked arrays (``cpu_pinned``); our memory is shared with other
+processes, so it is registered with the CUDA runtime (``cudaHostRegister``). That has to be the
+library that MXNet has loaded: another copy of it would have its own contexts. Memory that cannot be
+registered is used as it is.
 """
 
 import ctypes
@@ -15,7 +15,7 @@ from typing import Any, Optional
 
 log = logging.getLogger(__name__)
 
-PORTABLE = 1  # cudaHostRegisterPortable: for all GPUs, not for the current one alone
+PORTABLE = 1  # cudaHostRegisterPortable: for all GPUs, not only the current one
 LIBRARY = re.compile(r"/.*/libcudart\.so[.\d]*$")
 
 
@@ -29,7 +29,7 @@ class PageLock:
             self._give_up("MXNet has loaded no CUDA runtime (libcudart.so)")
 
     def lock(self, address: int, size: int) -> bool:
-        """Whether the memory is locked now."""
+        """Lock memory; returns whether it is locked now."""
         if not self._can_lock:
             return False
         error = self._on_gpu(self._cuda.cudaHostRegister, address, size, PORTABLE)
@@ -38,13 +38,13 @@ class PageLock:
         return not error
 
     def unlock(self, address: int) -> None:
-        """Has to come before locked memory is unmapped."""
+        """Unlock memory, which has to come before it is unmapped."""
         if self._on_gpu(self._cuda.cudaHostUnregister, address):
             self._cuda.cudaGetLastError()
 
     def _on_gpu(self, function, address, *rest):
-        """Call it while our GPU is the thread's current one: on another one CUDA would make a
-        context, which costs memory there.
+        """Call a function while our GPU is the thread's current one: on another, CUDA would make a
+        context, which takes memory there.
         """
         before = ctypes.c_int()
         self._cuda.cudaGetDevice(ctypes.byref(before))
@@ -55,7 +55,7 @@ class PageLock:
             self._cuda.cudaSetDevice(before)
 
     def _text(self, error):
-        # CUDA remembers the error, and MXNet would take it for one of its own next call.
+        # CUDA remembers the error, and MXNet would take it for that of its own next call.
         self._cuda.cudaGetLastError()
         self._cuda.cudaGetErrorString.restype = ctypes.c_char_p
         return self._cuda.cudaGetErrorString(error).decode()
@@ -67,7 +67,7 @@ class PageLock:
 
 @functools.lru_cache(maxsize=None)
 def page_lock_of(gpu: int) -> PageLock:
-    """The one of this process, which says once if it cannot lock."""
+    """This process's PageLock for a GPU, which warns once if it cannot lock."""
     return PageLock(gpu)
 
 
@@ -78,6 +78,6 @@ def cuda_runtime(maps: str = "/proc/self/maps") -> Optional[Any]:
             found = [LIBRARY.search(line.rstrip("\n")) for line in file]
         for path in sorted({match.group() for match in found if match}):
             return ctypes.CDLL(path, mode=os.RTLD_NOW | os.RTLD_NOLOAD)
-    except OSError:  # no /proc, or the file was exchanged since
+    except OSError:  # no /proc, or the file was replaced since
         pass
     return None

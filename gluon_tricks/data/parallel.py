@@ -1,13 +1,13 @@
-"""Long work over many images: a map over threads whose results come in order, and its progress."""
+"""Long work over many images: a map over threads that keeps the order, and its progress."""
 
 import collections
 import concurrent.futures
-import os
 import sys
 import time
 
 from ..errors import UserError
 from ..text import printable
+from ..threads import cores
 
 LINE_EVERY = 60.0  # seconds between lines if there is no terminal
 
@@ -19,12 +19,10 @@ def add_workers(parser):
 
 
 def threads(workers: int) -> int:
-    """How many threads to use, from the flag's value."""
+    """The number of threads to use, from the flag's value."""
     if workers < 0:
-        raise UserError(f"--workers {workers}: is the number of threads")
-    if hasattr(os, "sched_getaffinity"):
-        return workers or len(os.sched_getaffinity(0))
-    return workers or os.cpu_count() or 1
+        raise UserError(f"--workers {workers}: has to be a number of threads")
+    return workers or cores()
 
 
 def ordered_map(function, items, workers):
@@ -36,8 +34,7 @@ def ordered_map(function, items, workers):
     try:
         for item in items:
             waiting.append(pool.submit(function, item))
-            # This many bound the memory, and keep all threads at work while a slow item is waited
-            # for.
+            # This bounds the memory, and keeps all threads busy while a slow item is waited for.
             if len(waiting) >= 8 * workers:
                 yield waiting.popleft().result()
         while waiting:
@@ -49,7 +46,7 @@ def ordered_map(function, items, workers):
 
 
 class Progress:
-    """How far a split is: a bar with the remaining time on a terminal, else now and then a line."""
+    """The progress of long work: a bar with the time left on a terminal, else a line at times."""
 
     def __init__(self, title, total):
         self.title, self.total, self.bar = title, total, None

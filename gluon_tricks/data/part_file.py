@@ -1,6 +1,4 @@
-"""``NAME.part``: a file on its way, which one process at a time writes, and another one goes on
-with.
-"""
+"""``NAME.part``: an unfinished file. One process at a time writes it; a later one can continue."""
 
 import contextlib
 import fcntl
@@ -13,8 +11,7 @@ from ..text import printable
 
 
 def open_part(path: str) -> BinaryIO:
-    """``path.part``, made if it is not there, for reading and writing, which nobody else gets until
-    it is closed.
+    """``path.part`` for reading and writing, made if it is missing, and locked until it is closed.
 
     Raises UserError if another process is writing it, and OSError if it cannot be opened.
     """
@@ -32,15 +29,13 @@ def open_part(path: str) -> BinaryIO:
 
 
 def refuse_other_file(path: str, begins: bytes, what: str) -> None:
-    """UserError if something is at ``path``, and would be lost, that does not begin as ``what``
-    does.
-    """
+    """UserError if a file at ``path``, which would be lost, does not begin as ``what`` does."""
     if not os.path.lexists(path):
         return
     with named_errors(path), open(path, "rb", opener=plain_file) as file:
         is_other = file.read(len(begins)) != begins
     if is_other:
-        raise UserError(f"{printable(path)}: is there and holds no {what}; name another file")
+        raise UserError(f"{printable(path)}: exists and holds no {what}; name another file")
 
 
 def _create(name, flags):

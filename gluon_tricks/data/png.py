@@ -16,7 +16,7 @@ def chunks(payload: bytes) -> Iterator[Tuple[bytes, bytes]]:
     """``(kind, content)`` of each chunk, the first with a whole :data:`HEADER`, up to the one that
     ends the image.
 
-    ValueError if one is not there as a whole or has another checksum.
+    ValueError if one is not whole or has a wrong checksum.
     """
     place, kind = len(SIGNATURE), b""
     while kind != b"IEND":
@@ -44,11 +44,11 @@ def chunk(kind: bytes, content: Union[bytes, bytearray]) -> bytes:
 
 
 def with_palette(mask: np.ndarray, colors: np.ndarray) -> bytes:
-    """A PNG whose pixels are the numbers in ``mask``, uint8 (H, W), and which shows each in its
-    color, of uint8 (256, 3).
+    """A PNG whose pixels are the numbers in ``mask``, uint8 (H, W), each shown in its color of
+    ``colors``, uint8 (256, 3).
     """
     height, width = mask.shape
-    rows = np.zeros((height, 1 + width), np.uint8)  # in front of each: 0, it is stored as it is
+    rows = np.zeros((height, 1 + width), np.uint8)  # each begins with 0: it is not filtered
     rows[:, 1:] = mask
     parts = (
         (b"IHDR", HEADER.pack(width, height, 8, PALETTE, 0, 0, 0)),

@@ -78,7 +78,7 @@ def _read_text(data, shape, head):
     if head.kind in BITMAPS:
         data = re.sub(rb"([01])", rb"\1 ", data)  # its digits may stand together
     with warnings.catch_warnings():
-        # what is no number ends the values, and then they are too few
+        # parsing ends at what is no number, and then values are missing
         warnings.simplefilter("ignore")
         values = np.fromstring(data, np.int64, sep=" ")[:count]
     _need(len(values), count)

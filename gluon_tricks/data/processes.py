@@ -1,14 +1,14 @@
-"""Data processes: they decode and augment on all cores, where the threads of one process wait for
+"""Data processes decode and augment on all cores; the threads of one process would wait for
 Python's lock.
 
-Each is a new Python that imports neither MXNet nor this process's memory: a forked one would have
-MXNet's engine without its threads, and a CUDA context that is broken. A training starts them before
-MXNet's engine and CUDA begin, since a fork, of which versions of Python before 3.10 make a new
-program, stops MXNet's engine for a while and copies the page tables of all of its memory. (An
-evaluation opens its model first, and has that cost.) They serve all loaders of the command.
+Each is a new Python without MXNet and without this process's memory: a forked one would have
+MXNet's engine without its threads, and a broken CUDA context. A training starts them before MXNet's
+engine and CUDA: Python before 3.10 forks to start a program, which stops MXNet's engine for a while
+and copies the page tables of all its memory. (An evaluation opens its model first, and pays that
+cost.) They serve all loaders of the command.
 
 This process writes tasks to one socket, from which each data process takes the next one when it is
-free, and reads answers from another one. The images go through shared memory.
+free, and reads answers from another. The images go through shared memory.
 """
 
 import contextlib
@@ -36,25 +36,25 @@ from .shared_memory import SharedMemory, check_free
 
 log = logging.getLogger(__name__)
 
-FEW = 2  # so many threads of one process load as much as so many processes
-MEMORY_OF_ONE = 40 << 20  # bytes of a data process that it shares with no other
-LOOK_EVERY = 0.5  # seconds without an answer after which the processes are looked at
-STALLED = 30.0  # seconds without an answer, if one is expected, that are too long
-# This package comes from where this process has it, others from where this process looks for them.
+FEW = 2  # threads of one process load as fast as that many processes
+MEMORY_OF_ONE = 40 << 20  # bytes that a data process shares with no other
+LOOK_EVERY = 0.5  # seconds without an answer after which the processes are checked
+STALLED = 30.0  # seconds without an expected answer that are too long
+# Imports this package from where this process has it, and others from this process's sys.path.
 START = (
     "import sys; package, *arguments = sys.argv[1:8]; sys.path = [package, *sys.argv[8:]]; "
     "import gluon_tricks; del sys.path[0]; "
     "from gluon_tricks.data.data_process import main; main(arguments)"
 )
-# What a terminal or a batch system sends to all processes of a run, which may still need images for
-# its last steps.
+# Signals that a terminal or a batch system sends to all processes of a run. The run may still need
+# images for its last steps.
 BLOCKED = signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2
 PACKAGES = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
 def how_many(config: Config) -> Tuple[int, int]:
-    """``(data processes, threads of each)`` for ``-j`` and ``--data-processes``; 0 processes: the
-    threads are this process's.
+    """``(data processes, threads of each)`` for ``-j`` and ``--data-processes``; with 0
+    processes the threads are this process's.
     """
     threads, processes = config.num_data_workers, config.data_processes
     if config.synthetic or config.data_backend != "threads" or sys.platform != "linux":
@@ -78,9 +78,9 @@ def started(config: Config) -> Iterator[Optional["DataProcesses"]]:
 
 
 class DataProcesses:
-    """``count`` processes of so many ``threads``.
+    """``count`` processes, each with this many ``threads``.
 
-    To be used by the thread that made them, with whose end the kernel ends them.
+    Only for the thread that makes them: when it ends, the kernel kills them.
     """
 
     def __init__(self, count: int, threads: int = 1) -> None:
@@ -90,12 +90,12 @@ class DataProcesses:
         self.memory = SharedMemory()
         self.workers = count * threads
         self._numbers = itertools.count()
-        self._batches: Dict[int, "Filling"] = {}  # those that answers are expected for
-        self._unsent: Deque[bytes] = deque()  # the socket is full
+        self._batches: Dict[int, "Filling"] = {}  # whose answers are expected
+        self._unsent: Deque[bytes] = deque()  # while the socket is full
         self._buffer = bytearray(messages.MOST)
         self._interrupted = False
-        # Each socket with its other end, which stays open here: when all processes have ended, what
-        # is sent just stays, and that they did is seen in one place.
+        # The other end of each socket stays open here, too: sending works even after all processes
+        # have ended, so only _check has to notice it.
         self._tasks, self._answers = _sockets(), _sockets()
         self._tasks[0].setblocking(False)
         self._arrivals = select.poll()
@@ -114,11 +114,11 @@ class DataProcesses:
         return [process.pid for process in self._processes]
 
     def open(self, source: Any) -> "ProcessFiller":
-        """What fills rows with what ``source`` gives."""
+        """A filler of rows from ``source``."""
         return ProcessFiller(self, source)
 
     def close(self) -> None:
-        """Kill them: they have nothing to finish, and one that is stopped would not end itself."""
+        """Kill them: they have nothing to finish, and a stopped one would not end by itself."""
         for process in self._processes:
             process.kill()
         for process in self._processes:
@@ -130,11 +130,11 @@ class DataProcesses:
     # ---- for ProcessFiller and Filling
 
     def number(self) -> int:
-        """One that was not given before."""
+        """A number that has not been used before."""
         return next(self._numbers)
 
     def send(self, filling: "Filling", tasks: List[TaskMessage]) -> None:
-        """Let the processes do these tasks, for whose answers ``filling`` waits."""
+        """Send tasks to the processes; ``filling`` gets the answers."""
         with self._exchange():
             for task in tasks:
                 self._batches[task.batch] = filling
@@ -143,11 +143,11 @@ class DataProcesses:
 
     @contextlib.contextmanager
     def _exchange(self):
-        """An interrupt, or what else a signal's handler raises, may send a task twice or lose an
-        answer: rows would be taken for filled, or waited for in vain.
+        """Refuse all work after an interrupt, or anything else that a signal handler raises. It may
+        have sent a task twice or lost an answer: rows would count as filled, or never come.
         """
         if self._interrupted:
-            raise UserError("an interrupt has cut off these data processes' work: start others")
+            raise UserError("an interrupt broke off the work of these data processes: start others")
         try:
             yield
         except UserError:  # a process has ended, or is stopped
@@ -163,7 +163,7 @@ class DataProcesses:
                 self._unsent.popleft()
 
     def wait(self, filling: "Filling") -> None:
-        """Until all its tasks are answered, or one has failed."""
+        """Wait until all its tasks are answered, or one has failed."""
         with self._exchange():
             self._wait(filling)
 
@@ -198,14 +198,14 @@ class DataProcesses:
                 raise ended(f"data process {number} (process {process.pid}) {_end(process)}")
 
     def _explain_silence(self):
-        """LostProcess if one is stopped; else the images just take long."""
+        """LostProcess if one is stopped; else a warning, as the images just take long."""
         states = {number: state(process.pid) for number, process in enumerate(self._processes)}
         for number, found in states.items():
             if found in ("T", "t"):
                 pid = self._processes[number].pid
                 raise LostProcess(
                     f"data process {number} (process {pid}) is stopped, and the run has waited "
-                    f"{STALLED:g} seconds for it; 'kill -CONT {pid}' lets one go on before"
+                    f"{STALLED:g} seconds for it; 'kill -CONT {pid}' before that lets it continue"
                 )
         waiting = sum(found == "D" for found in states.values())
         log.warning(
@@ -215,7 +215,7 @@ class DataProcesses:
 
 
 class ProcessFiller:
-    """Fills rows with what a source gives, in data processes."""
+    """Fills rows from a source, in data processes."""
 
     def __init__(self, processes: DataProcesses, source: Any) -> None:
         self.workers = processes.workers
@@ -239,12 +239,12 @@ class ProcessFiller:
         return filling
 
     def close(self) -> None:
-        """The source's memory is free when the last task is done that nobody waits for any more."""
+        """Let go of the source's memory, which is freed when the last task is done."""
         self._memory = None
 
 
 class SourceMemory:
-    """Shared memory for a source, for as long as this object is used."""
+    """Shared memory for a source, freed with this object."""
 
     def __init__(self, memory: SharedMemory, size: int) -> None:
         self.offset, self.mapping = memory.allocate(size)
@@ -271,7 +271,7 @@ class Filling:
             self._broken += outcome
 
     def wait(self) -> List[Broken]:
-        """The rows that were not filled, once all others are; or the error that came up."""
+        """Wait for the tasks; returns the rows that were not filled, or raises a task's error."""
         self._processes.wait(self)
         if self.failure is not None:
             number, (error, text) = self.failure
@@ -280,11 +280,11 @@ class Filling:
         return self._broken
 
     def cancel(self) -> None:
-        """Nobody waits for it; the processes do the tasks all the same."""
+        """Do nothing: the processes finish the tasks, and nobody waits for them."""
 
 
 class LostProcess(UserError):
-    """A data process was killed or stopped. Starting again may help: not the input is wrong."""
+    """A data process was killed or stopped. Starting again may help: the input is not at fault."""
 
     exit_code = 5
 
@@ -294,7 +294,7 @@ class DataProcessError(Exception):
 
 
 def _sockets():
-    """Two ends, between which messages go whole, and which wait for them."""
+    """The two ends of a socket that keeps messages whole; reading and writing block."""
     ends = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     for end in ends:
         end.setblocking(True)  # whatever socket.setdefaulttimeout says
@@ -302,15 +302,15 @@ def _sockets():
 
 
 def _start(number, threads, descriptors):
-    """One data process, in a session of its own: no terminal interrupts or stops it."""
+    """Start a data process in its own session: no terminal interrupts or stops it."""
     numbers = number, threads, os.getpid(), *descriptors
-    # Without the current folder, "": its files may have names of modules.
+    # Without "", the current folder: a file there may have the name of a module.
     paths = [path for path in sys.path if path and isinstance(path, str)]
     before = signal.pthread_sigmask(signal.SIG_BLOCK, BLOCKED)  # a new program keeps the mask
     try:
         return subprocess.Popen(
             [sys.executable, "-c", START, PACKAGES, *map(str, numbers), *paths],
-            # What libraries could do with threads of their own, the processes do side by side.
+            # The processes run side by side, so libraries need no threads of their own.
             env=dict(os.environ, OMP_NUM_THREADS="1"),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -327,13 +327,15 @@ def _start(number, threads, descriptors):
 
 
 def _end(process):
-    """How a process has ended, and why that may be."""
+    """How a process ended, and the likely reason."""
     if process.returncode >= 0:
         return f"ended with exit code {process.returncode}; what it printed says why"
-    name = signal.Signals(-process.returncode).name
-    if name == "SIGKILL":
+    number = -process.returncode
+    if number == signal.SIGKILL:
         return (
-            f"was killed by {name}, as the system does when memory is short (see dmesg): use a "
+            "was killed by SIGKILL, as the system does when memory is short (see dmesg): use a "
             "smaller --batch-size or -j"
         )
-    return f"was killed by {name}; with --data-processes 0 nothing but the run itself decodes"
+    # real-time signals have no name
+    name = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
+    return f"was killed by {name}; with --data-processes 0 the run itself decodes"

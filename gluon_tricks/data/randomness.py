@@ -1,9 +1,9 @@
 """Random numbers as a pure function of what they are for: a counter put through a 64-bit mixing
 function.
 
-No generator, no state and no library's stream behind them, so the order of an epoch and the crop of
-an image depend on (seed, epoch, record) alone: not on threads, workers, what was drawn before, or
-the version of NumPy. The mixing function is splitmix64's (Steele, Lea, Flood 2014).
+There is no generator, no state and no library's stream, so the order of an epoch and the crop of an
+image depend on (seed, epoch, record) alone: not on threads, workers, earlier draws or the version
+of NumPy. The mixing function is splitmix64's (Steele, Lea, Flood 2014).
 """
 
 import hashlib
@@ -52,7 +52,7 @@ def uniforms(purpose: int, seed: int, epoch: int, keys: Keys, count: int) -> np.
 
 
 def normals(uniform_pairs: np.ndarray) -> np.ndarray:
-    """Standard normal numbers, float64 ``(...)``, from uniform ones ``(..., 2)``: Box, Muller."""
+    """Standard normal numbers, float64 ``(...)``, from uniform ones ``(..., 2)`` (Box-Muller)."""
     radius = np.sqrt(-2 * np.log1p(-uniform_pairs[..., 0]))
     return radius * np.cos(2 * np.pi * uniform_pairs[..., 1])
 

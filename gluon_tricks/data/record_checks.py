@@ -1,4 +1,4 @@
-"""What the records of a file of images, and those of a file of masks, have to hold."""
+"""Checks of what the records of images, and those of masks, hold."""
 
 import contextlib
 
@@ -16,8 +16,8 @@ from .records import RecordFile
 
 
 class ImageCheck(contextlib.AbstractContextManager):
-    """Does an image decode, and is its label one of the classes (None: of whatever there are), or
-    one of boxes in it, each of one of the classes (None: those of labels.txt)?
+    """Checks that an image decodes, and that its label is one of the classes (None: any) or holds
+    boxes inside the image, each of one of the classes (None: those of labels.txt).
     """
 
     def __init__(self, path, classes):
@@ -34,7 +34,7 @@ class ImageCheck(contextlib.AbstractContextManager):
         return problem_of_label(label, self._classes)
 
     def of_keys(self, offsets):
-        """``[(key, problem)]`` of the keys in an index ``{offset: key}``: any are right."""
+        """``[(key, problem)]`` of the keys in an index ``{offset: key}``: images may have any."""
         return []
 
     def __exit__(self, *error):
@@ -42,11 +42,11 @@ class ImageCheck(contextlib.AbstractContextManager):
 
 
 def classes_of(path, classes):
-    """How many ``classes`` a file has: if that is None those of the labels.txt next to it, or None
+    """``classes`` or, if that is None, the number of names in the labels.txt next to a file; None
     if there is none.
     """
     if classes is None:
-        with contextlib.suppress(UserError):  # problem_of_names says so
+        with contextlib.suppress(UserError):  # problem_of_names reports it
             names = names_next_to(path)
             return None if names is None else len(names)
     return classes
@@ -74,7 +74,9 @@ def problem_of_label(label, classes):
 
 
 class MaskCheck(contextlib.AbstractContextManager):
-    """Is a mask one of the image with its key, and of the classes (None: those of labels.txt)?"""
+    """Checks that a mask fits the image with its key and has only the classes (None: those of
+    labels.txt).
+    """
 
     def __init__(self, path, classes):
         self._images = RecordFile(mask_files.image_path_of(path))
@@ -95,7 +97,7 @@ class MaskCheck(contextlib.AbstractContextManager):
 
     def _problem_of_size(self, key, shape):
         if key not in self._position_of:
-            return None  # of_keys says so
+            return None  # of_keys reports it
         try:
             height, width = size_of(self._images.read(self._position_of[key])[1])
         except (RecordError, ValueError) as error:

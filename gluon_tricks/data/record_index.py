@@ -1,4 +1,4 @@
-"""The index of a RecordIO file: a text with a line ``key TAB offset`` for each record."""
+"""The index of a RecordIO file: a text file with a line ``key TAB offset`` for each record."""
 
 import contextlib
 import os
@@ -29,15 +29,14 @@ def read_index(index_path, path):
     except OSError as error:
         raise UserError(f"{index_path}: cannot be read: {error.strerror}") from error
     numbers = None
-    # NumPy's parser takes any white space for any other, so the shape of the lines is counted
-    # as well.
+    # NumPy's parser takes any white space for a separator, so lines and tabs are counted as well.
     lines = text.count(b"\n") + (not text.endswith(b"\n") and bool(text))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with contextlib.suppress(ValueError, DeprecationWarning):
             numbers = np.fromstring(text, dtype=np.int64, sep=" ") if text.strip() else None
     damaged = numbers is None or numbers.size != 2 * lines or text.count(b"\t") != lines
-    # what is larger becomes the largest
+    # larger numbers become the largest int64
     if damaged or np.abs(numbers).max() >= np.iinfo(np.int64).max:
         raise RecordError(index_path, None, _index_problem(text))
     return numbers[0::2].copy(), numbers[1::2].copy()
@@ -56,4 +55,4 @@ def _index_problem(text):
             )
     if not text.strip():
         return "is empty"
-    return "is no index; 'gluon-tricks records index' makes it again"
+    return "is not an index; 'gluon-tricks records index' makes it again"

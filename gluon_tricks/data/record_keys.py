@@ -15,8 +15,8 @@ def keys_in(text: str) -> List[int]:
     keys: List[int] = []
     try:
         for part in text.split(","):
-            first, _, last = part.partition("-")
-            span = range(int(first), int(last or first) + 1)
+            first, dash, last = part.partition("-")
+            span = range(int(first), int(last if dash else first) + 1)
             if not span:
                 raise ValueError
             if len(keys) + len(span) > MOST:

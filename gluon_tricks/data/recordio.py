@@ -1,17 +1,17 @@
 """MXNet's RecordIO format at the level of bytes.
 
-A file is a row of records, each starting at a multiple of four bytes::
+A file is a sequence of records, each starting at a multiple of four bytes::
 
     uint32 magic 0xced7230a | uint32 flag << 29 | length | body | zeros up to a multiple of four
 
 If the body itself holds the magic at a multiple of four, the record is cut there into parts with
-flag 1 (first), 2 (middle) and 3 (last), the magic left out; flag 0 is a record in one part. An
-image record's body is ``uint32 count, float32 label, uint64 id, uint64 id2``, then ``count``
-float32 labels, which replace the one before if count > 0, then the encoded image. All numbers
-are little-endian.
+flag 1 (first), 2 (middle) and 3 (last), without the magic; flag 0 is a record in one part. An image
+record's body is ``uint32 count, float32 label, uint64 id, uint64 id2``, then ``count`` float32
+labels, which replace the one before if count > 0, then the encoded image. All numbers are
+little-endian.
 
-MXNet's tools write 0 as id2 and none of them looks at it. Ours holds a CRC-32 of the body's other
-bytes there, marked as such: three in four JPEGs with a flipped bit decode without a word, to a
+MXNet's tools write 0 as id2, and none of them reads it. Ours write a CRC-32 of the body's other
+bytes there, marked as such: three in four JPEGs with a flipped bit decode without an error, to a
 wrong picture.
 """
 
@@ -64,8 +64,9 @@ def pack_image(key, label, payload):
 
 
 def unpack_image(body):
-    """``(id, label, payload)`` of a body; label is a float or a float32 array. ValueError when it
-    is too short or is not what its checksum was made of."""
+    """``(id, label, payload)`` of a body; label is a float or a float32 array. ValueError if it is
+    too short, or its checksum is wrong.
+    """
     if len(body) < IMAGE_HEADER.size:
         raise ValueError(f"holds {len(body)} bytes, too few for an image record")
     flag, label, identity, _ = IMAGE_HEADER.unpack_from(body)
@@ -73,13 +74,12 @@ def unpack_image(body):
     if written is not None and written != checksum(body, memoryview(body)[IMAGE_HEADER.size :]):
         raise ValueError(
             "its bytes are not those that were written (CRC-32): copy or prepare the file again "
-            "(a program that "
-            "changes records has to write 0 as their id2)"
+            "(a program that changes records has to write 0 as their id2)"
         )
     start = IMAGE_HEADER.size + 4 * flag
     if flag:
         if len(body) < start:
-            raise ValueError(f"says it has {flag} labels, but holds {len(body)} bytes")
+            raise ValueError(f"announces {flag} labels, but holds {len(body)} bytes")
         label = np.frombuffer(body, dtype="<f4", count=flag, offset=IMAGE_HEADER.size).astype(
             np.float32
         )
@@ -96,7 +96,7 @@ class Plain(NamedTuple):
     head: bytes  # of the body: what its checksum begins with
 
     def is_of(self, payload: bytes) -> bool:
-        """Is it what the record was written with, as far as its checksum can tell?"""
+        """Does the payload fit the checksum? True if there is none."""
         return self.checksum is None or zlib.crc32(payload, zlib.crc32(self.head)) == self.checksum
 
 
@@ -118,7 +118,7 @@ def checksum(header, rest):
 
 
 def checksum_of(body):
-    """The CRC-32 that an image record's body has, or None: those of MXNet's tools have none."""
+    """The CRC-32 in an image record's body; None if it has none, as those of MXNet's tools."""
     written, mark = CHECKSUM.unpack_from(body, CHECKSUM_AT)
     return written if mark == CHECKSUM_MARK else None
 
@@ -146,7 +146,7 @@ def frame(body):
 
 
 def read_frame(read, size):
-    """``(body, length in the file)`` of the record of which ``read(start, count)`` gives bytes.
+    """``(body, length in the file)`` of the record whose bytes ``read(start, count)`` gives.
 
     ``size`` is the number of bytes from the record's beginning to the file's end. ValueError says
     what is wrong.
@@ -191,9 +191,9 @@ def scan(read, size):
     """``(offset, length in the file, problem or None)`` of each record from a file's beginning to
     its end.
 
-    ``read(start, count)`` gives the file's bytes. After damage it goes on at the next offset at
-    which a record seems to begin; the damaged stretch comes out as one record with its problem.
-    Takes time in proportion to ``size``, whatever the bytes are.
+    ``read(start, count)`` gives the file's bytes. After damage the scan resumes at the next offset
+    at which a whole record begins; the damaged stretch comes out as one record with its problem.
+    The time is proportional to ``size``, whatever the bytes are.
     """
     offset, damaged = 0, OffsetSet()
     while offset < size:
@@ -211,9 +211,8 @@ def record_end(read, offset, size, damaged):
     """The end of the record at ``offset``, as :func:`read_frame` finds it; ValueError if it is
     broken.
 
-    ``damaged`` holds the offsets of later parts that are known to lead to damage, and gets those
-    that this record leads to: of many beginnings that share their parts only the first walks them
-    all.
+    ``damaged`` holds the offsets of later parts that are known to lead to damage; those of this
+    record are added. So if many beginnings share their parts, only the first one walks them all.
     """
     try:
         for start, end in frame_parts(read, offset, size):
@@ -233,7 +232,7 @@ def record_end(read, offset, size, damaged):
 class OffsetSet:
     """A set of multiples of four that takes a bit for each, so that no file can make it large."""
 
-    PAGE = 1 << 13  # bytes of the file; a Python integer holds the bits of as many
+    PAGE = 1 << 13  # bytes of the file whose bits are in one Python integer
 
     def __init__(self):
         self._pages = {}
@@ -249,7 +248,7 @@ class OffsetSet:
 
 def next_beginning(read, offset, size, damaged):
     """The next multiple of four from ``offset`` on at which a whole record begins, or ``size``."""
-    block = 1 << 12  # larger and larger, as the next record is mostly near
+    block = 1 << 12  # growing, as the next record is mostly near
     while offset < size:
         data = read(offset, min(block, size - offset))
         found = data.find(MAGIC_BYTES)

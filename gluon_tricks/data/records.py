@@ -1,8 +1,8 @@
 """RecordIO files in MXNet's own format (see recordio.py), read by index and written whole or not at
 all.
 
-Next to ``name.rec`` is the index ``name.idx`` with a line ``key TAB offset`` for each record. No
-MXNet is needed.
+Next to ``name.rec`` is the index ``name.idx`` with a line ``key TAB offset`` for each record.
+MXNet is not needed.
 """
 
 import contextlib
@@ -57,12 +57,12 @@ class RecordFile:
         except BaseException:
             self.close()
             raise
-        # An index that was made of a file whose ids cannot be keys numbers the records in the
+        # An index that was made from a file whose ids cannot be keys numbers the records in the
         # file's order.
         self._numbered = np.array_equal(self.keys[order], np.arange(len(order)))
         ends = np.append(self.offsets[order][1:], self.size)
         self._extents = np.empty_like(self.offsets)
-        self._extents[order] = np.maximum(ends - self.offsets[order], recordio.FRAME.size)
+        self._extents[order] = ends - self.offsets[order]
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -84,8 +84,8 @@ class RecordFile:
     def read(self, position: int) -> Tuple[Label, bytes]:
         """``(label, payload)`` of the record at a position; label is a float or a float32 array.
 
-        RecordError if it is damaged, or is another record than the index says; that shows in
-        records which have a checksum, as those of our writer, whose ids are their keys.
+        RecordError if it is damaged, or is not the record that the index names. The latter shows
+        only in records with a checksum, which our writer makes: their ids are their keys.
         """
         data = self.read_beginning(position)
         plain = self._plain(position, data[: recordio.PLAIN.size])
@@ -104,8 +104,8 @@ class RecordFile:
         return plain.label if plain else self._read_any(position)[0]
 
     def _plain(self, position, data):
-        """The :class:`.recordio.Plain` beginning that a record with these first bytes has if it is
-        of the common form and the one that the index says, else None.
+        """The :class:`.recordio.Plain` of a record's first bytes; None if it is not of the common
+        form, or not the record that the index names.
         """
         plain = recordio.plain(data) if len(data) == recordio.PLAIN.size else None
         if plain and self._is_other(self.keys[position], plain.identity, plain.checksum):
@@ -113,7 +113,7 @@ class RecordFile:
         return plain
 
     def _read_any(self, position):
-        """As :meth:`read`, of a record in any form."""
+        """As :meth:`read`, for a record of any form."""
         key, body = int(self.keys[position]), self.read_body(position)
         try:
             identity, label, payload = recordio.unpack_image(body)
@@ -146,8 +146,8 @@ class RecordFile:
         return read_bytes(self._descriptor, count, offset, self.path)
 
     def read_beginning(self, position: int) -> bytes:
-        """The file from where the record at ``position`` begins to where the next one does, but at
-        most READ_AT_ONCE bytes; unchecked.
+        """The file's bytes from the record at ``position`` to the next one, at most READ_AT_ONCE;
+        unchecked.
         """
         key, offset = int(self.keys[position]), int(self.offsets[position])
         count = min(int(self._extents[position]), READ_AT_ONCE, self.size - offset)
@@ -164,6 +164,7 @@ class RecordFile:
         self.__dict__.update(state)
         self._descriptor, _ = open_for_reading(self.path)
         if _identity(self._descriptor) != is_file:
+            self.close()
             raise RecordError(self.path, None, "is another file now than when it was opened")
 
     def close(self) -> None:
@@ -179,12 +180,12 @@ class RecordFile:
 
 
 class RecordWriter:
-    """Write image records; file and index appear together at a clean exit, and at an error nothing
-    is left.
+    """Write image records; file and index appear together at a clean exit, and after an error
+    nothing is left.
 
     ``resume`` continues the files that an interrupted writer left as ``path.part`` and
     ``index.part``: the pair ``(bytes of the file, bytes of the index)`` that its last ``sync``
-    returned. What was written after is cut off.
+    returned. What was written later is cut off.
     """
 
     def __init__(
@@ -196,7 +197,7 @@ class RecordWriter:
         self.path = str(path)
         self.index_path = str(index_path) if index_path else index_path_of(path)
         self._files = []
-        # for a writer that wants its parts to outlive an error
+        # whether the parts are to outlive an error
         self.keep_parts = resume is not None
         try:
             for name, size in zip((self.path, self.index_path), resume or (0, 0)):
@@ -205,12 +206,12 @@ class RecordWriter:
                 file.truncate(size)
                 file.seek(size)
         except OSError as error:
-            self._close()
+            self.abandon()
             raise UserError(
                 f"{error.filename or path}: cannot be written: {error.strerror}"
             ) from error
         except BaseException:
-            self._close()
+            self.abandon()
             raise
         self._record, self._index = self._files
 
@@ -219,13 +220,13 @@ class RecordWriter:
         self.write_frame(key, recordio.frame(recordio.pack_image(key, label, payload)))
 
     def write_frame(self, key: int, framed: bytes) -> None:
-        """Append a record that ``frame`` has made ready."""
+        """Append a record that :func:`.recordio.frame` has framed."""
         with named_errors(self.path):
             self._index.write(b"%d\t%d\n" % (key, self._record.tell()))
             self._record.write(framed)
 
     def sync(self) -> Tuple[int, int]:
-        """Bring all to the disk; returns the sizes (file, index) in bytes from which a writer can
+        """Flush all to the disk; returns the sizes (file, index) in bytes from which a writer can
         resume.
         """
         with named_errors(self.path):
@@ -244,18 +245,19 @@ class RecordWriter:
                 os.unlink(self.index_path)
             os.replace(self.path + ".part", self.path)
             os.replace(self.index_path + ".part", self.index_path)
-            # there are none any more; those of a writer that comes next are not ours
+            # the parts are gone: any that appear now are another writer's
             self.keep_parts = True
             sync_folder(self.path)
             sync_folder(self.index_path)
 
     def abandon(self) -> None:
-        """Close, and remove what was written unless ``keep_parts``."""
-        self._close()
+        """Remove what was written unless ``keep_parts``, and close."""
         if not self.keep_parts:
-            for name in (self.path, self.index_path):
+            # before they are closed, which lets another writer have them
+            for file in self._files:
                 with contextlib.suppress(OSError):
-                    os.unlink(name + ".part")
+                    os.unlink(file.name)
+        self._close()
 
     def _close(self):
         for file in self._files:
@@ -280,7 +282,7 @@ def _identity(descriptor):
 
 
 def other_id(identity: int) -> str:
-    """What is wrong with a record that has another id than the index's key."""
+    """What is wrong with a record whose id is not the index's key."""
     return (
         f"the record at its place has the id {identity}: the index is wrong or belongs to another "
         "file; 'gluon-tricks records index --force' makes it again"

@@ -5,14 +5,14 @@ from typing import Any, NamedTuple, Optional, Tuple
 
 import numpy as np
 
-ALIGNMENT = 64  # bytes; of a cache line, and more than any type or vector instruction asks for
+ALIGNMENT = 64  # bytes: a cache line, and more than any type or vector instruction needs
 
 
 class Rows(NamedTuple):
     """The arrays of a batch of ``n`` rows while they are filled."""
 
     images: np.ndarray  # float32 (n, 3, size, size), or uint8 (n, size, size, 3)
-    labels: np.ndarray  # float32 (n,), or the masks: uint8 (n, size, size)
+    labels: np.ndarray  # float32 (n,), masks uint8 (n, size, size), or boxes (.box_rows)
     keys: np.ndarray  # int64 (n,)
     matrices: Optional[np.ndarray]  # float32 (n, 3, 4 or 5), or None if the images are float32
 
@@ -61,9 +61,7 @@ def format_of(source: Any, count: int) -> RowsFormat:
 
 
 class FillTask(NamedTuple):
-    """Rows from ``start`` on are to be filled with the records at these places (int64), see
-    :mod:`.order`.
-    """
+    """Fill the rows from ``start`` on with the records at ``places`` (int64), see :mod:`.order`."""
 
     epoch: int
     start: int

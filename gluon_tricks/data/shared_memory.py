@@ -1,8 +1,8 @@
-"""Memory that a process shares with its data processes: ranges of one file without a name.
+"""Memory that a process shares with its data processes: ranges of one unnamed file.
 
-The file exists in memory alone, and ends with the last process that has it open, however that one
-ends: nothing stays behind. ``memfd_create`` gives such a file; it has no limit of its own, as
-/dev/shm has in a container. Where there is none, it is an unlinked file in /dev/shm.
+The file exists only in memory, and vanishes with the last process that has it open, however that
+process ends. ``memfd_create`` makes such a file, without the limit on its size that /dev/shm has in
+a container. Where it is missing, the file is an unlinked one in /dev/shm.
 """
 
 import collections
@@ -19,10 +19,10 @@ from ..errors import UserError
 from .free_memory import free_memory
 
 FOLDER = "/dev/shm"
-# Linux 5.14's MADV_POPULATE_WRITE, which Python has no name for. A page that is fetched on its
-# first use costs four times as much: a tenth of an image's time in a run's first batches.
+# Linux 5.14's MADV_POPULATE_WRITE, which Python has no name for. Fetching a page on its first use
+# costs four times as much: a tenth of an image's time in a run's first batches.
 POPULATE_WRITE = 23
-# Python's mmap keeps a descriptor of its own for each mapping; a process often may have 1,024.
+# Python's mmap keeps a descriptor open for each mapping; many processes may have only 1,024.
 _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 if _LIBC:
     _LIBC.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_int64]
@@ -42,13 +42,13 @@ class SharedMemory:
         self._unused: Dict[int, List[int]] = collections.defaultdict(list)  # offsets by size
 
     def check(self, size: int, what: str) -> None:
-        """UserError if ``what`` cannot have so many bytes more."""
+        """UserError if there are no ``size`` bytes left for ``what``."""
         check_free(size, what, "use a smaller --batch-size")
         if self._is_limited:
             check_folder(size, what)
 
     def allocate(self, size: int) -> Tuple[int, Any]:
-        """``(offset, mapping)`` of at least ``size`` bytes, page by page."""
+        """``(offset, mapping)`` of ``size`` bytes, rounded up to whole pages."""
         size = -(-size // mmap.PAGESIZE) * mmap.PAGESIZE
         if self._is_limited:
             check_folder(size, "a batch")
@@ -58,13 +58,13 @@ class SharedMemory:
             offset, self._end = self._end, self._end + size
         try:
             os.ftruncate(self.descriptor, self._end)
-            if self._is_limited:  # else a write into it is a SIGBUS
+            if self._is_limited:  # else writing to it may raise SIGBUS
                 os.posix_fallocate(self.descriptor, offset, size)
         except OSError as error:
             raise UserError(
                 f"a batch of data processes needs {in_mb(size)} of a file in memory: "
-                f"{error.strerror} (is there a limit of file sizes, as by ulimit -f?); "
-                "--data-processes 0 does without the file"
+                f"{error.strerror} (is there a limit on file sizes, such as ulimit -f?); "
+                "--data-processes 0 needs no such file"
             ) from error
         return offset, mapping(self.descriptor, offset, size)
 
@@ -72,19 +72,19 @@ class SharedMemory:
         """Give the pages of an allocated range back to the system, for all processes at once."""
         if self.descriptor < 0:
             return
-        advise(block, mmap.MADV_REMOVE)  # if that is refused, they stay until they are used again
+        advise(block, mmap.MADV_REMOVE)  # if refused, they stay until they are used again
         self._unused[len(block)].append(offset)
 
     def close(self) -> None:
-        """No more ranges; those that are mapped stay as long as their mappings."""
+        """Close the file; mapped ranges stay as long as their mappings."""
         if self.descriptor >= 0:
             os.close(self.descriptor)
             self.descriptor = -1
 
 
 def mapping(descriptor: int, offset: int, size: int) -> Any:
-    """These bytes of the file, a writable buffer, and all of their pages in this process's reach.
-    They are unmapped when nothing uses the buffer any more.
+    """A writable buffer over these bytes of the file, with all pages fetched. It is unmapped when
+    nothing uses it any more.
     """
     rights = mmap.PROT_READ | mmap.PROT_WRITE
     address = _LIBC.mmap(None, size, rights, mmap.MAP_SHARED, descriptor, offset)
@@ -98,25 +98,25 @@ def mapping(descriptor: int, offset: int, size: int) -> Any:
 
 
 def advise(block: Any, advice: int) -> None:
-    """Tell the kernel, which may be too old to know it, what is to be done with a mapping."""
+    """Advise the kernel about a mapping; one too old to know the advice ignores it."""
     _LIBC.madvise(ctypes.addressof(block), len(block), advice)
 
 
 def with_huge_pages(block: mmap.mmap) -> mmap.mmap:
-    """Ask for them, as NumPy does for its large arrays."""
-    with contextlib.suppress(OSError, AttributeError):  # a kernel without, no Linux
+    """Ask for huge pages, as NumPy does for its large arrays."""
+    with contextlib.suppress(OSError, AttributeError):  # a kernel without them, or no Linux
         block.madvise(mmap.MADV_HUGEPAGE)
     return block
 
 
 def _open() -> Tuple[int, bool]:
-    """``(descriptor, whether FOLDER's size limits it)`` of an empty file without a name."""
+    """``(descriptor, whether FOLDER's size limits it)`` of an empty, unnamed file."""
     # Python's own memfd_create is missing if it was built with an old C library, as conda's was.
     create = getattr(_LIBC, "memfd_create", None)
     descriptor = create(b"gluon-tricks batches", MFD_CLOEXEC) if create else -1
     if descriptor >= 0:
         return descriptor, False
-    # a kernel or sandbox without
+    # a kernel or sandbox without memfd_create
     try:
         descriptor, path = tempfile.mkstemp(dir=FOLDER, prefix="gluon-tricks-")
     except OSError as error:
@@ -129,7 +129,7 @@ def _open() -> Tuple[int, bool]:
 
 
 def check_folder(size: int, what: str) -> None:
-    """UserError if a file of FOLDER cannot grow by ``size`` bytes, which ``what`` needs."""
+    """UserError if FOLDER lacks the ``size`` bytes that ``what`` needs."""
     found = os.statvfs(FOLDER)
     free = found.f_bavail * found.f_frsize
     if size > free:

@@ -1,9 +1,8 @@
-"""What the rows of batches hold: records through a transform, or made-up images.
+"""The sources of a batch's rows: records through a transform, or synthetic images.
 
 A source has ``image_shape``, ``image_dtype``, ``matrix_shape`` (None if the host colours the
-images), ``label_shape`` and ``label_dtype``, ``fill(rows, task, scratch)`` and ``close()``.
-Threads and data processes call the same
-``fill``, so this module and what it imports do without MXNet.
+images), ``label_shape``, ``label_dtype``, ``fill(rows, task, scratch)`` and ``close()``. Threads
+and data processes call the same ``fill``, so neither this module nor its imports may import MXNet.
 """
 
 import logging
@@ -25,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 class BadRecords:
-    """The records that are broken, and the end of the run when there are more than ``most``."""
+    """Notes broken records, and ends the run when there are more than ``most``."""
 
     def __init__(self, most: int) -> None:
         self.most = most
@@ -48,9 +47,9 @@ class BadRecords:
 
 
 class RecordSource:
-    """Rows from a RecordFile. With ``on_device`` the images stay 8-bit, and their matrices come
-    with them; UserError for an operation that cannot follow. A row's label is a class, or what the
-    ``truth`` of an image becomes that is moved as it is: see :class:`.masks.MaskFile`,
+    """Rows from a RecordFile. With ``on_device`` the images stay 8-bit and come with their
+    matrices; UserError for an operation that the device cannot do. A row's label is a class or,
+    with ``truth``, what moves with the image: see :class:`.masks.MaskFile` and
     :class:`.box_rows.BoxLabels`.
 
     It is a plain value: a pickle of it gives another process the same rows.
@@ -77,7 +76,7 @@ class RecordSource:
         self.label_dtype = np.float32 if truth is None else truth.label_dtype
 
     def fill(self, rows: Rows, task: FillTask, scratch: Scratch) -> List[Broken]:
-        """Fill a task's rows; those whose records are broken are left and returned."""
+        """Fill a task's rows; returns those that are not filled, as their records are broken."""
         start, stop = task.start, task.start + len(task.places)
         keys = sampling_keys(self._records.keys, task.places)
         parameters = self._transform.sample(self._seed, task.epoch, keys)
@@ -137,7 +136,7 @@ class SyntheticSource:
 
 
 def refuse_on_device(transform: Transform) -> None:
-    """UserError, which names it, for an operation that cannot follow on the device."""
+    """UserError that names an operation that the device cannot do."""
     if transform.on_normalised:
         raise UserError(
             f"--device-augment cannot do {transform.on_normalised[0].name}, which follows the "
@@ -146,7 +145,7 @@ def refuse_on_device(transform: Transform) -> None:
 
 
 def checked_label(label: Any, classes: int, path: Any, key: int) -> float:
-    """The label as a number; UserError if it is none of the classes."""
+    """The label as a number; UserError if it is not one of the classes."""
     try:
         return class_of(label, classes)
     except ValueError as error:

@@ -1,9 +1,9 @@
-"""Made-up images for measuring and testing without a file (``--synthetic``): noise, a pure function
-of (seed, key).
+"""Synthetic images for measuring and testing without a file (``--synthetic``): noise, a pure
+function of (seed, key).
 
 They cost the loader next to nothing: a bank of them is made once and batches are copied from it, so
-that a loop over them measures the step. Records with the same ``key % BANK`` have the same image
-and the same label.
+a loop over them measures the step. Records with the same ``key % BANK`` have the same image and the
+same label.
 """
 
 from typing import Sequence

@@ -1,4 +1,4 @@
-"""A file of stored logits: what a teacher said of each image of a RecordIO file, by record key.
+"""A file of stored logits: a teacher's output for each image of a RecordIO file, by record key.
 
 ``gluon-tricks logits`` writes it and ``train --teacher-logits`` reads it, by rows. All numbers are
 little-endian:
@@ -68,7 +68,7 @@ class About(NamedTuple):
 
 
 class TeacherLogits:
-    """A file of stored logits, of which rows are read as they are asked for.
+    """A file of stored logits, whose rows are read on demand.
 
     ``about`` is its header, ``keys`` (int64) are its records in their order, ``digest`` is the
     seal. Raises UserError if the file cannot be read, is cut off, or is damaged in its header or
@@ -142,7 +142,7 @@ class TeacherLogitsWriter:
 
     ``keys`` (int64) are those of all records, in the order in which their rows will come. If an
     interrupted writer left a ``path.part`` with the same header, its rows are kept, and ``done``
-    says how many they are. Raises UserError if the file cannot be written, the disk is too small
+    is their number. Raises UserError if the file cannot be written, the disk is too small
     for it, or another process is writing it.
     """
 
@@ -262,7 +262,7 @@ def read_head(file: Any, size: int, path: str) -> bytes:
     start = file.read(len(MAGIC) + LENGTH.size)
     if len(start) < len(MAGIC) + LENGTH.size or not start.startswith(MAGIC):
         raise UserError(
-            f"{printable(path)}: is no file of stored logits; 'gluon-tricks logits' makes one"
+            f"{printable(path)}: is not a file of stored logits; 'gluon-tricks logits' makes one"
         )
     (length,) = LENGTH.unpack(start[len(MAGIC) :])
     if length > min(MOST_HEADER, size - len(start)):
@@ -271,7 +271,7 @@ def read_head(file: Any, size: int, path: str) -> bytes:
 
 
 def parse_head(head: bytes, path: str) -> About:
-    """What a header says; UserError if that is none."""
+    """The About in a header; UserError if it is damaged."""
     try:
         about = About(**json.loads(head[len(MAGIC) + LENGTH.size :]))
         numbers = (about.records, about.classes)

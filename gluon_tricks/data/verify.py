@@ -56,7 +56,7 @@ class Found(NamedTuple):
     whole: bool  # is it a record? else ``problem`` says what is damaged
     problem: Optional[str]
     identity: Optional[int] = None  # the record's id, if it is an image
-    checked: bool = False  # did it have a checksum, which fits?
+    checked: bool = False  # does it have a checksum, which is right?
 
 
 def verify(path, classes=None, workers=1):
@@ -100,7 +100,7 @@ def verify(path, classes=None, workers=1):
 
 
 def check_of(path, classes):
-    """What the records of a file are checked by: those of masks by their images."""
+    """The check for the records of a file: masks are compared with their images."""
     return MaskCheck(path, classes) if is_mask_path(path) else ImageCheck(path, classes)
 
 
@@ -156,7 +156,7 @@ class FileDigest:
         self._read, self._digest = read, hashlib.sha256()
 
     def add(self, start, stop):
-        """The next stretch; one that cannot be read is among the problems anyhow."""
+        """Add the next stretch; one that cannot be read is among the problems anyway."""
         if self._expected is None:
             return
         try:
@@ -183,7 +183,7 @@ def index_of(path):
         first = np.unique(numbers, return_index=True)[1]
         for line in np.setdiff1d(np.arange(len(numbers)), first).tolist():
             problems.append(Problem(int(keys[line]), int(offsets[line]), problem))
-    # of two the first one stays
+    # of duplicates the first one stays
     return dict(zip(offsets[::-1].tolist(), keys[::-1].tolist())), problems
 
 
@@ -192,7 +192,7 @@ def other_ids(named):
 
     ``named``: (key, offset, id, whether it has a checksum) of each record. Ids of our writer are
     the keys. Those of other programs need not be: they are believed if they are all different,
-    and are the keys in another order or some of them are right.
+    and either are the keys in another order or some of them are right.
     """
     keys, ids = {key for key, _, _, _ in named}, {identity for _, _, identity, _ in named}
     some_right = any(key == identity for key, _, identity, _ in named)

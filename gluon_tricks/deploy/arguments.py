@@ -1,4 +1,4 @@
-"""The flags of ``evaluate``, ``predict`` and ``export`` that say which model to open, and how."""
+"""The flags of ``evaluate``, ``predict`` and ``export`` for opening a model."""
 
 import argparse
 import sys
@@ -13,62 +13,64 @@ from .opened import Opened
 from .opening import NETWORK, open_model
 from .tasks import TASKS
 
-# The flags that say how the images of any task are made, each once.
+# The preprocessing flags of all tasks, each once.
 IMAGES = dict.fromkeys(name for task in TASKS.values() for name in task.preprocessing._fields)
 DESCRIPTION = (*NETWORK, *(name for name in IMAGES if name in flags.FLAGS))
-# Help of flags whose default comes from the file, and not from the run's flags.
+# Help of flags whose default comes from the file or its run.
 HELP = dict(
     model="name of the network; 'gluon-tricks models --all' lists them",
     classes="number of classes [those of the file's last layer]",
-    input_size="height and width of the images [those that the file or its network is made for]",
-    base_size="segmentation, several scales: the image's longer side at scale 1 [that of the run; "
-    "520 without one]",
+    input_size="height and width of the images [those of the file or its network]",
+    base_size="segmentation, several scales: length of the image's longer side at scale 1 [that of "
+    "the run; 520 without one]",
 )
 
 
 def add_arguments(parser: argparse.ArgumentParser, exports: bool = True) -> None:
-    """Add the flags; ``exports``: an exported folder may be opened."""
+    """Add the flags; ``exports``: whether exported folders can be opened."""
     add = parser.add_argument
     add(
         "source",
         type=flags.user_path,
         metavar="MODEL",
-        help="a run's folder, a checkpoint, a .params or .safetensors file, a folder as timm's hub "
-        + ("has them, an exported folder, an .onnx file, " if exports else "has them, ")
+        help="a run's folder, a checkpoint, a .params or .safetensors file, a folder in the layout "
+        "of timm's hub, "
+        + ("an exported folder, an .onnx file, " if exports else "")
         + "or the name of a network with published parameters",
     )
     add(
         "--params",
         choices=("best", "last"),
         default="best",
-        help="of a run: its best or its last checkpoint [best]",
+        help="which checkpoint of a run [best]",
     )
     if exports:
         add(
             "--format",
             dest="opened_format",
             choices=tuple(manifests.FILES),
-            help="of an exported folder: which of its formats [the first it has]",
+            help="which format of an exported folder [its first]",
         )
     add(
         "--labels",
         type=flags.user_path,
         metavar="FILE",
-        help="names of the classes, one a line [labels.txt of the export or the data]",
+        help="names of the classes, one per line [labels.txt of the export or the data]",
     )
     add(
         "--gpu",
         type=int,
         metavar="N",
-        help="compute on this GPU, counted from 0 (not an export, nor ONNX) [the CPU]",
+        help="compute on this GPU, counted from 0; not for exported folders or ONNX files [the "
+        "CPU]",
     )
-    group = parser.add_argument_group("what a file alone does not say")
-    one_group: Any = _OneGroup(group)  # as much of a parser as config asks for
+    group = parser.add_argument_group("what a parameter file does not tell")
+    one_group: Any = _OneGroup(group)  # all that config needs of a parser
     flags.add_arguments(one_group, only=DESCRIPTION)
 
 
 class _OneGroup:
-    """Lets the flags of all groups of ``config`` appear in one, with the help of here."""
+    """Puts the flags of all groups of ``config`` into one, with this module's help."""
 
     def __init__(self, group):
         self._group = group
@@ -81,7 +83,7 @@ class _OneGroup:
 
 
 def open_from(args: argparse.Namespace) -> Opened:
-    """The model that the flags of a command name."""
+    """The model that a command's flags name."""
     given = {name: value for name, value in vars(args).items() if name in DESCRIPTION}
     device = None if args.gpu is None else gpu(args.gpu)
     format = getattr(args, "opened_format", None)
@@ -90,7 +92,8 @@ def open_from(args: argparse.Namespace) -> Opened:
 
 def validation_file(args: argparse.Namespace, model: Opened) -> Tuple[str, str]:
     """(RecordIO file, its index) of ``--rec-val``, or else of the model's run; UserError if there
-    is none, or its classes are the model's in another order. Other names are said.
+    is none, or if its classes are the model's in another order. Prints a warning if they have other
+    names.
     """
     record, index = args.rec_val, args.rec_val_idx or ""
     if not record and model.trained and model.trained.run:
@@ -102,8 +105,8 @@ def validation_file(args: argparse.Namespace, model: Opened) -> Tuple[str, str]:
 
 
 def compare_names(args: argparse.Namespace, model: Opened, record: str) -> None:
-    """Say if the names of classes next to a RecordIO file are other ones than the model's, unless
-    ``--labels`` gave it others; UserError if they are the same in another order.
+    """Print a warning if the class names next to a RecordIO file differ from the model's, unless
+    ``--labels`` was given; UserError if they are the same in another order.
     """
     if args.labels or not model.labels:
         return
@@ -113,17 +116,17 @@ def compare_names(args: argparse.Namespace, model: Opened, record: str) -> None:
 
 
 def device_in_words(args: argparse.Namespace) -> str:
-    """Where a model computes, as figures of speed say it."""
+    """The device on which a model computes, as it is printed with its speed."""
     return in_words() if args.gpu is None else f"GPU {args.gpu}"
 
 
 def gpu(number: int) -> Any:
-    """The GPU of that number; UserError if MXNet does not see it."""
+    """The GPU with this number; UserError if MXNet does not see it."""
     import mxnet as mx
 
     seen = mx.context.num_gpus()
     if not 0 <= number < seen:
         raise UserError(
-            f"--gpu {number}, but MXNet sees {seen} GPUs here; 'gluon-tricks doctor' says why"
+            f"--gpu {number}, but MXNet sees {seen} GPUs here; 'gluon-tricks doctor' shows why"
         )
     return mx.gpu(number)

@@ -1,4 +1,4 @@
-"""What an export needs to know of classifiers: images to compare on, figures, agreement."""
+"""The classifiers' part of an export: images to compare on, figures, agreement."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from . import evaluation, images
 from .classifier import Classifier
 from .preprocessing import Preprocessing
 
-REAL_IMAGES = 8  # compared after the random ones, if there is a file of images
+REAL_IMAGES = 8  # compared in addition to random ones, if there is a file of images
 
 
 def examples(preprocessing: Preprocessing, record: str) -> List[np.ndarray]:
-    """Batches of uint8 (N, H, W, 3) to compare an export on: random ones, and real ones of
-    ``record`` if it is not "".
+    """Batches of uint8 (N, H, W, 3) on which an export is compared: random ones, and real ones from
+    ``record`` unless it is "".
     """
     size = preprocessing.input_size
     found = [images.random_pixels(count, size, size, seed=count) for count in (3, 1)]
@@ -26,7 +26,7 @@ def examples(preprocessing: Preprocessing, record: str) -> List[np.ndarray]:
 
 
 def calibration_images(preprocessing: Preprocessing, record: str, count: int) -> np.ndarray:
-    """float32 (N, 3, H, W): the images from which INT8 learns ranges."""
+    """float32 (N, 3, H, W): the images from which INT8 derives its ranges."""
     return images.sample(preprocessing, record, count)
 
 
@@ -38,7 +38,7 @@ def measure(model: Classifier, record: str) -> Dict[str, float]:
 def compare_figures(model: Classifier, quantized: Classifier, record: str) -> Tuple[dict, dict]:
     """Figures of the network and of its INT8 variant on all images of a RecordIO file: two dicts.
 
-    The second also says how much top-1 is lost, and for how many percent of the images both agree.
+    The second also has the loss in top-1, and the percentage of images on which both agree.
     """
     models = (model, quantized)
     sums: Any = np.zeros((2, len(Task.sums)))

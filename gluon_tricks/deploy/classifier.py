@@ -1,4 +1,4 @@
-"""A trained classifier, whatever it was opened from; see :mod:`gluon_tricks.deploy.opening`."""
+"""A trained classifier, opened from any source; see :mod:`gluon_tricks.deploy.opening`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from .prediction import Prediction, predictions
 
 
 class Classifier(Opened):
-    """A network that gives an image one class; ``preprocessing`` is a :class:`.Preprocessing`."""
+    """A network that assigns one class to an image; ``preprocessing`` is a
+    :class:`.Preprocessing`.
+    """
 
     task = "classification"
 
@@ -22,8 +24,8 @@ class Classifier(Opened):
     ) -> np.ndarray:
         """Logits (N, classes) of normalised images, float32 (N, 3, input_size, input_size).
 
-        ``names`` are what an error calls the images. Raises UserError for other images, and if the
-        logits are not finite or not of that shape.
+        ``names`` are the names of the images in errors. Raises UserError for other images, and if
+        the logits are not finite or have another shape.
         """
         logits = self.compute(images)
         if logits.shape != (len(images), self.classes):
@@ -38,7 +40,7 @@ class Classifier(Opened):
         return logits
 
     def classify(self, paths: Sequence[str], top: int = 5) -> Iterator[Prediction]:
-        """The likeliest ``top`` classes of image files, one after another.
+        """Yield the likeliest ``top`` classes of each image file.
 
         A file that is missing or broken has an ``error`` instead of classes.
         """

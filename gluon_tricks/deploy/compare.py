@@ -1,4 +1,4 @@
-"""Compares what was written with the network, by running it in a fresh process."""
+"""Compares an exported format with its network, by running the format in a new process."""
 
 import json
 import os
@@ -12,21 +12,22 @@ from ..child_processes import end_with_parent, why_it_failed
 from ..errors import UserError
 from .manifest import FILES
 
-# Largest difference allowed, as a share of the largest output; a symbol has to give the very bits.
+# Largest difference allowed, relative to the largest output; a symbol's outputs have to be
+# bit-identical.
 TOLERANCES = {"symbol": 0.0, "onnx": 1e-4, "int8": 0.0, "safetensors": 0.0}
-TIMEOUT = 1800  # seconds; two cores run a ResNet-152 on 40 images in far less
+TIMEOUT = 1800  # seconds; two cores need far less for a ResNet-152 on 40 images
 
 
 class ExportError(UserError):
-    """What was written does not compute what it should."""
+    """An exported format does not compute what its network does."""
 
     exit_code = 3
 
 
 def replay(folder, format, inputs):
-    """The outputs (a list) for each of ``inputs``, by a fresh process without this package."""
+    """The outputs (a list) for each of ``inputs``, from a new process without this package."""
     source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "replay.py")
-    # In the export's folder, so that nothing of it is left elsewhere if the export is killed.
+    # In the export's folder, so that a killed export leaves nothing elsewhere.
     with tempfile.TemporaryDirectory(prefix=".compare-", dir=folder) as workplace, open(
         source
     ) as text:
@@ -38,7 +39,7 @@ def replay(folder, format, inputs):
         )
         np.savez(task["inputs"], **{str(i): array for i, array in enumerate(inputs)})
         try:
-            # Started elsewhere, so that "" on sys.path does not lead to this package.
+            # In another folder, so that "" on sys.path does not lead to this package.
             done = subprocess.run(
                 [sys.executable, "-c", text.read()],
                 input=json.dumps(task),
@@ -51,11 +52,11 @@ def replay(folder, format, inputs):
             )
         except subprocess.TimeoutExpired:
             raise ExportError(
-                f"running the {format} format in a fresh process took over {TIMEOUT} s"
+                f"running the {format} format in a new process took over {TIMEOUT} s"
             ) from None
         if done.returncode:
             raise ExportError(
-                f"a fresh process cannot run the {format} format: {why_it_failed(done)}"
+                f"a new process cannot run the {format} format: {why_it_failed(done)}"
             )
         with np.load(task["outputs"], allow_pickle=False) as held:
             return [
@@ -67,19 +68,25 @@ def replay(folder, format, inputs):
             ]
 
 
+def check_shapes(outputs, references):
+    """ExportError if two lists of arrays differ in their numbers or shapes."""
+    if len(outputs) != len(references):
+        raise ExportError(f"there are {len(outputs)} outputs instead of {len(references)}")
+    for output, reference in zip(outputs, references):
+        if output.shape != reference.shape:
+            raise ExportError(f"an output has shape {output.shape} instead of {reference.shape}")
+
+
 def difference(outputs, references):
-    """The largest difference of two lists of arrays, and the largest as a share of its array's
-    largest value.
+    """The largest difference between two lists of arrays, and the largest one relative to the
+    largest value of its array.
 
     A value that is not finite makes both infinite. Raises ExportError if their numbers or shapes
     differ.
     """
-    if len(outputs) != len(references):
-        raise ExportError(f"there are {len(outputs)} outputs instead of {len(references)}")
+    check_shapes(outputs, references)
     largest = share = 0.0
     for output, reference in zip(outputs, references):
-        if output.shape != reference.shape:
-            raise ExportError(f"an output has shape {output.shape} instead of {reference.shape}")
         if not (np.isfinite(output).all() and np.isfinite(reference).all()):
             return float("inf"), float("inf")
         scale = float(np.abs(reference).max()) or 1.0
@@ -89,8 +96,8 @@ def difference(outputs, references):
 
 
 def compare(folder, format, inputs, references, difference=difference):
-    """The fresh process's outputs against ``references`` (a list of arrays for each input), for the
-    manifest. ``difference``: a function like :func:`difference`.
+    """Compare a new process's outputs with ``references`` (a list of arrays for each input); the
+    result for the manifest. ``difference`` is a function like :func:`difference`.
 
     Raises ExportError if they differ by more than the format's tolerance.
     """
@@ -98,12 +105,14 @@ def compare(folder, format, inputs, references, difference=difference):
 
 
 def judge(format, inputs, outputs, references, difference=difference):
-    """What :func:`compare` says of ``outputs``, a list of arrays for each of ``inputs``."""
-    largest, share = difference(sum(outputs, []), sum(references, []))
+    """The result of :func:`compare` for ``outputs``, a list of arrays for each of ``inputs``."""
+    outputs, references = sum(outputs, []), sum(references, [])
+    check_shapes(outputs, references)
+    largest, share = difference(outputs, references)
     if not share <= TOLERANCES[format]:
         raise ExportError(
             f"the {format} format differs from the network by {largest:.3g}, which is {share:.3g} "
-            f"of the largest output, and {TOLERANCES[format]:.3g} is allowed"
+            f"of the largest output; {TOLERANCES[format]:.3g} is allowed"
         )
     return dict(
         images=sum(len(array) for array in inputs),

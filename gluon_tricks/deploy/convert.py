@@ -1,5 +1,5 @@
-"""Writes a network's parameters in another form: MXNet's, or a safetensors file with the names of
-timm or torchvision, alone or in a folder as timm's hub has them.
+"""Writes a network's parameters in another format: MXNet's, or a safetensors file with the names of
+timm or torchvision, alone or in a folder in the layout of timm's hub.
 """
 
 import contextlib
@@ -20,18 +20,18 @@ from .classifier import Classifier
 from .preprocessing import Preprocessing
 
 PARAMS = ".params"
-# What is in a folder whose writing was cut off.
+# The files of a folder whose writing was interrupted.
 LEFT_BY_A_KILL = {hub_folder.WEIGHTS, hub_folder.WEIGHTS + ".new", hub_folder.CONFIG + ".new"}
 
 
 def check(target: str, library: Optional[str], force: bool) -> None:
-    """UserError if ``target`` cannot be written, or the library is none for it."""
+    """UserError if ``target`` cannot be written, or not with this library's names."""
     if library and target.endswith(PARAMS):
         raise UserError(f"--to {library} has no effect: {printable(target)} has MXNet's names")
     if library not in (None, TIMM) and _is_folder(target):
         raise UserError(
-            f"--to {library}: a folder with a config.json is timm's form; name a file "
-            f"that ends in {safetensors_file.ENDING}"
+            f"--to {library}: a folder with a config.json is timm's layout; name a file that ends "
+            f"in {safetensors_file.ENDING}"
         )
     foreign.is_foreign(target)  # refuses PyTorch's
     if target.endswith(PARAMS):
@@ -40,11 +40,11 @@ def check(target: str, library: Optional[str], force: bool) -> None:
         raise UserError(f"{printable(target)}: gluon-tricks export --format onnx writes ONNX")
     there = _folder_is_there if _is_folder(target) else _file_is_there
     if there(target) and not force:
-        raise UserError(f"{printable(target)}: is there already; replace it with --force")
+        raise UserError(f"{printable(target)}: already exists; replace it with --force")
 
 
 def _file_is_there(target):
-    """Whether there is one; UserError if there is no folder for it."""
+    """Whether the file exists; UserError if there is no folder for it."""
     parent = os.path.dirname(target) or "."
     if not os.path.isdir(parent):
         raise UserError(f"{printable(target)}: there is no folder {printable(parent)}")
@@ -52,13 +52,15 @@ def _file_is_there(target):
 
 
 def _folder_is_there(target):
-    """Whether there is one with weights, whole or cut off; UserError if something else is there."""
+    """Whether the folder exists and holds weights, complete or not; UserError if it is something
+    else.
+    """
     if not os.path.lexists(target):
         return False
     if not os.path.isdir(target):
         raise UserError(
-            f"{printable(target)}: is a file, and would be a folder; a file's name ends in "
-            f"{PARAMS} or {safetensors_file.ENDING}"
+            f"{printable(target)}: is a file, but a folder would be written; a file's name has to "
+            f"end in {PARAMS} or {safetensors_file.ENDING}"
         )
     if manifests.is_export(target):
         raise UserError(
@@ -67,39 +69,38 @@ def _folder_is_there(target):
         )
     held = set(os.listdir(target))
     if not held <= LEFT_BY_A_KILL and not hub_folder.is_hub_folder(target):
-        raise UserError(f"{printable(target)}: is a folder of something else; name another one")
+        raise UserError(f"{printable(target)}: is a folder with other contents; name another one")
     return bool(held)
 
 
 def convert(
     model: Classifier, target: str, library: Optional[str] = None, force: bool = True
 ) -> str:
-    """Write the parameters of a classifier that is no export; returns the name that the network has
-    there.
+    """Write the parameters of a classifier that is not an export; return the network's name there.
 
     Parameters
     ----------
     model : gluon_tricks.deploy.classifier.Classifier
-        With its network (not of a graph).
+        With its network, not from a graph.
     target : str
         A file that ends in ``.params``, in ``.safetensors``, or a folder.
     library : "timm" or "torchvision"
-        Whose names; default: timm's, or else torchvision's. A folder is timm's.
+        Whose names to use; default: timm's, or else torchvision's. A folder has timm's.
     force : bool
-        Replace what is there.
+        Replace an existing file or folder.
 
-    Raises UserError if that library has no network that computes the same, or the target cannot be
-    written.
+    Raises UserError if the library has no network that computes the same, or if the target cannot
+    be written.
     """
     if model.trained is None:
         raise UserError(
-            f"{printable(model.path)}: is a graph, whose parameters have no layers' names; convert "
-            "the run or its parameter file"
+            f"{printable(model.path)}: is a graph, whose parameters do not have the names of "
+            "layers; convert the run or its parameter file"
         )
     parent, name = os.path.split(os.path.abspath(target))
     _make_folder(parent)
     with Lock(os.path.join(parent, f".{name}.lock"), printable(target)):
-        check(target, library, force)  # another process may have written it meanwhile
+        check(target, library, force)  # again: another process may have written it
         if _is_folder(target):
             return write_folder(model, target)
         return _write_file(model, target, library)
@@ -116,7 +117,7 @@ def _write_file(model, target, library):
 
 
 def images_in(model: Classifier, target: str) -> Preprocessing:
-    """How the images are made that ``target`` is evaluated on. timm has no interpolation like
+    """The preprocessing with which ``target`` is evaluated. timm has no interpolation like
     OpenCV's; bilinear is the nearest.
     """
     images = model.preprocessing
@@ -133,7 +134,7 @@ def _write_params(net, target):
     with replacing(target) as temporary:
         try:
             net.save_parameters(temporary)
-            ndarray_file.read(temporary)  # MXNet does not say that the disk was full at its end
+            ndarray_file.read(temporary)  # MXNet does not notice a disk that is full at the end
         except (mx.MXNetError, ValueError):
             raise UserError(
                 f"{printable(target)}: cannot be written; is there space on the disk?"
@@ -144,14 +145,14 @@ def _make_folder(folder):
     try:
         os.makedirs(folder, exist_ok=True)
     except OSError as error:
-        raise UserError(f"{printable(folder)}: cannot be made: {error.strerror}") from error
+        raise UserError(f"{printable(folder)}: cannot be created: {error.strerror}") from error
 
 
 def write_folder(model: Classifier, folder: str) -> str:
-    """Write weights and description as timm's hub has them; returns what the network is there.
+    """Write weights and description in the layout of timm's hub; return the network's name there.
 
-    Raises UserError as :func:`convert` does. The description comes last, and an earlier one goes
-    first: without it the folder is none of timm's.
+    Raises UserError as :func:`convert` does. An earlier description is removed first and the new
+    one is written last, since without one the folder is not in timm's layout.
     """
     assert model.trained, "an export has no network to write"
     found = foreign.theirs(model.trained.net, TIMM)

@@ -12,7 +12,7 @@ from .classifier import Classifier
 
 
 class Images(NamedTuple):
-    """A batch of evaluation images, none of them there only to fill it."""
+    """A batch of evaluation images, without padding."""
 
     images: np.ndarray  # float32 (n, 3, size, size)
     labels: np.ndarray  # int64 (n,)
@@ -25,8 +25,8 @@ def evaluate(
     """The figures of the task on all images of a RecordIO file.
 
     Returns a dict: loss (mean cross entropy in nats), top1 and top5 in percent, images. ``threads``
-    decode. Raises UserError that names the record whose label is none of the model's classes, or
-    that is broken.
+    is the number of decoding threads. Raises UserError naming a record that is broken, or whose
+    label is not one of the model's classes.
     """
     sums, count = np.zeros(len(Task.sums)), 0
     for batch in batches(model, record, index, batch_size, threads):
@@ -44,8 +44,8 @@ def batches(
     threads: int = 4,
     skip: int = 0,
 ) -> Iterator[Images]:
-    """Yield the images of a RecordIO file once, as ``model.predict`` takes them: all but the first
-    ``skip``.
+    """Yield each image of a RecordIO file once, as ``model.predict`` takes them, except for the
+    first ``skip``.
     """
     config = model.preprocessing.config(
         classes=model.classes, rec_val=record, rec_val_idx=index or "", num_data_workers=threads

@@ -1,9 +1,9 @@
 """Writes a trained network as a folder that runs without this package, and checks it.
 
-The folder is put together under a temporary name. Each format in it is then run by a fresh process
-on random and real images and compared with the network; only if all agree the folder gets its name.
-No file is a pickle. One export at a time writes a folder, and removes what one that was killed has
-left.
+The folder is written under a temporary name. A new process then runs each of its formats on random
+and real images, and the outputs are compared with the network's; only if all agree is the folder
+renamed. No file is a pickle. Only one export at a time writes a folder; it removes what a killed
+one left.
 """
 
 import contextlib
@@ -31,19 +31,19 @@ from .writer import Calibration, FormatWriter, Options
 
 
 def check(folder: str, force: bool, formats: Sequence[str], options: Options = Options()) -> None:
-    """UserError if ``folder`` cannot become an export, or formats and options do not fit."""
+    """UserError if ``folder`` cannot become an export, or formats and options do not match."""
     if any(options) and not set(formats) & set(manifests.RUNNABLE):
         raise UserError(
             f"--{options.chosen()[0].replace('_', '-')} has no effect with --format {formats[0]}, "
             "which has no graph"
         )
-    check_utf8(os.path.abspath(folder))
+    check_utf8(os.path.realpath(folder))
     if os.path.lexists(folder) and not os.path.isdir(folder):
         raise UserError(f"{folder}: is a file, not a folder")
     if os.path.isdir(folder) and os.listdir(folder):
         if not manifests.is_export(folder):
             raise UserError(
-                f"{folder}: is not empty and no earlier export; name another folder with -o"
+                f"{folder}: is neither empty nor an earlier export; name another folder with -o"
             )
         if not force:
             raise UserError(
@@ -70,26 +70,26 @@ def export(
     formats : some of "symbol", "onnx", "int8", "safetensors"
     options : gluon_tricks.deploy.writer.Options
     rec_val : str
-        RecordIO file; the figures of the task are measured on all of it.
+        RecordIO file; the task's figures are measured on all of it.
     calibration : gluon_tricks.deploy.writer.Calibration
         The images that int8 needs.
     force : bool
         Replace an earlier export.
 
-    Raises UserError if the input is wrong or the folder cannot be written, and ExportError if what
-    was written computes something else than the network.
+    Raises UserError if the input is wrong or the folder cannot be written, and ExportError if a
+    format does not compute what the network does.
     """
     if model.trained is None:
         raise UserError(
-            f"{model.path}: is exported already; export from the run or its parameter file"
+            f"{model.path}: is an export itself; export from the run or its parameter file"
         )
     if tasks.TASKS[model.task].examples is None:
-        raise UserError(f"{model.path}: is for {model.task}, of which there are no exports")
+        raise UserError(f"{model.path}: is for {model.task}, which has no exports")
     _refuse_lacking(model, formats, options)
     _check_calibration(formats, calibration)
     check(folder, force, formats, options)
     with _only_writer(folder):
-        check(folder, force, formats, options)  # again: another export may just have ended
+        check(folder, force, formats, options)  # again: another may have ended
         with _renamed_when_whole(folder) as temporary:
             return _write(model, temporary, formats, options, rec_val, calibration)
 
@@ -97,13 +97,13 @@ def export(
 def _check_calibration(formats, calibration):
     if "int8" in formats and not calibration:
         raise UserError(
-            "--format int8 needs --calibrate FILE.rec, images from which it learns ranges of "
+            "--format int8 needs --calibrate FILE.rec, images from which it derives the ranges of "
             "activations"
         )
     if calibration and "int8" not in formats:
         raise UserError("--calibrate has no effect without --format int8 or all")
     if calibration and calibration.images < 1:
-        raise UserError(f"--calibration-images {calibration.images}: at least 1 is needed")
+        raise UserError(f"--calibration-images {calibration.images}: has to be at least 1")
 
 
 def _refuse_lacking(model, formats, options):
@@ -116,8 +116,8 @@ def _refuse_lacking(model, formats, options):
 
 @contextlib.contextmanager
 def _only_writer(folder):
-    """Nobody else exports to ``folder`` meanwhile, and what a killed export left is gone."""
-    parent, name = os.path.split(os.path.abspath(folder))
+    """Keep others from exporting to ``folder``, and remove what a killed export left."""
+    parent, name = os.path.split(os.path.realpath(folder))
     try:
         os.makedirs(parent, exist_ok=True)
         with Lock(os.path.join(parent, f".{name}.lock"), f"-o {printable(folder)}"):
@@ -131,8 +131,8 @@ def _only_writer(folder):
 
 @contextlib.contextmanager
 def _renamed_when_whole(folder):
-    """A temporary folder that becomes ``folder`` at the end, or after an error nothing."""
-    parent, name = os.path.split(os.path.abspath(folder))
+    """A temporary folder that is renamed to ``folder`` at the end, or removed after an error."""
+    parent, name = os.path.split(os.path.realpath(folder))
     temporary = tempfile.mkdtemp(prefix=f".{name}.writing-", dir=parent)
     try:
         yield temporary
@@ -142,8 +142,8 @@ def _renamed_when_whole(folder):
 
 
 def _clean_up(parent, name):
-    """Remove what an export of that name left when it was killed; an earlier export that it had set
-    aside comes back.
+    """Remove what a killed export of that name left, and restore an earlier export that it had set
+    aside.
     """
     for found in os.listdir(parent):
         left = re.fullmatch(re.escape(f".{name}.") + r"(writing|old)-[a-z0-9_]{8}", found)
@@ -183,8 +183,8 @@ def _write(model, folder, formats, options, rec_val, calibration):
 
 
 def validation_record(model: Opened) -> str:
-    """The file that the run of the model was validated on, or "" if there is none, or no index of
-    its name: an export is compared on random images, too.
+    """The file on which the model's run was validated, or "" if it or its index is missing: an
+    export is compared on random images, too.
     """
     run = model.trained.run if model.trained else None
     record = run.config.rec_val if run else ""
@@ -192,12 +192,14 @@ def validation_record(model: Opened) -> str:
 
 
 def _give_name(temporary, folder):
-    """Move the finished folder to its place; an earlier export goes when the new one is there."""
+    """Move the finished folder to its place; an earlier export is removed once the new one is
+    there.
+    """
     mask = os.umask(0)
     os.umask(mask)
-    os.chmod(temporary, 0o777 & ~mask)  # mkdtemp's are for the owner alone
+    os.chmod(temporary, 0o777 & ~mask)  # mkdtemp makes folders for the owner only
     old = None
-    if manifests.is_export(folder):  # what else may be in it by now stays, and is an error
+    if manifests.is_export(folder):  # other contents by now stay, and are an error
         parent, name = os.path.split(folder)
         old = tempfile.mkdtemp(prefix=f".{name}.old-", dir=parent)
         os.rename(folder, old)
@@ -207,7 +209,7 @@ def _give_name(temporary, folder):
 
 
 def versions(formats):
-    """The versions of what made the export."""
+    """The versions of the software that made the export."""
     import mxnet
 
     found = dict(

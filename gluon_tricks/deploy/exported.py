@@ -1,4 +1,6 @@
-"""Opens what runs without this package: the formats of ``gluon-tricks export``, and ONNX files."""
+"""Opens models that run without this package: the formats of ``gluon-tricks export``, and ONNX
+files.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,7 @@ from .preprocessing import Preprocessing
 
 
 def open_folder(folder: str, format: str, manifest: Mapping[str, Any]) -> Opened:
-    """A runnable format of an exported folder, whose manifest and checksums were checked."""
+    """A runnable format of an exported folder, whose manifest and checksums have been checked."""
     task, classes = tasks.TASKS[manifests.task_of(manifest, folder)], manifest["classes"]
     preprocessing = task.preprocessing.of_description(manifest)
     inside = preprocessing if manifest["options"]["preprocess"] else None
@@ -39,7 +41,7 @@ def open_folder(folder: str, format: str, manifest: Mapping[str, Any]) -> Opened
 
 
 def predictor_of(format, files, size, inside, allowance=1):
-    """The predictor of the files of an exported format, after they were checked."""
+    """The predictor of an exported format, whose files are checked."""
     if format == "onnx":
         from . import onnx, onnx_file
 
@@ -57,7 +59,7 @@ def predictor_of(format, files, size, inside, allowance=1):
 
 
 def open_onnx(path: str, given: Mapping[str, Any]) -> Opened:
-    """An ONNX file without a folder: of ``gluon-tricks export``, or of another program."""
+    """An ONNX file without its folder, from ``gluon-tricks export`` or another program."""
     from . import onnx, onnx_file
 
     size = given.get("input_size", flags.Config.input_size)
@@ -81,7 +83,7 @@ def open_onnx(path: str, given: Mapping[str, Any]) -> Opened:
 
 
 def _open_own_onnx(path, given, session, about):
-    """A file of ``gluon-tricks export`` without its folder."""
+    """A file from ``gluon-tricks export`` without its folder."""
     refuse_other(given, about, path)
     task = tasks.TASKS[manifests.task_of(about, path)]
     preprocessing = task.preprocessing.of_description(about)
@@ -100,7 +102,7 @@ def _open_own_onnx(path, given, session, about):
 
 
 def refuse_other(given: Mapping[str, Any], known: Mapping[str, Any], path: str) -> None:
-    """UserError for a flag whose value is another than the one that ``path`` says."""
+    """UserError for a flag whose value contradicts the one that ``path`` has."""
     for name, value in given.items():
         held = known.get(name)
         if name in known and value != (tuple(held) if isinstance(held, list) else held):

@@ -4,12 +4,12 @@ inference only.
 In inference BatchNorm is a fixed affine map of each channel. After a convolution with weight W and
 bias b (0 if it has none)::
 
-    gamma (W x + b - mean) / sqrt(var + eps) + beta  =  (s W) x + (b - mean) s + beta,    s = gamma
-    / sqrt(var + eps)
+    gamma (W x + b - mean) / sqrt(var + eps) + beta  =  (s W) x + (b - mean) s + beta,
+    s = gamma / sqrt(var + eps)
 
-so that the convolution can do it itself. Computed in float64 and rounded once. A BatchNorm whose
-input is no convolution, or a convolution that others read as well (pre-activation networks,
-DenseNet), stays as it is.
+so the convolution can compute it. The new weights are computed in float64 and rounded once. A
+BatchNorm stays if its input is not a convolution, or one whose output has other readers
+(pre-activation networks, DenseNet).
 """
 
 import json
@@ -29,7 +29,7 @@ def fold_batch_norm(graph):
     for source, *_ in [entry for node in nodes for entry in node["inputs"]] + described["heads"]:
         readers[source] += 1
 
-    folded = {}  # index of a BatchNorm -> index of the convolution that does its work
+    folded = {}  # index of a BatchNorm -> index of the convolution that replaces it
     for index, node in enumerate(nodes):
         if node["op"] == "BatchNorm" and _can_fold(node, nodes, readers):
             convolution = nodes[node["inputs"][0][0]]
@@ -60,13 +60,13 @@ def _can_fold(node, nodes, readers):
         and int(node.get("attrs", {}).get("axis", 1)) == 1
         and all(
             readers[entry[0]] == 1 for entry in convolution["inputs"][1:]
-        )  # weights that nobody else uses
+        )  # weights without other readers
     )
 
 
 def _fold(convolution, norm, names, values):
-    """Change the convolution's values and attributes; ``names``: data, weight, (bias), gamma to
-    variance.
+    """Change the convolution's values and attributes; ``names`` are data, weight, (bias), gamma,
+    beta, mean, variance.
     """
     gamma, beta, mean, variance = (values[name].asnumpy().astype(np.float64) for name in names[-4:])
     attributes = norm.get("attrs", {})
@@ -87,8 +87,8 @@ def _fold(convolution, norm, names, values):
 
 
 def _without(described, folded):
-    """The graph's JSON without the folded BatchNorms and all that only they needed; new biases
-    added.
+    """The graph's JSON without the folded BatchNorms and the nodes that only they needed, and with
+    the new biases.
     """
     old = described["nodes"]
     needed, stack = set(), [folded.get(head[0], head[0]) for head in described["heads"]]

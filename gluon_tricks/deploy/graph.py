@@ -1,10 +1,9 @@
-"""A trained network as a symbol and its parameters: what is written for others, and how it runs
-here.
+"""A trained network as a symbol and its parameters: how it is exported, and how it runs here.
 
-The graph's input is called ``data``. Without ``preprocess`` it is what the network was trained on,
+The graph's input is called ``data``. Without ``preprocess`` it is the network's own input,
 normalised float32 (N, 3, H, W); with it, uint8 (N, H, W, 3) pixels in RGB, so that a user has to
-resize and crop, but not to know mean and standard deviation. The first output is the logits (N,
-classes), the second, if it is asked for, their softmax.
+resize and crop, but need not know mean and standard deviation. The first output is the logits (N,
+classes), the optional second one their softmax.
 """
 
 import json
@@ -34,9 +33,9 @@ class Graph(NamedTuple):
 
 def trace(net):
     """The inference :class:`Graph` of a Gluon network that has values, float32 and on the CPU."""
-    symbol = net(mx.sym.var(INPUT, dtype=np.float32))  # without a dtype, importing it warns
+    symbol = net(mx.sym.var(INPUT, dtype=np.float32))  # without a dtype, importing the symbol warns
     if isinstance(symbol, (list, tuple)):
-        raise UserError(f"this network has {len(symbol)} outputs; one is needed")
+        raise UserError(f"this network has {len(symbol)} outputs; only one can be exported")
     auxiliary = set(symbol.list_auxiliary_states())
     used = auxiliary | set(symbol.list_arguments())
     params = {}
@@ -67,7 +66,7 @@ def with_preprocessing(graph, preprocessing):
 
 
 def with_softmax(graph):
-    """The graph with a second output, the probabilities."""
+    """The graph with the probabilities as a second output."""
     return Graph(
         mx.sym.Group([graph.symbol, mx.sym.softmax(graph.symbol, axis=1, name="probabilities")]),
         graph.params,
@@ -78,7 +77,7 @@ def block(graph):
     """A Gluon block that computes the graph, for running it in this process."""
     inputs = [
         entry for entry in graph.symbol.get_internals() if entry.name == INPUT
-    ]  # with its dtype: else it warns
+    ]  # with its dtype; without it, a warning
     net = mx.gluon.SymbolBlock(graph.symbol, inputs)
     parameters = net.collect_params()
     for key, value in graph.params.items():
@@ -91,29 +90,29 @@ def block(graph):
 
 def save(graph, symbol_path, params_path):
     """Write the two files that ``SymbolBlock.imports`` and ``MXPredCreate`` read."""
-    with open(symbol_path, "w") as file:  # Symbol.save says nothing when it could not write all
+    with open(symbol_path, "w") as file:  # Symbol.save does not notice incomplete writes
         file.write(graph.symbol.tojson())
     try:
         mx.nd.save(params_path, graph.params)
-    except mx.MXNetError:  # its text names a function of C
+    except mx.MXNetError:  # its text is about a C function
         raise UserError(
             f"{printable(params_path)}: cannot be written; is there space on the disk?"
         ) from None
 
 
 def load(symbol_path, params_path, shape=None, allowance=1):
-    """The :class:`Graph` of such files; UserError names one that is missing, damaged, dangerous, or
-    not the other's.
+    """The :class:`Graph` of such files; UserError names a file that is missing, damaged or
+    dangerous, or does not match the other.
 
-    shape: that of one input (3, H, W); with it, what one image makes is bounded before anything
-    runs. allowance: as for :func:`check_shapes`.
+    shape: the shape of one input, (3, H, W); if given, the memory for one image is checked before
+    anything runs. allowance: as for :func:`check_shapes`.
     """
     params = load_arrays(params_path)
     check_finite(params, params_path)
     try:
         symbol = mx.sym.load_json(symbol_file.read(symbol_path))
     except mx.MXNetError as error:
-        raise UserError(f"{symbol_path}: no symbol file of MXNet: {last_line(error)}") from None
+        raise UserError(f"{symbol_path}: not a symbol file of MXNet: {last_line(error)}") from None
     needed = symbol.list_arguments() + symbol.list_auxiliary_states()
     names = {key.split(":", 1)[-1]: array for key, array in params.items()}
     missing = [name for name in needed if name != INPUT and name not in names]
@@ -137,11 +136,11 @@ def load(symbol_path, params_path, shape=None, allowance=1):
 
 
 def check_shapes(graph, shape, path, size=None, allowance=1):
-    """Raise UserError if the graph, which came from ``path``, cannot run on inputs of this shape
-    (N, ...), or takes too much memory for them.
+    """Raise UserError if the graph, read from ``path``, cannot run on inputs of this shape (N,
+    ...), or needs too much memory for them.
 
-    size: of images that count as one; a larger one counts as several.
-    allowance: how many images of a classifier one of these images may be like.
+    size: of images that count as one; a larger image counts as several. allowance: the number of a
+    classifier's images whose memory one of these images may take.
     """
     known = {key.split(":", 1)[-1]: array.shape for key, array in graph.params.items()}
     images = shape[0] * allowance
@@ -151,7 +150,7 @@ def check_shapes(graph, shape, path, size=None, allowance=1):
 
 
 def operators(symbol):
-    """How often each operator stands in the symbol, a dict by name; variables left out."""
+    """The number of times each operator occurs in the symbol, a dict by name, without variables."""
     counts = {}
     for node in json.loads(symbol.tojson())["nodes"]:
         if node["op"] != "null":

@@ -5,8 +5,8 @@ Perturbations, arXiv 1903.12261. With E(c, s) the top-1 error on corruption c at
 
     CE(c) = sum_s E(c, s) / sum_s E_AlexNet(c, s),    mCE = mean of CE(c) over 15 corruptions
 
-The data set has folders ``corruption/severity/WordNet id/*.JPEG``. Its images are 224 x 224, centre
-crops already, so they are not cropped once more.
+The data set has folders ``corruption/severity/WordNet id/*.JPEG``. Its images are centre crops of
+224 x 224 already, so they are not cropped again.
 """
 
 import dataclasses
@@ -34,12 +34,12 @@ class Level(NamedTuple):
 
     @property
     def path(self) -> str:
-        """Its folder in that of the data set."""
+        """Its folder within that of the data set."""
         return os.path.join(self.corruption, str(self.severity))
 
 
-# AlexNet's top-1 error in percent, the mean of the five severities; from the authors' spreadsheet
-# (github hendrycks/robustness), as google-research/augmix, imagenet.py, quotes it.
+# AlexNet's top-1 error in percent, averaged over the five severities: from the authors' spreadsheet
+# (github hendrycks/robustness), as quoted in google-research/augmix, imagenet.py.
 ALEXNET = dict(
     gaussian_noise=88.6428,
     shot_noise=89.4468,
@@ -69,15 +69,15 @@ def evaluate(
     batch_size: int = 32,
     threads: int = 4,
 ) -> Dict[str, Any]:
-    """The errors of a classifier on all that is there of ImageNet-C, in percent.
+    """The errors of a classifier on all available parts of ImageNet-C, in percent.
 
-    ``crop_ratio``: None takes the images as they are; the model's own would enlarge them and cut
-    off their border.
+    ``crop_ratio``: None leaves the images uncropped; the model's own value would enlarge them and
+    cut off their borders.
 
-    Returns a dict: ``errors`` by corruption and severity (None if that is missing), ``ce`` by
-    corruption, ``mce``, both None where anything is missing, ``images``, and ``missing``, which
-    names the folders and the classes that are not there. Raises UserError if there is nothing, if
-    the model's classes cannot be told by their WordNet ids, or for an image that is broken.
+    Returns a dict: ``errors`` by corruption and severity (None if missing), ``ce`` by corruption
+    and ``mce`` (None if anything that they need is missing), ``images``, and ``missing``, the names
+    of missing folders and classes. Raises UserError if there are no images, if the model's classes
+    cannot be identified by their WordNet ids, or for a broken image.
     """
     preprocessing = model.preprocessing._replace(crop_ratio=crop_ratio or 1.0)
     model = dataclasses.replace(model, preprocessing=preprocessing)
@@ -98,15 +98,19 @@ def evaluate(
 
 
 def levels_in(folder: str) -> List[Level]:
-    """Those that are there; UserError if none is."""
+    """The levels whose folders exist; UserError if none does."""
     there = [level for level in LEVELS if os.path.isdir(os.path.join(folder, level.path))]
     if not there:
-        raise UserError(f"{printable(folder)}: no folder of ImageNet-C, such as {LEVELS[0].path}")
+        raise UserError(
+            f"{printable(folder)}: has no folder of ImageNet-C, such as {LEVELS[0].path}"
+        )
     return there
 
 
 def corruption_error(name: str, errors: Sequence[Optional[float]]) -> Optional[float]:
-    """CE(c) in percent, of the errors at the five severities in percent; None if one is missing."""
+    """CE(c) in percent, from the errors in percent at the five severities; None if one is
+    missing.
+    """
     known = [error for error in errors if error is not None]
     if len(known) < len(SEVERITIES):
         return None
@@ -114,16 +118,17 @@ def corruption_error(name: str, errors: Sequence[Optional[float]]) -> Optional[f
 
 
 def classes_by_id(model: Classifier, level: str) -> Dict[str, int]:
-    """The class of each WordNet id: as the model's labels say, which begin with it, or the sorted
-    ids if the folder ``level`` has as many as the model has classes.
+    """The class of each WordNet id: from the model's labels if they begin with ids, or else from
+    the sorted ids in the folder ``level`` if they are as many as the model's classes.
     """
     ids = [(label.split() or [""])[0] for label in model.labels or ()]
     if not ids or not all(map(WORDNET_ID.fullmatch, ids)):
         ids = sorted(name for name in os.listdir(level) if WORDNET_ID.fullmatch(name))
         if len(ids) != model.classes:
             raise UserError(
-                f"{printable(level)}: has {len(ids)} classes and the model {model.classes}, which "
-                "are not labelled with WordNet ids: give --labels FILE, whose lines begin with them"
+                f"{printable(level)}: has {len(ids)} classes, but the model has {model.classes}, "
+                "without WordNet ids in their labels: give --labels FILE, whose lines begin with "
+                "the ids"
             )
     found = {wordnet_id: number for number, wordnet_id in enumerate(ids)}
     if len(found) != len(ids):
@@ -159,7 +164,7 @@ def _class_folder(path):
 
 def _label(path, classes):
     if _class_folder(path) not in classes:
-        raise UserError(f"{printable(path)}: its folder is none of the model's classes")
+        raise UserError(f"{printable(path)}: its folder is not one of the model's classes")
     return classes[_class_folder(path)]
 
 

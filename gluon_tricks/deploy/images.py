@@ -1,4 +1,4 @@
-"""Encoded images, from files or from records, as a preprocessing makes them."""
+"""Reads images from files or records, and preprocesses them."""
 
 import os
 from typing import Any, Callable, Iterator, List, Optional, Sequence, Tuple, Union
@@ -10,14 +10,12 @@ from ..data.prepare.images import normal_form
 from ..data.records import RecordError, RecordFile
 from ..errors import UserError
 
-Image = Union[np.ndarray, Exception]  # what the preprocessing gives, or why there is none
+Image = Union[np.ndarray, Exception]  # the preprocessed image, or why there is none
 
 
 def spread_keys(record: str, count: int) -> np.ndarray:
     """Keys of ``count`` records, or all if there are fewer, spread evenly over a RecordIO file."""
     with RecordFile(record) as file:
-        if not len(file):
-            raise UserError(f"{record}: holds no records")
         places = np.unique(np.linspace(0, len(file) - 1, min(count, len(file))).astype(np.int64))
         return file.keys[places]
 
@@ -27,7 +25,7 @@ def from_records(
 ) -> Iterator[Tuple[int, Optional[int], Image]]:
     """Yield ``(key, true class or None, image)`` of the records with these keys.
 
-    A key that the file does not have is a UserError.
+    Raises UserError for a key that the file does not have.
     """
     with RecordFile(record) as file:
         places = {int(key): place for place, key in enumerate(file.keys)}
@@ -61,7 +59,9 @@ def sample(preprocessing: Any, record: str, count: int) -> np.ndarray:
 
 
 def random_pixels(count: int, height: int, width: int, seed: int = 0) -> np.ndarray:
-    """uint8 (count, height, width, 3), every pixel of its own: nothing that a network has seen."""
+    """uint8 (count, height, width, 3) of independent random values: unlike anything a network has
+    seen.
+    """
     shape = (count, height, width, 3)
     return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
 
@@ -69,8 +69,9 @@ def random_pixels(count: int, height: int, width: int, seed: int = 0) -> np.ndar
 def of_several_sizes(
     preprocessing: Any, record: str, fitted: Callable[[np.ndarray], np.ndarray]
 ) -> List[np.ndarray]:
-    """Batches of uint8 (N, H, W, 3), each of another size, to compare an export on: random ones,
-    and three real ones of ``record``, each ``fitted`` to the network, if it is not "".
+    """Batches of uint8 (N, H, W, 3), each of a different size, on which an export is compared:
+    random ones, and, unless ``record`` is "", three real ones from it, each ``fitted`` to the
+    network.
     """
     side = preprocessing.input_size
     shapes = (2, side // 2, side // 2), (1, side // 3 + 1, side // 4 + 1)
@@ -83,7 +84,7 @@ def of_several_sizes(
 def from_files(preprocessing: Any, paths: Sequence[str]) -> Iterator[Tuple[str, None, Image]]:
     """Yield ``(path, None, image)`` of image files.
 
-    An image is first changed as ``gluon-tricks prepare`` changes those that it stores: it is turned
+    Each image first goes through the same changes as in ``gluon-tricks prepare``: it is turned
     upright, for instance.
     """
     for path in paths:
@@ -91,7 +92,7 @@ def from_files(preprocessing: Any, paths: Sequence[str]) -> Iterator[Tuple[str, 
 
 
 def from_file(preprocessing: Any, path: str) -> Image:
-    """The image of a file, changed as :func:`from_files` says, or the UserError that names it."""
+    """The image of a file, as in :func:`from_files`, or the UserError that names it."""
     try:
         data = image_files.read_image(path)
     except ValueError as error:
@@ -103,10 +104,10 @@ def from_file(preprocessing: Any, path: str) -> Image:
 
 
 def files_in(paths: Sequence[str]) -> List[str]:
-    """The files that ``paths`` name; of a folder all images in it and below, by
+    """The files that ``paths`` name; for a folder, all images in it and in its subfolders, by
     :mod:`gluon_tricks.data.image_files`.
 
-    Says how many files of a folder are passed over. UserError if it has no images.
+    Prints how many files of a folder are skipped. UserError if a folder has no images.
     """
     found = []
     for path in paths:

@@ -1,9 +1,9 @@
 """INT8 through MXNet's quantisation: on the CPU, convolutions and dense layers compute on 8-bit
 integers.
 
-The thresholds that map activations to integers come from real images: ``naive`` takes the range
-that was seen, ``entropy`` the threshold whose histogram loses least information (Kullback-Leibler
-divergence).
+The thresholds that map activations to integers come from real images: ``naive`` takes the range of
+the values, ``entropy`` the threshold at which their histogram loses the least information
+(Kullback-Leibler divergence).
 """
 
 import os
@@ -24,14 +24,14 @@ def quantize(graph, batches, mode="naive"):
     graph : Graph
         Without preprocessing: its input is normalised float32 (N, 3, H, W).
     batches : list of NDArray
-        Calibration images as the graph takes them, all of one shape.
+        Calibration images as the graph takes them, all of the same shape.
     mode : "naive" or "entropy"
     """
     from mxnet.contrib import quantization
 
     if mode not in MODES:
-        raise UserError(f"--calibration-mode {mode}: it is naive or entropy")
-    # else it says that it does what it was asked to
+        raise UserError(f"--calibration-mode {mode}: has to be naive or entropy")
+    # else it prints what it is doing
     os.environ.setdefault("MXNET_SUBGRAPH_VERBOSE", "0")
     arguments = {k[4:]: v for k, v in graph.params.items() if k.startswith("arg:")}
     auxiliary = {k[4:]: v for k, v in graph.params.items() if k.startswith("aux:")}
@@ -53,7 +53,7 @@ def quantize(graph, batches, mode="naive"):
 
 
 class Batches(mx.io.DataIter):
-    """Arrays in memory as the iterator that MXNet's calibration wants."""
+    """Arrays in memory as the iterator that MXNet's calibration expects."""
 
     def __init__(self, arrays):
         super().__init__(arrays[0].shape[0])

@@ -1,4 +1,4 @@
-"""Stores what a teacher says of each image of a RecordIO file, to train students from it."""
+"""Stores a teacher's logits for each image of a RecordIO file, to train students from them."""
 
 import hashlib
 import os
@@ -29,14 +29,14 @@ def store(
     batch_size: int = 32,
     threads: int = 4,
 ) -> Dict[str, float]:
-    """Write the logits of a teacher for all images of a RecordIO file, centre crops, to ``path``.
+    """Write a teacher's logits for all images of a RecordIO file, as centre crops, to ``path``.
 
-    ``first_class``: the teacher's output that is class 0; those before it are left out. A file that
+    ``first_class``: the teacher's output for class 0; outputs before it are left out. A file that
     an interrupted call left is continued.
 
-    Returns the figures of the task on the images that this call has seen, as
-    :func:`gluon_tricks.deploy.evaluation.evaluate` does: a teacher that knows the classes in
-    another order shows in them. Raises UserError as that does, and if the file cannot be written.
+    Returns the task's figures on the images of this call, as
+    :func:`gluon_tricks.deploy.evaluation.evaluate` does: they reveal a teacher whose classes are in
+    another order. Raises UserError as that does, and if the file cannot be written.
     """
     if not 0 <= first_class < model.classes:
         raise UserError(f"--first-class {first_class}: the teacher has {model.classes} outputs")
@@ -64,7 +64,7 @@ def store(
 
 
 def identity(model: Classifier, first_class: int) -> dict:
-    """What tells a teacher from others, wherever it lies."""
+    """What identifies a teacher, wherever its files are."""
     return dict(
         source=os.path.basename(os.path.abspath(model.path)),
         kind=model.kind,
@@ -75,7 +75,7 @@ def identity(model: Classifier, first_class: int) -> dict:
 
 
 def _digest_of_network(net):
-    """The SHA-256 of a Gluon network's parameters, whatever file they came from."""
+    """The SHA-256 of a Gluon network's parameters, independent of their file."""
     import mxnet as mx
 
     digest = hashlib.sha256()
@@ -87,7 +87,7 @@ def _digest_of_network(net):
 
 
 def _digest_of_files(model):
-    """The SHA-256 of the files of a format of an export, or of a file from elsewhere."""
+    """The SHA-256 of the files of an export's format, or of a file from elsewhere."""
     folder, name = os.path.split(os.path.abspath(model.path))
     names = manifests.FILES.get(model.kind, ())
     if os.path.isdir(model.path):

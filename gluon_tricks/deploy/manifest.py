@@ -1,5 +1,5 @@
-"""``manifest.json`` of an exported folder: what the model is, how its input is made, its files'
-checksums.
+"""``manifest.json`` of an exported folder: the model, its preprocessing, and the checksums of its
+files.
 """
 
 import os
@@ -15,23 +15,22 @@ from ..text import printable
 from . import tasks
 
 NAME = "manifest.json"
-KIND = "gluon_tricks export"  # tells it from other programs' manifests
+KIND = "gluon_tricks export"  # distinguishes it from other programs' manifests
 VERSION = 1
 
-# format: its files, first the one that a runtime opens
+# format: its files, the one that a runtime opens first
 FILES = {
     "symbol": ("model-symbol.json", "model-0000.params"),
     "onnx": ("model.onnx",),
     "int8": ("int8-symbol.json", "int8-0000.params"),
     "safetensors": (WEIGHTS, CONFIG),
 }
-# those that another program runs as they are; safetensors are weights for a network of timm's
+# formats that other programs can run; safetensors are only weights for a network of timm's
 RUNNABLE = ("symbol", "onnx", "int8")
 
 
 def description(model: Any, options: Any) -> dict:
-    """What a model is and how its images are made, for ``manifest.json`` and the metadata of an
-    ONNX file.
+    """A model and its preprocessing, for ``manifest.json`` and the metadata of an ONNX file.
 
     ``model`` is a :class:`gluon_tricks.deploy.opened.Opened`, ``options`` an
     :class:`gluon_tricks.deploy.writer.Options`.
@@ -54,7 +53,7 @@ TYPES: Dict[str, Any] = dict(classes=int, input_size=int, rgb_mean=list, rgb_std
 
 
 def task_of(held: Mapping[str, Any], source: str) -> str:
-    """The task of an export; that of older versions, which do not say, is classification."""
+    """The task of an export; older versions, which name none, had only classification."""
     task = held.get("task", "classification")
     if task not in tasks.TASKS:
         raise _damaged(source, f"task is {task}")
@@ -62,15 +61,15 @@ def task_of(held: Mapping[str, Any], source: str) -> str:
 
 
 def check(held: dict, source: str) -> dict:
-    """The :func:`description` that was read from ``source``; UserError if a part is missing or
-    cannot be.
+    """Check the :func:`description` read from ``source``, and return it; UserError if a part is
+    missing or not possible.
     """
     task = tasks.TASKS[task_of(held, source)]
     for name, kind in dict(TYPES, **task.types).items():
         if not isinstance(held.get(name), kind) or isinstance(held[name], bool):
             raise _damaged(source, f"{name} is {held.get(name)}")
     if not isinstance(held["options"].get("preprocess"), bool):
-        raise _damaged(source, "its options do not say preprocess")
+        raise _damaged(source, "its options lack preprocess")
     if held.get("interpolation", OPENCV) not in INTERPOLATIONS:
         raise _damaged(source, f"interpolation is {held['interpolation']}")
     for name in ("rgb_mean", "rgb_std"):
@@ -80,7 +79,7 @@ def check(held: dict, source: str) -> dict:
         raise _damaged(source, f"model is {held['model']}")
     labels = held.get("labels")
     if labels is not None and (not isinstance(labels, list) or len(labels) != held["classes"]):
-        raise _damaged(source, f"its labels are not {held['classes']}")
+        raise _damaged(source, f"it does not have {held['classes']} labels")
     try:
         task.preprocessing.of_description(held).config(classes=held["classes"])
     except flags.ConfigError as error:
@@ -93,8 +92,8 @@ def _damaged(source, what):
 
 
 def is_export(folder: str) -> bool:
-    """Whether the folder has the manifest of an export (whole or damaged, but not that of a data
-    set).
+    """Whether the folder has the manifest of an export, whole or damaged, but not that of a data
+    set.
     """
     try:
         with open(os.path.join(folder, NAME), opener=plain_file) as file:
@@ -105,8 +104,8 @@ def is_export(folder: str) -> bool:
 
 
 def write(folder: str, manifest: dict) -> dict:
-    """Add kind, version, and the checksums of all files in the folder and of the manifest itself,
-    and write it.
+    """Add kind, version, the checksums of all files in the folder and that of the manifest itself,
+    and write the manifest.
     """
     files = {}
     for name in sorted(os.listdir(folder)):
@@ -119,19 +118,20 @@ def write(folder: str, manifest: dict) -> dict:
 
 
 def read(folder: str, formats: Optional[Sequence[str]] = None) -> dict:
-    """The manifest, after the checksums of the files of ``formats`` (default: all) were compared.
+    """The manifest, after a check of the files of ``formats`` (default: all) against their
+    checksums.
 
-    Raises UserError naming the file that is missing or was changed.
+    Raises UserError naming a file that is missing or has changed.
     """
     path = os.path.join(folder, NAME)
     try:
         manifest = read_sealed_json(path)
         if manifest["kind"] != KIND or manifest["version"] != VERSION:
-            raise UserError(f"{path}: kind or version is not of this release of gluon_tricks")
+            raise UserError(f"{path}: kind or version is not that of this release of gluon_tricks")
         there = manifest["formats"]
         absent = [name for name in formats or () if name not in there]
         if absent:
-            raise UserError(f"{folder}: has no format {absent[0]}, but {', '.join(there)}")
+            raise UserError(f"{folder}: has no format {absent[0]}, only {', '.join(there)}")
         if not there:
             raise KeyError("formats")
         checksums = _checksums(manifest["files"], formats or there)
@@ -146,7 +146,7 @@ def read(folder: str, formats: Optional[Sequence[str]] = None) -> dict:
 
 
 def _checksums(listed, formats):
-    """The SHA-256 of the files of ``formats``, by name, and of the labels if there are any."""
+    """The SHA-256 of the files of ``formats`` and of the labels, if any, by name."""
     names = [name for format in formats for name in FILES[format]]
     names += [LABELS] if LABELS in listed else []
     return {name: listed[name]["sha256"] for name in names}

@@ -1,11 +1,11 @@
-"""ONNX from a graph, through MXNet's converter, put right so that onnxruntime runs it fast and
+"""ONNX from a graph, by MXNet's converter, with corrections so that onnxruntime runs it fast and
 checkers accept it.
 
-The converter lists the parameters among the graph's inputs, so that a runtime has to expect them to
-change and folds nothing, stamps the newest opset and IR version that the installed onnx package
-knows, while its operators are those of opset 13, knows only some of the codes in a reshape's
-shape, and makes sizes that nobody knows before the graph runs of a slice_like. All that is put
-right here.
+The converter has four faults, which are corrected here. It lists the parameters among the graph's
+inputs, so a runtime has to expect them to change and folds nothing. It states the newest opset and
+IR version of the installed onnx package, although its operators are those of opset 13. It supports
+only some of the codes in a reshape's shape. It converts slice_like into operators whose sizes are
+known only at run time.
 """
 
 import ast
@@ -34,9 +34,10 @@ def convert(
 ):
     """Write the graph as ONNX; ``input_shape`` is the shape of one input, and the batch stays open.
 
-    With ``any_size`` height and width stay open, too. ``output`` becomes the name of the first one.
+    With ``any_size``, height and width stay open, too. ``output`` is the name for the first output.
 
-    ``about`` (a dict) becomes the model's metadata, each value as JSON, for :func:`about`.
+    ``about`` (a dict) is stored as the model's metadata, each value as JSON; :func:`about` reads
+    it.
 
     Raises UserError if the onnx package is missing or too new, or an operator cannot be
     converted.
@@ -53,17 +54,19 @@ def convert(
     )
     try:
         onnx.checker.check_model(model, full_check=True)
-    except Exception as error:  # the checker's and those of shape inference have no common base
-        raise UserError(f"this network gives no valid ONNX file: {str(error).strip()}") from error
+    except Exception as error:  # those of checker and shape inference have no common base
+        raise UserError(
+            f"this network does not give a valid ONNX file: {str(error).strip()}"
+        ) from error
     onnx.save(model, path)
 
 
 def _convert_by_mxnet(graph, path, input_shape, input_dtype, any_size):
-    """Write what MXNet's converter makes of the graph."""
+    """Write the graph with MXNet's converter."""
     import mxnet as mx
 
     params = {key.split(":", 1)[1]: array for key, array in graph.params.items()}
-    # which is NCHW or, of pixels, NHWC
+    # NCHW, or NHWC for pixels
     open_shape = [None if any_size and length != 3 else length for length in input_shape]
     unknown = AttributeError, NotImplementedError, ValueError, KeyError, IndexError, mx.MXNetError
     try:
@@ -83,10 +86,10 @@ def _convert_by_mxnet(graph, path, input_shape, input_dtype, any_size):
 
 
 def with_plain_shapes(symbol, params, input_shape):
-    """The symbol with numbers for what its reshapes split or merge (codes -2 to -4, in ShuffleNet)
-    and for what it cuts or resizes to another array's size (in Big-Little Net and FCN).
+    """The symbol with numbers in place of the codes -2 to -4 in reshapes (in ShuffleNet), and of
+    other arrays' sizes in slices and resizes (in Big-Little Net and FCN).
 
-    The batch stays open: only reshapes that keep the first dimension are changed.
+    The batch stays open: only reshapes that keep the first dimension are replaced.
     """
     import mxnet as mx
 
@@ -112,8 +115,8 @@ def with_plain_shapes(symbol, params, input_shape):
 
 
 def clean(model, output="logits"):
-    """Put an MXNet-made ONNX model right, in place: inputs, names, opset and IR version, open
-    batch. ``output``: the name that the first one gets.
+    """Correct an ONNX model from MXNet's converter in place: inputs, names, opset, IR version and
+    open batch. ``output`` is the name for the first output.
     """
     parameters = {tensor.name for tensor in model.graph.initializer}
     inputs = [value for value in model.graph.input if value.name not in parameters]
@@ -134,8 +137,8 @@ def clean(model, output="logits"):
 
 
 def open_sizes(graph):
-    """Name the height and width of the graph's input, which are not known, and those of its
-    outputs alike, if they are (N, K, H, W).
+    """Name the open height and width of the graph's input, and likewise those of outputs (N, K, H,
+    W).
     """
     for value in list(graph.input) + list(graph.output):
         axes = value.type.tensor_type.shape.dim
@@ -147,7 +150,7 @@ def open_sizes(graph):
 
 
 def resized_like(symbol):
-    """{a resize to another array's size: that array}, by the names that both have in ONNX."""
+    """{a resize to another array's size: that array}, by their names in ONNX."""
     nodes = json.loads(symbol.tojson())["nodes"]
     return {
         node["name"]: nodes[node["inputs"][1][0]]["name"]
@@ -157,7 +160,7 @@ def resized_like(symbol):
 
 
 def follow_sizes(graph, likes):
-    """Let resizes, to which MXNet gave a size, follow ``likes``, arrays (N, C, H, W)."""
+    """Let resizes, which MXNet gave a fixed size, follow the arrays (N, C, H, W) in ``likes``."""
     from onnx import TensorProto, helper
 
     makers = {name: node for node in graph.node for name in node.output}
@@ -165,7 +168,7 @@ def follow_sizes(graph, likes):
         shape, size, begin, end = (f"{node.name}_{part}" for part in ("like", "hw", "from", "to"))
         for name, place in ((begin, 2), (end, 4)):
             graph.initializer.append(helper.make_tensor(name, TensorProto.INT64, [1], [place]))
-        sizes = makers[node.input[3]]  # (N, C) of what is resized, and a height and width
+        sizes = makers[node.input[3]]  # (N, C) of the resized array, and a height and width
         sizes.input[1] = size
         place = list(graph.node).index(sizes)
         graph.node.insert(place, helper.make_node("Slice", [shape, begin, end], [size]))
@@ -173,7 +176,7 @@ def follow_sizes(graph, likes):
 
 
 def rename(graph, old, new):
-    """Give a value of the graph another name, wherever it stands."""
+    """Rename a value of the graph everywhere."""
     for node in graph.node:
         for names in (node.input, node.output):
             for place, name in enumerate(names):
@@ -185,9 +188,9 @@ def rename(graph, old, new):
 
 
 def session(path, threads=None):
-    """An onnxruntime session on the CPU; UserError if the file is no model that it can run.
+    """An onnxruntime session on the CPU; UserError if it cannot run the file.
 
-    What comes from elsewhere goes through :func:`gluon_tricks.deploy.onnx_file.check` first.
+    A file from elsewhere goes through :func:`gluon_tricks.deploy.onnx_file.check` first.
     """
     try:
         import onnxruntime
@@ -196,26 +199,26 @@ def session(path, threads=None):
     if not os.path.isfile(path):
         raise UserError(f"{path}: there is no such file")
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or number() or 0  # 0: as many as there are cores
-    options.log_severity_level = 4  # what it cannot do, the exceptions say
+    options.intra_op_num_threads = threads or number() or 0  # 0: one per core
+    options.log_severity_level = 4  # its exceptions name the errors
     try:
-        with contextlib.redirect_stdout(io.StringIO()):  # where it says that it tries once more
+        with contextlib.redirect_stdout(io.StringIO()):  # it prints there that it tries again
             made = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-        # which fails if its names are no text
+        # fails if the names are not text
         [value.shape for value in made.get_inputs() + made.get_outputs()]
-    except Exception as error:  # onnxruntime's exceptions have no common base of their own
+    except Exception as error:  # onnxruntime's exceptions have no common base class
         raise UserError(
             f"{printable(path)}: onnxruntime cannot run it: {' '.join(str(error).split())}"
         ) from None
     if len(made.get_inputs()) != 1:
         raise UserError(
-            f"{path}: has {len(made.get_inputs())} inputs; a classifier with one is needed"
+            f"{path}: has {len(made.get_inputs())} inputs; only a network with one can be run"
         )
     return made
 
 
 def about(session):
-    """The metadata that :func:`convert` wrote, a dict; empty if the file is not ours."""
+    """The metadata written by :func:`convert`, a dict; empty for other programs' files."""
     with contextlib.suppress(ValueError, RecursionError):
         held = session.get_modelmeta()
         if held.producer_name == PRODUCER:
@@ -224,8 +227,8 @@ def about(session):
 
 
 def classes_and_size(path, session):
-    """What the file of another program says of itself: {"classes", "input_size"}, each if it is
-    fixed; UserError unless it takes square float images (N, 3, H, W).
+    """{"classes", "input_size"} of another program's file, each if it is fixed; UserError unless
+    the file takes square float images (N, 3, H, W).
     """
     (images,) = session.get_inputs()
     shape = images.shape
@@ -233,14 +236,14 @@ def classes_and_size(path, session):
     channels = shape[1] if len(shape) == 4 else None
     if len(shape) == 4 and shape[3] == 3 and channels != 3:
         raise UserError(
-            f"{where}, images in the order NHWC; only NCHW, (N, 3, H, W), is run: convert the "
-            "model to it"
+            f"{where}, images in the order NHWC, but only NCHW, (N, 3, H, W), can be run: convert "
+            "the model to that"
         )
     wrong_channels = isinstance(channels, int) and channels != 3
     if len(shape) != 4 or images.type != "tensor(float)" or wrong_channels:
         raise UserError(f"{where}, but float images (N, 3, H, W) are needed")
     if isinstance(shape[2], int) and isinstance(shape[3], int) and shape[2] != shape[3]:
-        raise UserError(f"{where}, but only square images are made here")
+        raise UserError(f"{where}, but only square images are supported")
     classes = session.get_outputs()[0].shape[-1:]
     found = dict(classes=classes[0] if classes else None, input_size=shape[2])
     return {name: value for name, value in found.items() if isinstance(value, int)}

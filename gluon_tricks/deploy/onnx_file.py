@@ -1,8 +1,8 @@
-"""An ONNX file from elsewhere, looked at before a runtime opens it: what it may hold, reach and
-take.
+"""Checks an ONNX file from elsewhere before a runtime opens it: its contents, the files it reads,
+and its memory.
 
-It reaches no other file but parameters next to it, has operators of the standard and no loops, and
-no arrays that one image makes are larger than :mod:`.symbol_file` allows.
+It may read no file except parameters next to it, may have only standard operators and no loops, and
+no array computed for one image may be larger than :mod:`.symbol_file` allows.
 """
 
 import contextlib
@@ -16,12 +16,12 @@ from . import onnx_tensors
 from .symbol_file import check_shapes
 
 MOST_BYTES = 2**31 - 1  # protobuf's own limit
-SIZE = 224  # of the image for which sizes are found, if neither the file nor the user says
+SIZE = 224  # of the image for which sizes are computed, if neither the file nor the user gives one
 DOMAINS = ("", "ai.onnx")
 # of onnxruntime's own domain
 QUANTISED = ("QLinear", "QGemm", "DequantizeLinear", "QuantizeLinear")
 LOOPS = ("Loop", "Scan", "SequenceMap")
-# Operators whose outputs may be as large as a number in the file says.
+# Operators whose output size may be given by a number in the file.
 GROWING = (
     "ConstantOfShape",
     "Expand",
@@ -34,36 +34,38 @@ GROWING = (
     "Tile",
     "Upsample",
 )
-# The least value of attributes that onnxruntime believes: one below ends the process.
+# The least values of attributes that onnxruntime does not check: a lower one crashes the process.
 LEAST = dict(batch_dims=0, dilations=1, group=1, kernel_shape=1, strides=1)
-# Operators between a softmax and the output that leave the probabilities as they are.
+# Operators that leave probabilities unchanged between a softmax and the output.
 PASSING = ("Cast", "Dropout", "Flatten", "Identity", "Reshape", "Squeeze")
 
 
 def _read(path):
-    """The ``onnx.ModelProto`` of a file, without parameters in other files; UserError if it is
-    none.
+    """The ``onnx.ModelProto`` of a file, without parameters in other files; UserError if it is not
+    an ONNX file.
     """
     onnx = import_onnx("shape_inference")
     try:
         if os.path.getsize(path) > MOST_BYTES:
-            raise UserError(f"{printable(path)}: has more than 2 GiB, which no ONNX file can")
+            raise UserError(
+                f"{printable(path)}: has more than 2 GiB, which is too much for an ONNX file"
+            )
         return onnx.load(path, load_external_data=False)
     except OSError as error:
         raise UserError(f"{printable(path)}: cannot be read: {error.strerror}") from None
     except UserError:
         raise
-    except Exception as error:  # protobuf's exceptions are not part of its interface
+    except Exception as error:  # protobuf's exceptions are not public
         raise UserError(
-            f"{printable(path)}: no ONNX file, or damaged: {printable(error)}"
+            f"{printable(path)}: not an ONNX file, or damaged: {printable(error)}"
         ) from None
 
 
 def check(path, size=None, allowances=None):
-    """Raise UserError unless the file is safe to run on one image of ``size``; returns its model
+    """Raise UserError unless the file is safe to run on one image of ``size``; return its model
     without parameters.
 
-    allowances: of tasks, how many images of a classifier an image may be like in its memory.
+    allowances: by task, the number of a classifier's images whose memory one image may take.
     """
     onnx = import_onnx("shape_inference")
     try:
@@ -73,14 +75,14 @@ def check(path, size=None, allowances=None):
         _check_sizes(onnx, path, model, size or SIZE, (allowances or {}).get(_task(model), 1))
     except UserError:
         raise
-    # the exceptions of shape inference, and of protobuf for a name that is no text, have no base
+    # exceptions of shape inference, and of protobuf for names that are not text, have no base class
     except Exception as error:
-        raise UserError(f"{printable(path)}: no valid ONNX graph: {printable(error)}") from None
+        raise UserError(f"{printable(path)}: not a valid ONNX graph: {printable(error)}") from None
     return model
 
 
 def _task(model):
-    """What a file of ours says that it is for, or None."""
+    """The task in the metadata of a file of ours, or None."""
     for entry in model.metadata_props:
         if entry.key == "task":
             with contextlib.suppress(ValueError, RecursionError):
@@ -90,7 +92,7 @@ def _task(model):
 
 
 def gives_probabilities(graph):
-    """Whether the first output comes out of a softmax."""
+    """Whether the first output is that of a softmax."""
     makers = {name: node for node in graph.node for name in node.output}
     name = graph.output[0].name
     for _ in range(len(graph.node)):
@@ -108,9 +110,7 @@ def _nodes(model):
 
 def _check_operators(path, model):
     if len(model.functions):
-        raise UserError(
-            f"{printable(path)}: defines operators of its own; only those of ONNX are run"
-        )
+        raise UserError(f"{printable(path)}: defines its own operators; only those of ONNX are run")
     if len(model.graph.output) < 1 or len(model.graph.input) < 1:
         raise UserError(f"{printable(path)}: has no input or no output; a network is needed")
     if any(graph.sparse_initializer for graph in onnx_tensors.graphs_in(model)):
@@ -155,7 +155,7 @@ def _sparse(path):
 
 def _for_one_image(model, size):
     """The model with numbers for the open dimensions of its images, and without the shapes that it
-    claims.
+    states.
     """
     parameters = {tensor.name for tensor in model.graph.initializer}
     for value in model.graph.input:
@@ -173,7 +173,7 @@ def _for_one_image(model, size):
 
 def _check_sizes(onnx, path, model, size, allowance):
     infer, model = onnx.shape_inference.infer_shapes, _for_one_image(model, size)
-    # Following values, it makes a list as long as any array of one dimension.
+    # With data_prop, inference builds a list as long as any array of one dimension.
     check_shapes(path, _shapes(infer(model).graph).items(), allowance)
     model = infer(model, data_prop=True)
     shapes = _shapes(model.graph)
@@ -182,12 +182,12 @@ def _check_sizes(onnx, path, model, size, allowance):
         if node.op_type in GROWING and any(name and name not in shapes for name in node.output):
             raise UserError(
                 f"{printable(path)}: the size of {printable(node.output[0])}, which {node.op_type} "
-                "makes, is not known before it runs; export the model with fixed shapes"
+                "makes, is known only at run time; export the model with fixed shapes"
             )
 
 
 def _shapes(graph):
-    """``{name: shape}`` of the arrays that are no parameters, as far as they are known."""
+    """``{name: shape}`` of the arrays other than parameters, as far as it is known."""
     parameters = {tensor.name for tensor in graph.initializer}
     shapes = {}
     for value in (*graph.input, *graph.output, *graph.value_info):
@@ -199,7 +199,7 @@ def _shapes(graph):
 
 
 def import_onnx(module):
-    """The onnx package with this module of it; UserError if either is missing."""
+    """The onnx package, with this module imported; UserError if either is missing."""
     try:
         importlib.import_module(f"onnx.{module}")
         return importlib.import_module("onnx")

@@ -1,9 +1,9 @@
-"""Operators in ONNX that MXNet's converter makes otherwise than MXNet computes them, or in such a
-way that nobody knows their sizes before they run.
+"""Conversions to ONNX of operators that MXNet's converter gets wrong, or whose sizes it leaves
+unknown until run time.
 
-Its box_nms suppresses before it takes the best, where MXNet takes the best before it suppresses,
-and how large its arrays are follows from what is found. The sizes of the others are computed there
-in ways that shape inference does not follow, so that no limit of memory could be checked.
+The converter's box_nms suppresses first and then takes the best, where MXNet takes the best first,
+and the sizes of its arrays depend on what is found. It computes the sizes of the others in ways
+that shape inference cannot follow, so no limit on memory could be checked.
 """
 
 import ast
@@ -13,15 +13,15 @@ from typing import Any, Collection, Dict, Iterator, List
 import numpy as np
 
 OPSET = 13  # of the converters that these replace
-NONE = -1.0  # in the rows that box_nms leaves out
+NONE = -1.0  # in the rows that box_nms drops
 ALL = 2**31 - 1
 NMS = "_contrib_box_nms"
 
 
 @contextlib.contextmanager
 def in_place_for(operators: Collection[str]) -> Iterator[None]:
-    """Within, MXNet's converter has the operators of here, if a graph of these ``operators`` finds
-    boxes; others are converted as ever.
+    """Within the block, MXNet's converter uses the conversions of this module if ``operators``,
+    those of the graph, include box_nms; other graphs are converted as usual.
     """
     if NMS not in operators:
         yield
@@ -39,7 +39,7 @@ def in_place_for(operators: Collection[str]) -> Iterator[None]:
 
 
 class Nodes:
-    """The ONNX nodes that an operator becomes; all names in it begin with the operator's."""
+    """The ONNX nodes that replace an operator; all their names begin with the operator's."""
 
     def __init__(self, node: dict, kwargs: Dict[str, Any]) -> None:
         from mxnet.onnx.mx2onnx._op_translations._op_translations_opset12 import get_inputs
@@ -53,7 +53,7 @@ class Nodes:
         return float(self.attributes.get(key, default))
 
     def constant(self, values: Any, dtype: Any = np.int64) -> str:
-        """The name of an array."""
+        """Add a constant array; its name."""
         from onnx import numpy_helper
 
         name = f"{self.name}_constant{len(self._initializer)}"
@@ -63,7 +63,7 @@ class Nodes:
     def add(
         self, kind: str, *inputs: str, outputs: int = 1, name: str = "", **attributes: Any
     ) -> Any:
-        """The name of the output of a new node, or their names."""
+        """Add a node; the name of its output, or the names of several."""
         from onnx import helper
 
         first = f"{self.name}_node{len(self.made)}"
@@ -72,7 +72,7 @@ class Nodes:
         return names[0] if len(names) == 1 else names
 
     def part(self, array: str, begin: int, end: int, axis: int, name: str = "") -> str:
-        """A slice in one axis."""
+        """A slice along one axis."""
         places = (self.constant([number]) for number in (begin, end, axis))
         return self.add("Slice", array, *places, name=name)
 
@@ -84,7 +84,7 @@ class Nodes:
 
 
 def arange_like(nodes: Nodes) -> None:
-    """0, 1, ... as many as an axis is long."""
+    """0, 1, ..., up to the length of an axis minus 1."""
     axis = int(nodes.attributes["axis"])
     length = nodes.part(nodes.add("Shape", nodes.inputs[0]), axis, axis + 1, 0)
     counted = nodes.add("CumSum", nodes.ones(length), nodes.constant(0))
@@ -92,7 +92,7 @@ def arange_like(nodes: Nodes) -> None:
 
 
 def broadcast_axis(nodes: Nodes) -> None:
-    """An array as often as ``size`` says, in an axis in which it has a length of 1."""
+    """An array repeated ``size`` times along an axis of length 1."""
     axis, size = (ast.literal_eval(nodes.attributes[key]) for key in ("axis", "size"))
     shape = nodes.add("Shape", nodes.inputs[0])
     before, after = nodes.part(shape, 0, axis, 0), nodes.part(shape, axis + 1, ALL, 0)
@@ -101,13 +101,15 @@ def broadcast_axis(nodes: Nodes) -> None:
 
 
 def slice_axis(nodes: Nodes) -> None:
-    """A slice in one axis."""
+    """A slice along one axis."""
     axis, begin, end = (ast.literal_eval(nodes.attributes[key]) for key in ("axis", "begin", "end"))
     nodes.part(nodes.inputs[0], begin, ALL if end is None else end, axis, nodes.name)
 
 
 def where(nodes: Nodes) -> None:
-    """One array where another of the same shape is not 0, and a third elsewhere."""
+    """Elements of the second array where the first, of the same shape, is not 0, and of the third
+    elsewhere.
+    """
     from onnx import TensorProto
 
     condition, *arrays = nodes.inputs
@@ -115,8 +117,9 @@ def where(nodes: Nodes) -> None:
 
 
 def box_nms(nodes: Nodes) -> None:
-    """Of rows (B, N, C) the best by falling score, without those that overlap a better one of the
-    same B; the others are -1. The rows of a B have to be of one class, if they have one.
+    """The best of the rows (B, N, C) in descending order of score, without those that overlap a
+    better one in the same batch item; the others are -1. If rows have classes, those of a batch
+    item have to be of the same class.
     """
     (rows,), score = nodes.inputs, int(nodes.number("score_index", 1))
     least = nodes.constant(nodes.number("valid_thresh", 0), np.float32)
@@ -129,12 +132,12 @@ def box_nms(nodes: Nodes) -> None:
     scores, rows = _ranked(nodes, _or_none(nodes, kept, scores), rows)
     there = nodes.add("Unsqueeze", nodes.add("Greater", scores, least), nodes.constant([2]))
     rows = _or_none(nodes, there, rows)
-    # Themselves, but now their shape is that of an array whose shape is known before it runs.
+    # The same rows, but with the shape of an array whose shape is known before run time.
     nodes.add("GatherElements", rows, same, axis=1, name=nodes.name + "0")
 
 
 def _ranked(nodes, scores, rows):
-    """(scores (B, N), rows (B, N, C)) by falling score."""
+    """(scores (B, N), rows (B, N, C)) in descending order of score."""
     count = nodes.part(nodes.add("Shape", rows), 1, 2, 0)
     scores, order = nodes.add("TopK", scores, count, outputs=2, axis=1)
     order = nodes.add("Unsqueeze", order, nodes.constant([2]))
@@ -146,26 +149,28 @@ def _or_none(nodes, kept, values):
 
 
 def _places(nodes, rows):
-    """int64 (B, N, C): 0 to N - 1 in the second axis."""
+    """int64 (B, N, C): 0 to N - 1 along the second axis."""
     ones = nodes.ones(nodes.add("Shape", rows), np.int64)
     return nodes.add("Sub", nodes.add("CumSum", ones, nodes.constant(1)), nodes.constant(1))
 
 
 def _are_among_best(nodes, scores):
-    """bool (B, N): the first ones, as many as ``topk`` says, of as many as there are ``scores``."""
+    """bool (B, N), like ``scores``: whether a place is among the first ``topk``."""
     most = int(nodes.number("topk", -1))
     place = nodes.add("CumSum", nodes.ones(nodes.add("Shape", scores)), nodes.constant(1))
     return nodes.add("LessOrEqual", place, nodes.constant(most if most > 0 else ALL, np.float32))
 
 
 def _not_suppressed(nodes, scores, rows, least):
-    """bool (B, N): the rows with a score above ``least`` that no better one suppresses."""
+    """bool (B, N): whether a row has a score above ``least`` and is not suppressed by a better
+    one.
+    """
     corner = int(nodes.number("coord_start", 2))
     overlap = nodes.constant([nodes.number("overlap_thresh", 0.5)], np.float32)
     boxes = nodes.part(rows, corner, corner + 4, 2)
     scored = nodes.add("Unsqueeze", scores, nodes.constant([1]))
     least = nodes.add("Reshape", least, nodes.constant([1]))
-    # (B, class, N) of each that is left
+    # (batch item, class, place) of each remaining row
     left = nodes.add("NonMaxSuppression", boxes, scored, nodes.constant([ALL]), overlap, least)
     places = nodes.add("Gather", left, nodes.constant([0, 2]), axis=1)
     values = nodes.add("GatherND", scores, places)
@@ -174,7 +179,7 @@ def _not_suppressed(nodes, scores, rows, least):
 
 
 def _converter(build):
-    """A function as MXNet's converter calls it."""
+    """A function with the signature that MXNet's converter calls."""
 
     def convert(node, **kwargs):
         nodes = Nodes(node, kwargs)

@@ -1,6 +1,7 @@
-"""The arrays in an ONNX file from elsewhere: parameters, and constants in nodes.
+"""Checks the arrays in an ONNX file from elsewhere: parameters, and constants in nodes.
 
-Each has to be whole, in the file itself or in a plain file next to it, and parameters finite.
+Each has to be complete, in the file itself or in a plain file next to it, and parameters have to be
+finite.
 """
 
 import math
@@ -14,7 +15,7 @@ from ..text import printable
 
 
 class Place(NamedTuple):
-    """Where a tensor outside of the model's file is: bytes of a file next to it."""
+    """The place of a tensor outside the model's file: bytes of a file next to it."""
 
     file: str
     offset: int
@@ -22,8 +23,8 @@ class Place(NamedTuple):
 
 
 def check(path, model):
-    """Raise UserError for an array of the model in the file ``path`` that is not all there, and for
-    a parameter that is not finite. Large ones lose their values, which are needed no more.
+    """Raise UserError for an incomplete array of the model in the file ``path``, and for a
+    parameter that is not finite. Large parameters lose their values, which are not needed any more.
     """
     for tensor in _tensors(model):
         if tensor.data_location == tensor.EXTERNAL:
@@ -35,7 +36,7 @@ def check(path, model):
 
 
 def graphs_in(model):
-    """The model's graph, and those of branches."""
+    """Yield the model's graph, and those of branches."""
     graphs = [model.graph]
     while graphs:
         graph = graphs.pop()
@@ -56,15 +57,17 @@ def _tensors(model):
 
 
 def _check_place(path, tensor):
-    """A tensor outside of the file has to be in a plain file next to it, with all its bytes."""
+    """A tensor outside the file has to be in a plain file next to it, with all its bytes."""
     name = _entries(tensor).get("location", "")
     where = f"{printable(path)}: keeps {printable(tensor.name)} in the file {printable(name)!r}"
     strange = "\\" in name or "\0" in name or name in ("", ".", "..")
     if strange or os.path.basename(name) != name:
-        raise UserError(f"{where}, but only files next to it are read; save the model as one file")
+        raise UserError(
+            f"{where}, but only files in the same folder are read; save the model as one file"
+        )
     file = _next_to(path, name)
     if os.path.islink(file) or not os.path.isfile(file):
-        raise UserError(f"{where}, which is not there as a plain file; copy it next to the model")
+        raise UserError(f"{where}, which is missing or not a plain file; copy it next to the model")
     place = _place_of(path, tensor)
     if place is None or place.offset + place.length > os.path.getsize(file):
         raise UserError(f"{where}, which is too short or damaged; copy it again")
@@ -76,7 +79,7 @@ def _check_place(path, tensor):
 
 
 def _place_of(path, tensor):
-    """The :class:`Place`, or None if it makes no sense."""
+    """The :class:`Place`, or None if the file's entries are invalid."""
     entries = _entries(tensor)
     file = _next_to(path, entries["location"])
     try:
@@ -96,11 +99,11 @@ def _next_to(path, name):
 
 
 def _check_size(path, tensor):
-    """No more elements than its bytes in the file can hold."""
+    """A tensor may not have more elements than its bytes in the file can hold."""
     if _elements(tensor) > 2 * tensor.ByteSize():
         raise UserError(
             f"{printable(path)}: {printable(tensor.name) or 'a constant'} has shape "
-            f"{_shape(tensor)}, but the file does not hold so many values; it is damaged"
+            f"{_shape(tensor)}, but the file does not hold that many values; it is damaged"
         )
 
 
@@ -108,7 +111,7 @@ def _check_finite(path, tensor):
     from onnx import numpy_helper
 
     if tensor.data_type not in (tensor.FLOAT, tensor.FLOAT16, tensor.DOUBLE) or not tensor.dims:
-        return  # bounds of a clip, which may be infinite, have no dimension
+        return  # bounds of a clip may be infinite; they have no dimensions
     if tensor.data_location == tensor.EXTERNAL:
         place = _place_of(path, tensor)
         with open(place.file, "rb") as file:
@@ -121,7 +124,7 @@ def _check_finite(path, tensor):
             f"{printable(path)}: {printable(tensor.name)} has values that are NaN or infinite; "
             "export or train again"
         )
-    if values.size > 1000:  # shape inference would copy them
+    if values.size > 1000:  # which shape inference would copy
         tensor.ClearField("raw_data")
         tensor.ClearField("float_data")
 

@@ -1,4 +1,4 @@
-"""A trained network, whatever it was opened from and whatever its task is."""
+"""A trained network of any task, opened from any source."""
 
 from __future__ import annotations
 
@@ -12,47 +12,47 @@ from .predictors import Predictor, block_predictor
 
 
 class Trained(NamedTuple):
-    """What a model whose network is here, and no graph, was opened from."""
+    """The source of a model that is a Gluon network and not a graph."""
 
     net: Any  # the Gluon network, float32
     parameters: Optional[str] = None  # the path of its parameter file; None: published ones
     run: Optional[RunFolder] = None
-    step: Optional[int] = None  # of the checkpoint
+    step: Optional[int] = None  # the checkpoint's
 
 
 @dataclasses.dataclass
 class Opened:
-    """A network, and what is known of its images and its classes.
+    """A network with its preprocessing and its classes.
 
-    There is a class for each task; :data:`gluon_tricks.deploy.tasks.TASKS` has them all.
+    Each task has a subclass; :data:`gluon_tricks.deploy.tasks.TASKS` has them all.
     """
 
     task: ClassVar[str]
 
     path: str
     kind: str  # "gluon", or the format of an export: "symbol", "onnx", ...
-    model: Optional[str]  # the network's name, if it is known
+    model: Optional[str]  # the network's name, if known
     classes: int
     preprocessing: Any
     compute: Predictor
     labels: Optional[List[str]] = None  # the names of the classes
-    measured: Optional[dict] = None  # the task's figures and images, as training or export had them
+    measured: Optional[dict] = None  # the figures, and the number of their images
     trained: Optional[Trained] = None  # None: a graph
 
     def description(self) -> dict:
-        """What a manifest says of the network besides its classes and its images."""
+        """The network's own entries in a manifest, besides classes and preprocessing."""
         return {}
 
     @classmethod
     def described(cls, held: Mapping[str, Any], source: str) -> dict:
-        """The fields of the class that :meth:`description`, read from ``source``, gives; UserError
-        if they cannot be.
+        """The fields of the class from the entries of :meth:`description`, read from ``source``;
+        UserError if they are not valid.
         """
         return {}
 
     @staticmethod
     def computed(net: Any) -> Any:
-        """What is computed of a Gluon network: itself, or a network around it."""
+        """The network to compute for a Gluon network: itself, or a wrapper around it."""
         return net
 
     def label(self, number: int) -> str:
@@ -60,15 +60,15 @@ class Opened:
         return self.labels[number] if self.labels else str(number)
 
     def compute_on(self, device: Any) -> None:
-        """Compute on a context of MXNet from now on; UserError for a graph.
+        """Compute on an MXNet context from now on; UserError for a graph.
 
-        The parameters stay on the CPU as well, from which they are exported.
+        The parameters also stay on the CPU, from which they are exported.
         """
         import mxnet as mx
 
         if self.trained is None:
             raise UserError(
-                f"--gpu: {printable(self.path)} is of kind {self.kind}, which is run on the CPU; "
+                f"--gpu: {printable(self.path)} is of kind {self.kind}, which runs on the CPU; "
                 "leave the flag out"
             )
         self.trained.net.collect_params().reset_ctx([mx.cpu(), device])

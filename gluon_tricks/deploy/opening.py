@@ -1,9 +1,9 @@
-"""Opens a trained network from whatever it is kept in.
+"""Opens a trained network from any source.
 
 A run's folder, a checkpoint, a parameter file, weights with timm's or torchvision's names, an
 exported folder, an ONNX file, an INT8 model and a network with published parameters all become an
 :class:`gluon_tricks.deploy.opened.Opened`: a :class:`gluon_tricks.deploy.classifier.Classifier`, or
-what else :data:`gluon_tricks.deploy.tasks.TASKS` says of its task.
+the class that :data:`gluon_tricks.deploy.tasks.TASKS` has for another task.
 """
 
 from __future__ import annotations
@@ -46,23 +46,23 @@ def open_model(
     Parameters
     ----------
     path : str
-        A run's folder, a checkpoint's folder, a parameter file, a safetensors file, a folder as
-        timm's hub has them, an exported folder, an ONNX file, or the name of a network whose
-        parameters GluonCV publishes.
+        A run's folder, the folder of a checkpoint, a parameter file, a safetensors file, a folder
+        in the layout of timm's hub, an exported folder, an ONNX file, or the name of a network
+        whose parameters GluonCV publishes.
     params : "best" or "last"
         Which checkpoint of a run; a run without validation has no best and gives its last.
     format : "symbol", "onnx", "int8" or "safetensors"
         Which format of an exported folder; default: the first of these that it has.
     labels : str
-        A file of class names instead of the one that is found.
+        A file of class names to use in place of the model's own.
     device : mxnet.Context
-        What a network that is not exported computes on; default: the CPU.
+        The device of a network that is not exported; default: the CPU.
     given : fields of :class:`gluon_tricks.config.Config`
-        model, classes and those of the task's preprocessing, such as input_size, for a file whose
-        folder does not say them. If it does, a different value is an error; only the images of a
-        network that is not exported may be made otherwise than in training.
+        model, classes, and those of the task's preprocessing such as input_size, for a file whose
+        folder does not have them. If it does, a different value is an error; only the preprocessing
+        of a network that is not exported may differ from training's.
 
-    Raises UserError if there is nothing, something else, or it is damaged.
+    Raises UserError if the source is missing, is something else, or is damaged.
     """
     path = os.fspath(path)
     found = _open(path, params, format, given)
@@ -100,7 +100,7 @@ def _open(path, params, format, given):
         return _open_checkpoint(*run_folder.RunFolder(path).checkpoint(params), given)
     raise UserError(
         f"{path}: holds no run ({run_folder.CONFIG}), no checkpoint ({run_folder.PARAMETERS}), no "
-        f"export ({manifests.NAME}) and no weights of timm's form ({CONFIG} and {WEIGHTS})"
+        f"export ({manifests.NAME}) and no weights in timm's layout ({CONFIG} and {WEIGHTS})"
     )
 
 
@@ -115,7 +115,7 @@ def _open_file(path, given):
         return exported.open_onnx(path, given)
     if name.endswith(".params"):
         return _open_parameters(run_folder.checked(path), given)
-    raise UserError(f"{path}: is neither a .params, .safetensors nor .onnx file, nor a folder")
+    raise UserError(f"{path}: is neither a .params, .safetensors or .onnx file nor a folder")
 
 
 def _open_checkpoint(folder, state, given):
@@ -182,7 +182,7 @@ def _open_published(name, given):
     known = [*models.names(), *(each for task in tasks.TASKS for each in models.names(task=task))]
     if name not in known:
         raise UserError(
-            f"{name}: there is no such model, neither a folder nor a file nor a network's name"
+            f"{name}: no such model; it is neither a folder nor a file nor the name of a network"
         )
     refuse_other(given, dict(model=name), name)
     config = flags.Config(**{**_defaults_of(name), **given})
@@ -191,13 +191,13 @@ def _open_published(name, given):
     net = models.get_model(name, classes=config.classes, pretrained=True, **options)
     if net.not_loaded:
         raise UserError(
-            f"{name}: its published parameters are not for {config.classes} classes: say --classes"
+            f"{name}: its published parameters are not for {config.classes} classes: give --classes"
         )
     return _of_network(name, net, config, Trained(net))
 
 
 def _of_network(path, net, config, trained):
-    """The classifier of a Gluon network that has its parameters."""
+    """The opened model of a Gluon network that has its parameters."""
     task = tasks.of(config.task, path)
     fixed = not task.any_size
     net.cast("float32")
@@ -215,13 +215,13 @@ def _of_network(path, net, config, trained):
 
 
 def _described_by_flags(path, given):
-    """The Config of a parameter file that lies in no run's folder."""
+    """The Config of a parameter file outside any run's folder."""
     from .. import models
 
     if "model" not in given:
         raise UserError(
-            f"{path}: of which network? There is no {run_folder.CONFIG} next to or above it that "
-            "says so: give --model"
+            f"{path}: unknown network, since there is no {run_folder.CONFIG} next to it or above "
+            "it: give --model"
         )
     config = flags.Config(**{**_defaults_of(given["model"]), **given})
     if "classes" not in given:
@@ -230,7 +230,7 @@ def _described_by_flags(path, given):
 
 
 def _defaults_of(name):
-    """What flags are if nothing but the name of the network is known."""
+    """The flags if only the name of the network is known."""
     from ..models.registry import get
 
     network = get(name)
@@ -259,7 +259,7 @@ def _open_export(folder, format, given):
 
 
 def _refuse_unused(given: Dict[str, Any], found: Opened) -> None:
-    """UserError for a flag that says how the images of another task are made."""
+    """UserError for a preprocessing flag of another task."""
     for name in given:
         if name not in (*NETWORK, *found.preprocessing._fields):
             raise UserError(

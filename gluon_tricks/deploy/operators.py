@@ -1,11 +1,11 @@
-"""The operators of MXNet that an exported symbol may have: those of the zoo's networks and of what
-export adds to them.
+"""The MXNet operators that an exported symbol may have: those of the zoo's networks and those that
+export adds.
 
-MXNet has operators that call a pointer (``_Native``), load code or allocate what a number says, and
-most of them read their inputs and attributes without checking that they are there. So a symbol from
-elsewhere is run only if all its operators, attributes and values are of the kinds that
+MXNet has operators that call a pointer (``_Native``), load code or allocate as much as an attribute
+asks for, and most of them read inputs and attributes without checking that these exist. So a symbol
+from elsewhere is run only if all its operators, attributes and values are of the kinds that
 ``gluon-tricks export`` writes. A network with another operator needs a line here;
-``tests/deploy/test_symbol_file.py`` says which.
+``tests/deploy/test_symbol_file.py`` shows which.
 """
 
 import math
@@ -23,17 +23,17 @@ def integers(text):
 
 
 def axes(text):
-    """Whether the text is a number of an axis or a tuple of such."""
+    """Whether the text is the number of an axis or a tuple of them."""
     return integers(text) and all(abs(int(number)) < 8 for number in re.findall(r"-?\d+", text))
 
 
 def end(text):
-    """Whether the text is an integer, or says that an axis is taken to its end."""
+    """Whether the text is an integer, or None for the end of an axis."""
     return text == "None" or integers(text)
 
 
 def widths(text):
-    """Whether the text is a tuple of integers of which none is negative."""
+    """Whether the text is a tuple of integers, none negative."""
     return integers(text) and "-" not in text and "None" not in text
 
 
@@ -58,14 +58,15 @@ def short(text):
 
 
 class Operator(NamedTuple):
-    """``inputs``: the numbers of inputs that it may have, none for those that its other parts
-    decide; ``outputs``: how many.
+    """``inputs``: the allowed numbers of inputs, empty if the other parts of the operator determine
+    it; ``outputs``: the number of outputs.
     """
 
     inputs: Tuple[int, ...]
     attributes: dict
     outputs: int = 1
-    # the places of inputs that have to be variables: it writes to them, or gives them a shape
+    # indices of inputs that have to be variables: the operator writes to them, or infers their
+    # shape
     states: Tuple[int, ...] = ()
 
 
@@ -194,7 +195,7 @@ OPERATORS = {
     "exp": Operator((1,), {}),
     "where": Operator((3,), {}),
     "zeros_like": Operator((1,), {}),
-    # of INT8; the last two outputs are the range
+    # of INT8; their last two outputs are the range
     "_contrib_dequantize": Operator((3,), {}),
     "_contrib_quantize_v2": Operator((1,), dict(RANGE, out_type=one_of("auto")), outputs=3),
     "_contrib_quantized_act": Operator((3,), ACTIVATION, outputs=3),
@@ -209,5 +210,5 @@ OPERATORS = {
     "_sg_mkldnn_conv": Operator((), FUSED, outputs=3),
     "_sg_mkldnn_fully_connected": Operator((), FUSED, outputs=3),
 }
-# How MXNet writes that a switch is on.
+# The values with which MXNet turns a switch on.
 TRUE = ("True", "true", "1")

@@ -1,4 +1,4 @@
-"""The likeliest classes of images, under their names."""
+"""The likeliest classes of images, with their names."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ class Guess(NamedTuple):
 
 
 class Prediction(NamedTuple):
-    """What a classifier says of an image."""
+    """A classifier's prediction for an image."""
 
     name: Name
-    top: List[Guess]  # the likeliest first; of equal probabilities the smaller class number
+    top: List[Guess]  # the likeliest first; at equal probabilities the smaller class number
     true: Optional[int] = None  # the class of the record, if it is known
-    true_label: Optional[str] = None  # None also if that is none of the model's classes
+    true_label: Optional[str] = None  # None also if the model has no such class
     image: Optional[np.ndarray] = None  # float32 (3, size, size), as the network saw it
-    error: Optional[str] = None  # why there is none of all that
+    error: Optional[str] = None  # why there is no prediction
 
 
 def predictions(
@@ -37,8 +37,8 @@ def predictions(
     images: Iterable[Tuple[Name, Optional[int], Union[np.ndarray, Exception]]],
     top: int = 5,
 ) -> Iterator[Prediction]:
-    """What the classifier says of ``images``: (name, true class or None, image or why there is
-    none), as the functions of :mod:`gluon_tricks.deploy.images` give them.
+    """Yield the predictions for ``images``: (name, true class or None, image or why there is none),
+    as the functions of :mod:`gluon_tricks.deploy.images` yield them.
     """
     batch = []
     for item in images:
@@ -71,6 +71,6 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
 
 def likeliest(model: Classifier, probabilities: np.ndarray, top: int) -> List[Guess]:
-    """The ``top`` classes of an image with the largest of these ``probabilities`` (K,)."""
+    """The ``top`` classes with the largest ``probabilities`` (K,) of an image."""
     best = np.argsort(-probabilities, kind="stable")[:top]
     return [Guess(int(i), model.label(i), float(probabilities[i])) for i in best]

@@ -1,7 +1,7 @@
-"""Functions from normalised images to logits, whatever computes them.
+"""Functions from normalised images to logits, for every runtime.
 
-Each takes float32 (N, 3, H, W). If the network normalises by itself, its pixels are worked out from
-that again, so that all classifiers take images of one kind.
+Each takes float32 (N, 3, H, W). If the network normalises its input itself, the pixels are
+recovered from the normalised images, so that all classifiers take the same input.
 """
 
 from typing import Any, Callable, Optional, Tuple
@@ -13,7 +13,7 @@ from ..text import printable
 from .preprocessing import Preprocessing
 
 Predictor = Callable[[np.ndarray], np.ndarray]
-# Above 0 in float32, so that a probability that was rounded to 0 has a logarithm, too.
+# Above 0 in float32, so that a probability rounded to 0 has a logarithm, too.
 SMALLEST_PROBABILITY = 1e-45
 
 
@@ -24,11 +24,11 @@ def block_predictor(
     device: Any = None,
     check: Callable[[Tuple[int, ...]], None] = lambda shape: None,
 ) -> Predictor:
-    """The function of a Gluon block, which came from ``path``.
+    """The function of a Gluon block, which was read from ``path``.
 
-    inside: the preprocessing that is part of the block, if it is, which then takes pixels.
-    device: the context of the block's parameters that is computed on; default: the CPU.
-    check: is called with the shape of the inputs before they are computed.
+    inside: the preprocessing, if it is part of the block, which then takes pixels. device: the
+    context to compute on, one of the parameters' contexts; default: the CPU. check: called with the
+    shape of the inputs before each computation.
     """
     import mxnet as mx
 
@@ -51,8 +51,8 @@ def block_predictor(
 def session_predictor(
     session: Any, path: str, inside: Optional[Preprocessing] = None, probabilities: bool = False
 ) -> Predictor:
-    """The function of an onnxruntime session of the file ``path``, which is called with batches of
-    its own size if it has one.
+    """The function of an onnxruntime session of the file ``path``. A session with a fixed batch
+    size gets batches of that size.
 
     inside: as in :func:`block_predictor`.
     probabilities: the outputs are a softmax already; their logarithms are logits that give the same
@@ -73,7 +73,7 @@ def session_predictor(
         inputs = np.ascontiguousarray(images) if inside is None else inside.pixels(images)
         try:
             outputs = run(inputs) if size is None else _in_batches(run, inputs, size)
-        except Exception as error:  # onnxruntime's exceptions have no common base of their own
+        except Exception as error:  # onnxruntime's exceptions have no common base class
             raise _cannot_compute(path, images, " ".join(str(error).split())) from error
         if not probabilities:
             return outputs
@@ -83,7 +83,9 @@ def session_predictor(
 
 
 def _in_batches(run, inputs, size):
-    """What ``run`` gives for each ``size`` inputs; the last batch is filled with its last input."""
+    """The outputs of ``run`` in batches of ``size`` inputs; the last batch is padded with its last
+    input.
+    """
     outputs = []
     for place in range(0, len(inputs), size):
         batch = inputs[place : place + size]
@@ -108,6 +110,6 @@ def _cannot_compute(path, images, reason):
 
 
 def _without_stack_trace(error):
-    """The line of MXNet's message that says what is wrong."""
+    """The line of MXNet's message that states the error."""
     lines = [line for line in str(error).strip().splitlines() if "rror" in line] or [str(error)]
     return lines[-1].strip()[:300]

@@ -1,5 +1,5 @@
-"""How the images of a network are made: the one place that evaluation, prediction, the manifest of
-an export and the metadata of an ONNX file take it from.
+"""The preprocessing of images: the one place from which evaluation, prediction, an export's
+manifest and an ONNX file's metadata take it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ..data.transforms.transform import Transform
 
 RGB = Tuple[float, float, float]
 
-# What an interpolation of :data:`..data.transforms.resize.INTERPOLATIONS` is, in words.
+# The interpolations of :data:`..data.transforms.resize.INTERPOLATIONS` in words.
 WORDS = {
     OPENCV: "bilinear without antialiasing (OpenCV's INTER_LINEAR)",
     "bilinear": "bilinear with antialiasing (Pillow's BILINEAR)",
@@ -33,25 +33,25 @@ class Preprocessing(NamedTuple):
 
     input_size: int  # height and width that the network takes
     crop_ratio: float
-    rgb_mean: RGB  # of R, G and B on the scale from 0 to 255
+    rgb_mean: RGB  # of R, G and B, from 0 to 255
     rgb_std: RGB
     interpolation: str = OPENCV
 
     @classmethod
     def of_config(cls, config: flags.Config) -> Preprocessing:
-        """That of the flags of a run: of its validation."""
+        """The preprocessing of a run's validation, from its flags."""
         size = config.test_size or config.input_size
         return cls(size, config.crop_ratio, config.rgb_mean, config.rgb_std)
 
     @classmethod
     def of_description(cls, held: Mapping[str, Any]) -> Preprocessing:
-        """That which :meth:`description` gave, read from JSON."""
+        """The preprocessing from a :meth:`description`, read from JSON."""
         mean, std = tuple(held["rgb_mean"]), tuple(held["rgb_std"])
         interpolation = held.get("interpolation", OPENCV)
         return cls(held["input_size"], held["crop_ratio"], mean, std, interpolation)
 
     def description(self) -> dict:
-        """What a user of an exported network has to do, for programs and in words."""
+        """The instructions for users of an exported network, for programs and in words."""
         pillow = self.interpolation != OPENCV
         return dict(
             input_size=self.input_size,
@@ -68,10 +68,10 @@ class Preprocessing(NamedTuple):
         )
 
     def config(self, **fields: Any) -> flags.Config:
-        """A :class:`gluon_tricks.config.Config` of such images, but for the interpolation, and
-        other ``fields``.
+        """A :class:`gluon_tricks.config.Config` with this preprocessing, except for the
+        interpolation, and with other ``fields``.
 
-        Raises ConfigError, which names the flag, for a value out of its range.
+        Raises ConfigError, which names the flag, for a value out of range.
         """
         own = {name: getattr(self, name) for name in FLAGS}
         config = flags.Config(**own, **fields)
@@ -79,7 +79,7 @@ class Preprocessing(NamedTuple):
         return config
 
     def transform(self) -> Transform:
-        """The operations that make such an image."""
+        """The operations of the preprocessing."""
         return evaluation(*self)
 
     def image(self, payload: bytes) -> np.ndarray:
@@ -88,7 +88,7 @@ class Preprocessing(NamedTuple):
         return transform.apply(payload, transform.sample(0, 0, np.zeros(1, np.int64)), 0)
 
     def pixels(self, images: np.ndarray) -> np.ndarray:
-        """uint8 (N, H, W, 3) whose normalisation gave ``images``, float32 (N, 3, H, W).
+        """uint8 (N, H, W, 3) whose normalisation is ``images``, float32 (N, 3, H, W).
 
         Exact if the images came from uint8 pixels.
         """
@@ -104,11 +104,11 @@ def normalised(picture: np.ndarray, mean: RGB, std: RGB) -> np.ndarray:
 
 
 def pixels(images: np.ndarray, mean: RGB, std: RGB) -> np.ndarray:
-    """The same for any mean and standard deviation."""
+    """As :meth:`Preprocessing.pixels`, for any mean and standard deviation."""
     scale, shift = (np.reshape(each, (1, 3, 1, 1)) for each in (std, mean))
     found = np.clip(np.rint(np.asarray(images) * scale + shift), 0, 255).astype(np.uint8)
     return np.ascontiguousarray(found.transpose(0, 2, 3, 1))
 
 
-# The fields that are flags of the command line, too.
+# The fields that are also flags of the command line.
 FLAGS = tuple(name for name in Preprocessing._fields if name in flags.FLAGS)

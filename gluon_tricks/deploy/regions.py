@@ -1,10 +1,10 @@
-"""Where ROIAlign looks, in a symbol from elsewhere.
+"""Checks the regions of ROIAlign in a symbol from elsewhere.
 
-A region is the number of an image and four coordinates, and MXNet looks up whatever they say: the
-number of no image, or a coordinate that is not finite, reaches beyond the memory and ends the
-process. Which they are is known only when the graph has run. So their graph has to be the one of
-:meth:`gluon_tricks.models.faster_rcnn.FasterRCNN.judge`, whose numbers are those of the very images
-that are looked up, and whose coordinates are finite.
+A region is the number of an image and four coordinates, which MXNet does not check: a number
+without an image, or a coordinate that is not finite, makes it read outside the array and crash. The
+values are known only at run time. So they have to be computed by the graph of
+:meth:`gluon_tricks.models.faster_rcnn.FasterRCNN.judge`, whose numbers are those of the images in
+the batch and whose coordinates are finite.
 """
 
 from typing import Any, List
@@ -13,12 +13,12 @@ from ..models.box_ops import LARGEST
 
 
 class Unlike(Exception):
-    """A graph that is another."""
+    """The graph is not the expected one."""
 
 
 def are_safe(nodes: List[dict], align: dict) -> bool:
-    """Whether the regions of the node ``align`` are inside of its features; ``nodes``: those before
-    it, which were checked.
+    """Whether the regions of the node ``align`` lie within its features; ``nodes`` are the nodes
+    before it, which have been checked.
     """
     features, regions = align["inputs"]
     try:
@@ -26,7 +26,7 @@ def are_safe(nodes: List[dict], align: dict) -> bool:
         numbers, corners = joined
         _check_numbers(nodes, numbers, features)
         _check_corners(nodes, corners)
-    except (Unlike, ValueError):  # which another number of inputs raises
+    except (Unlike, ValueError):  # ValueError: another number of inputs
         return False
     return True
 
@@ -50,8 +50,8 @@ def _check_corners(nodes, corners):
 
 
 def inputs_of(nodes: List[dict], entry: List[int], kind: str, **attributes: str) -> List[Any]:
-    """The inputs of the node that makes an ``entry``; Unlike if it is another operator, or has
-    other ``attributes`` than these.
+    """The inputs of the node with the output ``entry``; Unlike if its operator is not ``kind``, or
+    its ``attributes`` differ.
     """
     node = nodes[entry[0]]
     held = node.get("attrs", {})

@@ -1,8 +1,7 @@
-"""Runs an exported model as its users do, in a process of its own that has never heard of this
-package.
+"""Runs an exported model as its users do, in a separate process without this package.
 
-:mod:`.compare` hands the text of this file to ``python -c``, with what to run as JSON on standard
-input. So nothing here may import from gluon_tricks; the end makes sure that nothing did.
+:mod:`.compare` passes the text of this file to ``python -c``, and what to run as JSON on standard
+input. So nothing here may import from gluon_tricks; the last check ensures that nothing did.
 """
 
 import json
@@ -12,7 +11,7 @@ import numpy as np
 
 
 def run_symbol(files, inputs):
-    """The outputs of each input by ``SymbolBlock.imports``."""
+    """The outputs for each input, with ``SymbolBlock.imports``."""
     from mxnet import gluon, nd
 
     net = gluon.SymbolBlock.imports(files[0], ["data"], files[1])
@@ -26,7 +25,7 @@ def run_symbol(files, inputs):
 
 
 def run_onnx(files, inputs):
-    """The outputs of each input by onnxruntime."""
+    """The outputs for each input, with onnxruntime."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -46,7 +45,7 @@ def main():
         **{f"{i}-{j}": a for i, row in enumerate(results) for j, a in enumerate(row)},
     )
     if any(name.split(".")[0] == "gluon_tricks" for name in sys.modules):
-        sys.exit("gluon_tricks was imported: this was no independent run")
+        sys.exit("gluon_tricks was imported, so this was not an independent run")
 
 
 main()

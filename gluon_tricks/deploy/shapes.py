@@ -1,9 +1,9 @@
-"""The shapes of all arrays of a symbol, checked before it runs.
+"""Checks the shapes of all arrays of a symbol before it runs.
 
-MXNet finds them without asking whether the operators can work with them: ``Reshape`` makes 49
-elements of 48, ``BatchNorm`` takes parameters of any shape for what it needs, and then both reach
-beyond their memory. What MXNet does not check is checked here. Shapes depend on the number of
-images, so this is done for each number that comes.
+MXNet infers them without checking that the operators can work with them: ``Reshape`` makes 49
+elements of 48, ``BatchNorm`` accepts parameters of any shape, and both then access memory outside
+their arrays. What MXNet does not check is checked here. The shapes depend on the number of images,
+so each new number is checked.
 """
 
 import contextlib
@@ -20,17 +20,16 @@ from . import symbol_file
 
 
 def check(symbol, known, images, path):
-    """Raise UserError unless the symbol, which came from ``path``, can run on arrays of these
-    shapes.
+    """Raise UserError unless the symbol, read from ``path``, can run on arrays of these shapes.
 
-    ``known``: the shapes of all its variables by name. ``images``: how many there are of the
-    variable that is its input, which limits how large arrays may become.
+    ``known``: the shapes of all its variables by name. ``images``: the number of images in its
+    input, which limits the size of its arrays.
     """
     made = _inferred(symbol, known, path)
     for name, shape in made:
         if known.get(name, shape) != shape:
             raise UserError(
-                f"{printable(path)}: {printable(name)} has the shape {_text(known[name])}, and "
+                f"{printable(path)}: {printable(name)} has the shape {_text(known[name])}, but "
                 f"{_text(shape)} is needed; export again"
             )
     symbol_file.check_shapes(
@@ -50,15 +49,15 @@ def check(symbol, known, images, path):
 
 
 def _inferred(symbol, known, path):
-    """(name, shape) of all arrays, in the order of the nodes and of their outputs."""
+    """(name, shape) of all arrays, in the order of nodes and outputs."""
     internals = symbol.get_internals()
     try:
-        # on which MXNet lists all arguments if it fails
+        # MXNet prints all arguments there if it fails
         with contextlib.redirect_stdout(io.StringIO()):
             shapes = internals.infer_shape(**known)[1]
     except (mx.MXNetError, ValueError) as error:
         raise UserError(
-            f"{printable(path)}: its parameters and its images do not fit: "
+            f"{printable(path)}: its parameters do not match its images: "
             f"{printable(last_line(error))}"
         ) from None
     if shapes is None:
@@ -72,7 +71,7 @@ def _text(shape):
     return "x".join(map(str, shape)) or "()"
 
 
-# What MXNet does not check: functions of the shapes of inputs and outputs and of the attributes.
+# What MXNet does not check, as functions of the inputs' and outputs' shapes and the attributes.
 
 
 def _keeps_size(inputs, outputs, attributes):
@@ -85,7 +84,7 @@ def _permutes(inputs, outputs, attributes):
 
 
 def _has_the_axis(inputs, outputs, attributes):
-    """Of concatenating integers, which does not count axes from the end."""
+    """For concatenation of integers, which does not count axes from the end."""
     return 0 <= int(attributes.get("dim", 1)) < len(inputs[0])
 
 

@@ -1,4 +1,4 @@
-"""A picture of what a classifier says of images."""
+"""A picture of a classifier's predictions."""
 
 import os
 from typing import List, Tuple
@@ -14,8 +14,8 @@ COLUMNS = 5
 
 
 def draw_sheet(shown: List[Tuple[Prediction, np.ndarray]], path: str) -> None:
-    """Write a PNG of images (uint8 (H, W, 3)) under their likeliest class, which is red if it is
-    not the true one.
+    """Write a PNG of images (uint8 (H, W, 3)) with their likeliest class above them, in red if it
+    is not the true one.
     """
     from matplotlib.figure import Figure
 
@@ -27,7 +27,7 @@ def draw_sheet(shown: List[Tuple[Prediction, np.ndarray]], path: str) -> None:
         axes.imshow(pixels)
         axes.set_axis_off()
         wrong = item.true not in (None, item.top[0].number)
-        # Without parse_math a dollar in a file's name would be read as a formula.
+        # With parse_math, a dollar sign in a file's name would start a formula.
         color = "firebrick" if wrong else "black"
         axes.set_title(_title(item, wrong), fontsize=8, color=color, parse_math=False)
     figure.tight_layout()

@@ -1,8 +1,7 @@
-"""A symbol's JSON file from elsewhere, checked before MXNet sees it, which believes whatever stands
-there.
+"""Checks a symbol's JSON file from elsewhere before MXNet, which trusts its contents, sees it.
 
-What is right is written again from the parts that were checked, so that nothing else reaches
-MXNet's own parser.
+The JSON is written anew from the parts that were checked, so that nothing else reaches MXNet's
+parser.
 """
 
 import collections
@@ -15,14 +14,14 @@ from ..text import printable
 from . import regions
 from .operators import OPERATORS, RANGE, TRUE
 
-MOST_BYTES = 64 << 20  # of the JSON; the zoo's longest has 3.6 MB
+MOST_BYTES = 64 << 20  # of the JSON; the zoo's largest has 3.6 MB
 MOST_NODES = 100000  # the zoo's most are 9,307
-# Elements of the arrays that one image makes: of the largest one, and of all. The zoo's largest
-# network makes 0.5e9.
+# Elements of the arrays computed for one image: of the largest, and of all. The zoo's largest
+# network needs 0.5e9.
 LARGEST = 1 << 26
 MOST_ELEMENTS = 1 << 30
 MOST_DIMENSIONS = 5
-VERSION = 10901  # of MXNet, whose upgrades of older files are not needed
+VERSION = 10901  # of MXNet, so that it does not convert from an older version
 FUSED = {"_sg_mkldnn_conv": "Convolution", "_sg_mkldnn_fully_connected": "FullyConnected"}
 ACTIVATIONS = ("Activation", "LeakyReLU", "clip")
 
@@ -32,8 +31,8 @@ class _Wrong(Exception):
 
 
 def read(path):
-    """The text of a symbol's JSON file, checked and written again; UserError says what is
-    wrong with it.
+    """The text of a symbol's JSON file, checked and written anew; UserError says what is wrong with
+    it.
     """
     try:
         with open(path, "rb", opener=plain_file) as file:
@@ -46,17 +45,17 @@ def read(path):
     except (ValueError, RecursionError) as error:
         reason = "nested too deeply" if isinstance(error, RecursionError) else printable(error)
         raise UserError(
-            f"{printable(path)}: no symbol file of MXNet: {reason}; export again"
+            f"{printable(path)}: not a symbol file of MXNet: {reason}; export again"
         ) from None
     except _Wrong as wrong:
         raise UserError(
-            f"{printable(path)}: no symbol that gluon-tricks exports: {wrong}; export again"
+            f"{printable(path)}: not a symbol that gluon-tricks exports: {wrong}; export again"
         ) from None
 
 
 def checked(graph, inside=None):
-    """The graph (the JSON as Python reads it) with its known parts only; ``inside``: the name of a
-    node that it is part of.
+    """The graph (the parsed JSON) with only its known parts; ``inside``: the name of the node that
+    contains it.
     """
     nodes = _list(graph, "nodes", dict)
     if not 0 < len(nodes) <= MOST_NODES:
@@ -83,21 +82,21 @@ def checked(graph, inside=None):
 
 
 def by_node(nodes, values):
-    """A list for each node: of the values of its outputs, which come one after another."""
+    """For each node the list of its outputs' values; ``values`` has them one after another."""
     values = iter(values)
     return [list(itertools.islice(values, _outputs(node))) for node in nodes]
 
 
 def check_shapes(path, shapes, images=1):
-    """Raise UserError if an image makes larger arrays than any network here; ``shapes`` are (name,
-    shape) pairs, of arrays for so many ``images``.
+    """Raise UserError if an image needs larger arrays than in any network here; ``shapes`` are
+    (name, shape) pairs of arrays for ``images`` images.
     """
     total = 0
     for name, shape in shapes:
         if len(shape) > MOST_DIMENSIONS:
             raise UserError(
-                f"{printable(path)}: {printable(name)} has {len(shape)} dimensions, which no "
-                "network here does"
+                f"{printable(path)}: {printable(name)} has {len(shape)} dimensions, more than in "
+                "any network here"
             )
         elements = 1
         for length in shape:
@@ -110,8 +109,8 @@ def check_shapes(path, shapes, images=1):
                 else f"arrays of more than {MOST_ELEMENTS:,}"
             )
             raise UserError(
-                f"{printable(path)}: one image takes {limit} elements ({printable(name)}: "
-                f"{'x'.join(map(str, shape))}), which no network here does"
+                f"{printable(path)}: one image needs {limit} elements ({printable(name)}: "
+                f"{'x'.join(map(str, shape))}), more than in any network here"
             )
 
 
@@ -124,7 +123,7 @@ def _node(node, made, outputs, place, inside):
         raise _Wrong(f"{where} is the operator {printable(kind[:100])}, which is not run")
     attributes = node.get("attrs", {})
     if not isinstance(attributes, dict):
-        raise _Wrong(f"{where}: its attributes are no list of names and values")
+        raise _Wrong(f"{where}: its attributes are not names and values")
     for key, value in attributes.items():
         if (
             key not in known.attributes
@@ -155,7 +154,7 @@ def _node(node, made, outputs, place, inside):
     if any(made[inputs[state][0]]["op"] != "null" for state in known.states):
         raise _Wrong(f"{where}: {kind} would write to another operator's output")
     if kind == "_contrib_ROIAlign" and not regions.are_safe(made, result):
-        raise _Wrong(f"{where}: {kind} would look for regions beyond its images")
+        raise _Wrong(f"{where}: {kind} would look for regions outside its images")
     return result
 
 
@@ -167,18 +166,20 @@ def _entry(entry, outputs, where="the outputs (heads)"):
         and all(type(number) is int for number in entry)
     )
     if not numbers or not 0 <= entry[0] < len(outputs):
-        raise _Wrong(f"{where}: {printable(str(entry)[:100])} is no earlier node")
+        raise _Wrong(f"{where}: {printable(str(entry)[:100])} is not an earlier node")
     if not 0 <= entry[1] < outputs[entry[0]]:
         raise _Wrong(f"{where}: node {entry[0]} has no output {entry[1]}")
     return [entry[0], entry[1], 0]
 
 
 def _inputs(node):
-    """How many inputs an operator has to have, if its attributes or the graph inside it decide."""
+    """The number of inputs that an operator has to have, from its attributes or the graph inside
+    it.
+    """
     attributes = node.get("attrs", {})
     if node["op"] in ("Convolution", "FullyConnected"):
         return 2 if attributes.get("no_bias") in TRUE else 3
-    if node["op"] == "_contrib_BilinearResize2D":  # to a size, or to that of another array
+    if node["op"] == "_contrib_BilinearResize2D":  # to a given size, or to another array's
         return 1 + ("mode" in attributes)
     if node["op"] in FUSED:
         inner = len(node["subgraphs"][0]["arg_nodes"])
@@ -193,13 +194,13 @@ def _outputs(node):
 
 
 def _gives_floats(attributes):
-    """Whether an operator on integers gives real numbers, which have no range."""
+    """Whether an operator on integers outputs real numbers, which have no range."""
     return attributes.get("enable_float_output") in TRUE
 
 
 def _check_fused(node, where):
-    """The graph inside a fused operator has to be the chain that its attributes name: oneDNN's code
-    relies on that.
+    """The graph inside a fused operator has to be the chain that its attributes describe, since
+    oneDNN's code relies on it.
     """
     on = {key for key, value in node.get("attrs", {}).items() if value in TRUE}
     if len(node["subgraphs"]) != 1 or "quantized" not in on:
@@ -236,5 +237,5 @@ def _check_fused(node, where):
 def _list(held, name, kind):
     found = held.get(name) if isinstance(held, dict) else None
     if not isinstance(found, list) or not all(isinstance(item, kind) for item in found):
-        raise _Wrong(f"{name} is missing or no list of what it has to be")
+        raise _Wrong(f"{name} is missing or not a list of the right type")
     return found

@@ -1,7 +1,7 @@
-"""What each task's trained networks are, and what an export needs to know of them.
+"""Each task's part in opening, evaluating and exporting trained networks.
 
-A new task has a class of :mod:`.opened`, a class that says how images are made, and four functions:
-a line in :data:`TASKS`. What a person sees of it is in :mod:`gluon_tricks.commands`.
+A new task has a subclass of :class:`.Opened`, a class for its preprocessing, four functions, and a
+line in :data:`TASKS`. Its output for users is in :mod:`gluon_tricks.commands`.
 """
 
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple, Type
@@ -30,25 +30,26 @@ class Deployment(NamedTuple):
 
     opened: Type[Opened]
     preprocessing: Any  # a NamedTuple like :class:`.Preprocessing`, whose fields are flags, too
-    types: Dict[str, Any]  # in a manifest, of what the images of this task alone have
-    any_size: bool  # images may have another height and width than its input_size
+    types: Dict[str, Any]  # in a manifest, of entries that only this task has
+    any_size: bool  # images may have another height and width than input_size
     outputs: Tuple[str, ...] = ("logits", "probabilities")  # of its graph
-    # how many images of a classifier an image may be like in the memory that an export takes
+    # the number of a classifier's images whose memory one image may take in an export
     allowance: int = 1
-    # of outputs that may differ in their last bits; None: compare.difference
+    # for outputs that may differ in their last bits; None: compare.difference
     difference: Optional[Callable[[list, list], Tuple[float, float]]] = None
-    # formats and options of an export that the task does not have, and why
+    # formats and options of an export that the task lacks, and why
     lacks: Mapping[str, str] = {}
-    answers: str = ""  # before "images" in a text on how many answers INT8 leaves as they were
-    # how a run measured its figures, in words; None: as :attr:`measure` does
+    # put before "images" in the text about how many answers INT8 leaves unchanged
+    answers: str = ""
+    # how a run measured its figures, in words; None: like :attr:`measure`
     validated: Callable[[Any], Optional[str]] = lambda preprocessing: None
-    # uint8 (N, H, W, 3), random ones and some of a RecordIO file, to compare an export on
+    # uint8 (N, H, W, 3), random images and some of a RecordIO file, on which an export is compared
     examples: Optional[Callable[[Any, str], List[np.ndarray]]] = None
     # float32 (N, 3, H, W) of a RecordIO file
     calibration_images: Optional[Callable[[Any, str, int], np.ndarray]] = None
     # the task's figures on a RecordIO file, for the manifest
     measure: Optional[Callable[[Any, str], Dict[str, Any]]] = None
-    # those of a network and of its INT8 variant
+    # the figures of a network and of its INT8 variant
     compare_figures: Optional[Callable[[Any, Any, str], Tuple[dict, dict]]] = None
 
 
@@ -81,7 +82,7 @@ TASKS = {
         dict(max_side=int, score=(int, float), overlap=(int, float)),
         any_size=True,
         outputs=("detections",),
-        allowance=4,  # every region is like an image of its own
+        allowance=4,  # each region takes memory like an image
         difference=of_detection.difference,
         lacks=of_detection.LACKS,
         examples=of_detection.examples,
@@ -91,15 +92,17 @@ TASKS = {
 
 
 def allowances() -> Dict[str, int]:
-    """Those of all tasks."""
+    """The allowances of all tasks, by name."""
     return {name: task.allowance for name, task in TASKS.items()}
 
 
 def of(task: str, source: str) -> Deployment:
-    """The part of the task that ``source`` was trained for; UserError if there is none."""
+    """The :class:`Deployment` of the task for which ``source`` was trained; UserError if there is
+    none.
+    """
     if task not in TASKS:
         raise UserError(
-            f"{source}: was trained for {task}; what can be opened is for {' or '.join(TASKS)}"
+            f"{source}: was trained for {task}; only models for {' or '.join(TASKS)} can be opened"
         )
     return TASKS[task]
 
@@ -107,4 +110,4 @@ def of(task: str, source: str) -> Deployment:
 def needs(model: Opened, task: str) -> None:
     """UserError for a model of another task."""
     if model.task != task:
-        raise UserError(f"{model.path}: is for {model.task}, and a model for {task} is needed")
+        raise UserError(f"{model.path}: is for {model.task}, but a model for {task} is needed")

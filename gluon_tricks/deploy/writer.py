@@ -1,4 +1,4 @@
-"""Writes a network in the formats of an export, each compared with the network it came from."""
+"""Writes a network in the formats of an export, and compares each with the network."""
 
 import os
 from typing import List, NamedTuple, Optional
@@ -19,25 +19,25 @@ from .manifest import FILES
 from .opened import Opened
 from .predictors import block_predictor
 
-# of the largest output, as for ONNX: folding changes the order of the roundings alone
+# relative to the largest output, as for ONNX: folding changes only the order of roundings
 FOLD_TOLERANCE = 1e-4
 CALIBRATION_BATCH = 32
 
 
 class Options(NamedTuple):
-    """What is added to the network in the exported graph."""
+    """Options of the exported graph."""
 
     preprocess: bool = False
     softmax: bool = False
     fold_bn: bool = False
 
     def chosen(self) -> List[str]:
-        """The names of those that are on."""
+        """The names of the options that are on."""
         return [name for name, on in self._asdict().items() if on]
 
     def describe_input(self, size: Optional[int]) -> dict:
-        """The graph's input for the manifest; None in its shape is the batch, or without ``size``
-        any height and width.
+        """The graph's input, for the manifest; None in its shape is the batch and, without
+        ``size``, any height and width.
         """
         if self.preprocess:
             return dict(
@@ -47,7 +47,7 @@ class Options(NamedTuple):
 
 
 class Calibration(NamedTuple):
-    """The images from which INT8 learns the ranges of activations."""
+    """The images from which INT8 derives the ranges of activations."""
 
     record: str
     mode: str = "naive"  # or "entropy"
@@ -55,9 +55,9 @@ class Calibration(NamedTuple):
 
 
 class FormatWriter:
-    """Writes a trained network into a folder, and compares what was written with it.
+    """Writes a trained network into a folder, and compares each format with the network.
 
-    ``real`` is a RecordIO file with images to compare on, after some random ones.
+    ``real`` is a RecordIO file with images to compare on, in addition to random ones.
     """
 
     def __init__(self, model: Opened, folder: str, options: Options, real: str = ""):
@@ -79,7 +79,7 @@ class FormatWriter:
     def write(self, format: str, calibration: Optional[Calibration] = None) -> dict:
         """Write one format and return its entry in the manifest; int8 needs ``calibration``.
 
-        Raises ExportError if what was written computes something else than the network.
+        Raises ExportError if the format does not compute what the network does.
         """
         if format == "int8":
             entry = self._write_int8(calibration)
@@ -108,7 +108,9 @@ class FormatWriter:
         return dict(comparison=comparison, difference_to_network=share, batch_norm=self.batch_norm)
 
     def _check_opens(self, graph, path):
-        """UserError if ``evaluate`` and ``predict`` would refuse the graph for its memory."""
+        """UserError if ``evaluate`` and ``predict`` would refuse the graph because of its
+        memory.
+        """
         size = self.model.preprocessing.input_size
         shape = (1, size, size, 3) if self.options.preprocess else (1, 3, size, size)
         graphs.check_shapes(graph, shape, path, allowance=self.task.allowance)
@@ -159,7 +161,7 @@ class FormatWriter:
         )
 
     def _write_safetensors(self):
-        """There is nothing to run it with that is not timm, so it is read back."""
+        """Only timm could run the file, so it is read back instead."""
         write_folder(self.model, self.folder)
         name, options = self.model.trained.net.made_as
         net = models.get_model(name, classes=self.model.classes, **options)
@@ -169,7 +171,7 @@ class FormatWriter:
         return dict(comparison=judge("safetensors", self.inputs, here, self.references))
 
     def int8_predictor(self):
-        """The function of the INT8 network, for measuring it."""
+        """The INT8 network as a predictor, to measure it."""
         return block_predictor(graphs.block(self.quantized), "the int8 format")
 
     def _paths(self, format):
@@ -194,8 +196,8 @@ class FormatWriter:
 
 
 def normalise(pixels, preprocessing):
-    """NDArray float32 (N, 3, H, W) of uint8 (N, H, W, 3), by the operators that a preprocessing
-    graph has.
+    """NDArray float32 (N, 3, H, W) from uint8 (N, H, W, 3), with the operators of a preprocessing
+    graph.
     """
     planes = mx.nd.array(pixels, dtype="uint8").astype("float32").transpose((0, 3, 1, 2))
     mean, std = (

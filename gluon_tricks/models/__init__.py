@@ -3,8 +3,8 @@
 other classification network of GluonCV's zoo (:mod:`.zoo`).
 """
 
-# A family registers its networks when it is imported: a new one is one more line here. "as" tells
-# ruff that an import is meant, though nothing below uses it.
+# A family registers its networks when it is imported, so a new one is one more line here. "as"
+# tells ruff that the import is intended, although nothing below uses it.
 from . import assemble as assemble
 from . import big_little as big_little
 from . import detectors as detectors

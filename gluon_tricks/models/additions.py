@@ -1,7 +1,7 @@
-"""What papers after Bag of Tricks add to every block of a residual network, option by option.
+"""What papers after Bag of Tricks add to the blocks of a residual network, option by option.
 
-Each is a function from :class:`.blocks.Parts` to Parts in a file of its own. They find the layers
-of a block by their names, so that any of them go together.
+Each addition is a function from :class:`.blocks.Parts` to Parts in its own file. It finds the
+layers of a block by their names, so all additions can be combined.
 """
 
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
@@ -18,7 +18,7 @@ from .se import with_se
 from .sk import with_sk
 
 ATTENTIONS: Dict[str, Callable[[Parts, int], Parts]] = {"se": with_se, "sk": with_sk}
-# Options that do nothing without another one.
+# Options that have no effect without another one.
 NEEDS = {
     "attention_reduction": "attention",
     "anti_alias_shortcut": "anti_alias",
@@ -27,7 +27,7 @@ NEEDS = {
 
 
 class Additions(NamedTuple):
-    """The options, those of :func:`.registry.get_model`."""
+    """The options of additions, named as in :func:`.registry.get_model`."""
 
     attention: str = "none"
     attention_reduction: int = 0
@@ -40,7 +40,7 @@ class Additions(NamedTuple):
 
 
 def split(options: Mapping[str, Any]) -> Tuple[Additions, Dict[str, Any]]:
-    """The options that are additions, and the others. UserError if one has no effect."""
+    """The options that are additions, and the other options. UserError if one has no effect."""
     own = {name: value for name, value in options.items() if name in Additions._fields}
     for name, needed in NEEDS.items():
         if own.get(name) and not own.get(needed):
@@ -49,13 +49,15 @@ def split(options: Mapping[str, Any]) -> Tuple[Additions, Dict[str, Any]]:
 
 
 def stages(parts: Parts, added: Additions, progress: Optional[Progress] = None) -> List[Parts]:
-    """``parts`` with what is ``added``, for each of the four stages.
+    """``parts`` with the additions, for each of the four stages.
 
-    A network with several kinds of parts gives all of them the same ``progress``.
+    A network with several kinds of parts passes the same ``progress`` for all of them.
     """
     if added.attention != "none":
         if added.attention not in ATTENTIONS:
-            raise UserError(f"attention {added.attention} is none of none, {', '.join(ATTENTIONS)}")
+            raise UserError(
+                f"attention is {added.attention}; it has to be none, {' or '.join(ATTENTIONS)}"
+            )
         parts = ATTENTIONS[added.attention](parts, added.attention_reduction)
     if added.anti_alias:
         parts = with_blur(parts, added.anti_alias, added.anti_alias_shortcut)

@@ -8,11 +8,11 @@ from typing import Any
 from .big_little import BigLittle, big_little
 from .registry import register
 
-# what the network is, and alpha and beta
+# the Big-Little network that it is based on, alpha and beta
 NETWORKS = {"assemble_resnet50": ("blresnet50", 2, 4), "assemble_resnet152": ("blresnet152", 1, 2)}
 OPTIONS = ["last_gamma", "dilated", "final_drop", "features_only"]
 OPTIONS += ["drop_block", "drop_block_from", "gem"]
-OPTIONS += ["norm_layer", "norm_kwargs", "prefix", "params"]  # from Python alone
+OPTIONS += ["norm_layer", "norm_kwargs", "prefix", "params"]  # only from Python
 
 
 @register(*NETWORKS, options=OPTIONS)

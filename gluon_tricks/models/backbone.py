@@ -1,9 +1,9 @@
-"""The features inside a network, for segmentation and detection: the output of each of its stages.
+"""The features of a network, for segmentation and detection: the output of each of its stages.
 
-A network says itself which they are (``stage_outputs``), as ours do. Of the others it is computed:
-a stage ends with the last layer of its resolution that all of the later layers depend on. A ResNet
-has its four stages like that; a network that keeps several resolutions alive to its end (HRNet,
-NASNet) has no such layers.
+Our networks name their stages (``stage_outputs``). For others the stages are found in the graph: a
+stage ends with the last layer of its resolution on which all later layers depend. That gives the
+four stages of a ResNet; a network that keeps several resolutions to its end (HRNet, NASNet) has no
+such layers.
 """
 
 import collections
@@ -24,18 +24,18 @@ class Stage(NamedTuple):
 
     name: str
     channels: int
-    stride: int  # pixels of the image for each of its own, in height and in width
+    stride: int  # pixels of the image per pixel of the output, in height and width
 
 
 def features(net: HybridBlock, input_size: int = 224) -> Tuple[gluon.SymbolBlock, List[Stage]]:
-    """The backbone of ``net`` and what it returns.
+    """The backbone of ``net``, and its outputs.
 
     Parameters
     ----------
     net : HybridBlock
         A network of :func:`gluon_tricks.models.get_model`. Its parameters may be uninitialised.
     input_size : int
-        Height and width of an image that it takes; the backbone takes every other size too.
+        Height and width of an image that it takes; the backbone also takes every other size.
 
     Returns
     -------
@@ -43,20 +43,20 @@ def features(net: HybridBlock, input_size: int = 224) -> Tuple[gluon.SymbolBlock
         Images, float (N, 3, H, W), to the list of the stages' outputs (N, channels, about
         H / stride, about W / stride). It shares its parameters with ``net``.
     stages : list of Stage
-        What is in that list, from the highest resolution to the lowest.
+        The elements of that list, from the highest resolution to the lowest.
 
     Raises
     ------
     UserError
-        If ``net`` has no stages that follow one another.
+        If ``net`` has no consecutive stages.
     """
-    with mx.autograd.train_mode():  # DropBlock is only in a graph of training
+    with mx.autograd.train_mode():  # graphs contain DropBlock only in training mode
         if hasattr(net, "stage_outputs"):
             outputs = complexity.trace_with(net, net.stage_outputs)
         else:
             outputs = _computed(net, input_size)
     if len(outputs) < 2:
-        raise UserError(f"{net.name.rstrip('_')} has no stages that follow one another")
+        raise UserError(f"{net.name.rstrip('_')} has no consecutive stages")
     symbols = list(outputs.values())
     _, shapes, _ = mx.sym.Group(symbols).infer_shape(data=(1, 3, input_size, input_size))
     stages = [
@@ -68,8 +68,8 @@ def features(net: HybridBlock, input_size: int = 224) -> Tuple[gluon.SymbolBlock
 
 
 def _computed(net: HybridBlock, input_size: int) -> Dict[str, mx.sym.Symbol]:
-    """The last output of each resolution among those that all later feature maps depend on; {} if
-    a resolution has none.
+    """The last output of each resolution on which all later feature maps depend; {} if a resolution
+    has none.
     """
     internals = complexity.trace(net).get_internals()
     nodes = json.loads(internals.tojson())["nodes"]
@@ -78,7 +78,9 @@ def _computed(net: HybridBlock, input_size: int) -> Dict[str, mx.sym.Symbol]:
     last = {}
     for number in _passed_by_all(nodes, heights):
         name = nodes[number]["name"]
-        if outputs[name + "_output"] == 1:  # a layer that is used twice has two of that name
+        if (
+            outputs[name + "_output"] == 1
+        ):  # a layer that is used twice has two outputs of that name
             last[_stride(input_size, heights[number])] = name
     if any(2 * stride not in last for stride in list(last)[:-1]):
         return {}
@@ -86,7 +88,7 @@ def _computed(net: HybridBlock, input_size: int) -> Dict[str, mx.sym.Symbol]:
 
 
 def _heights(nodes: Sequence[dict], shapes: Dict[str, tuple]) -> Dict[int, int]:
-    """The heights of the operations' outputs that are feature maps, by the operations' numbers."""
+    """The heights of those outputs that are feature maps, by operation."""
     found = {}
     for number, node in enumerate(nodes):
         first = node["name"] + "_output"
@@ -97,12 +99,12 @@ def _heights(nodes: Sequence[dict], shapes: Dict[str, tuple]) -> Dict[int, int]:
 
 
 def _passed_by_all(nodes: Sequence[dict], maps: Iterable[int]) -> Iterator[int]:
-    """The numbers of the operations that every path of feature maps to the head goes through.
+    """Yield the numbers of the operations that lie on every path of feature maps to the head.
 
-    nodes: those of the graph, in the order in which they are computed. maps: the numbers of those
-    whose outputs are feature maps. A Dropout of a map that all depends on begins the head.
+    nodes: the graph's nodes in order of computation. maps: the numbers of those whose outputs are
+    feature maps. A Dropout of a map on which everything later depends is the start of the head.
     """
-    last_use: Dict[int, int] = {}  # of an operation's output: the last operation that takes it
+    last_use: Dict[int, int] = {}  # by operation: the last operation that uses its output
     for number in maps:
         last_use.update((source, number) for source, *_ in nodes[number]["inputs"])
     furthest = 0
@@ -115,5 +117,7 @@ def _passed_by_all(nodes: Sequence[dict], maps: Iterable[int]) -> Iterator[int]:
 
 
 def _stride(image: int, height: int) -> int:
-    """The power of two by which a height is smaller than the image's, which padding may blur."""
+    """The power of two nearest to the ratio of image height to map height, which padding changes
+    slightly.
+    """
     return 2 ** round(math.log2(image / height))

@@ -1,4 +1,4 @@
-"""Momentum and epsilon of a network's BatchNorms, whoever has built them.
+"""Sets momentum and epsilon of a network's BatchNorms, in networks of any origin.
 
 y = gamma (x - mean) / sqrt(variance + epsilon) + beta, and after each batch the running statistics
 are momentum x old + (1 - momentum) x new. (PyTorch counts the other way: its 0.1 is 0.9 here, as in
@@ -18,8 +18,8 @@ def batch_norms(net: Block) -> List[Block]:
 
 
 def set_batch_norms(net: Block, momentum: float = 0.0, epsilon: float = 0.0) -> int:
-    """Give all BatchNorms of a network, which has computed nothing yet, these values; 0 leaves
-    theirs. Returns how many there are.
+    """Set these values in all BatchNorms of a network that has not computed anything yet; 0 keeps a
+    norm's own. Returns the number of BatchNorms.
     """
     found = batch_norms(net)
     for norm in found:

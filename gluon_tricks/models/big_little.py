@@ -1,9 +1,9 @@
-"""Big-Little Net (Chen et al., arXiv 1807.03848): most blocks work at half of the resolution, and
-few narrow ones next to them at the whole one.
+"""Big-Little Net (Chen et al., arXiv 1807.03848): most blocks work at half the resolution, and a
+few narrow ones in parallel at the full one.
 
-In each of the first three stages a big branch of n - 1 bottlenecks at half of the resolution and a
-little one of max(1, n // beta - 1) bottlenecks with 1 / alpha of the channels add up, the big one's
-values repeated 2x2, and one more bottleneck fuses them. The stem has two branches of the same kind.
+Each of the first three stages adds up a big branch of n - 1 bottlenecks at half the resolution,
+whose values are repeated 2x2, and a little one of max(1, n // beta - 1) bottlenecks with 1 / alpha
+of the channels; one more bottleneck fuses the sum. The stem has two branches of the same kind.
 Layers, names and order are those of IBM's code; Assembled-CNN's differs in the shortcuts
 (``bl_projection``).
 """
@@ -21,10 +21,11 @@ from .registry import register
 from .resnet import STAGES
 from .se import with_se
 
-# depth: bottlenecks in each of the four stages, of which the last one has no branches
+# depth: bottlenecks in each of the four stages; the last stage has no branches
 DEPTHS = {50: (3, 4, 6, 3), 101: (4, 8, 18, 3), 152: (5, 12, 30, 3)}
-# Of the four stages: strides, and the dilations of 3x3 convolutions in the first block and in the
-# others. Without two of the strides a stage has 1/8 of the image's resolution and not 1/16 or 1/32.
+# The four stages' strides, and the dilations of 3x3 convolutions in the first block and in the
+# others. If dilated, the last two stages keep 1/8 of the image's resolution instead of 1/16 and
+# 1/32.
 STRIDES, DILATIONS = (2, 2, 1, 2), ((1, 1),) * 4
 STRIDES_DILATED, DILATIONS_DILATED = (2, 1, 1, 1), ((1, 1), (1, 1), (2, 2), (2, 4))
 
@@ -32,17 +33,17 @@ STRIDES_DILATED, DILATIONS_DILATED = (2, 1, 1, 1), ((1, 1), (1, 1), (2, 2), (2, 
 class Shape(NamedTuple):
     """The options of Big-Little networks, those of :func:`.registry.get_model`."""
 
-    bl_alpha: int = 2  # the big branch has so many times the channels of the little one
-    bl_beta: int = 4  # and about so many times its blocks
-    # A 1x1 convolution in the first shortcut of every branch, even if it changes no channels, as in
-    # Assembled-CNN; else only if it does.
+    bl_alpha: int = 2  # the big branch has this many times the little one's channels
+    bl_beta: int = 4  # and about this many times its blocks
+    # A 1x1 convolution in the first shortcut of every branch, even if the number of channels stays,
+    # as in Assembled-CNN; else only if it changes.
     bl_projection: bool = False
 
 
 def shortcut(
     in_channels: int, channels: int, stride: int, norm: Callable, always_project: bool = False
 ) -> blocks.Layers:
-    """A 3x3 average pooling if there is a stride, then a 1x1 convolution if channels change."""
+    """A 3x3 average pooling if there is a stride, then a 1x1 convolution if the channels change."""
     layers: blocks.Layers = []
     if stride > 1:
         layers.append(("pool", nn.AvgPool2D(3, strides=stride, padding=1)))
@@ -70,10 +71,10 @@ class Sum(blocks.Residual):
 
 
 class Branches(HybridBlock):
-    """fusion(relu(big(x) + little(x))), of three blocks that are set as attributes.
+    """fusion(relu(big(x) + little(x))); the three blocks are set as attributes.
 
-    doubled: the big branch has half of the little one's resolution, rounded up; its values are
-    repeated 2x2.
+    doubled: whether the big branch has half the little one's resolution, rounded up, and its values
+    are repeated 2x2.
     """
 
     big: HybridBlock
@@ -93,7 +94,7 @@ class Branches(HybridBlock):
 
 
 def stem(norm: Callable, alpha: int) -> blocks.Layers:
-    """64 channels at a quarter of the resolution, by a convolution and two branches."""
+    """64 channels at a quarter of the resolution, from a convolution and two branches."""
     branches, narrow = Branches(doubled=False, prefix="stem_"), 64 // alpha
     first = [("conv1", blocks.conv(3, 64, 7, 2)), ("bn1", norm(64)), ("relu", blocks.relu())]
     with branches.name_scope():
@@ -123,7 +124,7 @@ class Group(NamedTuple):
     dilations: Tuple[int, int] = (1, 1)
 
     def build(self, parts: blocks.Parts, norm: Callable, last_norm: Callable) -> HybridBlock:
-        """The blocks, each made of ``parts``."""
+        """The blocks, each built from ``parts``."""
         made, channels = nn.HybridSequential(prefix=self.prefix), self.width * parts.expansion
         with made.name_scope():
             for number in range(self.length):
@@ -145,13 +146,13 @@ class BigLittle(HybridBlock):
     depths : sequence of int
         Bottlenecks in each of the four stages: of the big branch and the fusion together.
     big, little : sequence of Parts
-        What the blocks of each stage are built of; those of the last stage are ``big``.
+        The parts of each stage's blocks; the last stage has only ``big`` ones.
     shape : Shape
         alpha, beta.
     classes, last_gamma, dilated, final_drop, norm_layer, norm_kwargs, features_only, prefix, params
-        As of :class:`.resnet.ResNet`; of the features the stem's come first. A dilated network is
-        not in the papers: it leaves out the strides behind the second and in the last stage, and a
-        big branch still has half of its stage's resolution.
+        As in :class:`.resnet.ResNet`, except that the features begin with the stem's. A dilated
+        network is not in the papers: it has no strides after the second stage and in the last, and
+        a big branch still has half its stage's resolution.
     """
 
     def __init__(
@@ -197,7 +198,7 @@ class BigLittle(HybridBlock):
     head_name = "fc"  # the last layer, the one that depends on the number of classes
 
     def stage_outputs(self, x: Any) -> Dict[str, Any]:
-        """The outputs of stem and stages for images or a symbol of them, by name."""
+        """The outputs of stem and stages for images, or for their symbol, by name."""
         return self._run(x)[1]
 
     def hybrid_forward(self, F, x):
@@ -244,7 +245,9 @@ class _Stage(NamedTuple):
 
 
 class Variant(NamedTuple):
-    """A network by name: ``groups`` and channels of the 3x3 convolutions, as in ResNeXt's names."""
+    """A named network; ``groups`` and ``base_width`` of the 3x3 convolutions are as in ResNeXt's
+    names.
+    """
 
     depth: int
     groups: int = 1
@@ -252,7 +255,7 @@ class Variant(NamedTuple):
     attention: bool = False  # squeeze-and-excitation
 
     def parts(self, shape: Shape, is_little: bool) -> blocks.Parts:
-        """Of the blocks of one branch."""
+        """The parts of one branch's blocks."""
         body: Callable[..., blocks.Layers] = blocks.bottleneck
         if self.groups > 1:
             alpha = shape.bl_alpha if is_little else 1
@@ -288,7 +291,7 @@ def big_little(name: str, classes: int = 1000, **options: Any) -> BigLittle:
     shape = Shape(**{key: options.pop(key) for key in Shape._fields if key in options})
     divided = variant.groups if variant.groups > 1 else 64
     if divided % shape.bl_alpha:
-        raise UserError(f"--bl-alpha {shape.bl_alpha} does not divide {divided}, as {name} needs")
+        raise UserError(f"--bl-alpha {shape.bl_alpha} has to divide {divided} in {name}")
     added, options = additions.split(options)
     progress = Progress()
     big, little = (
@@ -301,7 +304,7 @@ def big_little(name: str, classes: int = 1000, **options: Any) -> BigLittle:
 
 OPTIONS = ["last_gamma", "dilated", "final_drop", "features_only", *Shape._fields]
 OPTIONS += ["anti_alias", "drop_block", "drop_block_from", "gem"]
-OPTIONS += ["norm_layer", "norm_kwargs", "prefix", "params"]  # from Python alone
+OPTIONS += ["norm_layer", "norm_kwargs", "prefix", "params"]  # only from Python
 
 for _name, _variant in VARIANTS.items():
     attention = ["attention", "attention_reduction"] if _variant.groups == 1 else []

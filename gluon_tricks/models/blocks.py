@@ -1,11 +1,10 @@
-"""What residual networks are built of: small factories, each of which returns named layers.
+"""The parts of residual networks: small factories, each of which returns named layers.
 
-A factory returns pairs (name, layer) in the order in which they compute. A network finds its layers
-by these names and never by their position, so that a layer can be put in between (a blur before a
-convolution with stride, an attention after the last norm, DropBlock after each norm) without
-renaming the parameters of the others: take the pairs, insert one, and pass the result on. A layer
-with parameters that is inserted should be a block of its own with a name scope, so that the
-numbers in its neighbours' long names stay as they are.
+A factory returns pairs (name, layer) in order of computation. A network finds its layers by these
+names, never by position, so a layer can be inserted (a blur before a strided convolution, an
+attention after the last norm, DropBlock after each norm) without renaming the parameters of the
+others: take the pairs, insert one, and pass the result on. An inserted layer with parameters should
+be a block with its own name scope, so that the numbers in its neighbours' long names do not change.
 
 The names are those that GluonCV gives these layers.
 """
@@ -17,7 +16,7 @@ from mxnet.gluon.block import HybridBlock
 
 Layers = List[Tuple[str, HybridBlock]]
 
-# The names of a block's layers in order, which GluonCV's ResNet v1 replaces by their numbers.
+# The names of a block's layers in order; GluonCV's ResNet v1 has their numbers instead.
 BODY = [kind + number for number in "123" for kind in ("conv", "bn", "relu")]
 
 
@@ -38,10 +37,10 @@ def conv(
 
 
 def norm(layer: Callable = nn.BatchNorm, **options: Any) -> Callable:
-    """``norm(layer, ...)(channels)`` is a normalisation of so many channels.
+    """``norm(layer, ...)(channels)`` is a normalisation of that many channels.
 
-    layer: BatchNorm or what replaces it, such as SyncBatchNorm or :class:`.group_norm.GroupNorm`.
-    options: its arguments, those of each call go first.
+    layer: BatchNorm or a replacement, such as SyncBatchNorm or :class:`.group_norm.GroupNorm`.
+    options: its arguments, which those of each call override.
     """
     return lambda channels, **more: layer(in_channels=channels, **{**options, **more})
 
@@ -52,12 +51,12 @@ def relu() -> nn.Activation:
 
 
 def plain_stem(norm: Callable) -> Layers:
-    """One 7x7 convolution and a pooling: 64 channels at a quarter of the image's resolution."""
+    """A 7x7 convolution and a pooling: 64 channels at a quarter of the image's resolution."""
     return _stem(conv(3, 64, 7, stride=2), norm)
 
 
 def deep_stem(norm: Callable, width: int = 32) -> Layers:
-    """Three 3x3 convolutions, which together look as far as the one of 7x7 (ResNet-C): ``width``,
+    """Three 3x3 convolutions with the receptive field of the 7x7 one (ResNet-C), of ``width``,
     ``width`` and twice as many channels.
     """
     layers = [conv(3, width, 3, stride=2), norm(width), relu()]
@@ -85,7 +84,7 @@ def bottleneck(
     """1x1, 3x3 and 1x1 convolution to ``4 * width`` channels.
 
     dilations: of the first 3x3 convolution in the block, which is the only one here, and of a
-        second. stride_in_3x3: ResNet-B; every input is looked at. bias: of the 1x1 convolutions.
+        second. stride_in_3x3: ResNet-B, which uses every input. bias: of the 1x1 convolutions.
         inner, groups: channels (0: ``width``) and groups of the 3x3 convolution, for ResNeXt.
     """
     first, second = (1, stride) if stride_in_3x3 else (stride, 1)
@@ -126,7 +125,7 @@ def plain_shortcut(in_channels: int, channels: int, stride: int, norm: Callable)
 
 
 def pooled_shortcut(in_channels: int, channels: int, stride: int, norm: Callable) -> Layers:
-    """The mean of four pixels instead of one of them, then a 1x1 convolution (ResNet-D)."""
+    """The mean of four pixels instead of one of the four, then a 1x1 convolution (ResNet-D)."""
     pool = nn.AvgPool2D(stride, strides=stride, ceil_mode=True, count_include_pad=False)
     return _by_number([pool, conv(in_channels, channels, 1), norm(channels)])
 
@@ -137,14 +136,14 @@ class Residual(HybridBlock):
     Parameters
     ----------
     body : list of (name, layer)
-        The last has no activation.
+        The last layer has no activation.
     shortcut : HybridBlock, optional
-        None: x itself.
+        None: the identity.
     v1_names : bool
-        The body's layers are numbered in a block ``body``, and the last ReLU is no layer, as in
+        The body's layers are numbers in a block ``body``, and the last ReLU is not a layer, as in
         GluonCV's ResNet v1; else they are attributes of this block.
 
-    A block that joins the two in another way (stochastic depth, say) overrides ``hybrid_forward``.
+    A block that combines the two differently overrides ``hybrid_forward``.
     """
 
     def __init__(
@@ -160,13 +159,13 @@ class Residual(HybridBlock):
         self.downsample = shortcut
 
     def branch(self, x):
-        """What the body makes of x."""
+        """The body's output for x."""
         for name in self._body:
             x = getattr(self, name)(x)
         return x
 
     def skip(self, x):
-        """What the shortcut makes of x."""
+        """The shortcut's output for x."""
         return x if self.downsample is None else self.downsample(x)
 
     def activate(self, F, x):
@@ -178,25 +177,24 @@ class Residual(HybridBlock):
 
 
 class Parts(NamedTuple):
-    """The factories that a residual network is built with; those of this module show what each
-    takes.
+    """The factories that make up a residual network; this module's show their arguments.
 
-    A network of the family replaces some of them. What later papers add to every block is a
-    function from Parts to Parts: :mod:`.additions` has the list.
+    A network of the family replaces some of them. The additions of later papers are functions from
+    Parts to Parts, listed in :mod:`.additions`.
     """
 
     stem: Callable[..., Layers]
     body: Callable[..., Layers]
     shortcut: Callable[..., Layers]
-    expansion: int  # channels of a block's output for each of its width
-    v1_names: bool = False  # GluonCV's names of v1, else those of v1b, v1c and v1d
+    expansion: int  # output channels of a block, as a multiple of its width
+    v1_names: bool = False  # GluonCV's names for v1, else those for v1b, v1c and v1d
     residual: Callable[..., HybridBlock] = Residual
-    pool: Callable[[], HybridBlock] = nn.GlobalAvgPool2D  # of the last features, before the head
+    pool: Callable[[], HybridBlock] = nn.GlobalAvgPool2D  # before the head
     stem_channels: int = 64
 
 
 def insert_after(layers: Layers, name: str, *new: Tuple[str, HybridBlock]) -> Layers:
-    """The layers with ``new`` ones behind the one called ``name``."""
+    """The layers with ``new`` ones inserted after the one called ``name``."""
     place = [each for each, _ in layers].index(name) + 1
     return [*layers[:place], *new, *layers[place:]]
 
@@ -209,7 +207,7 @@ def add_layers(block: HybridBlock, layers: Layers) -> List[str]:
 
 
 def sequential(layers: Layers, prefix: Optional[str] = None) -> nn.HybridSequential:
-    """The layers one after another, under their own names instead of numbers."""
+    """The layers in a row, under their names instead of numbers."""
     block = nn.HybridSequential(prefix=prefix)
     for name, layer in layers:
         block.register_child(layer, name)
@@ -217,7 +215,7 @@ def sequential(layers: Layers, prefix: Optional[str] = None) -> nn.HybridSequent
 
 
 def numbered(layers: Layers, order: Sequence[str]) -> Layers:
-    """Layers under their place in ``order``; a layer that is not in it keeps its name."""
+    """Layers named by their index in ``order``; a layer that is not in it keeps its name."""
     return [(str(order.index(name)) if name in order else name, layer) for name, layer in layers]
 
 

@@ -1,8 +1,8 @@
-"""Anti-aliased down-sampling (Zhang, arXiv 1904.11486): blur before values are left out, so that
-an image that is moved by a pixel gives nearly the same.
+"""Anti-aliased downsampling (Zhang, arXiv 1904.11486): a blur before the subsampling, so that an
+image shifted by a pixel gives nearly the same output.
 
-In the form of Assembled-CNN: a convolution with stride 2 gets stride 1, and after its ReLU the blur
-has the stride.
+As in Assembled-CNN, a convolution with stride 2 gets stride 1, and the blur after its ReLU has the
+stride.
 """
 
 from mxnet.gluon.block import HybridBlock
@@ -16,16 +16,16 @@ SIZES = range(2, 8)
 class BlurPool(HybridBlock):
     """Every ``stride``-th value of x (N, C, H, W) after a binomial filter of ``size`` x ``size``.
 
-    The filter of size 3 is [1, 2, 1] x [1, 2, 1] / 16, that of size n what n - 1 means of two
-    neighbours make of a single 1. So poolings compute it, without weights. The border is reflected,
-    (size - 1) // 2 values wide before the image and size // 2 after it, so that there are
-    ceil(H / stride) rows, as a strided convolution or a pooled shortcut gives.
+    The filter of size 3 is [1, 2, 1] x [1, 2, 1] / 16; size n is n - 1 successive averages of two
+    neighbours, so poolings compute it without weights. The border is reflected, (size - 1) // 2
+    values wide before the image and size // 2 after it, which gives ceil(H / stride) rows, like a
+    strided convolution or a pooled shortcut.
     """
 
     def __init__(self, size: int, stride: int):
         super().__init__()
         if size not in SIZES:
-            raise UserError(f"--anti-alias {size} is none of 2 to 7")
+            raise UserError(f"--anti-alias {size}: has to be from 2 to 7")
         self._size, self._stride = size, stride
 
     def hybrid_forward(self, F, x):
@@ -37,8 +37,8 @@ class BlurPool(HybridBlock):
 
 
 def with_blur(parts: blocks.Parts, size: int, shortcut: bool = False) -> blocks.Parts:
-    """``parts`` with a blur in every block with stride: after the ReLU that follows the convolution
-    with the stride, and with ``shortcut`` before the shortcut's convolution, too.
+    """``parts`` with a blur in every strided block: after the ReLU of the strided convolution and,
+    with ``shortcut``, also before the shortcut's convolution.
     """
 
     def body(in_channels, width, stride, *args):

@@ -1,8 +1,8 @@
 """Formulas of boxes, for NDArrays and for symbols: ``F`` is mx.nd or mx.sym.
 
-Boxes are left, top, right, bottom. As in GluonCV's Faster-RCNN a box is right - left wide, and
-offsets are those of R-CNN (Girshick et al. 2014): of the centres, in parts of the anchor's size,
-and the logarithm of the ratio of the sizes, all of them divided by ``stds``.
+Boxes are left, top, right, bottom. As in GluonCV's Faster-RCNN, a box is right - left wide, and
+offsets are those of R-CNN (Girshick et al. 2014): differences of the centres relative to the
+anchor's size, and logarithms of the ratios of the sizes, all divided by ``stds``.
 """
 
 from typing import Any, Sequence
@@ -18,7 +18,7 @@ def sizes_and_centres(F: Any, boxes: Any) -> tuple:
 
 
 def decode(F: Any, offsets: Any, anchors: Any, stds: Sequence[float]) -> Any:
-    """The boxes with these offsets (..., 4) from anchors (..., 4), which are broadcast."""
+    """The boxes with offsets (..., 4) from anchors (..., 4), which are broadcast."""
     width, height, x, y = sizes_and_centres(F, anchors)
     right, down, wider, higher = F.split(offsets, axis=-1, num_outputs=4)
     x = F.broadcast_add(F.broadcast_mul(right * stds[0], width), x)
@@ -48,8 +48,8 @@ def clip(F: Any, boxes: Any, limits: Any) -> Any:
 
 
 def finite(F: Any, boxes: Any) -> Any:
-    """Boxes with 0 for every number that is not finite, with which ROIAlign ends the process, or
-    that is larger than any image.
+    """Boxes with 0 in place of every number that is not finite, which would crash ROIAlign, or that
+    is larger than any image.
     """
     return F.where(F.abs(boxes) < LARGEST, boxes, F.zeros_like(boxes))
 
@@ -75,7 +75,7 @@ def gather(F: Any, rows: Any, places: Any) -> Any:
     """``rows[i, places[i, j]]``, (n, j, ...), of rows (n, k, ...) and places (n, j); n k is at most
     2^24.
 
-    On a GPU, gather_nd looks through the places with one thread, and waits for it.
+    On a GPU, gather_nd checks the places in a single thread, and waits for the result.
     """
     count = F.max(F.contrib.arange_like(rows, axis=1)) + 1
     first = F.broadcast_mul(F.contrib.arange_like(places, axis=0), count)

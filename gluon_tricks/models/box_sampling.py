@@ -1,19 +1,19 @@
-"""Which anchors and proposals a step of Faster-RCNN learns from, and what.
+"""Samples the anchors and proposals in the loss of a Faster-RCNN step, with their targets.
 
-All of it is a function of the boxes and of random numbers that the caller draws, so that a step is
-the same again: no generator is asked.
+Everything is a function of the boxes and of random numbers from the caller, so that a step can be
+repeated exactly; no generator is used here.
 """
 
 from typing import Any, NamedTuple, Sequence, Tuple
 
 from . import box_ops
 
-ROUNDING = 2.0**-23  # IoUs that differ by so little are equal
+ROUNDING = 2.0**-23  # IoUs closer than this count as equal
 
 
 class Truth(NamedTuple):
-    """The boxes of n images: ``corners`` (n, m, 4), ``classes`` (n, m), below 0 where there is no
-    box, and ``limits`` (n, 1, 4): width, height, width, height of each image.
+    """The boxes of n images: ``corners`` (n, m, 4), ``classes`` (n, m), negative for no box, and
+    ``limits`` (n, 1, 4): width, height, width, height of each image.
     """
 
     corners: Any
@@ -22,8 +22,8 @@ class Truth(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """What k anchors or proposals of n images learn: ``positive`` and ``negative`` (n, k), 0 or 1;
-    ``match`` (n, k), the number of the box of highest IoU.
+    """The labels of k anchors or proposals of n images: ``positive`` and ``negative`` (n, k), 0 or
+    1; ``match`` (n, k), the number of the box with the highest IoU.
     """
 
     positive: Any
@@ -32,16 +32,16 @@ class Sample(NamedTuple):
 
 
 def ious_of(F: Any, boxes: Any, truth: Truth) -> Any:
-    """IoU (n, k, m) of boxes (n or 1, k, 4) with the true ones; -1 where there is none."""
+    """IoU (n, k, m) of boxes (n or 1, k, 4) with the true ones; -1 for missing ones."""
     ious = box_ops.iou(F, boxes, truth.corners)
     there = F.broadcast_like(truth.classes.expand_dims(1) >= 0, ious)
     return F.where(there, ious, -F.ones_like(ious))
 
 
 def of_anchors(F: Any, anchors: Any, truth: Truth, high: float, low: float) -> Sample:
-    """Before any are drawn: positive are anchors (1, k, 4) with an IoU of at least ``high``, and
-    those that no other exceeds with one of the boxes, if it is at least ``low``; negative are those
-    below ``low``. Only anchors that are whole inside the image count.
+    """The Sample of all anchors (1, k, 4), before drawing. Positive are those with an IoU of at
+    least ``high``, and the best ones of each box if their IoU is at least ``low``; negative are
+    those below ``low``. Only anchors entirely inside the image count.
     """
     inside = F.broadcast_lesser(anchors, truth.limits)
     inside = F.broadcast_mul(anchors >= 0, inside).min(axis=2)  # (n, k)
@@ -56,8 +56,8 @@ def of_anchors(F: Any, anchors: Any, truth: Truth, high: float, low: float) -> S
 
 
 def of_proposals(F: Any, boxes: Any, valid: Any, truth: Truth, high: float) -> Sample:
-    """Before any are drawn: positive are boxes (n, k, 4) with an IoU of at least ``high``, negative
-    the others; ``valid`` (n, k) says which count at all.
+    """The Sample of all boxes (n, k, 4), before drawing. Positive are those with an IoU of at least
+    ``high``, negative the others; only ``valid`` (n, k) ones count.
     """
     ious = ious_of(F, boxes, truth)
     positive = (ious.max(axis=2) >= high) * valid
@@ -65,7 +65,7 @@ def of_proposals(F: Any, boxes: Any, valid: Any, truth: Truth, high: float) -> S
 
 
 class Drawn(NamedTuple):
-    """Which of k anchors or proposals of n images are drawn, and what they learn."""
+    """The drawn ones among k anchors or proposals of n images, and their labels."""
 
     order: Any  # (n, k): 1 to 2 if positive, 0 to 1 if negative, else -1
     match: Any  # (n, k)
@@ -77,12 +77,12 @@ class Drawn(NamedTuple):
 
     @property
     def weights(self) -> Any:
-        """(n, k): 1 for what counts, else 0."""
+        """(n, k): 1 for drawn ones, else 0."""
         return self.order >= 0
 
 
 def draw_anchors(F: Any, sample: Sample, numbers: Any, count: int, positive: int) -> Drawn:
-    """At most ``positive`` positive ones, and as many negative ones as make ``count`` of them, by
+    """Draw at most ``positive`` positive anchors and fill up to ``count`` with negative ones, by
     numbers (n, k), uniform in [0, 1).
     """
     order = _order(F, sample, numbers, positive)
@@ -92,9 +92,7 @@ def draw_anchors(F: Any, sample: Sample, numbers: Any, count: int, positive: int
 def draw_regions(
     F: Any, sample: Sample, numbers: Any, count: int, positive: int, boxes: Any
 ) -> Tuple[Any, Drawn]:
-    """The same as (boxes (n, count, 4), Drawn of those alone); of k boxes there are at least
-    ``count``.
-    """
+    """Draw ``count`` of k >= ``count`` boxes likewise: (boxes (n, count, 4), their Drawn)."""
     order = _order(F, sample, numbers, positive)
     places = F.topk(order, k=count, axis=1, ret_typ="indices")
     found = (box_ops.gather(F, rows, places) for rows in (boxes, order, sample.match))
@@ -103,8 +101,8 @@ def draw_regions(
 
 
 def targets_of(F: Any, drawn: Drawn, boxes: Any, truth: Truth, stds: Sequence[float]) -> Any:
-    """The offsets (n, k, 4) from boxes (n or 1, k, 4) to the true ones that the positive ones
-    match; 0 for the others.
+    """The offsets (n, k, 4) from boxes (n or 1, k, 4) to the true boxes of the positive ones; 0 for
+    the others.
     """
     offsets = box_ops.encode(F, box_ops.gather(F, truth.corners, drawn.match), boxes, stds)
     positive = F.broadcast_axis(drawn.labels.expand_dims(2), axis=2, size=4)
@@ -119,7 +117,7 @@ def _order(F, sample, numbers, positive):
 
 
 def _largest(F, values, count):
-    """(n, k), 1 at the ``count`` largest of values (n, k), at all of them if there are fewer."""
+    """(n, k): 1 at the ``count`` largest values (n, k), or at all of them if there are fewer."""
     first = F.slice_axis(values, axis=1, begin=0, end=1)
     filling = F.broadcast_axis(F.zeros_like(first), axis=1, size=count) - 2
     mask = F.topk(F.concat(values, filling, dim=1), k=count, axis=1, ret_typ="mask")

@@ -1,8 +1,8 @@
 """Parameters and multiply-adds of a network, counted on its traced graph (the paper's Table 5).
 
 The paper's "FLOPs" are multiply-adds of the convolutions and dense layers: one for each output
-value and each weight that it meets. Biases, BatchNorm, activations and pooling are not counted, as
-in the paper.
+value and each weight in its sum. Biases, BatchNorm, activations and pooling are not counted, as in
+the paper.
 """
 
 import contextlib
@@ -30,7 +30,7 @@ class Layer(NamedTuple):
 
 
 class Complexity(NamedTuple):
-    """What one image costs, and the layers that it costs it in."""
+    """Parameters, and multiply-adds of one image, in total and by layer."""
 
     parameters: int  # the trainable ones
     all_parameters: int  # with BatchNorm's running statistics
@@ -45,7 +45,7 @@ def count(net: HybridBlock, input_size: Size = 224, channels: int = 3) -> Comple
     """The :class:`Complexity` of ``net`` for one image of ``input_size``.
 
     The net is traced, not run: its parameters may be uninitialised, and stay as they are. Raises
-    UserError for a net that cannot be traced, or takes no such image.
+    UserError for a net that cannot be traced, or does not take such an image.
     """
     graph = trace(net).get_internals()
     shapes = infer_shapes(graph, net.name, input_size, channels)
@@ -71,15 +71,15 @@ def trace(net: HybridBlock) -> mx.sym.Symbol:
 
 def trace_with(net: HybridBlock, compute: Callable) -> Any:
     """``compute(data)`` on the variable ``data``, which uses layers of ``net``."""
-    # A parameter keeps the variable made of it, with the dtype of that moment: a net that is cast
-    # later would still have it in its graph. And automatic names are numbered on.
+    # A parameter keeps its variable with the dtype at that time, so a net that is cast later would
+    # still have it in its graph. The name manager keeps automatic names from counting on.
     variables = {parameter: parameter._var for parameter in net.collect_params().values()}
     try:
         for parameter in variables:
             parameter._var = None
         with mx.name.NameManager():
             return compute(mx.sym.var("data"))
-    except Exception as error:  # whatever a network does that a symbol cannot
+    except Exception as error:  # a network may do anything that a symbol cannot
         raise UserError(f"{net.name} cannot be traced into a graph: {_reason(error)}") from error
     finally:
         for parameter, variable in variables.items():
@@ -95,8 +95,8 @@ def infer_shapes(
 ) -> Dict[str, tuple]:
     """Shapes of all outputs, arguments and auxiliary states of a symbol, by name, for one image.
 
-    known: shapes of some of the arguments. Raises UserError if there are no such shapes; ``name``
-    is what it calls the network.
+    known: shapes of some of the arguments. Raises UserError if the shapes cannot be inferred;
+    ``name`` is the network's name in the message.
     """
     height, width = (
         input_size if isinstance(input_size, (tuple, list)) else (input_size, input_size)
@@ -129,7 +129,7 @@ def _layers(nodes, shapes):
         source, weight = (nodes[i]["name"] for i, *_ in node["inputs"][:2])
         output = shapes[node["name"] + "_output"]
         # weight: (outputs, inputs / groups, kernel ...). In a transposed convolution inputs and
-        # outputs change places, and it is the input's values that meet the weights.
+        # outputs are swapped, and each of the input's values is multiplied by the weights.
         values = shapes[source + "_output" if source + "_output" in shapes else source]
         values = values if node["op"] == "Deconvolution" else output
         yield Layer(node["name"], node["op"], output, prod(values) * prod(shapes[weight][1:]))

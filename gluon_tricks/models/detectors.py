@@ -1,4 +1,4 @@
-"""The detectors by name: Faster-RCNN on every ResNet of ours but v1, with the numbers of the
+"""The detectors by name: Faster-RCNN on all our ResNets except v1, with the numbers from the
 flags.
 """
 
@@ -10,9 +10,9 @@ from .fcn import OF_CLASSIFIERS
 
 NUMBERS = "anchor_scales", "rpn_channels", "roi_size", "proposals", "rpn_sample", "roi_sample"
 # Options of a classifier that the backbone does not have: its norms are frozen BatchNorms, and
-# something that drops activations has never been tried in it.
+# dropping activations has never been tried in it.
 LEFT_OUT = OF_CLASSIFIERS | {"use_gn", "drop_block", "drop_block_from", "drop_path"}
-# What GluonCV's zoo has, by our names.
+# GluonCV's names of its published networks, by our names.
 ZOO = {"faster_rcnn_resnet50_v1b": "faster_rcnn_resnet50_v1b_voc"}
 
 
@@ -24,7 +24,7 @@ def settings_of(
     rpn_sample: int = 0,
     roi_sample: int = 0,
 ) -> Settings:
-    """The Settings with these numbers, in place of the defaults where there is one."""
+    """The Settings with these numbers; those not given are the defaults."""
     known = Settings()
     train, test = proposals or (known.train.after, known.test.after)
     return known._replace(

@@ -1,13 +1,13 @@
-"""DropBlock (Ghiasi et al., arXiv 1810.12890) in the form of Assembled-CNN: in training, squares of
-a feature map are set to 0.
+"""DropBlock (Ghiasi et al., arXiv 1810.12890) as in Assembled-CNN: in training, squares of a
+feature map are set to 0.
 
-With the probability p to drop a value, which grows linearly over the training, and squares of B x B
-in a map of H x W, each place where a square fits is a centre with probability::
+Let p be the probability of dropping a value, which changes linearly over the training. With squares
+of B x B in a map of H x W, each position at which a square fits becomes a centre with probability::
 
     gamma = scale p H W / B^2 / ((H - B + 1) (W - B + 1))
 
-Every channel has squares of its own, all images of a device's batch have the same, and what is kept
-is multiplied by (all values / kept values).
+Each channel has its own squares, which are the same in all images of a device's batch. The kept
+values are multiplied by (number of all values / number of kept values).
 """
 
 from typing import Any, NamedTuple, Tuple
@@ -21,16 +21,15 @@ from . import blocks
 from .progress import Progress
 
 SIZE = 7
-# gamma's factor in the four stages; 0: no DropBlock there
+# gamma's scale in the four stages; 0: no DropBlock
 SCALES = (0, 0, 0.25, 1)
 
 
 class DropBlock(HybridBlock):
-    """x (N, C, H, W), in training without the values in some squares.
+    """x (N, C, H, W), with zeros in some squares in training.
 
-    rates: p at the beginning and at the end of the training. A map that is smaller than the square
-    is dropped whole. Outside of training, x; a graph that is made outside of training has nothing
-    of it.
+    rates: p at the start and at the end of the training. A map smaller than the square is dropped
+    as a whole. Outside training the layer does nothing, and graphs made there do not contain it.
     """
 
     def __init__(self, rates: Tuple[float, float], scale: float, progress: Progress):
@@ -39,7 +38,7 @@ class DropBlock(HybridBlock):
         progress.join(self)
 
     def cast(self, dtype):
-        # The mask is computed in float32, which counts further.
+        # The mask is computed in float32, for its larger sums.
         self._dtype = np.dtype(dtype).name
 
     def hybrid_forward(self, F, x):
@@ -61,8 +60,8 @@ class DropBlock(HybridBlock):
 
 
 class _Centres(NamedTuple):
-    """Along one axis of n values: where the squares' centres may be, float32 (n,), 0 or 1; and
-    n / (a square's side x the number of these places), float32 (1,).
+    """Along one axis of n values: the allowed places of centres, float32 (n,), 0 or 1; and n / (a
+    square's side x the number of these places), float32 (1,).
     """
 
     allowed: Any
@@ -73,7 +72,7 @@ def _centres(F, image, axis):
     half = SIZE // 2
     place = F.contrib.arange_like(image, axis=axis)
     end = F.max(place)
-    first = F.floor(F.minimum(end / 2, half))  # in a short axis the one in the middle
+    first = F.floor(F.minimum(end / 2, half))  # in a short axis the middle
     last = F.broadcast_maximum(end - half, first)
     allowed = F.broadcast_greater_equal(place, first) * F.broadcast_lesser_equal(place, last)
     side = F.minimum(end + 1, SIZE)
@@ -81,13 +80,15 @@ def _centres(F, image, axis):
 
 
 def _squares(F, centres):
-    """The values, as 0 or 1, that lie in squares around the centres."""
+    """1 for values in squares around the centres, else 0."""
     half = SIZE // 2
     return F.Pooling(centres, kernel=(SIZE, SIZE), pad=(half, half), pool_type="max")
 
 
 def _is_training(F, like):
-    """0 or 1, (1, 1, 1, 1), when the graph is computed: Dropout makes 0 or 2 of 1 in training."""
+    """0 or 1, (1, 1, 1, 1), determined when the graph runs: in training, Dropout turns 1 into 0 or
+    2.
+    """
     ones = F.reshape(F.ones_like(like), (1, 1, 1, 1))
     return F.Dropout(ones, p=0.5, cudnn_off=True) != 1
 
@@ -95,7 +96,9 @@ def _is_training(F, like):
 def with_drop_block(
     parts: blocks.Parts, rates: Tuple[float, float], scale: float, progress: Progress
 ) -> blocks.Parts:
-    """``parts`` with a DropBlock after every norm, also the shortcut's, and selective kernel."""
+    """``parts`` with a DropBlock after every norm, the shortcut's included, and after selective
+    kernels.
+    """
 
     def drop():
         return DropBlock(rates, scale, progress)

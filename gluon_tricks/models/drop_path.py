@@ -1,7 +1,7 @@
-"""Stochastic depth (Huang et al., arXiv 1603.09382): in training some images skip some blocks.
+"""Stochastic depth (Huang et al., arXiv 1603.09382): in training, images skip blocks at random.
 
-A block's branch counts with probability 1 - p and is then divided by 1 - p; p grows linearly from 0
-in the first block of the network to the given rate in the last one.
+A block's branch is kept with probability 1 - p and then divided by 1 - p; p grows linearly from 0
+in the first block of the network to the given rate in the last.
 """
 
 from mxnet import autograd
@@ -11,9 +11,9 @@ from . import blocks
 
 
 class DropPath(HybridBlock):
-    """x (N, C, H, W), in training times 0 or 1 / (1 - rate) for each image.
+    """x (N, C, H, W), in training multiplied by 0 or 1 / (1 - rate) for each image.
 
-    A graph that is made outside of training has nothing of it.
+    Graphs made outside training do not contain it.
     """
 
     rate = 0.0
@@ -21,7 +21,7 @@ class DropPath(HybridBlock):
     def hybrid_forward(self, F, x):
         if self.rate <= 0 or not autograd.is_training():
             return x
-        # MXNet's own operator, as its random numbers follow the seed
+        # MXNet's own operator, whose random numbers follow the seed
         return F.Dropout(x, p=self.rate, axes=(1, 2, 3), cudnn_off=True)
 
 

@@ -1,14 +1,14 @@
-"""Dropout whose random numbers follow from mx.random.seed on a GPU too.
+"""Dropout whose random numbers follow mx.random.seed on GPUs, too.
 
-cuDNN's, which Gluon uses there, has a state of its own that no seed sets: a resumed run would drop
-other values.
+Gluon uses cuDNN's there, which has a state that no seed sets, so a resumed run would drop other
+values.
 """
 
 from mxnet.gluon import nn
 
 
 class Dropout(nn.Dropout):
-    """Gluon's Dropout by MXNet's own operator."""
+    """Gluon's Dropout, computed by MXNet's own operator."""
 
     def hybrid_forward(self, F, x):
         if self._rate <= 0:
@@ -17,7 +17,7 @@ class Dropout(nn.Dropout):
 
 
 def follow_seed(net):
-    """Make each of Gluon's Dropouts in ``net`` one of ours; it keeps its place and its name."""
+    """Turn each of Gluon's Dropouts in ``net`` into one of ours, with the same place and name."""
 
     def replace(block):
         if type(block) is nn.Dropout:

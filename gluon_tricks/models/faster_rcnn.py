@@ -1,15 +1,15 @@
 """Faster-RCNN (Ren et al. 2015) on the paper's networks, for detection (section 6.1), as GluonCV
-builds it: the first three stages see the image, the fourth each region.
+builds it: the first three stages run on the image, the fourth on each region.
 
-Parameters carry the names of GluonCV's network: a file of its zoo loads here. What is otherwise:
+Parameters have the names of GluonCV's network, so files of its zoo load here. The differences:
 
-- any number of images of one size at a time, in evaluation too, and small images, whose anchors are
-  fewer than the proposals that are asked for; those that are missing are no detections, where
-  GluonCV stops, or takes what the network says of a box of no size;
-- images without boxes are learned from: all of their regions are background;
-- :class:`Training` is a network of its own around the same parameters, so that neither has to be
+- any number of images of one size at a time, in evaluation, too, and small images with fewer
+  anchors than the requested proposals; missing ones are not detections, where GluonCV stops, or
+  uses the network's output for an empty box;
+- images without boxes are trained on: all their regions are background;
+- :class:`Training` is a separate network with the same parameters, so that neither has to be
   hybridized again;
-- what a step learns from follows from random numbers that are given, see :mod:`.box_sampling`;
+- the samples of a step follow from given random numbers, see :mod:`.box_sampling`;
 - ``most`` detections are returned, the best of all classes. GluonCV ignores its ``post_nms``.
 """
 
@@ -26,9 +26,9 @@ from .rpn import RPN, Anchors, Proposals, propose
 from .rpn import STDS as OF_ANCHORS
 
 BEFORE = ("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3")
-FROZEN = BEFORE[:5]  # as GluonCV's published training; of the others, every norm
-OF_REGIONS = (0.1, 0.1, 0.2, 0.2)  # what their offsets are divided by
-SAMPLES_IN_BIN = 2  # of each of a region's bins, in height and in width
+FROZEN = BEFORE[:5]  # as in GluonCV's published training; in the other layers, only the norms
+OF_REGIONS = (0.1, 0.1, 0.2, 0.2)  # the divisors of regions' offsets
+SAMPLES_IN_BIN = 2  # per bin of a region, in height and in width
 
 
 class Settings(NamedTuple):
@@ -40,11 +40,11 @@ class Settings(NamedTuple):
     train: Proposals = Proposals(12000, 2000)
     test: Proposals = Proposals(6000, 300)
     # detections
-    score: float = 0.01  # the lowest of a detection
-    overlap: float = 0.3  # IoU above which the one of lower score, of a class, is suppressed
+    score: float = 0.01  # the lowest score of a detection
+    overlap: float = 0.3  # IoU above which a class's lower-scoring detection is suppressed
     best_of_class: int = 400
     most: int = 100
-    # what a step learns from
+    # the samples of a step
     rpn_sample: int = 256
     rpn_high: float = 0.7
     rpn_low: float = 0.3
@@ -55,10 +55,10 @@ class Settings(NamedTuple):
 
 
 class Learned(NamedTuple):
-    """What :class:`Training` returns, of n images: what the network says, and what it should.
+    """The outputs of :class:`Training` for n images: the network's, and their targets.
 
-    The weights are 1 for what counts and else 0. Offsets of anchors and regions are compared where
-    they are positive (label above 0).
+    The weights are 1 for samples and else 0. Offsets of anchors and regions count where they are
+    positive (label above 0).
     """
 
     rpn_scores: Any  # (n, k): logits of "here is an object"
@@ -75,21 +75,21 @@ class Learned(NamedTuple):
 
 class FasterRCNN(HybridBlock):
     """Images, float (n, 3, H, W), to (classes (n, most, 1), scores (n, most, 1), boxes (n, most,
-    4)) by falling score; a class of -1 is no detection.
+    4)) in descending order of score; class -1 means no detection.
 
     Parameters
     ----------
     backbone : ResNet
-        One that yields features only, with frozen norms. Its layers become layers of this network.
+        A ResNet with ``features_only`` and frozen norms. Its layers become layers of this network.
     classes : int
         K, without the background.
     settings : Settings
         All the numbers.
     """
 
-    head_layers = ("class_predictor", "box_predictor")  # those that depend on the classes
-    no_classes = 1  # outputs of the first of them for none: the background
-    computed = ("rpn.anchor_generator.anchors",)  # what files of GluonCV's have besides
+    head_layers = ("class_predictor", "box_predictor")  # those that depend on the number of classes
+    no_classes = 1  # outputs of the first one for no class: the background
+    computed = ("rpn.anchor_generator.anchors",)  # extra parameters in GluonCV's files
     backbone: ResNet
 
     def __init__(
@@ -101,8 +101,9 @@ class FasterRCNN(HybridBlock):
     ):
         super().__init__(prefix=prefix)
         self.classes, self.settings = classes, settings
-        # The features, which share their parameters with this network: what a classifier's file is
-        # loaded into. They are no child, whose name would be part of the parameters' names.
+        # The features, which share their parameters with this network, and into which a
+        # classifier's file is loaded. They are not a child, since its name would be part of the
+        # parameters' names.
         object.__setattr__(self, "backbone", backbone)
         self.features = nn.HybridSequential(prefix="")
         self.features.add(*(backbone._children[name] for name in BEFORE))
@@ -130,8 +131,8 @@ class FasterRCNN(HybridBlock):
         """(logits (n, count, classes + 1), offsets (n, count, classes, 4)) of regions (n, count,
         4).
         """
-        # Of which image a region is, and where, is what ROIAlign looks up unchecked: of a file from
-        # elsewhere deploy/symbol_file.py wants to see these very operators.
+        # ROIAlign does not check a region's image number and corners. In files from elsewhere,
+        # deploy/symbol_file.py requires exactly these operators for them.
         image = F.contrib.arange_like(features, axis=0).reshape((-1, 1, 1))
         first = F.slice_axis(boxes, axis=2, begin=0, end=1)
         image = F.broadcast_add(F.zeros_like(first), image).reshape((-1, 1))
@@ -163,7 +164,7 @@ class FasterRCNN(HybridBlock):
             **form,
         )
         rows = rows.reshape((-1, self.classes * settings.test.after, 6))
-        # with an IoU above 1 nothing is suppressed, but all is sorted
+        # a threshold above 1 suppresses nothing, but sorts all
         rows = F.contrib.box_nms(rows, overlap_thresh=2, topk=settings.most, **form)
         most = min(settings.most, self.classes * settings.test.after)
         rows = F.slice_axis(rows, axis=1, begin=0, end=most)
@@ -188,17 +189,17 @@ class Rows(HybridBlock):
 
 class Training(HybridBlock):
     """(Images, labels, numbers of anchors, numbers of regions) to the values of :class:`Learned`,
-    by the parameters of a FasterRCNN.
+    with the parameters of a FasterRCNN.
 
-    labels: float (n, 1 + m, 6), as of :mod:`gluon_tricks.data.box_rows`. Numbers are uniform in
-    [0, 1): for anchors (n, of_cell, rows, columns) of at least as many cells as the features have,
+    labels: float (n, 1 + m, 6), as in :mod:`gluon_tricks.data.box_rows`. Numbers are uniform in [0,
+    1): for anchors (n, of_cell, rows, columns), with at least as many cells as the features have;
     for regions (n, train.after + m).
     """
 
     def __init__(self, net: FasterRCNN):
         super().__init__(prefix=net.prefix)
         if net.settings.sample > net.settings.train.after:
-            raise ValueError("a step cannot learn from more regions than are left of the proposals")
+            raise ValueError("a step cannot sample more regions than the proposals leave")
         self.net = net
 
     def hybrid_forward(self, F, images, labels, anchor_numbers, region_numbers):
@@ -257,8 +258,8 @@ def faster_rcnn(
 
 
 def freeze(net: FasterRCNN) -> None:
-    """Take out of the training what GluonCV does: stem, first stage, and the norms, whose running
-    statistics are never of the batch.
+    """Freeze what GluonCV freezes: stem, first stage, and all norms, which always use their running
+    statistics.
     """
     for layer in FROZEN:
         net.backbone._children[layer].collect_params().setattr("grad_req", "null")
@@ -287,7 +288,9 @@ def truth_of(F: Any, labels: Any) -> Truth:
 
 
 def _of_class(F, offsets, classes):
-    """(n, k, 4) of offsets (n, k, classes, 4): those of a region's class, any if it has none."""
+    """(n, k, 4) of offsets (n, k, classes, 4): those of a region's class, or of any class if it has
+    none.
+    """
     index = F.broadcast_axis(F.maximum(classes, 0).expand_dims(2), axis=2, size=4)
     return F.pick(offsets, index, axis=2)
 

@@ -1,9 +1,9 @@
 """FCN with stride 8, the paper's network for segmentation (section 6.2), as GluonCV builds it.
 
-The backbone is any of our networks that can be ``dilated``: its last two stages keep the resolution
-of the second. A head turns the last stage into logits, an auxiliary one the third, of which
-training alone makes use; both are resized to the image's size. Parameters carry the names of
-GluonCV's FCN: a file written here loads there, and the reverse.
+The backbone is any of our networks that can be ``dilated``, so that its last two stages keep the
+resolution of the second. A head turns the last stage into logits and an auxiliary head, used only
+in training, the third; both outputs are resized to the image's size. Parameters have the names of
+GluonCV's FCN, so files can be exchanged in both directions.
 """
 
 import warnings
@@ -14,7 +14,7 @@ from mxnet import autograd
 from mxnet.gluon import nn
 from mxnet.gluon.block import HybridBlock
 
-# The families whose networks are backbones.
+# The families that provide backbones.
 from . import assemble as assemble
 from . import big_little as big_little
 from . import blocks, published, registry
@@ -24,16 +24,16 @@ from .resnet import resnet
 DROPOUT = 0.1
 # Options of a classifier that a backbone does not have.
 OF_CLASSIFIERS = {"dilated", "features_only", "final_drop", "gem", "params"}
-# GluonCV's published FCNs have these backbones, and its zoo has the classifiers.
+# The backbones of GluonCV's published FCNs; the classifiers are in its zoo.
 WITH_WIDE_STEM = {"resnet50_v1s": "fcn_resnet50_ade", "resnet101_v1s": "fcn_resnet101_ade"}
 
-# Only training computes with the auxiliary head, and MXNet says of all else that it is not used.
+# Only training uses the auxiliary head; MXNet warns about it in all other graphs.
 warnings.filterwarnings("ignore", message=".*_auxlayer_.* is not used by any computation")
 
 
 class Head(HybridBlock):
     """Features (N, in_channels, h, w) to logits (N, classes, h, w): a 3x3 convolution to a quarter
-    of the channels, and one of 1x1.
+    of the channels, and a 1x1 convolution.
     """
 
     def __init__(self, in_channels: int, classes: int, norm: Callable, prefix: str):
@@ -50,22 +50,22 @@ class Head(HybridBlock):
 
 class FCN(HybridBlock):
     """Images, float (N, 3, H, W), to logits (N, classes, H, W); in training to a list of these and
-    those of the auxiliary head.
+    the auxiliary head's.
 
     Parameters
     ----------
     backbone : HybridBlock
-        One that yields features only, with ``stage_outputs`` and ``channels`` as of
+        A network with ``features_only``, with ``stage_outputs`` and ``channels`` as in
         :class:`.resnet.ResNet`. Its layers become layers of this network.
     classes : int
-        K, the outputs for each pixel.
+        K, the number of outputs per pixel.
     head_rate : float
-        Factor on the learning rate of both heads (``lr_mult``).
+        Multiplier of both heads' learning rate (``lr_mult``).
     norm_layer, norm_kwargs : callable, dict
-        What replaces BatchNorm in the heads, and its arguments.
+        The replacement of BatchNorm in the heads, and its arguments.
     """
 
-    head_layers = ("head.block.4", "auxlayer.block.4")  # those that depend on the classes
+    head_layers = ("head.block.4", "auxlayer.block.4")  # those that depend on the number of classes
     backbone: HybridBlock
 
     def __init__(
@@ -78,8 +78,9 @@ class FCN(HybridBlock):
         prefix: Optional[str] = None,
     ):
         super().__init__(prefix=prefix)
-        # The features, which share their parameters with this network: what a classifier's file is
-        # loaded into. They are no child, whose name would be part of the parameters' names.
+        # The features, which share their parameters with this network, and into which a
+        # classifier's file is loaded. They are not a child, since its name would be part of the
+        # parameters' names.
         object.__setattr__(self, "backbone", backbone)
         for name, layer in backbone._children.items():
             self.register_child(layer, name)
@@ -99,7 +100,7 @@ class FCN(HybridBlock):
 
 
 def resized(F, logits, images):
-    """Bilinear with aligned corners, to the size of the images, whatever it is."""
+    """The logits resized bilinearly, with aligned corners, to the size of the images."""
     return F.contrib.BilinearResize2D(logits, like=images, mode="like")
 
 
@@ -113,7 +114,8 @@ def fcn(
 ) -> FCN:
     """The :class:`FCN` called ``name``, for instance ``fcn_resnet50_v1d``.
 
-    build: makes the backbone. use_gn: GroupNorm replaces BatchNorm. options: those of the backbone.
+    build: makes the backbone. use_gn: use GroupNorm instead of BatchNorm. options: those of the
+    backbone.
     """
     options.setdefault("prefix", name + "_")
     if use_gn:
@@ -126,11 +128,11 @@ def fcn(
 
 
 def register(backbone: str, build: Callable[..., HybridBlock], options: Any, **about: Any) -> None:
-    """Let there be an FCN with the ``backbone`` that ``build`` makes."""
+    """Register the FCN with the ``backbone`` that ``build`` makes."""
     own = [option for option in options if option not in OF_CLASSIFIERS]
     about = dict(about, input_size=480, for_task="segmentation", options=[*own, "head_rate"])
     if "use_gn" in own:
-        about["suffixes"] = {"_gn": {"use_gn": True}}  # as classifiers have them
+        about["suffixes"] = {"_gn": {"use_gn": True}}  # as for classifiers
     registry.register("fcn_" + backbone, **about)(partial(fcn, build))
 
 
@@ -139,15 +141,17 @@ def _published_file(file, name, **_):
 
 
 def _explain(name):
-    """Why there is no FCN of this name, if it is GluonCV's or would be one of a classifier."""
+    """Why there is no FCN of this name, if the name is GluonCV's or has a classifier's name in
+    it.
+    """
     for ours, theirs in WITH_WIDE_STEM.items():
         if name == theirs:
             return f"GluonCV's {theirs} is called fcn_{ours} here"
     backbone = name[len("fcn_") :]
     if name.startswith("fcn_") and backbone in registry.names():
         return (
-            f"{name}: the backbone of an FCN is a network of ours that can be dilated, and "
-            f"{backbone} is none; \"gluon-tricks models 'fcn_*'\" lists them"
+            f"{name}: the backbone of an FCN has to be a network of this package that can be "
+            f"dilated, but {backbone} is not; \"gluon-tricks models 'fcn_*'\" lists them"
         )
     return None
 

@@ -1,7 +1,7 @@
-"""Weights of timm's and torchvision's networks, wherever a parameter file is taken: a safetensors
-file, or a folder as timm's hub has them (:mod:`.hub_folder`).
+"""Weights of timm's and torchvision's networks, which are accepted wherever a parameter file is: a
+safetensors file, or a folder in the layout of timm's hub (:mod:`.hub_folder`).
 
-A PyTorch file is a pickle, which can run any program when it is read. So it never is.
+A PyTorch file is a pickle, which can run any program when it is loaded, so it is refused.
 """
 
 import os
@@ -17,34 +17,37 @@ from .counterparts import lookup, translation
 from .counterparts.table import Counterpart, Identity
 
 PICKLES = (".pth", ".pt", ".bin", ".ckpt", ".pkl", ".pth.tar")
-# Options that change the names of parameters; a network with another option, say dilation, starts
-# from the weights of the plain one.
+# Options that change the names of parameters. With other options, such as dilation, a network
+# starts from the weights of the plain one.
 NAMING = ("attention", "use_gn", "batch_norm")
 ARCHITECTURE = "architecture"  # in the metadata of the files written here
 
 
 def is_foreign(path: str) -> bool:
-    """Whether the path is one of those that this module reads, whole or damaged.
+    """Whether this module reads the path, even if it is damaged.
 
-    Raises UserError for a file of PyTorch's, saying how to make a safetensors file of it.
+    Raises UserError for a PyTorch file, with the way to convert it to a safetensors file.
     """
     if path.endswith(PICKLES):
         raise UserError(
-            f"{printable(path)}: PyTorch's files are pickles, which are not read. With PyTorch and "
-            "safetensors: import torch, safetensors.torch as s; s.save_file(torch.load('FILE', "
-            "map_location='cpu', weights_only=True), 'FILE.safetensors')"
+            f"{printable(path)}: PyTorch's files are pickles, which are not read. Convert it with "
+            "PyTorch and safetensors: import torch, safetensors.torch as s; "
+            "s.save_file(torch.load('FILE', map_location='cpu', weights_only=True), "
+            "'FILE.safetensors')"
         )
     return path.endswith(safetensors_file.ENDING) or hub_folder.is_hub_folder(path)
 
 
 def file_of(path: str) -> str:
-    """The file with the numbers: of a folder as timm's hub has them, the one in it."""
+    """The file with the weights; for a folder in the layout of timm's hub, the one in it."""
     inside = os.path.join(path, hub_folder.WEIGHTS)
     return inside if hub_folder.is_hub_folder(path) else path
 
 
 def describe(path: str) -> Optional[hub_folder.Description]:
-    """What the ``config.json`` of the folder, or next to the file, says; None if there is none."""
+    """The contents of the ``config.json`` in the folder, or next to the file; None if there is
+    none.
+    """
     folder = path if os.path.isdir(path) else os.path.dirname(os.path.abspath(path))
     if hub_folder.is_hub_folder(folder) and os.path.samefile(file_of(folder), file_of(path)):
         return hub_folder.read(folder)
@@ -52,9 +55,9 @@ def describe(path: str) -> Optional[hub_folder.Description]:
 
 
 def identity_in(path: str) -> Optional[Identity]:
-    """The network that folder or file say they are of; None if they do not.
+    """The network named in the folder or file; None if there is no name.
 
-    Raises UserError for one that is not here, saying why.
+    Raises UserError for a network that this package lacks, with the reason.
     """
     architecture = _architecture_in(path)
     return lookup.identity_of(architecture) if architecture else None
@@ -68,25 +71,26 @@ def _architecture_in(path):
 
 
 def _checked(read_file, file):
-    """What a function of :mod:`.safetensors_file` reads; UserError naming what is wrong with it."""
+    """The result of a function of :mod:`.safetensors_file`; UserError says what is wrong with the
+    file.
+    """
     try:
         return read_file(file)
     except OSError as error:
         raise UserError(f"{printable(file)}: cannot be read: {error.strerror}") from None
     except ValueError as error:
         raise UserError(
-            f"{printable(file)}: damaged, cut off or no safetensors file: {printable(error)}"
+            f"{printable(file)}: damaged, incomplete or not a safetensors file: {printable(error)}"
         ) from None
 
 
 def read(net: Any, path: str) -> Dict[str, mx.nd.NDArray]:
     """The arrays for a network of :func:`.registry.get_model`, by our names.
 
-    Raises UserError if the file is damaged, of another network, or has not just the arrays that its
-    network has.
+    Raises UserError if the file is damaged, is of another network, or has missing or extra arrays.
     """
     if not hasattr(net, "made_as"):
-        raise UserError(f"{printable(path)}: only networks made by get_model take such a file")
+        raise UserError(f"{printable(path)}: only networks from get_model take such a file")
     model, options = net.made_as
     wanted = Identity.of(model, {name: options[name] for name in NAMING if name in options})
     said = _architecture_in(path)
@@ -102,7 +106,7 @@ def read(net: Any, path: str) -> Dict[str, mx.nd.NDArray]:
 
 
 class Foreign(NamedTuple):
-    """Arrays by the names of timm or torchvision, and which network it is there."""
+    """Arrays by the names of timm or torchvision, and the network's counterpart there."""
 
     counterpart: Counterpart
     arrays: Dict[str, np.ndarray]
@@ -110,7 +114,7 @@ class Foreign(NamedTuple):
     def write(self, path: str) -> None:
         """Write the safetensors file."""
         about = {
-            "format": "pt",  # which other programs ask for
+            "format": "pt",  # required by other programs
             ARCHITECTURE: self.counterpart.architecture,
             "library": self.counterpart.library,
         }
@@ -123,7 +127,7 @@ def theirs(net: Any, library: Optional[str] = None) -> Foreign:
     Raises UserError if the library has no network that computes the same.
     """
     if not hasattr(net, "made_as"):
-        raise UserError("only networks made by get_model have counterparts")
+        raise UserError("only networks from get_model have counterparts")
     counterpart = lookup.find(Identity.of(*net.made_as), library)
     parameters = net._collect_params_with_prefix()
     ours = {name: held.data(held.list_ctx()[0]).asnumpy() for name, held in parameters.items()}

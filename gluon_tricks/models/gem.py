@@ -11,7 +11,7 @@ POWER = 3.0
 class GeM(HybridBlock):
     """x (N, C, H, W) to (N, C, 1, 1): the cube root of the mean of the cubes over height and width.
 
-    x is clipped to [1e-6, 1e12] first. float16 is computed in float32.
+    x is first clipped to [1e-6, 1e12]. float16 inputs are computed in float32.
     """
 
     _is_half = False

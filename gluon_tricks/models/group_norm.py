@@ -1,8 +1,8 @@
 """Group normalisation with a gamma and a beta for each channel (Wu and He, arXiv 1803.08494):
 --use-gn.
 
-Neither library has it in a form that can be hybridized: GluonCV's cannot be traced, and MXNet's own
-has a gamma for each group. Outputs and parameter names are those of GluonCV's.
+Neither library has a version that can be hybridized: GluonCV's cannot be traced, and MXNet's has a
+gamma for each group. Outputs and parameter names are those of GluonCV's.
 """
 
 import numpy as np
@@ -12,9 +12,8 @@ from mxnet.gluon.block import HybridBlock
 class GroupNorm(HybridBlock):
     """Mean 0 and variance 1 within each image's ``groups`` runs of channels, then gamma x + beta.
 
-    x: (N, in_channels, ...), in_channels a multiple of ``groups``. Of a float16 image the mean and
-    the variance are computed in float32, as the sums of many values need; the result is float16
-    again.
+    x: (N, in_channels, ...), in_channels a multiple of ``groups``. For float16 images the mean and
+    the variance, sums of many values, are computed in float32; the result is float16 again.
     """
 
     def __init__(
@@ -28,14 +27,14 @@ class GroupNorm(HybridBlock):
     ):
         super().__init__(**kwargs)
         assert in_channels % groups == 0, (
-            f"{in_channels} channels are no multiple of {groups} groups"
+            f"{in_channels} channels are not a multiple of {groups} groups"
         )
         self._groups, self._epsilon, self._half = groups, epsilon, False
         self.gamma = self.params.get("gamma", shape=(in_channels,), init=gamma_initializer)
         self.beta = self.params.get("beta", shape=(in_channels,), init=beta_initializer)
 
     def cast(self, dtype):
-        # As MXNet's BatchNorm: statistics and scale stay float32.
+        # As in MXNet's BatchNorm, statistics and scale stay float32.
         self._half = np.dtype(dtype) == np.float16
         super().cast("float32" if self._half else dtype)
 

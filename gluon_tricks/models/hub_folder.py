@@ -1,5 +1,5 @@
-"""Folders as timm's hub has them: ``config.json``, which says what the network is and how its
-images are made, and ``model.safetensors``.
+"""Folders in the layout of timm's hub: ``config.json``, which describes the network and its
+preprocessing, and ``model.safetensors``.
 """
 
 import json
@@ -15,11 +15,11 @@ CONFIG, WEIGHTS = "config.json", "model.safetensors"
 RGB = Tuple[float, float, float]
 WHITE = 255  # timm's pixels are from 0 to 1, ours from 0 to 255
 MOST_CONFIG = 1 << 24  # bytes
-INTERPOLATIONS = ("bilinear", "bicubic")  # Pillow's, of those that timm has
+INTERPOLATIONS = ("bilinear", "bicubic")  # Pillow's, among those of timm
 
 
 class Description(NamedTuple):
-    """What a ``config.json`` says, in the units of this package."""
+    """The contents of a ``config.json``, in the units of this package."""
 
     architecture: str
     classes: int
@@ -31,7 +31,7 @@ class Description(NamedTuple):
     labels: Optional[List[str]] = None
 
     def images(self) -> Dict[str, Any]:
-        """How its images are made, as the flags of that name; without the interpolation."""
+        """The preprocessing as flags of that name, without the interpolation."""
         return {name: getattr(self, name) for name in IMAGE_FLAGS}
 
 
@@ -51,7 +51,7 @@ def is_hub_folder(path: str) -> bool:
 
 
 def read(folder: str) -> Description:
-    """The description of a folder; UserError naming what is missing or not as it can be here."""
+    """The description of a folder; UserError naming what is missing or not supported."""
     path = os.path.join(folder, CONFIG)
     try:
         found = _json(path)
@@ -77,19 +77,19 @@ def _json(path):
 
 
 def _description(found, held):
-    """The Description; sizes are those with which timm evaluates: those for testing, if there are
-    any.
-    """
+    """The Description; sizes are those of timm's evaluation: the test sizes, if there are any."""
     if not isinstance(found["architecture"], str) or not found["architecture"]:
-        raise ValueError("architecture is no name")
+        raise ValueError("architecture is not a name")
     size = held.get("test_input_size") or held["input_size"]
     if not isinstance(size, list) or len(size) != 3 or size[0] != 3 or size[1] != size[2]:
         raise ValueError(f"images of {size}; three channels and a square are needed")
     if held.get("crop_mode") not in (None, "center"):
-        raise ValueError(f"crop_mode is {held['crop_mode']}, and only center is known here")
+        raise ValueError(f"crop_mode is {held['crop_mode']}, but only center is supported")
     interpolation = held.get("interpolation", "bicubic")
     if interpolation not in INTERPOLATIONS:
-        raise ValueError(f"interpolation is {interpolation}; bilinear and bicubic are known here")
+        raise ValueError(
+            f"interpolation is {interpolation}; only bilinear and bicubic are supported"
+        )
     crop = held.get("test_crop_pct") or held["crop_pct"]
     labels = found.get("label_names") or held.get("label_names")
     classes = _whole(found.get("num_classes") or held["num_classes"])
@@ -112,21 +112,21 @@ def _description(found, held):
 
 def _whole(value):
     if type(value) is not int or value < 1:
-        raise ValueError(f"{value} is no count")
+        raise ValueError(f"{value} is not a count")
     return value
 
 
 def _share(value):
     if type(value) not in (int, float) or not 0 < value <= 1:
-        raise ValueError(f"crop_pct is {value}, outside of (0, 1]")
+        raise ValueError(f"crop_pct is {value}, outside (0, 1]")
     return float(value)
 
 
 def _pixels(values):
-    """Three numbers on the scale from 0 to 255, of those from 0 to 1.
+    """Three numbers from 0 to 255, converted from 0 to 1.
 
-    To a millionth, so that 0.485 is the 123.675 of other files, and what :func:`write` wrote is
-    what it was.
+    Rounded to a millionth, so that 0.485 becomes the 123.675 of other files, and the values from
+    :func:`write` come back exactly.
     """
     numbers = isinstance(values, list) and all(type(value) in (int, float) for value in values)
     if not numbers or len(values) != 3:

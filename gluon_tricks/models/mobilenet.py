@@ -1,9 +1,9 @@
-"""MobileNet V1 (Howard et al., arXiv 1704.04861), GluonCV's, with what Assembled-CNN (arXiv
-2001.06268, version 2, Table 9) adds to it: squeeze-and-excitation and DropBlock.
+"""MobileNet V1 (Howard et al., arXiv 1704.04861), GluonCV's, with the additions of Assembled-CNN
+(arXiv 2001.06268, version 2, Table 9): squeeze-and-excitation and DropBlock.
 
-Assembled-CNN's code has no MobileNet, so both stand where its ResNets have them. A block is a
-depthwise 3x3 and a 1x1 convolution, each with norm and ReLU. DropBlock follows every norm of the
-blocks at 1/16 and 1/32 of the image's resolution, squeeze-and-excitation a block's last norm.
+Assembled-CNN's code has no MobileNet, so both are placed as in its ResNets. A block is a depthwise
+3x3 and a 1x1 convolution, each with norm and ReLU. DropBlock follows every norm of the blocks at
+1/16 and 1/32 of the image's resolution, squeeze-and-excitation a block's last norm.
 """
 
 from typing import Any, Iterator, Tuple
@@ -21,7 +21,7 @@ from .se import SqueezeExcite
 
 NAMES = ["mobilenet1.0", "mobilenet0.75", "mobilenet0.5", "mobilenet0.25"]
 OPTIONS = ["attention", "attention_reduction", "drop_block", "drop_block_from"]
-OPTIONS += ["norm_layer", "norm_kwargs", "prefix", "params"]  # from Python alone
+OPTIONS += ["norm_layer", "norm_kwargs", "prefix", "params"]  # only from Python
 
 
 @register(
@@ -31,29 +31,29 @@ OPTIONS += ["norm_layer", "norm_kwargs", "prefix", "params"]  # from Python alon
     load_published=published.load_file,
 )
 def mobilenet(name: str, classes: int = 1000, **options: Any) -> HybridBlock:
-    """The network called ``name``, whose number is its share of the channels.
+    """The network called ``name``, whose number is its width multiplier.
 
     options: those of GluonCV's class, and of :class:`.additions.Additions` those in OPTIONS.
     """
-    from gluoncv.model_zoo.mobilenet import MobileNet  # which takes a second
+    from gluoncv.model_zoo.mobilenet import MobileNet  # slow: it takes a second
 
     added, options = additions.split(options)
     if added.attention not in ("none", "se"):
-        raise UserError(f"--attention {added.attention} does not apply to {name}: it has se alone")
+        raise UserError(f"--attention {added.attention} does not apply to {name}: it has only se")
     net = MobileNet(float(name[len("mobilenet") :]), classes=classes, **options)
     with net.name_scope():
         layers = list(_with(list(net.features._children.items()), added))
     net.features = blocks.sequential(layers, prefix="")
-    # GluonCV's layers learn their shapes from the first image, which fails with DropBlock, as a
-    # graph of evaluation lacks its parameter.
+    # GluonCV's layers infer their shapes from the first image, which fails with DropBlock, because
+    # a graph of evaluation lacks its parameter.
     with mx.autograd.train_mode():
         net.infer_shape(mx.nd.zeros((1, 3, 32, 32)))
-    net.hybridize(False)  # forgets the graph of training
+    net.hybridize(False)  # drops the graph of training
     return net
 
 
 def _with(layers: blocks.Layers, added: Additions) -> Iterator[Tuple[str, HybridBlock]]:
-    """The layers up to the head, which keep their names, and between them what is added."""
+    """The layers up to the head, which keep their names, with the additions between them."""
     trunk, pooling = layers[:-2], layers[-2:]
     progress, stride = Progress(), 1
     for conv, norm, relu in zip(trunk[::3], trunk[1::3], trunk[2::3]):
@@ -63,8 +63,8 @@ def _with(layers: blocks.Layers, added: Additions) -> Iterator[Tuple[str, Hybrid
 
 
 def _after_norm(name, conv, stride, added, progress):
-    """What is added after the norm called ``name`` of a convolution to 1/stride of the image's
-    resolution.
+    """The additions after the norm called ``name``, which follows a convolution at 1/stride of the
+    image's resolution.
     """
     new = []
     scale = dict(zip((4, 8, 16, 32), SCALES)).get(stride, 0)

@@ -1,9 +1,9 @@
-"""MXNet's NDArray files (``mx.nd.save``), read so that no number in them is trusted before the
-file's size agrees.
+"""Reads MXNet's NDArray files (``mx.nd.save``) without trusting any number in them before a check
+against the file's size.
 
-``mx.nd.load`` allocates what a header asks for before it finds that the data are not there, and
-puts arrays that were saved from a GPU back on that GPU. Here an array is made, on the CPU, only if
-its values are in the file. Little endian:
+``mx.nd.load`` allocates as much as a header asks for before it finds the data missing, and puts
+arrays that were saved from a GPU back on that GPU. Here an array is created only if its values are
+in the file, and always on the CPU. The format, little endian:
 
     uint64 0x112, uint64 0, uint64 number of arrays, each of them
         uint32 version, [int32 storage type (not in version 1)], int32 dimensions, int64 each,
@@ -22,7 +22,7 @@ from ..files import plain_file
 from ..text import printable
 
 LIST_MAGIC = 0x112
-# dense only; with a storage type; saved with NumPy's shapes
+# dense only; with a storage type; with NumPy's shapes
 V1, V2, V3 = 0xF993FAC8, 0xF993FAC9, 0xF993FACA
 DENSE = 0
 DTYPES = {
@@ -36,12 +36,12 @@ DTYPES = {
     7: "bool",
 }
 MOST_DIMENSIONS = 32  # NumPy's limit
-LONGEST = 2**31 - 1  # of a dimension, in MXNet as PyPI has it
+LONGEST = 2**31 - 1  # dimension in PyPI's builds of MXNet
 
 
 def read(path):
     """The named arrays of a file, a dict of NDArrays on the CPU; a list if they have no names, {}
-    if there are none.
+    for an empty file.
 
     Raises ValueError saying what is wrong with the file, and OSError if it cannot be read.
     """
@@ -49,7 +49,7 @@ def read(path):
         reader = _Reader(file)
         magic, _, count = reader.numbers("<3Q")
         if magic != LIST_MAGIC:
-            raise ValueError("it does not begin as one")
+            raise ValueError("it has another first number")
         arrays = []
         while len(arrays) < count:
             arrays.append(_read_array(reader, len(arrays)))
@@ -64,7 +64,7 @@ def read(path):
 
 
 class _Reader:
-    """A file from which no more is asked than it has left."""
+    """A file that is never read beyond its end."""
 
     def __init__(self, file):
         self._file = file
@@ -76,7 +76,7 @@ class _Reader:
         self.left -= count
         data = self._file.read(count)
         if len(data) != count:
-            raise ValueError("it became shorter while it was read")
+            raise ValueError("it was truncated while it was read")
         return data
 
     def numbers(self, form):
@@ -119,6 +119,6 @@ def _number_of_names(reader, arrays):
 def _read_name(reader):
     (length,) = reader.numbers("<Q")
     name = reader.bytes(length).decode("utf-8", "surrogateescape")
-    if not name.isprintable():  # nor UTF-8; it may come to a terminal, in a message
-        raise ValueError(f"{printable(name)[:80]} is no name of an array")
+    if not name.isprintable():  # nor valid UTF-8; a message may show it on a terminal
+        raise ValueError(f"{printable(name)[:80]} is not the name of an array")
     return name

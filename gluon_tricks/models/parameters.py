@@ -1,8 +1,8 @@
-"""Parameters from a file into a network: ours, GluonCV's, an exported graph's, timm's or
-torchvision's (:mod:`.foreign`); all of them or an error.
+"""Loads parameters from a file into a network: ours, GluonCV's, an exported graph's, timm's or
+torchvision's (:mod:`.foreign`); all of them, or an error.
 
-A file holds arrays under names. ``save_parameters`` writes the path to a parameter in the network
-(``layer1.0.conv1.weight``), ``export`` its own name (``arg:resnet50_v1d_layers1_conv0_weight``).
+A file holds named arrays. ``save_parameters`` names a parameter by its path in the network
+(``layer1.0.conv1.weight``), ``export`` by its own name (``arg:resnet50_v1d_layers1_conv0_weight``).
 """
 
 import functools
@@ -26,38 +26,38 @@ class ParameterError(UserError):
 def load_parameters(
     net: HybridBlock, path: str, new_head: bool = False, ctx: Optional[Any] = None
 ) -> List[str]:
-    """Set the parameters of ``net`` from a file; returns the names of those that were not set.
+    """Set the parameters of ``net`` from a file; return the names of those that were not set.
 
-    A network that only yields features takes the file of the whole one. Arrays of another dtype are
-    cast.
+    A network with ``features_only`` takes the file of the whole network. Arrays of another dtype
+    are cast.
 
     Parameters
     ----------
     net : HybridBlock
-        Initialised (its parameters stay on their devices), or not (they come to be on ``ctx``, or
-        the CPU).
+        Initialised (its parameters stay on their devices), or not (they are created on ``ctx``, by
+        default the CPU).
     path : str
         The parameter file: MXNet's, a safetensors file with timm's or torchvision's names, or a
-        folder as timm's hub has them.
+        folder in the layout of timm's hub.
     new_head : bool
-        If the file's last layer has another number of classes, the network's stays as it is, and
-        its parameters are those whose names are returned; without ``new_head`` such a file is an
-        error. A last layer of the right size is loaded in either case.
+        If the file's last layer has another number of classes, keep the network's last layer, and
+        return the names of its parameters; without ``new_head`` such a file is an error. A last
+        layer of the right size is always loaded.
     ctx : Context
-        Where the parameters of a network that is not initialised come to be.
+        The device for the parameters of a network that is not initialised.
 
     Raises
     ------
     ParameterError
-        Naming the file, the parameter and the shapes, or the parameter that is not finite; then
-        ``net`` is as it was.
+        Naming the file, the parameter and the shapes, or the parameter that is not finite; ``net``
+        is then unchanged.
     """
     return assign(net, read_for(net, path), path, new_head, ctx)
 
 
 def read_for(net, path):
-    """The arrays of a parameter file for ``net``, by the names of its parameters; of an exported
-    graph by the graph's.
+    """The arrays of a parameter file for ``net``, by the names of its parameters, or by the graph's
+    names in a file of an exported graph.
     """
     return foreign.read(net, path) if foreign.is_foreign(path) else read(path)
 
@@ -71,8 +71,8 @@ def read(path: str) -> Dict[str, mx.nd.NDArray]:
 
 
 def read_arrays(path):
-    """What :func:`.ndarray_file.read` gives, with every problem a ParameterError that names the
-    file.
+    """The result of :func:`.ndarray_file.read`, with every error turned into a ParameterError that
+    names the file.
     """
     if not os.path.exists(path):
         raise ParameterError(f"parameter file {path} does not exist")
@@ -84,15 +84,15 @@ def read_arrays(path):
         raise ParameterError(f"{path}: cannot be read: {error.strerror}") from None
     except ValueError as error:
         raise ParameterError(
-            f"{path} ({os.path.getsize(path):,} bytes) is no whole MXNet parameter file: {error}. "
-            "It is damaged, cut off or of another kind; copy or download it again"
+            f"{path} ({os.path.getsize(path):,} bytes) is not a complete MXNet parameter file: "
+            f"{error}. It is damaged, incomplete or of another kind; copy or download it again"
         ) from None
 
 
 def check_finite(arrays, source):
-    """Raise ParameterError naming the first of the arrays (a dict) that has NaN or infinity in it.
+    """Raise ParameterError naming the first of the arrays (a dict) that contains NaN or infinity.
 
-    Outputs do not show them all: MXNet's relu makes 0 of a NaN.
+    Outputs would not show all of them: MXNet's relu turns NaN into 0.
     """
     name = first_not_finite(arrays)
     if name is not None:
@@ -103,7 +103,7 @@ def check_finite(arrays, source):
 
 
 def first_not_finite(arrays):
-    """The name of the first of the arrays (a dict) that has NaN or infinity in it, or None."""
+    """The name of the first of the arrays (a dict) that contains NaN or infinity, or None."""
     for name, array in arrays.items():
         values = array.asnumpy()
         if values.dtype.kind == "f" and not np.isfinite(values).all():
@@ -112,8 +112,8 @@ def first_not_finite(arrays):
 
 
 def assign(net, arrays, source, new_head=False, ctx=None):
-    """:func:`load_parameters` for arrays that are read already; ``source`` is what errors call
-    them.
+    """:func:`load_parameters` for arrays that have been read; ``source`` is their name in
+    errors.
     """
     parameters = net._collect_params_with_prefix()
     if not any("." in name for name in arrays):
@@ -125,7 +125,7 @@ def assign(net, arrays, source, new_head=False, ctx=None):
             if not name.startswith(net.head_name + ".")
         }
 
-    computed = getattr(net, "computed", ())  # which other programs store
+    computed = getattr(net, "computed", ())  # which other programs store, too
     arrays = {name: array for name, array in arrays.items() if name not in computed}
     missing = [name for name in parameters if name not in arrays]
     extra = [name for name in arrays if name not in parameters]
@@ -148,8 +148,8 @@ def assign(net, arrays, source, new_head=False, ctx=None):
 
 
 def classes_in(path: str, name: str, **options: Any) -> int:
-    """The number of classes that a parameter file of the network called ``name`` has in its last
-    layer.
+    """The number of classes in the last layer of a parameter file of the network called
+    ``name``.
     """
     net = registry.get_model(name, **options)
     arrays, parameters = read_for(net, path), net._collect_params_with_prefix()
@@ -161,7 +161,7 @@ def classes_in(path: str, name: str, **options: Any) -> int:
 
 
 def _no_classes(net):
-    """How many outputs of the last layer are for no class."""
+    """The number of the last layer's outputs that are for no class."""
     return getattr(net, "no_classes", 0)
 
 
@@ -173,8 +173,8 @@ def _wrong(parameters, arrays):
 
 
 def _fits(parameter, array):
-    """Equal shapes; a 0 in the network's (or none at all) is not known before the first forward
-    pass.
+    """Whether the shapes are equal; a 0 in the network's, or a missing shape, is unknown until the
+    first forward pass.
     """
     shape = array.shape if parameter.shape is None else parameter.shape
     return len(shape) == len(array.shape) and all(
@@ -183,8 +183,8 @@ def _fits(parameter, array):
 
 
 def _is_head(parameters, arrays, wrong, heads=()):
-    """Do the wrong shapes belong to a last layer with another number of classes? ``heads``: the
-    names of such layers, if there are several.
+    """Whether the wrong shapes belong to a last layer with another number of classes. ``heads``:
+    the names of the last layers, if there are several.
     """
     pairs = [(parameters[name].shape, arrays[name].shape) for name in wrong]
     outputs = {
@@ -205,9 +205,9 @@ def _layer_of(parameter):
 
 
 def _by_layer(net, parameters, arrays, source):
-    """Arrays under an exported graph's names -> under the names of ``net``'s layers.
+    """Arrays by an exported graph's names -> by the names of ``net``'s layers.
 
-    The exporting process may have had another prefix for the whole network, but all else has to be
+    The exporting process may have used another prefix for the whole network, but the rest has to be
     equal.
     """
     arrays = {name.split(":", 1)[-1]: array for name, array in arrays.items()}
@@ -222,7 +222,7 @@ def _by_layer(net, parameters, arrays, source):
     raise ParameterError(
         f"{source} belongs to an exported graph, and its parameters ({next(iter(arrays))}, ...) "
         f"are not those of {_name(net)}. Load it together with the symbol file next to it "
-        "(mxnet.gluon.SymbolBlock.imports), or give a file that save_parameters wrote"
+        "(mxnet.gluon.SymbolBlock.imports), or give a file written by save_parameters"
     )
 
 

@@ -1,7 +1,7 @@
-"""How much of the training is done, for layers that change with it, such as DropBlock.
+"""The progress of the training, for layers that depend on it, such as DropBlock.
 
-It is a parameter of the network, so that a compiled graph sees each new value; but not one that is
-trained, nor one of a parameter file: a file fits the network with such layers and without them.
+It is a parameter of the network, so that a compiled graph sees each new value. It is not trained
+and not saved, so a parameter file fits the network with and without such layers.
 """
 
 import warnings
@@ -10,14 +10,14 @@ from typing import Any, List
 import mxnet as mx
 from mxnet.gluon.block import HybridBlock
 
-# Rightly not used by a graph that is compiled outside of training.
+# A graph compiled outside training correctly does not use it.
 warnings.filterwarnings("ignore", "Parameter progress is not used by any computation")
 
 
 class Progress:
-    """A number from 0, the first step, to 1, the end of the training, that layers share.
+    """A number that layers share, from 0 at the first step to 1 at the end of the training.
 
-    Whoever trains sets it before each step (:func:`progress_of`); until then it is 1.
+    The training loop sets it before each step (see :func:`progress_of`); until then it is 1.
     """
 
     def __init__(self):
@@ -26,24 +26,24 @@ class Progress:
         )
 
     def join(self, layer: HybridBlock) -> None:
-        """Let the parameter be one of those that ``layer`` computes with."""
+        """Make the parameter one of ``layer``'s."""
         layer.progress = self
         layer.params.update({self.parameter.name: self.parameter})
 
     def value(self, x: Any) -> Any:
-        """float32 (1,): the number, as an array or a symbol like x."""
+        """float32 (1,): the number, as an array if x is one, or as a symbol."""
         if isinstance(x, mx.sym.Symbol):
             return self.parameter.var()
         return self.parameter.data(x.context)
 
     def set(self, step: int, total_steps: int) -> None:
-        """Say that step number ``step``, from 0, of ``total_steps`` begins."""
+        """Set it for step number ``step``, from 0, of ``total_steps``."""
         for value in self.parameter.list_data():
             value[:] = step / total_steps
 
 
 def progress_of(net: HybridBlock) -> List[Progress]:
-    """What layers of ``net`` have to be told before each step; [] if none changes."""
+    """The Progress objects of ``net`` to be set before each step; [] if no layer has one."""
     found = {}
 
     def look(block):

@@ -1,6 +1,6 @@
 """GluonCV's published parameters: downloaded once into ~/.mxnet/models, then read from there.
 
-If they cannot be downloaded, the error says which file to bring here and how to pass it.
+If they cannot be downloaded, the error says which file to copy here and how to use it.
 """
 
 import contextlib
@@ -12,15 +12,15 @@ from .parameters import load_parameters
 
 
 def file_called(name, **_):
-    """``name``, if GluonCV publishes a file of parameters that it calls so; else None."""
+    """``name``, if GluonCV publishes a parameter file with that name; else None."""
     from gluoncv.model_zoo import model_store
 
     return name if name in model_store._model_sha1 else None
 
 
 def load_file(net, file, **_):
-    """Set ``net`` to the parameters published as ``file``; returns the names of those of a last
-    layer with another number of classes.
+    """Set ``net`` to the parameters published as ``file``; return the names of its last layer's
+    parameters if that has another number of classes.
     """
     from gluoncv.model_zoo import model_store
 
@@ -31,12 +31,12 @@ def load_file(net, file, **_):
 
 @contextlib.contextmanager
 def download(file):
-    """Make one UserError of all that the download of ``file`` in this block can raise."""
+    """Turn any exception from the download of ``file`` in this block into a UserError."""
     from gluoncv.model_zoo import model_store
 
     try:
         yield
-    except Exception as error:  # requests, zipfile and the file system raise many kinds
+    except Exception as error:  # requests, zipfile and the file system raise many types
         raise UserError(_way_out(file, error, model_store)) from error
 
 

@@ -1,13 +1,13 @@
-"""Networks by name: what is known of each, and how it is made.
+"""Networks by name: the properties of each, and the function that builds it.
 
-A family registers its networks where it defines them, and nothing else names them::
+A family registers its networks where it defines them, and nothing else lists them::
 
     @register("tiny", options=("last_gamma",), input_size=32)
     def tiny(name, classes, last_gamma=False):
         ...
 
-GluonCV's other classifiers are a :class:`Source`, which is asked only for a name that no family has
-registered.
+GluonCV's other classifiers are a :class:`Source`, which is consulted only for a name that no family
+has registered.
 """
 
 import difflib
@@ -35,8 +35,8 @@ from .batch_norm import set_batch_norms
 from .dropout import follow_seed
 from .sync_batch_norm import synchronise
 
-# Options by which networks differ, and those that have each, for the message that refuses it. An
-# option that is also a flag of the command line reaches get_model from there (options_of).
+# Options by which networks differ, and the networks that have each, for the error of the others.
+# options_of passes those that are flags of the command line to get_model.
 OPTIONS = {
     "last_gamma": "resnet*, se_resnet*, resnext*, se_resnext*, resnest*, bl* and assemble_*",
     "use_se": "resnext*; se_resnet50_v1, se_resnext50_32x4d and their kin have it without the flag",
@@ -64,13 +64,13 @@ OPTIONS = {
     "bn_momentum": "networks with BatchNorm",
     "bn_eps": "networks with BatchNorm",
 }
-# Those that need nothing of the function that builds a network.
+# Options that are applied after a network is built.
 AFTERWARDS = ("bn_momentum", "bn_eps")
 
 
 @dataclass(frozen=True)
 class Network:
-    """What is known of one network.
+    """A network's properties.
 
     Parameters
     ----------
@@ -80,27 +80,28 @@ class Network:
         ``build(name, classes=..., **options)`` returns the HybridBlock, images (N, 3, H, W) to
         logits (N, classes), not initialised.
     options : sequence of str, or None
-        The options that it accepts; None: ``build`` refuses those that it does not have.
+        The options that it accepts; None: ``build`` itself refuses those that it lacks.
     input_size : int
-        Height and width in pixels of the images that it is made for.
+        Height and width in pixels of the images for which it is made.
     takes_input_size : bool
-        ``build`` is also given ``input_size``, that of the images to train on.
+        Whether ``build`` also takes ``input_size``, that of the training images.
     published_file : callable
-        ``published_file(name, **options)`` is what GluonCV calls the file of its parameters; None
-        if nobody publishes any.
+        ``published_file(name, **options)`` is GluonCV's name for the file of its parameters; None
+        if none are published.
     load_published : callable, or None
         ``load_published(net, file, **options)`` sets ``net`` to the parameters in that file and
-        returns the names of those that it left; only called if there is a file.
+        returns the names of those that it did not set; only called if there is a file.
     other_networks : dict
         Option -> the name of the network that has it.
     fixed_classes : int, or None
         Its number of classes, if that cannot be chosen.
     untrainable_on_onednn : bool
-        Its backward pass fails in oneDNN, MXNet's library for CPUs; without it the network trains.
+        Its backward pass fails in oneDNN, MXNet's library for CPUs; without oneDNN the network
+        trains.
     for_task : str, or None
-        The one task whose outputs it has; None: it is a classifier, for every other task.
+        The only task for which it has outputs; None: it is a classifier, for every other task.
     sizes_vary : bool
-        The images of a run have many sizes, so that no memory is kept for one of them.
+        The images of a run have many sizes, so no memory is reserved for one size.
     """
 
     name: str
@@ -120,8 +121,8 @@ class Network:
 class Source(NamedTuple):
     """Networks that take long to list.
 
-    ``networks()`` returns them by name; ``explain(name)`` says why an unknown name is none of
-    them, or returns None.
+    ``networks()`` returns them by name; ``explain(name)`` returns the reason why an unknown name is
+    not among them, or None.
     """
 
     networks: Callable[[], Mapping[str, Network]]
@@ -143,7 +144,7 @@ def register(
     Parameters
     ----------
     names : str
-        What :func:`get_model` finds it by, in small letters.
+        The names for :func:`get_model`, in lower case.
     suffixes : dict
         Suffix -> the options that a name with this suffix means.
     about
@@ -163,14 +164,14 @@ def register(
 
 
 def add_source(source: Source) -> None:
-    """Let names that nobody has registered be looked up in ``source``."""
+    """Look up unregistered names in ``source``."""
     networks = functools.lru_cache(maxsize=None)(source.networks)
     _sources.append(source._replace(networks=networks))
 
 
 def names(sources: bool = True, task: Optional[str] = None) -> List[str]:
-    """The names of all classifiers, the registered ones first; without ``sources`` those alone. Or
-    those of the networks that are for one ``task``.
+    """The names of all classifiers, the registered ones first, or without ``sources`` only those.
+    With ``task``, the names of the networks for that task.
     """
     own = [name for name, network in _networks.items() if network.for_task == task]
     more = {name for source in _sources for name in source.networks()}
@@ -178,12 +179,12 @@ def names(sources: bool = True, task: Optional[str] = None) -> List[str]:
 
 
 def names_for_tasks() -> List[str]:
-    """The names of the networks that are for one task each."""
+    """The names of the networks that are for only one task."""
     return [name for name, network in _networks.items() if network.for_task]
 
 
 def get(name: str) -> Network:
-    """What is known of the network called ``name``; UserError if there is none."""
+    """The :class:`Network` called ``name``; UserError if there is none."""
     name, _ = _aliases.get(name.lower(), (name.lower(), {}))
     if name in _networks:
         return _networks[name]
@@ -206,12 +207,12 @@ def closest(name: str) -> str:
 
 
 def input_size(name: str) -> int:
-    """Height and width in pixels of the images that the network called ``name`` is made for."""
+    """Height and width in pixels of the images for which the network called ``name`` is made."""
     return get(name).input_size
 
 
 def options_of(config: Config) -> Dict[str, Any]:
-    """The flags of a :class:`gluon_tricks.config.Config` that shape the network, for
+    """The flags of a :class:`gluon_tricks.config.Config` that change the network, as options of
     :func:`get_model`.
     """
     values = {option: getattr(config, option) for option in OPTIONS if option in FLAGS}
@@ -219,7 +220,7 @@ def options_of(config: Config) -> Dict[str, Any]:
 
 
 def arguments_of(config: Config) -> Dict[str, Any]:
-    """What :func:`get_model` is given for a run, after the name. UserError if the network is not
+    """The arguments of :func:`get_model` for a run, after the name. UserError if the network is not
     for the run's task.
     """
     task, wanted = config.task, get(config.model).for_task
@@ -234,8 +235,8 @@ def arguments_of(config: Config) -> Dict[str, Any]:
 
 
 def synchronised(net: HybridBlock, config: Config, devices: int = 1) -> HybridBlock:
-    """The network with the norms that ``--sync-bn`` asks for on so many devices; UserError if it
-    has none that could be.
+    """The network, with SyncBatchNorm over ``devices`` if ``--sync-bn`` is on; UserError if it has
+    no BatchNorm.
     """
     if config.sync_bn and not synchronise(net, devices):
         raise UserError(f"--sync-bn does not apply to {config.model}: it has no BatchNorm")
@@ -258,12 +259,12 @@ def get_model(
     classes : int
         Outputs of the last layer.
     pretrained : bool
-        With GluonCV's published parameters, on the CPU. If they are for another number of classes
-        the last layer is new: ``net.not_loaded`` names its parameters. Without it nothing is
-        initialised.
+        Whether to load GluonCV's published parameters, on the CPU. If they are for another number
+        of classes, the last layer is new, and ``net.not_loaded`` names its parameters. If False,
+        nothing is initialised.
     input_size : int
-        Height and width of the images to train on, if they are not those that the network is made
-        for (:func:`input_size`): ResNeSt's DropBlock has to know. Outside of training it makes no
+        Height and width of the training images, if they differ from those for which the network is
+        made (:func:`input_size`): ResNeSt's DropBlock needs them. Outside training they make no
         difference.
     options
         Of our ResNets those of :class:`gluon_tricks.models.resnet.ResNet`, and of these and
@@ -282,10 +283,10 @@ def get_model(
     Raises
     ------
     UserError
-        For an option that the network does not have, or takes and ignores, and for an unknown name.
+        For an option that the network lacks or ignores, and for an unknown name.
     """
     if classes < 1:
-        raise UserError(f"a network of {classes} classes")
+        raise UserError(f"a network needs at least 1 class, not {classes}")
     norm = {option: options[option] for option in AFTERWARDS if options.get(option)}
     network, options = _resolve(name, options)
     for option in options:
@@ -301,10 +302,10 @@ def get_model(
     follow_seed(net)
     if norm and not set_batch_norms(net, norm.get("bn_momentum", 0), norm.get("bn_eps", 0)):
         raise refusal(next(iter(norm)), network.name)
-    # what timm and torchvision call its parameters depends on it
+    # its counterparts in timm and torchvision depend on it
     net.made_as = network.name, {**options, **norm}
     if pretrained:
-        # for what the file does not have; it is the paper's (section 2.1)
+        # for what the file lacks; the paper's (section 2.1)
         net.initialize(mx.init.Xavier())
         net.not_loaded = load_pretrained(net, network.name, **options)
     return net
@@ -313,19 +314,19 @@ def get_model(
 def load_pretrained(net: HybridBlock, name: str, **options: Any) -> List[str]:
     """Set ``net``, made by ``get_model(name, **options)``, to GluonCV's published parameters.
 
-    Returns the names of parameters that stay as they were: those of the last layer, if the
-    published one has another number of classes. Raises UserError if nothing is published, or it
-    cannot be downloaded.
+    Returns the names of parameters that were not set: those of the last layer, if the published one
+    has another number of classes. Raises UserError if nothing is published, or if it cannot be
+    downloaded.
     """
     file = published_file(name, **options)
     network, options = _resolve(name, options)
-    assert network.load_published, "who names a file loads it"
+    assert network.load_published, "a network with a published file can load it"
     return network.load_published(net, file, **options)
 
 
 def published_file(name: str, **options: Any) -> str:
-    """What GluonCV calls the file of the parameters that ``get_model(name, pretrained=True,
-    **options)`` has; UserError if nobody publishes any.
+    """GluonCV's name for the file of the parameters of ``get_model(name, pretrained=True,
+    **options)``; UserError if none are published.
     """
     network, options = _resolve(name, options)
     file = network.published_file(network.name, **options)
@@ -337,7 +338,7 @@ def published_file(name: str, **options: Any) -> str:
 
 
 def refusal(option: str, name: str) -> UserError:
-    """The error that refuses an option which the network called ``name`` does not have."""
+    """The error for an option that the network called ``name`` does not have."""
     if option not in OPTIONS:  # a constructor's keyword, not a flag
         return UserError(f"{name} has no option {option}, or ignores it")
     flag = spelling(option) if option in FLAGS else option
@@ -345,7 +346,9 @@ def refusal(option: str, name: str) -> UserError:
 
 
 def _resolve(name: str, options: Mapping[str, Any]) -> Tuple[Network, Dict[str, Any]]:
-    """The network that is asked for and its options, after the other ways to ask for it."""
+    """The requested network and its options, with aliases and options that mean another network
+    resolved.
+    """
     _, meant = _aliases.get(name.lower(), (name, {}))
     network, options = get(name), {**options, **meant}
     options = {

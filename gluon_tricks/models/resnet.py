@@ -1,4 +1,4 @@
-"""ResNet and the paper's three tweaks of it (section 4): one network, three switches, five depths.
+"""ResNet and the paper's three tweaks to it (section 4): one network, three switches, five depths.
 
 ======= ============================== =================== ==============================
 variant stride of a down-sampling      stem                shortcut of a down-sampling block
@@ -10,11 +10,11 @@ v1c (C) in its 3x3 convolution         **three of 3x3**    1x1 convolution with 
 v1d (D) in its 3x3 convolution         three of 3x3        **2x2 average pooling**, then 1x1
 ======= ============================== =================== ==============================
 
-A 1x1 convolution with stride 2 never looks at three quarters of its input; B and D take the two
-away. The depths 18 and 34 have no bottleneck, so that B changes nothing there.
+A 1x1 convolution with stride 2 ignores three quarters of its input; B and D remove the two of them.
+The depths 18 and 34 have no bottlenecks, so B changes nothing there.
 
-Parameters carry GluonCV's names: a file written here loads there, and the reverse. Two traits of
-GluonCV's v1 come with that and are no tweak: its layers are in ``features`` and ``output``, the
+Parameters have GluonCV's names, so files can be exchanged in both directions. This brings two
+traits of GluonCV's v1 that are not tweaks: its layers are in ``features`` and ``output``, where the
 others have ``conv1 ... layer4, fc``, and the 1x1 convolutions of its bottlenecks have biases.
 """
 
@@ -46,12 +46,12 @@ VARIANTS = {
     "v1b": Variant(stride_in_3x3=True),
     "v1c": Variant(stride_in_3x3=True, deep_stem=True),
     "v1d": Variant(stride_in_3x3=True, deep_stem=True, pooled_shortcut=True),
-    # C with a stem of twice the width: the backbone of GluonCV's published FCNs
+    # C with a stem of double width: the backbone of GluonCV's published FCNs
     "v1s": Variant(stride_in_3x3=True, deep_stem=True, stem_width=64),
 }
-BACKBONES_ONLY = ("v1s",)  # GluonCV's zoo has the classifiers
+BACKBONES_ONLY = ("v1s",)  # the classifiers are in GluonCV's zoo
 
-# depth: (residual blocks in each of the four stages, are they bottlenecks)
+# depth: (residual blocks in each of the four stages, whether they are bottlenecks)
 DEPTHS = {
     18: ((2, 2, 2, 2), False),
     34: ((3, 4, 6, 3), False),
@@ -61,7 +61,7 @@ DEPTHS = {
 }
 
 STAGES = ["layer1", "layer2", "layer3", "layer4"]
-# All layers up to the head in order, which GluonCV's v1 replaces by their numbers.
+# All layers up to the head in order; GluonCV's v1 has their numbers instead.
 TRUNK = ["conv1", "bn1", "relu", "maxpool", *STAGES, "avgpool", "flat", "drop"]
 
 
@@ -90,27 +90,28 @@ class ResNet(HybridBlock):
     depths : tuple of int
         Residual blocks in each of the four stages.
     parts : Parts
-        What the network is built of; or a list of four, if the stages differ. Stem, names and
-        pooling are the first one's.
+        The parts of the network, or a list of four if the stages differ; stem, names and pooling
+        are then the first one's.
     classes : int
         Outputs of the last layer.
     last_gamma : bool
         gamma of the last BatchNorm of every residual block starts at 0, so that a block starts as
-        its shortcut (section 3.1); at depths 18 and 34 too, where GluonCV's v1b ignores it in
-        silence.
+        its shortcut (section 3.1). This includes depths 18 and 34, where GluonCV's v1b silently
+        ignores it.
     dilated : bool
         The last two stages keep the resolution of the second (1/8 of the image) and dilate their
-        3x3 convolutions instead, as semantic segmentation wants it (section 6.2).
+        3x3 convolutions instead, for semantic segmentation (section 6.2).
     final_drop : float
         Dropout before the last layer.
     norm_layer, norm_kwargs : callable, dict
-        What replaces BatchNorm, for instance SyncBatchNorm, and its arguments.
+        The replacement of BatchNorm, for instance SyncBatchNorm, and its arguments.
     features_only : bool
-        No head; the result is the list of the four stages' outputs, at 1/4, 1/8, 1/16 and 1/32 of
+        No head; the output is the list of the four stages' outputs, at 1/4, 1/8, 1/16 and 1/32 of
         the image (1/4, 1/8, 1/8, 1/8 if dilated), for detection and segmentation.
     prefix : str
-        Of the parameters' long names (``collect_params``). The registered networks have a fixed
-        one, so that all workers of a run and the exported graph name a parameter alike.
+        The prefix of the parameters' long names (``collect_params``). Registered networks have a
+        fixed one, so that parameters have the same names in all workers of a run and in the
+        exported graph.
     """
 
     def __init__(
@@ -160,7 +161,7 @@ class ResNet(HybridBlock):
         return "output" if self._v1_names else "fc"
 
     def stage_outputs(self, x: Any) -> Dict[str, Any]:
-        """The outputs of the four stages for images or a symbol of them, by the stages' names."""
+        """The outputs of the four stages for images, or for their symbol, by the stages' names."""
         return self._run(x)[1]
 
     def hybrid_forward(self, F, x):
@@ -190,15 +191,16 @@ class _StageShape(NamedTuple):
 
 
 def _stage(shape, parts, norm, last_norm):
-    """The first block changes resolution and channels, the others keep them.
+    """One stage: the first block changes resolution and channels, the others keep them.
 
-    Dilation doubles from stage to stage; the first 3x3 convolution of a stage still has the one
-    before.
+    Dilation doubles from stage to stage; the first 3x3 convolution of a stage still has the
+    previous stage's.
     """
     channels = shape.width * parts.expansion
     kind = "stage" if parts.v1_names else "layers"
     stage = nn.HybridSequential(prefix=f"{kind}{shape.number}_")
-    # in v1 the shortcut is made after the body, in the stage's scope: that decides its long names
+    # in v1 the shortcut is created after the body, in the stage's scope, which determines its long
+    # names
     shortcut = None if parts.v1_names else _shortcut(shape, parts, norm)
     with stage.name_scope():
         dilations = (max(1, shape.dilation // 2), shape.dilation)
@@ -227,7 +229,7 @@ def _shortcut(shape, parts, norm):
 def resnet(name: str, classes: int = 1000, use_gn: bool = False, **options: Any) -> ResNet:
     """The :class:`ResNet` called ``name``, for instance ``resnet50_v1d``.
 
-    use_gn: GroupNorm replaces BatchNorm. options: those of the class and of
+    use_gn: use GroupNorm instead of BatchNorm. options: those of the class and of
     :class:`.additions.Additions`.
     """
     depth, variant = name[len("resnet") :].split("_")
@@ -235,8 +237,8 @@ def resnet(name: str, classes: int = 1000, use_gn: bool = False, **options: Any)
     added, options = additions.split(options)
     if added.attention == "sk" and (use_gn or not bottleneck):
         raise UserError(
-            f"--attention sk does not apply to {name + '_gn' * use_gn}: it takes the place of a "
-            "bottleneck's 3x3 convolution, and has BatchNorm"
+            f"--attention sk does not apply to {name + '_gn' * use_gn}: it replaces a bottleneck's "
+            "3x3 convolution, and has BatchNorm"
         )
     if use_gn:
         options["norm_layer"] = GroupNorm
@@ -255,7 +257,7 @@ def _options(name):
     """The options of the network called ``name``."""
     depth, variant = name[len("resnet") :].split("_")
     found = ["last_gamma", "use_gn", "final_drop", "features_only"]
-    found += ["norm_layer", "norm_kwargs", "prefix", "params"]  # from Python alone
+    found += ["norm_layer", "norm_kwargs", "prefix", "params"]  # only from Python
     if VARIANTS[variant].stride_in_3x3:
         found += ["dilated", "attention", "attention_reduction", "anti_alias"]
         found += ["drop_block", "drop_block_from", "drop_path", "gem"]

@@ -1,7 +1,7 @@
 """The region proposal network of Faster-RCNN (Ren et al. 2015), as GluonCV builds it.
 
-Parameters carry GluonCV's names, but for the anchors: GluonCV stores those of 128 x 128 cells, and
-we compute them for the features at hand, whatever their size.
+Parameters have GluonCV's names. Anchors are not among them: GluonCV stores those of 128 x 128
+cells, but here they are computed for features of any size.
 """
 
 import math
@@ -27,13 +27,14 @@ class Anchors(NamedTuple):
 
     @property
     def of_cell(self) -> int:
-        """How many there are around a cell."""
+        """The number of anchors around a cell."""
         return len(self.scales) * len(self.ratios)
 
     def sizes(self) -> Tuple[List[int], List[int]]:
-        """(widths, heights) by ratio, before they are scaled.
+        """(widths, heights) by ratio, before scaling.
 
-        As in py-faster-rcnn a square of the stride is given the ratio, with whole sides.
+        As in py-faster-rcnn, a square with the stride as its side is changed to the ratio, with
+        integer sides.
         """
         widths = [round(self.stride / math.sqrt(ratio)) for ratio in self.ratios]
         heights = [round(width * ratio) for width, ratio in zip(widths, self.ratios)]
@@ -41,11 +42,11 @@ class Anchors(NamedTuple):
 
 
 class Proposals(NamedTuple):
-    """What becomes of the scored anchors of an image."""
+    """The selection among the scored anchors of an image."""
 
-    before: int  # so many best are looked at
-    after: int  # so many are left
-    overlap: float = 0.7  # IoU above which the one of lower score is suppressed
+    before: int  # number of the best that are considered
+    after: int  # number of those that are kept
+    overlap: float = 0.7  # IoU above which the lower-scoring one is suppressed
     smallest: int = 16  # pixels; smaller ones are dropped
 
 
@@ -80,8 +81,8 @@ class RPN(HybridBlock):
     def _around_cells(self, F, features):
         """The anchors (1, k, 4), in the order of the scores: by row, column, ratio and scale.
 
-        Around the first cell, whose pixels are 0 to stride - 1, a side of s pixels reaches from its
-        centre (s - 1) / 2 to both sides.
+        The first cell has the pixels 0 to stride - 1; around its centre, a side of s pixels extends
+        by (s - 1) / 2 in both directions.
         """
         (left, right), (top, bottom) = (self._reach(F, features, axis) for axis in (3, 2))
         whole = F.broadcast_add(F.zeros_like(left), F.zeros_like(top))
@@ -89,10 +90,10 @@ class RPN(HybridBlock):
         return F.concat(*sides, dim=3).reshape((1, -1, 4))
 
     def _reach(self, F, features, axis):
-        """(begin, end) of the anchors in one axis, each (h or 1, w or 1, of_cell, 1)."""
+        """(begin, end) of the anchors along one axis, each (h or 1, w or 1, of_cell, 1)."""
         anchors = self._anchors
         cells = F.contrib.arange_like(features, axis=axis)
-        # a vector, as slicing features in oneDNN's own layout ends the process
+        # a vector, because slicing features in oneDNN's own layout crashes the process
         zero = F.slice_axis(cells, axis=0, begin=0, end=1)
         widths, heights = anchors.sizes()
         sizes = _row(F, zero, widths if axis == 3 else heights).reshape((-1, 1))
@@ -105,15 +106,15 @@ class RPN(HybridBlock):
 
 
 def _row(F, zero, values):
-    """A vector of numbers, where ``zero``, of one element, is computed."""
+    """A vector of numbers on the device of ``zero``, which has one element."""
     return F.concat(*(zero + value for value in values), dim=0)
 
 
 def propose(F: Any, found: tuple, limits: Any, settings: Proposals) -> tuple:
-    """(boxes (n, settings.after, 4), valid (n, settings.after)): the best of what :class:`RPN`
-    ``found``, inside ``limits`` (n or 1, 1, 4), by falling score.
+    """(boxes (n, settings.after, 4), valid (n, settings.after)): the best boxes that :class:`RPN`
+    ``found``, clipped to ``limits`` (n or 1, 1, 4), in descending order of score.
 
-    Of an image with fewer the rest is not valid: 0 there, else 1.
+    ``valid`` is 1, or 0 for the missing boxes of an image with fewer.
     """
     scores, offsets, anchors = (F.BlockGrad(one) for one in found)
     boxes = box_ops.clip(F, box_ops.decode(F, offsets, anchors, STDS), limits)

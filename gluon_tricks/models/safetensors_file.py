@@ -1,11 +1,11 @@
-"""Safetensors files, the form in which PyTorch's world passes weights on without pickles.
+"""Safetensors files, in which PyTorch users exchange weights without pickles.
 
-They are read by the package ``safetensors``, which compares header, shapes and places of the arrays
-with the size of the file before it makes any of them; from bytes, since it maps files into memory
-otherwise, and a file that becomes shorter then ends the process. Its side for NumPy has no
-bfloat16, so that the arrays are made here. They are written here too, as the package puts the
-metadata in an order of chance, and the same weights are to be the same bytes. The form (little
-endian; https://github.com/huggingface/safetensors):
+They are read by the package ``safetensors``, which checks header, shapes and offsets of all arrays
+against the file's size before it creates any of them. It reads from bytes, since it would otherwise
+map the file into memory, and a file that is truncated meanwhile would crash the process. Its NumPy
+interface lacks bfloat16, so the arrays are created here. They are also written here, because the
+package orders the metadata at random, and the same weights should give the same bytes. The format
+(little endian; https://github.com/huggingface/safetensors):
 
     uint64 length of the header; the header, JSON in UTF-8, padded with blanks; the values
     header: {"__metadata__": {text: text}, name: {"dtype", "shape", "data_offsets": [begin, end]}}
@@ -34,7 +34,7 @@ METADATA = "__metadata__"
 
 
 def read(path: str) -> Dict[str, np.ndarray]:
-    """The arrays of a file by name; bfloat16 becomes float32, which holds the same numbers.
+    """The arrays of a file by name; bfloat16 becomes float32, without loss.
 
     Raises ValueError saying what is wrong with it, OSError if it cannot be read, and UserError
     without the package ``safetensors``.
@@ -53,7 +53,7 @@ def metadata(path: str) -> Dict[str, str]:
     """The metadata of a file, without its arrays; errors as of :func:`read`."""
     package = _package()
     with open(path, "rb", opener=plain_file):
-        pass  # a pipe would be waited for
+        pass  # the package would wait for a pipe
     try:
         with package.safe_open(path, "np") as file:
             return file.metadata() or {}
@@ -77,7 +77,7 @@ def _array(name, dtype, shape, data):
             return (np.frombuffer(data, "<u2").astype("<u4") << 16).view("<f4").reshape(shape)
         return np.frombuffer(data, DTYPES[dtype]).reshape(shape)
     except KeyError:
-        raise ValueError(f"{name} has the type {dtype}, which is not read") from None
+        raise ValueError(f"{name} has the type {dtype}, which is not supported") from None
     except ValueError:
         raise ValueError(f"{name} has the shape {shape}") from None
 
@@ -85,11 +85,9 @@ def _array(name, dtype, shape, data):
 def write(
     path: str, arrays: Mapping[str, np.ndarray], about: Optional[Mapping[str, str]] = None
 ) -> None:
-    """Write a file with the metadata ``about``, so that a power cut leaves the old one or the new
-    one.
+    """Write a file with the metadata ``about``; a power cut leaves the old file or the new one.
 
-    Raises UserError if it cannot be written, and ValueError for a type that safetensors does not
-    have.
+    Raises UserError if it cannot be written, and ValueError for a type that safetensors lacks.
     """
     header = json.dumps(_header(arrays, about), separators=(",", ":")).encode()
     header += b" " * (-len(header) % 8)

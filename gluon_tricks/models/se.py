@@ -1,5 +1,5 @@
 """Squeeze-and-excitation (Hu et al., arXiv 1709.01507): the channels of a block's output are
-weighed by what is in all of them.
+weighted by a function of all channels.
 """
 
 from mxnet.gluon.block import HybridBlock
@@ -13,8 +13,9 @@ REDUCTION = 16
 class SqueezeExcite(HybridBlock):
     """x times a weight in (0, 1) for each channel, computed from the channels' means.
 
-    x: (N, channels, H, W). reduction: channels for each one between the two 1x1 convolutions; 0:
-    16. bias: of these convolutions, as in the paper; Assembled-CNN has none.
+    x: (N, channels, H, W). reduction: the ratio of ``channels`` to those between the two 1x1
+    convolutions; 0: 16. bias: whether these convolutions have biases, as in the paper;
+    Assembled-CNN's do not.
     """
 
     def __init__(self, channels: int, reduction: int = 0, bias: bool = False):
@@ -22,7 +23,7 @@ class SqueezeExcite(HybridBlock):
         reduction = reduction or REDUCTION
         if reduction > channels:
             raise UserError(
-                f"--attention-reduction {reduction} leaves nothing of a block's {channels} channels"
+                f"--attention-reduction {reduction} is more than a block's {channels} channels"
             )
         with self.name_scope():
             self.squeeze = blocks.conv(channels, channels // reduction, 1, bias=bias)
@@ -35,7 +36,7 @@ class SqueezeExcite(HybridBlock):
 
 
 def with_se(parts: blocks.Parts, reduction: int = 0, bias: bool = False) -> blocks.Parts:
-    """``parts`` with the weighing after the last norm of every block."""
+    """``parts`` with squeeze-and-excitation after the last norm of every block."""
 
     def body(in_channels, width, *args):
         layers = parts.body(in_channels, width, *args)

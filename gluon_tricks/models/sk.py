@@ -1,8 +1,8 @@
-"""Selective kernels (Li et al., arXiv 1903.06586) in the form of Assembled-CNN (arXiv 2001.06268):
-two branches of a 3x3 convolution, mixed for each channel in proportions that the image decides.
+"""Selective kernels (Li et al., arXiv 1903.06586) as in Assembled-CNN (arXiv 2001.06268): two
+branches of a 3x3 convolution, mixed in each channel in proportions that depend on the image.
 
 The paper's branches have kernels of 3x3 and 5x5; here both are halves of one 3x3 convolution with
-twice the channels, which is faster and no worse (78.00 and 77.92 % top-1 with ResNet-50).
+twice the channels, which is faster and as accurate (78.00 and 77.92 % top-1 with ResNet-50).
 """
 
 from typing import Callable
@@ -15,7 +15,7 @@ REDUCTION, LEAST = 2, 32
 
 
 class SelectiveKernel(HybridBlock):
-    """Images (N, channels, H, W) to as many channels at 1/``stride`` of the resolution.
+    """x (N, channels, H, W) to the same number of channels at 1/``stride`` of the resolution.
 
     With the halves U1 and U2 of relu(bn(conv(x))), and m the means of U1 + U2 in each channel::
 
@@ -52,8 +52,8 @@ def _halves(F, x):
 
 
 def with_sk(parts: blocks.Parts, reduction: int = 0) -> blocks.Parts:
-    """``parts`` with a selective kernel instead of every bottleneck's 3x3 convolution, its norm and
-    its ReLU.
+    """``parts`` with a selective kernel in place of every bottleneck's 3x3 convolution, norm and
+    ReLU.
     """
 
     def body(in_channels, width, stride, dilations, norm, last_norm):

@@ -1,5 +1,5 @@
-"""BatchNorm with the statistics of the images on all devices of a process, for networks whose
-devices have few images each, as in segmentation.
+"""BatchNorm over the images on all devices of a process, for trainings with few images per device,
+as in segmentation.
 """
 
 from mxnet.gluon import nn
@@ -9,9 +9,9 @@ from .batch_norm import batch_norms
 
 
 class SyncBatchNorm(nn.BatchNorm):
-    """Gluon's BatchNorm by MXNet's operator that waits for the other devices.
+    """Gluon's BatchNorm, computed by MXNet's operator that synchronises the devices.
 
-    Only :func:`synchronise` makes one. Outside of training it is the same.
+    Only :func:`synchronise` creates it. Outside training it equals BatchNorm.
     """
 
     devices: int
@@ -19,15 +19,15 @@ class SyncBatchNorm(nn.BatchNorm):
     def hybrid_forward(self, F, x, gamma, beta, running_mean, running_var):
         options = {name: value for name, value in self._kwargs.items() if name != "axis"}
         statistics = running_mean, running_var
-        # The layers of a name meet each other.
+        # Layers with the same key are synchronised with each other.
         return F.contrib.SyncBatchNorm(
             x, gamma, beta, *statistics, name="fwd", ndev=self.devices, key=self.prefix, **options
         )
 
 
 def synchronise(net: Block, devices: int) -> int:
-    """Make all BatchNorms of a network, which has computed nothing yet, share their statistics over
-    so many devices. Their parameters keep their names. Returns how many there are.
+    """Make all BatchNorms of a network that has not computed anything yet share their statistics
+    over this many devices. Their parameters keep their names. Returns the number of BatchNorms.
     """
     found = [norm for norm in batch_norms(net) if type(norm) is nn.BatchNorm]
     for norm in found:

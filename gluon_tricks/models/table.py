@@ -1,4 +1,6 @@
-"""The rows of ``gluon-tricks models``: networks chosen by patterns, and what an image costs."""
+"""The rows of ``gluon-tricks models``: networks chosen by patterns, with parameters and
+multiply-adds.
+"""
 
 import fnmatch
 from typing import Any, Dict, List, Optional, Sequence
@@ -9,10 +11,10 @@ from .registry import closest, get_model, input_size, names, names_for_tasks
 
 
 def select(patterns: Sequence[str] = (), everything: bool = False) -> List[str]:
-    """The names that match any of the patterns, in the order of :func:`.registry.names`, and then
-    those for one task.
+    """The names that match any of the patterns, in the order of :func:`.registry.names`, followed
+    by those for one task.
 
-    Without patterns the classifiers of this package, or with ``everything`` those of GluonCV too.
+    Without patterns the classifiers of this package or, with ``everything``, also those of GluonCV.
     """
     if not patterns:
         return names(sources=everything)

@@ -1,4 +1,4 @@
-"""Every other classification network of GluonCV's zoo, with what is particular about each kind."""
+"""All other classification networks of GluonCV's zoo, with the peculiarities of each kind."""
 
 import json
 import re
@@ -15,21 +15,21 @@ from .registry import Network, Source, add_source, refusal
 
 
 class Kind(NamedTuple):
-    """What the networks of one module of gluoncv.model_zoo have in common."""
+    """The common properties of the networks in one module of gluoncv.model_zoo."""
 
     input_size: int = 224
-    classes: str = "classes"  # the constructor's keyword for them
-    keywords: Mapping[str, Any] = {}  # that each of them needs
+    classes: str = "classes"  # the constructor's keyword for the classes
+    keywords: Mapping[str, Any] = {}  # of every constructor call
     takes_input_size: bool = False
     fixed_classes: Optional[int] = None
-    # GluonCV's ResNeXt has it the wrong way round: gamma is 0 without last_gamma, and 1 with it.
+    # GluonCV's ResNeXt has it inverted: gamma is 0 without last_gamma, and 1 with it.
     inverted_last_gamma: bool = False
-    finish: Callable = lambda net, name: None  # what is left to do to a network that was made
+    finish: Callable = lambda net, name: None  # changes to a network after its construction
 
 
 def _pool_globally(net, name):
-    """Average over all of the last features, whose size these networks have fixed: 7x7 for 224x224
-    pixels, say.
+    """Average over the whole last feature map, for which these networks assume a fixed size, such
+    as 7x7 for 224x224 pixels.
     """
     for part in (net, *net._children.values()):
         for layer in part._children.values():
@@ -38,12 +38,12 @@ def _pool_globally(net, name):
 
 
 def _repair_drop_block(net, name):
-    from . import resnest_drop_block  # with GluonCV's, which takes a second to import
+    from . import resnest_drop_block  # it imports GluonCV's, which takes a second
 
     resnest_drop_block.repair(net, name)
 
 
-# The modules whose networks classify images; the others detect, segment, estimate poses.
+# The modules with classifiers; the others have networks for detection, segmentation and poses.
 KINDS = {
     "alexnet": Kind(),
     "cifarresnet": Kind(input_size=32),
@@ -57,7 +57,7 @@ KINDS = {
     "inception": Kind(input_size=299, finish=_pool_globally),
     "mobilenet": Kind(),
     "mobilenetv3": Kind(),
-    "nasnet": Kind(keywords={"use_aux": False}),  # GluonCV's default makes it return a pair
+    "nasnet": Kind(keywords={"use_aux": False}),  # with GluonCV's default it returns a pair
     "residual_attentionnet": Kind(),
     "resnest": Kind(takes_input_size=True, finish=_repair_drop_block),
     "resnet": Kind(),
@@ -71,14 +71,14 @@ KINDS = {
     "xception": Kind(input_size=299),
 }
 
-# What single networks have otherwise than their kind.
+# Networks that differ from their kind.
 INPUT_SIZES = {
     "nasnet_6_4032": 331,
     "cifar_residualattentionnet56": 32,
     "cifar_residualattentionnet92": 32,
     "cifar_residualattentionnet452": 32,
 }
-# What GluonCV calls the parameters of pruned networks: by how much faster they are.
+# GluonCV names the parameter files of pruned networks by their speed-up.
 OTHER_FILES = {
     "resnet18_v1b_0.89": "resnet18_v1b_2.6x",
     "resnet50_v1d_0.11": "resnet50_v1d_8.8x",
@@ -99,7 +99,7 @@ def networks() -> Dict[str, Network]:
     found = {}
     for name, constructor in model_zoo._models.items():
         kind = KINDS.get(constructor.__module__.rsplit(".", 1)[-1])
-        # hrnet_*_s are HRNets for segmentation.
+        # hrnet_*_s are for segmentation.
         if kind and not (name.startswith("hrnet") and name.endswith("_s")):
             found[name] = _network(name, kind, constructor)
     return found
@@ -114,7 +114,7 @@ def _network(name, kind, constructor):
         takes_input_size=kind.takes_input_size,
         published_file=_published_file,
         load_published=partial(_load_published, constructor),
-        # GluonCV's resnext* take use_se and set it to False.
+        # GluonCV's resnext* accept use_se but set it to False.
         other_networks={"use_se": "se_" + name} if name.startswith("resnext") else {},
         fixed_classes=kind.fixed_classes,
         untrainable_on_onednn=name in UNTRAINABLE_ON_ONEDNN,
@@ -122,9 +122,9 @@ def _network(name, kind, constructor):
 
 
 def _build(kind, constructor, name, classes, **options):
-    """A network of the zoo, each option of which is seen to change it.
+    """A network of the zoo; each option is checked to have an effect.
 
-    Many of the zoo's constructors take any keyword and drop those that they do not know.
+    Many of the zoo's constructors accept any keyword and ignore those that they do not know.
     """
     keywords = {"pretrained": False, kind.classes: classes, **kind.keywords}
     if kind.takes_input_size:
@@ -156,8 +156,8 @@ def _has_zero_gammas(net):
 
 
 def _description(net):
-    """What tells two networks apart before they are initialised: operations, settings, initial
-    values.
+    """The properties that distinguish two networks before they are initialised: operations,
+    settings, initial values.
     """
     nodes = json.loads(trace(net).tojson())["nodes"]
     return [(node["op"], node.get("attrs"), node["inputs"]) for node in nodes]
@@ -172,7 +172,7 @@ def _load_published(constructor, net, file, batch_norm=False, **_):
     with published.download(file):
         source = constructor(pretrained=True, **({"batch_norm": True} if batch_norm else {}))
     arrays = {key: held.data() for key, held in source._collect_params_with_prefix().items()}
-    wanted = net._collect_params_with_prefix()  # published networks may have an auxiliary head more
+    wanted = net._collect_params_with_prefix()  # published networks may also have an auxiliary head
     return assign(net, {key: arrays[key] for key in wanted}, f"the published {file}", new_head=True)
 
 
@@ -180,7 +180,7 @@ def _explain(name):
     from gluoncv.model_zoo import get_model_list
 
     if name in get_model_list():
-        return f"{name} of GluonCV's zoo is none that classifies images in float"
+        return f"{name} of GluonCV's zoo is not a float32 image classifier"
     return None
 
 

@@ -1,9 +1,8 @@
-"""A sheet of images, and of what the augmentation makes of them.
+"""A sheet of images, original and augmented.
 
-A row an image: the original, what evaluation makes of it, what training makes of it in the first
-epochs, and what batch mixing makes of these if the images of the sheet are a batch. A mask is next
-to each image, boxes are drawn into it. The numbers are under each. It calls the functions that
-training calls.
+One row per image: the original, its evaluation form, its training forms in the first epochs, and
+mixed ones, for which the images of the sheet are the batch. Masks are next to the images, boxes are
+drawn into them, and the random numbers are below. The sheet uses the same functions as training.
 """
 
 from typing import Any, Callable, List, NamedTuple, Optional, Sequence, Tuple
@@ -17,19 +16,19 @@ from ..data.records import RecordFile
 from ..data.transforms.normalise import Normalise
 from ..data.transforms.transform import Transform
 from ..errors import UserError
-from ..pictures import write_png
+from ..pictures import legend_label, write_png
 
 
 class Row(NamedTuple):
-    """What the sheet shows of a record, and what training sees of it."""
+    """A row of the sheet, and the images of its record that training sees."""
 
     shown: List[Tuple[str, np.ndarray]]  # title and image
     label: float
-    images: List[np.ndarray]  # of each epoch: float32 (3, size, size), normalised
+    images: List[np.ndarray]  # one per epoch: float32 (3, size, size), normalised
 
 
 def choose(records: RecordFile, keys: Optional[str], count: int, seed: int) -> List[int]:
-    """The positions of the images to show: of ``keys``, or the first ``count`` of epoch 0."""
+    """The positions of the images to show: those of ``keys``, or the first ``count`` of epoch 0."""
     if not keys:
         return randomness.permutation(len(records), seed, 0)[:count].tolist()
     wanted = keys_in(keys)
@@ -49,9 +48,10 @@ def row_of(
     epochs: int,
     target_of: Callable[[int, Any, Tuple[int, int]], Any],
 ) -> Row:
-    """The original, the evaluation's image and those of the first epochs of training.
+    """The row of a record: the original, the evaluation image, and the training images of the first
+    epochs.
 
-    ``target_of`` is the ``read`` of what :mod:`.targets` has for the task.
+    ``target_of`` is the ``read`` of the task's class in :mod:`.targets`.
     """
     label, payload = records.read(position)
     key = int(records.keys[position])
@@ -81,7 +81,7 @@ def row_of(
 
 
 def what_was_done(transform: Transform, parameters: Any, height: int, width: int) -> str:
-    """Flip, crop and what else was drawn for an image, in the words of a title."""
+    """Flip, crop and the other random choices for an image, in the words of a title."""
     flipped = ", flipped" if parameters.values.get("flip", [False])[0] else ""
     moved = transform.placements(height, width, parameters, 0)
     if not moved:
@@ -97,17 +97,17 @@ def add_mixed(
     normalise: Normalise,
     reads: int = 1,
 ) -> None:
-    """Append to each row what the ``mixings`` (:mod:`gluon_tricks.tricks.mixing`) make of the rows'
-    images in these epochs, which count as steps here.
+    """Append mixed images to each row: the ``mixings`` (:mod:`gluon_tricks.tricks.mixing`) of the
+    rows' images in these epochs, which count as steps here.
 
-    If they take two images for each that they return, ``reads`` is 2: the second ones are those of
-    the rows that follow.
+    If mixings read two images for each one that they return, ``reads`` is 2; the second images are
+    those of the following rows.
     """
     import mxnet as mx
 
     for epoch in range(epochs):
         images = np.stack([row.images[epoch] for row in rows])
-        shares = np.eye(len(rows))  # of each row in each mixed image
+        shares = np.eye(len(rows))  # each row's share of each mixed image
         images, shares = (
             mx.nd.array(np.concatenate([np.roll(part, -shift, axis=0) for shift in range(reads)]))
             for part in (images, shares)
@@ -120,14 +120,14 @@ def add_mixed(
 
 
 def _parts(rows, number, shares):
-    """What an image is mixed of: ``0.70 of label 3, 0.30 of 5``, its own label first."""
+    """The parts of a mixed image: ``0.70 of label 3, 0.30 of 5``, its own label first."""
     others = sorted(np.flatnonzero(shares), key=lambda other: other != number)
     text = ", ".join(f"{shares[other]:.2f} of {rows[other].label:g}" for other in others)
     return text.replace(" of ", " of label ", 1)
 
 
 def visible(normalised: np.ndarray, normalise: Normalise) -> np.ndarray:
-    """The colours, 0 to 1, of a normalised image (3, H, W), cut off at those that a screen has."""
+    """The colours of a normalised image (3, H, W), clipped to [0, 1]."""
     colors = normalised.transpose(1, 2, 0) * np.asarray(normalise.std) + np.asarray(normalise.mean)
     return np.clip(colors / 255, 0, 1)
 
@@ -147,9 +147,8 @@ def draw(rows: Sequence[Row], path: str, legend: Sequence[Tuple[str, np.ndarray]
             axis.set_xticks([])
             axis.set_yticks([])
     if legend:
-        # Without the dollar's escape a name with dollars would be read as a formula.
         patches = [
-            Patch(facecolor=color, edgecolor="grey", label=name.replace("$", r"\$"))
+            Patch(facecolor=color, edgecolor="grey", label=legend_label(name))
             for name, color in legend
         ]
         figure.legend(handles=patches, loc="outside lower center", ncols=columns, fontsize=7)

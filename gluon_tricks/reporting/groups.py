@@ -1,8 +1,7 @@
-"""Runs that differ in their seeds alone, which a report counts as one.
+"""Runs that differ only in their seeds, which a report counts as one.
 
-What a run starts from may be another run: the classifier whose layers become its backbone, its
-teacher. Then that one may have another seed, too, and counts by how it was trained, not by where
-its folder is.
+A run may start from another run: the classifier that becomes its backbone, or its teacher. That run
+may have another seed, too, and is compared by its settings, not by its folder.
 """
 
 import json
@@ -22,7 +21,7 @@ OF_OTHER_RUNS = ("use_params", "backbone_params", "teacher")  # flags that may n
 
 @dataclass
 class Group:
-    """Runs that differ in nothing but their seeds."""
+    """Runs that differ only in their seeds."""
 
     runs: List[ReportedRun]
 
@@ -33,32 +32,32 @@ class Group:
 
     @property
     def counted(self):
-        """The runs whose figures are averaged: the finished ones, or all while none is."""
+        """The runs whose figures are averaged: the finished ones, or all if none is finished."""
         measured = [run for run in self.runs if run.last]
         return [run for run in measured if run.finished] or measured
 
     def values(self, name):
-        """A figure of the last validation of each run that counts."""
+        """A figure of the last validation of each counted run."""
         return [run.last[name] for run in self.counted]
 
     def mean(self, name):
-        """Their mean, or None."""
+        """The mean of a figure, or None."""
         values = self.values(name)
         return statistics.mean(values) if values else None
 
     def spread(self, name):
-        """Their standard deviation over seeds (n - 1), or None with fewer than two."""
+        """The standard deviation of a figure over seeds (n - 1), or None with fewer than two."""
         values = self.values(name)
         return statistics.stdev(values) if len(values) > 1 else None
 
     @property
     def name(self):
-        """The run's name, or what its seeds' names begin with and a star."""
+        """The run's name, or the common beginning of its seeds' names and a star."""
         return starred([run.name for run in self.runs])
 
 
 def starred(names):
-    """The one name, or what several begin with and a star."""
+    """The only name, or the common beginning of several and a star."""
     return names[0] if len(set(names)) == 1 else os.path.commonprefix(names) + "*"
 
 
@@ -72,8 +71,8 @@ def groups_of(runs):
 
 
 def settings(config, layout, seen=()):
-    """What tells a run from others, but for seeds; JSON-able. ``seen``: folders of the runs that
-    start from it.
+    """The settings that distinguish a run from others, without seeds, as JSON values. ``seen``:
+    folders of the runs that start from it.
     """
     flags = {
         name: getattr(config, name)
@@ -85,8 +84,8 @@ def settings(config, layout, seen=()):
 
 
 def _origin(path, seen):
-    """What tells the run that a path names, or lies in, from others, and the path in its folder;
-    just the path if there is no such run that can be read.
+    """The settings of the run that contains a path, and the path within its folder; only the path
+    if there is no such run, or it cannot be read.
     """
     folder = _run_around(path) if path else None
     if folder is None or folder in seen:
@@ -100,7 +99,7 @@ def _origin(path, seen):
 
 
 def _run_around(path):
-    """The folder of the run that a path is, or lies in (RUN/checkpoints/step-N/net.params)."""
+    """The folder of the run that contains a path (RUN, or RUN/checkpoints/step-N/net.params)."""
     folder = os.path.abspath(path)
     for _ in range(4):
         if os.path.isfile(os.path.join(folder, CONFIG)):

@@ -1,5 +1,5 @@
-"""Writes the report: ``report.html`` with everything inside it, ``report.md``, the pictures next to
-them.
+"""Writes the report: ``report.html`` with everything embedded, ``report.md``, and the pictures next
+to them.
 """
 
 import base64
@@ -49,15 +49,15 @@ DETAILS = """<details{open}><summary>{name}</summary>
 {facts}<details><summary>all flags</summary><pre>{flags}</pre></details></details>
 """
 ABOUT_FIGURES = (
-    "{figures} are the last validation's; the best {best} is the best of all validations. "
-    "± is the standard deviation over seeds; behind a difference it is that difference's standard "
-    "error. The training loss is what was minimised{minimised}{validated}{more}."
+    "{figures} are the last validation's; the best {best} is the best of all validations. ± is the "
+    "standard deviation over seeds, or after a difference its standard error. The training loss is "
+    "what was minimised{minimised}{validated}{more}."
 )
-VALIDATED = ", validation's is the plain cross entropy"  # if validation has a loss
+VALIDATED = ", validation's is the plain cross entropy"  # added if validation has a loss
 
 
 def write(runs, folder):
-    """Write the report of ``runs`` into ``folder``; returns the path of the page.
+    """Write the report of ``runs`` into ``folder``; return the path of the page.
 
     Raises :class:`UserError` if the folder cannot be written.
     """
@@ -111,7 +111,7 @@ def _contents(runs, folder):
 
 
 def _compare(runs, folder, suffix, markdown, body):
-    """The section on the runs on one data set."""
+    """Add the section about the runs on one data set."""
     groups = groups_of(runs)
     title, note = tables.data_title(runs), tables.data_note(runs)
     header, rows = tables.results(groups)
@@ -157,14 +157,14 @@ def _about_figures(task):
 
 
 def _best_first(task):
-    """The task's figures: the best one, others, the loss."""
+    """The task's figures: the one that defines the best, others, the loss."""
     return sorted(
         task.figures, key=lambda figure: (figure.name == "loss", figure.name != task.best)
     )
 
 
 def _details(run, said, picture, is_open):
-    """A run by itself: its phrases, curves, figures, origin and flags."""
+    """A single run: its phrases, curves, figures, environment and flags."""
     facts = [("state", run.status)] + [("damage", text) for text in run.damage]
     if run.last:
         figures = ", ".join(f.text(run.last[f.name]) for f in _best_first(run.task))
@@ -211,7 +211,7 @@ def _line(tag, cells):
 
 
 def _escape(text):
-    """Text as HTML in which no line ends within a flag's name."""
+    """Text as HTML without line breaks inside flag names."""
     return re.sub(r"--\w[\w-]*", r'<span class="flag">\g<0></span>', html.escape(text))
 
 
@@ -222,8 +222,8 @@ def _image(path, about):
 
 
 def _file_names(runs):
-    """A file name for each run's picture: its name, in letters that any file system takes, none
-    twice.
+    """A unique file name for each run's picture: the run's name in characters that any file system
+    allows.
     """
     names = {}
     for run in runs:

@@ -9,7 +9,7 @@ from ..tricks.table import TRICKS, Training
 from .groups import starred
 from .reading import flags_of
 
-# Flags that `phrases` puts into words; any other one that is not at its default is spelled with its
+# Flags that `phrases` puts into words; any other flag that is not at its default is listed with its
 # value.
 _WORDED = {"model", "input_size", "classes", "synthetic", "seed", "fidelity", "batch_size"}
 _WORDED |= {"accumulate", "num_epochs"} | {name for trick in TRICKS for name in trick.flags}
@@ -18,7 +18,7 @@ _NETWORKS = {name: words for words, name in paper.MODELS.items()}
 
 
 def network(model):
-    """``resnet18_v1d`` -> ``ResNet-18-D``; names that the paper does not have stay."""
+    """``resnet18_v1d`` -> ``ResNet-18-D``; names that are not the paper's stay."""
     for prefix, words in (("fcn_", "FCN on "), ("faster_rcnn_", "Faster-RCNN on ")):
         if model.startswith(prefix):
             return words + network(model[len(prefix) :])
@@ -29,8 +29,8 @@ def network(model):
 
 
 def phrases(*seeds):
-    """What a run was, or several that differ in their seeds alone: phrases in the paper's words and
-    order (sections 2.1, 3, 4, 5).
+    """The description of a run, or of several that differ only in their seeds: phrases in the
+    paper's words and order (sections 2.1, 3, 4, 5).
     """
     run, configs = seeds[0], [each.config for each in seeds]
     config = run.config
@@ -46,7 +46,7 @@ def phrases(*seeds):
 
 
 def _teacher(configs):
-    """(its network in words, its folder or file), or just the first if the network is all that is
+    """(the teacher's network in words, its folder or file), or only the network if no more is
     known; () without a teacher.
     """
     config = configs[0]
@@ -58,7 +58,7 @@ def _teacher(configs):
 
 
 def _changed(config, known_otherwise):
-    """The flags that make a run another one, have an effect in it, and are not at their default."""
+    """The flags that change a run's result, have an effect in it, and are not at their default."""
     passed_over = set(known_otherwise) | set(without_effect(config))
     usual = _usual(config.task)
     return [
@@ -71,12 +71,12 @@ def _changed(config, known_otherwise):
 
 
 def _usual(task):
-    """What flags are by default with a task that has defaults of its own."""
+    """The defaults of flags that the task changes."""
     return dict(fidelity.TASKS[task], task=task) if task in fidelity.TASKS else {}
 
 
 def _text(configs, name):
-    """The flag's value; of several seeds' other runs what their names begin with."""
+    """The flag's value; if seeds have different ones, their common beginning and a star."""
     values = [getattr(config, name) for config in configs]
     if isinstance(values[0], tuple):
         return ", ".join(f"{part:g}" for part in values[0])
@@ -95,6 +95,6 @@ def common(groups):
 
 
 def label(group, shared):
-    """What sets a group apart from the others, or its name if it is alone."""
+    """The phrases that distinguish a group from the others, or its name if there are none."""
     own = [phrase for phrase in phrases(*group.runs) if phrase not in shared]
     return ", ".join(own) or group.name

@@ -1,21 +1,24 @@
-"""The report's pictures: a run's curves, all runs' curves together, the runs' best figures side by
-side.
+"""The report's pictures: the curves of one run, the curves of all runs together, and the best
+figures side by side.
 """
 
 import textwrap
 
+from ..pictures import legend_label
 from ..tasks.figure import in_training
 from ..tricks.table import distils
 from . import phrases
 from .runs import figure_of
 
 TRAINING, VALIDATION, OTHER = "#1f77b4", "#d62728", "#444444"
-PARTS = ("#ff7f0e", "#2ca02c", "#9467bd", "#8c564b")  # of a loss
+PARTS = ("#ff7f0e", "#2ca02c", "#9467bd", "#8c564b")  # the parts of a loss
 DPI = 110
 
 
 def run_curves(run, path):
-    """One run: loss and best figure of both sets, learning rate, images a second -> a PNG file."""
+    """Draw one run into a PNG file: loss and best figure on both sets, learning rate, images per
+    second.
+    """
     best = figure_of(run.task, run.task.best)
     figure, ((loss, score), (rate, speed)) = _figure(2, 2, (10.5, 6.4), run)
     _losses(loss, run)
@@ -30,8 +33,8 @@ def run_curves(run, path):
 
 
 def _losses(axes, run):
-    """A run's losses. The soft loss of a distilled one is of another size than validation's cross
-    entropy, which has an axis of its own then.
+    """Draw a run's losses. The soft loss of a distilled run has another magnitude than validation's
+    cross entropy, which then gets its own axis.
     """
     right = axes.twinx() if distils(run.config) and run.validations else axes
     parts = [one for one in in_training(run.task) if one.name not in ("loss", run.task.best)]
@@ -50,19 +53,19 @@ def _losses(axes, run):
 
 
 def _has_loss(task):
-    """Whether validation has one."""
+    """Whether validation has a loss."""
     return any(figure.name == "loss" for figure in task.figures)
 
 
 def _both_sets(training, validation, run, name):
-    """Draw a figure of the training and of the validation images into the axes of each."""
+    """Draw a figure on the training images and on the validation images, each into its axes."""
     _line(training, run.training, name, color=TRAINING, alpha=0.35, linewidth=0.9)
     _line(training, run.epochs, name, color=TRAINING, label="training")
     _line(validation, run.validations, name, color=VALIDATION, label="validation")
 
 
 def _legend(*panels):
-    """The lines of axes in one place: next to the title, above the curves."""
+    """Add one legend for the lines of all axes, next to the title, above the curves."""
     handles = {}
     for axes in panels:
         handles.update({label: line for line, label in zip(*axes.get_legend_handles_labels())})
@@ -79,7 +82,7 @@ def _legend(*panels):
 
 
 def all_curves(groups, path):
-    """All runs in one picture, a colour a group, a line a seed -> a PNG file."""
+    """Draw all runs into one PNG file, with a colour for each group and a line for each seed."""
     runs = [run for group in groups for run in group.runs]
     best = figure_of(runs[0].task, runs[0].task.best)
     with_loss = _has_loss(runs[0].task)
@@ -87,7 +90,7 @@ def all_curves(groups, path):
     figure, panels = _figure(3 if with_loss else 2, 2, (11.5, height), *runs)
     if with_loss:
         (train_loss, val_loss), (train_best, val_best), (rate, speed) = panels
-    else:  # nor are the figures measured in training
+    else:  # then training does not measure the figures either
         ((train_loss, val_best), (rate, speed)), val_loss, train_best = panels, None, None
     distilled = _axes_of_distilled(train_loss, runs)
     shared, handles, labels = phrases.common(groups), [], []
@@ -106,7 +109,8 @@ def all_curves(groups, path):
             _line(rate, run.training, "learning_rate", **style)
             _speeds(speed, run, **style)
         handles.append(rate.plot([], [], color=color, linewidth=2.5)[0])
-        labels.append(textwrap.shorten(phrases.label(group, shared), 110, placeholder=" ..."))
+        label = textwrap.shorten(phrases.label(group, shared), 110, placeholder=" ...")
+        labels.append(legend_label(label))
     for axes in {train_loss, distilled, val_loss} - {None}:
         _scale_loss(axes)
     dashed = "" if distilled is train_loss else "; distilled runs: dashed, right axis"
@@ -120,7 +124,7 @@ def all_curves(groups, path):
         _name(axes, title + cut, _unit(best))
     _name(rate, "learning rate", "learning rate")
     _name(speed, "speed", "images/s")
-    # Below the panels, in a strip of its own.
+    # Below the panels, in a separate strip.
     columns = 1 if max(map(len, labels)) > 55 else 2
     lines = -(-len(labels) // columns)
     figure.set_size_inches(11.5, height + 0.24 * lines)
@@ -129,8 +133,8 @@ def all_curves(groups, path):
 
 
 def _axes_of_distilled(axes, runs):
-    """Where the training loss of distilled runs is drawn: it has T^2 times the soft loss in it, so
-    among others it gets an axis of its own.
+    """The axes for the training loss of distilled runs: it contains T^2 times the soft loss, so
+    among other runs it gets its own axis.
     """
     if len({distils(run.config) for run in runs}) == 1:
         return axes
@@ -141,8 +145,8 @@ def _axes_of_distilled(axes, runs):
 
 
 def ladder(groups, path):
-    """The best figure of the last validation: a group's seeds, mean and spread, the paper's figure
-    -> a PNG file.
+    """Draw the best figure of the last validation into a PNG file: each group's seeds, mean and
+    spread, and the paper's figure.
     """
     shared, best = phrases.common(groups), figure_of(groups[0].task, groups[0].task.best)
     figure, ((axes,),) = _figure(1, 1, (10, 1.3 + 0.55 * len(groups)))
@@ -152,6 +156,7 @@ def ladder(groups, path):
     axes.set_yticklabels(
         ["\n".join(textwrap.wrap(phrases.label(group, shared), 46)[:3]) for group in groups],
         fontsize=8.5,
+        parse_math=False,
     )
     axes.set_ylim(len(groups) - 0.5, -0.7)
     axes.margins(x=0.08)
@@ -167,7 +172,7 @@ def ladder(groups, path):
 
 
 def _rung(axes, place, group, best, color):
-    """One group of the ladder, at height ``place``."""
+    """Draw one group of the ladder at height ``place``."""
     values, mean, spread = group.values(best.name), group.mean(best.name), group.spread(best.name)
     axes.plot(values, [place] * len(values), "o", color=color, alpha=0.55, markersize=6)
     if mean is not None:
@@ -233,7 +238,7 @@ def _speeds(axes, run, **style):
 
 
 def _scale_loss(axes):
-    """Make the axis logarithmic if on a linear one most of the losses would be flat."""
+    """Make the axis logarithmic if most of the losses would look flat on a linear one."""
     losses = [loss for line in axes.lines for loss in line.get_ydata() if 0 < loss < float("inf")]
     if losses and max(losses) > 30 * min(losses):
         axes.set_yscale("log")
@@ -241,10 +246,10 @@ def _scale_loss(axes):
 
 
 def _cut_beginning(axes):
-    """Show accuracies from where the runs' second halves begin, if the first would take most of the
-    room.
+    """Limit the axis to the accuracies of the runs' second halves if the first halves would take
+    most of the space.
 
-    Returns what the panel's title has to say of it.
+    Returns the note about it for the panel's title.
     """
     lines = [line.get_ydata() for line in axes.lines]
     late = [value for line in lines for value in line[len(line) // 2 :]]
@@ -279,5 +284,5 @@ def _colors(count):
 
 
 def _save(figure, path):
-    # Without the version that matplotlib would write, the same runs give the same bytes.
+    # Without matplotlib's version in the file, the same runs give the same bytes.
     figure.savefig(path, metadata={"Software": None})

@@ -1,6 +1,4 @@
-"""Reads what runs left in their folders: finished, unfinished, killed in the middle of a line,
-damaged.
-"""
+"""Reads the folders of runs: finished, unfinished, killed in the middle of a line, damaged."""
 
 import json
 import math
@@ -16,26 +14,26 @@ from ..training import config_file
 from ..training.checkpoint_state import checkpoint_of_other_log
 from .runs import ReportedRun
 
-# Numbers in the log's lines, next to the task's figures. One that is larger than MOST is damaged
-# and could not be drawn.
+# Numbers in the log's lines, besides the task's figures. One larger than MOST is damaged and could
+# not be drawn.
 NUMBERS = ("step", "epoch", "passes", "learning_rate", "images", "images_per_second")
 MOST = 1e15
 
 
 def find(paths, say=print):
-    """The runs in ``paths``, each a run's folder or a folder of such folders, in that order, none
-    twice.
+    """The runs in ``paths``, each a run's folder or a folder of such folders, in that order and
+    without duplicates.
 
-    The runs in a folder come in the order in which they were started. One whose ``config.json`` is
-    damaged is named through ``say`` and left out. Raises :class:`UserError` for a path without
-    runs, and if no run is left.
+    The runs in a folder are in the order of their starts. A run with a damaged ``config.json`` is
+    reported through ``say`` and left out. Raises :class:`UserError` for a path without runs, and if
+    no run is left.
     """
     folders = []
     for path in paths:
         found = [path] if _is_run(path) else _runs_in(path)
         if not found:
             what = (
-                "no run here; a run's folder holds the config.json that 'gluon-tricks train' writes"
+                "there is no run here; a run's folder has the config.json of 'gluon-tricks train'"
             )
             raise UserError(f"{path}: {what}")
         folders += [os.path.realpath(folder) for folder in found]
@@ -72,7 +70,7 @@ def read(path, name=None):
     """The :class:`ReportedRun` in a folder. Raises :class:`UserError` if its ``config.json`` cannot
     be read.
 
-    What cannot be read in the other files is left out, and named in ``damage``.
+    Parts of the other files that cannot be read are left out, and named in ``damage``.
     """
     run = ReportedRun(
         path,
@@ -95,7 +93,7 @@ def read(path, name=None):
         if line["event"] in needed:
             line = dict(line, passes=_passes(line, run.layout))
             run.log.setdefault(line["event"], []).append(line)
-    # A resumed run passes some steps again, and timing.jsonl keeps both times: the later counts.
+    # A resumed run repeats some steps, and timing.jsonl has both times; the later one counts.
     speeds = {
         _passes(line, run.layout): line["images_per_second"]
         for line in _lines(run, "timing.jsonl", {"train": ("step", "images_per_second")})
@@ -120,7 +118,7 @@ def flags_of(path):
 
 
 def config_of(path):
-    """(:class:`Config`, its flags as they are written, layout, data) of a run's ``config.json``."""
+    """(:class:`Config`, its flags as written, layout, data) of a run's ``config.json``."""
     where = f"{printable(path)}/{config_file.CONFIG}"
     try:
         found = config_file.read(path)
@@ -129,8 +127,8 @@ def config_of(path):
     flags, layout, data = found.get("flags"), found.get("layout"), found.get("data") or {}
     if not isinstance(flags, dict):
         raise UserError(f"{where} is damaged, or not of a run")
-    # A run of another version may have other flags, or lack one: it then had the default's
-    # behaviour.
+    # A run of another version may have other flags, or lack some; it then behaved as with their
+    # defaults.
     try:
         config = from_dict({name: value for name, value in flags.items() if name in FLAGS})
         registry.of(flags)
@@ -160,19 +158,19 @@ def _is_data(data):
 
 
 def _needed(task):
-    """What a line of the log has to hold, by its event, to be drawn and counted."""
+    """The names that a line of the log needs, by its event, to be drawn and counted."""
     trained = ("step", *(figure.name for figure in in_training(task)))
     validated = ("step", "images", *(figure.name for figure in task.figures))
     return {"train": trained, "epoch": trained, "validation": validated}
 
 
 def _passes(line, layout):
-    """The place of a log's line in epochs, for the plots' axes; a whole number if it is at the end
-    of one.
+    """The position of a log's line in epochs, for the plots' axes; a whole number at the end of an
+    epoch.
     """
     if line.get("event") in ("epoch", "validation") and isinstance(line.get("epoch"), int):
         return line["epoch"] + 1
-    passes = line.get("passes")  # which older versions did not write
+    passes = line.get("passes")  # older versions did not write it
     if isinstance(passes, (int, float)):
         return passes
     return line["step"] / max(1, layout.get("steps_per_epoch", 1))
@@ -187,11 +185,11 @@ def read_json(path, name):
 
 
 def _lines(run, name, needed):
-    """The sound lines of a JSON lines file of a run; ``needed`` has the names of the numbers that
-    a line has to have, by its event.
+    """The valid lines of a run's JSON lines file; ``needed`` has the names of the numbers that a
+    line needs, by its event.
 
-    The others are counted among the run's ``damage``, but for half a last line, as a run that was
-    killed leaves it.
+    The others are counted in the run's ``damage``, except for an incomplete last line, as a killed
+    run leaves it.
     """
     try:
         path = os.path.join(run.path, name)
@@ -225,8 +223,8 @@ def _line(text, needed, numbers):
 
 
 def _is_number(value, infinite=False):
-    """Whether a value from JSON is a number that can be counted and drawn; a loss may be infinite
-    or NaN too.
+    """Whether a value from JSON is a number that can be counted and drawn; a loss may also be
+    infinite or NaN.
     """
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         return False

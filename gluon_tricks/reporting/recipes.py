@@ -6,49 +6,48 @@ from .tables import markdown
 TEXT = """# Recipes
 
 A script for every row of the paper's Tables 2 to 6, for the teachers of its distilled rows, for the
-rows of its successors, for what a ResNet-50 is compared with today, and for what became of the
-networks on other data. This file is written by `python -m gluon_tricks.reporting.recipes`.
+rows of its successors, for today's baselines of a ResNet-50, and for the networks on other data.
+`python -m gluon_tricks.reporting.recipes` writes this file.
 
     DATA=/data/imagenet recipes/table6_resnet50_v1d_mixup.sh
 
 trains the row into `runs/table6_resnet50_v1d_mixup`. Flags after the name win over the recipe's
-(`--num-epochs 30`; `gluon-tricks train --help` lists them). A recipe that was stopped or killed
-goes on when it is typed again. [docs/reproduce.md](../docs/reproduce.md) leads from an empty host
-to a row of the table.
+(`--num-epochs 30`; `gluon-tricks train --help` lists them). If a recipe was stopped or killed, the
+same command resumes it. [docs/reproduce.md](../docs/reproduce.md) leads from an empty host to a row
+of the table.
 
-| variable | what it says (the default) |
+**Nobody has trained these rows with this package yet: the figures were published by others.**
+
+| variable | meaning (default) |
 | --- | --- |
 | `DATA` | folder with train.rec, train.idx, val.rec, val.idx (`data/imagenet`, or `data/NAME`) |
-| `RUNS` | folder of the runs, where teachers are looked for too (`runs`) |
+| `RUNS` | folder of the runs, and of the teachers (`runs`) |
 | `GPUS` | GPUs of a machine (8; a few rows: 4); 0: the CPU, on which rows need `--dtype float32` |
 | `ACCUMULATE` | micro-batches a step, if a GPU's memory is too small for its share (1) |
-| `THREADS` | threads of a process that decode images (the machine's cores) |
+| `THREADS` | decoding threads of a process (the machine's cores) |
 | `LAUNCHER=horovod NP=32 HOSTS=a:8,b:8,c:8,d:8` | 32 Horovod workers, one for each GPU |
 | `LAUNCHER=worker NP=32` | one of 32 Horovod workers that mpirun or srun starts |
 | `RESTARTS=3` | with Horovod: start again up to 3 times, on the hosts that still answer |
-| `LAUNCHER=plan` | say what would be trained, without training: steps, learning rate, tricks |
+| `LAUNCHER=plan` | print what would be trained: steps, learning rate, tricks |
 | `LAUNCHER=print` | print the command, and do nothing |
 
-The images in a step stay the row's for any number of GPUs and workers: a GPU's share is the
-quotient. BatchNorm sees a share at a time, so only 8 shares (`GPUS` or `NP`, times `ACCUMULATE`)
-are the paper's: one GPU is `GPUS=1 ACCUMULATE=8`.
+Every number of GPUs and workers trains with the row's images a step: each GPU gets an equal share.
+BatchNorm sees one share at a time, so only 8 shares (`GPUS` or `NP`, times `ACCUMULATE`) are the
+paper's: on one GPU use `GPUS=1 ACCUMULATE=8`.
 
-On GPUs the recipes make a run of one seed the same to the bit, as `--deterministic` does (but not
-one of FCN, Faster-RCNN or Assemble-ResNet, for which MXNet has no such kernels), and rows of
-float32 set `NVIDIA_TF32_OVERRIDE=0`: else an A100 or a newer GPU multiplies in TF32, which is
-faster and no longer the paper's FP32. [docs/reproduce.md](../docs/reproduce.md) has these
-settings; your own win.
-
-**Nobody has trained these rows with this package yet: the figures are those that others have
-published, not ours.**
+On GPUs the recipes give the same bits for the same seed, as `--deterministic` does (except with
+FCN, Faster-RCNN and Assemble-ResNet, for which MXNet has no such kernels). Rows of float32 set
+`NVIDIA_TF32_OVERRIDE=0`: otherwise an A100 or a newer GPU multiplies in TF32, which is faster and
+no longer the paper's FP32. Your own settings win; [docs/reproduce.md](../docs/reproduce.md)
+explains them.
 
 ## The paper
 
 {table}
-Hours are the epochs times the minutes an epoch of the paper's Table 3; *a*: times those that follow
-from the images a second in the authors' published log of that network, on 8 GPUs. A dash: nobody
-published a time. Distillation runs the teacher's forward pass too. A row that is the same run as
-one above it has a script that calls that one's.
+Hours are the epochs times the minutes an epoch of the paper's Table 3; *a*: times derived from the
+images a second in the authors' published log of that network, on 8 GPUs. A dash: no time was
+published. Distillation also runs the teacher's forward pass. If a row is the same run as one above
+it, its script calls that row's.
 
 The paper's teacher is ResNet-152-D, trained with cosine decay and label smoothing, and with mixup
 if the student has mixup; its batch, rate and precision are not known here. The teachers' recipes
@@ -58,33 +57,35 @@ pixels, the size of the images that it shares with the student. These are our ch
 
 ## Its successors
 
-[docs/successors.md](../docs/successors.md) says what each ingredient is. `LAUNCHER=plan` says of
-each row what is known to differ in its source. mCE is the mean corruption error on
-ImageNet-C, which `gluon-tricks evaluate --imagenet-c` measures.
+[docs/successors.md](../docs/successors.md) describes each ingredient. `LAUNCHER=plan` prints each
+row's known differences from its source. mCE is the mean corruption error on ImageNet-C, which
+`gluon-tricks evaluate --imagenet-c` measures.
 
 {successors}
-A row that names stored logits needs a file of them next to the data, made of that teacher by
+A row that names stored logits needs a file of them next to the data, made from that teacher by
 `gluon-tricks logits TEACHER DATA/train.rec -o DATA/NAME.logits`
-([docs/reproduce.md](../docs/reproduce.md)).
+([docs/reproduce.md](../docs/reproduce.md#stored-logits)).
 
 ## Today's baselines
 
 {baselines}
 ## Other data
 
-[docs/transfer.md](../docs/transfer.md) says what these trainings are, and which of the figures are
-confirmed. "First" is the recipe whose run a row starts from.
+[docs/transfer.md](../docs/transfer.md) describes these trainings, and says which of the figures
+are confirmed. "First" is the recipe whose run a row starts from.
 
 {transfer}
 ## For a small machine
 
-`ablation_digits.sh` is Table 6 in miniature on handwritten digits, for a machine without a GPU;
-[docs/ablation.md](../docs/ablation.md) has what came out. `ablation_fashion.sh` takes later
-ingredients one by one on Fashion-MNIST
-([docs/ablation_successors.md](../docs/ablation_successors.md)). `demo_digits.sh` is what `make
-demo` runs. `demo_segmentation.sh` is section 6.2 in miniature
-([docs/transfer.md](../docs/transfer.md)), and `demo_detection.sh` section 6.1
-([docs/detection.md](../docs/detection.md)). `launch.sh` is what the recipes share.
+- `ablation_digits.sh` is Table 6 in miniature on handwritten digits, for a machine without a GPU
+  ([docs/ablation.md](../docs/ablation.md) has the results).
+- `ablation_fashion.sh` adds later ingredients one by one on Fashion-MNIST
+  ([docs/ablation_successors.md](../docs/ablation_successors.md)).
+- `demo_digits.sh` is the script of `make demo`.
+- `demo_segmentation.sh` is section 6.2 in miniature ([docs/transfer.md](../docs/transfer.md)), and
+  `demo_detection.sh` section 6.1 ([docs/detection.md](../docs/detection.md)).
+
+`launch.sh` is shared by all recipes.
 """
 
 

@@ -1,4 +1,4 @@
-"""A run as a report knows it."""
+"""A run in a report."""
 
 import statistics
 from dataclasses import dataclass, field
@@ -13,12 +13,12 @@ from ..tricks.schedule import linear_scaling
 
 @dataclass
 class ReportedRun:
-    """A run's folder, read by :mod:`.reading`. Missing files leave their part empty."""
+    """A run's folder, read by :mod:`.reading`. The parts of missing files are empty."""
 
     path: str
     name: str
     config: Config
-    flags: dict  # as config.json has them, those of another version too
+    flags: dict  # as in config.json, also those of another version
     layout: dict  # of the batch and the epochs, as in config.json
     data: dict  # fingerprints of the record files by split
     environment: dict
@@ -26,7 +26,7 @@ class ReportedRun:
     log: dict = field(default_factory=dict)  # event -> the log's lines, each with its "passes"
     # (passes over the training set so far, images a second)
     speeds: list = field(default_factory=list)
-    damage: List[str] = field(default_factory=list)  # what could not be read, in words
+    damage: List[str] = field(default_factory=list)  # descriptions of what could not be read
 
     @property
     def task(self):
@@ -35,27 +35,27 @@ class ReportedRun:
 
     @property
     def training(self):
-        """The log's lines on some steps."""
+        """The log's lines about steps."""
         return self.log.get("train", [])
 
     @property
     def epochs(self):
-        """The log's lines on whole epochs of the training set."""
+        """The log's lines about whole epochs of the training set."""
         return self.log.get("epoch", [])
 
     @property
     def validations(self):
-        """The log's lines on passes over the validation set."""
+        """The log's lines about passes over the validation set."""
         return self.log.get("validation", [])
 
     @property
     def finished(self):
-        """Whether the run came to its end."""
+        """Whether the run has ended."""
         return bool(self.result)
 
     @property
     def passes(self):
-        """How many times it has been through the training set, as far as the log knows."""
+        """The number of passes over the training set, according to the log."""
         return max([line["passes"] for lines in self.log.values() for line in lines] or [0])
 
     @property
@@ -72,7 +72,7 @@ class ReportedRun:
 
     @property
     def global_batch(self):
-        """Images in a step."""
+        """Images per step."""
         return self.layout.get("global_batch", 0)
 
     @property
@@ -89,7 +89,7 @@ class ReportedRun:
 
     @property
     def status(self):
-        """``finished``, or how far it came."""
+        """``finished``, or how far the run has got."""
         if self.finished:
             return "finished"
         return f"unfinished: {self.passes:.4g} of {self.config.num_epochs} epochs"
@@ -113,19 +113,19 @@ class ReportedRun:
 
     @property
     def on_ade20k(self):
-        """Whether they are masks, and as many as ADE20K's."""
+        """Whether the files hold masks, and as many images as ADE20K's."""
         masks = self.config.task == "segmentation"
         return masks and self.data_counts == transfer.ADE20K_IMAGES
 
     @property
     def on_voc(self):
-        """Whether they are boxes, and as many images as VOC 2007's and 2012's."""
+        """Whether the files hold boxes, and as many images as VOC 2007's and 2012's."""
         return self.config.task == "detection" and self.data_counts == transfer.VOC_IMAGES
 
     @property
     def nearest_rows(self):
-        """The published rows that it is, or nearly is, and what is otherwise in them, as
-        :func:`gluon_tricks.tricks.nearest_row.nearest` says; none if it is not on ImageNet.
+        """The published rows that the run equals or is nearest to, and the differences, from
+        :func:`gluon_tricks.tricks.nearest_row.nearest`; none if it is not on ImageNet.
         """
         if not self.on_imagenet:
             return [], {}
@@ -133,7 +133,7 @@ class ReportedRun:
 
 
 def by_data(runs):
-    """Runs on the same images together, in the order of the first ones: a list of lists."""
+    """Runs grouped by their images, in the order of the first ones: a list of lists."""
     sets = {}
     for run in runs:
         sets.setdefault(run.data_key, []).append(run)

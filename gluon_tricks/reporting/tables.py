@@ -1,4 +1,4 @@
-"""Runs on the same data, compared: tables of text for the page and the Markdown file."""
+"""Compares runs on the same data in tables of text, for the page and the Markdown file."""
 
 import math
 
@@ -13,10 +13,10 @@ NONE = "–"
 
 
 def data_title(runs):
-    """What the images of these runs are, in a line."""
+    """The data set of these runs, in a line."""
     run = runs[0]
     if run.config.synthetic:
-        return f"{run.config.synthetic} made-up images (--synthetic)"
+        return f"{run.config.synthetic} synthetic images (--synthetic)"
     training, validation = run.data_counts
     counts = f"{_count(training)} training images, "
     counts += f"{_count(validation)} validation images" if validation else "no validation file"
@@ -28,7 +28,7 @@ def data_title(runs):
 
 
 def data_note(runs):
-    """What may be concluded from runs on these images."""
+    """A note about what runs on these images can be compared with."""
     if runs[0].on_imagenet:
         return (
             "The files hold as many images as ImageNet-1k's, so published figures are shown next "
@@ -37,32 +37,32 @@ def data_note(runs):
         )
     if runs[0].on_ade20k:
         return (
-            "The files hold as many images as ADE20K's, so the paper's Table 9 stands below. It "
-            "does not say how it was measured; the runs' figures are those of centre crops."
+            "The files hold as many images as ADE20K's, so the paper's Table 9 is shown below. The "
+            "paper does not say how it was measured; the runs' figures are those of centre crops."
         )
     if runs[0].on_voc:
         return (
             "The files hold as many images as VOC's trainval (2007, 2012) and test (2007), so the "
-            "paper's Table 8 stands below; its mAP is that of 11 points."
+            "paper's Table 8 is shown below; its mAP is that of 11 points."
         )
     return (
-        "These are not ImageNet's images: published figures do not apply, "
-        "and the runs are compared among themselves alone."
+        "These are not ImageNet's images: published figures do not apply, and the runs are "
+        "compared only with each other."
     )
 
 
 def named(figure):
-    """A figure with its unit, as tables head it: ``top-1 %``."""
+    """A figure with its unit, as the header of a column: ``top-1 %``."""
     return f"{figure.title} {figure.unit}".strip()
 
 
 def results(groups):
-    """(header, rows) of text: a row a group, with mean and spread over several seeds."""
+    """(header, rows) of text: one row per group, with mean and spread over its seeds."""
     compared, shared, task = len(groups) > 1, phrases.common(groups), groups[0].task
     best = figure_of(task, task.best)
     others = [figure for figure in task.figures if figure is not best]
-    others.sort(key=lambda figure: figure.name == "loss")  # which comes last
-    header = ["run", "what sets it apart" if compared else "what it was", "seeds", named(best)]
+    others.sort(key=lambda figure: figure.name == "loss")  # the loss comes last
+    header = ["run", "what differs" if compared else "settings", "seeds", named(best)]
     header += ["against the first row"] if compared else []
     header += [named(figure) for figure in others] + ["best " + named(best), "images/s", "state"]
     rows = []
@@ -77,7 +77,7 @@ def results(groups):
 
 
 def published(groups):
-    """``(title, header, rows)`` of what the paper has on the groups' data, or None."""
+    """``(title, header, rows)`` of the paper's figures on the groups' data, or None."""
     run = groups[0].runs[0]
     if run.on_imagenet:
         return ("Next to published figures", *next_to_published(groups))
@@ -87,7 +87,7 @@ def published(groups):
 
 
 def by_backbone(data):
-    """(header, rows) of text: what the paper has on ADE20K or VOC by the backbone's training."""
+    """(header, rows) of text: the paper's figures on ADE20K or VOC by the backbone's training."""
     found = [row for row in transfer.ROWS if row.data is data]
     header = ["the backbone's training on ImageNet", *(f"{name} %" for name in found[0].scores)]
     return header, [[row.row, *(f"{value:.2f}" for value in row.scores.values())] for row in found]
@@ -116,10 +116,10 @@ def _published(group, figures):
     """The nearest row's title and figures, and the difference from them."""
     rows, differences = group.runs[0].nearest_rows
     if not rows:
-        return ["none near", NONE, NONE]
+        return ["none similar", NONE, NONE]
     title = "; ".join(row.title for row in rows)
     if differences:
-        title += ", but for " + ", ".join(
+        title += ", except for " + ", ".join(
             f"{name_of(name)} {text_of(values.here)} instead of {text_of(values.there)}"
             for name, values in differences.items()
         )
@@ -173,7 +173,7 @@ def _state(group):
     if len(group.runs) == 1:
         return unfinished[0].status
     note = f"{len(group.runs) - len(unfinished)} of {len(group.runs)} finished"
-    return note + (", they alone are counted" if len(unfinished) < len(group.runs) else "")
+    return note + (", only these are counted" if len(unfinished) < len(group.runs) else "")
 
 
 def _count(number):

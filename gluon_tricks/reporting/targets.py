@@ -1,5 +1,5 @@
-"""What a sheet of images shows of the targets of a task: a class in words, a mask as a picture,
-boxes in the image.
+"""The targets of each task on a sheet of images: a class in words, a mask as a picture, boxes in
+the image.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ Shown = List[Tuple[str, np.ndarray]]  # titles and pictures
 
 
 class Label(NamedTuple):
-    """A class, which no operation changes."""
+    """A class, which is the same after every operation."""
 
     label: float
 
     @property
     def words(self) -> str:
-        """What stands under the original."""
+        """The text under the original."""
         return f", label {self.label:g}"
 
     def shown(self, transform: Optional[Transform], parameters: Optional[Parameters]) -> Shown:
@@ -37,7 +37,7 @@ class Label(NamedTuple):
         return []
 
     def drawn(self, image: np.ndarray, *made: Any) -> np.ndarray:
-        """The image with what is drawn into it."""
+        """The image, with nothing drawn into it."""
         return image
 
 
@@ -49,7 +49,7 @@ class Mask(NamedTuple):
     words = ""
 
     def shown(self, transform: Optional[Transform], parameters: Optional[Parameters]) -> Shown:
-        """The mask, moved as the image is."""
+        """The mask, transformed like the image."""
         moved = transform.mask(self.mask, parameters) if transform else self.mask
         counted = (moved != IGNORED).mean()
         classes = len(set(np.unique(moved)) - {IGNORED})
@@ -70,19 +70,19 @@ class Framed(NamedTuple):
 
     @property
     def words(self) -> str:
-        """What stands under the original."""
+        """The text under the original."""
         count = len(self.boxes)
         return f", {count} box{'es' * (count != 1)}"
 
     def shown(self, transform: Optional[Transform], parameters: Optional[Parameters]) -> Shown:
-        """The boxes are in the image."""
+        """Nothing: the boxes are drawn into the image."""
         return []
 
     def drawn(
         self, image: np.ndarray, transform: Optional[Transform], parameters: Optional[Parameters]
     ) -> np.ndarray:
         """float (H, W, 3) from 0 to 1: the image, uint8 or from 0 to 1, with frames in the colours
-        of the classes, moved as it is.
+        of the classes, transformed like the image.
         """
         colors = image / 255 if image.dtype == np.uint8 else image.copy()
         corners = self.boxes.corners
@@ -105,11 +105,11 @@ class Labels:
         pass
 
     def read(self, key: int, label: Any, size: Tuple[int, int]) -> Label:
-        """That of a record."""
+        """The label of a record."""
         return Label(float(np.ravel(label)[0]))
 
     def legend(self) -> Shown:
-        """What no picture has needs no legend."""
+        """Nothing: labels have no colours."""
         return []
 
     def close(self) -> None:
@@ -125,7 +125,7 @@ class Masks:
         self._names = names if len(names) == config.classes else []
 
     def read(self, key: int, label: Any, size: Tuple[int, int]) -> Mask:
-        """That of an image of this (height, width)."""
+        """The mask of an image of this (height, width)."""
         mask = self._masks.read(key, size)
         self._seen.update(np.unique(mask).tolist())
         return Mask(mask)
@@ -153,7 +153,7 @@ class Frames:
         self._names = names if len(names) == config.classes else []
 
     def read(self, key: int, label: Any, size: Tuple[int, int]) -> Framed:
-        """Those of an image of this (height, width); UserError names a record that has none."""
+        """The boxes of an image of this (height, width); UserError names a record without boxes."""
         self._labels.check(key, label)
         boxes = unpack_boxes(label, *size)
         self._seen.update(boxes.classes.tolist())
@@ -178,10 +178,10 @@ OF_TASK: Dict[str, Any] = {"segmentation": Masks, "detection": Frames}
 
 
 def targets_of(config: Config, records: RecordFile) -> Any:
-    """Those of the run's task; one that is not in :data:`OF_TASK` has :class:`Labels`."""
+    """The targets of the run's task: its class in :data:`OF_TASK`, or else :class:`Labels`."""
     return OF_TASK.get(config.task, Labels)(config, records)
 
 
 def classes_next_to(record: str) -> int:
-    """How many classes a converted data set has, by the names next to its images."""
+    """The number of classes of a converted data set, from the names next to its images."""
     return len(names_next_to(record) or ()) or Config.classes

@@ -13,15 +13,15 @@ from gluon_tricks.errors import UserError
 @pytest.mark.parametrize(
     "words, message",
     [
-        (["step", "--batch-size", "0"], "--batch-size 0: at least 1"),
-        (["step", "--rounds", "0"], "--rounds 0: at least 1"),
+        (["step", "--batch-size", "0"], "--batch-size 0: has to be from 1"),
+        (["step", "--rounds", "0"], "--rounds 0: has to be from 1"),
         (
             ["infer", "--input-size", str(2**31)],
-            "--input-size 2147483648: at least 1 .* at most 2147483647",
+            "--input-size 2147483648: has to be from 1 to 2147483647",
         ),
-        (["infer", "--input-size", "-3"], "--input-size -3: at least 1"),
-        (["infer", "--seconds", "nan"], "--seconds nan: a positive number"),
-        (["scaling", "--workers", "0"], "--workers 0: at least 1"),
+        (["infer", "--input-size", "-3"], "--input-size -3: has to be from 1"),
+        (["infer", "--seconds", "nan"], "--seconds nan: has to be a positive number"),
+        (["scaling", "--workers", "0"], "--workers 0: has to be from 1"),
     ],
 )
 def test_numbers_out_of_range_are_named(words, message):

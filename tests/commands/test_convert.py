@@ -265,7 +265,7 @@ def test_safetensors_is_a_format_of_export(params, folder, record, tmp_path, cap
 def test_what_another_process_has_written_meanwhile_is_not_replaced(folder, tmp_path):
     target = tmp_path / "there.safetensors"
     target.write_bytes(b"another's")
-    with pytest.raises(UserError, match="there.safetensors: is there already"):
+    with pytest.raises(UserError, match="there.safetensors: already exists"):
         convert(open_model(folder), str(target), force=False)
     assert target.read_bytes() == b"another's" and os.listdir(tmp_path) == [target.name]
 
@@ -328,12 +328,12 @@ def test_no_training_reads_a_pickle(flag, tmp_path, capfd):
         (["{params}", "a.safetensors", "--model", "resnet50_v1"], "stride in the first 1x1"),
         (["{folder}", "a.params", "--model", "resnet34_v1b"], "says resnet18_v1b"),
         (["{folder}", "a.params", "--to", "timm"], "no effect"),
-        (["{folder}", "out", "--to", "torchvision"], "timm's form"),
+        (["{folder}", "out", "--to", "torchvision"], "timm's layout"),
         (["{folder}", "{params}"], "--force"),
         (["{folder}", "nowhere/a.params"], "there is no folder nowhere"),
         (["{folder}", "a.onnx"], "export --format onnx"),
-        (["{folder}", "net.pth.txt", "--force"], "is a file, and would be a folder"),
-        (["{folder}", ".", "--force"], "a folder of something else"),
+        (["{folder}", "net.pth.txt", "--force"], "is a file, but a folder would be written"),
+        (["{folder}", ".", "--force"], "a folder with other contents"),
     ],
 )
 def test_what_cannot_be_is_said(arguments, said, params, folder, tmp_path, monkeypatch, capsys):
@@ -356,20 +356,20 @@ def test_what_cannot_be_is_said(arguments, said, params, folder, tmp_path, monke
     [
         (dict(architecture="resnetaa50"), "in the stem"),
         (dict(architecture="seresnet50"), "timm's seresnet50: it has no layer1.0.conv3"),
-        (dict(architecture=7), "no name"),
+        (dict(architecture=7), "not a name"),
         (dict(pretrained_cfg=dict(crop_mode="squash")), "crop_mode is squash"),
         (dict(pretrained_cfg=dict(interpolation="lanczos")), "interpolation is lanczos"),
         (dict(pretrained_cfg=dict(input_size=[3, 32, 48])), "a square"),
         (dict(pretrained_cfg=dict(mean=[0.5])), "three numbers"),
-        (dict(num_classes=-1), "no count"),
-        (dict(architecture=""), "no name"),
+        (dict(num_classes=-1), "not a count"),
+        (dict(architecture=""), "not a name"),
         (dict(pretrained_cfg=[1]), "pretrained_cfg holds no names"),
         (dict(pretrained_cfg=dict(input_size=32)), "a square"),
         (dict(pretrained_cfg=dict(mean=5)), "three numbers"),
         (dict(pretrained_cfg=dict(mean=[10**400, 0, 0])), "too large"),
         (dict(pretrained_cfg=dict(mean=[float("nan"), 0, 0])), "not finite"),
         (dict(pretrained_cfg=dict(std=[0, 1, 1])), "positive"),
-        (dict(pretrained_cfg=dict(crop_pct=2)), "outside of"),
+        (dict(pretrained_cfg=dict(crop_pct=2)), "outside"),
     ],
 )
 def test_a_description_that_cannot_be_followed_is_refused(change, said, folder, tmp_path):
@@ -398,7 +398,7 @@ def test_a_folder_that_is_empty_or_was_cut_off_is_written(folder, tmp_path):
     half.mkdir()
     (half / "model.safetensors").write_bytes(b"half")
     (half / "config.json.new").write_bytes(b"{")
-    with pytest.raises(UserError, match=r"no weights of timm's form \(config.json and model"):
+    with pytest.raises(UserError, match=r"no weights in timm's layout \(config.json and model"):
         open_model(str(half))
     assert cli.main(["convert", folder, str(half)]) == 2
     assert cli.main(["convert", folder, str(half), "--force"]) == 0
@@ -419,7 +419,7 @@ def test_an_earlier_description_does_not_stay_with_other_weights(folder, tmp_pat
 def test_one_writes_at_a_time(folder, tmp_path, capsys):
     with Lock(str(tmp_path / ".a.params.lock"), "a"):
         assert cli.main(["convert", folder, str(tmp_path / "a.params")]) == 2
-    assert "is writing it" in capsys.readouterr().err
+    assert "is writing to it" in capsys.readouterr().err
     assert cli.main(["convert", folder, str(tmp_path / "a.params")]) == 0
     assert os.listdir(tmp_path) == ["a.params"]
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from gluon_tricks import diagnosis, system
+from gluon_tricks import cli, diagnosis, system
 
 GOOD = {"ok": True, "value": None, "error": ""}
 # A machine without a GPU on which everything is as it should be.
@@ -152,7 +152,7 @@ def test_a_horovod_without_its_mxnet_part_is_called_incomplete(cpu_host):
 
 def test_what_needs_mxnet_is_not_blamed_if_mxnet_itself_is_broken(cpu_host):
     for module in ("mxnet", "horovod", "gluoncv"):
-        cpu_host["trials"][module] = failure("ended by signal 11")
+        cpu_host["trials"][module] = failure("killed by signal 11")
     found = errors(cpu_host)
     assert found["horovod"].text == "0.28.1; needs MXNet, see above"
     assert found["gluoncv"].text == "gluoncv 0.10.5.post0; needs MXNet, see above"
@@ -283,7 +283,7 @@ def test_threads_that_the_command_itself_set_are_not_called_the_users(cpu_host, 
 
 
 def test_an_import_that_kills_its_process_is_reported_and_survived():
-    assert system.run_python("import os; os.abort()")["error"] == "ended by signal 6"
+    assert system.run_python("import os; os.abort()")["error"] == "killed by signal 6"
 
 
 def test_an_import_that_does_not_end_is_reported():
@@ -328,6 +328,15 @@ def test_what_nvidia_smi_cannot_say_is_left_out(tmp_path, monkeypatch):
     assert system.gpus() == [{"name": "NVIDIA A100", "driver": "525.60.13", "capability": ""}]
 
 
+def test_the_folders_of_the_wheels_are_a_search_path_and_no_json(monkeypatch, capsys):
+    wheels = {"nccl": "/site/nvidia/nccl/lib", "cublas": "/site/nvidia/cublas/lib"}
+    monkeypatch.setattr(system, "cuda_wheels", lambda: wheels)
+    assert cli.main(["doctor", "--library-path"]) == 0
+    assert capsys.readouterr().out == "/site/nvidia/cublas/lib:/site/nvidia/nccl/lib\n"
+    assert cli.main(["doctor", "--library-path", "--json", "-"]) == 2
+    assert "--json has no effect with --library-path" in capsys.readouterr().err
+
+
 def test_the_command_imports_none_of_the_packages_that_it_looks_for():
     code = (
         "import sys, gluon_tricks.commands.doctor; "
@@ -361,4 +370,4 @@ def test_the_command_works_if_mxnet_kills_whoever_imports_it(tmp_path):
         timeout=300,
     )
     assert done.returncode == 1
-    assert "ended by signal 6" in done.stdout
+    assert "killed by signal 6" in done.stdout

@@ -34,7 +34,7 @@ def test_a_file_of_another_kind_is_not_replaced(tmp_path, capsys, command, held)
     path = tmp_path / "held"
     path.write_bytes(held)
     assert main(command.replace("{}", str(path)).split()) == 2
-    assert f"{path}: is there already and is not a" in capsys.readouterr().err
+    assert f"{path}: already exists and is not a" in capsys.readouterr().err
     assert path.read_bytes() == held
 
 

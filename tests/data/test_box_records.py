@@ -51,7 +51,7 @@ def test_gluoncv_reads_the_boxes_and_an_image_without(records):
     assert len(data) == 3
     for (image, label), rows, size in zip(data, ROWS, SIZES):
         assert image.shape[:2] == size
-        label = label[label[:, 4] >= 0]  # GluonCV pads with -1, and leaves such out
+        label = label[label[:, 4] >= 0]  # GluonCV pads with -1
         np.testing.assert_allclose(label, np.reshape(rows, (-1, 6)), atol=1e-4)
 
 
@@ -114,7 +114,7 @@ def test_classes_of_images_are_no_boxes(label):
         ([0, np.nan, 0, 1, 1, 0], "box 1 has a number that is not finite: 0, nan"),
         ([np.nan, 0, 0, 1, 1, 0], "box 1 has a number that is not finite"),
         ([np.inf, 0, 0, 1, 1, 0], "box 1 has a number that is not finite"),
-        ([0, 0, 0, 1], "its label of 14 numbers is no header of 4 and boxes of 6"),
+        ([0, 0, 0, 1], "its label of 14 numbers is not a header of 4 and boxes of 6"),
     ],
 )
 def test_verify_names_what_is_wrong_with_a_box(tmp_path, capsys, row, said):
@@ -126,6 +126,15 @@ def test_verify_names_what_is_wrong_with_a_box(tmp_path, capsys, row, said):
     assert cli.main(["records", "verify", path]) == 1
     printed = capsys.readouterr().out
     assert "record 1" in printed and said in printed and "2 records, 1 problem" in printed
+
+
+def test_a_box_may_reach_out_of_its_image_by_what_rounding_adds():
+    inside = np.float32([4, 6, 9, 9, 0, -5e-6, 0, 1, 1.000005, 0])
+    assert problem_of_boxes(inside, 1) is None
+    for place, value in ((5, -2e-5), (8, 1.00002)):
+        outside = inside.copy()
+        outside[place] = value
+        assert "is not inside the image" in problem_of_boxes(outside, 1)
 
 
 def test_verify_takes_the_classes_of_labels_txt_or_of_the_flag(records, capsys):

@@ -1,4 +1,4 @@
-"""Names next to records are those that were prepared with them, or an error says so."""
+"""Names next to records are those that were prepared with them; others are an error."""
 
 import hashlib
 import json

@@ -30,7 +30,7 @@ def path(tmp_path_factory):
 
 
 def check_colors(image, label):
-    """In the middle of each box is its colour; around the image nothing."""
+    """In the middle of each box is its colour; around the image there is nothing."""
     height, width = extent_of(label[None])
     assert (image[:, height:] == 0).all() and (image[:, :, width:] == 0).all()
     for left, top, right, bottom, color, _ in label[1:][label[1:, 4] >= 0]:

@@ -48,7 +48,7 @@ JPEG_2000 = b"\0\0\0\x0cjP  \r\n\x87\n" + bytes(99)
     "payload", [b"GIF89a" + bytes(99), b"", JPEG_2000, b"P7\n", b"Pf\n1 1\n1\n"]
 )
 def test_formats_that_are_not_read_are_said(payload):
-    with pytest.raises(ValueError, match="is no JPEG, PNG, BMP, WebP, TIFF, PPM, PGM or PBM"):
+    with pytest.raises(ValueError, match="is not a JPEG, PNG, BMP, WebP, TIFF, PPM, PGM or PBM"):
         decode(payload)
 
 

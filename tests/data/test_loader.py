@@ -12,6 +12,7 @@ from record_files import COUNT, SIZE, assert_same, config_of, contents, payload,
 from gluon_tricks import config as configuration
 from gluon_tricks.data import batches, decode, loader, randomness
 from gluon_tricks.data.records import RecordError, RecordFile
+from gluon_tricks.data.rows import RowsFormat
 from gluon_tricks.data.transforms import paper
 from gluon_tricks.data.transforms.color_map import apply_on_device
 from gluon_tricks.errors import UserError
@@ -281,7 +282,7 @@ def test_too_many_broken_images_stop_the_run(tmp_path):
 
 def test_a_file_of_broken_images_ends_with_an_error(tmp_path):
     path = write(tmp_path / "broken.rec", 4, broken=range(4))
-    with pytest.raises(UserError):
+    with pytest.raises(RecordError, match="cannot be decoded"):
         train(config_of(path, "--max-bad-records", "100"), 2, 0, 1)
 
 
@@ -341,6 +342,24 @@ def test_missing_files_are_named(tmp_path, records):
         loader.eval_loader(configuration.parse(["--rec-train", records]), 8)
     with pytest.raises(UserError, match="--rec-train"):
         loader.train_loader(configuration.parse([]), 8)
+
+
+@pytest.mark.parametrize("backend", ["threads", "native"])
+def test_an_index_that_has_lost_a_line_is_refused(tmp_path, backend):
+    path, index = write(tmp_path / "some.rec"), tmp_path / "some.idx"
+    index.write_text("".join(index.read_text().splitlines(keepends=True)[:-1]))
+    config = config_of(path, "--data-backend", backend, "--color-form", "gluoncv")
+    for make in (loader.train_loader, loader.eval_loader):
+        with pytest.raises(RecordError, match="some.idx: does not list the record at byte"):
+            make(config, 8)
+
+
+def test_each_rank_checks_the_labels_of_its_own_validation_images(tmp_path):
+    config = config_of(write(tmp_path / "labels.rec", label=lambda key: 10 * (key == 40)))
+    loader.check_labels(config, 0, 2)
+    for share in ((1, 2), (0, 1)):
+        with pytest.raises(UserError, match="record 1040: label 10 is none"):
+            loader.check_labels(config, *share)
 
 
 def test_a_batch_bigger_than_the_epoch_is_an_error(records):
@@ -412,6 +431,14 @@ def test_memory_stays_constant_over_many_epochs(records):
         pass
     assert resident() - before < 10  # 150 batches of 0.8 MB each
     data.close()
+
+
+def test_the_arrays_of_a_block_begin_at_cache_lines():
+    format = RowsFormat(3, (5, 5, 3), np.uint8, (3, 4))
+    block = np.zeros(format.nbytes, np.uint8)
+    starts = [rows.ctypes.data - block.ctypes.data for rows in format.over(block)]
+    assert starts[0] == 0 and len(set(starts)) == 4
+    assert not any(start % 64 for start in starts) and format.nbytes % 64 == 0
 
 
 def test_only_a_few_batches_are_made_ahead(records, monkeypatch):

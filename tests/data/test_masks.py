@@ -70,12 +70,14 @@ GOOD = encode_png(np.zeros((5, 4), np.uint8))
     [
         (other_png(np.zeros((5, 4, 3), np.uint8)), "is a colour PNG"),
         (other_png(np.zeros((5, 4), np.uint16)), "has 16 bits a pixel"),
-        (simplejpeg.encode_jpeg(np.zeros((8, 8, 3), np.uint8)), "is no PNG"),
+        (simplejpeg.encode_jpeg(np.zeros((8, 8, 3), np.uint8)), "is not a PNG"),
         (GOOD[:-5], "truncated PNG"),
         (flipped(GOOD, 45), "damaged PNG"),
         (GOOD[:8] + GOOD[33:], "damaged PNG"),
-        (huge(), "says it has 60000 x 60000 pixels"),
-        (b"", "is no PNG"),
+        (GOOD[:33] + GOOD[8:], "damaged PNG"),  # two headers
+        (GOOD[:8] + png.chunk(b"IHDR", GOOD[16:28]) + GOOD[33:], "damaged PNG"),  # a short one
+        (huge(), "announces 60000 x 60000 pixels"),
+        (b"", "is not a PNG"),
     ],
 )
 def test_what_is_no_mask_is_refused(data, said):

@@ -56,15 +56,18 @@ def test_a_batch_that_would_wrap_twice_is_refused(records):
 def test_batches_are_copied_out_of_ordinary_memory(records):
     config = config_of(records)
     assert next(native.eval_iterator(config, 8)).data[0].context == mx.cpu()
-    kept = list(loader.eval_loader(config, 8))
-    for one, other in zip(kept, loader.eval_loader(config, 8)):
+    kept, again = (list(loader.eval_loader(config, 8)) for _ in range(2))
+    assert len(kept) == len(again) == 7
+    for one, other in zip(kept, again):
         np.testing.assert_array_equal(one.images.asnumpy(), other.images.asnumpy())
 
 
 def test_validation_images_are_those_of_our_loader(records):
     theirs = loader.eval_loader(config_of(records), 8)
     ours = loader.eval_loader(config_of(records, "--data-backend", "threads"), 8)
-    for one, other in zip(theirs, ours):
+    batches = list(zip(theirs, ours))
+    assert len(batches) == 7
+    for one, other in batches:
         assert one.valid == other.valid and one.images.context == mx.cpu()
         difference = one.images.asnumpy()[: one.valid] - other.images.asnumpy()[: one.valid]
         assert np.abs(difference).max() < 1.1 / 57  # both round the resized image to 8 bits
@@ -92,6 +95,12 @@ def test_training_goes_through_its_own_epochs(records):
     assert batch.images.shape == (8, 3, SIZE, SIZE) and batch.images.dtype == np.float32
     assert batch.images.context == mx.cpu() and batch.matrices is None
     data.close()
+
+
+def test_epochs_read_one_by_one_are_those_read_in_one_go(records):
+    whole, parts = (loader.train_loader(config_of(records), 8) for _ in range(2))
+    pieces = labels_of(parts.batches(0, 6)) + labels_of(parts.batches(6, 12))
+    assert pieces == labels_of(whole.batches(0, 12))
 
 
 def test_workers_read_different_images(records):

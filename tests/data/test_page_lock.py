@@ -1,5 +1,5 @@
-"""Memory for GPUs is registered with the CUDA runtime that is loaded: here a library that takes
-notes, compiled for the test.
+"""Memory for GPUs is registered with the CUDA runtime that is loaded: here a library, compiled for
+the test, that records its calls.
 """
 
 import ctypes

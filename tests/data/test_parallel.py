@@ -1,4 +1,4 @@
-"""Results of threads in order, and lines that say how far it is."""
+"""Results of threads in order, and lines of progress."""
 
 import threading
 import time

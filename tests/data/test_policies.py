@@ -297,7 +297,7 @@ def test_masks_and_boxes_move_with_the_image():
         ("--auto-augment imagenet --auto-augment-form timm", "has no --auto-augment-form timm"),
         ("--auto-augment randaugment --auto-augment-form tpu", "has no --auto-augment-form tpu"),
         ("--auto-augment trivial --auto-augment-form timm", "--auto-augment-form has no effect"),
-        ("--auto-augment randaugment --randaugment-magnitude 31", "more than the most"),
+        ("--auto-augment randaugment --randaugment-magnitude 31", "is above the maximum"),
         ("--auto-augment imagenet --randaugment-ops 3", "--randaugment-ops has no effect"),
         ("--auto-augment randaugment --randaugment-std 1", "--randaugment-std has no effect"),
         ("--erasing-fill noise", "--erasing-fill has no effect"),
@@ -329,3 +329,5 @@ def test_the_native_reader_refuses_them_by_name(records, flags, name):
 def test_the_device_form_refuses_what_follows_the_normalisation(records, flags):
     with pytest.raises(UserError, match="--device-augment cannot do (random erasing|Cutout)"):
         batches_of(records, "--device-augment", *flags.split())
+    with pytest.raises(UserError, match="--device-augment cannot do"):  # before the files are read
+        loader.check_flags(parse(["--device-augment", *flags.split()]), 1)

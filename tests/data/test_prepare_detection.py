@@ -140,7 +140,7 @@ def test_bad_boxes_are_named_and_refused_clipped_or_dropped(source, capsys, what
     bad, clipped = BAD[what]
     write_files(source / "xml", {"f0/0.xml": xml([("dog", 1, 1, 9, 9, 0), bad])})
     assert prepare(source, "xml") == 2
-    said = "no area" if what in ("inverted", "flat") else "outside of 32 x 24 pixels"
+    said = "no area" if what in ("inverted", "flat") else "outside the 32 x 24 pixels"
     printed = capsys.readouterr().err
     assert "f0/0.xml: box 1 (cat) reaches from" in printed and said in printed
     assert "--bad-boxes clip" in printed and printed.count("\n") == 1
@@ -182,16 +182,16 @@ def test_images_and_annotations_without_the_other(source, capsys):
     "change, said",
     [
         ({"images": None}, "'images' is missing"),
-        ({"images": 3}, "is no list of COCO's form"),
+        ({"images": 3}, "is not in COCO's form"),
         ({"images": [{"id": 1}]}, "'file_name' is missing"),
         ({"categories": []}, "annotation 0 is of an unknown image or category"),
         ({"categories": [{"id": 1, "name": "a"}] * 2}, "an id of categories is there twice"),
         ({"categories": [{"id": 1, "name": "a"}, {"id": 2, "name": "a"}]}, "a name of categories"),
-        ({"categories": [{"id": 1, "name": ["a"]}]}, "['a'] is no name"),
+        ({"categories": [{"id": 1, "name": ["a"]}]}, "['a'] is not a name"),
         ({"annotations": [{"image_id": 5, "category_id": 3}]}, "unknown image or category"),
         ({"annotations": [{"image_id": 101, "category_id": 3, "bbox": [1, 2]}]}, "COCO's form"),
         ({"annotations": [{"image_id": 101, "category_id": 3, "bbox": [10**400] * 4}]}, "COCO's"),
-        ({"annotations": [{"image_id": [1], "category_id": 3}]}, "is no list of COCO's form"),
+        ({"annotations": [{"image_id": [1], "category_id": 3}]}, "is not in COCO's form"),
         (
             {"annotations": [{"image_id": 101, "category_id": 3, "bbox": [0, 0, float("nan"), 9]}]},
             "which are not all numbers",
@@ -207,8 +207,8 @@ def test_images_and_annotations_without_the_other(source, capsys):
             "an iscrowd that is neither 0 nor 1",
         ),
         ({"annotations": [{"image_id": 101, "category_id": 3, "bbox": [1] * 5}]}, "of 4 numbers"),
-        ({"annotations": {"0": []}}, "annotations is no list of objects"),
-        ({"categories": ["a"]}, "categories is no list of objects"),
+        ({"annotations": {"0": []}}, "annotations is not a list of objects"),
+        ({"categories": ["a"]}, "categories is not a list of objects"),
         ({"file_name": "./f1/1.jpg"}, "a file name is there twice"),
         ({"height": True}, "pixels"),
         ({"width": 10**30}, "pixels"),
@@ -234,7 +234,7 @@ def test_json_that_attacks_or_is_none_is_refused(source, capsys, monkeypatch):
         assert prepare(source, "coco.json") == 2
     printed = capsys.readouterr().err
     assert printed.count("\n") == 4
-    assert "it is no object with images, annotations, categories" in printed
+    assert "it is not an object with images, annotations, categories" in printed
     monkeypatch.setattr(coco_json, "MOST_BYTES", 0)
     assert prepare(source, "coco.json") == 2
     assert "at most 0 are read" in capsys.readouterr().err
@@ -253,10 +253,26 @@ def test_a_byte_order_mark_is_no_part_of_a_text(source):
     assert (source / "out" / "labels.txt").read_text().split() == ["cat", "dog", "elk"]
 
 
+def test_changed_boxes_write_the_records_again(source):
+    assert prepare(source, "xml") == 0
+    write_files(source / "xml", {"f0/0.xml": xml([("cat", 2, 3, 9, 9, 0)])})
+    assert prepare(source, "xml") == 0
+    assert records(source / "out")["f0/0"] == [("cat", 2, 3, 9, 9, 0)]
+
+
+def test_links_to_folders_of_xml_files_are_followed(source):
+    os.rename(source / "xml" / "f0", source / "elsewhere")
+    (source / "xml" / "f0").symlink_to(source / "elsewhere")
+    (source / "elsewhere" / "circle").symlink_to(source / "xml")
+    assert prepare(source, "xml", "--unannotated", "empty") == 0
+    boxes = {f"f{seed % 2}/{seed}": objects(seed, NAMES) for seed in range(8)}
+    assert records(source / "out") == boxes
+
+
 def test_a_pipe_and_two_xml_files_of_an_image_are_refused(source, capsys):
     (source / "xml" / "f0" / "0.XML").write_text(xml([]))
     assert prepare(source, "xml") == 2
-    assert "is of the same image" in capsys.readouterr().err
+    assert "belongs to the same image" in capsys.readouterr().err
     (source / "xml" / "f0" / "0.XML").unlink()
     (source / "xml" / "f0" / "0.xml").unlink()
     os.mkfifo(source / "xml" / "f0" / "0.xml")

@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import resource
+import shutil
 
 import cv2
 import numpy as np
@@ -223,7 +224,7 @@ def test_validation_images_of_an_earlier_command_are_named(source, tmp_path, cap
     assert prepare(source, tmp_path / "out", "--val-fraction", "0.2") == 0
     assert "earlier command" not in capsys.readouterr().err
     assert prepare(source, tmp_path / "out") == 0
-    assert "out/val.rec: is of an earlier command" in capsys.readouterr().err
+    assert "out/val.rec: is from an earlier command" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -318,7 +319,7 @@ def test_a_file_of_another_program_is_not_replaced(source, tmp_path, capsys):
     (tmp_path / "out" / "train.rec").write_bytes(b"of im2rec")
     assert prepare(source, tmp_path / "out") == 2
     error = capsys.readouterr().err
-    assert "train.rec: is there already, and no manifest.json says that prepare made it" in error
+    assert "train.rec: exists already, and no manifest.json says that prepare made it" in error
     assert contents(tmp_path / "out") == {"train.rec": b"of im2rec"}
 
 
@@ -422,7 +423,7 @@ def test_a_folder_of_no_images_ends_early(tmp_path, monkeypatch, capsys):
         (tmp_path / "source" / "a" / f"{i}.jpg").write_bytes(b"text")
     monkeypatch.setattr(conversion, "MAX_BROKEN", 10)
     assert prepare(tmp_path / "source", tmp_path / "out", "--skip-broken") == 2
-    assert "10 images cannot be decoded; are these images?" in capsys.readouterr().err
+    assert "10 files cannot be decoded; are these images?" in capsys.readouterr().err
 
 
 def test_a_mended_image_and_a_kill_at_once_leave_no_mixture(source, tmp_path, monkeypatch):
@@ -437,8 +438,14 @@ def test_a_mended_image_and_a_kill_at_once_leave_no_mixture(source, tmp_path, mo
     with pytest.raises(Interrupted):  # all is written, nothing is noted
         prepare(source, tmp_path / "out")
     monkeypatch.undo()
+    shutil.copytree(tmp_path / "out", tmp_path / "other")
     assert prepare(source, tmp_path / "out") == 0
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+    # nor if the image is broken again, as the note of the first run has it
+    (source / "bear" / "bear03.jpg").write_bytes(b"broken")
+    for name in ("other", "without"):
+        assert prepare(source, tmp_path / name, "--skip-broken") == 0
+    assert contents(tmp_path / "other") == contents(tmp_path / "without")
 
 
 def test_files_that_are_no_images_by_name_and_hidden_ones_are_passed_over(source, tmp_path):
@@ -477,7 +484,7 @@ def test_wrong_folders_are_named(source, tmp_path, capsys):
     (tmp_path / "val" / "dog").mkdir(parents=True)
     for where, flags, said in (
         (tmp_path / "missing", [], "missing: cannot be read"),
-        (source / "cat", [], "holds no folders"),
+        (source / "cat", [], "has no folders inside"),
         (source, ["--val", str(tmp_path / "val")], "val/dog: "),
     ):
         assert prepare(where, tmp_path / "out", *flags) == 2

@@ -1,6 +1,7 @@
 """``gluon-tricks prepare idx`` and ``digits``: data sets that become PNGs."""
 
 import gzip
+import json
 import struct
 import sys
 
@@ -85,7 +86,8 @@ def test_emnist_becomes_upright_letters_of_26_classes(tmp_path, capsys):
     np.testing.assert_array_equal([image[:, :, 0] for _, image in found], images)
     assert (tmp_path / "out" / "labels.txt").read_text().split()[:3] == ["Aa", "Bb", "Cc"]
     (tmp_path / "source" / "emnist-letters-mapping.txt").unlink()
-    assert cli.main(prepare) == 0 and (tmp_path / "source").exists()
+    assert cli.main(prepare) == 0
+    assert (tmp_path / "out" / "labels.txt").read_text().split()[:3] == ["1", "2", "3"]
     write_emnist(tmp_path / "source", "digits")
     assert cli.main(prepare) == 2
     assert "choose one with --emnist: digits, letters" in capsys.readouterr().err
@@ -108,7 +110,7 @@ def test_a_packed_file_that_becomes_far_larger_is_refused_before_it_is_unpacked(
     header = struct.pack(">HBBIII", 0, 8, 3, 200, 1000, 1000)
     path.with_suffix(".gz").write_bytes(gzip.compress(header + bytes(1 << 16)))
     assert cli.main(["prepare", "idx", str(tmp_path / "source"), str(tmp_path / "out")]) == 2
-    assert "says it holds 200000000 bytes" in capsys.readouterr().err
+    assert "announces 200000000 bytes" in capsys.readouterr().err
 
 
 def test_idx_images_in_colour_come_back(tmp_path):
@@ -132,6 +134,12 @@ def test_names_of_the_classes_can_be_given(tmp_path, capsys):
         cli.main(["prepare", "idx", str(tmp_path / "source"), str(tmp_path / "out")] + flags) == 0
     )
     assert (tmp_path / "out" / "labels.txt").read_text().startswith("other 0\n")
+    names.write_text("\n".join(f"class {i}" for i in range(11)))
+    assert (
+        cli.main(["prepare", "idx", str(tmp_path / "source"), str(tmp_path / "out")] + flags) == 0
+    )
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert manifest["classes"] == len(manifest["splits"]["train"]["per_class"]) == 11
     names.write_text("one\n")
     assert (
         cli.main(["prepare", "idx", str(tmp_path / "source"), str(tmp_path / "out")] + flags) == 2
@@ -161,7 +169,7 @@ def test_names_of_the_classes_can_be_given(tmp_path, capsys):
         (
             "train-images-idx3-ubyte",
             b"\0\0\x08\3\xff\xff\xff\xff\xff\xff\xff\xff\0\0\0\1",
-            "says it holds",
+            "announces",
         ),
         ("train-images-idx3-ubyte", b"\0\0\x08\3\0", "cannot be read"),
         ("train-labels-idx1-ubyte", idx_bytes(np.zeros(59, np.uint8)), "60 images"),

@@ -278,7 +278,7 @@ def test_the_kit_has_to_be_that_of_2012(source, tmp_path, monkeypatch, capsys):
             "meta.mat cannot be read",
         ),
         (devkit_bytes(truth=[1, 2, 9]), "names a class that meta.mat lacks: 9"),
-        (devkit_bytes(ids=["n00000001"] + IDS[1:]), "holds n01440764.tar, which is no class"),
+        (devkit_bytes(ids=["n00000001"] + IDS[1:]), "holds n01440764.tar, which is not a class"),
         (devkit_bytes(truth=TRUTH[:-1], counts=[6, 9, 7, 9]), "--allow-partial"),
     ],
 )
@@ -312,6 +312,18 @@ def test_the_metadata_of_an_archive_is_read_in_proportion_to_its_size():
     started = time.process_time()
     tar.pax(b"4 =\n" * (1 << 18))
     assert time.process_time() - started < 2
+
+
+def test_a_name_too_long_for_any_file_is_refused_before_it_is_read(tmp_path):
+    member = tarfile.TarInfo("long")
+    member.type, member.size = tarfile.GNUTYPE_LONGNAME, 1 << 30
+    (tmp_path / "a.tar").write_bytes(member.tobuf())
+    os.truncate(tmp_path / "a.tar", 1 << 31)
+    with open(tmp_path / "a.tar", "rb") as file:
+        with pytest.raises(
+            UserError, match="a.tar: damaged tar header at byte 0: a name of 107374"
+        ):
+            tar.members(file.fileno(), 0, 1 << 31, "a.tar")
 
 
 def test_images_that_do_not_belong_to_the_validation_archive_are_named(tmp_path, capsys):

@@ -207,7 +207,7 @@ def test_an_image_that_is_listed_for_training_and_for_the_test_is_refused(source
     [
         ("food101", "meta/test.txt", ["waffles/9", "waffles/9"], "has images/waffles/9.jpg twice"),
         ("food101", "meta/test.txt", ["soup/1"], "soup/1 is of a class that is not in classes.txt"),
-        ("food101", "meta/test.txt", ["waffles/../../../x"], "lies outside of the folder"),
+        ("food101", "meta/test.txt", ["waffles/../../../x"], "lies outside the folder"),
         ("food101", "meta/classes.txt", ["apple_pie"], "is of a class that is not in classes.txt"),
         ("aircraft", "data/images_variant_test.txt", ["2000 Boeing"], "not in variants.txt"),
         ("aircraft", "data/images_variant_test.txt", ["/etc/x Model B200"], "missing"),
@@ -236,8 +236,8 @@ def test_a_class_that_is_none_is_named(source, capsys, name):
     [
         ("flowers", "setid.mat", dict(trnid=[9], valid=[1], tstid=[2]), "image 9 has no label"),
         ("flowers", "setid.mat", dict(trnid=[1], tstid=[2]), "has no valid"),
-        ("flowers", "imagelabels.mat", dict(labels=[1, np.nan]), "in the place of a number"),
-        ("flowers", "imagelabels.mat", dict(labels=np.array(["a", "b"])), "in the place of a"),
+        ("flowers", "imagelabels.mat", dict(labels=[1, np.nan]), "something other than a number"),
+        ("flowers", "imagelabels.mat", dict(labels=np.array(["a", "b"])), "something other than a"),
         ("cars", "devkit/cars_meta.mat", dict(other=[1]), "has no class_names"),
         ("cars", "cars_test_annos_withlabels.mat", dict(annotations=[1]), "have no fname and"),
     ],

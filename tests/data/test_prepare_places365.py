@@ -107,7 +107,7 @@ def test_what_does_not_belong_there_is_named(source, capsys, archive, files, sai
     [
         (places365.CATEGORIES, "/a/airfield 0\n/b/bog 2\n/c/x 1\n", "does not number 3 classes"),
         (places365.CATEGORIES, "/a/airfield\n", "line 1 of categories_places365.txt is not"),
-        (places365.VAL, "Places365_val_00000001.jpg 3\n", "a class that is none of 3"),
+        (places365.VAL, "Places365_val_00000001.jpg 3\n", "a class that is not one of 3"),
         (places365.VAL, "a.jpg 1\na.jpg 1\n", "has a.jpg twice"),
     ],
 )

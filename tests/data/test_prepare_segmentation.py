@@ -16,6 +16,7 @@ from gluon_tricks import cli
 from gluon_tricks.data.mask_files import IGNORED
 from gluon_tricks.data.prepare import ade20k, zip_archive
 from gluon_tricks.data.prepare.images import encode_png
+from gluon_tricks.errors import UserError
 
 VOC = np.random.RandomState(7).randint(0, 256, 768).tolist()  # a palette
 
@@ -29,7 +30,7 @@ def jpeg(seed, size=None):
     return simplejpeg.encode_jpeg(np.random.RandomState(seed).randint(0, 255, shape, np.uint8), 90)
 
 
-def mask_of(seed, classes, first=0, size=None):
+def mask_of(seed, classes, size=None):
     """Classes of a random mask, a part of which is ignored."""
     mask = np.random.RandomState(seed).randint(0, classes, size or size_of(seed)).astype(np.uint8)
     mask[: 1 + seed % 4] = IGNORED
@@ -210,13 +211,13 @@ def test_a_mask_that_does_not_fit_is_named(source, capsys, name, mask, said):
     write(source / "masks" / name, encode_png(mask))
     line = refused(source, capsys)
     assert said in line and "1 of 8 masks are broken" in line
-    assert "--skip-broken" not in line  # which there is none of
+    assert "--skip-broken" not in line  # it does not exist here
 
 
 def test_missing_misplaced_and_doubtful_masks_are_named(source, capsys):
     os.rename(source / "masks" / "f0" / "2.png", source / "masks" / "f1" / "2.png")
     said = refused(source, capsys)
-    assert "images/f0/2.jpg: has no mask in" in said and "2 such are missing" in said
+    assert "images/f0/2.jpg: has no mask in" in said and "2 such in all" in said
     (source / "masks" / "f1" / "2.png").unlink()
     write(source / "images" / "f0" / "4.png", encode_png(picture(4)))
     assert "4.png: " in (said := refused(source, capsys)) and "has the same name" in said
@@ -273,7 +274,7 @@ def object_info(classes=150):
 
 
 def ade_mask(seed):
-    """0 is what is none of the classes."""
+    """0 is none of the classes."""
     return np.random.RandomState(seed).randint(0, 151, size_of(seed)).astype(np.uint8)
 
 
@@ -342,13 +343,16 @@ def without(*words):
         (without("images", "val_00000002"), "2 val images instead of 3; --allow-partial"),
         (without("objectInfo150"), "has no objectInfo150.txt"),
         ({**ade_files(), ROOT + "objectInfo150.txt": object_info(149).encode()}, "its lines from"),
-        ({**ade_files(), ROOT + "images/training/x.jpg": b""}, "training/x.jpg, which is none of"),
+        (
+            {**ade_files(), ROOT + "images/training/x.jpg": b""},
+            "training/x.jpg, which is not one of",
+        ),
         (
             {
                 **without("train_00000001", "annot"),
                 ROOT + "annotations/ADE_train_00000001.png": b"",
             },
-            "annotations/ADE_train_00000001.png, which is none of",
+            "annotations/ADE_train_00000001.png, which is not one of",
         ),
         ({**ade_files(), "x/images/training/ADE_train_00000001.jpg": b""}, "00000001 twice"),
     ],
@@ -398,6 +402,15 @@ def test_a_file_inside_a_zip_is_what_zipfile_reads(tmp_path, method):
     files = {"a/b": b"x" * 5000, "a/ü": os.urandom(300), "empty": b""}
     path = write_zip(tmp_path / "a.zip", files, method)
     assert list(read_all(path)) == list(files.values())
+
+
+def test_a_zip_that_holds_a_file_twice_is_refused(tmp_path):
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as archive, pytest.warns(UserWarning, match="Duplicate name"):
+        archive.writestr("a", b"1")
+        archive.writestr("a", b"2")
+    with pytest.raises(UserError, match="a.zip: holds a twice"):
+        zip_archive.members(str(path))
 
 
 def test_damage_and_bombs_inside_a_zip_are_said(tmp_path, monkeypatch):

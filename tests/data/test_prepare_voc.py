@@ -100,10 +100,13 @@ def test_the_published_numbers_are_those_of_its_parts():
         ({"ImageSets/Main/trainval.txt": "000005\n000005\n"}, "names an image twice"),
         ({"JPEGImages/000007.jpg": None}, "has no image of 000007, which is in trainval.txt"),
         ({"Annotations/000007.xml": None}, "has no annotation of 000007"),
-        ({"Annotations/000007.xml": xml([("cow", 1, 1, 33, 9, 0)])}, "outside of 32 x 24 pixels"),
+        ({"Annotations/000007.xml": xml([("cow", 1, 1, 33, 9, 0)])}, "outside the 32 x 24 pixels"),
         ({"Annotations/000007.xml": xml([("elk", 1, 1, 9, 9, 0)])}, "elk: no such class"),
         ({"Annotations/000007.xml": xml([], height=32)}, "its annotation says 32 x 32"),
-        ({"Annotations/000007.xml": "<annotation>"}, "000007.xml: is no annotation of VOC's form"),
+        (
+            {"Annotations/000007.xml": "<annotation>"},
+            "000007.xml: is not an annotation in VOC's form",
+        ),
     ],
 )
 def test_what_is_wrong_in_an_archive_is_named(source, capsys, change, said):
@@ -164,9 +167,9 @@ def entities():
         (xml([], head='<!DOCTYPE x SYSTEM "file:///etc/passwd">'), "document type"),
         (xml([], head=entities()).encode("utf-16"), "document type"),
         ("<annotation>" + " " * voc_xml.MOST_BYTES, "at most 1,048,576 are read"),
-        ("<a>" * 300000, "is no annotation of VOC's form"),
+        ("<a>" * 300000, "is not an annotation in VOC's form"),
         (xml([("cow", "1e999", 1, 9, 9, 0)]), "<xmin> in <bndbox> is 1e999"),
-        (xml([("cow", "x" * 99, 1, 9, 9, 0)]), "<xmin> in <bndbox> is no number: 'xxx"),
+        (xml([("cow", "x" * 99, 1, 9, 9, 0)]), "<xmin> in <bndbox> is not a number: 'xxx"),
         (xml([("", 1, 1, 9, 9, 0)]), "an object has no name"),
         (xml([]).replace("<width>32", "<width>1e300"), "<width> in <size> is 1e+300"),
         (xml([]).replace("<width>32", "<width>-32"), "<width> in <size> is -32"),
@@ -174,7 +177,7 @@ def entities():
         (xml([]).replace("annotation>", "svg>"), "it begins with <svg>"),
         ("<annotation><object><name>cow</name></object></annotation>", "an object has no bndbox"),
         ("", "no element found"),
-        ("\0", "is no annotation"),
+        ("\0", "is not an annotation"),
     ],
 )
 def test_annotations_that_attack_or_are_damaged_are_refused(data, said):

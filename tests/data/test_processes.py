@@ -1,6 +1,7 @@
-"""Data processes give what threads give, and none is left behind whatever happens."""
+"""Data processes give the batches of threads, and none is left behind whatever happens."""
 
 import contextlib
+import gc
 import logging
 import os
 import resource
@@ -19,7 +20,7 @@ from gluon_tricks import config as configuration
 from gluon_tricks.data import batch_memory, data_process, loader, processes, shared_memory
 from gluon_tricks.data.batches import BatchMaker
 from gluon_tricks.data.data_process import MOST_SOURCES
-from gluon_tricks.data.processes import DataProcessError, DataProcesses
+from gluon_tricks.data.processes import DataProcessError, DataProcesses, LostProcess
 from gluon_tricks.data.records import RecordError, RecordFile
 from gluon_tricks.data.rows import RowsFormat
 from gluon_tricks.data.sources import RecordSource
@@ -70,7 +71,7 @@ def is_there(pid):
 
 
 def gone(pids, within=10.0):
-    """Whether all of them end in time; generous, as the machine may be busy."""
+    """Whether all of them end in time, which is generous, as the machine may be busy."""
     deadline = time.monotonic() + within
     while any(map(is_there, pids)) and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -144,6 +145,10 @@ def test_more_loaders_than_a_process_keeps_open_take_turns(path):
         ]
         for batches in zip(*[data.batches(0, 20) for data in loaders]):
             assert_same([contents(batch) for batch in batches], [expected.pop(0)] * len(loaders))
+        links = (
+            f"/proc/{pool.pids[0]}/fd/{name}" for name in os.listdir(f"/proc/{pool.pids[0]}/fd")
+        )
+        assert sum(os.readlink(link) == path for link in links) == MOST_SOURCES
 
 
 def test_a_batch_keeps_its_values_while_it_is_used(path, pool):
@@ -162,6 +167,18 @@ def test_memory_is_used_again(path, two):
             if step == 20:
                 grown = os.fstat(two.memory.descriptor).st_size
         assert os.fstat(two.memory.descriptor).st_size == grown
+
+
+def test_memory_of_a_closed_loader_goes_back_to_the_system_and_is_used_again(path):
+    sizes = set()
+    with contextlib.closing(DataProcesses(1)) as pool:
+        for _ in range(3):
+            train(config_of(path), 8, 0, 6, pool)
+            gc.collect()
+            found = os.fstat(pool.memory.descriptor)
+            assert found.st_blocks == 0
+            sizes.add(found.st_size)
+    assert len(sizes) == 1
 
 
 def resident(pid):
@@ -235,7 +252,19 @@ def test_a_killed_process_is_an_error_that_names_it(path, two):
             for _ in batches:
                 pass
         assert time.monotonic() - started < 10
-        assert caught.value.exit_code not in launcher.FINAL  # it may be other when started again
+        assert caught.value.exit_code not in launcher.FINAL  # starting again may help
+
+
+@pytest.mark.parametrize("number, name", [(signal.SIGBUS, "SIGBUS"), (35, "signal 35")])
+def test_the_signal_that_killed_a_process_is_named(path, number, name):
+    with contextlib.closing(DataProcesses(1)) as pool:
+        with contextlib.closing(loader.train_loader(config_of(path), 8, processes=pool)) as data:
+            batches = data.batches(0, 1000)
+            next(batches)
+            os.kill(pool.pids[0], number)
+            with pytest.raises(LostProcess, match=f"was killed by {name};"):
+                for _ in batches:
+                    pass
 
 
 def test_a_process_that_cannot_start_is_an_error(path, two, monkeypatch):
@@ -355,7 +384,7 @@ except KeyboardInterrupt:
 
 
 def ours_in_shm():
-    """Other programs make and remove their own files there at any time."""
+    """Our files in /dev/shm, where other programs make and remove theirs at any time."""
     return sorted(name for name in os.listdir("/dev/shm") if name.startswith("gluon-tricks"))
 
 
@@ -384,7 +413,7 @@ def test_a_killed_run_leaves_nothing_behind(path):
     with running(path) as (script, pids):
         assert all(map(is_there, pids))
         for pid in pids:
-            deadline = time.monotonic() + 30  # one may have done all, before the other has begun
+            deadline = time.monotonic() + 30  # one may do all the work before the other begins
             while "simplejpeg" not in (maps := libraries(pid)) and time.monotonic() < deadline:
                 time.sleep(0.01)
             assert "simplejpeg" in maps and "libmxnet" not in maps
@@ -396,6 +425,7 @@ def test_a_killed_run_leaves_nothing_behind(path):
 @pytest.mark.slow
 def test_an_interrupt_of_the_terminal_reaches_the_run_alone(path):
     with running(path) as (script, pids):
+        assert not {script.pid} & {os.getpgid(pid) for pid in pids}  # nor does Ctrl-Z stop them
         for pid in pids:  # a batch system signals every process of a job
             os.kill(pid, signal.SIGTERM)
             os.kill(pid, signal.SIGINT)
@@ -406,7 +436,7 @@ def test_an_interrupt_of_the_terminal_reaches_the_run_alone(path):
         assert gone(pids)
 
 
-# or what a handler of a signal raises, such as that of an alarm
+# or what a signal handler raises, such as that of an alarm
 @pytest.mark.parametrize("interrupt", [KeyboardInterrupt, TimeoutError])
 def test_after_an_interrupt_no_row_is_taken_for_filled(monkeypatch, path, two, interrupt):
     def interrupted(message):
@@ -417,7 +447,7 @@ def test_after_an_interrupt_no_row_is_taken_for_filled(monkeypatch, path, two, i
         with pytest.raises(interrupt):
             next(data.batches(0, 2))
         monkeypatch.undo()
-        with pytest.raises(UserError, match="an interrupt has cut off .* start others"):
+        with pytest.raises(UserError, match="an interrupt broke off .* start others"):
             next(data.batches(0, 2))
 
 

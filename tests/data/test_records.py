@@ -17,7 +17,10 @@ from hypothesis import strategies as st
 
 from gluon_tricks import cli
 from gluon_tricks.data import file_reading, recordio
+from gluon_tricks.data.describe import describe
 from gluon_tricks.data.fingerprint import fingerprint, spread
+from gluon_tricks.data.part_file import open_part
+from gluon_tricks.data.record_checks import problem_of_label
 from gluon_tricks.data.records import (
     RecordError,
     RecordFile,
@@ -170,6 +173,15 @@ def test_several_labels_come_back_as_float32_and_as_mxnet_reads_them(tmp_path):
 def test_no_label_is_refused_as_it_would_be_read_as_0():
     with pytest.raises(ValueError, match="no label"):
         recordio.pack_image(0, [], b"payload")
+
+
+def test_labels_that_are_no_classes_are_reported_as_they_are(tmp_path):
+    assert problem_of_label(np.nan, None) == "its label is nan"
+    assert problem_of_label(np.float32([1, np.inf]), None) and not problem_of_label(1e30, None)
+    path = write(tmp_path / "a.rec", [(0, 2.0, png(0)), (1, 1e30, png(0))])
+    report = describe(path)
+    assert "images_of_class" not in report
+    assert report["labels_from_to"] == pytest.approx([2, 1e30])
 
 
 def test_image_record_iter_reads_our_file(tmp_path):
@@ -410,10 +422,45 @@ def test_nothing_has_its_name_before_the_end(tmp_path):
     assert sorted(os.listdir(tmp_path)) == ["a.idx", "a.rec"]
 
 
+def test_a_new_file_never_has_the_index_of_an_older_one(tmp_path, monkeypatch):
+    path, replace = write(tmp_path / "a.rec", [(0, 0.0, b"old")]), os.replace
+
+    def interrupted(old, new):
+        if new.endswith(".idx"):
+            raise KeyboardInterrupt
+        replace(old, new)
+
+    monkeypatch.setattr(os, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write(path, [(1, 0.0, b"new"), (2, 0.0, b"one")])
+    with pytest.raises(UserError, match="there is no such index"):
+        RecordFile(path)
+
+
 def test_two_writers_of_one_file_are_refused(tmp_path):
     with RecordWriter(str(tmp_path / "a.rec")):
         with pytest.raises(UserError, match="another process is writing"):
             RecordWriter(str(tmp_path / "a.rec"))
+
+
+def test_a_writer_that_cannot_begin_leaves_nothing(tmp_path):
+    with pytest.raises(UserError, match="a.idx.part: cannot be written"):
+        RecordWriter(str(tmp_path / "a.rec"), str(tmp_path / "no" / "a.idx"))
+    assert os.listdir(tmp_path) == []
+
+
+def test_what_an_abandoned_writer_removes_is_not_the_next_ones(tmp_path, monkeypatch):
+    path, removed = str(tmp_path / "a.rec"), []
+    writer = RecordWriter(path)
+
+    def unlink(name):
+        with pytest.raises(UserError, match="another process is writing"):
+            open_part(name[: -len(".part")])
+        removed.append(name)
+
+    monkeypatch.setattr(os, "unlink", unlink)
+    writer.abandon()
+    assert removed == [path + ".part", str(tmp_path / "a.idx.part")]
 
 
 def test_a_full_disk_is_named():

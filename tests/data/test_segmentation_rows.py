@@ -1,6 +1,7 @@
 """Images and their masks: moved together, as GluonCV moves them, or an error that names the key."""
 
 import contextlib
+import io
 import os
 
 import cv2
@@ -13,7 +14,7 @@ from record_files import assert_same, contents
 from gluon_tricks import config as configuration
 from gluon_tricks.config import ConfigError
 from gluon_tricks.data import loader
-from gluon_tricks.data.decode import Scratch, size_of
+from gluon_tricks.data.decode import Scratch, decode_mask, size_of
 from gluon_tricks.data.mask_files import mask_path_of
 from gluon_tricks.data.masks import MaskFile
 from gluon_tricks.data.processes import DataProcesses
@@ -95,10 +96,10 @@ def test_the_mask_is_moved_as_the_image(path, train, flags):
     for image, mask in zip(rows.images[:, 0], rows.labels):
         padding = (mask == 255) & (image < 1)
         expected = np.where(padding, 0, np.where(mask == 255, 220, mask * 40.0))
-        # but for the edges, where the image is between two colours
+        # except at the edges, where the image is between two colours
         assert (np.abs(image - expected) < 2).mean() > 0.6
         inside = cv2.morphologyEx(expected, cv2.MORPH_GRADIENT, np.ones((5, 5))) == 0
-        inside[[0, 1, -2, -1]] = inside[:, [0, 1, -2, -1]] = False  # of what is outside, unknown
+        inside[[0, 1, -2, -1]] = inside[:, [0, 1, -2, -1]] = False  # they depend on pixels outside
         np.testing.assert_allclose(image[inside], expected[inside], atol=1)
 
 
@@ -253,7 +254,7 @@ def test_no_masks_and_too_many_classes(tmp_path):
 def test_the_default_of_1000_classes_is_refused_before_the_data_are_read():
     words = "--task segmentation --classes 255".split()
     assert configuration.parse(words).classes == 255
-    with pytest.raises(ConfigError, match="--classes 1000: masks have at most 255; labels.txt"):
+    with pytest.raises(ConfigError, match="--classes 1000: masks have at most 255 classes"):
         configuration.parse(words[:2])
 
 
@@ -268,7 +269,7 @@ def test_flags_that_masks_cannot_follow_are_refused(path):
     for flags in (["--mixup"], ["--label-smoothing"], ["--teacher", "t"], ["--loss", "bce"]):
         with pytest.raises(ConfigError, match=f"{flags[0]} .* does not apply to --task segment"):
             config_of(path, *flags)
-    with pytest.raises(ConfigError, match="--crop-area has no effect without another --task"):
+    with pytest.raises(ConfigError, match="--crop-area has no effect without a --task other than"):
         config_of(path, "--crop-area", "0.2,1")
     with pytest.raises(ConfigError, match="--blur has no effect without --task segmentation"):
         configuration.parse(["--blur", "0.3"])
@@ -288,3 +289,36 @@ def test_processes_and_workers_see_the_batches_of_threads(path):
     halves = [batches(None, first, 2) for first in (0, 2)]
     for both, *parts in zip(whole, *halves):
         np.testing.assert_array_equal(both[1], np.concatenate([part[1] for part in parts]))
+
+
+def open_records():
+    """The RecordIO files that this process has open."""
+    found = []
+    for descriptor in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(FileNotFoundError):  # that of the listing itself
+            found.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+    return sorted(name for name in found if name.endswith(".rec"))
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="needs Linux's /proc")
+def test_loaders_close_images_and_masks_even_if_they_cannot_be_made(path, tmp_path):
+    config, before = config_of(path), open_records()
+    for data in (loader.train_loader(config, 4), loader.eval_loader(config, 4)):
+        data.close()
+    loader.check_labels(config)
+    with pytest.raises(UserError, match="fewer than one global batch"):
+        loader.train_loader(config, 100)
+    without = write(tmp_path, {KEYS[0]: None})
+    for make in (loader.train_loader, loader.eval_loader):
+        with pytest.raises(UserError, match="the image has no mask"):
+            make(config_of(without), 4)
+    assert open_records() == before
+
+
+def test_the_orientation_in_a_masks_exif_does_not_turn_it():
+    mask = np.arange(6, dtype=np.uint8).reshape(2, 3)
+    data = io.BytesIO()
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by 90 degrees
+    Image.fromarray(mask).save(data, "png", exif=exif)
+    np.testing.assert_array_equal(decode_mask(data.getvalue()), mask)

@@ -296,6 +296,15 @@ def test_the_one_matrix_equals_the_authors_steps_in_any_order(order):
         np.testing.assert_allclose(one.apply(png(image), parameters, i), expected, atol=2e-4)
 
 
+def test_applying_changes_no_parameters():
+    one = transform("--color-form", "gluoncv", "--input-size", "20")
+    parameters = one.sample(0, 0, np.arange(3))
+    matrices = parameters.matrices.copy()
+    images = [one.apply(png(photo()), parameters, 1) for _ in range(2)]
+    np.testing.assert_array_equal(*images)
+    np.testing.assert_array_equal(parameters.matrices, matrices)
+
+
 def test_the_papers_colour_step_equals_hue_saturation_brightness_one_after_the_other():
     one = transform(
         "--input-size", "12", "--crop-area", "1,1", "--crop-aspect", "1,1", "--flip", "0"

@@ -1,7 +1,5 @@
-"""What to open: every format gives the same answers, all else gets one clear message."""
+"""Opening models: every format gives the same answers, and anything else one clear message."""
 
-import ast
-import contextlib
 import json
 import os
 import shutil
@@ -246,12 +244,12 @@ def test_what_cannot_be_loaded_gets_one_clear_message(params, run_folder, folder
     (tmp_path / "text.onnx").write_text("hello")
     (tmp_path / "damaged.params").write_bytes(open(params, "rb").read()[:1000])
     for path, given, message in [
-        (tmp_path / "nowhere", {}, "there is no such model"),
+        (tmp_path / "nowhere", {}, "no such model"),
         (tmp_path / "empty", {}, "holds no run"),
-        (tmp_path / "picture.png", {}, "is neither a .params, .safetensors nor .onnx file"),
-        (tmp_path / "text.onnx", {}, "text.onnx: no ONNX file, or damaged"),
+        (tmp_path / "picture.png", {}, "is neither a .params, .safetensors or .onnx file"),
+        (tmp_path / "text.onnx", {}, "text.onnx: not an ONNX file, or damaged"),
         (tmp_path / "damaged.params", dict(model="cifar_resnet20_v1", classes=5), "damaged"),
-        (params, {}, "of which network.* give --model$"),
+        (params, {}, "unknown network.* give --model$"),
         (params, dict(model="cifar_resnet20_v1", classes=6), "is for 5 classes, not 6"),
         (params, dict(model="mobilenet0.25", classes=5), "does not fit"),
         (
@@ -260,7 +258,7 @@ def test_what_cannot_be_loaded_gets_one_clear_message(params, run_folder, folder
             "--model mobilenet0.25: but .* says cifar_resnet20_v1",
         ),
         (folder, dict(input_size=64), "--input-size 64: but .* says 32"),
-        (folder, dict(format="int8"), "has no format int8, but symbol, onnx"),
+        (folder, dict(format="int8"), "has no format int8, only symbol, onnx"),
         (run_folder, dict(format="onnx"), "--format onnx asks for a format of an exported folder"),
     ]:
         with pytest.raises(UserError, match=message):
@@ -315,10 +313,16 @@ def test_a_manifest_that_lacks_a_part_is_named_or_opened(folder, tmp_path):
     shutil.copytree(str(folder), str(tmp_path / "export"))
     file = tmp_path / "export" / "manifest.json"
     whole = json.loads(file.read_text())
+    del whole["sha256"]  # as in older versions, else every change is refused by the checksum
+    refused = []
     for name in whole:
         file.write_text(json.dumps({key: whole[key] for key in whole if key != name}))
-        with contextlib.suppress(UserError):
+        try:
             assert open_model(str(tmp_path / "export")).classes == whole["classes"]
+        except UserError as error:
+            refused.append(name)
+            assert "manifest.json" in str(error) or "holds no run" in str(error), name
+    assert {"kind", "version", "formats", "files", "classes", "options"} <= set(refused)
 
 
 def test_a_run_without_a_checkpoint_says_so(run_folder, tmp_path):
@@ -329,7 +333,7 @@ def test_a_run_without_a_checkpoint_says_so(run_folder, tmp_path):
 
 
 def test_an_export_is_not_exported_again(folder, tmp_path):
-    with pytest.raises(UserError, match="is exported already"):
+    with pytest.raises(UserError, match="is an export itself"):
         export(open_model(folder), str(tmp_path / "out"))
 
 
@@ -342,20 +346,6 @@ def test_the_package_opens_a_model_that_classifies_files(params, tmp_path):
     assert [guess.number for guess in found.top] == list(np.argsort(-shares)[:2])
     assert found.top[0].probability == pytest.approx(shares.max()) and found.error is None
     assert missing.top == [] and "b.png: cannot be read" in missing.error
-
-
-def test_of_training_only_the_reader_of_run_folders_is_imported():
-    folder = os.path.dirname(manifests.__file__)
-    for name in filter(lambda name: name.endswith(".py"), os.listdir(folder)):
-        with open(os.path.join(folder, name)) as file:
-            for node in ast.walk(ast.parse(file.read())):
-                if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("training"):
-                    assert {node.module, *(each.name for each in node.names)} <= {
-                        "training",
-                        "training.run_folder",
-                        "run_folder",
-                        "RunFolder",
-                    }, name
 
 
 @pytest.mark.slow

@@ -1,6 +1,4 @@
-"""Comparing what was written with the network: in a process of its own, and nothing wrong gets
-through.
-"""
+"""Comparison of an export with its network: in a separate process, and no error gets through."""
 
 import os
 import subprocess
@@ -65,7 +63,7 @@ def test_a_difference_above_the_tolerance_is_an_error(folder, images, references
 @slow
 def test_a_file_that_does_not_load_is_an_error(folder, images, tmp_path):
     (tmp_path / "model.onnx").write_text("no model")
-    with pytest.raises(compare.ExportError, match="a fresh process cannot run the onnx format: "):
+    with pytest.raises(compare.ExportError, match="a new process cannot run the onnx format: "):
         compare.replay(str(tmp_path), "onnx", [images])
 
 

@@ -53,7 +53,7 @@ def figures(model, record):
 
 
 def agreement(one, other, record):
-    """In how many percent of the images the first format of one and INT8 of the other agree."""
+    """The percentage of images on which the first format of one and INT8 of the other agree."""
     opened = open_model(one), open_model(other, format="int8")
     answers = [
         np.concatenate(
@@ -198,7 +198,7 @@ def test_a_format_that_computes_something_else_is_an_error_and_leaves_nothing(
     whole = graphs.save
     monkeypatch.setattr(graphs, "save", save)
     with pytest.raises(
-        ExportError, match="the symbol format differs from the network by .*, and 0 is allowed"
+        ExportError, match="the symbol format differs from the network by .*; 0 is allowed"
     ):
         export.export(model, str(tmp_path / "out"))
     assert names(tmp_path) == []
@@ -307,8 +307,8 @@ def test_what_is_no_export_is_never_replaced(model, tmp_path, quick):
     (tmp_path / "data" / "manifest.json").write_text('{"classes": []}')
     (tmp_path / "file").touch()
     for name, message in [
-        ("work", "is not empty and no earlier export"),
-        ("data", "no earlier export"),
+        ("work", "is neither empty nor an earlier export"),
+        ("data", "nor an earlier export"),
         ("file", "is a file"),
     ]:
         with pytest.raises(UserError, match=message):
@@ -332,6 +332,15 @@ def test_what_came_into_the_folder_meanwhile_is_never_replaced(model, tmp_path, 
     with pytest.raises(UserError, match="out: cannot be written: Directory not empty"):
         export.export(model, str(out), force=True)
     assert names(out) == ["thesis.tex"] and names(tmp_path) == ["out"]
+
+
+def test_a_link_to_a_folder_is_followed(model, tmp_path, quick):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "out").symlink_to("elsewhere")
+    for force in (False, True):
+        export.export(model, str(tmp_path / "out"), force=force)
+        assert "manifest.json" in names(tmp_path / "elsewhere")
+    assert (tmp_path / "out").is_symlink() and names(tmp_path) == ["elsewhere", "out"]
 
 
 def test_an_empty_name_is_not_the_current_folder(model, params, tmp_path, quick, monkeypatch):
@@ -415,7 +424,7 @@ def test_what_a_killed_export_left_is_removed_and_what_it_set_aside_comes_back(
 
 def test_one_export_at_a_time_writes_a_folder(model, tmp_path, quick):
     with Lock(str(tmp_path / ".out.lock"), "it"):
-        with pytest.raises(UserError, match="-o .*out: process .* is writing it"):
+        with pytest.raises(UserError, match="-o .*out: process .* is writing to it"):
             export.export(model, str(tmp_path / "out"))
         export.export(model, str(tmp_path / "other"))
     export.export(model, str(tmp_path / "out"))

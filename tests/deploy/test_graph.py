@@ -65,10 +65,10 @@ def test_files_that_are_damaged_or_of_another_network_are_named(network, tmp_pat
     (tmp_path / "short.params").write_bytes((tmp_path / "m-0000.params").read_bytes()[:999])
     mx.nd.save(str(tmp_path / "other.params"), {"arg:other": mx.nd.zeros(1)})
     for files, message in [
-        ((tmp_path / "text.json", paths[1]), "text.json: no symbol file"),
+        ((tmp_path / "text.json", paths[1]), "text.json: not a symbol file"),
         (
             (paths[0], tmp_path / "short.params"),
-            "short.params .* is no whole MXNet parameter file.* damaged",
+            "short.params .* is not a complete MXNet parameter file.* damaged",
         ),
         ((paths[0], tmp_path / "other.params"), "other.params has no values for"),
         ((paths[0], tmp_path / "missing.params"), "missing.params"),

@@ -111,11 +111,11 @@ def test_classes_are_in_the_order_of_the_labels_and_else_of_the_sorted_ids(tree)
     assert imagenet_c.evaluate(stub(named), tree)["errors"]["snow"] == sorted_order
     model = stub()
     model.classes = 4
-    with pytest.raises(UserError, match="has 3 classes and the model 4.*--labels FILE"):
+    with pytest.raises(UserError, match="has 3 classes, but the model has 4.*--labels FILE"):
         imagenet_c.evaluate(model, tree)
     with pytest.raises(UserError, match="stub: two of its classes are labelled n01440764"):
         imagenet_c.evaluate(stub(["n01440764 tench", "n01440764", "n01443537"]), tree)
-    with pytest.raises(UserError, match=r"n02093256.*JPEG: its folder is none of the model's"):
+    with pytest.raises(UserError, match=r"n02093256.*JPEG: its folder is not one of the model's"):
         imagenet_c.evaluate(stub(["n01440764", "n01443537", "n99999999"]), tree)
 
 

@@ -65,7 +65,7 @@ def test_only_the_files_of_the_format_that_is_wanted_are_checked(folder):
 
 
 def test_a_format_that_the_folder_does_not_have_is_an_error(folder):
-    with pytest.raises(UserError, match="has no format int8, but symbol, onnx"):
+    with pytest.raises(UserError, match="has no format int8, only symbol, onnx"):
         manifest.read(str(folder), ["int8"])
 
 
@@ -166,7 +166,7 @@ def test_whoever_follows_the_description_feeds_the_pixels_that_are_evaluated(siz
         (dict(rgb_mean=[1, 1]), r"rgb_mean is \[1, 1\]"),
         (dict(rgb_mean=[1, 1, None]), "rgb_mean is"),
         (dict(model=7), "model is 7"),
-        (dict(options={}), "do not say preprocess"),
+        (dict(options={}), "options lack preprocess"),
         (dict(options=None), "options is None"),
     ],
 )

@@ -105,7 +105,7 @@ def test_an_array_of_one_huge_dimension_is_refused_at_once(save):
         helper.make_node("ConstantOfShape", ["size"], ["zeros"]),
         helper.make_node("Cast", ["zeros"], ["p"], to=TensorProto.FLOAT),
     ]
-    with pytest.raises(UserError, match="m.onnx: one image takes an array of more than"):
+    with pytest.raises(UserError, match="m.onnx: one image needs an array of more than"):
         open_model(save(model(nodes=nodes, output="p")))
 
 
@@ -183,7 +183,7 @@ BRANCH = helper.make_graph([], "branch", [], [], sparse_initializer=[SPARSE])
     [
         (
             lambda made: made.graph.initializer[0].dims.__setitem__(0, 1 << 40),
-            "does not hold so many values",
+            "does not hold that many values",
         ),
         (
             add(helper.make_node("X", ["logits"], ["x"], domain="my.own")),
@@ -197,7 +197,7 @@ BRANCH = helper.make_graph([], "branch", [], [], sparse_initializer=[SPARSE])
         (lambda made: made.graph.sparse_initializer.append(SPARSE), "has sparse parameters"),
         (add(helper.make_node("Constant", [], ["x"], sparse_value=SPARSE)), "has sparse param"),
         (add(helper.make_node("If", ["c"], ["x"], then_branch=BRANCH)), "has sparse parameters"),
-        (lambda made: made.functions.add(name="f", domain="x"), "defines operators of its own"),
+        (lambda made: made.functions.add(name="f", domain="x"), "defines its own operators"),
         (lambda made: made.graph.ClearField("output"), "no input or no output"),
         (
             lambda made: (
@@ -206,14 +206,14 @@ BRANCH = helper.make_graph([], "branch", [], [], sparse_initializer=[SPARSE])
                 ),
                 add(helper.make_node("ConstantOfShape", ["big"], ["x"]))(made),
             ),
-            "one image takes an array of more than",
+            "one image needs an array of more than",
         ),
         (
             lambda made: add(
                 helper.make_node("Cast", ["logits"], ["numbers"], to=TensorProto.INT64),
                 helper.make_node("ConstantOfShape", ["numbers"], ["x"]),
             )(made),
-            "the size of x, which ConstantOfShape makes, is not known",
+            "the size of x, which ConstantOfShape makes, is known only at run time",
         ),
         (
             lambda made: made.graph.initializer[0].CopyFrom(
@@ -232,7 +232,7 @@ def test_what_could_hurt_is_refused_in_one_line_that_names_it(save, change, mess
 @pytest.mark.parametrize(
     "shape, message",
     [
-        (("N", 8, 8, 3), r"images in the order NHWC; only NCHW, \(N, 3, H, W\), is run"),
+        (("N", 8, 8, 3), r"images in the order NHWC, but only NCHW, \(N, 3, H, W\), can be run"),
         (("N", 1, 8, 8), "but float images .N, 3, H, W. are needed"),
         (("N", 3, 8, 16), "only square images"),
         (("N", 3), "are needed|no valid ONNX"),

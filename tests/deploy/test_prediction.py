@@ -205,10 +205,10 @@ def test_flags_may_stand_between_model_and_images(run, pictures, capsys):
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        ([], "name images or folders"),
-        (["x.jpg", "--rec", "y.rec"], "one of the two"),
+        ([], "give either images or folders"),
+        (["x.jpg", "--rec", "y.rec"], "give either images or folders"),
         (["x.jpg", "--keys", "1"], "--keys has no effect without --rec"),
-        (["--rec", "y.rec"], "--rec without --keys: give the records' keys"),
+        (["--rec", "y.rec"], "--rec needs --keys: the records' keys"),
         (["--rec", "y.rec", "--keys", "a-b"], "--keys a-b: give"),
         (["--rec", "y.rec", "--keys", "1,0-99999999"], "--keys 1,0-99999999: at most 10,000,000"),
         (["--rec", "y.rec", "--keys", "1,9-5"], "--keys 1,9-5: give"),

@@ -135,14 +135,14 @@ def attribute(operator, **values):
         (change("null", op="_zeros", attrs=dict(shape="(99999, 99999)")), "operator _zeros"),
         (change("Activation", inputs=[[0, 1, 0]]), "node 0 has no output 1"),
         (change("Activation", inputs=[[0, -1, 0]]), "node 0 has no output -1"),
-        (change("Activation", inputs=[[400, 0, 0]]), "is no earlier node"),
-        (change("Activation", inputs=[[-1, 0, 0]]), "is no earlier node"),
-        (change("Activation", inputs=[["0", 0, 0]]), "is no earlier node"),
+        (change("Activation", inputs=[[400, 0, 0]]), "is not an earlier node"),
+        (change("Activation", inputs=[[-1, 0, 0]]), "is not an earlier node"),
+        (change("Activation", inputs=[["0", 0, 0]]), "is not an earlier node"),
         (change("Activation", inputs=[]), "Activation has 0 inputs"),
         (change("BatchNorm", inputs=[[0, 0, 0]] * 3), "BatchNorm has 3 inputs"),
         (change("BatchNorm", inputs=[[2, 0, 0]] * 5), "would write to another operator's output"),
         (change("Activation", subgraphs=[]), "has a graph inside"),
-        (change("Activation", attrs=[]), "no list of names and values"),
+        (change("Activation", attrs=[]), "are not names and values"),
         (change("Activation", name=7), "has no name"),
         (attribute("Convolution", kernel="(99999999, 3)"), "attribute kernel of Convolution is"),
         (attribute("Convolution", kernel=[3, 3]), "attribute kernel of Convolution is"),
@@ -162,7 +162,7 @@ def test_what_could_hurt_is_refused_in_one_line_that_names_it(graph, tmp_path, d
     damage(damaged)
     (tmp_path / "m-symbol.json").write_text(json.dumps(damaged))
     with pytest.raises(
-        UserError, match="m-symbol.json: no symbol that gluon-tricks exports: .*" + message
+        UserError, match="m-symbol.json: not a symbol that gluon-tricks exports: .*" + message
     ) as raised:
         symbol_file.read(str(tmp_path / "m-symbol.json"))
     assert "\n" not in str(raised.value)
@@ -176,7 +176,7 @@ def test_what_could_hurt_is_refused_in_one_line_that_names_it(graph, tmp_path, d
         (lambda node: node.update(subgraphs=[]), "has 0 graphs inside"),
         (lambda node: node["attrs"].pop("max_calib_range"), "has no range of its output"),
         (lambda node: node["inputs"].pop(), "_sg_mkldnn_conv has 4 inputs"),
-        (lambda node: node["subgraphs"][0]["nodes"].pop(), "is no earlier node"),
+        (lambda node: node["subgraphs"][0]["nodes"].pop(), "is not an earlier node"),
         (
             lambda node: node["subgraphs"][0]["nodes"][-1].update(op="Dropout", attrs={}),
             "the graph inside is not the one",
@@ -197,9 +197,9 @@ def test_graphs_inside_of_fused_operators_are_checked_too(quantized, damage, mes
 @pytest.mark.parametrize(
     "text, message",
     [
-        (b"no graph", "no symbol file of MXNet"),
+        (b"no graph", "not a symbol file of MXNet"),
         (b"[" * 100000, "nested too deeply"),
-        (b"\xff\xfe", "no symbol file of MXNet"),
+        (b"\xff\xfe", "not a symbol file of MXNet"),
         (b"[]", "nodes is missing"),
         (b'{"nodes": [], "heads": []}', "it has 0 nodes"),
     ],
@@ -217,7 +217,7 @@ def test_what_one_image_takes_is_bounded_before_it_is_run(graph, tmp_path):
     graphs.save(graph, *paths)
     (tmp_path / "m-symbol.json").write_text(json.dumps(damaged))
     with pytest.raises(
-        UserError, match="m-symbol.json: one image takes an array of more than 67,108,864 elements"
+        UserError, match="m-symbol.json: one image needs an array of more than 67,108,864 elements"
     ):
         graphs.load(*paths, (3, 32, 32))
     shapes = [(str(i), (1, 1 << 25)) for i in range(32)]
@@ -225,7 +225,7 @@ def test_what_one_image_takes_is_bounded_before_it_is_run(graph, tmp_path):
     with pytest.raises(UserError, match="m: x has 6 dimensions"):
         symbol_file.check_shapes("m", [("x", (1,) * 6)])
     with pytest.raises(
-        UserError, match="m: one image takes arrays of more than 1,073,741,824 elements"
+        UserError, match="m: one image needs arrays of more than 1,073,741,824 elements"
     ):
         symbol_file.check_shapes("m", shapes + [("one more", (1,))])
 

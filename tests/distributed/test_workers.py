@@ -179,7 +179,7 @@ def test_asynchronous_updates_are_refused_with_what_to_take_instead(capsys):
     for command in (parse, lambda words: cli.main(["launch", "-n", "2"] + words)):
         with pytest.raises(SystemExit) as stop:
             command(["--kvstore", "dist_async"])
-        assert stop.value.code == 2 and "take dist_sync" in capsys.readouterr().err
+        assert stop.value.code == 2 and "use dist_sync" in capsys.readouterr().err
     assert from_dict(dict(kvstore="dist_async")).kvstore == "dist_sync"
 
 

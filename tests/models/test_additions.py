@@ -189,13 +189,13 @@ def test_options_are_refused_by_name_if_a_network_has_no_place_for_them():
         ("resnet50_v1d", dict(anti_alias=3, anti_alias_shortcut=True), "v1b and v1c"),
         ("resnet18_v1b", dict(attention="sk"), "--attention sk does not apply to resnet18_v1b"),
         ("resnet50_v1b_gn", dict(attention="sk"), "has BatchNorm"),
-        ("resnet50_v1b", dict(attention="cbam"), "attention cbam is none of none, se, sk"),
+        ("resnet50_v1b", dict(attention="cbam"), "attention is cbam; it has to be none, se or sk"),
         (
             "resnet50_v1b",
             dict(drop_block_from=0.1),
             "--drop-block-from has no effect without --drop-block",
         ),
-        ("resnet50_v1b", dict(anti_alias=9), "--anti-alias 9 is none of 2 to 7"),
+        ("resnet50_v1b", dict(anti_alias=9), "--anti-alias 9: has to be from 2 to 7"),
         ("mobilenet1.0", dict(gem=True), "--gem does not apply to mobilenet1.0"),
     ]:
         with pytest.raises(UserError, match=reason):

@@ -61,7 +61,7 @@ def test_the_zoos_networks_end_a_stage_at_each_resolution(name, last):
 
 @pytest.mark.parametrize("name", ["hrnet_w18_small_v1_c", "nasnet_4_1056"])
 def test_a_network_that_keeps_several_resolutions_has_no_stages(name):
-    with pytest.raises(UserError, match="no stages that follow one another"):
+    with pytest.raises(UserError, match="no consecutive stages"):
         stages_of(name)
 
 

@@ -256,7 +256,7 @@ def test_features_are_stem_and_stages():
 @pytest.mark.parametrize(
     "name, options, reason",
     [
-        ("blresnet50", dict(bl_alpha=3), "--bl-alpha 3 does not divide"),
+        ("blresnet50", dict(bl_alpha=3), "--bl-alpha 3 has to divide 64"),
         ("blresnet50", dict(use_gn=True), "--use-gn does not apply"),
         ("blresnet50", dict(anti_alias=3, anti_alias_shortcut=True), "the others pool there"),
         ("blresnext50_32x4d", dict(attention="sk"), "--attention does not apply"),

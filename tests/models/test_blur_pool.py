@@ -35,5 +35,5 @@ def test_an_odd_image_gets_the_rows_of_a_strided_convolution(size):
 
 def test_other_sizes_are_refused():
     for size in (0, 1, 8):
-        with pytest.raises(UserError, match="none of 2 to 7"):
+        with pytest.raises(UserError, match="has to be from 2 to 7"):
             BlurPool(size, 2)

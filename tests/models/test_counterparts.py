@@ -108,11 +108,11 @@ def test_each_architecture_becomes_the_first_network_that_has_it():
         ("resnet50_v1", {}, "stride in the first 1x1"),
         ("resnet50_v1b", {"anti_alias": 2}, "in the stem"),
         ("resnet50_v1d", {"attention": "sk"}, "dilated kernel"),
-        ("resnet50_v1d", {"attention": "se"}, "seresnet152d alone"),
+        ("resnet50_v1d", {"attention": "se"}, "only as seresnet152d"),
         ("resnet18_v1b", {"attention": "se"}, "8 channels"),
         ("resnet50_v1d", {"dilated": True}, "convert the plain network"),
         ("mobilenet1.0", {}, "at 6"),
-        ("resnet50_v1b", {"bn_eps": 1e-3}, "epsilon that the network has without it"),
+        ("resnet50_v1b", {"bn_eps": 1e-3}, "the network's own epsilon"),
         ("blresnet50", {}, "docs/convert.md"),
     ],
 )
@@ -138,7 +138,7 @@ def test_so_is_one_of_theirs(architecture, said):
 
 
 def test_the_library_without_the_network_is_named():
-    with pytest.raises(UserError, match="timm has no squeezenet1.0, but torchvision has"):
+    with pytest.raises(UserError, match="timm has no squeezenet1.0, but torchvision does"):
         lookup.find(Identity("squeezenet1.0"), "timm")
 
 

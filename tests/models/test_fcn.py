@@ -129,7 +129,9 @@ def test_every_classifier_is_a_backbone_or_is_refused_by_its_name():
         if name in able:
             assert registry.get("fcn_" + name).for_task == "segmentation"
         else:
-            with pytest.raises(UserError, match=f"network of ours .* and {re.escape(name)} is no"):
+            with pytest.raises(
+                UserError, match=f"network of this package .* but {re.escape(name)} is not"
+            ):
                 registry.get("fcn_" + name)
     assert {"resnet18_v1b", "resnet152_v1d", "blresnet50", "assemble_resnet152"} < able
     with pytest.raises(UserError, match="fcn_resnet101_ade is called fcn_resnet101_v1s here"):

@@ -63,8 +63,8 @@ def test_our_names_give_our_networks_and_other_names_gluoncvs():
     [
         ("resnet50v1d", "resnet50_v1d"),
         ("mobilnet1.0", "mobilenet1.0"),
-        ("ssd_512_resnet50_v1_voc", "classifies"),
-        ("resnet50_v1_int8", "classifies"),
+        ("ssd_512_resnet50_v1_voc", "classifier"),
+        ("resnet50_v1_int8", "classifier"),
         ("", "models --all"),
     ],
 )
@@ -148,7 +148,7 @@ def test_a_network_of_fixed_classes_refuses_others():
     assert count(get_model("resnet18_v1b_0.89")).parameters > 0
     with pytest.raises(UserError, match="--classes 10 does not apply to resnet18_v1b_0.89"):
         get_model("resnet18_v1b_0.89", classes=10)
-    with pytest.raises(UserError, match="0 classes"):
+    with pytest.raises(UserError, match="needs at least 1 class, not 0"):
         get_model("resnet18_v1", classes=0)
 
 

@@ -109,7 +109,7 @@ def test_its_stages_are_the_plain_ones():
     [
         (dict(attention="sk"), "--attention sk does not apply to mobilenet1.0"),
         (dict(attention_reduction=2), "--attention-reduction has no effect without --attention"),
-        (dict(attention="se", attention_reduction=65), "--attention-reduction 65 leaves nothing"),
+        (dict(attention="se", attention_reduction=65), "--attention-reduction 65 is more than"),
         (dict(drop_path=0.1), "--drop-path does not apply to mobilenet1.0"),
         (dict(last_gamma=True), "--last-gamma does not apply to mobilenet1.0"),
     ],

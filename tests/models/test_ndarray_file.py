@@ -110,13 +110,13 @@ def test_arrays_of_any_device_come_to_be_on_the_cpu(tmp_path):
             struct.pack("<I2iq3if", 0xF993FAC9, 0, 1, 1, 1, 0, 0, 7)
             + struct.pack("<2Q", 1, 1)
             + b"\x1b",
-            r"\\x1b is no name",
+            r"\\x1b is not the name",
         ),
         (
             struct.pack("<I2iq3if", 0xF993FAC9, 0, 1, 1, 1, 0, 0, 7)
             + struct.pack("<2Q", 1, 1)
             + b"\xff",
-            r"\\xff is no name",
+            r"\\xff is not the name",
         ),
     ],
 )

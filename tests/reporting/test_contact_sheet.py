@@ -1,3 +1,5 @@
+"""The sheet of ``show``: what training sees, mixed images, masks and boxes, and wrong input."""
+
 import os
 
 import box_scenes

@@ -141,7 +141,7 @@ def test_each_number_of_the_gradient_is_clipped(most):
         ("--mixup", "--mixup True does not apply to --task detection, whose labels are boxes"),
         ("--dtype float16", "--dtype float16 does not apply to --task detection"),
         ("--max-side 500", "--max-side 500 is below --input-size 600"),
-        ("--roi-sample 200 --proposals 100,50", "--roi-sample 200 is more than the regions"),
+        ("--roi-sample 200 --proposals 100,50", "--roi-sample 200 is more than the 100 regions"),
         ("--roi-sample 3", "--roi-sample is 3, but has to be at least 4"),  # a quarter of them
         ("--rpn-sample 1", "--rpn-sample is 1, but has to be at least 2"),  # half of them
         ("--optimizer lars --clip-gradient 1", "--clip-gradient has no effect without"),

@@ -82,7 +82,7 @@ def test_a_flag_of_training_has_an_effect_or_is_refused(name):
 @pytest.mark.parametrize(
     "words, why",
     [
-        ("--dtype float16", "whose boxes have more digits than float16"),
+        ("--dtype float16", "whose box coordinates need more precision than float16"),
         ("--color-jitter 0.4", "whose images are only resized and mirrored"),
         ("--crop-ratio 0.5", "whose images are only resized and mirrored"),
         ("--last-gamma", "whose norms are frozen"),
@@ -97,5 +97,5 @@ def test_it_is_said_why(words, why):
 def test_anchors_that_fit_in_no_image_are_refused():
     words = "--task detection --input-size 48 --max-side 64 --anchor-scales".split()
     assert flags.parse([*words, "9,4"]).anchor_scales == (9, 4)
-    with pytest.raises(UserError, match="no anchor of .* fits in --max-side 64"):
+    with pytest.raises(UserError, match="smallest anchor, .* does not fit in --max-side 64"):
         flags.parse([*words, "9,4.1"])

@@ -446,7 +446,7 @@ def test_a_launchers_variable_that_is_no_number_is_named(monkeypatch):
     for name in plan.LAUNCHERS:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("DMLC_NUM_WORKER", "many")
-    with pytest.raises(UserError, match="DMLC_NUM_WORKER=many: has to be a number"):
+    with pytest.raises(UserError, match="DMLC_NUM_WORKER=many: has to be a positive whole number"):
         planned("--num-training-samples 100000 --kvstore dist_sync")
 
 

@@ -133,8 +133,8 @@ def test_another_number_of_classes_other_data_and_absent_records_are_refused(dig
     "words, reason",
     [
         ("--teacher y", "--teacher and --teacher-logits contradict each other"),
-        ("--synthetic", "found by the keys of records"),
-        ("--data-backend native", "found by the keys of records"),
+        ("--synthetic", "looked up by record keys"),
+        ("--data-backend native", "looked up by record keys"),
     ],
 )
 def test_flags_that_cannot_be_together(words, reason):

@@ -129,7 +129,7 @@ def test_a_factor_is_the_number_that_was_given():
         ("--batch-growth thirty:x2", "30:x10,60:x2"),
         ("--batch-growth 3:x2 --warmup-epochs 5", "within the warmup of 5 epochs"),
         ("--batch-growth 3:x2 --lr-counting updates --lr-mode cosine", "--lr-counting updates"),
-        ("--batch-growth 30:x10 --lr-decay-epoch 20,30", "instead of a decay of the rate"),
+        ("--batch-growth 30:x10 --lr-decay-epoch 20,30", "replaces a decay of the rate"),
         ("--max-batch 512", "--max-batch has no effect without --batch-growth"),
         ("--batch-growth 30:x10 --num-epochs 20 --lr-mode constant", "goes beyond --num-epochs 20"),
     ],

@@ -1,4 +1,4 @@
-# An image for hosts without a GPU, of what `make test` installs but the tests themselves: MXNet's CPU build, Horovod with
+# An image for hosts without a GPU, with everything from `make test` except the tests: MXNet's CPU build, Horovod with
 # Gloo, and an ssh server for workers on other hosts. In the repository's folder:
 #
 #     docker build -f tools/docker/cpu.Dockerfile -t gluon_tricks:cpu .
@@ -7,7 +7,7 @@ FROM debian:bookworm-slim AS build
 WORKDIR /opt/gluon_tricks
 COPY tools/*.sh tools/
 RUN tools/install_system.sh package,horovod
-# No more of the package than its installation looks at, so that a change of the rest does not build Horovod again.
+# Only what the package's installation reads, so that other changes do not rebuild Horovod.
 COPY setup.cfg pyproject.toml README.md LICENSE ./
 COPY gluon_tricks/__init__.py gluon_tricks/
 RUN tools/make_environment.sh .venv
@@ -21,7 +21,7 @@ RUN tools/install_system.sh package,data,ssh && rm -rf /var/lib/apt/lists/* && m
 COPY tools/docker/ssh.conf /etc/ssh/ssh_config.d/gluon_tricks.conf
 COPY tools/docker/sshd.conf /etc/ssh/sshd_config.d/gluon_tricks.conf
 COPY --from=build /opt/gluon_tricks/.venv .venv
-# Also found by commands that come through ssh, which have a PATH of their own.
+# Also for commands through ssh, which have a different PATH.
 RUN ln -s /opt/gluon_tricks/.venv/bin/gluon-tricks /opt/gluon_tricks/.venv/bin/horovodrun /usr/local/bin/
 COPY setup.cfg pyproject.toml README.md LICENSE ./
 COPY gluon_tricks gluon_tricks

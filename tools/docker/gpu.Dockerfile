@@ -5,15 +5,15 @@
 #     docker run --rm --gpus all --shm-size 1g -v /data:/data -v /runs:/runs gluon_tricks:gpu \
 #       env DATA=/data RUNS=/runs recipes/table6_resnet50_v1d_mixup.sh
 #
-# CUDA 11.8 has the names of libraries that MXNet's build for 11.2 loads. The driver is the host's.
+# CUDA 11.8 has the libraries that MXNet's build for 11.2 loads. The driver is the host's.
 FROM nvidia/cuda:11.8.0-cudnn8-devel-ubuntu22.04 AS build
 WORKDIR /opt/gluon_tricks
 COPY tools/*.sh tools/
 RUN tools/install_system.sh package,horovod,mpi-headers
-# No driver is there while an image is built, and MXNet is imported: CUDA's stub of the driver is enough for that.
+# The build imports MXNet, but has no driver; CUDA's stub of the driver suffices.
 RUN ln -s libcuda.so /usr/local/cuda/lib64/stubs/libcuda.so.1
 ENV LD_LIBRARY_PATH=/usr/local/cuda/lib64/stubs
-# No more of the package than its installation looks at, so that a change of the rest does not build Horovod again.
+# Only what the package's installation reads, so that other changes do not rebuild Horovod.
 COPY setup.cfg pyproject.toml README.md LICENSE ./
 COPY gluon_tricks/__init__.py gluon_tricks/
 RUN tools/make_environment.sh .venv
@@ -27,7 +27,7 @@ RUN tools/install_system.sh package,data,mpi,ssh && rm -rf /var/lib/apt/lists/* 
 COPY tools/docker/ssh.conf /etc/ssh/ssh_config.d/gluon_tricks.conf
 COPY tools/docker/sshd.conf /etc/ssh/sshd_config.d/gluon_tricks.conf
 COPY --from=build /opt/gluon_tricks/.venv .venv
-# Also found by commands that come through ssh, which have a PATH of their own.
+# Also for commands through ssh, which have a different PATH.
 RUN ln -s /opt/gluon_tricks/.venv/bin/gluon-tricks /opt/gluon_tricks/.venv/bin/horovodrun /usr/local/bin/
 COPY setup.cfg pyproject.toml README.md LICENSE ./
 COPY gluon_tricks gluon_tricks

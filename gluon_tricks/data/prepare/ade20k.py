@@ -1,7 +1,7 @@
 """ADE20K's images with masks of 150 classes, from ADEChallengeData2016.zip, which is not unpacked
 
-In its masks 0 is what is none of the 150 classes and is not counted; 1 to 150 are the lines of
-objectInfo150.txt, which become 0 to 149.
+In its masks 0 is a pixel of none of the 150 classes, which is not counted; 1 to 150 are the lines
+of objectInfo150.txt, which become 0 to 149.
 """
 
 import os
@@ -29,7 +29,9 @@ def add_arguments(parser):
     parser.add_argument("source", type=user_path, metavar="ARCHIVE", help=ARCHIVE)
     images.add_seed(parser)
     images.add_coding_arguments(parser)
-    parser.add_argument("--allow-partial", action="store_true", help="go on if images are missing")
+    parser.add_argument(
+        "--allow-partial", action="store_true", help="continue if images are missing"
+    )
     parser.add_argument(
         "--sha1", action="store_true", help="first compare the archive with the published SHA-1"
     )
@@ -72,7 +74,7 @@ def contents(path):
     info = None
     for member in zip_archive.members(path):
         if os.path.basename(member.name).startswith("."):
-            continue  # macOS writes such into a zip that is packed again
+            continue  # macOS adds such files to a zip that is packed again
         place = PLACE.fullmatch(member.name)
         if place:
             image_folder, image, mask_folder, mask = place.groups()
@@ -83,7 +85,7 @@ def contents(path):
         elif os.path.basename(member.name) == INFO:
             info = member
         elif re.search(r"(^|/)(images|annotations)/", member.name):
-            raise UserError(f"{path}: holds {member.name}, which is none of ADE20K's files")
+            raise UserError(f"{path}: holds {member.name}, which is not one of ADE20K's files")
     return pictures, masks, info
 
 
@@ -93,7 +95,7 @@ def refuse_single(path, pictures, masks):
         single = sorted(set(there) - set(missing))
         if single:
             raise UserError(
-                f"{path}: {there[single[0]].name} has no {what}; {len(single)} such are missing"
+                f"{path}: {there[single[0]].name} has no {what}; {len(single)} such in all"
             )
 
 

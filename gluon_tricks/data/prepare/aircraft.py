@@ -24,7 +24,7 @@ def read(args):
 
 def entry(line):
     """``(path of an image, its variant)`` of a line such as ``1025794 707-320``; a variant's name
-    may have blanks.
+    may contain blanks.
     """
     image, _, variant = line.partition(" ")
     return f"data/images/{image}.jpg", variant

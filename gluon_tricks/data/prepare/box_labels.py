@@ -1,4 +1,4 @@
-"""The boxes that annotations of images name, checked and made labels of records."""
+"""The boxes of annotations, checked and turned into labels of records."""
 
 import sys
 from typing import Dict, List, NamedTuple, Sequence, Tuple
@@ -10,14 +10,14 @@ from ...text import printable
 from ..box_records import DIFFICULT, boxes_of, pack_boxes, rows_of
 from . import images
 
-HOW = ("refuse", "clip", "drop")  # what becomes of a box that is not whole inside its image
-OVERHANG = 0.01  # pixels outside of the image that are the decimals of a program
+HOW = ("refuse", "clip", "drop")  # what to do with a box that is not entirely inside its image
+OVERHANG = 0.01  # pixels outside the image that a program's rounding may cause
 SHOWN = 20  # boxes that are named one by one
 
 
 class Box(NamedTuple):
-    """A box of an annotation; ``corners`` are left, top, right, bottom in pixels, right and bottom
-    being the last ones inside (:mod:`..box_records`).
+    """A box of an annotation; ``corners`` are left, top, right, bottom in pixels; right and bottom
+    are the last ones inside (:mod:`..box_records`).
     """
 
     name: str  # of its class
@@ -26,7 +26,7 @@ class Box(NamedTuple):
 
 
 class Annotation(NamedTuple):
-    """What is in an image of this size."""
+    """An image's size and the boxes in it."""
 
     source: str  # what messages call it
     height: int
@@ -40,17 +40,17 @@ def add_bad_boxes(parser):
         choices=HOW,
         default=HOW[0],
         help="what to do with boxes that reach out of their image, or have no area: refuse the "
-        "data (default), clip to the image and drop what has no area then, or drop them; they are "
-        "named in each case",
+        "data (default), clip them to the image and drop those without area, or drop them; they "
+        "are named in each case",
     )
 
 
 def labels_of(
     annotations: Sequence[Annotation], classes: Sequence[str], how: str
 ) -> List[np.ndarray]:
-    """The record's label for each annotation; boxes that are not whole inside their image are
+    """The record's label for each annotation. Boxes that are not entirely inside their image are
     named, and treated as ``how`` of :data:`HOW` says. UserError if they are refused, or a class is
-    none of ``classes``.
+    not one of ``classes``.
     """
     refuse_unknown(annotations, classes)
     number_of = {name: number for number, name in enumerate(classes)}
@@ -70,7 +70,7 @@ def labels_of(
 
 
 def refuse_unknown(annotations, classes):
-    """UserError that names the classes that are none of the known ones."""
+    """UserError that names the unknown classes."""
     known, unknown = set(classes), {}
     for annotation in annotations:
         for box in annotation.boxes:
@@ -84,7 +84,7 @@ def refuse_unknown(annotations, classes):
 
 
 def problem_of(corners, annotation):
-    """Why a box is not whole inside its image, or ""."""
+    """Why a box is not entirely inside its image, or ""."""
     left, top, right, bottom = corners
     reach = f"reaches from {left:g}, {top:g} to {right:g}, {bottom:g}"
     if not np.isfinite(corners).all():
@@ -93,12 +93,12 @@ def problem_of(corners, annotation):
         return f"{reach}, which is no area"
     last = annotation.width - 1 + OVERHANG, annotation.height - 1 + OVERHANG
     if min(left, top) < -OVERHANG or right > last[0] or bottom > last[1]:
-        return f"{reach}, outside of {annotation.width} x {annotation.height} pixels"
+        return f"{reach}, outside the {annotation.width} x {annotation.height} pixels"
     return ""
 
 
 def clipped(corners, annotation):
-    """What of a box is inside its image, or None if that has no area."""
+    """The part of a box that is inside its image, or None if that has no area."""
     last = [annotation.width - 1, annotation.height - 1] * 2
     left, top, right, bottom = np.clip(corners, 0, last).tolist()
     # a comparison with NaN is false
@@ -111,8 +111,8 @@ def say(bad, how):
         return
     if how == "refuse":
         raise UserError(
-            f"{bad[0]}; {len(bad)} boxes are not whole inside their images: --bad-boxes clip cuts "
-            "them, --bad-boxes drop leaves them out"
+            f"{bad[0]}; {len(bad)} boxes are not entirely inside their images: --bad-boxes clip "
+            "cuts them, --bad-boxes drop leaves them out"
         )
     for line in bad[:SHOWN]:
         print(printable(line), file=sys.stderr)
@@ -121,7 +121,7 @@ def say(bad, how):
 
 
 def counts(labels: Sequence[np.ndarray], classes: int) -> Dict[str, object]:
-    """How many boxes the labels have, of which class and kind."""
+    """Counts of the boxes in the labels, by class and kind."""
     rows = np.concatenate([rows_of(label) for label in labels]) if labels else np.zeros((0, 6))
     return {
         "boxes": len(rows),
@@ -132,7 +132,7 @@ def counts(labels: Sequence[np.ndarray], classes: int) -> Dict[str, object]:
 
 
 def refuse_size(data: bytes, annotation: Annotation) -> None:
-    """ValueError if an encoded image has not the size that its annotation says."""
+    """ValueError if an encoded image has another size than its annotation says."""
     height, width = images.upright_size(data)
     if (height, width) != (annotation.height, annotation.width):
         raise ValueError(

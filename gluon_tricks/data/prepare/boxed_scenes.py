@@ -1,6 +1,6 @@
 """scenes with boxes: scikit-learn's handwritten digits on its two photographs
 
-They are those of :mod:`.scenes`, but larger. The boxes are those of the painted pixels. Training
+The scenes are those of :mod:`.scenes`, but larger. The boxes enclose the painted pixels. Training
 and validation have no digit and no part of a photograph in common.
 """
 
@@ -19,7 +19,7 @@ CLASSES = scenes.CLASSES[1:]  # without the background
 
 
 def add_arguments(parser):
-    """Nothing to choose: everybody's scenes are the same."""
+    """Nothing to choose: the scenes are always the same."""
 
 
 def read(args):
@@ -57,5 +57,5 @@ def split_of(name, count, part, backgrounds, source):
 
 
 def box_of(left, top, right, bottom, number):
-    """The Box of a thing of class ``number``."""
+    """The Box of a digit of class ``number``."""
     return Box(scenes.CLASSES[number], (left, top, right, bottom), ORDINARY)

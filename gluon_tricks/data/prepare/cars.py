@@ -1,6 +1,6 @@
 """Stanford Cars from the unpacked cars_train.tgz, cars_test.tgz and car_devkit.tgz
 
-The classes of the test images are in cars_test_annos_withlabels.mat, a file of its own, next to the
+The classes of the test images are in a separate file, cars_test_annos_withlabels.mat, next to the
 others or in devkit.
 """
 

@@ -1,4 +1,4 @@
-"""Archives compared with their published checksums."""
+"""Compares archives with their published checksums."""
 
 import hashlib
 import os
@@ -11,7 +11,7 @@ BLOCK = 1 << 20
 
 
 def compare(path: str, algorithm: str, published: str) -> None:
-    """UserError if the file is not the one that was published; ``algorithm`` is hashlib's name."""
+    """UserError if the file is not the published one; ``algorithm`` is a name of hashlib."""
     digest = hashlib.new(algorithm)
     descriptor, size = open_for_reading(path)
     try:
@@ -25,5 +25,5 @@ def compare(path: str, algorithm: str, published: str) -> None:
     if digest.hexdigest() != published:
         raise UserError(
             f"{path}: its {algorithm.upper()} sum is {digest.hexdigest()}, and the published one "
-            f"is {published}; fetch it again"
+            f"is {published}; download it again"
         )

@@ -1,6 +1,6 @@
 """The annotations of COCO: one JSON file for all images.
 
-What is read of it: images (id, file_name, height, width), categories (id, name) and annotations
+These fields are read: images (id, file_name, height, width), categories (id, name) and annotations
 (image_id, category_id, bbox, iscrowd). A bbox is left, top, width, height.
 """
 
@@ -39,12 +39,12 @@ def read_annotations(path: str) -> Tuple[Dict[str, Annotation], List[str]]:
         ]
     except (ValueError, TypeError, KeyError, OverflowError) as error:
         said = f"{error} is missing" if isinstance(error, KeyError) else error
-        raise UserError(f"{path}: is no list of COCO's form: {said}") from None
+        raise UserError(f"{path}: is not in COCO's form: {said}") from None
     return dict(sorted(annotations)), list(names.values())
 
 
 def load(path):
-    """The object in the file; UserError if it is none, or too large."""
+    """The value in the JSON file; UserError if it is not JSON, or too large."""
     try:
         size = os.stat(path).st_size
         if size > MOST_BYTES:
@@ -54,17 +54,17 @@ def load(path):
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}: is no JSON: {error}") from None
+        raise UserError(f"{path}: is not JSON: {error}") from None
 
 
 def refuse_other_forms(found):
     """ValueError if it is not an object whose PARTS are lists of objects."""
     if not isinstance(found, dict):
-        raise ValueError(f"it is no object with {', '.join(PARTS)}")
+        raise ValueError(f"it is not an object with {', '.join(PARTS)}")
     for part in PARTS:
         entries = found[part]
         if not isinstance(entries, list) or not all(isinstance(one, dict) for one in entries):
-            raise ValueError(f"{part} is no list of objects")
+            raise ValueError(f"{part} is not a list of objects")
 
 
 def refuse_twice(found, names, images):
@@ -106,7 +106,7 @@ def annotation_of(one, boxes, path):
 def text_of(value):
     """A name; ValueError if it is something else."""
     if not isinstance(value, str) or not value:
-        raise ValueError(f"{value!r} is no name")
+        raise ValueError(f"{value!r} is not a name")
     if any("\ud800" <= letter <= "\udfff" for letter in value):
         raise ValueError(f"{value!r} has half of a character")
     return value

@@ -1,5 +1,5 @@
-"""Write splits of a data set as RecordIO: threads convert, one writer keeps the order, a killed run
-goes on.
+"""Write splits of a data set as RecordIO: threads convert, one writer keeps the order, and a killed
+run can be continued.
 
 The files' bytes depend only on the images and the settings, never on the number of threads or on
 interruptions. Next to ``train.rec`` and ``train.idx`` is ``train.lst``, im2rec's list: key, label,
@@ -33,7 +33,7 @@ from .split import Split
 from .split_state import State, is_note
 
 SYNC_EVERY = 5.0  # seconds of work that a killed run may lose
-MAX_BROKEN = 1000  # if these are most of the images so far, they are not images
+MAX_BROKEN = 1000  # if most images so far are broken, they are not images
 UNREADABLE = bytes(32)  # in the place of the SHA-256 of an image that cannot be read
 
 
@@ -48,10 +48,10 @@ def write_data_set(
     """Write ``{name: Split}`` as ``name.rec``, .idx and .lst, with labels.txt and manifest.json.
 
     classes: names in the order of their labels. settings: JSON-able, all that the bytes depend on
-    apart from the images. A split that is there already is not written again, and one that was
-    interrupted goes on, if the settings and the list of images are the same. Broken images are
-    named and, unless ``skip_broken``, an error once all are known; None: the data set has no such
-    flag. Returns the manifest. Raises UserError.
+    apart from the images. A split that is already there is not written again, and an
+    interrupted one is continued, if the settings and the list of images are the same. Broken images
+    are named and, unless ``skip_broken``, an error once all are known; None: the data set has no
+    such flag. Returns the manifest. Raises UserError.
     """
     import cv2
 
@@ -81,7 +81,7 @@ def write_data_set(
         try:
             manifest["splits"][work.name] = work.write(len(classes), workers, skip_broken)
         except KeyboardInterrupt:
-            print("\ninterrupted; the same command goes on where this one was", file=sys.stderr)
+            print("\ninterrupted; the same command continues from here", file=sys.stderr)
             raise
         write_about(directory, classes, manifest)
         work.forget()
@@ -91,7 +91,7 @@ def write_data_set(
 
 
 def write_about(directory, classes, manifest):
-    """Write what goes with the splits: labels.txt, and the manifest with its digest."""
+    """Write labels.txt, and the manifest with its digest."""
     path = os.path.join(directory, LABELS)
     write_labels(path, classes)
     manifest[DIGEST] = sha256(path)
@@ -133,7 +133,7 @@ def check_space(directory, works):
 
 
 class SplitWriter:
-    """One split on its way into ``name.rec``; what is safely on the disk is noted in
+    """Writes one split to ``name.rec``; what is safely on the disk is noted in
     ``name.rec.state``.
     """
 
@@ -147,8 +147,8 @@ class SplitWriter:
         self.state = State(dict(settings, images=order.hexdigest()), order)
 
     def is_whole(self, entry, workers):
-        """Is this split written already, as its entry in the manifest says, and of the images that
-        are there now?
+        """Whether this split is already written, as its entry in the manifest says, and from the
+        images that are there now.
         """
         return (
             isinstance(entry, dict)
@@ -160,13 +160,13 @@ class SplitWriter:
         )
 
     def refuse_foreign(self, ours):
-        """UserError if there is a file of this split's name that neither the manifest's splits
-        ``ours`` name nor an interrupted run has noted: im2rec, or another program, has made it.
+        """UserError if there is a file of this split's name that is neither in the manifest's
+        splits ``ours`` nor noted by an interrupted run: im2rec, or another program, made it.
         """
         is_known = self.name in ours or os.path.exists(self.state_path)
         if os.path.exists(self.path) and not is_known:
             raise UserError(
-                f"{self.path}: is there already, and no {MANIFEST} says that prepare made it; name "
+                f"{self.path}: exists already, and no {MANIFEST} says that prepare made it; name "
                 "another folder, or move it away"
             )
 
@@ -180,7 +180,7 @@ class SplitWriter:
         return digest
 
     def source_digest(self, position):
-        """SHA-256 of an image as its source has it."""
+        """SHA-256 of an image in its source."""
         try:
             return hashlib.sha256(self.split.read(position)).digest()
         except ValueError:
@@ -191,12 +191,12 @@ class SplitWriter:
         return os.path.getsize(part) if os.path.exists(part) else 0
 
     def write(self, classes, workers, skip_broken):
-        """Write all that is missing; returns the split's entry in the manifest."""
+        """Write what is missing; returns the split's entry in the manifest."""
         digest = hashlib.sha256()
         self.recall(digest, workers)
         state = self.state
         if not state.done:
-            self.forget()  # what an older run noted does not fit the files that begin now
+            self.forget()  # an older run's note does not fit the new files
         with RecordWriter(self.path, resume=state.sizes) as writer, Progress(
             self.name, len(self.split)
         ) as progress:
@@ -223,16 +223,16 @@ class SplitWriter:
         return entry
 
     def are_broken(self, broken, skippable):
-        """The UserError that names the first of the images that are."""
+        """The UserError that names the first broken image."""
         (_, name, problem), what = broken[0], "masks" if is_mask_path(self.path) else "images"
         leave_out = ", or leave them out with --skip-broken" if skippable else ""
         return UserError(
             f"{self.path}: {len(broken)} of {len(self.split)} {what} are broken, the first is "
-            f"{name} ({problem}); mend them{leave_out}"
+            f"{name} ({problem}); repair them{leave_out}"
         )
 
     def columns(self, position):
-        """The label of an image as it stands in im2rec's list."""
+        """The label of an image in the form of im2rec's list."""
         label = self.split.label(position)
         return "\t".join(f"{number:.9g}" for number in label) if np.ndim(label) else label
 
@@ -258,7 +258,7 @@ class SplitWriter:
                     writer.keep_parts = False
                     self.forget()
                     raise UserError(
-                        f"{len(state.broken)} images cannot be decoded; are these images?"
+                        f"{len(state.broken)} files cannot be decoded; are these images?"
                     )
             else:
                 writer.write_frame(position, framed)
@@ -284,12 +284,12 @@ class SplitWriter:
             return None, str(error), source
 
     def note(self, done, writer):
-        """Remember that so many images are on the disk."""
+        """Note that the first ``done`` images are on the disk."""
         self.state.done, self.state.sizes = done, writer.sync()
         write_text(self.state_path, json.dumps(self.state.to_json()))
 
     def recall(self, digest, workers):
-        """Take up what an interrupted run noted; ``digest`` gets the bytes that are there."""
+        """Continue from an interrupted run's note; ``digest`` gets the bytes that are there."""
         note = read_json(self.state_path)
         if not is_note(note, len(self.split)):
             return
@@ -298,12 +298,12 @@ class SplitWriter:
             sources = self.sources_of(note["done"], workers)
             differing = [] if sources.hexdigest() == note["sources"] else ["images"]
         if differing == ["images"] and note["broken"]:
-            return  # the images were mended, or taken away
+            return  # the broken images were repaired or removed
         if differing:
             said = " and ".join([name for name in differing if name != "images"] or differing)
             raise UserError(
-                f"{self.path}.part was begun with other {said}; use the same to go on, or delete "
-                f"{self.state_path} to start over"
+                f"{self.path}.part was begun with other {said}; use the same to continue, or "
+                f"delete {self.state_path} to start over"
             )
         if not self.is_there(note):
             return

@@ -8,7 +8,7 @@ from ...errors import UserError
 def refuse_partial(
     source: str, found: Mapping[str, int], expected: Mapping[str, int], allow_partial: bool
 ) -> None:
-    """UserError if a split has other than the expected number of images, or none at all."""
+    """UserError if a split does not have the expected number of images, or has none."""
     wrong = [
         f"{count:,} {name} images instead of {expected[name]:,}"
         for name, count in found.items()
@@ -16,7 +16,7 @@ def refuse_partial(
     ]
     if wrong and not allow_partial:
         said = " and ".join(wrong)
-        raise UserError(f"{source}: holds {said}; --allow-partial goes on with what is there")
+        raise UserError(f"{source}: holds {said}; --allow-partial continues with what is there")
     for name, count in found.items():
         if not count:
             raise UserError(f"{source}: holds no {name} images")

@@ -1,7 +1,7 @@
 """a folder of images with boxes: COCO's JSON, or XML files in the form of VOC
 
-ANNOTATIONS is a JSON file, whose images lie in the folder IMAGES, or a folder of XML files, each of
-which has the same path below it as its image below IMAGES, but for the extension.
+ANNOTATIONS is a JSON file, whose images are in the folder IMAGES, or a folder of XML files, each
+with the same path below it as its image below IMAGES, except for the extension.
 """
 
 import os
@@ -10,7 +10,7 @@ from typing import Dict, List, NamedTuple
 from ...config import user_path
 from ...errors import UserError
 from ...files import plain_file
-from ..image_files import EXTENSIONS, images_below, read_image
+from ..image_files import EXTENSIONS, files_below, images_below, read_image
 from . import box_labels, coco_json, images, voc_xml
 from .box_labels import Annotation
 from .folder import say_if_val_is_old
@@ -135,7 +135,7 @@ def stems_below(folder):
     for path in found.paths:
         stem = os.path.splitext(os.path.relpath(path, folder))[0]
         if stem in stems:
-            raise UserError(f"{path}: {stems[stem]} has the same name but for its extension")
+            raise UserError(f"{path}: has the same name as {stems[stem]}, except for the extension")
         stems[stem] = path
     if not stems:
         raise UserError(f"{folder}: holds no images ({' '.join(EXTENSIONS)})")
@@ -145,15 +145,13 @@ def stems_below(folder):
 def xml_below(folder):
     """``{path below the folder, without extension: path}`` of its XML files."""
     found = {}
-    for directory, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in files:
-            stem, extension = os.path.splitext(os.path.join(directory, name))
-            if extension.lower() == ".xml" and not name.startswith("."):
-                name = os.path.relpath(stem, folder)
-                if name in found:
-                    raise UserError(f"{stem}{extension}: {found[name]} is of the same image")
-                found[name] = stem + extension
+    for path in files_below(folder, linked=[]):
+        stem, extension = os.path.splitext(path)
+        if extension.lower() == ".xml":
+            name = os.path.relpath(stem, folder)
+            if name in found:
+                raise UserError(f"{path}: {found[name]} belongs to the same image")
+            found[name] = path
     return found
 
 
@@ -161,13 +159,11 @@ def refuse_single(paths, files, folder, annotations, unannotated):
     """UserError that names the first annotation without an image, or image without one."""
     single = sorted(set(files) - set(paths))
     if single:
-        raise UserError(
-            f"{files[single[0]]}: has no image in {folder}; {len(single)} such are missing"
-        )
+        raise UserError(f"{files[single[0]]}: has no image in {folder}; {len(single)} such in all")
     single = sorted(set(paths) - set(files))
     if single and unannotated == UNANNOTATED[0]:
         raise UserError(
-            f"{paths[single[0]]}: has no XML file in {annotations}; {len(single)} such are missing "
+            f"{paths[single[0]]}: has no XML file in {annotations}; {len(single)} such in all "
             "(--unannotated empty takes them as images without boxes, drop leaves them out)"
         )
 
@@ -183,7 +179,7 @@ def annotation_in(path):
 
 
 def sized(annotation, path):
-    """The annotation with the size of its image, if it says none."""
+    """The annotation, with the size of its image if it has none."""
     if annotation.height and annotation.width:
         return annotation
     try:

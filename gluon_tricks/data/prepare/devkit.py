@@ -1,7 +1,7 @@
-"""ImageNet's development kit: which classes there are, how many training images each has, and which
-class each validation image is of.
+"""ImageNet's development kit: the classes, the number of training images of each, and the class of
+each validation image.
 
-It is a small archive that anybody may have packed, so nothing in it may grow without bounds.
+It is a small archive that anybody may have packed, so all that is read of it is bounded.
 """
 
 import gzip
@@ -16,16 +16,18 @@ from ...errors import UserError
 from ...text import first_line
 from . import mat_file
 
-MOST_UNPACKED = 1 << 26  # bytes; the development kit's 2.5 million become some more
+MOST_UNPACKED = (
+    1 << 26
+)  # bytes; the development kit has 2.5 million packed, and somewhat more unpacked
 GZIP = b"\x1f\x8b"
 CLASSES, TRAIN_IMAGES, VAL_IMAGES = 1000, 1281167, 50000
 
 
 class Devkit:
-    """What the development kit says.
+    """The contents of the development kit.
 
-    Of each label the WordNet id (``ids``), that with its words (``names``) and the number of
-    training images (``counts``); of each validation image the label (``truth``).
+    For each label the WordNet id (``ids``), the same with its words (``names``) and the number of
+    training images (``counts``); for each validation image the label (``truth``).
     """
 
     def __init__(self, path):
@@ -80,8 +82,8 @@ class Devkit:
         found = len(self.ids), sum(self.counts), len(self.truth)
         if found != (CLASSES, TRAIN_IMAGES, VAL_IMAGES):
             raise UserError(
-                "{}: speaks of {:,} classes, {:,} training and {:,} validation images, and "
-                "ImageNet has {:,}, {:,} and {:,}; --allow-partial goes on with it".format(
+                "{}: lists {:,} classes, {:,} training and {:,} validation images, and "
+                "ImageNet has {:,}, {:,} and {:,}; --allow-partial continues with it".format(
                     self.path, *found, CLASSES, TRAIN_IMAGES, VAL_IMAGES
                 )
             )

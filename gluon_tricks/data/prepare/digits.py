@@ -1,6 +1,6 @@
 """scikit-learn's 1,797 handwritten digits, with a fixed split
 
-They lie inside scikit-learn's wheel (UCI's "Optical Recognition of Handwritten Digits", its test
+They are part of scikit-learn's wheel (UCI's "Optical Recognition of Handwritten Digits", its test
 part): 8x8 pixels of 0 to 16. Here they become grey PNGs of 32x32 by cubic interpolation, and a
 fifth of each class is held out.
 """
@@ -11,13 +11,13 @@ from ...errors import UserError
 from .images import encode_png
 from .split import Split
 
-SEED = 1812  # of the split that the demo's figures stand for
+SEED = 1812  # of the split behind the demo's figures
 SIZE = 32
 HELD_OUT = 0.2
 
 
 def add_arguments(parser):
-    """Nothing to choose: everybody's digits are the same."""
+    """Nothing to choose: the digits are always the same."""
 
 
 def read(args):
@@ -26,7 +26,7 @@ def read(args):
         from sklearn.datasets import load_digits
     except ImportError:
         raise UserError(
-            "the digits come with scikit-learn, which is not installed: pip install scikit-learn"
+            "the digits need scikit-learn, which is not installed: pip install scikit-learn"
         ) from None
     found = load_digits()
     pixels = found.images.astype(np.float32) * np.float32(255 / 16)

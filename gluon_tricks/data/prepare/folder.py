@@ -1,8 +1,8 @@
 """a folder with one folder of images for each class
 
 The classes are the sorted names of the folders, so that labels are 0, 1, ... in that order; images
-may lie deeper inside. Files that do not have the name of an image are passed over, and counted by
-their extensions.
+may lie deeper inside. Files that do not have the name of an image are skipped, and counted by their
+extensions.
 """
 
 import collections
@@ -40,7 +40,7 @@ def add_arguments(parser):
         type=float,
         default=0.0,
         metavar="F",
-        help="hold out this part of each class for validation (default 0: no val.rec)",
+        help="hold out this fraction of each class for validation (default 0: no val.rec)",
     )
     images.add_seed(parser, "the order and the held out images")
     images.add_arguments(parser)
@@ -71,11 +71,11 @@ def read(args):
 
 
 def say_if_val_is_old(directory, splits):
-    """Tell a person of a val.rec that does not belong to the training images."""
+    """Warn of a val.rec that does not belong to the training images."""
     old = os.path.join(directory, "val.rec")
     if "val" not in splits and os.path.exists(old):
         print(
-            f"{printable(old)}: is of an earlier command; its images may be among the training "
+            f"{printable(old)}: is from an earlier command; its images may be among the training "
             "images now: remove it, or give --val",
             file=sys.stderr,
         )
@@ -100,7 +100,7 @@ def class_folders(source, result=None):
             if os.path.realpath(os.path.join(source, name)) != os.path.realpath(result)
         ]
     if not names:
-        raise UserError(f"{source}: holds no folders; it has to hold one for each class")
+        raise UserError(f"{source}: has no folders inside; it needs one for each class")
     return names
 
 
@@ -129,7 +129,7 @@ def read_split(source, classes, args):
 
 
 def files_next_to(source):
-    """The Counter of the extensions of the files that lie next to the classes' folders."""
+    """The Counter of the extensions of the files next to the classes' folders."""
     with os.scandir(source) as entries:
         files = [
             entry.name for entry in entries if not entry.is_dir() and not entry.name.startswith(".")

@@ -3,8 +3,8 @@
 The format of MNIST, Fashion-MNIST, KMNIST and EMNIST: two zero bytes, a type byte (8: unsigned
 bytes), the number of dimensions, each dimension as a big-endian uint32, the values. A folder holds
 train-images-idx3-ubyte, train-labels-idx1-ubyte and the same with t10k for the test images, each
-with or without .gz. EMNIST's files begin with emnist-SET-, have test for t10k, and their images are
-transposed.
+with or without .gz. EMNIST's files begin with emnist-SET-, have test instead of t10k, and their
+images are transposed.
 """
 
 import gzip
@@ -108,7 +108,7 @@ def list_folder(folder):
 
 
 def read_split(folder, prefixes, transposed=False):
-    """The Split of the pair of files, images and labels, that begins with one of the prefixes."""
+    """The Split of the two files, images and labels, whose names begin with one of the prefixes."""
     images_path, images = read_idx(find(folder, prefixes, "images"))
     labels_path, labels = read_idx(find(folder, prefixes, "labels"))
     if labels.ndim != 1 or not (images.ndim == 3 or (images.ndim == 4 and images.shape[3] == 3)):
@@ -178,7 +178,7 @@ def read_idx(path):
             )
             if count > min(most, MOST_BYTES):
                 raise UserError(
-                    f"{path}: says it holds {count} bytes; of {there} bytes at most {most} are read"
+                    f"{path}: announces {count} bytes; of {there} bytes at most {most} are read"
                 )
             data = file.read(count + 1)
     except (OSError, EOFError, zlib.error, struct.error) as error:
@@ -202,11 +202,11 @@ def read_names(path):
 
 
 def read_mapping(path):
-    """The classes' names in EMNIST's file of lines "label code code", the codes being those of
+    """The classes' names in EMNIST's file of lines "label code code", where codes are those of
     characters.
     """
     try:
         rows = sorted([int(number) for number in line.split()] for line in read_names(path))
         return ["".join(map(chr, codes)) for _, *codes in rows]
     except (ValueError, OverflowError) as error:
-        raise UserError(f"{path}: is no mapping of labels to characters: {error}") from error
+        raise UserError(f"{path}: is not a mapping of labels to characters: {error}") from error

@@ -45,7 +45,7 @@ def add_arguments(parser):
     parser.add_argument(
         "--allow-partial",
         action="store_true",
-        help="go on if classes or images are missing; labels stay those of the whole data set",
+        help="continue if classes or images are missing; labels stay those of the whole data set",
     )
     parser.add_argument(
         "--md5", action="store_true", help="first compare the archives with the published MD5 sums"
@@ -78,7 +78,7 @@ def read(args):
             raise UserError(f"{path}: holds no images")
         if wrong and not args.allow_partial:
             raise UserError(
-                "{}: {}{}; --allow-partial goes on with what is there".format(
+                "{}: {}{}; --allow-partial continues with what is there".format(
                     path,
                     "; ".join(wrong[:5]),
                     f" and {len(wrong) - 5} more such" if len(wrong) > 5 else "",
@@ -96,9 +96,7 @@ def read_train(path, devkit, args):
     members = recall_members(cache, path)
     if members is None:
         members = scan_train(descriptor, size, path, devkit, args)
-        with contextlib.suppress(
-            OSError
-        ):  # what keeps the folder from being written is said when it has to be
+        with contextlib.suppress(OSError):  # reported when the folder has to be written
             keep_members(cache, path, *members)
     args.temporary = [cache]
     wrong, counts = [], np.bincount(members[1], minlength=len(devkit.ids))
@@ -119,7 +117,7 @@ def scan_train(descriptor, size, path, devkit, args):
     for name, (start, length) in members_of(descriptor, 0, size, path).items():
         wordnet_id = name[: -len(".tar")]
         if not name.endswith(".tar") or wordnet_id not in label_of:
-            raise UserError(f"{path}: holds {name}, which is no class of {devkit.path}")
+            raise UserError(f"{path}: holds {name}, which is not a class of {devkit.path}")
         inner[wordnet_id] = start, start + length
 
     def scan(wordnet_id):
@@ -149,7 +147,7 @@ def read_val(path, devkit, args):
         match = re.fullmatch(r"ILSVRC2012_val_(\d{8})\.JPEG", name)
         if not match or not 1 <= int(match.group(1)) <= len(devkit.truth):
             raise UserError(
-                f"{path}: holds {name}, which is none of the {len(devkit.truth):,} images "
+                f"{path}: holds {name}, which is not one of the {len(devkit.truth):,} images "
                 f"of {devkit.path}"
             )
         found[int(match.group(1))] = name, offset, length

@@ -1,8 +1,8 @@
 """Bring encoded images into a form that every reader decodes to the same pixels.
 
-Readers differ on some: ImageRecordIter turns an image as EXIF's orientation says, libjpeg-turbo and
-mx.image do not; the colours of CMYK are anyone's guess; and libjpeg's warnings are errors to one
-and nothing to another.
+Readers differ: ImageRecordIter turns an image as EXIF's orientation says, libjpeg-turbo and
+mx.image do not; the colours of CMYK are anyone's guess; and libjpeg's warnings are errors to some
+and ignored by others.
 """
 
 import contextlib
@@ -43,8 +43,8 @@ def add_skip_broken(parser):
 
 
 def add_lists(parser, pair, help):
-    """Add the flags that say which images are there, and which of them are for validation; ``pair``
-    and ``help``: of another pair of folders.
+    """Add the flags that choose the images, and those for validation; ``pair`` and ``help``
+    describe another pair of folders.
     """
     parser.add_argument(
         "--list", type=user_path, metavar="FILE", help="use the names in this file, one a line"
@@ -59,22 +59,22 @@ def add_lists(parser, pair, help):
         type=float,
         default=0.0,
         metavar="F",
-        help="hold out this part of the images for validation (default 0: no val.rec)",
+        help="hold out this fraction of the images for validation (default 0: no val.rec)",
     )
 
 
 def check_lists(args):
-    """UserError if one of them is out of its range, or has no effect."""
+    """UserError if one of these flags is out of range, or has no effect."""
     check_fraction(args)
     if args.val_list and not args.list:
         raise UserError("--val-list needs --list, the names of the training images")
 
 
 def check_fraction(args):
-    """UserError for a ``--val-fraction`` that is none."""
+    """UserError for a ``--val-fraction`` out of range."""
     if not 0 <= args.val_fraction < 1:
         raise UserError(
-            f"--val-fraction {args.val_fraction}: is a part of the images, from 0 to below 1"
+            f"--val-fraction {args.val_fraction}: is a fraction of the images, from 0 to below 1"
         )
 
 
@@ -83,7 +83,7 @@ def add_seed(parser, of="the order of the training images"):
 
 
 def add_coding_arguments(parser):
-    """Those of the flags that leave all images, and the size of each, as they are."""
+    """Those of the flags that keep all images, and their sizes."""
     parser.set_defaults(resize=0)
     parser.add_argument(
         "--quality",
@@ -109,7 +109,7 @@ def settings(args):
 
 
 def size_after(size, count, short_side):
-    """About how many bytes ``count`` images become that have ``size`` bytes together."""
+    """About how many bytes ``count`` images of ``size`` bytes together become."""
     return min(size, int(count * short_side**2 * (4 / 3) * 0.6)) if short_side else size
 
 
@@ -132,10 +132,10 @@ def encode_png(image):
 
 
 def stored_form(data, args, keep_png=True):
-    """:func:`normal_form` as the flags of :func:`add_arguments` want it, with restart
-    markers if they do.
+    """:func:`normal_form` as the flags of :func:`add_arguments` ask for it, with restart markers if
+    they do.
 
-    What is "kept" but for its markers is "marked".
+    What is "kept" except for its markers is "marked".
     """
     data, done = normal_form(data, args.resize, args.quality, keep_png)
     marked = None
@@ -175,7 +175,7 @@ def _repaired_jpeg(data):
     try:
         image = decode(data)
     except ValueError as error:
-        # it may be whole, but for its last two bytes
+        # only its last two bytes may be missing
         if "Premature end of JPEG file" in str(error):
             image, data, done = decode(data + jpeg.END), data + jpeg.END, "ended"
         else:
@@ -197,9 +197,8 @@ def _without_stray_bytes(data, error):
         raise error
     marker = b"\xff" + bytes.fromhex(said.group(2))
     for place in [found.start() for found in re.finditer(re.escape(marker), data)][:8]:
-        for count in range(
-            int(said.group(1)), int(said.group(1)) + 3
-        ):  # libjpeg may not count one it had begun
+        # libjpeg may not count a byte that it had begun
+        for count in range(int(said.group(1)), int(said.group(1)) + 3):
             shorter = data[: max(0, place - count)] + data[place:]
             with contextlib.suppress(ValueError):
                 return decode(shorter), shorter
@@ -237,10 +236,10 @@ def shrink(image, short_side):
 
 
 def exif_orientation(data):
-    """EXIF's orientation of an encoded image, 1 (upright) to 8; 1 if it says none or makes no
+    """EXIF's orientation of an encoded image, 1 (upright) to 8; 1 if it is missing or makes no
     sense.
 
-    That of a TIFF is 1, as OpenCV's decoder turns TIFFs whatever it is told.
+    That of a TIFF is 1, as OpenCV's decoder turns TIFFs whatever its flags are.
     """
     block = formats.exif(data)
     for marker, start, end in jpeg.segments(data) if data[:3] == jpeg.BEGIN else ():

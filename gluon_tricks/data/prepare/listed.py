@@ -1,7 +1,7 @@
-"""Unpacked sets of image files whose classes and splits stand in lists: what they share.
+"""What unpacked sets of image files with lists of classes and splits have in common.
 
-The module of a set reads its lists, and :func:`read` makes splits of them. All that a list says is
-compared with what is there and with the published counts.
+The module of a set reads its lists, and :func:`read` makes splits of them. A list's contents are
+compared with the files and with the published counts.
 """
 
 import os
@@ -22,7 +22,7 @@ MOST_OF_A_LIST = 1 << 24  # bytes, packed or not; the longest, of Food-101, has 
 
 
 class Lists(NamedTuple):
-    """What the lists of a set say: the names of the classes in the order of their labels, and for
+    """The contents of a set's lists: the names of the classes in the order of their labels, and for
     ``train`` and ``val`` the label of each image, by its path below the set's folder.
     """
 
@@ -43,14 +43,16 @@ def add_arguments(parser: Any, source: str) -> None:
     parser.add_argument("source", type=user_path, metavar="SOURCE", help=source)
     images.add_seed(parser)
     images.add_arguments(parser)
-    parser.add_argument("--allow-partial", action="store_true", help="go on if images are missing")
+    parser.add_argument(
+        "--allow-partial", action="store_true", help="continue if images are missing"
+    )
 
 
 def read(
     args: Any, data_set: str, lists: Lists, published: Published
 ) -> Tuple[Dict[str, Split], List[str], Dict[str, Any]]:
     """``({"train": Split, "val": Split}, class names, settings)``; UserError for anything that is
-    not as published, unless it is images that are missing and ``args.allow_partial``.
+    not as published, except images that are missing with ``args.allow_partial``.
     """
     source, classes = args.source, lists.classes
     if len(classes) != published.classes:
@@ -74,7 +76,7 @@ def split_of(source: str, labels: Mapping[str, int], args: Any) -> Split:
         first = min(set(labels) - set(there))
         raise UserError(
             f"{source}: {len(labels) - len(there):,} of {len(labels):,} listed images are missing, "
-            f"the first is {first}; --allow-partial goes on with what is there"
+            f"the first is {first}; --allow-partial continues with what is there"
         )
     size = sum(os.path.getsize(os.path.join(source, path)) for path in there)
     return Split(
@@ -94,7 +96,7 @@ def refuse_shared(source: str, train: Mapping[str, int], val: Mapping[str, int])
 
 
 def refuse_strange(source: str, split: Split, classes: int) -> None:
-    """UserError for a label that is none of the classes."""
+    """UserError for a label that is not one of the classes."""
     for name, label in zip(split.names, split.labels):
         if not 0 <= label < classes:
             raise UserError(
@@ -123,7 +125,7 @@ def lines(path: str) -> List[str]:
 
 
 def mat(path: str, *names: str) -> List[np.ndarray]:
-    """These variables of a list that is a .mat file, each at least one-dimensional."""
+    """These variables of a list in a .mat file, each at least one-dimensional."""
     found = variables(content(path), path, MOST_OF_A_LIST)
     missing = [name for name in names if name not in found]
     if missing:
@@ -132,11 +134,11 @@ def mat(path: str, *names: str) -> List[np.ndarray]:
 
 
 def whole(path: str, numbers: Iterable[Any]) -> List[int]:
-    """Numbers of the list ``path`` as int; UserError if one is none."""
+    """Numbers of the list ``path`` as int; UserError if one is not a number."""
     try:
         return [int(number) for number in numbers]
     except (TypeError, ValueError, OverflowError) as error:
-        raise UserError(f"{path}: has something else in the place of a number: {error}") from None
+        raise UserError(f"{path}: has something other than a number: {error}") from None
 
 
 def of_files(
@@ -169,13 +171,13 @@ def by_names(
 
 
 def labelled(path: str, pairs: Iterable[Tuple[str, int]]) -> Dict[str, int]:
-    """``{path of an image: label}`` of what the list ``path`` says; UserError for an image that it
-    has twice, or that lies outside of the set's folder.
+    """``{path of an image: label}`` of the list ``path``; UserError for an image that is listed
+    twice, or lies outside the set's folder.
     """
     found: Dict[str, int] = {}
     for image, label in pairs:
         if os.path.isabs(image) or ".." in image.split("/"):
-            raise UserError(f"{path}: {image} lies outside of the folder of the images")
+            raise UserError(f"{path}: {image} lies outside the folder of the images")
         if image in found:
             raise UserError(f"{path}: has {image} twice")
         found[image] = label

@@ -1,4 +1,4 @@
-"""The numbers in a PNG that is a mask, whatever the colours in which a person sees them."""
+"""The numbers in a PNG that is a mask, whatever colours they are shown in."""
 
 import numpy as np
 
@@ -10,12 +10,12 @@ def numbers_in(payload: bytes) -> np.ndarray:
     """uint8 ``(height, width)``: the grey value of each pixel of a PNG or, if it has a palette, the
     number of its colour there.
 
-    ValueError if it is damaged, or no PNG with at most 8 bits in one number a pixel.
+    ValueError if it is damaged, or not a PNG with one number of at most 8 bits a pixel.
     """
     import cv2
 
     if payload[:8] != png.SIGNATURE:
-        raise ValueError("is no PNG; masks are PNGs, which keep every pixel")
+        raise ValueError("is not a PNG; masks are PNGs, which keep every pixel")
     data = bytearray()
     for kind, content in png.chunks(payload):
         if kind == b"IHDR":
@@ -24,7 +24,7 @@ def numbers_in(payload: bytes) -> np.ndarray:
             check_size(height, width, payload)
         elif kind == b"IDAT":
             data += content
-    # Named grey, the numbers of a palette's colours are not replaced by the colours.
+    # Declared as grey, the numbers are not replaced by the colours of a palette.
     header = png.HEADER.pack(width, height, bits, png.GREY, *methods)
     parts = (b"IHDR", header), (b"IDAT", data), (b"IEND", b"")
     grey = png.SIGNATURE + b"".join(png.chunk(kind, content) for kind, content in parts)

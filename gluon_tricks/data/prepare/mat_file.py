@@ -1,4 +1,4 @@
-"""MATLAB's .mat files, which some data sets have for lists, read by SciPy within bounds."""
+"""MATLAB's .mat files, in which some data sets have lists, read by SciPy within bounds."""
 
 import contextlib
 import io
@@ -8,7 +8,7 @@ from typing import Any, Dict
 
 from ...errors import UserError
 
-HEADER, PACKED = 128, 15  # bytes before the first part; the kind of a part that zlib packed
+HEADER, PACKED = 128, 15  # bytes before the first part; the kind of a part packed by zlib
 
 
 def variables(data: bytes, place: str, most: int) -> Dict[str, Any]:
@@ -36,7 +36,7 @@ def refuse_large(data: bytes, place: str, most: int) -> None:
         kind, length = struct.unpack_from(order + "II", data, start)
         if kind == PACKED:
             inside = zlib.decompressobj()
-            with contextlib.suppress(zlib.error):  # loadmat says what is wrong
+            with contextlib.suppress(zlib.error):  # loadmat reports what is wrong
                 left -= len(inside.decompress(data[start + 8 : start + 8 + length], left + 1))
             if left < 0:
                 raise UserError(f"{place} holds more than {most:,} bytes")

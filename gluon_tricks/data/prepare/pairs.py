@@ -14,8 +14,8 @@ from .split import Split
 
 
 class Values:
-    """What the values in the masks of a data set mean: ``first`` is class 0, and ``ignored`` are
-    those of pixels that are not counted.
+    """What the values in a data set's masks mean: ``first`` is class 0, and pixels with a value of
+    ``ignored`` are not counted.
     """
 
     def __init__(self, classes, first=0, ignored=(IGNORED,)):

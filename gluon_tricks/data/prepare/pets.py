@@ -1,7 +1,7 @@
 """Oxford-IIIT Pet's 37 breeds from the unpacked images.tar.gz and annotations.tar.gz
 
 The names of the images are those of their breeds, with numbers. Images that are in neither list are
-left out, as in all that is published.
+left out, as in all published results.
 """
 
 import os
@@ -23,8 +23,8 @@ def read(args):
 
 
 def lists(folder):
-    """The Lists: lines such as ``great_pyrenees_5 16 2 9``, of which the first number, from 1 on,
-    is the class.
+    """The Lists, of lines such as ``great_pyrenees_5 16 2 9``: the first number, from 1 on, is the
+    class.
     """
     name_of = {}
 

@@ -51,7 +51,9 @@ def add_arguments(parser):
     )
     images.add_seed(parser)
     images.add_arguments(parser)
-    parser.add_argument("--allow-partial", action="store_true", help="go on if images are missing")
+    parser.add_argument(
+        "--allow-partial", action="store_true", help="continue if images are missing"
+    )
     parser.add_argument(
         "--md5", action="store_true", help="first compare the archives with the published MD5 sums"
     )
@@ -97,7 +99,7 @@ def read_lists(path):
         raise UserError(f"{path}: {CATEGORIES} does not number {CLASSES} classes from 0 on")
     strange = [name for name, label in val.items() if not 0 <= label < CLASSES]
     if strange:
-        raise UserError(f"{path}: {VAL} gives {strange[0]} a class that is none of {CLASSES}")
+        raise UserError(f"{path}: {VAL} gives {strange[0]} a class that is not one of {CLASSES}")
     return classes, val
 
 
@@ -129,7 +131,7 @@ def read_train(path, label_of, args):
     members = recall_members(cache, path)
     if members is None:
         members = scan_train(descriptor, size, path, label_of)
-        with contextlib.suppress(OSError):  # said when the folder has to be written
+        with contextlib.suppress(OSError):  # reported when the folder has to be written
             keep_members(cache, path, *members)
     args.temporary = [cache]
     return split_of(path, descriptor, *members, args)

@@ -1,7 +1,7 @@
 """``--restart-markers``: JPEGs of which :mod:`gluon_tricks.data.jpeg` decodes what a crop needs.
 
-jpegtran of libjpeg-turbo codes the same coefficients again with a restart marker after every
-interval of MCUs (minimum coded units, JPEG's word), so no pixel changes.
+libjpeg-turbo's jpegtran encodes the same coefficients again, with a restart marker after every
+interval of MCUs (JPEG's minimum coded units), so no pixel changes.
 """
 
 import contextlib
@@ -15,16 +15,16 @@ from ...errors import UserError
 from .. import jpeg
 from ..decode import decode
 
-# Pixels that an interval should be wide, as far as the width can be divided so. Half as wide, 4 %
-# less of the time to decode a random crop of 500x375 and 1 % more bytes; twice as wide, 11 % more
-# time.
+# The width in pixels that an interval should have, as far as the image's width can be divided so.
+# Half as wide, a random crop of 500x375 takes 4 % less time to decode, and the file 1 % more bytes;
+# twice as wide, the crop takes 11 % more time.
 WIDTH = 64
 # of an MCU, in pixels, by how the colours are sampled
 MCU_WIDTHS = {"444": 8, "440": 8, "Gray": 8, "422": 16, "420": 16, "411": 32}
 
 
 def check_tool() -> None:
-    """UserError if there is no jpegtran, or one that does not do what is wanted."""
+    """UserError if jpegtran is missing or unsuitable."""
     import simplejpeg
 
     if with_restart_markers(simplejpeg.encode_jpeg(np.zeros((32, 2 * WIDTH, 3), np.uint8))) is None:
@@ -34,7 +34,7 @@ def check_tool() -> None:
 
 
 def with_restart_markers(data: bytes) -> Optional[bytes]:
-    """The JPEG of the same pixels with restart markers; None if that cannot be had for this one."""
+    """The JPEG of the same pixels with restart markers; None if that is not possible."""
     import simplejpeg
 
     _, width, _, sampling = simplejpeg.decode_jpeg_header(data)
@@ -46,14 +46,14 @@ def with_restart_markers(data: bytes) -> Optional[bytes]:
     if not scan or not scan.interval:
         return None
     marked = jpeg.with_table(marked)
-    with contextlib.suppress(ValueError):  # of decode: not the image's fault
+    with contextlib.suppress(ValueError):  # raised by decode: not the image's fault
         if np.array_equal(decode(marked), decode(data)):
             return marked
     return None
 
 
 def interval(width: int, mcu_width: int) -> int:
-    """How many MCUs an interval has: such that a row of the image has a whole number of them."""
+    """The number of MCUs in an interval, so that a row of the image is a whole number of them."""
     mcus = -(-width // mcu_width)
     fitting = [
         n
@@ -64,7 +64,7 @@ def interval(width: int, mcu_width: int) -> int:
 
 
 def jpegtran(data: bytes, *options: str) -> Optional[bytes]:
-    """What jpegtran makes of a JPEG, or None if it refuses it."""
+    """The JPEG that jpegtran makes of another, or None if it refuses it."""
     try:
         done = subprocess.run(
             ["jpegtran", *options], input=data, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
@@ -75,6 +75,6 @@ def jpegtran(data: bytes, *options: str) -> Optional[bytes]:
         ) from None
     except OSError as error:
         raise UserError(f"jpegtran cannot be started: {error.strerror}") from error
-    if done.returncode < 0:  # not the image's fault, and the files' bytes are not to depend on it
+    if done.returncode < 0:  # not the image's fault, so the file's bytes must not depend on it
         raise UserError(f"jpegtran was ended by signal {-done.returncode}")
     return None if done.returncode else done.stdout

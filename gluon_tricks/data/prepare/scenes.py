@@ -1,8 +1,8 @@
 """scenes with masks: scikit-learn's handwritten digits on its two photographs
 
-A scene has digits with dark outlines, none on top of another. Its mask says of each pixel which
-digit is painted there, or that it is background. Training and validation have no source in common:
-the digits are split as those of ``prepare digits``, and of the photographs one half is for each.
+A scene has digits with dark outlines, none on top of another. Its mask gives for each pixel the
+digit that is painted there, or the background. Training and validation have no source in common:
+the digits are split as in ``prepare digits``, and each gets one half of the photographs.
 """
 
 import numpy as np
@@ -13,18 +13,18 @@ from .images import encode_jpeg, encode_png
 from .pairs import mask_split
 from .split import Split
 
-SEED = 1812  # of the scenes that the demo's figures stand for
+SEED = 1812  # of the scenes behind the demo's figures
 SIZE = 96  # pixels, the side of a scene
 SCENES = {"train": 100, "val": 200}
 CLASSES = ["background", *map(str, range(10))]
 TRIED = 10  # digits a scene; one that would cover another is left out
-BACKGROUND, DIGIT = (96, 192), (44, 72)  # pixels: the side of what is cut out, and of a digit
+BACKGROUND, DIGIT = (96, 192), (44, 72)  # pixels: the sides of a cut-out background and of a digit
 INK = 0.4  # of the darkest stroke: what counts as painted
 OUTLINE = 7  # pixels: the side of the disc that widens the strokes
 
 
 def add_arguments(parser):
-    """Nothing to choose: everybody's scenes are the same."""
+    """Nothing to choose: the scenes are always the same."""
 
 
 def read(args):
@@ -47,7 +47,7 @@ def photographs():
         from sklearn.datasets import load_sample_images
     except ImportError:
         raise UserError(
-            "the scenes come with scikit-learn, which is not installed: pip install scikit-learn"
+            "the scenes need scikit-learn, which is not installed: pip install scikit-learn"
         ) from None
     return load_sample_images().images
 

@@ -2,8 +2,8 @@
 
 A mask is a PNG, grey or with a palette, of the size of its image; its values are classes from
 --first-class on, one for each line of --class-names, or --ignore. An image and its mask have the
-same path below the two folders, but for their extensions, --image-suffix and --mask-suffix. Several
-layouts fit: one's own, Cityscapes' (with the suffixes), and VOC's (with its lists).
+same path below the two folders, except for their extensions, --image-suffix and --mask-suffix. Many
+layouts fit: your own, Cityscapes' (with the suffixes), and VOC's (with its lists).
 """
 
 import os
@@ -99,7 +99,7 @@ def read(args):
 
 
 def check(args):
-    """UserError for a flag outside of its range."""
+    """UserError for a flag out of range."""
     images.check_lists(args)
     for flag, value in [("first-class", args.first_class), *(("ignore", v) for v in args.ignore)]:
         if not 0 <= value <= 255:
@@ -107,7 +107,7 @@ def check(args):
 
 
 def say_if_classes_are_ignored(classes, args):
-    """Tell a person that --ignore has values of classes."""
+    """Warn that --ignore has values of classes."""
     numbered = dict(enumerate(classes, args.first_class))
     names = [numbered[value] for value in sorted(set(args.ignore)) if value in numbered]
     if names:
@@ -132,20 +132,22 @@ def pairs_below(image_folder, mask_folder, args):
                 continue
             pair = found.setdefault(name[: len(name) - len(suffix)], [None, None])
             if pair[place] is not None:
-                raise UserError(f"{path}: {pair[place]} has the same name but for its extension")
+                raise UserError(
+                    f"{path}: has the same name as {pair[place]}, except for the extension"
+                )
             pair[place] = path
     return dict(sorted(found.items()))
 
 
 def paths_below(folder):
-    """The images in a folder and below; says what is passed over."""
+    """The images in a folder and below; prints what is passed over."""
     found = images_below(folder)
     found.say(folder)
     return found.paths
 
 
 def listed(path, found, what="neither an image nor a mask"):
-    """Those of ``{name: ...}`` whose names are in a file, sorted; all if there is none. A name
+    """Those of ``{name: ...}`` whose names are in a file, sorted; all if there is no file. A name
     that is not found is ``what``.
     """
     if path is None:
@@ -176,7 +178,7 @@ def refuse_single(image_folder, mask_folder, pairs):
     if single:
         image, mask = single[0]
         missing = f"mask in {mask_folder}" if mask is None else f"image in {image_folder}"
-        raise UserError(f"{image or mask}: has no {missing}; {len(single)} such are missing")
+        raise UserError(f"{image or mask}: has no {missing}; {len(single)} such in all")
 
 
 def splits_of(name, image_folder, mask_folder, pairs, values, args):

@@ -6,12 +6,12 @@ import numpy as np
 
 
 class Split:
-    """What goes into one file: ``names[i]`` (the source of image i), ``labels[i]`` and its
-    image. ``labels`` is None if records have none, which is written as 0. ``boxes[i]``, if there
-    are, is the label of an image with boxes (:mod:`..box_records`), which replaces the other.
+    """The contents of one file: ``names[i]`` (the source of image i), ``labels[i]`` and its image.
+    ``labels`` is None if records have none; they are then written as 0. ``boxes[i]``, if there are
+    any, is the label of an image with boxes (:mod:`..box_records`), and replaces the other.
 
     ``read(i)`` gives the source's bytes (or an array), and ``encode`` makes ``(encoded image, what
-    was done to it)`` of them. Both are called from any thread, and raise ValueError if the image
+    was done to it)`` of them. Both may be called from any thread, and raise ValueError if the image
     is broken. ``size`` is about how many bytes will be written.
     """
 
@@ -24,11 +24,11 @@ class Split:
         return len(self.names)
 
     def label(self, position):
-        """What an image's record has as its label: a number, or an array of them."""
+        """The label of an image's record: a number, or an array of them."""
         return self.labels[position] if self.boxes is None else self.boxes[position]
 
     def label_bytes(self):
-        """All labels, to be told from others."""
+        """All labels as bytes, for a digest."""
         if self.boxes is None:
             return self.labels.tobytes()
         return b"".join(len(label).to_bytes(4, "big") + label.tobytes() for label in self.boxes)
@@ -47,7 +47,7 @@ class Split:
 
     def shuffled(self, seed):
         """All images in the order that belongs to the seed."""
-        # RandomState's stream is frozen by NumPy's promise; the newer Generator's is not.
+        # NumPy promises to keep RandomState's stream; not so the newer Generator's.
         return self.take(np.random.RandomState(seed).permutation(len(self)))
 
     def hold_out(self, fraction, seed):

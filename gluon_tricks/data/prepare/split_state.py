@@ -1,10 +1,10 @@
-"""How far a split is written, noted in ``NAME.rec.state`` so that a killed run goes on."""
+"""How far a split is written, noted in ``NAME.rec.state`` so that a killed run can continue."""
 
 import collections
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Tuple
 
-# What a note holds, by its names in JSON.
+# The fields of a note in JSON, and their types.
 FIELDS = {
     "made_of": dict,
     "sources": str,
@@ -17,7 +17,7 @@ FIELDS = {
 
 @dataclass
 class State:
-    """What is safely on the disk, and of what it was made."""
+    """What is safely on the disk, and what it was made from."""
 
     made_of: Dict[str, Any]  # the settings, and the digest of the list of images
     sources: Any  # hashlib's SHA-256 of the list, and of the images so far in their order
@@ -32,18 +32,18 @@ class State:
         return dict(vars(self), sources=self.sources.hexdigest())
 
     def take_up(self, note: Dict[str, Any], sources: Any) -> None:
-        """Go on from a note whose images have the digest ``sources``."""
+        """Continue from a note whose images have the digest ``sources``."""
         self.sources, self.done, self.sizes = sources, note["done"], tuple(note["sizes"])
         self.broken, self.forms = note["broken"], collections.Counter(note["forms"])
 
     def differing(self, note: Dict[str, Any]) -> List[str]:
-        """What the noted part was made of that is otherwise now: names of settings, or images."""
+        """What differs from what the noted part was made of: names of settings, or images."""
         names = set(self.made_of) | set(note["made_of"])
         return sorted(name for name in names if self.made_of.get(name) != note["made_of"].get(name))
 
 
 def is_note(found: Dict[str, Any], images: int) -> bool:
-    """Is this the note of a split of so many images? Else there is nothing to go on from."""
+    """Whether this is the note of a split of this many images, from which it can continue."""
     return (
         all(isinstance(found.get(name), kind) for name, kind in FIELDS.items())
         and 0 <= found["done"] <= images

@@ -1,8 +1,8 @@
-"""Where the files lie inside an uncompressed tar archive, to read them in any order without
+"""Where the files are inside an uncompressed tar archive, to read them in any order without
 unpacking.
 
-Strict where Python's tarfile is lenient: a damaged header in the middle is an error with its place,
-not the end.
+Strict where Python's tarfile is lenient: a damaged header in the middle is an error that names its
+place, not the end of the archive.
 """
 
 from ...errors import UserError
@@ -25,7 +25,7 @@ def members(descriptor, start, end, path):
             raise UserError(f"{path}: truncated: it ends at byte {end} in the middle of a header")
         header = read_bytes(descriptor, BLOCK, place, path)
         if not any(header):
-            break  # the end marker; archives that lack it end at the end of the file
+            break  # the end marker; an archive without it ends with the file
         try:
             check(header)
             size = override.pop("size", None)
@@ -84,12 +84,12 @@ def name_of(header):
 
 
 def text(field):
-    """A field up to its first NUL; bytes that are no UTF-8 stay as surrogates."""
+    """A field up to its first NUL; bytes that are not UTF-8 stay as surrogates."""
     return field.split(b"\0")[0].decode("utf-8", "surrogateescape")
 
 
 def pax(data):
-    """What of pax records ("LENGTH KEY=VALUE\\n", one after another) says where a file is."""
+    """The path and size of a file in pax records ("LENGTH KEY=VALUE\\n", one after another)."""
     found, place = {}, 0
     while place < len(data):
         try:

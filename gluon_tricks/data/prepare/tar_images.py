@@ -1,4 +1,4 @@
-"""The split of images that lie in a tar, and what is kept of a scan of its headers."""
+"""The split of the images in a tar, and a cache of its headers."""
 
 import os
 import zipfile
@@ -43,7 +43,7 @@ def split_of(path, descriptor, names, labels, offsets, sizes, args):
 
 
 def keep_members(cache, path, names, labels, offsets, sizes):
-    """Keep the result of the scan for a run that goes on after this one was interrupted."""
+    """Keep the result of the scan for a run that continues this one after an interruption."""
     os.makedirs(os.path.dirname(os.path.abspath(cache)), exist_ok=True)
     with open(cache + ".new", "wb") as file:
         np.savez(

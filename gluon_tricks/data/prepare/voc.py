@@ -1,8 +1,8 @@
 """PASCAL VOC's boxes of 20 classes, from its official archives, which are not unpacked
 
 train.rec holds the trainval images of 2007 and of 2012, val.rec the test images of 2007, as in the
-paper and nearly all others. Difficult objects are kept, and marked. The archives are tars, of which
-the lists, annotations and images are read where they lie.
+paper and nearly all others. Difficult objects are kept, and marked. The archives are tars, whose
+lists, annotations and images are read in place.
 """
 
 import os
@@ -27,7 +27,7 @@ CLASSES = (
 
 
 class Part(NamedTuple):
-    """A list of images in an official archive, and what was published of it."""
+    """A list of images in an official archive, and its published counts."""
 
     archive: str
     year: int
@@ -92,7 +92,9 @@ def add_arguments(parser):
     images.add_seed(parser)
     images.add_coding_arguments(parser)
     box_labels.add_bad_boxes(parser)
-    parser.add_argument("--allow-partial", action="store_true", help="go on if images are missing")
+    parser.add_argument(
+        "--allow-partial", action="store_true", help="continue if images are missing"
+    )
     parser.add_argument(
         "--sha1", action="store_true", help="first compare the archives with the published SHA-1"
     )
@@ -174,7 +176,7 @@ def stems_of(archive, part):
 
 
 def say_if_objects_differ(found, part, path):
-    """Tell a person if there are other objects than were published."""
+    """Warn if the number of objects is not the published one."""
     count = sum(box.kind != DIFFICULT for image in found for box in image.annotation.boxes)
     if len(found) == part.images and count != part.objects:
         said = f"{count:,} objects that are not difficult instead of {part.objects:,}"

@@ -1,7 +1,7 @@
 """The annotations of PASCAL VOC: an XML file for each image, as labelImg and others write, too.
 
-They may come from anybody. So a file has a bounded size, and none has a document type, which is
-where entities are declared, that may grow without bounds or name other files.
+They may come from anybody, so a file has a bounded size, and no document type, which could declare
+entities that grow without bounds or name other files.
 """
 
 import math
@@ -17,9 +17,9 @@ MOST_PIXELS = 1 << 24  # a side
 
 
 def read_annotation(data: bytes, source: str) -> Annotation:
-    """The Annotation in an XML file's bytes; height and width are 0 if it does not say them.
+    """The Annotation in an XML file's bytes; height and width are 0 if it has none.
 
-    VOC counts pixels from 1, and an Annotation from 0. UserError that names ``source`` if it is
+    VOC counts pixels from 1, an Annotation from 0. UserError that names ``source`` if it is
     damaged or lacks something.
     """
     try:
@@ -32,7 +32,7 @@ def read_annotation(data: bytes, source: str) -> Annotation:
         )
         return Annotation(source, height, width, [box_in(one) for one in root.findall("object")])
     except (ValueError, LookupError, expat.ExpatError) as error:
-        raise UserError(f"{source}: is no annotation of VOC's form: {error}") from None
+        raise UserError(f"{source}: is not an annotation in VOC's form: {error}") from None
 
 
 def parse(data):
@@ -67,7 +67,7 @@ def box_in(element):
 
 
 def length_in(element, name):
-    """The height or width that an element inside has as its text, 0 if it does not know."""
+    """The height or width that an element inside has as its text, 0 if it is unknown."""
     number = number_in(element, name)
     if not 0 <= number < MOST_PIXELS or number != int(number):
         raise ValueError(f"<{name}> in <{element.tag}> is {number:g}")
@@ -80,7 +80,7 @@ def number_in(element, name):
     try:
         number = float(text)
     except ValueError:
-        raise ValueError(f"<{name}> in <{element.tag}> is no number: {text[:40]!r}") from None
+        raise ValueError(f"<{name}> in <{element.tag}> is not a number: {text[:40]!r}") from None
     if not math.isfinite(number):
         raise ValueError(f"<{name}> in <{element.tag}> is {text[:40]}")
     return number

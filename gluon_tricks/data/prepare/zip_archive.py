@@ -1,5 +1,5 @@
-"""Where the files lie inside a zip, to read them in any order, from any thread, without unpacking
-it.
+"""Where the files are inside a zip, to read them in any order and from any thread, without
+unpacking it.
 """
 
 import struct
@@ -18,7 +18,7 @@ MOST_UNPACKED = 1 << 26  # bytes of a file: images and lists have less
 
 
 class Member(NamedTuple):
-    """A file inside a zip, as the directory at the zip's end has it."""
+    """A file inside a zip, from the directory at the zip's end."""
 
     name: str
     offset: int  # of its own header
@@ -37,7 +37,7 @@ def members(path: str) -> List[Member]:
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from error
     except (zipfile.BadZipFile, ValueError, NotImplementedError, struct.error) as error:
-        raise UserError(f"{path}: is no whole zip: {error}") from error
+        raise UserError(f"{path}: is not a complete zip: {error}") from error
     files, seen = [entry for entry in found if not entry.is_dir()], set()
     for entry in files:
         if entry.filename in seen:
@@ -78,7 +78,7 @@ def read(descriptor: int, member: Member, path: str) -> bytes:
 
 def _inflated(data, size):
     try:
-        # What is longer than the directory says is damaged: one byte more shows it.
+        # One byte more shows whether it is longer than the directory says, and so damaged.
         return zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, size + 1)
     except zlib.error as error:
         raise ValueError(f"is damaged: {error}") from None

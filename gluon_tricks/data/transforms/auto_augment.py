@@ -1,10 +1,10 @@
 """AutoAugment (Cubuk et al. 2018): one of 25 sub-policies, drawn uniformly, for each image.
 
-A sub-policy is two operations, each with a probability and a level from 0 to 10, each done or not
-by a draw of its own. :data:`POLICIES` has
+A sub-policy is two operations, each with a probability and a level from 0 to 10, and each drawn
+separately. :data:`POLICIES` has
 
 - ``imagenet``: the published policy, which Assembled-CNN and torchvision have.
-- ``v0``: another one, of EfficientNet's code.
+- ``v0``: another one, from EfficientNet's code.
 """
 
 import dataclasses
@@ -69,7 +69,7 @@ class AutoAugment(Policy):
         return GREY if self.form == "tpu" else BLACK
 
     def sample(self, numbers):
-        """float64 (n, 2, 2), see :mod:`.policy`; numbers: which one, two times done and sign."""
+        """float64 (n, 2, 2), see :mod:`.policy`; numbers: which one, 2 for done, 2 for signs."""
         probabilities, table = tables(self.policy, self.form, self.size)
         drawn = (numbers[:, :1] * len(probabilities)).astype(int)
         values = table[coin(numbers[:, 3:5]), drawn, [0, 1]]
@@ -79,7 +79,7 @@ class AutoAugment(Policy):
 
 @functools.lru_cache(maxsize=None)
 def tables(policy: str, form: str, size: int) -> Tuple[np.ndarray, np.ndarray]:
-    """Of the sub-policies the probabilities (25, 2), and by sign the samples (2, 25, 2, 2)."""
+    """The sub-policies' probabilities (25, 2), and their samples by sign (2, 25, 2, 2)."""
     space = tpu() if form == "tpu" else torchvision_narrow(10, size)
     chosen, probabilities, levels = sub_policies(POLICIES[policy], space)
     return probabilities, table_of(space, range(11))[:, chosen, levels]

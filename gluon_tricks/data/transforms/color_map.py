@@ -1,6 +1,6 @@
 """All affine colour operations of an image as one 3x4 matrix, applied on the host or the device.
 
-Between the operations nothing is rounded, nor cut off at 0 and 255. Scaling the contrast adds a
+Between the operations nothing is rounded or clipped. Scaling the contrast adds a
 fifth column: it is multiplied by the image's mean grey value and added to the offset.
 """
 
@@ -17,7 +17,7 @@ class ColorMap:
     """The colours x of each of ``n`` images become gain linear x + offset + grey m, with m the
     image's mean grey value.
 
-    ``linear`` keeps grey values, GREY linear = GREY, so that contrast knows the mean after it.
+    ``linear`` keeps grey values, GREY linear = GREY, so contrast knows the mean after it.
     """
 
     def __init__(self, n: int) -> None:
@@ -73,10 +73,10 @@ def apply_on_host(
     color = scratch.array("color", image.shape, np.float32)
     np.copyto(color, image)
     if matrix.shape[1] == 5:
-        grey = cv2.transform(color, GREY[None], dst=out[0])  # which is written again below
+        grey = cv2.transform(color, GREY[None], dst=out[0])  # overwritten below
         matrix, contrast = matrix[:, :4].copy(), matrix[:, 4]
         matrix[:, 3] += contrast * np.float32(cv2.mean(grey)[0])
-    # by planes, so that no second image of all three is needed
+    # plane by plane, which needs no second image of three planes
     for weights, plane in zip(matrix, out):
         cv2.transform(color, weights[None], dst=plane)
     return out

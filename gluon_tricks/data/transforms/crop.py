@@ -42,7 +42,7 @@ class RandomResizedCrop(Geometry):
     def mask(self, mask, value):
         import cv2
 
-        # the one of OpenCV's nearest ones that has its pixels' centres where bilinear has them
+        # OpenCV's only nearest interpolation whose pixel centres are those of bilinear
         return cv2.resize(mask, (self.size, self.size), interpolation=cv2.INTER_NEAREST_EXACT)
 
     def boxes(self, boxes, value, height, width):
@@ -91,7 +91,7 @@ def choose_crop(
     The area is uniform in its range and so is the logarithm of the aspect ratio (width / height): a
     crop is as often wide as tall, which is how ImageRecordIter's crops are distributed too. The
     first rectangle of the tries that lies in the image is taken; if none does (a very long image),
-    the largest centred one whose aspect ratio is 1, or that of the range which is nearest to 1.
+    the largest centred one whose aspect ratio is 1, or as near to 1 as the range allows.
     With ``window``, the size of the network's input, it is ImageRecordIter's: a centred square of
     that size, or the largest in a smaller image.
     """
@@ -110,9 +110,8 @@ def choose_crop(
 
 
 def centre(length: int, size: int, rounded: bool = False) -> int:
-    """The first of the ``size`` pixels in the middle of ``length``; the smaller half is before.
+    """The first of the ``size`` pixels in the middle of ``length``; of an odd rest, less is before.
 
-    rounded: as torchvision has it: half of the rest is rounded, and a half of a pixel to the even
-    number.
+    rounded: as in torchvision: half of the rest is rounded, halves to even.
     """
     return round((length - size) / 2) if rounded else (length - size) // 2

@@ -1,8 +1,8 @@
 """The augmentation for detection, of images and their boxes: GluonCV's for Faster-RCNN.
 
 An image is mirrored with a probability, resized, and laid into the upper left corner of a square
-that holds every image. So the images of a batch have one size, and what none of them uses is cut
-off after that.
+that holds every image. So the images of a batch have one size; what none of them uses is cut off
+later.
 """
 
 import dataclasses
@@ -20,10 +20,10 @@ from .transform import Transform
 
 @dataclasses.dataclass(frozen=True)
 class ResizeWithin(Geometry):
-    """Bilinear, to a shorter side of ``short`` pixels, or of less if the longer one would be above
-    ``longest``; in the upper left corner of a square of ``longest`` pixels, elsewhere ``color``.
+    """Bilinear, to a shorter side of ``short`` pixels, or fewer if the longer one would exceed
+    ``longest``; in the upper left corner of a square of ``longest`` pixels, filled with ``color``.
 
-    ``short`` is a range, both ends included, in which each image has its own.
+    ``short`` is a range, both ends included, from which each image draws.
     """
 
     short: Tuple[int, int]
@@ -74,8 +74,8 @@ def transform(
 ) -> Transform:
     """What is done to an image and its boxes: in training with ``flip``, in evaluation without.
 
-    mean, std: of RGB values from 0 to 255. Around an image is the mean, which becomes about 0, as a
-    convolution pads.
+    mean, std: of RGB values from 0 to 255. Around an image is the mean, which becomes about 0, as
+    in a convolution's padding.
     """
     red, green, blue = (round(value) for value in mean)
     within = ResizeWithin(short, longest, (red, green, blue))

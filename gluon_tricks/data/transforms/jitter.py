@@ -7,7 +7,7 @@ grey value:
 - brightness: c x
 - contrast: c x + (1 - c) mean(g)
 
-Without cutting off, the three commute. ImageRecordIter does the same, but rounds and cuts to 8 bits
+Without clipping, the three commute. ImageRecordIter does the same, but rounds and clips to 8 bits
 after each, in random order.
 """
 

@@ -1,11 +1,11 @@
 """How strong the operations of AutoAugment and its successors are: arguments from levels.
 
 The same policy has other strengths in each code. Posterize keeps fewer bits at low levels in the
-TPU code and at high ones in torchvision, and solarize has the other direction, too:
+TPU code and at high ones in torchvision; solarize, too, runs in opposite directions:
 
 - ``tpu``: levels 0 to 10; the TPU code's, which Assembled-CNN took. Its contrast blends with 196.
 - ``torchvision``: a level is one of ``bins`` from nothing to the most.
-- ``timm``: levels 0 to 10, "increasing" ones; of RandAugment.
+- ``timm``: levels 0 to 10, in its "increasing" form; for RandAugment.
 
 All are functions of arrays: levels, and signs 1 or -1 where an operation has two directions.
 """

@@ -3,14 +3,14 @@
 There are four forms:
 
 - :class:`PixelOperation` changes 8-bit RGB pixels on the host, one image at a time.
-- :class:`Geometry` does too, and moves the pixels: so it can carry a mask and boxes along.
+- :class:`Geometry` does so by moving them, and can move a mask and boxes along.
 - :class:`AffineOperation` is affine in RGB. All of a list become one matrix an image, which is
   applied on the host or, for a whole batch, on the device (:mod:`.color_map`).
 - :class:`NormalisedOperation` changes the normalised image, on the host only.
 
 An operation is a plain value, of which other processes get a pickle (:mod:`..processes`). It draws
-its numbers under a purpose of its own (:func:`gluon_tricks.data.randomness.purpose_of`), so one
-that is added to a list leaves the draws of the others alone.
+its numbers under its own purpose (:func:`gluon_tricks.data.randomness.purpose_of`), so adding one
+to a list leaves the draws of the others alone.
 """
 
 from typing import Any, Callable, NamedTuple, Optional, Tuple
@@ -23,8 +23,8 @@ from .color_map import ColorMap
 
 
 class Draws(NamedTuple):
-    """The uniform numbers of an operation: so many ``numbers`` for each image, of those of a
-    purpose the ones from ``first`` on.
+    """The uniform numbers of an operation: this many ``numbers`` for each image, those of a purpose
+    from number ``first`` on.
     """
 
     purpose: int
@@ -40,7 +40,7 @@ class Operation:
 
     @property
     def off(self) -> bool:
-        """Does it change no image at all? Then the list does without it."""
+        """Whether it changes no image at all; the list then leaves it out."""
         return False
 
     def sample(self, numbers: np.ndarray) -> np.ndarray:
@@ -72,17 +72,15 @@ class PixelOperation(Operation):
         return height, width
 
     def image(self, picture: np.ndarray, value: Any, out: np.ndarray, scratch: Scratch) -> None:
-        """Write the changed image into ``out``: other memory than ``picture``, or if ``in_place``
-        perhaps the same.
-        """
+        """Write the changed image into ``out``, which may be ``picture`` only if ``in_place``."""
         raise NotImplementedError
 
 
 class Geometry(PixelOperation):
     """A pixel operation that moves pixels.
 
-    The first of a list may have a ``window``: it is then given this part of an image alone, which
-    saves decoding the rest, and has to change every image.
+    The first of a list may have a ``window``. It is then given only this part of an image, which
+    saves decoding the rest; it has to change every image.
     """
 
     window: Optional[Callable[..., Tuple[int, int, int, int]]] = None  # (height, width, value)
@@ -102,8 +100,8 @@ class AffineOperation(Operation):
     """An operation that is affine in an image's RGB values."""
 
     def add_to(self, colors: ColorMap, values: Any) -> None:
-        """Do it after what ``colors`` does already; ``values`` are the samples of all images, or
-        None if nothing about it is random.
+        """Append it to ``colors``; ``values`` are the samples of all images, or None if nothing
+        about it is random.
         """
         raise NotImplementedError
 

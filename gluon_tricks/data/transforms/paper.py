@@ -1,5 +1,5 @@
-"""The augmentation and evaluation as lists of operations: the paper's (section 2.1), and what came
-after it where the flags ask for it.
+"""Training's and evaluation's lists of operations: the paper's (section 2.1), and later ones if the
+flags ask for them.
 
 An operation whose amount is zero is off. The colour step has two forms:
 
@@ -73,8 +73,8 @@ def evaluation(
 ) -> Transform:
     """Shorter edge to ``size / crop_ratio`` (256), centre crop, normalisation: nothing random.
 
-    interpolation: one of :data:`.resize.INTERPOLATIONS`. With Pillow's, size and place of the crop
-    are rounded as timm does it.
+    interpolation: one of :data:`.resize.INTERPOLATIONS`. With Pillow's, the size and place
+    of the crop are rounded as in timm.
     """
     short, pillow = shorter_edge(size, crop_ratio, interpolation), interpolation != OPENCV
     resize = PillowResize(short, interpolation) if pillow else ResizeShorterEdge(short)

@@ -1,5 +1,6 @@
-"""PCA noise (Krizhevsky, Sutskever, Hinton 2012, section 4.1): x + P (a * d), with P and d the
-principal components and deviations of ImageNet's colours and a three normal numbers an image.
+"""PCA noise (Krizhevsky, Sutskever, Hinton 2012, section 4.1): x + P (a * d), where P
+and d are the principal components and deviations of ImageNet's colours, and a is three normal
+numbers for each image.
 """
 
 import dataclasses

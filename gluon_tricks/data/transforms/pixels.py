@@ -1,9 +1,9 @@
-"""The operations that AutoAugment and its successors choose from, if they leave pixels in place.
+"""The operations of AutoAugment and its successors that leave pixels in place.
 
-Each is equal to Pillow's, to the pixel, wherever Pillow has it: ImageOps' posterize, solarize,
+Each is equal to Pillow's, to the pixel, where Pillow has it: ImageOps' posterize, solarize,
 invert, autocontrast and equalize, ImageEnhance's Color, Contrast, Brightness and Sharpness. Those
-of ImageEnhance are d + f (x - d) with a factor f and a degenerate image d, computed in float32, cut
-off at 0 and 255 and then rounded down, as Pillow does.
+of ImageEnhance are d + f (x - d) with a factor f and a degenerate image d, computed in float32,
+clipped to 0 and 255 and then rounded down, as Pillow does.
 
 All take ``(picture, argument, out, scratch)``: uint8 RGB (height, width, 3), a number, memory for
 the result, which may be the picture's own, and a :class:`..decode.Scratch`.
@@ -62,7 +62,7 @@ def by_table(table_of: Callable[[float], np.ndarray]) -> MAPPING:
 
 
 def look_up(picture: np.ndarray, table: np.ndarray, out: np.ndarray) -> None:
-    """``table``: (256,), or (256, 3) with a column for each colour; its values are cut off at 0 and
+    """``table``: (256,), or (256, 3) with a column for each colour; its values are clipped to 0 and
     255 and rounded down.
     """
     import cv2
@@ -149,7 +149,7 @@ def sharpness(picture: np.ndarray, factor: float, out: np.ndarray, scratch: Scra
     """Blend with the smoothed image; Pillow's filter leaves the pixels at the border alone."""
     import cv2
 
-    # no sum of integers / 13 is half way between two integers, so rounding is not in question
+    # no sum of integers / 13 is half way between two integers, so all roundings agree
     smooth = scratch.array("smooth", picture.shape)
     cv2.filter2D(picture, -1, SMOOTH, dst=smooth)
     for edge in (np.s_[:1], np.s_[-1:], np.s_[:, :1], np.s_[:, -1:]):
@@ -160,10 +160,10 @@ def sharpness(picture: np.ndarray, factor: float, out: np.ndarray, scratch: Scra
 def blend(
     degenerate: np.ndarray, picture: np.ndarray, factor: float, out: np.ndarray, scratch: Scratch
 ) -> None:
-    """d + f (x - d), cut off and rounded down."""
+    """d + f (x - d), clipped and rounded down."""
     import cv2
 
-    # the two steps apart, as a fused one would round otherwise
+    # two separate steps, as a fused one would round differently
     mixed = scratch.array("mixed", picture.shape, np.float32)
     cv2.subtract(picture, degenerate, dst=mixed, dtype=cv2.CV_32F)
     mixed *= np.float32(factor)

@@ -1,9 +1,9 @@
 """What AutoAugment, RandAugment and TrivialAugment have in common: a few operations, drawn for each
 image, are applied one after another.
 
-A sample is float64 (k, 2): of each of the k operations its number in :data:`NAMES`, or -1 for none,
-and its argument. What a level of strength means as an argument is a *space*: by the name of each
-operation a function from arrays of levels and signs (1 or -1) to arguments, see :mod:`.magnitudes`.
+A sample is float64 (k, 2): for each of the k operations its number in :data:`NAMES`, or -1 for
+none, and its argument. A *space* turns levels of strength into arguments: for each operation's name
+it has a function from arrays of levels and signs (1 or -1) to arguments, see :mod:`.magnitudes`.
 """
 
 from typing import Any, Callable, Dict, List, Sequence, Tuple
@@ -16,13 +16,13 @@ from .warp import WARPS, Matrix, warp, warp_boxes
 
 NAMES = (*WARPS, *PIXEL_OPERATIONS)
 IDENTITY = "identity"  # of a space: nothing is done
-UNKNOWN = 255  # in a mask, where the image shows nothing: the label that segmentation passes over
+UNKNOWN = 255  # in a mask, where the image shows nothing: the label that segmentation ignores
 
 Space = Dict[str, Callable[[np.ndarray, np.ndarray], Any]]
 
 
 class Policy(Geometry):
-    """The drawn operations; ``fill`` is the colour of what comes from outside of the image."""
+    """The drawn operations; ``fill`` is the colour of what comes from outside the image."""
 
     fill: Tuple[int, int, int]
 

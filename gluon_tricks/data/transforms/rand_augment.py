@@ -22,7 +22,7 @@ class RandAugment(Policy):
 
     ``form`` torchvision: of 14, at ``level`` 0 to 30. timm: of 15, at a level of 0 to 10 that is
     normal around ``level`` with standard deviation ``deviation``, each done with probability 0.5,
-    with the colour ``mean`` where the image ends. (timm's interpolation is bilinear or bicubic; the
+    with the colour ``mean`` outside the image. (timm's interpolation is bilinear or bicubic; the
     nearest pixel is taken here.)
     """
 

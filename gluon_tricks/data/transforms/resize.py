@@ -1,7 +1,7 @@
 """Evaluation's resizing: the shorter edge gets a given length, the longer one follows.
 
-:func:`shorter_edge`, :func:`resized_shape` and :func:`.crop.centre` are the whole rule of
-evaluation's geometry.
+:func:`shorter_edge`, :func:`resized_shape` and :func:`.crop.centre` are the whole of evaluation's
+geometry.
 """
 
 import dataclasses
@@ -23,8 +23,8 @@ LONGEST = 16  # times its width; longer images are cut before they are resized
 class ResizeShorterEdge(Geometry):
     """Bilinear, to a shorter edge of ``length`` pixels.
 
-    Of an image that is longer than LONGEST times its width only the middle part that is not: the
-    centre crop shows no more of it, and the whole, resized, could take gigabytes.
+    An image that is longer than LONGEST times its width is first cut to its middle part: the centre
+    crop shows no more of it, and the whole, resized, could take gigabytes.
     """
 
     length: int

@@ -2,8 +2,8 @@
 after PSPNet), as a list of operations.
 
 A mirror, a random scale, a random crop, padding to the right and below if the image is smaller, and
-a little blur. What GluonCV's published runs scale to the drawn length is the shorter side; since
-June 2019 its code takes the longer one.
+a little blur. GluonCV's published runs scale the shorter side to the drawn length; since June 2019
+its code scales the longer one.
 """
 
 import dataclasses
@@ -27,9 +27,9 @@ class RandomScaleCrop(Geometry):
     """The image scaled so that one ``side`` (short or long) has a random length, a whole number
     uniform in ``base`` times ``scale``, and then a random crop of ``size`` x ``size``.
 
-    Bilinear, and as Pillow's the mean over all of the image's pixels that a smaller one leaves out;
-    the mask takes the nearest pixel. Where the image is too small there is black, and ``UNKNOWN``
-    in the mask.
+    Bilinear; to become smaller, an image is averaged over all its pixels, as in Pillow. The mask
+    takes the nearest pixel. Where the image is too small there is black, and ``UNKNOWN`` in the
+    mask.
     """
 
     size: int
@@ -81,13 +81,13 @@ class RandomScaleCrop(Geometry):
         return moved
 
     def _nearest(self, start, length, scaled):
-        """The pixels, of ``length``, that those of the crop from ``start`` on show."""
+        """The pixels, of ``length``, that the crop from ``start`` on shows."""
         centres = np.arange(start, min(scaled, start + self.size)) + 0.5
         return (centres * (length / scaled)).astype(np.int64)
 
 
 def _enlarged(picture, ratios, start, shape):
-    """The part of this shape, from ``start`` on, of an image that is resized.
+    """The part of a resized image that has this shape and begins at ``start``.
 
     ratios: the image's height and width over those that it is resized to.
     """
@@ -111,7 +111,7 @@ def _reduced(picture, ratios, start, shape):
         (left + width) * ratios[1],
         (top + height) * ratios[0],
     ]
-    limits = picture.shape[1::-1] * 2  # which rounding must not pass
+    limits = picture.shape[1::-1] * 2  # which rounding must not exceed
     box = [min(edge, limit) for edge, limit in zip(box, limits)]
     return np.asarray(Image.fromarray(picture).resize((width, height), Image.BILINEAR, box))
 

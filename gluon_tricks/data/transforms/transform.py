@@ -1,7 +1,7 @@
 """A list of operations, put into stages once, and then applied to one image after another.
 
 1. Operations on pixels give an 8-bit RGB image. The first one may ask for a part of the image, and
-   then no more than that is decoded.
+   then only that is decoded.
 2. All affine operations and the normalisation are one matrix for each image, applied on the host
    (float32 ``(3, height, width)``) or for the whole batch on the device (:mod:`.color_map`).
 3. What comes after the normalisation changes that image in place, on the host.
@@ -29,7 +29,7 @@ class Parameters(NamedTuple):
 
 
 class Transform:
-    """Operations in their order: on pixels, affine, :class:`.normalise.Normalise`, on the result.
+    """Operations in order: on pixels, affine, :class:`.normalise.Normalise`, on what that gives.
 
     Those that are off are left out. ValueError for a list in another order or with the same
     operation twice.
@@ -161,8 +161,8 @@ class Transform:
         return self._window(height, width, self._steps(parameters, i)[0][1])
 
     def mask(self, mask: np.ndarray, parameters: Parameters, i: int = 0) -> np.ndarray:
-        """A mask (height, width) as the ``i``-th image is moved; UserError names an operation that
-        cannot.
+        """A mask (height, width), moved as the ``i``-th image; UserError names an operation that
+        cannot do it.
         """
         y, x, height, width = self.window(mask.shape[0], mask.shape[1], parameters, i)
         mask = mask[y : y + height, x : x + width]
@@ -173,10 +173,10 @@ class Transform:
     def boxes(
         self, boxes: np.ndarray, height: int, width: int, parameters: Parameters, i: int = 0
     ) -> np.ndarray:
-        """Boxes float (n, 4) in an image of this size as the ``i``-th image is moved.
+        """Boxes float (n, 4) in an image of this size, moved as the ``i``-th image.
 
-        Each is left, top, right, bottom in pixels. They are cut off at the result's edges: of one
-        that is not in the result nothing is left, its width or height is zero.
+        Each is left, top, right, bottom in pixels. They are clipped to the result: a box outside
+        has a width or height of zero.
         """
         y, x, height, width = self.window(height, width, parameters, i)
         boxes = np.asarray(boxes, np.float64).reshape(-1, 4) - np.tile([x, y], 2)

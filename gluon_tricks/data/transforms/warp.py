@@ -1,9 +1,9 @@
 """Shear, translate and rotate: the operations of AutoAugment and its successors that move pixels.
 
 Each is a matrix (a, b, c, d, e, f): the result's point (x, y) shows the point (a x + b y + c,
-d x + e y + f) of the image. Images are moved as Pillow's ``Image.transform`` does with the nearest
-pixel, to the pixel: the centre of each pixel is mapped in fixed point numbers with 16 bits behind
-the point, and what comes from outside of the image gets the fill colour.
+d x + e y + f) of the image. Images are moved exactly as Pillow's ``Image.transform`` does with the
+nearest pixel: the centre of each pixel is mapped in fixed-point numbers with 16 fractional bits,
+and what comes from outside the image gets the fill colour.
 """
 
 import math
@@ -14,7 +14,7 @@ import numpy as np
 from ..decode import Scratch
 
 Matrix = Tuple[float, float, float, float, float, float]
-ONE = 1 << 16  # in fixed point numbers
+ONE = 1 << 16  # in fixed-point numbers
 
 
 def shear_x(amount: float, height: int, width: int) -> Matrix:
@@ -71,7 +71,7 @@ def warp(
 
 
 def translate(picture: np.ndarray, matrix: Matrix, fill: Sequence[int], out: np.ndarray) -> bool:
-    """Move the pixels if that is all that the matrix does, and some stay in the image: a tenth of
+    """Translate an image if the matrix does nothing else and some pixels stay inside: a tenth of
     the work. Returns whether it did.
     """
     import cv2
@@ -91,8 +91,8 @@ def remap(picture: np.ndarray, matrix: Matrix, fill: Sequence[int], out: np.ndar
     import cv2
 
     height, width = picture.shape[:2]
-    # OpenCV wants pairs of int16, x and y. Of fixed point numbers they are the upper halves; two of
-    # those make one int32, whose lower half comes first.
+    # OpenCV wants pairs of int16, x and y: the upper halves of fixed-point numbers. Two of those
+    # make one int32, whose lower half comes first.
     x, y = fixed(*matrix[:3], height, width), fixed(*matrix[3:], height, width)
     places = (y & -ONE) | (x.view(np.uint32) >> 16).view(np.int32)
     places = places.view(np.int16).reshape(height, width, 2)
@@ -102,7 +102,7 @@ def remap(picture: np.ndarray, matrix: Matrix, fill: Sequence[int], out: np.ndar
 
 
 def fixed(a: float, b: float, c: float, height: int, width: int) -> np.ndarray:
-    """a x + b y + c of the pixels' centres in fixed point numbers, int32 (height, width)."""
+    """a x + b y + c of the pixels' centres in fixed-point numbers, int32 (height, width)."""
     a, b, c = (math.floor(value * ONE + 0.5) for value in (a, b, c + a * 0.5 + b * 0.5))
     along = np.arange(width, dtype=np.int32) * a
     return along + (np.arange(height, dtype=np.int32) * b + c)[:, None]

@@ -1,4 +1,4 @@
-"""A trained network for detection, whatever it was opened from."""
+"""A trained network for detection, opened from any source."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ COLUMNS = 6  # class, score, left, top, right, bottom
 
 
 class Detected(NamedTuple):
-    """What a network finds in a picture."""
+    """The objects that a network finds in a picture."""
 
     name: Name
     picture: Optional[np.ndarray] = None  # uint8 (H, W, 3)
-    found: Optional[Found] = None  # in its pixels, by falling score
-    error: Optional[str] = None  # why there is none of both
+    found: Optional[Found] = None  # in pixels of the picture, in descending order of score
+    error: Optional[str] = None  # why both are missing
 
 
 class Thresholds(NamedTuple):
-    """Which detections there are; both in [0, 1]."""
+    """The thresholds of detections, both in [0, 1]."""
 
-    score: float  # the lowest of a detection
-    overlap: float  # the highest IoU of two of a class
+    score: float  # the lowest score of a detection
+    overlap: float  # the highest IoU of two detections of a class
 
 
 @dataclasses.dataclass
@@ -38,11 +38,11 @@ class Detector(Opened):
 
     task = "detection"
 
-    exported: Optional[Thresholds] = None  # those in a graph
+    exported: Optional[Thresholds] = None  # the thresholds in an exported graph
 
     @property
     def thresholds(self) -> Thresholds:
-        """Those that the network has."""
+        """The network's thresholds."""
         if self.exported:
             return self.exported
         assert self.trained, "a graph has its thresholds"
@@ -50,12 +50,12 @@ class Detector(Opened):
         return Thresholds(settings.score, settings.overlap)
 
     def description(self) -> dict:
-        """What a manifest says of the network besides its classes and its images."""
+        """The thresholds, for a manifest."""
         return self.thresholds._asdict()
 
     @classmethod
     def described(cls, held: Mapping[str, Any], source: str) -> dict:
-        """The thresholds of a graph, read from ``source``; UserError if they cannot be."""
+        """The thresholds of a graph, read from ``source``; UserError if they are not valid."""
         found = Thresholds(held["score"], held["overlap"])
         for name, value in found._asdict().items():
             if not 0 <= value <= 1:
@@ -70,22 +70,24 @@ class Detector(Opened):
         return Rows(net)
 
     def choose(self, score: Optional[float] = None, overlap: Optional[float] = None) -> None:
-        """Let detections have at least this score, and those of a class at most this IoU; None: as
-        in training, or as it was exported. To be called before the first image.
+        """Set the least score of a detection, and the highest IoU of two of a class; None keeps
+        training's or the export's. Call it before the first image.
 
-        UserError for numbers outside of [0, 1], and for those that a graph cannot have: of its
-        detections some can be left out, but no others be found.
+        UserError for numbers outside [0, 1], and for thresholds that an exported graph cannot have:
+        its detections can be filtered further, but it cannot find more.
         """
         for name, value in (("--score", score), ("--overlap", overlap)):
             if value is not None and not 0 <= value <= 1:
-                raise UserError(f"{name} {value:g}: outside of [0, 1]")
+                raise UserError(f"{name} {value:g}: outside [0, 1]")
         known = self.thresholds
         chosen = Thresholds(
             known.score if score is None else score, known.overlap if overlap is None else overlap
         )
         if self.trained:
             self.trained.net.settings = self.trained.net.settings._replace(**chosen._asdict())
-            self.measured = self.measured if chosen == known else None  # of other detections
+            self.measured = (
+                self.measured if chosen == known else None
+            )  # measured with other thresholds
             return
         if chosen.overlap != known.overlap or chosen.score < known.score:
             wrong = "overlap" if chosen.overlap != known.overlap else "score"
@@ -96,9 +98,10 @@ class Detector(Opened):
         self.exported = chosen
 
     def detect(self, picture: np.ndarray, name: Optional[Name] = None) -> Found:
-        """What is in a picture, uint8 (H, W, 3), in its pixels.
+        """The objects in a picture, uint8 (H, W, 3), in its pixels.
 
-        ``name`` is what an error calls it. Raises UserError if the outputs are no detections.
+        ``name`` is the picture's name in errors. Raises UserError if the outputs are not
+        detections.
         """
         image = self.preprocessing.normalise(picture)
         rows = self._checked(self.compute(image[None]), name)
@@ -112,17 +115,17 @@ class Detector(Opened):
         said, of = printable(self.path), "" if name is None else f" for {printable(name)}"
         if outputs.ndim != 3 or outputs.shape[::2] != (1, COLUMNS):
             shape = "x".join(map(str, outputs.shape))
-            raise UserError(f"{said}: gives outputs of shape {shape}, which are no detections")
+            raise UserError(f"{said}: gives outputs of shape {shape}, which are not detections")
         if not np.isfinite(outputs).all():
             raise UserError(f"{said}: its outputs{of} are not finite")
         if (outputs[..., 0] >= self.classes).any():
-            raise UserError(f"{said}: finds a class{of} that is none of its {self.classes}")
+            raise UserError(f"{said}: finds a class{of} that is not one of its {self.classes}")
         return outputs[0]
 
 
 def detected(model: Detector, images: Iterator) -> Iterator[Detected]:
-    """What is in ``images``: (name, anything, picture or why there is none), as the functions of
-    :mod:`gluon_tricks.deploy.images` give them.
+    """Yield the objects in ``images``: (name, anything, picture or why there is none), as the
+    functions of :mod:`gluon_tricks.deploy.images` yield them.
     """
     for name, _, picture in images:
         if isinstance(picture, Exception):

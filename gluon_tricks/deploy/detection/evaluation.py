@@ -15,23 +15,24 @@ from ...errors import UserError
 from ...tasks.detection_figures import Precision, coco_results, matches_of, precision_of, summary
 from .detector import Detector
 
-MOST = 1 << 20  # boxes of an image; none is too many here
+MOST = 1 << 20  # boxes of an image: no limit in practice
 
 
 class Evaluated(NamedTuple):
-    """What a detector finds in the images of a file."""
+    """The results of a detector on the images of a file."""
 
     precision: Precision
-    objects: np.ndarray  # int64 (classes,): those that count
+    objects: np.ndarray  # int64 (classes,): objects that count
     images: int
     results: List[dict]  # the detections in COCO's result format
 
 
 def evaluate(model: Detector, record: str, index: str = "", float_steps: bool = False) -> Evaluated:
-    """That of a RecordIO file; ``float_steps``: the 11 points as GluonCV computes them.
+    """Evaluate a detector on a RecordIO file; ``float_steps``: the 11 points as GluonCV computes
+    them.
 
-    Raises UserError that names the record that is broken or has no boxes of these classes, or if no
-    box counts.
+    Raises UserError naming a record that is broken or without boxes of these classes, or if no box
+    counts.
     """
     matches, results = [], []
     for key, picture, truth in scenes(record, index, model.classes):
@@ -40,12 +41,12 @@ def evaluate(model: Detector, record: str, index: str = "", float_steps: bool = 
         results += coco_results(key, found)
     objects = np.sum([one.voc.objects for one in matches], axis=0)
     if not np.any(objects):
-        raise UserError(f"{record}: has no box that is neither difficult nor a crowd")
+        raise UserError(f"{record}: all its boxes are difficult or crowds")
     return Evaluated(precision_of(matches, float_steps), objects, len(matches), results)
 
 
 def scenes(record: str, index: str, classes: int) -> Iterator[Tuple[int, np.ndarray, Boxes]]:
-    """Key, picture, uint8 (H, W, 3), and boxes of the images of a RecordIO file."""
+    """Yield key, picture, uint8 (H, W, 3), and boxes of each image of a RecordIO file."""
     with RecordFile(record, index or None) as file, contextlib.closing(
         BoxLabels(record, classes, MOST)
     ) as boxes:
@@ -60,5 +61,5 @@ def scenes(record: str, index: str, classes: int) -> Iterator[Tuple[int, np.ndar
 
 
 def figures(evaluated: Evaluated) -> Dict[str, float]:
-    """In percent, the means over the classes with objects, and how many images."""
+    """The means over the classes with objects, in percent, and the number of images."""
     return dict(summary(evaluated.precision), images=evaluated.images)

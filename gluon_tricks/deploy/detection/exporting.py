@@ -1,5 +1,5 @@
-"""What an export needs to know of detectors: images to compare on, of several sizes, and what there
-is not.
+"""The detectors' part of an export: images of several sizes to compare on, and what is not
+supported.
 """
 
 from __future__ import annotations
@@ -13,28 +13,29 @@ from .detector import Detector
 from .evaluation import evaluate, figures
 from .preprocessing import ResizedImages
 
-NEAR = 0.01, 1.0  # score and pixels: detections farther from each other are others
+NEAR = 0.01, 1.0  # score and pixels: detections farther apart are different ones
 SCORED = "its detections have scores already: leave the flag out"
 LACKS = {
     "softmax": SCORED,
-    "safetensors": "timm has no detectors: take --format symbol or onnx",
-    "int8": "MXNet quantises the coordinates of boxes, too: take --format symbol or onnx",
+    "safetensors": "timm has no detectors: use --format symbol or onnx",
+    "int8": "MXNet would quantise the coordinates of boxes, too: use --format symbol or onnx",
 }
 
 
 def examples(sizes: ResizedImages, record: str) -> List[np.ndarray]:
-    """Images of several sizes to compare an export on, real ones as large as the network sees
-    them.
+    """Images of several sizes on which an export is compared; real ones are resized for the
+    network.
     """
     return images.of_several_sizes(sizes, record, sizes.resize)
 
 
 def difference(outputs: List[np.ndarray], references: List[np.ndarray]) -> Tuple[float, float]:
-    """As of :func:`gluon_tricks.deploy.compare.difference`, of detections (N, most, 6) whose last
-    bits may differ, so that two of nearly the same score may change places.
+    """Like :func:`gluon_tricks.deploy.compare.difference`, for detections (N, most, 6), of which
+    two with nearly the same score may change places.
 
-    Each is compared with the nearest of its class. One in 50 may have none, as a score or an IoU
-    may be above a threshold in one and below it in the other; more make both infinite.
+    Each detection is compared with the nearest one of its class. One in 50 may have none, since a
+    score or an IoU may be just above a threshold in one and below it in the other; with more, both
+    results are infinite.
     """
     largest = share = 0.0
     alone = count = 0
@@ -50,7 +51,7 @@ def difference(outputs: List[np.ndarray], references: List[np.ndarray]) -> Tuple
 
 
 def _distances(found, expected):
-    """(distances (k, 5) of scores and corners of pairs of a class, detections without another)."""
+    """(distances (k, 5) of scores and corners of matched pairs, number of unmatched detections)."""
     found, expected = (rows[rows[:, 0] >= 0].astype(np.float64) for rows in (found, expected))
     free, pairs = np.ones(len(found), bool), []
     for row in expected:

@@ -1,4 +1,4 @@
-"""What a detector finds in a picture, drawn into it."""
+"""Draws a detector's objects into the picture."""
 
 from typing import List
 
@@ -19,7 +19,7 @@ def write_boxes(picture: np.ndarray, found: Found, labels: List[str], path: str)
     from matplotlib.figure import Figure
 
     height, width = picture.shape[:2]
-    # Half a pixel more, which is cut off, so that no rounding takes a whole one.
+    # The extra half pixel is cut off; without it, rounding could cost a whole one.
     figure = Figure(figsize=((width + 0.5) / DPI, (height + 0.5) / DPI), dpi=DPI)
     axes = figure.add_axes((0, 0, 1, 1))
     axes.imshow(picture, extent=(0, width, height, 0), aspect="auto")
@@ -37,7 +37,7 @@ def _draw(axes, corners, text, number):
     color = palette()[1 + number % 255] / 255  # the first one is black
     size = dict(linewidth=1.6, edgecolor=color, facecolor="none")
     axes.add_patch(Rectangle((left, top), right - left + 1, bottom - top + 1, **size))
-    # Without parse_math a dollar in a class's name would be read as a formula.
+    # With parse_math, a dollar sign in a class's name would start a formula.
     style = dict(fontsize=7, va="top", parse_math=False, color="white", clip_on=True)
     box = dict(facecolor=color, edgecolor="none", pad=1, alpha=0.75)
     axes.text(left + 2, top + 2, text, bbox=box, **style)

@@ -1,4 +1,4 @@
-"""How the images of a detector are made: resized, whatever their shape."""
+"""The preprocessing of a detector's images: resized, of any shape."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from ..preprocessing import OPENCV, RGB, WORDS
 
 
 class ResizedImages(NamedTuple):
-    """``(x - rgb_mean) / rgb_std`` of the image with a shorter side of ``input_size`` pixels, or of
-    fewer so that the longer one has at most ``max_side``.
+    """``(x - rgb_mean) / rgb_std`` of the image, resized to a shorter side of ``input_size``
+    pixels, or of fewer if the longer side would exceed ``max_side``.
     """
 
     input_size: int
     max_side: int
-    rgb_mean: RGB  # of R, G and B on the scale from 0 to 255
+    rgb_mean: RGB  # of R, G and B, from 0 to 255
     rgb_std: RGB
 
     @classmethod
     def of_config(cls, config: flags.Config) -> ResizedImages:
-        """Those of the flags of a run."""
+        """The preprocessing of a run, from its flags."""
         return cls(config.input_size, config.max_side, config.rgb_mean, config.rgb_std)
 
     @classmethod
     def of_description(cls, held: Mapping[str, Any]) -> ResizedImages:
-        """Those which :meth:`description` gave, read from JSON."""
+        """The preprocessing from a :meth:`description`, read from JSON."""
         mean, std = tuple(held["rgb_mean"]), tuple(held["rgb_std"])
         return cls(held["input_size"], held["max_side"], mean, std)
 
     def description(self) -> dict:
-        """What a user of an exported network has to do, for programs and in words."""
+        """The instructions for users of an exported network, for programs and in words."""
         return dict(
             input_size=self.input_size,
             max_side=self.max_side,
@@ -48,9 +48,9 @@ class ResizedImages(NamedTuple):
         )
 
     def config(self, **fields: Any) -> flags.Config:
-        """A :class:`gluon_tricks.config.Config` of such images and other ``fields``.
+        """A :class:`gluon_tricks.config.Config` with this preprocessing and other ``fields``.
 
-        Raises ConfigError, which names the flag, for a value out of its range.
+        Raises ConfigError, which names the flag, for a value out of range.
         """
         config = flags.Config(**self._asdict(), **dict(dict(task="detection"), **fields))
         flags.check_ranges(config)
@@ -74,5 +74,5 @@ class ResizedImages(NamedTuple):
         return preprocessing.normalised(self.resize(picture), self.rgb_mean, self.rgb_std)
 
     def pixels(self, images: np.ndarray) -> np.ndarray:
-        """uint8 (N, h, w, 3) whose normalisation gave ``images``, float32 (N, 3, h, w)."""
+        """uint8 (N, h, w, 3) whose normalisation is ``images``, float32 (N, 3, h, w)."""
         return preprocessing.pixels(images, self.rgb_mean, self.rgb_std)

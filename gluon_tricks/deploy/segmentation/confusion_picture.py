@@ -1,4 +1,4 @@
-"""A picture of a confusion matrix: what the pixels of each class were taken for."""
+"""A picture of a confusion matrix: the classes as which the pixels of each class were predicted."""
 
 from typing import List
 
@@ -7,12 +7,12 @@ import numpy as np
 from ...pictures import write_png
 from ...text import printable
 
-NUMBERED = 16  # with no more classes each share is written into its square
-NAMED = 60  # with no more classes each has its name at the edge
+NUMBERED = 16  # up to this many classes, each share is written into its square
+NAMED = 60  # up to this many classes, each has its name at the edge
 
 
 def draw(matrix: np.ndarray, names: List[str], path: str) -> None:
-    """Write a PNG: each row in percent of the class's pixels; UserError if that is not possible."""
+    """Write a PNG: each row in percent of the class's pixels; UserError if it cannot be written."""
     from matplotlib.figure import Figure
 
     classes = len(names)
@@ -34,7 +34,7 @@ def draw(matrix: np.ndarray, names: List[str], path: str) -> None:
 def _name(axes, names):
     if len(names) > NAMED:
         return
-    # Without parse_math a dollar in a class's name would be read as a formula.
+    # With parse_math, a dollar sign in a class's name would start a formula.
     shown, size = [printable(name)[:24] for name in names], 8 if len(names) <= 30 else 6
     places = range(len(names))
     axes.set_xticks(places, shown, rotation=90, fontsize=size, parse_math=False)

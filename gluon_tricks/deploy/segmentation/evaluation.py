@@ -15,8 +15,8 @@ from ...tasks.confusion import confusion_matrix, summary
 from .protocols import Protocol, protocol
 from .segmenter import Segmenter
 
-BATCH = 8  # images of the centre crop at once
-THREADS = 4  # that decode them
+BATCH = 8  # centre crops per batch
+THREADS = 4  # decoding threads
 
 
 class Pair(NamedTuple):
@@ -28,9 +28,9 @@ class Pair(NamedTuple):
 
 
 def pairs(record: str, index: str, classes: int) -> Iterator[Pair]:
-    """The images of a RecordIO file, and their masks.
+    """Yield the images of a RecordIO file with their masks.
 
-    Raises UserError that names the record that is broken, or whose mask does not fit.
+    Raises UserError naming a record that is broken, or whose mask has another size.
     """
     with RecordFile(record, index) as images, contextlib.closing(
         MaskFile(images, classes)
@@ -54,7 +54,7 @@ def confusion(model: Segmenter, record: str, index: str, how: Protocol) -> Tuple
 
 
 def _predictions(model, record, index, how):
-    """``(masks, predictions)``, uint8 (n, H, W), of all images."""
+    """Yield ``(masks, predictions)``, uint8 (n, H, W), of all images."""
     if how.views is None:
         yield from _centre_crops(model, record, index)
         return
@@ -63,7 +63,7 @@ def _predictions(model, record, index, how):
 
 
 def _centre_crops(model, record, index):
-    """As in training's validation."""
+    """Yield them as in training's validation."""
     config = model.preprocessing.config(
         classes=model.classes, rec_val=record, rec_val_idx=index, num_data_workers=THREADS
     )
@@ -83,7 +83,7 @@ def measure(model: Segmenter, record: str) -> Dict[str, Any]:
 
 
 def of_training(matrix: np.ndarray) -> Dict[str, float]:
-    """Those of the figures that the task has, too."""
+    """The figures that training has, too."""
     found = summary(matrix)
     return {name: found[name] for name in ("miou", "accuracy")}
 
@@ -91,10 +91,10 @@ def of_training(matrix: np.ndarray) -> Dict[str, float]:
 def compare_figures(model: Segmenter, quantized: Segmenter, record: str) -> Tuple[dict, dict]:
     """Figures of a network and of its INT8 variant on all images of a RecordIO file: two dicts.
 
-    The second also says how much mIoU is lost, and for how many percent of the pixels both agree.
+    The second also has the loss in mIoU, and the percentage of pixels on which both agree.
     """
     how, models = protocol("single", model.preprocessing), (model, quantized)
-    assert how.views, "which the centre crop alone does without"
+    assert how.views, "the protocol is single"
     matrices = np.zeros((2, model.classes, model.classes), np.int64)
     agreed = pixels = count = 0
     for key, picture, mask in pairs(record, "", model.classes):

@@ -1,5 +1,5 @@
-"""What an export needs to know of networks for segmentation: images to compare on, of several
-sizes, and images to calibrate INT8 with.
+"""The segmentation networks' part of an export: images of several sizes to compare on, and images
+for the calibration of INT8.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from .preprocessing import WholeImages
 
 
 def examples(sizes: WholeImages, record: str) -> List[np.ndarray]:
-    """Images of several sizes to compare an export on, real ones no larger than a crop of
-    training.
+    """Images of several sizes on which an export is compared; real ones are at most as large as
+    training's crops.
     """
     side = sizes.input_size
 

@@ -1,4 +1,4 @@
-"""How the images of a network for segmentation are made: at their own size."""
+"""The preprocessing of images for segmentation: normalised, at their original size."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from ..preprocessing import RGB
 
 
 class WholeImages(NamedTuple):
-    """``(x - rgb_mean) / rgb_std``, of the whole image, whatever its size.
+    """``(x - rgb_mean) / rgb_std``, of the whole image, of any size.
 
-    The sizes of training say what an image is scaled to when it is shown at several scales, and how
-    large the windows are.
+    The sizes of training determine the scaled sizes and the windows of the protocol with several
+    scales.
     """
 
     input_size: int  # height and width of training's crops
     base_size: int
-    rgb_mean: RGB  # of R, G and B on the scale from 0 to 255
+    rgb_mean: RGB  # of R, G and B, from 0 to 255
     rgb_std: RGB
 
     @classmethod
     def of_config(cls, config: flags.Config) -> WholeImages:
-        """Those of the flags of a run."""
+        """The preprocessing of a run, from its flags."""
         size = config.test_size or config.input_size
         return cls(size, config.base_size, config.rgb_mean, config.rgb_std)
 
     @classmethod
     def of_description(cls, held: Mapping[str, Any]) -> WholeImages:
-        """Those which :meth:`description` gave, read from JSON."""
+        """The preprocessing from a :meth:`description`, read from JSON."""
         mean, std = tuple(held["rgb_mean"]), tuple(held["rgb_std"])
         return cls(held["input_size"], held["base_size"], mean, std)
 
     def description(self) -> dict:
-        """What a user of an exported network has to do, for programs and in words."""
+        """The instructions for users of an exported network, for programs and in words."""
         return dict(
             input_size=self.input_size,
             base_size=self.base_size,
@@ -48,9 +48,9 @@ class WholeImages(NamedTuple):
         )
 
     def config(self, **fields: Any) -> flags.Config:
-        """A :class:`gluon_tricks.config.Config` of such images and other ``fields``.
+        """A :class:`gluon_tricks.config.Config` with this preprocessing and other ``fields``.
 
-        Raises ConfigError, which names the flag, for a value out of its range.
+        Raises ConfigError, which names the flag, for a value out of range.
         """
         fields = dict(dict(task="segmentation", crop_ratio=1.0), **fields)
         config = flags.Config(**self._asdict(), **fields)
@@ -66,5 +66,5 @@ class WholeImages(NamedTuple):
         return preprocessing.normalised(picture, self.rgb_mean, self.rgb_std)
 
     def pixels(self, images: np.ndarray) -> np.ndarray:
-        """uint8 (N, H, W, 3) whose normalisation gave ``images``, float32 (N, 3, H, W)."""
+        """uint8 (N, H, W, 3) whose normalisation is ``images``, float32 (N, 3, H, W)."""
         return preprocessing.pixels(images, self.rgb_mean, self.rgb_std)

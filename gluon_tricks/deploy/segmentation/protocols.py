@@ -1,8 +1,7 @@
-"""How the figures of segmentation are measured, each under a name of its own: the same network has
-other figures in each.
+"""The protocols by which segmentation is measured; the same network has different figures in each.
 
-The paper does not say how its Table 9 was measured, nor GluonCV how its published figures were;
-those of GluonCV's training are the centre crop's, which sees the middle of each picture alone.
+The paper does not say how its Table 9 was measured, and GluonCV does not say it of its published
+figures; GluonCV's training measures the centre crop, which covers only the middle of each picture.
 """
 
 from __future__ import annotations
@@ -21,7 +20,9 @@ NAMES = tuple(FLAGS)
 
 
 class Protocol(NamedTuple):
-    """``views`` are those of each whole picture; None: the centre crop of training's validation."""
+    """``views`` are applied to each whole picture; None: the centre crop of training's
+    validation.
+    """
 
     name: str
     words: str
@@ -29,14 +30,16 @@ class Protocol(NamedTuple):
 
 
 def protocol(name: str, sizes: WholeImages, **given: Any) -> Protocol:
-    """The protocol called ``name``; ``given`` are what :data:`FLAGS` has of it.
+    """The protocol called ``name``; ``given`` has values for its fields in :data:`FLAGS`.
 
-    single: the picture at its own size, in windows of ``window`` pixels (1024) if it is larger.
-    multi: at each of the ``scales`` of a ``long_side`` (that of training, ``base_size``; 0: its
-    own), and mirrored, in windows (training's crops).
-    centre: the shorter side scaled to training's crop, and its middle, as training validates.
+    single: the picture at its original size, in windows of ``window`` pixels (1024) if it is
+    larger.
+    multi: at each of the ``scales`` of a ``long_side`` (training's ``base_size``; 0: its original
+    size), and mirrored, in windows (training's crops).
+    centre: the shorter side scaled to training's crop, and the centre crop, as in training's
+    validation.
 
-    Raises UserError for what has no effect in it, or is out of range.
+    Raises UserError for a value that has no effect in the protocol, or is out of range.
     """
     _check(name, given)
     if name == "centre":
@@ -44,11 +47,11 @@ def protocol(name: str, sizes: WholeImages, **given: Any) -> Protocol:
         return Protocol(name, f"centre crop {size} x {size} of a short side of {size}", None)
     if name == "single":
         views = Views(**given)
-        words = "each image once at its own size"
+        words = "each image once at its original size"
         return Protocol(name, f"{words}, in windows of {views.window} if it is larger", views)
     fields = dict(scales=SCALES, long_side=sizes.base_size, window=sizes.input_size)
     views = Views(mirror=True, **{**fields, **given})
-    side = f"a long side of {views.long_side}" if views.long_side else "its own size"
+    side = f"a long side of {views.long_side}" if views.long_side else "its original size"
     shown = ", ".join(f"{scale:g}" for scale in views.scales)
     words = f"scales {shown} of {side}, each mirrored too, in windows of {views.window}"
     return Protocol(name, words, views)
@@ -61,4 +64,4 @@ def _check(name, given):
             raise UserError(f"{shown} has no effect with --protocol {name}")
         least = 0 if flag == "long_side" else 1
         if flag != "scales" and value < least:
-            raise UserError(f"{shown} {value}: at least {least} is needed")
+            raise UserError(f"{shown} {value}: has to be at least {least}")

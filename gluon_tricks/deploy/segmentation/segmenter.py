@@ -1,4 +1,4 @@
-"""A trained network for segmentation, whatever it was opened from."""
+"""A trained network for segmentation, opened from any source."""
 
 from __future__ import annotations
 
@@ -13,35 +13,37 @@ from ..opened import Opened
 from .windows import Views, segment
 
 Name = Union[int, str]  # the key of a record, or the path of a file
-LEAST = 17  # pixels in height and width that nearly every network takes; ResNet-D takes 5
+LEAST = 17  # the least height and width that nearly every network takes; ResNet-D takes 5
 
 
 class Segmented(NamedTuple):
-    """What a network says of a picture."""
+    """A network's prediction for a picture."""
 
     name: Name
     picture: Optional[np.ndarray] = None  # uint8 (H, W, 3)
     mask: Optional[np.ndarray] = None  # uint8 (H, W), classes
-    error: Optional[str] = None  # why there is none of both
+    error: Optional[str] = None  # why both are missing
 
 
 class Segmenter(Opened):
-    """A network that gives each pixel a class. Its ``preprocessing`` is a :class:`.WholeImages`."""
+    """A network that assigns a class to each pixel; ``preprocessing`` is a
+    :class:`.WholeImages`.
+    """
 
     task = "segmentation"
 
     def predict(self, images: np.ndarray, name: Optional[Name] = None) -> np.ndarray:
         """Logits (N, classes, H, W) of normalised images, float32 (N, 3, H, W).
 
-        ``name`` is what an error calls the image. Raises UserError if the logits are not finite or
-        not of that shape.
+        ``name`` is the image's name in errors. Raises UserError if the logits are not finite or
+        have another shape.
         """
         logits = self.compute(images)
         expected = (len(images), self.classes, *images.shape[2:])
         if logits.shape != expected:
             raise UserError(
-                f"{printable(self.path)}: gives outputs of shape {logits.shape}, and {expected} "
-                "is needed"
+                f"{printable(self.path)}: gives outputs of shape {logits.shape}, but {expected} is "
+                "needed"
             )
         if not np.isfinite([logits.min(), logits.max()]).all():
             of = "" if name is None else f" for {printable(name)}"
@@ -61,8 +63,8 @@ class Segmenter(Opened):
         )
 
     def _predict_padded(self, images, name):
-        """:meth:`predict` of images that may have less than LEAST pixels in height or width: with
-        black below and to the right, as training has it, whose logits are left out.
+        """:meth:`predict` for images that may be lower or narrower than LEAST: padded with black
+        below and to the right, as in training; the logits of the padding are dropped.
         """
         height, width = images.shape[2:]
         if min(height, width) >= LEAST:
@@ -74,7 +76,7 @@ class Segmenter(Opened):
         return self.predict(padded, name)[:, :, :height, :width]
 
     def segment_files(self, paths: Sequence[str], views: Views = Views()) -> Iterator[Segmented]:
-        """The masks of image files, one after another.
+        """Yield the masks of image files.
 
         A file that is missing or broken has an ``error`` instead of a mask.
         """
@@ -82,8 +84,8 @@ class Segmenter(Opened):
 
 
 def segmented(model: Segmenter, images: Iterator, views: Views) -> Iterator[Segmented]:
-    """The masks of ``images``: (name, anything, picture or why there is none), as the functions of
-    :mod:`gluon_tricks.deploy.images` give them.
+    """Yield the masks of ``images``: (name, anything, picture or why there is none), as the
+    functions of :mod:`gluon_tricks.deploy.images` yield them.
     """
     for name, _, picture in images:
         if isinstance(picture, Exception):

@@ -1,10 +1,10 @@
-"""A picture of any size through a network, in windows, at several scales, mirrored, within bounded
-memory.
+"""Runs a network on a picture of any size, in windows, at several scales and mirrored, within
+bounded memory.
 
-The result is built up in bands of its rows, none with more scores than MOST_SCORES. A window gives
-the probabilities of its pixels. Those of overlapping windows, of the scales and of a window and its
-mirror image are averaged, each resized bilinearly to the pixels of the picture whose centres it
-covers. Bands change nothing in the result; windows that two bands touch are computed twice.
+The result is computed in bands of rows, each with at most MOST_SCORES scores. A window gives the
+probabilities of its pixels. The probabilities of overlapping windows, of all scales, and of a
+window and its mirror image are averaged, each resized bilinearly to the pixels of the picture whose
+centres it covers. The bands do not change the result; a window in two bands is computed twice.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from ...errors import UserError
 # Normalised images, float32 (N, 3, H, W), to logits, float32 (N, K, H, W).
 Predict = Callable[[np.ndarray], np.ndarray]
 
-MOST_SCORES = 1 << 28  # float32, of the pixels of a band and all classes: 1 GiB
+MOST_SCORES = 1 << 28  # float32 values of all pixels of a band and all classes: 1 GiB
 
 
 class Views(NamedTuple):
-    """The ways in which a picture is shown to the network."""
+    """The ways in which a picture is given to the network."""
 
     scales: Tuple[float, ...] = (1.0,)
     mirror: bool = False  # also mirrored
-    long_side: int = 0  # of the picture at scale 1; 0: its own
-    window: int = 1024  # no more than that, in height and width, at once
+    long_side: int = 0  # of the picture at scale 1; 0: its original one
+    window: int = 1024  # the greatest height and width at once
 
     def scaled(self, height: int, width: int, scale: float) -> Tuple[int, int]:
         """``(height, width)`` of a picture at one of the scales."""
@@ -36,7 +36,7 @@ class Views(NamedTuple):
         return max(1, int(height * factor + 0.5)), max(1, int(width * factor + 0.5))
 
     def is_one(self, height: int, width: int) -> bool:
-        """Is a picture shown once, as a whole and as it is?"""
+        """Whether the only view of a picture is the picture itself."""
         shown = [self.scaled(height, width, scale) for scale in self.scales]
         return shown == [(height, width)] and not self.mirror and max(height, width) <= self.window
 
@@ -59,8 +59,8 @@ class Sampling(NamedTuple):
 
 
 def starts(length: int, window: int) -> List[int]:
-    """Where windows begin that cover ``length`` pixels: every two thirds of a window, and the last
-    one ends with them.
+    """The starts of windows that cover ``length`` pixels: one every two thirds of a window, and the
+    last one ends at the last pixel.
     """
     if length <= window:
         return [0]
@@ -70,7 +70,7 @@ def starts(length: int, window: int) -> List[int]:
 
 
 def spans(length: int, scaled: int, window: int) -> List[Span]:
-    """The windows along an axis of ``length`` pixels that is ``scaled`` to as many."""
+    """The windows along an axis of ``length`` pixels that is resized to ``scaled`` pixels."""
 
     def first_from(place):  # pixel i has its centre at (i + 0.5) * scaled / length
         return max(0, -(-(2 * place * length - scaled) // (2 * scaled)))
@@ -83,7 +83,7 @@ def spans(length: int, scaled: int, window: int) -> List[Span]:
 
 
 def weights(length: int, windows: List[Span]) -> np.ndarray:
-    """float32 (length,): one divided by the number of windows that a pixel lies in."""
+    """float32 (length,): 1 / the number of windows in which a pixel lies."""
     count = np.zeros(length, np.float32)
     for span in windows:
         count[span.first : span.last] += 1
@@ -91,7 +91,9 @@ def weights(length: int, windows: List[Span]) -> np.ndarray:
 
 
 def sampling(span: Span, first: int, last: int, length: int, scaled: int) -> Sampling:
-    """That of the picture's pixels from ``first`` to ``last`` in a window that has them."""
+    """The sampling of the picture's pixels from ``first`` to ``last`` in a window that covers
+    them.
+    """
     centres = (np.arange(first, last) + 0.5) * (scaled / length) - 0.5 - span.begin
     places = np.clip(centres, 0, span.end - span.begin - 1)
     low = places.astype(np.int64)
@@ -113,14 +115,16 @@ def _along(plane, places, axis, share):
 
 
 def probabilities(predict: Predict, image: np.ndarray, mirror: bool) -> np.ndarray:
-    """float32 (K, h, w) of a normalised image (3, h, w); the mean of both if it is mirrored too."""
+    """float32 (K, h, w) of a normalised image (3, h, w); with ``mirror``, the mean of it and its
+    mirror image.
+    """
     shown = np.stack([image, image[:, :, ::-1]]) if mirror else image[None]
     scores = softmax(predict(np.ascontiguousarray(shown)))
     return (scores[0] + scores[1, :, :, ::-1]) / 2 if mirror else scores[0]
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
-    """Of the second axis of float32 logits (N, K, h, w), in their memory."""
+    """The softmax over the second axis of float32 logits (N, K, h, w), in place."""
     logits -= logits.max(axis=1, keepdims=True)
     np.exp(logits, out=logits)
     logits /= logits.sum(axis=1, keepdims=True)
@@ -128,7 +132,7 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
 
 def bands(height: int, width: int, classes: int) -> Iterator[Tuple[int, int]]:
-    """``(first, last)`` rows of the parts in which a picture's result is made, none too large."""
+    """Yield ``(first, last)``, the rows of each band in which a picture's result is computed."""
     rows = max(1, min(height, MOST_SCORES // (width * classes)))
     count = -(-height // rows)
     for number in range(count):
@@ -158,7 +162,7 @@ def segment(
     Returns
     -------
     numpy.ndarray
-        uint8 (H, W); of equal scores the smaller class.
+        uint8 (H, W); at equal scores the smaller class.
     """
     height, width = picture.shape[:2]
     if views.is_one(height, width):  # nothing to average
@@ -190,12 +194,12 @@ def _add(scores, rows, shape, picture, views, normalise, predict):
             horizontal = sampling(x, x.first, x.last, width, scaled_width)
             weight = row_weights[first:last, None] * column_weights[x.first : x.last]
             target = scores[:, first - rows[0] : last - rows[0], x.first : x.last]
-            for plane, sums in zip(part, target):  # one at a time, which needs little memory
+            for plane, sums in zip(part, target):  # one at a time, to save memory
                 sums += interpolate(plane, vertical, horizontal) * weight
 
 
 def resized(picture: np.ndarray, shape: Tuple[int, int]) -> np.ndarray:
-    """uint8 (H, W, 3), bilinear as the images of training are; UserError if it is too large."""
+    """uint8 (H, W, 3), resized bilinearly as in training; UserError if it would be too large."""
     import cv2
 
     if picture.shape[:2] == shape:
@@ -203,6 +207,6 @@ def resized(picture: np.ndarray, shape: Tuple[int, int]) -> np.ndarray:
     if shape[0] * shape[1] > MOST_PIXELS:
         raise UserError(
             f"--scales or --long-side: a picture would be scaled to {shape[1]} x {shape[0]} "
-            f"pixels, and at most {MOST_PIXELS:,} are possible"
+            f"pixels, but at most {MOST_PIXELS:,} are possible"
         )
     return cv2.resize(picture, shape[::-1], interpolation=cv2.INTER_LINEAR)

@@ -1,7 +1,7 @@
-"""Networks that timm and torchvision have too, and their weights from and to the names there.
+"""Networks that timm and torchvision also have, and the names of their parameters there.
 
-:mod:`.table` says which networks compute the same and :mod:`.lookup` why others that look
-alike do not; docs/convert.md shows both, and ``tools/check_timm.py`` compares the outputs. A module
-for each kind of network says what its layers are called there. What is said here of timm and
-torchvision is from their sources (timm 1.0.31, torchvision 0.28).
+:mod:`.table` lists the networks that compute the same, and :mod:`.lookup` explains why similar ones
+do not; docs/convert.md shows both, and ``tools/check_timm.py`` compares the outputs. The other
+modules have the names of the layers, one for each kind of network. Facts about timm and torchvision
+are from their sources (timm 1.0.31, torchvision 0.28).
 """

@@ -1,11 +1,11 @@
-"""What timm and torchvision call the layers of Inception v3 and GoogLeNet."""
+"""The names of Inception v3's and GoogLeNet's layers in timm and torchvision."""
 
 from .rules import CONV_NORM, pairs, rules
 
 _STEM = pairs("0 1a_3x3, 1 2a_3x3, 2 2b_3x3, 4 3b_1x1, 5 4a_3x3")
 _BLOCKS = ("5b", "5c", "5d", "6a", "6b", "6c", "6d", "6e", "7a", "7b", "7c")
 _FIRST_BLOCK = 7
-# The branches of each kind of block in their order; the last is the one after a pooling.
+# The branches of each kind of block, in order; ``_pool`` is the one after a pooling.
 _BRANCHES = {
     "A": ("1x1", "5x5", "3x3dbl", "_pool"),
     "B": ("3x3", "3x3dbl"),
@@ -13,7 +13,7 @@ _BRANCHES = {
     "D": ("3x3", "7x7x3"),
 }
 _KINDS = "AAABCCCCDEE"
-# of E, whose branches divide: the places of its convolutions
+# E, whose branches divide: the positions of its convolutions
 _DIVIDED = {
     "0.0": "1x1",
     "1.0.0": "3x3_1",
@@ -25,11 +25,11 @@ _DIVIDED = {
     "2.1.1.0": "3x3dbl_3b",
     "3.1": "_pool",
 }
-_ALONE = ("A1x1", "B3x3", "C1x1")  # branches of one convolution, which has no number
+_ALONE = ("A1x1", "B3x3", "C1x1")  # branches with a single convolution, which has no number
 
 
 def _inception_block(number, place, layer):
-    """``place``: the numbers that lead to a convolution in the block."""
+    """``place``: the numbers on the path to a convolution in the block."""
     at = int(number) - _FIRST_BLOCK
     kind = _KINDS[at]
     if kind == "E":

@@ -7,33 +7,33 @@ from ...errors import UserError
 from ...text import printable
 from .table import LIBRARIES, TABLE, Counterpart, Identity
 
-# (pattern of our network in words, or of their architecture; why it has no counterpart), of which
-# the first that matches counts
+# (pattern of our network in words or of their architecture; why it has no counterpart); the first
+# match counts
 DIFFERENT: Sequence[Tuple[str, str]] = (
     (
         r"(se_)?resnet(50|101|152)_v1\b.*",
-        "its bottlenecks have the stride in the first 1x1 convolution, and biases",
+        "its bottlenecks have biases, and the stride in the first 1x1 convolution",
     ),
     (
         r"se_resnet(18|34)_v1|resnet(18|34)\w* with attention se|seresnet(18|34)",
-        "timm's attention has 8 channels at least",
+        "timm's attention has at least 8 channels",
     ),
     (r"legacy_seresne\w+", "its first pooling has no border"),
     (r"senet154", "its first pooling has a border; GluonCV's is timm's legacy_senet154"),
-    (r"resnet(18|34)_v1c.*", "timm has this network from 50 layers on"),
-    (r"resnet\w+_v1[cd] with attention se", "timm has it as seresnet152d alone"),
+    (r"resnet(18|34)_v1c.*", "timm has this network only with 50 and more layers"),
+    (r"resnet\w+_v1[cd] with attention se", "timm has it only as seresnet152d"),
     (
         r"resnet\w+ with anti_alias.*|(se)?resnetaa\w+|resnetblur\w+|densenetblur\w+",
-        "timm's also blurs or averages in the stem, where ours has a max pooling with stride",
+        "timm's also blurs or averages in the stem, where ours has a strided max pooling",
     ),
     (
         r"resnet\w+ with attention sk.*|skresne\w+",
         "one of timm's two branches has a dilated kernel; ours are halves of one 3x3 convolution",
     ),
-    (r"resnet\w+ with (.* )?gem .*", "neither library pools so"),
-    (r".* with (.* )?bn_eps .*", "theirs has the epsilon that the network has without it"),
+    (r"resnet\w+ with (.* )?gem .*", "neither library has this pooling"),
+    (r".* with (.* )?bn_eps .*", "theirs has the network's own epsilon"),
     (r".* with (.* )?dilated .*", "its last stages are dilated: convert the plain network"),
-    (r"resnet\w+ with use_gn.*|resnet101_v1b_gn", "timm has it as resnet50_gn alone"),
+    (r"resnet\w+ with use_gn.*|resnet101_v1b_gn", "timm has it only as resnet50_gn"),
     (r"(se_)?resnet\d+_v2|resnetv2_\w+", "GluonCV's begins with a BatchNorm of the image"),
     (r"resnet\d+_v1[bd]_0\.\d+", "its widths are what GluonCV's pruning left"),
     (r"mobilenet(0|1)\.\d+|mobilenetv1_\w+", "timm's clips its activations at 6"),
@@ -43,7 +43,7 @@ DIFFERENT: Sequence[Tuple[str, str]] = (
     ),
     (
         r"mobilenetv3_small\w*|mobilenet_v3_small",
-        "GluonCV's last layer but one has 1,280 channels, theirs has 1,024",
+        "GluonCV's second-to-last layer has 1,280 channels, theirs has 1,024",
     ),
     (
         r"mobilenet_v3_large",
@@ -61,16 +61,16 @@ DIFFERENT: Sequence[Tuple[str, str]] = (
 def find(identity: Identity, library: Optional[str] = None) -> Counterpart:
     """The counterpart of a network in a library (default: timm, or else torchvision).
 
-    Raises UserError that says why there is none.
+    Raises UserError with the reason if there is none.
     """
     there = [name for name in LIBRARIES if (identity, name) in TABLE]
     if not there:
-        reason = _why_not(str(identity)) or "docs/convert.md lists those that have"
+        reason = _why_not(str(identity)) or "docs/convert.md lists the networks that have one"
         raise UserError(f"{identity} has no counterpart in timm or torchvision: {reason}")
     if library and library not in there:
         raise UserError(
-            f"{library} has no {identity}, but {there[0]} has: gluon-tricks convert writes a "
-            f".safetensors file with --to {there[0]}"
+            f"{library} has no {identity}, but {there[0]} does: use --to {there[0]} and a "
+            ".safetensors file"
         )
     return TABLE[identity, library or there[0]]
 

@@ -1,8 +1,8 @@
-"""What timm and torchvision call the layers of MobileNets and ShuffleNet v2."""
+"""The names of MobileNets' and ShuffleNet v2's layers in timm and torchvision."""
 
 from .rules import pairs, rules
 
-# torchvision puts a convolution, its BatchNorm and its activation into a sequence of their own.
+# torchvision puts a convolution, its BatchNorm and its activation into a separate sequence.
 _BOTTLENECK = pairs("0 0.0, 1 0.1, 3 1.0, 4 1.1, 6 2, 7 3")
 _WITHOUT_EXPANSION = pairs("0 0.0, 1 0.1, 3 1, 4 2")  # the first block
 
@@ -20,10 +20,10 @@ mobilenet_v2 = rules(
     (r"output\.0", "classifier.1"),
 )
 
-# How many blocks have a resolution and a width in common, in timm's count.
+# The numbers of consecutive blocks with the same resolution and width, by timm's count.
 _GROUPS_V2 = (1, 2, 3, 4, 3, 3, 1)
 _GROUPS_V3 = (1, 2, 3, 4, 2, 3)
-_FIRST_BLOCK = 3  # of our numbers; convolution, BatchNorm and activation come before it
+_FIRST_BLOCK = 3  # by our numbers; convolution, BatchNorm and activation come before it
 _UNIT_V2 = pairs("0 conv_pw, 1 bn1, 3 conv_dw, 4 bn2, 6 conv_pwl, 7 bn3")
 _FIRST_UNIT_V2 = pairs("0 conv_dw, 1 bn1, 3 conv_pw, 4 bn2")
 _UNIT_V3 = pairs(
@@ -34,7 +34,7 @@ _FIRST_UNIT_V3 = pairs("conv1.conv conv_dw, conv1.bn bn1, conv2.conv conv_pw, co
 
 
 def _unit(groups, first_unit, unit):
-    """The rule's function for a block of timm's, of which the first does not expand."""
+    """The rule's function for timm's blocks, of which the first does not expand."""
     places = [(group, place) for group, count in enumerate(groups) for place in range(count)]
 
     def renamed(number, layer):
@@ -63,7 +63,7 @@ mobilenet_v3_large = rules(
     (r"output\.0", "classifier"),
 )
 
-# Where in the sequence of a branch each of our units of convolution and BatchNorm begins.
+# The index, in a branch's sequence, at which each of our units of convolution and BatchNorm begins.
 _BEGINS = {"1": (0, 2), "2": (0, 3, 5)}
 
 

@@ -1,4 +1,4 @@
-"""What timm and torchvision call the layers of DenseNets, and of networks in a row."""
+"""The names of layers in timm and torchvision: of DenseNets, and of plain sequential networks."""
 
 from .rules import Rename, pairs, rules
 
@@ -15,7 +15,7 @@ alexnet = rules(
 
 
 def vgg(depth: int, batch_norm: bool, dense: str) -> Rename:
-    """The layers have our numbers, but the last three, whose names ``dense`` has."""
+    """The layers have our numbers, except for the last three, whose names are in ``dense``."""
     first = (3 if batch_norm else 2) * (depth - 3) + 5  # 5 poolings
     one, two, three = dense.split()
     return rules(

@@ -1,14 +1,14 @@
-"""What timm and torchvision call the layers of ResNets and their kin."""
+"""The names of layers of ResNets and related networks in timm and torchvision."""
 
 from .rules import pairs, rules
 
-# conv1 ... layer4, fc are torchvision's own names, which GluonCV's v1b has from there. Ours alone
-# is the attention.
+# conv1 ... layer4, fc are torchvision's names, which GluonCV's v1b adopted. Only the attention's
+# are ours.
 resnet = rules(
     (r"(.*)\.se\.squeeze", r"\1.se.fc1"), (r"(.*)\.se\.excite", r"\1.se.fc2"), (r"(.*)", r"\1")
 )
 
-# the first of a split attention's BatchNorms
+# the first BatchNorm of a split attention
 resnest = rules((r"(.*\.conv2)\.bn", r"\1.bn0"), (r"(.*)", r"\1"))
 
 _BODY = pairs("0 conv1, 1 bn1, 3 conv2, 4 bn2, 6 conv3, 7 bn3")
@@ -16,9 +16,10 @@ _SE = pairs("0 fc1, 2 fc2")
 
 
 def _numbered(stem, first, se="se", head="fc"):
-    """ResNets whose layers are numbers: those of the ``stem``, then from ``first`` the stages.
+    """Rules for ResNets whose layers are numbers: first those of the ``stem``, then the stages from
+    ``first``.
 
-    ``se`` and ``head`` are what attention and last layer are called there.
+    ``se`` and ``head`` are the names of attention and last layer there.
     """
 
     def block(stage, rest):
@@ -45,7 +46,7 @@ senet = _numbered(
 
 
 def _fused(at, i, j, step):
-    """A way from resolution ``j`` to ``i``: one that reduces consists of steps there."""
+    """A path from resolution ``j`` to ``i``; a downsampling one is split into steps there."""
     inner = f"{int(step) // 3}.{int(step) % 3}" if int(i) > int(j) else step
     return f"{at}.{i}.{j}.{inner}"
 

@@ -1,8 +1,8 @@
-"""Names of parameters by rules: from ours (``layer1.0.bn1.gamma``) to timm's or torchvision's
+"""Renames parameters by rules: from ours (``layer1.0.bn1.gamma``) to timm's or torchvision's
 (``layer1.0.bn1.weight``).
 
-GluonCV's networks mostly have numbers for layers, in the order in which they compute, activations
-and poolings included.
+In most of GluonCV's networks, layers are numbers in order of computation, which include activations
+and poolings.
 """
 
 import re
@@ -17,7 +17,8 @@ NORM = {"gamma": "weight", "beta": "bias"}  # of a BatchNorm, here and in PyTorc
 
 
 def rules(*pairs: Rule) -> Rename:
-    """The function that renames by the first rule whose pattern is all of the layer's name.
+    """The function that renames a parameter by the first rule whose pattern matches the layer's
+    whole name.
 
     It raises KeyError for a layer without a rule.
     """
@@ -39,4 +40,4 @@ def pairs(text: str) -> dict:
     return dict(line.split() for line in text.split(","))
 
 
-CONV_NORM = pairs("0 conv, 1 bn")  # a sequence of two here, a layer with names there
+CONV_NORM = pairs("0 conv, 1 bn")  # a sequence of two here, named layers there

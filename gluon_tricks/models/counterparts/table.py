@@ -1,4 +1,4 @@
-"""Which of our networks compute the same as one of timm's or torchvision's."""
+"""The networks that compute the same as one of timm's or torchvision's."""
 
 import re
 from typing import Any, Dict, Iterator, Mapping, NamedTuple, Optional, Sequence, Tuple
@@ -8,7 +8,7 @@ from .rules import Rename
 
 TIMM, TORCHVISION = LIBRARIES = ("timm", "torchvision")
 
-# Options that change nothing outside of training.
+# Options that have no effect outside training.
 TRAINING_ONLY = {
     "bn_momentum",
     "last_gamma",
@@ -20,7 +20,7 @@ TRAINING_ONLY = {
 
 
 class Identity(NamedTuple):
-    """Which network it is: its registered name, and those of its options that shape what it
+    """The identity of a network: its registered name, and the options that change what it
     computes.
     """
 
@@ -29,7 +29,7 @@ class Identity(NamedTuple):
 
     @classmethod
     def of(cls, model: str, options: Mapping[str, Any]) -> "Identity":
-        """That of ``get_model(model, **options)``."""
+        """The identity of ``get_model(model, **options)``."""
         if re.fullmatch(r"vgg\d+", model) and options.get("batch_norm"):
             model, options = f"{model}_bn", dict(options, batch_norm=False)
         kept = [
@@ -49,17 +49,17 @@ class Counterpart(NamedTuple):
     Attributes
     ----------
     library, architecture : str
-        Whose it is, and its name there.
+        The library, and the network's name there.
     rename : Rename
-        Our names of parameters to theirs.
+        The function from our names of parameters to theirs.
     biases : str
-        A pattern of their layers that have a bias where ours have none: it is written as zeros, and
-        has to be zeros in a file that is read.
+        A pattern of their layers that have a bias where ours do not: it is written as zeros, and
+        has to be zero in a file that is read.
     shapes : dict
-        Pattern of their layers -> the shape of a weight there after its first number; for dense
-        layers that are a 1x1 convolution on the other side.
+        Pattern of their layers -> the shape of a weight there, without its first dimension; for
+        dense layers that are 1x1 convolutions on the other side.
     passed_over : str
-        A pattern of arrays that a file may have beyond ours, since they serve training alone.
+        A pattern of additional arrays that a file may have, used only in training.
     """
 
     library: str
@@ -71,10 +71,10 @@ class Counterpart(NamedTuple):
 
 
 class Row(NamedTuple):
-    """Networks that are renamed alike: ``{}`` in the three names is each of the ``kinds``, if there
-    are any.
+    """Networks with the same renaming: ``{}`` in the three names stands for each of the ``kinds``,
+    if any.
 
-    ``more`` are further attributes of :class:`Counterpart`, and ``options`` those of our network.
+    ``more`` has further attributes of :class:`Counterpart`, ``options`` those of our network.
     """
 
     ours: str
@@ -117,8 +117,8 @@ def _vgg(depth: int, suffix: str) -> Sequence[Row]:
     )
 
 
-# A network that is the same as an earlier one, but for its parameters' names, is never what one of
-# theirs becomes: see identity_of.
+# Of our networks that differ only in the names of parameters, the first is the counterpart of
+# theirs: see identity_of.
 ROWS = (
     Row("resnet{}_v1b", "18 34 50 101 152", "resnet{}", "resnet{}", resnets.resnet),
     Row("resnet{}_v1", "18 34", "resnet{}", "resnet{}", resnets.numbered),

@@ -1,4 +1,4 @@
-"""Arrays from our names to those of timm and torchvision, and back."""
+"""Translates arrays from our names to those of timm and torchvision, and back."""
 
 import re
 from typing import Any, Dict, Mapping
@@ -14,7 +14,7 @@ NAMED = 3  # arrays in a message
 
 
 def to_theirs(counterpart: Counterpart, ours: Mapping[str, np.ndarray]) -> Dict[str, np.ndarray]:
-    """Arrays by our names -> by theirs, in our order, with the biases that ours lacks."""
+    """Arrays by our names -> by theirs, in our order, with the biases that ours lack."""
     found: Dict[str, np.ndarray] = {}
     for name, array in ours.items():
         theirs = counterpart.rename(name)
@@ -48,10 +48,10 @@ def to_ours(
     theirs : dict
         The arrays of a file.
     source : str
-        What errors call the file.
+        The name of the file in errors.
 
-    Raises UserError naming what is missing, what is too much, what is no floating-point number, and
-    a bias that ours lacks and is not zero. Shapes are not compared.
+    Raises UserError naming arrays that are missing, unknown or not floating-point, or a bias that
+    ours lacks and that is not zero. Shapes are not compared.
     """
     counterpart = _of_names(lookup.of(identity), parameters, theirs)
     renamed = {name: counterpart.rename(name) for name in parameters}
@@ -70,18 +70,18 @@ def to_ours(
         if theirs[name].dtype.kind != "f":
             raise UserError(
                 f"{printable(source)}: {name} is {theirs[name].dtype}; floating-point numbers are "
-                "needed, and quantised weights are not read"
+                "needed; quantised weights are not supported"
             )
     for name in biases:
         if np.any(theirs[name]):
             raise UserError(
-                f"{printable(source)}: {name} is not zero, and {identity} has no such bias"
+                f"{printable(source)}: {name} is not zero, but {identity} has no such bias"
             )
     return {name: _like(parameters[name].shape, theirs[other]) for name, other in renamed.items()}
 
 
 def _of_names(candidates, parameters, theirs):
-    """The counterpart whose names are most like those of the file."""
+    """The counterpart that has the most names in common with the file."""
     return max(candidates, key=lambda one: sum(one.rename(name) in theirs for name in parameters))
 
 
@@ -91,7 +91,7 @@ def _is_bias(counterpart, name):
 
 
 def _like(shape, array):
-    """A dense layer as a convolution, or the reverse, if ours is one."""
+    """The array of a dense layer in the shape of a convolution, or the reverse, if ours is one."""
     if {array.ndim, len(shape)} != {2, 4}:
         return array
     if array.ndim == 2:

@@ -57,5 +57,5 @@ def test_a_box_is_drawn_where_it_is(tmp_path):
 
 
 def test_what_a_detector_cannot_do_is_refused(model):
-    with pytest.raises(UserError, match="--score 2: outside of"):
+    with pytest.raises(UserError, match="--score 2: outside"):
         model.choose(score=2)

@@ -9,6 +9,7 @@ import pytest
 from box_scenes import CLASSES, scene
 
 from gluon_tricks import cli, open_model
+from gluon_tricks.deploy.compare import ExportError, judge
 from gluon_tricks.deploy.detection import evaluation
 from gluon_tricks.deploy.detection.exporting import LACKS, difference
 from gluon_tricks.deploy.export import export
@@ -41,6 +42,13 @@ def assert_close(found, expected):
 
 def rows_of(found):
     return np.column_stack([found.classes, found.scores, found.corners])[None]
+
+
+def test_fewer_images_or_rows_than_the_network_gives_are_an_error():
+    rows = np.zeros((2, 5, 6), np.float32)
+    for fewer in (rows[:1], rows[:, :4]):
+        with pytest.raises(ExportError, match=r"instead of \(2, 5, 6\)"):
+            judge("onnx", [rows], [[fewer]], [[rows]], difference)
 
 
 @pytest.mark.slow
@@ -118,7 +126,7 @@ def test_what_there_is_not_of_detectors_is_said(model, tmp_path, name):
 
 def test_a_graph_too_large_to_be_opened_again_is_not_written(model, tmp_path, monkeypatch):
     monkeypatch.setattr("gluon_tricks.deploy.symbol_file.LARGEST", 1000)
-    with pytest.raises(UserError, match="one image takes an array of more than"):
+    with pytest.raises(UserError, match="one image needs an array of more than"):
         export(model, str(tmp_path / "export"))
     assert not (tmp_path / "export").exists()
 
@@ -126,11 +134,11 @@ def test_a_graph_too_large_to_be_opened_again_is_not_written(model, tmp_path, mo
 @pytest.mark.parametrize(
     "rows, message",
     [
-        (np.zeros((1, 4, 5)), "shape 1x4x5, which are no detections"),
+        (np.zeros((1, 4, 5)), "shape 1x4x5, which are not detections"),
         (np.zeros((2, 4, 6)), "shape 2x4x6"),
         (np.zeros((6,)), "shape 6,"),
         (np.full((1, 4, 6), np.nan), "outputs for photo are not finite"),
-        (np.full((1, 4, 6), CLASSES), "finds a class for photo that is none of its 3"),
+        (np.full((1, 4, 6), CLASSES), "finds a class for photo that is not one of its 3"),
     ],
 )
 def test_outputs_that_are_no_detections_are_named(model, rows, message):

@@ -83,7 +83,7 @@ def nothing_joined(graph, align, joined):
 def test_regions_that_may_be_anywhere_are_refused(described, change):
     graph = copy.deepcopy(described)
     change(graph, *align_and_regions(graph))
-    with pytest.raises(symbol_file._Wrong, match="would look for regions beyond its images"):
+    with pytest.raises(symbol_file._Wrong, match="would look for regions outside its images"):
         symbol_file.checked(graph)
 
 

@@ -58,7 +58,10 @@ def test_single_scale_is_gluoncvs_metric_of_the_networks_answers_to_whole_images
     assert found["accuracy"] == pytest.approx(100 * accuracy, abs=0.05)
     assert found["miou"] == pytest.approx(100 * miou, abs=0.1)
     printed = capsys.readouterr().out
-    assert f"mIoU {found['miou']:.2f} %" in printed and "each image once at its own size" in printed
+    assert (
+        f"mIoU {found['miou']:.2f} %" in printed
+        and "each image once at its original size" in printed
+    )
 
 
 def test_json_holds_the_confusion_matrix_of_the_masks_and_a_line_for_each_class(
@@ -127,8 +130,8 @@ def test_outputs_that_are_not_finite_name_the_record(model, records):
             ["--protocol", "centre", "--window", "9"],
             "--window has no effect with --protocol centre",
         ),
-        (["--window", "0"], "--window 0: at least 1"),
-        (["--protocol", "multi", "--long-side", "-1"], "--long-side -1: at least 0"),
+        (["--window", "0"], "--window 0: has to be at least 1"),
+        (["--protocol", "multi", "--long-side", "-1"], "--long-side -1: has to be at least 0"),
         (["--imagenet-c", "x"], "--imagenet-c is for models for classification"),
         (["--crop-ratio", "0.5"], "--crop-ratio has no effect: .* is for segmentation"),
         (["--rec-val", "nowhere.rec"], "nowhere.rec"),
