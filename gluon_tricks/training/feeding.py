@@ -76,7 +76,7 @@ class WaitingTime:
         self.restart()
 
     def restart(self):
-        """Start measuring anew, after a line of the log."""
+        """Start measuring again, after a line of the log."""
         self._since = time.perf_counter()
         self._waited, self._steps, self._arrival = 0.0, 0, self._since
 
