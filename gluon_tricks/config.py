@@ -854,7 +854,8 @@ CONTRADICTIONS = (
         lambda config, given: (
             config.task == "segmentation" and config.classes > MOST_CLASSES_OF_MASKS
         ),
-        "--classes {0.classes}: masks have at most 255 classes, those with a line in labels.txt",
+        "--classes {0.classes}: masks have at most 255 classes; give the number of lines in the "
+        "data's labels.txt",
     ),
     (
         lambda config, given: (
