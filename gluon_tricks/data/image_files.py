@@ -38,27 +38,11 @@ class Found(NamedTuple):
 def images_below(folder):
     """The :class:`Found` of a folder.
 
-    A dead link with the name of an image is among the paths, since an image is missing there; any
-    other is a UserError, as is a folder that cannot be read.
+    Links to folders are followed, and each folder is read once, so circles of links end. A dead
+    link with the name of an image is among the paths, since an image is missing there; any other is
+    a UserError, as is a folder that cannot be read.
     """
     found = Found([], collections.Counter(), [])
-    for path in files_below(folder, found.linked):
-        name = os.path.basename(path)
-        if name.lower().endswith(EXTENSIONS) and (os.path.isfile(path) or is_dead_link(path)):
-            found.paths.append(path)
-        else:
-            refuse_dead_link(path)
-            found.passed_over[extension_of(name)] += 1
-    found.paths.sort()
-    return found
-
-
-def files_below(folder, linked):
-    """Yield the path of each file below a folder; hidden files and folders are left out.
-
-    Links to folders are followed and appended to ``linked``. Each folder is read once, so circles
-    of links end. UserError if a folder cannot be read.
-    """
     top = pathlib.Path(folder).resolve()
     # a link to one of these is a circle, too
     seen = {identity(directory) for directory in (top, *top.parents)}
@@ -71,8 +55,18 @@ def files_below(folder, linked):
             seen.add(identity(inside))
             folders.append(name)
             if os.path.islink(inside):
-                linked.append(inside)
-        yield from (os.path.join(directory, name) for name in files if not name.startswith("."))
+                found.linked.append(inside)
+        for name in files:
+            path = os.path.join(directory, name)
+            if name.startswith("."):
+                continue
+            if name.lower().endswith(EXTENSIONS) and (os.path.isfile(path) or is_dead_link(path)):
+                found.paths.append(path)
+            else:
+                refuse_dead_link(path)
+                found.passed_over[extension_of(name)] += 1
+    found.paths.sort()
+    return found
 
 
 def extension_of(name):

@@ -45,7 +45,7 @@ def unpack_task(message: bytes) -> TaskMessage:
 
 
 class Failure(NamedTuple):
-    """An error in a data process, None if it cannot be pickled, and its traceback there."""
+    """An error in a data process (None if its pickle fails or is too long), and its traceback."""
 
     error: Optional[Exception]
     text: str

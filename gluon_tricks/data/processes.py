@@ -205,7 +205,8 @@ class DataProcesses:
                 pid = self._processes[number].pid
                 raise LostProcess(
                     f"data process {number} (process {pid}) is stopped, and the run has waited "
-                    f"{STALLED:g} seconds for it; 'kill -CONT {pid}' before that lets it continue"
+                    f"{STALLED:g} seconds for it; 'kill -CONT {pid}' within that time lets it "
+                    "continue"
                 )
         waiting = sum(found == "D" for found in states.values())
         log.warning(

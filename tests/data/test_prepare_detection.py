@@ -110,7 +110,7 @@ def test_held_out_images_and_lists(source, capsys):
     assert "f1/1 is in" in capsys.readouterr().err
     (source / "more").write_text("f1/9\n")
     assert prepare(source, "xml", *flags) == 2
-    assert "f1/9 is no image with an annotation" in capsys.readouterr().err
+    assert "f1/9 is not an image with an annotation" in capsys.readouterr().err
     images, boxes = str(source / "images"), str(source / "coco.json")
     assert prepare(source, "xml", "--val", images, boxes) == 0
     assert len(records(source / "out", "val")) == 8
@@ -267,6 +267,22 @@ def test_links_to_folders_of_xml_files_are_followed(source):
     assert prepare(source, "xml", "--unannotated", "empty") == 0
     boxes = {f"f{seed % 2}/{seed}": objects(seed, NAMES) for seed in range(8)}
     assert records(source / "out") == boxes
+
+
+def test_a_folder_of_xml_files_may_have_two_names(source, capsys):
+    """Of images, or of no images: then it is not read a second time."""
+    (source / "xml" / "alias").symlink_to("f0")
+    (source / "images" / "g").mkdir()
+    for seed in range(0, 8, 2):
+        (source / "images" / "g" / f"{seed}.jpg").write_bytes(jpeg(seed))
+    (source / "xml" / "g").symlink_to("f0")
+    assert prepare(source, "xml", "--unannotated", "empty") == 0
+    found = records(source / "out")
+    for seed in range(0, 8, 2):
+        assert found[f"g/{seed}"] == found[f"f0/{seed}"] == objects(seed, NAMES)
+    (source / "images" / "g" / "2.jpg").unlink()
+    assert prepare(source, "xml") == 2
+    assert "g/2.xml: has no image in" in capsys.readouterr().err
 
 
 def test_a_pipe_and_two_xml_files_of_an_image_are_refused(source, capsys):

@@ -5,12 +5,13 @@ with the same path below it as its image below IMAGES, except for the extension.
 """
 
 import os
+import pathlib
 from typing import Dict, List, NamedTuple
 
 from ...config import user_path
 from ...errors import UserError
 from ...files import plain_file
-from ..image_files import EXTENSIONS, files_below, images_below, read_image
+from ..image_files import EXTENSIONS, images_below, read_image, refuse
 from . import box_labels, coco_json, images, voc_xml
 from .box_labels import Annotation
 from .folder import say_if_val_is_old
@@ -65,7 +66,7 @@ def read(args):
     source = source_of(args.source, args.annotations, args)
     classes = read_names(args.class_names) if args.class_names else source.classes
     refuse_classes(classes, args)
-    unknown = "no image with an annotation"
+    unknown = "not an image with an annotation"
     parts = {"train": listed(args.list, source.images, unknown)}
     if args.val_list:
         parts["val"] = listed(args.val_list, source.images, unknown)
@@ -116,7 +117,7 @@ def source_of(folder, annotations, args) -> Source:
 def source_of_xml(folder, annotations, unannotated):
     """The Source of a folder of images and one of XML files with the same names."""
     paths, found = stems_below(folder), {}
-    files = xml_below(annotations)
+    files = xml_below(annotations, paths)
     refuse_single(paths, files, folder, annotations, unannotated)
     for stem, path in paths.items():
         if stem in files:
@@ -142,17 +143,43 @@ def stems_below(folder):
     return stems
 
 
-def xml_below(folder):
+def xml_below(folder, stems):
     """``{path below the folder, without extension: path}`` of its XML files."""
     found = {}
-    for path in files_below(folder, linked=[]):
-        stem, extension = os.path.splitext(path)
-        if extension.lower() == ".xml":
-            name = os.path.relpath(stem, folder)
-            if name in found:
-                raise UserError(f"{path}: {found[name]} belongs to the same image")
-            found[name] = path
+    for directory, files in folders_below(folder, folders_of(stems)):
+        for name in files:
+            stem, extension = os.path.splitext(os.path.join(directory, name))
+            if extension.lower() == ".xml" and not name.startswith("."):
+                name = os.path.relpath(stem, folder)
+                if name in found:
+                    raise UserError(f"{stem}{extension}: {found[name]} belongs to the same image")
+                found[name] = stem + extension
     return found
+
+
+def folders_below(top, with_images):
+    """``(path, names of files)`` of a folder and those inside; UserError if one cannot be read.
+
+    A link to a folder is followed if its path below ``top`` is one of ``with_images``: any other is
+    a second name of a folder, or leads back or to other files.
+    """
+
+    def is_followed(path):
+        return not os.path.islink(path) or os.path.relpath(path, top) in with_images
+
+    for directory, folders, files in os.walk(top, onerror=refuse, followlinks=True):
+        folders[:] = [
+            name
+            for name in folders
+            if not name.startswith(".") and is_followed(os.path.join(directory, name))
+        ]
+        yield directory, files
+
+
+def folders_of(stems):
+    """The folders of these relative paths, and those around them."""
+    folders = {pathlib.PurePath(os.path.dirname(stem)) for stem in stems}
+    return {str(path) for folder in folders for path in (folder, *folder.parents)}
 
 
 def refuse_single(paths, files, folder, annotations, unannotated):

@@ -16,9 +16,7 @@ from ...errors import UserError
 from ...text import first_line
 from . import mat_file
 
-MOST_UNPACKED = (
-    1 << 26
-)  # bytes; the development kit has 2.5 million packed, and somewhat more unpacked
+MOST_UNPACKED = 1 << 26  # bytes; the development kit has 2.5 million packed, and some more unpacked
 GZIP = b"\x1f\x8b"
 CLASSES, TRAIN_IMAGES, VAL_IMAGES = 1000, 1281167, 50000
 

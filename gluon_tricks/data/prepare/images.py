@@ -74,7 +74,8 @@ def check_fraction(args):
     """UserError for a ``--val-fraction`` out of range."""
     if not 0 <= args.val_fraction < 1:
         raise UserError(
-            f"--val-fraction {args.val_fraction}: is a fraction of the images, from 0 to below 1"
+            f"--val-fraction {args.val_fraction}: has to be a fraction of the images, from 0 to "
+            "below 1"
         )
 
 

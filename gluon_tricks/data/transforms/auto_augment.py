@@ -1,7 +1,7 @@
 """AutoAugment (Cubuk et al. 2018): one of 25 sub-policies, drawn uniformly, for each image.
 
-A sub-policy is two operations, each with a probability and a level from 0 to 10, and each drawn
-separately. :data:`POLICIES` has
+A sub-policy is two operations, each with a probability and a level from 0 to 10; whether one is
+done is drawn separately for each. :data:`POLICIES` has
 
 - ``imagenet``: the published policy, which Assembled-CNN and torchvision have.
 - ``v0``: another one, from EfficientNet's code.

@@ -110,7 +110,7 @@ def choose_crop(
 
 
 def centre(length: int, size: int, rounded: bool = False) -> int:
-    """The first of the ``size`` pixels in the middle of ``length``; of an odd rest, less is before.
+    """The first of the ``size`` pixels in the middle of ``length``; the smaller half is before.
 
     rounded: as in torchvision: half of the rest is rounded, halves to even.
     """
