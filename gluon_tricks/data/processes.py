@@ -337,5 +337,6 @@ def _end(process):
             "was killed by SIGKILL, as the system does when memory is short (see dmesg): use a "
             "smaller --batch-size or -j"
         )
-    name = name_of_signal(number)
-    return f"was killed by {name}; with --data-processes 0 the run itself decodes"
+    return (
+        f"was killed by {name_of_signal(number)}; with --data-processes 0 the run itself decodes"
+    )

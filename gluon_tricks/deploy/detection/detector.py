@@ -86,7 +86,7 @@ class Detector(Opened):
         if self.trained:
             self.trained.net.settings = self.trained.net.settings._replace(**chosen._asdict())
             if chosen != known:
-                self.measured = None  # with other thresholds
+                self.measured = None  # it was with other thresholds
             return
         if chosen.overlap != known.overlap or chosen.score < known.score:
             wrong = "overlap" if chosen.overlap != known.overlap else "score"
