@@ -337,6 +337,4 @@ def _end(process):
             "was killed by SIGKILL, as the system does when memory is short (see dmesg): use a "
             "smaller --batch-size or -j"
         )
-    return (
-        f"was killed by {name_of_signal(number)}; with --data-processes 0 the run itself decodes"
-    )
+    return f"was killed by {name_of_signal(number)}; with --data-processes 0 the run itself decodes"
