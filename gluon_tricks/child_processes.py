@@ -11,9 +11,9 @@ _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 def end_with_parent(parent=None):
     """A ``preexec_fn`` for ``subprocess``: the kernel kills the new process when its parent dies. A
-    process that knows its ``parent`` can also call the function itself.
+    process that knows its ``parent`` can also call the result itself.
 
-    None on other systems than Linux, which lack this.
+    None on systems other than Linux, which lack this.
     """
     if _LIBC is None:
         return None
@@ -32,6 +32,11 @@ def why_it_failed(done):
     standard error, or its exit code.
     """
     return (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+
+
+def name_of_signal(number):
+    """The name of a signal, such as ``SIGTERM``; most real-time signals have only their number."""
+    return signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
 
 
 def state(pid):

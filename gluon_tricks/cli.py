@@ -74,9 +74,7 @@ class Parser(argparse.ArgumentParser):
         super().__init__(**keywords)
 
     def error(self, message):
-        self.exit(
-            2, f"{self.prog}: error: {printable(message)}; '{self.prog} --help' lists the flags\n"
-        )
+        self.exit(2, f"{self.prog}: error: {printable(message)}; see '{self.prog} --help'\n")
 
     # argparse's own method ignores errors, such as a full disk
     def _print_message(self, message, file=None):

@@ -104,8 +104,8 @@ def end(code):
 
 
 def _last_words(stream):
-    """Flush a stream and return the error, if any. After one, it leads to /dev/null: Python flushes
-    it once more at exit, and an error there would change the exit code.
+    """Flush a stream and return the error, if any. After an error the stream leads to /dev/null:
+    Python flushes it again at exit, and an error there would change the exit code.
     """
     try:
         stream.flush()

@@ -742,7 +742,7 @@ NOT_FOR_BOXES = {
     "whose box coordinates need more precision than float16 has": ("dtype",),
 }
 MOST_CLASSES_OF_MASKS = 255  # 0 to 254; 255 marks pixels without a class
-MOST_PIXELS_OF_A_PART = 1 << 24  # the largest count that float32 holds exactly
+MOST_PIXELS_OF_A_PART = 1 << 24  # up to which float32 can count
 
 
 def _not_for(task, why, name):
@@ -854,7 +854,8 @@ CONTRADICTIONS = (
         lambda config, given: (
             config.task == "segmentation" and config.classes > MOST_CLASSES_OF_MASKS
         ),
-        "--classes {0.classes}: masks have at most 255 classes, those with a line in labels.txt",
+        "--classes {0.classes}: masks have at most 255 classes; give the number of lines in the "
+        "data's labels.txt",
     ),
     (
         lambda config, given: (

@@ -20,7 +20,7 @@ from .errors import UserError
 from .text import printable
 
 PERIOD = 3.0  # seconds between increments of the counter
-STALE_AFTER = 4 * PERIOD  # an owner on another host is dead if its counter stands still so long
+STALE_AFTER = 4 * PERIOD  # an unknown owner is dead if its counter stands still this long
 
 
 class Locked(UserError):
@@ -99,7 +99,7 @@ class Lock:
         return False
 
     def _wait_for_unseen_owner(self):
-        """Give an owner of whom this kernel cannot tell the time to show that it is alive."""
+        """Give an owner that this kernel does not know the time to show that it is alive."""
         before = _read(self._file)
         if not before or (self._is_locked_by_kernel and before.get("boot") == _boot()):
             return

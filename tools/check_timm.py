@@ -8,7 +8,8 @@ the outputs. In one with PyTorch, timm and torchvision, `--compare FOLDER` loads
 and prints the largest difference of an output relative to the largest output. It exits with 1 if
 one is above 1e-4, and removes the folders of the others.
 
-`--facts FILE`, also there, updates tests/models/state_dicts.json for the networks that it names.
+`--facts FILE`, also there, updates a FILE like tests/models/state_dicts.json for the networks that
+it names.
 """
 
 import argparse

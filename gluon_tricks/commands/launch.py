@@ -53,8 +53,8 @@ def _add_hosts(add):
         "--hosts",
         type=user_path,
         metavar="HOSTS",
-        help="a:8,b:8, or a file with one such entry per line; workers and servers are started "
-        "there by ssh, one after the other [this machine]",
+        help="a:8,b:8, or a file with one such entry per line; workers and servers are assigned to "
+        "these hosts in turn, and started by ssh [this machine]",
     )
     add(
         "--address",

@@ -24,7 +24,7 @@ import weakref
 from collections import deque
 from typing import Any, Deque, Dict, Iterator, List, Optional, Tuple
 
-from ..child_processes import state
+from ..child_processes import name_of_signal, state
 from ..config import Config
 from ..errors import UserError
 from ..threads import cores
@@ -337,6 +337,4 @@ def _end(process):
             "was killed by SIGKILL, as the system does when memory is short (see dmesg): use a "
             "smaller --batch-size or -j"
         )
-    # real-time signals have no name
-    name = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
-    return f"was killed by {name}; with --data-processes 0 the run itself decodes"
+    return f"was killed by {name_of_signal(number)}; with --data-processes 0 the run itself decodes"

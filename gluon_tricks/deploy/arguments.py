@@ -64,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser, exports: bool = True) -> None
         help="compute on this GPU, counted from 0; not for exported folders or ONNX files [the "
         "CPU]",
     )
-    group = parser.add_argument_group("what a parameter file does not tell")
+    group = parser.add_argument_group("what a parameter file does not contain")
     one_group: Any = _OneGroup(group)  # all that config needs of a parser
     flags.add_arguments(one_group, only=DESCRIPTION)
 

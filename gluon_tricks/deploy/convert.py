@@ -33,7 +33,11 @@ def check(target: str, library: Optional[str], force: bool) -> None:
             f"--to {library}: a folder with a config.json is timm's layout; name a file that ends "
             f"in {safetensors_file.ENDING}"
         )
-    foreign.is_foreign(target)  # refuses PyTorch's
+    if target.endswith(foreign.PICKLES):
+        raise UserError(
+            f"{printable(target)}: PyTorch's files are pickles, which are not written; name a file "
+            f"that ends in {safetensors_file.ENDING}, which PyTorch's users can load"
+        )
     if target.endswith(PARAMS):
         check_utf8(target)
     if target.endswith(".onnx"):

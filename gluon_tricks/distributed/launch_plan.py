@@ -38,16 +38,9 @@ class Launch:
     restarts: int = 0
 
     def __post_init__(self):
-        if self.workers < 1 or (self.servers is not None and self.servers < 1):
-            raise UserError(
-                f"-n {self.workers} -s {self.servers}: there has to be at least one worker and one "
-                "server"
-            )
-        if max(self.workers, self.servers or 0) > MOST_PROCESSES:
-            raise UserError(
-                f"-n {self.workers} -s {self.servers}: at most {MOST_PROCESSES:,} processes of a "
-                "kind are started"
-            )
+        for flag, count in (("-n", self.workers), ("-s", self.servers)):
+            if count is not None and not 1 <= count <= MOST_PROCESSES:
+                raise UserError(f"{flag} {count}: has to be from 1 to {MOST_PROCESSES:,}")
         if not 0 <= self.port < 1 << 16:
             raise UserError(f"--port {self.port}: is not between 0 and 65535")
         if self.restarts < 0:

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 
-from ..child_processes import end_with_parent
+from ..child_processes import end_with_parent, name_of_signal
 from . import guardian
 
 WORK = ("worker", "horovodrun")  # the roles that end with the run
@@ -130,7 +130,7 @@ class ProcessGroup:
 
     def _explain(self, failed, code):
         """Say which process failed, and which are stopped: it may have waited for them."""
-        how = f"was killed by {_name_of(-code)}" if code < 0 else f"ended with {code}"
+        how = f"was killed by {name_of_signal(-code)}" if code < 0 else f"ended with {code}"
         with self._lock:
             for process in self._processes:
                 if process.is_stopped():
@@ -171,8 +171,3 @@ class ProcessGroup:
                         process.label = "worker " + rank.group(1)
                         continue
                     print(f"[{process.label}] {text}", flush=True)
-
-
-def _name_of(number):
-    """A signal's name. Most real-time signals have none."""
-    return signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"

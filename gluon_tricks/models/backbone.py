@@ -78,9 +78,8 @@ def _computed(net: HybridBlock, input_size: int) -> Dict[str, mx.sym.Symbol]:
     last = {}
     for number in _passed_by_all(nodes, heights):
         name = nodes[number]["name"]
-        if (
-            outputs[name + "_output"] == 1
-        ):  # a layer that is used twice has two outputs of that name
+        # a layer that is used twice has two outputs of that name
+        if outputs[name + "_output"] == 1:
             last[_stride(input_size, heights[number])] = name
     if any(2 * stride not in last for stride in list(last)[:-1]):
         return {}

@@ -24,8 +24,8 @@ from .se import with_se
 # depth: bottlenecks in each of the four stages; the last stage has no branches
 DEPTHS = {50: (3, 4, 6, 3), 101: (4, 8, 18, 3), 152: (5, 12, 30, 3)}
 # The four stages' strides, and the dilations of 3x3 convolutions in the first block and in the
-# others. If dilated, the last two stages keep 1/8 of the image's resolution instead of 1/16 and
-# 1/32.
+# others. If dilated, all stages after the first keep 1/8 of the image's resolution instead of 1/16
+# and 1/32.
 STRIDES, DILATIONS = (2, 2, 1, 2), ((1, 1),) * 4
 STRIDES_DILATED, DILATIONS_DILATED = (2, 1, 1, 1), ((1, 1), (1, 1), (2, 2), (2, 4))
 

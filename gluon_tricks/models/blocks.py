@@ -56,8 +56,8 @@ def plain_stem(norm: Callable) -> Layers:
 
 
 def deep_stem(norm: Callable, width: int = 32) -> Layers:
-    """Three 3x3 convolutions with the receptive field of the 7x7 one (ResNet-C), of ``width``,
-    ``width`` and twice as many channels.
+    """Three 3x3 convolutions in place of the 7x7 one (ResNet-C), with ``width``, ``width`` and
+    2 ``width`` channels.
     """
     layers = [conv(3, width, 3, stride=2), norm(width), relu()]
     layers += [conv(width, width, 3), norm(width), relu(), conv(width, 2 * width, 3)]

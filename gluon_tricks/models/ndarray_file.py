@@ -49,7 +49,7 @@ def read(path):
         reader = _Reader(file)
         magic, _, count = reader.numbers("<3Q")
         if magic != LIST_MAGIC:
-            raise ValueError("it has another first number")
+            raise ValueError("it does not begin like one")
         arrays = []
         while len(arrays) < count:
             arrays.append(_read_array(reader, len(arrays)))

@@ -325,6 +325,7 @@ def test_no_training_reads_a_pickle(flag, tmp_path, capfd):
     "arguments, said",
     [
         (["net.pth", "a.params"], "weights_only=True"),
+        (["{folder}", "a.pth"], "pickles, which are not written"),
         (["{params}", "a.safetensors", "--model", "resnet50_v1"], "stride in the first 1x1"),
         (["{folder}", "a.params", "--model", "resnet34_v1b"], "says resnet18_v1b"),
         (["{folder}", "a.params", "--to", "timm"], "no effect"),

@@ -55,7 +55,7 @@ def add_arguments(parser):
     images.add_lists(
         parser, ("IMAGES", "ANNOTATIONS"), "another such folder and its annotations, for validation"
     )
-    images.add_seed(parser, "the order and the held out images")
+    images.add_seed(parser, "the order and the held-out images")
     images.add_coding_arguments(parser)
     images.add_skip_broken(parser)
 

@@ -42,7 +42,7 @@ def add_arguments(parser):
         metavar="F",
         help="hold out this fraction of each class for validation (default 0: no val.rec)",
     )
-    images.add_seed(parser, "the order and the held out images")
+    images.add_seed(parser, "the order and the held-out images")
     images.add_arguments(parser)
 
 

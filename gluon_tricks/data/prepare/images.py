@@ -80,7 +80,8 @@ def check_fraction(args):
 
 
 def add_seed(parser, of="the order of the training images"):
-    parser.add_argument("--seed", type=int, default=0, help=f"of {of} (default 0)")
+    help = f"seed of {of} (default 0)"
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help=help)
 
 
 def add_coding_arguments(parser):
@@ -91,7 +92,7 @@ def add_coding_arguments(parser):
         type=int,
         default=DEFAULT_QUALITY,
         metavar="Q",
-        help=f"of the JPEGs that have to be coded again, 1 to 100 (default {DEFAULT_QUALITY})",
+        help=f"quality of JPEGs that have to be coded again, 1 to 100 (default {DEFAULT_QUALITY})",
     )
     parser.add_argument(
         "--restart-markers",

@@ -52,7 +52,7 @@ def add_arguments(parser):
             help=f"how the names of {what}s end before the extension; others are passed over",
         )
     images.add_lists(parser, ("IMAGES", "MASKS"), "two other folders, for validation")
-    images.add_seed(parser, "the order and the held out images")
+    images.add_seed(parser, "the order and the held-out images")
     images.add_coding_arguments(parser)
 
 

@@ -85,9 +85,8 @@ class Detector(Opened):
         )
         if self.trained:
             self.trained.net.settings = self.trained.net.settings._replace(**chosen._asdict())
-            self.measured = (
-                self.measured if chosen == known else None
-            )  # measured with other thresholds
+            if chosen != known:
+                self.measured = None  # it was with other thresholds
             return
         if chosen.overlap != known.overlap or chosen.score < known.score:
             wrong = "overlap" if chosen.overlap != known.overlap else "score"
