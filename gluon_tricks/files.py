@@ -31,7 +31,7 @@ BEGINNINGS = {
 
 def check_output(path: str, kind: str) -> None:
     """UserError if a command could not write the file ``path`` at its end, or would overwrite a
-    file of another kind, such as the records that it reads.
+    file of another kind, such as the records that it reads, or one of a run or an export.
 
     ``kind``: one of :data:`BEGINNINGS`. Empty files, devices and pipes may be overwritten.
     """
@@ -50,6 +50,8 @@ def check_output(path: str, kind: str) -> None:
             f"{shown}: already exists and is not a {kind} file, so it is not replaced; give "
             "another name, or remove it first"
         )
+    if beginning.startswith(b"{") and _has_seal(path):
+        raise UserError(f"{shown}: is part of a run or an export; give another name")
 
 
 def check_utf8(path: str) -> None:
@@ -135,6 +137,14 @@ def read_sealed_json(path: str) -> Dict[str, Any]:
     if not is_as_sealed(found):
         raise ValueError("it has another SHA-256 than was written")
     return found
+
+
+def _has_seal(path):
+    """Whether a file is a dict that :func:`write_sealed_json` wrote."""
+    try:
+        return "sha256" in read_sealed_json(path)
+    except (OSError, ValueError, RecursionError):
+        return False
 
 
 _json_output: Optional[TextIO] = None  # the real standard output, while prints are redirected

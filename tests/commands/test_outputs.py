@@ -4,7 +4,7 @@ import pytest
 
 from gluon_tricks.cli import main
 from gluon_tricks.errors import UserError
-from gluon_tricks.files import check_output
+from gluon_tricks.files import check_output, write_sealed_json
 
 RECORDS = b"\x0a\x23\xd7\xce\x0c\0\0\0records"
 INDEX = b"0\t0\n1\t1000\n"
@@ -36,6 +36,15 @@ def test_a_file_of_another_kind_is_not_replaced(tmp_path, capsys, command, held)
     assert main(command.replace("{}", str(path)).split()) == 2
     assert f"{path}: already exists and is not a" in capsys.readouterr().err
     assert path.read_bytes() == held
+
+
+def test_a_file_of_a_run_is_not_replaced(tmp_path, capsys):
+    path = str(tmp_path / "config.json")
+    write_sealed_json(path, {"flags": {}})
+    held = open(path).read()
+    assert main(["models", "resnet18_v1d", "--json", path]) == 2
+    assert f"{path}: is part of a run or an export" in capsys.readouterr().err
+    assert open(path).read() == held
 
 
 @pytest.mark.parametrize("older", ["", "[1]", '{"older": 1}'])

@@ -314,6 +314,16 @@ def test_another_data_set_is_not_replaced(source, tmp_path, capsys):
     assert contents(tmp_path / "out") == before
 
 
+@pytest.mark.parametrize("name", ["config.json", "manifest.json"])
+def test_a_run_or_an_export_keeps_its_names_and_manifest(source, tmp_path, capsys, name):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / name).write_text('{"formats": {}}')
+    before = contents(tmp_path / "out")
+    assert prepare(source, tmp_path / "out") == 2
+    assert "out: holds a run or a model; name another folder" in capsys.readouterr().err
+    assert contents(tmp_path / "out") == before
+
+
 def test_a_file_of_another_program_is_not_replaced(source, tmp_path, capsys):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "train.rec").write_bytes(b"of im2rec")

@@ -34,6 +34,7 @@ from .split_state import State, is_note
 
 SYNC_EVERY = 5.0  # seconds of work that a killed run may lose
 MAX_BROKEN = 1000  # if most images so far are broken, they are not images
+OF_A_MODEL = ("config.json", "model.safetensors")  # in the folder of a run or a converted model
 UNREADABLE = bytes(32)  # in the place of the SHA-256 of an image that cannot be read
 
 
@@ -61,7 +62,7 @@ def write_data_set(
     except OSError as error:
         raise UserError(f"{directory}: cannot be made: {error.strerror}") from error
     manifest = read_json(os.path.join(directory, MANIFEST))
-    refuse_another(directory, manifest.get("settings"), settings)
+    refuse_another(directory, manifest, settings)
     ours = manifest.get("splits", ())
     if (
         "splits" not in manifest
@@ -99,8 +100,14 @@ def write_about(directory, classes, manifest):
     write_text(os.path.join(directory, MANIFEST), text)
 
 
-def refuse_another(directory, held, settings):
-    """UserError if the manifest of the folder ``held`` the settings of another kind of data set."""
+def refuse_another(directory, manifest, settings):
+    """UserError if the folder holds a run or a model, whose names and manifest would be replaced,
+    or another kind of data set.
+    """
+    is_model = any(os.path.exists(os.path.join(directory, name)) for name in OF_A_MODEL)
+    if is_model or "formats" in manifest:  # those of an export
+        raise UserError(f"{directory}: holds a run or a model; name another folder")
+    held = manifest.get("settings")
     name = held.get("data_set") if isinstance(held, dict) else None
     if name not in (None, settings.get("data_set")):
         raise UserError(
