@@ -11,6 +11,7 @@ from ..config import spelling
 from ..errors import UserError
 from ..locking import Lock
 from ..text import printable
+from ..tricks.table import softens
 from . import phrases, plots, tables
 from .groups import groups_of
 from .runs import by_data, figure_of
@@ -54,6 +55,9 @@ ABOUT_FIGURES = (
     "what was minimised{minimised}{validated}{more}."
 )
 VALIDATED = ", validation's is the plain cross entropy"  # added if validation has a loss
+DISTILLED = (
+    " That of a distilled run has T^2 times the soft cross entropy, so it is large and hardly falls."
+)
 
 
 def write(runs, folder):
@@ -122,6 +126,7 @@ def _compare(runs, folder, suffix, markdown, body):
         markdown.append(shared + "\n")
         body.append(f"<p>{_escape(shared)}</p>\n")
     about = _about_figures(runs[0].task)
+    about += DISTILLED * any(softens(run.config) for run in runs)
     markdown += [tables.markdown(header, rows), about + "\n"]
     body += [_table(header, rows), f'<p class="note">{html.escape(about)}</p>\n']
     published = tables.published(groups)

@@ -19,6 +19,7 @@ from ..models import complexity
 from ..tasks import registry as tasks
 from ..text import counted
 from ..tricks.precision import LossScale
+from ..tricks.table import softens
 from . import checkpoint, folder, identity, network
 from .logger import Logger
 from .loop import train as train_steps
@@ -267,6 +268,11 @@ def _say_what_it_is(run):
         say(f"{timetable.total_updates} updates, the last ones of {most} images")
     if config.ema:
         say(f"the average of the weights is validated and saved (--ema {config.ema:g})")
+    if softens(config):
+        say(
+            f"the training loss has T^2 = {config.temperature**2:g} times the soft cross entropy, "
+            "so it is large and hardly falls"
+        )
     if run.data.validation is None:
         say(
             "no --rec-val, so there is no validation and no best checkpoint, and the figures are "

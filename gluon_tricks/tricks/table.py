@@ -61,6 +61,11 @@ def distils(config: Config) -> bool:
     return bool(config.teacher or config.teacher_logits)
 
 
+def softens(config: Config) -> bool:
+    """Whether a run's training loss has T^2 > 1 times a cross entropy of softened outputs."""
+    return distils(config) and config.temperature > 1
+
+
 def paper_rate(global_batch: int, base_lr: float = paper.BASELINE["peak"]) -> float:
     """Linear scaling from the paper's baseline."""
     return linear_scaling(global_batch, base_lr)

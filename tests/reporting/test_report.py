@@ -427,6 +427,21 @@ def test_flags_are_said_in_the_papers_words_and_order(tmp_path):
     ]
 
 
+@pytest.mark.parametrize(
+    "given, said",
+    [
+        ("--teacher x.params --teacher-model resnet152_v1d", True),
+        ("--teacher x.params --teacher-model resnet152_v1d --temperature 1", False),
+        ("--label-smoothing", False),
+    ],
+)
+def test_the_large_loss_of_a_softened_teacher_is_explained(tmp_path, given, said):
+    write_run(tmp_path / "a", given)
+    assert report(str(tmp_path / "a"), output=tmp_path / "out") == 0
+    text = (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
+    assert ("T^2 times the soft cross entropy" in text) == said
+
+
 def test_a_teacher_is_called_by_its_network_if_that_is_known(tmp_path):
     teacher = write_run(tmp_path / "big", "--model resnet34_v1d")
     file = "runs/x.params --teacher-model resnet152_v1d --temperature 4 --hard-weight 0.5"
