@@ -20,8 +20,9 @@ def printable(text):
 
 
 def counted(number, what):
-    """``1 image``, ``1,000 images``."""
-    return f"{number:,} {what}" + ("" if number == 1 else "s")
+    """``1 image``, ``1,000 images``, ``2 boxes``."""
+    plural = "es" if what.endswith(("s", "x", "ch")) else "s"
+    return f"{number:,} {what}" + ("" if number == 1 else plural)
 
 
 def has_control_characters(text):

@@ -17,6 +17,7 @@ def test_control_characters_are_shown_as_escapes():
 def test_a_number_has_its_noun_in_the_right_form():
     assert counted(1, "part") == "1 part"
     assert counted(0, "part") == "0 parts" and counted(1024, "image") == "1,024 images"
+    assert counted(1, "class") == "1 class" and counted(2, "box") == "2 boxes"
 
 
 def test_letters_of_every_script_stay():

@@ -8,8 +8,9 @@ from ..deploy.writer import Calibration, Options
 from ..errors import UserError
 from ..tasks import registry
 from ..tasks.figure import best_figure
-from ..text import printable
+from ..text import counted, printable
 from . import export_detection, of_task
+from .results import at_step
 
 DEFAULTS = "naive", 256  # mode and images of the calibration
 PARTS = {"detection": export_detection}  # tasks with their own flags
@@ -92,7 +93,8 @@ def main(args):
     manifest = export(
         model, args.output, formats, options, args.rec_val or "", calibration, args.force
     )
-    print(f"{printable(args.output)}: {manifest['model']}, {manifest['classes']} classes")
+    about = f"{manifest['model']}, {counted(manifest['classes'], 'class')}"
+    print(f"{printable(args.output)}: {about}{at_step(model)}")
     for line in describe(manifest):
         print("  " + line)
     return 0
@@ -109,7 +111,8 @@ def describe(manifest):
         result = "equal to the bit" if compared["equal_to_the_bit"] else close
         how = "run by a new process" if name in manifests.RUNNABLE else "read back and run"
         yield (
-            f"{name}: {', '.join(entry['files'])}; {how} on {compared['images']} images: {result}"
+            f"{name}: {', '.join(entry['files'])}; {how} on "
+            f"{counted(compared['images'], 'image')}: {result}"
         )
         if entry.get("batch_norm"):
             counts = entry["batch_norm"]
@@ -120,7 +123,7 @@ def describe(manifest):
             yield (
                 f"int8: {best.text(entry[best.name])} instead of {before:.{best.digits}f} "
                 f"{best.unit}, the same answer for {entry['agreement']:.2f} % of {of}"
-                f"{entry['images']} images of {entry['file']}"
+                f"{counted(entry['images'], 'image')} of {entry['file']}"
             )
 
 
@@ -129,4 +132,4 @@ def measured(figures, task):
     shown = [each for each in task.figures if each.name != "loss" and each.name in figures]
     text = ", ".join(each.text(figures[each.name]) for each in shown)
     how = f" ({figures['protocol']})" if "protocol" in figures else ""
-    return f"{text} on {figures['images']} images{how}"
+    return f"{text} on {counted(figures['images'], 'image')}{how}"

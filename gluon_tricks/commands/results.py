@@ -4,13 +4,19 @@ import sys
 
 from ..deploy import arguments
 from ..files import write_json
-from ..text import printable
+from ..text import counted, printable
 
 
 def headline(args, model, figures, images, record):
     """The line with the ``figures`` (text) on a number of images of a RecordIO file."""
-    where = f"on {images} images of {printable(record)}"
-    return f"{printable(args.source)} ({model.kind}): {figures} {where}"
+    where = f"on {counted(images, 'image')} of {printable(record)}"
+    return f"{printable(args.source)} ({model.kind}{at_step(model)}): {figures} {where}"
+
+
+def at_step(model):
+    """``, step 90`` for a checkpoint, which may not be the run's last; "" for any other model."""
+    step = model.trained and model.trained.step
+    return "" if step is None else f", step {step}"
 
 
 def speed(args, images, seconds, digits=2):
