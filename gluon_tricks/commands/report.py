@@ -6,6 +6,7 @@ import os
 import sys
 
 from ..config import user_path
+from ..errors import UserError
 from ..reporting import page, tables
 from ..reporting.groups import groups_of
 from ..reporting.reading import find
@@ -32,12 +33,22 @@ def add_arguments(parser):
     parser.add_argument("--open", action="store_true", help="only print the path of the page")
 
 
+def check(output):
+    """UserError for a folder that has the name of a page."""
+    if output and output.lower().endswith((".html", ".md")):
+        raise UserError(
+            f"-o {output}: names the folder that receives report.html and report.md, not the page; "
+            "leave the extension out"
+        )
+
+
 def _warn(text):
     print(text, file=sys.stderr)
 
 
 def main(args):
     """Write the report and print its table and the page's path."""
+    check(args.output)
     runs = find(args.runs, say=_warn)
     for run in runs:
         for text in run.damage:

@@ -402,6 +402,14 @@ def test_another_global_batch_is_another_row(tmp_path):
     assert len(cells(find([str(tmp_path)]))) == 2
 
 
+@pytest.mark.parametrize("name", ["report.html", "REPORT.MD"])
+def test_a_folder_is_not_given_the_name_of_a_page(tmp_path, capsys, name):
+    write_run(tmp_path / "a")
+    assert report(str(tmp_path / "a"), output=tmp_path / name) == 2
+    assert f"{name}: names the folder that receives report.html" in capsys.readouterr().err
+    assert not (tmp_path / name).exists()
+
+
 # -- the paper's words and figures
 
 
