@@ -55,6 +55,9 @@ DEFAULTS = {
 # Batches until a pipeline is as fast as in a long run: it keeps about as many in memory, whose
 # pages are new the first time, and new to each data process.
 WARM_UP, WARM_UP_OF_PROCESSES = 6, 16
+SHORT = (
+    0.2  # seconds of a round; a moment's other work changes its figures more than a pipeline does
+)
 FLAGS = (
     "task",
     "rec_train_idx",
@@ -128,6 +131,7 @@ def main(args):
         )
     rows = measure(args, names, threads, processes)
     print_rows(rows)
+    print_doubt(rows)
     memory.print_share(rows, side_of(args))
     if args.json:
         keys = ("pipeline", "processes", "threads", "images_per_second", "cpu_seconds_per_1000")
@@ -255,6 +259,16 @@ def print_rows(rows):
     for name in IN_PROCESSES[1:]:
         print_scaling(name, {at(row): row["rounds"] for row in rows if row["pipeline"] == name})
         print_shares_of_decoding(name, rounds, first)
+
+
+def print_doubt(rows):
+    """Say that rounds are too short to be compared, if the shortest is."""
+    shortest = min(wall for row in rows for _, wall, _ in row["rounds"])
+    if shortest < SHORT:
+        print(
+            f"a round took only {shortest:.2g} s: so few images tell little, whatever the ratios "
+            "are; raise --images"
+        )
 
 
 def at(row):

@@ -196,3 +196,12 @@ def test_images_with_masks_are_read_next_to_gluoncv(tmp_path):
     assert [row["pipeline"] for row in rows] == names.split(",")
     assert all(row["images_per_second"] > 0 for row in rows)
     assert "loader_float32 : gluoncv_masks" in printed
+
+
+def test_rounds_that_are_too_short_are_said(capsys):
+    def printed(*walls):
+        data.print_doubt([dict(rounds=[(64, wall, 0.1) for wall in walls])])
+        return capsys.readouterr().out
+
+    assert "a round took only 0.03 s" in printed(0.5, 0.03) and "--images" in printed(0.03)
+    assert printed(0.2, 5.0) == ""
