@@ -56,7 +56,8 @@ ABOUT_FIGURES = (
 )
 VALIDATED = ", validation's is the plain cross entropy"  # added if validation has a loss
 DISTILLED = (
-    " That of a distilled run has T^2 times the soft cross entropy, so it is large and hardly falls."
+    " The training loss of a distilled run has T^2 times the soft cross entropy, so it is large "
+    "and hardly falls."
 )
 
 
