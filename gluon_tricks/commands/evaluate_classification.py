@@ -11,7 +11,7 @@ from ..errors import UserError
 from ..files import write_json
 from ..flags import at_least, check_range
 from ..tasks.classification import Classification as Task
-from ..text import printable
+from ..text import counted, printable
 from . import results
 
 
@@ -99,7 +99,7 @@ def table(found):
         mean = None if ce is None else sum(errors) / len(errors)
         yield f"{name:22}" + "".join(f"{_percent(value):>8}" for value in (*errors, mean, ce))
     of = "the mean CE, where CE is the error as a percentage of AlexNet's"
-    yield f"mCE {_percent(found['mce'])} on {found['images']} images: {of}"
+    yield f"mCE {_percent(found['mce'])} on {counted(found['images'], 'image')}: {of}"
 
 
 def _percent(value):

@@ -30,7 +30,7 @@ from ..data.prepare import (
 from ..data.prepare.conversion import write_data_set
 from ..data.prepare.images import DEFAULT_QUALITY
 from ..errors import UserError
-from ..text import printable
+from ..text import counted, printable
 
 # Each is a module with add_arguments(parser) and read(args) -> (splits, class names, settings).
 DATA_SETS = {
@@ -77,13 +77,14 @@ def main(args):
     manifest = write_data_set(args.directory, splits, classes, settings, workers, skip_broken)
     for name in splits:
         split, path = manifest["splits"][name], os.path.join(args.directory, name + ".rec")
-        what = "masks of" if is_mask_path(path) else "images in"
+        held = counted(split["records"], "mask" if is_mask_path(path) else "image")
         if "boxes" in split:
-            what = f"images with {split['boxes']} boxes of"
-        broken = f", {len(split['broken'])} broken ones left out" if split["broken"] else ""
+            held += f" with {counted(split['boxes'], 'box')}"
+        broken = len(split["broken"])
+        left_out = f", {counted(broken, 'broken file')} left out" if broken else ""
         print(
-            f"{printable(path)}: {split['records']} {what} {len(classes)} classes, "
-            f"{split['bytes'] / 1e6:.1f} MB{broken}"
+            f"{printable(path)}: {held} of {counted(len(classes), 'class')}, "
+            f"{split['bytes'] / 1e6:.1f} MB{left_out}"
         )
     for path in getattr(args, "temporary", ()):
         with contextlib.suppress(OSError):

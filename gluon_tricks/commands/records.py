@@ -12,7 +12,7 @@ from ..data.verify import verify, write_index
 from ..errors import UserError
 from ..files import write_json
 from ..flags import output_file
-from ..text import printable
+from ..text import counted, printable
 
 SHOWN = 50  # problems printed per file; --json has them all
 
@@ -93,16 +93,16 @@ def verified(path, records, without_checksum, problems):
     """The lines of text about a file."""
     yield from problems[:SHOWN]
     if len(problems) > SHOWN:
-        yield f"and {len(problems) - SHOWN} more problems"
+        yield f"and {counted(len(problems) - SHOWN, 'more problem')}"
     if problems:
-        result = f"{len(problems)} problem{'s' * (len(problems) > 1)}"
+        result = counted(len(problems), "problem")
     elif prepared_sha256(path):
         result = "all sound; the file is as it was prepared (SHA-256)"
     elif not without_checksum:
         result = "all sound; each is as it was written (CRC-32)"
     else:
-        result = f"all sound, as far as decoding shows: {without_checksum} have no checksum"
-    yield f"{records} records, {result}"
+        result = f"all sound, as far as decoding shows: {without_checksum} without a checksum"
+    yield f"{counted(records, 'record')}, {result}"
 
 
 def main_index(args):
@@ -111,13 +111,13 @@ def main_index(args):
         if os.path.exists(index_path) and not args.force:
             raise UserError(f"{index_path}: already exists; --force replaces it")
         count, damaged, from_ids = write_index(path, args.salvage)
-        left_out = f", {damaged} damaged places left out" if damaged else ""
+        left_out = f", {counted(damaged, 'damaged place')} left out" if damaged else ""
         keys = (
             "are the records' own ids"
             if from_ids
             else "are numbers from 0, as the records' ids are not unique"
         )
-        print(f"{printable(index_path)}: {count} records{left_out}, keys {keys}")
+        print(f"{printable(index_path)}: {counted(count, 'record')}{left_out}, keys {keys}")
     return 0
 
 

@@ -11,7 +11,7 @@ from ..errors import UserError
 from ..flags import output_file
 from ..reporting import contact_sheet, targets
 from ..tasks import registry
-from ..text import printable
+from ..text import counted, printable
 
 FLAGS = (
     *("task", "classes", "rec_train", "rec_train_idx", "seed", "fidelity"),
@@ -63,13 +63,13 @@ def main(args):
     if made:
         if config.mixup_type == 2 and len(rows) % 2:
             raise UserError(
-                f"--mixup-type 2 mixes the two halves of a batch, but {len(rows)} images are an "
-                "odd number"
+                f"--mixup-type 2 mixes the two halves of a batch, but there is an odd number of "
+                f"images, {len(rows)}"
             )
         reads = Reading.of_config(config, len(rows)).reads
         contact_sheet.add_mixed(rows, made, min(args.epochs, MIXED), train.normalise, reads)
     contact_sheet.draw(rows, args.output, shown.legend())
-    print(printable(f"{args.output}: {len(rows)} images of {config.rec_train}"))
+    print(printable(f"{args.output}: {counted(len(rows), 'image')} of {config.rec_train}"))
     return 0
 
 

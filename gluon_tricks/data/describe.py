@@ -5,7 +5,7 @@ import contextlib
 
 import numpy as np
 
-from ..text import printable
+from ..text import counted, printable
 from . import jpeg
 from .box_records import DIFFICULT, is_box_label, rows_of
 from .decode import PNG, decode, jpeg_header
@@ -98,15 +98,16 @@ def look(file, position):
 
 def lines_of(report):
     """The report as text for a person."""
-    held = "{records} records, {bytes} bytes, keys {keys[0]} to {keys[1]}".format(**report)
-    lines = [f"{printable(report['path'])}: {held}"]
+    held = f"{counted(report['records'], 'record')}, {counted(report['bytes'], 'byte')}"
+    keys = "keys {} to {}".format(*report["keys"])
+    lines = [f"{printable(report['path'])}: {held}, {keys}"]
     if report["with_several_labels"]:
-        lines.append("labels: {} records have several".format(report["with_several_labels"]))
+        lines.append(f"several labels: {counted(report['with_several_labels'], 'record')}")
     if "boxes" in report:
         boxes = report["boxes"]
         lines.append(
-            "boxes: {} ({difficult} difficult) in {images} images ({without} without)".format(
-                sum(boxes["of_class"].values()), **boxes
+            "boxes: {} ({difficult} difficult) in {} ({without} without)".format(
+                sum(boxes["of_class"].values()), counted(boxes["images"], "image"), **boxes
             )
             + f", broken labels: {boxes['broken']}" * bool(boxes["broken"])
         )

@@ -7,7 +7,7 @@ import sys
 from typing import NamedTuple
 
 from ..errors import UserError
-from ..text import printable
+from ..text import counted, printable
 from .recordio import LENGTH_MASK
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm")
@@ -23,9 +23,9 @@ class Found(NamedTuple):
     def say(self, folder):
         """Print what a user may not expect."""
         if self.linked:
-            links = (
-                f"{len(self.linked)} links to folders are followed, the first is {self.linked[0]}"
-            )
+            first, *others = self.linked
+            more = f" and {counted(len(others), 'other')}" if others else ""
+            links = f"links to folders are followed: {first}{more}"
             print(printable(f"{folder}: {links}"), file=sys.stderr)
         if self.passed_over:
             said = ", ".join(

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..errors import UserError
 from ..files import write_text
+from ..text import counted
 from .file_reading import open_for_reading, prepared_sha256, read_bytes
 from .mask_files import is_mask_path
 from .parallel import Progress, ordered_map
@@ -214,8 +215,8 @@ def write_index(path, salvage=False):
     if damaged and not salvage:
         offset, _, problem = damaged[0]
         raise UserError(
-            f"{path}: byte {offset}: {problem}; {len(entries)} records are whole, and --salvage "
-            "makes an index of those"
+            f"{path}: byte {offset}: {problem}; --salvage makes an index of the "
+            f"{counted(len(entries), 'whole record')}"
         )
     if not entries:
         raise UserError(f"{path}: holds no record")

@@ -7,6 +7,7 @@ from typing import Any, Tuple
 from .. import config as flags
 from ..data.class_names import said_otherwise
 from ..errors import UserError
+from ..text import counted
 from ..threads import in_words
 from . import manifest as manifests
 from .opened import Opened
@@ -127,6 +128,7 @@ def gpu(number: int) -> Any:
     seen = mx.context.num_gpus()
     if not 0 <= number < seen:
         raise UserError(
-            f"--gpu {number}, but MXNet sees {seen} GPUs here; 'gluon-tricks doctor' shows why"
+            f"--gpu {number}, but MXNet sees {counted(seen, 'GPU')} here; 'gluon-tricks doctor' "
+            "shows why"
         )
     return mx.gpu(number)

@@ -3,6 +3,7 @@
 import mxnet as mx
 
 from ..errors import UserError
+from ..text import counted
 
 
 def devices_of(num_gpus, cpu_contexts):
@@ -17,7 +18,7 @@ def gpu(number, num_gpus):
     available = mx.context.num_gpus()
     if number >= available:
         raise UserError(
-            f"--num-gpus {max(number + 1, num_gpus)}, but MXNet sees {available} GPUs here; "
-            "'gluon-tricks doctor' says why"
+            f"--num-gpus {max(number + 1, num_gpus)}, but MXNet sees {counted(available, 'GPU')} "
+            "here; 'gluon-tricks doctor' says why"
         )
     return mx.gpu(number)

@@ -116,7 +116,7 @@ def test_a_file_of_mxnets_tools_is_compared_with_the_checksum_of_the_manifest(tm
     # Without the checksum nothing shows it, and the command says so.
     os.unlink(str(tmp_path / "manifest.json"))
     assert cli.main(["records", "verify", path]) == 0
-    assert "as far as decoding shows: 3 have no checksum" in capsys.readouterr().out
+    assert "as far as decoding shows: 3 without a checksum" in capsys.readouterr().out
 
 
 def test_names_that_are_not_those_that_were_prepared_are_a_problem(tmp_path, capsys):
@@ -126,7 +126,7 @@ def test_names_that_are_not_those_that_were_prepared_are_a_problem(tmp_path, cap
     (tmp_path / "manifest.json").write_text('{"labels_sha256": "0"}')
     assert cli.main(["records", "verify", path]) == 1
     printed = capsys.readouterr().out
-    assert f"{path}: {names}: holds other names" in printed and "1 records, 1 problem" in printed
+    assert f"{path}: {names}: holds other names" in printed and "1 record, 1 problem" in printed
 
 
 @pytest.mark.parametrize("damage", ["no record", "cut", "longer"])

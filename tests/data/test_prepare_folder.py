@@ -248,7 +248,8 @@ def test_links_are_followed_once_and_those_in_a_circle_end(source, tmp_path, cap
     assert prepare(source, tmp_path / "out") == 0
     labels = [label for _, label, payload in records(tmp_path / "out") if payload == jpeg(991)]
     assert sorted(labels) == [1.0, 2.0, 3.0] and len(records(tmp_path / "out")) == 63
-    assert "links to folders are followed" in capsys.readouterr().err
+    linked = source / "cat" / "linked"
+    assert f"links to folders are followed: {linked}\n" in capsys.readouterr().err
 
 
 def test_a_link_that_leads_nowhere_is_a_missing_image_or_named(source, tmp_path, capsys):

@@ -95,7 +95,7 @@ def test_the_published_numbers_are_those_of_its_parts():
 @pytest.mark.parametrize(
     "change, said",
     [
-        ({"ImageSets/Main/trainval.txt": "000005\n"}, "1 2007 trainval images instead of 3"),
+        ({"ImageSets/Main/trainval.txt": "000005\n"}, "1 2007 trainval image instead of 3"),
         ({"ImageSets/Main/trainval.txt": None}, "has no list trainval.txt of VOC2007"),
         ({"ImageSets/Main/trainval.txt": "000005\n000005\n"}, "names an image twice"),
         ({"JPEGImages/000007.jpg": None}, "has no image of 000007, which is in trainval.txt"),

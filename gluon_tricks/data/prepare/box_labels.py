@@ -6,7 +6,7 @@ from typing import Dict, List, NamedTuple, Sequence, Tuple
 import numpy as np
 
 from ...errors import UserError
-from ...text import printable
+from ...text import counted, printable
 from ..box_records import DIFFICULT, boxes_of, pack_boxes, rows_of
 from . import images
 
@@ -111,13 +111,13 @@ def say(bad, how):
         return
     if how == "refuse":
         raise UserError(
-            f"{bad[0]}; {len(bad)} boxes are not entirely inside their images: --bad-boxes clip "
+            f"{bad[0]}; {counted(len(bad), 'box')} not entirely inside the image: --bad-boxes clip "
             "cuts them, --bad-boxes drop leaves them out"
         )
     for line in bad[:SHOWN]:
         print(printable(line), file=sys.stderr)
     more = f", of which {len(bad) - SHOWN} are not shown" if len(bad) > SHOWN else ""
-    print(f"--bad-boxes {how}: {len(bad)} boxes{more}", file=sys.stderr)
+    print(f"--bad-boxes {how}: {counted(len(bad), 'box')}{more}", file=sys.stderr)
 
 
 def counts(labels: Sequence[np.ndarray], classes: int) -> Dict[str, object]:

@@ -3,6 +3,7 @@
 from typing import Mapping
 
 from ...errors import UserError
+from ...text import counted
 
 
 def refuse_partial(
@@ -10,7 +11,7 @@ def refuse_partial(
 ) -> None:
     """UserError if a split does not have the expected number of images, or has none."""
     wrong = [
-        f"{count:,} {name} images instead of {expected[name]:,}"
+        f"{counted(count, f'{name} image')} instead of {expected[name]:,}"
         for name, count in found.items()
         if count != expected[name]
     ]

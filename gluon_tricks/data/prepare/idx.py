@@ -17,6 +17,7 @@ import numpy as np
 
 from ...config import user_path
 from ...errors import UserError
+from ...text import counted
 from .images import add_seed, encode_png
 from .split import Split
 
@@ -118,8 +119,8 @@ def read_split(folder, prefixes, transposed=False):
         )
     if len(images) != len(labels):
         raise UserError(
-            f"{images_path} holds {len(images)} images, "
-            f"and {labels_path} holds {len(labels)} labels"
+            f"{images_path} holds {counted(len(images), 'image')}, "
+            f"and {labels_path} holds {counted(len(labels), 'label')}"
         )
     if 0 in images.shape:
         raise UserError(f"{images_path}: has images of shape {images.shape}")
