@@ -2,6 +2,7 @@
 
 import pytest
 
+from gluon_tricks import stderr_filter
 from gluon_tricks.cli import main
 from gluon_tricks.errors import UserError
 from gluon_tricks.files import check_output, write_sealed_json
@@ -30,7 +31,8 @@ JPEG = b"\xff\xd8\xff\xe0photo"
         ("plan --rec-train {} --plot {}", RECORDS),
     ],
 )
-def test_a_file_of_another_kind_is_not_replaced(tmp_path, capsys, command, held):
+def test_a_file_of_another_kind_is_not_replaced(tmp_path, capsys, monkeypatch, command, held):
+    monkeypatch.setattr(stderr_filter, "filter_stderr", lambda: None)  # replaces sys.stderr once
     path = tmp_path / "held"
     path.write_bytes(held)
     assert main(command.replace("{}", str(path)).split()) == 2
