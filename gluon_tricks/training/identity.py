@@ -269,7 +269,9 @@ def compare(run, resumed_from):
     )
     before, now = old.layout["began_with"], new["layout"]["global_batch"]
     if before != now and run.config.elastic != "scale-lr":
-        differing.append(f"the global batch: {before} -> {now} (--elastic allows it)")
+        # --elastic allows other workers, devices and --accumulate, but the same --batch-size
+        hint = " (--elastic allows it)" if old.config.batch_size == run.config.batch_size else ""
+        differing.append(f"the global batch: {before} -> {now}{hint}")
     differing += _differences_of_data(old.data, new["data"])
     if differing:
         raise ConfigError(
