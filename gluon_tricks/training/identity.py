@@ -18,7 +18,7 @@ from ..data.records import RecordFile
 from ..data.teacher_logits import TeacherLogits
 from ..distributed.gathering import gather_json
 from ..errors import UserError
-from ..files import sha256, sha256_of, write_sealed_json
+from ..files import sha256, sha256_of, short, write_sealed_json
 from ..text import printable
 from . import network, run_folder
 from .environment import environment
@@ -142,7 +142,7 @@ def _differences_of_flags(old, new, about_old, about_new, fields):
     ]
     return flags.differences(old, new, [name for name in fields if name not in known]) + [
         f"{flags.spelling(name)}: its {_contents(name)} have changed (SHA-256 "
-        f"{before[name][:12]} -> {now[name][:12]})"
+        f"{short(before[name])} -> {short(now[name])})"
         for name in known
         if before[name] != now[name]
     ]
