@@ -189,7 +189,7 @@ def _names_of_classes(run):
         if names is not None:
             break
     if names is not None and config.rec_val:
-        said = said_otherwise(names, config.rec_val)
+        said = said_otherwise(names, "the training data", config.rec_val)
         if said:
             run.logger.say(said)
     if names is None and config.task in TRUTH:  # the labels of its records are not classes
