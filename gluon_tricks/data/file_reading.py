@@ -22,7 +22,11 @@ def open_for_reading(path):
     except OSError as error:
         if descriptor is not None:
             os.close(descriptor)
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+        advice = "; 'gluon-tricks prepare' makes such files from images"
+        raise UserError(
+            f"{path}: cannot be read: {error.strerror}"
+            + (advice if isinstance(error, FileNotFoundError) else "")
+        ) from error
     if size == 0:
         os.close(descriptor)
         raise RecordError(path, None, "is empty")

@@ -2,10 +2,14 @@
 task that does as classification does is not in the tables.
 """
 
+import os
 from typing import Any, Callable, Dict
 
 from ..config import Config
+from ..errors import UserError
+from ..text import printable
 from .box_rows import BoxLabels
+from .mask_files import mask_path_of
 from .masks import MaskFile
 from .transforms import detection, paper, segmentation
 from .transforms.transform import Transform
@@ -34,6 +38,14 @@ def eval_transform(config: Config) -> Transform:
 
 def truth_of(config: Config, records: Any) -> Any:
     """The ``truth`` of a RecordFile for :class:`.sources.RecordSource`; None if that is a class for
-    each image.
+    each image. UserError for classification of images that have masks: their labels are all 0.
     """
-    return TRUTH[config.task](config, records) if config.task in TRUTH else None
+    if config.task in TRUTH:
+        return TRUTH[config.task](config, records)
+    path = getattr(records, "path", None)  # synthetic images have none
+    if config.task == Config.task and path and os.path.exists(mask_path_of(path)):
+        raise UserError(
+            f"{printable(path)}: its images have masks ({printable(mask_path_of(path))}) and no "
+            "classes; give --task segmentation"
+        )
+    return None

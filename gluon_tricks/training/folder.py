@@ -96,6 +96,11 @@ def _prepare(config):
         return None
     if config.resume != "auto":
         source = config.resume.rstrip("/")
+        if checkpoint.checkpoints(source):
+            raise UserError(
+                f"--resume {printable(source)}: is a run, not a checkpoint: give --save-dir "
+                f"{printable(source)} --resume auto, or one of its checkpoints"
+            )
         if _holds_run(path) and not is_same(run_of(source).path, path):
             raise UserError(
                 f"--save-dir {printable(path)} holds another run than --resume "

@@ -5,9 +5,9 @@ import json
 import os
 import platform
 
-from .. import __version__
+from .. import __version__, fidelity
 from .. import config as flags
-from ..config import ConfigError
+from ..config import Config, ConfigError
 from ..data.class_names import LABELS, names_next_to, said_otherwise, write_labels
 from ..data.fingerprint import differences, fingerprint, spread
 from ..data.mask_files import mask_path_of
@@ -160,6 +160,21 @@ def _differences_of_data(old, new):
     ]
 
 
+def refuse_forgotten_classes(config):
+    """UserError if ``--classes`` has its default, which is that of the task's published data, and
+    the names next to the records are of another number.
+    """
+    default = fidelity.TASKS.get(config.task, {}).get("classes", Config.classes)
+    if config.synthetic or config.classes != default:
+        return
+    names, path = _names_in(config)
+    if names is not None and len(names) != default:
+        raise UserError(
+            f"{printable(path)} names {len(names)} classes, and --classes is {default}, the "
+            f"default: give --classes {len(names)}"
+        )
+
+
 def write(run):
     """Write ``config.json``, ``environment.json`` and, if the data have them, the names of the
     classes. UserError if these are damaged.
@@ -181,13 +196,10 @@ def _names_of_classes(run):
     """The names of the classes in the data, or None. Warns if the data seem to have another number
     of classes than the network.
     """
-    config, names = run.config, None
+    config = run.config
     if config.synthetic:
         return None
-    for path in filter(None, (config.rec_train, config.rec_val)):
-        names = names_next_to(path)
-        if names is not None:
-            break
+    names, path = _names_in(config)
     if names is not None and config.rec_val:
         said = said_otherwise(names, "the training data", config.rec_val)
         if said:
@@ -197,13 +209,24 @@ def _names_of_classes(run):
     if names is None:
         count, source = _classes_seen(config), f"the labels in {config.rec_train} seem to be of"
     else:
-        count, source = len(names), f"{os.path.join(os.path.dirname(path), LABELS)} names"
+        count, source = len(names), f"{path} names"
     if count not in (None, config.classes):
         run.logger.say(
             f"--classes is {config.classes}, but {printable(source)} {count} classes: is --classes "
             "right?"
         )
     return names if count == config.classes else None
+
+
+def _names_in(config):
+    """The names of the classes next to the records, and the file that holds them; two times None if
+    there is none.
+    """
+    for records in filter(None, (config.rec_train, config.rec_val)):
+        names = names_next_to(records)
+        if names is not None:
+            return names, os.path.join(os.path.dirname(records), LABELS)
+    return None, None
 
 
 def _classes_seen(config):

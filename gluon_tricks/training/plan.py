@@ -27,6 +27,7 @@ class RunPlan:
     def __init__(self, config, workers=0):
         from ..data.loader import check_flags, steps_in
         from ..distributed.layout import Layout
+        from .identity import refuse_forgotten_classes
         from .schedule import batch_growth, learning_rate
         from .timetable import Timetable
         from .update import members_of
@@ -53,6 +54,8 @@ class RunPlan:
             batch_growth(config, self.layout.global_batch),
         )
         check_flags(config, workers)
+        if not config.resume:
+            refuse_forgotten_classes(config)
         members_of(config, self.layout, self.timetable)  # they refuse a run that is too short
 
     def lines(self):

@@ -121,6 +121,8 @@ def build(config, workers=None, stop=None, data_processes=None):
     workers = workers or connect(config)
     resumed = folder.prepare(config, workers)  # (checkpoint's folder, its state) or None
     workers.watch(os.path.join(config.save_dir, "workers"))
+    if not resumed:
+        identity.refuse_forgotten_classes(config)
     began_with = identity.began_with(config, workers, resumed and resumed[0])
     layout = layout_of(config, workers, began_with)
     data = _data(config, layout, workers, data_processes)

@@ -220,11 +220,12 @@ def test_a_damaged_note_of_an_interrupted_run_is_none(source, tmp_path, text):
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
 
 
-def test_validation_images_of_an_earlier_command_are_named(source, tmp_path, capsys):
+def test_validation_images_of_an_earlier_command_are_not_trained_on(source, tmp_path, capsys):
     assert prepare(source, tmp_path / "out", "--val-fraction", "0.2") == 0
-    assert "earlier command" not in capsys.readouterr().err
-    assert prepare(source, tmp_path / "out") == 0
+    before = contents(tmp_path / "out")
+    assert prepare(source, tmp_path / "out") == 2
     assert "out/val.rec: is from an earlier command" in capsys.readouterr().err
+    assert contents(tmp_path / "out") == before
 
 
 @pytest.mark.parametrize(

@@ -322,3 +322,13 @@ def test_the_orientation_in_a_masks_exif_does_not_turn_it():
     exif[0x0112] = 6  # turned by 90 degrees
     Image.fromarray(mask).save(data, "png", exif=exif)
     np.testing.assert_array_equal(decode_mask(data.getvalue()), mask)
+
+
+def test_images_with_masks_are_not_classified(path):
+    """The labels of all their records are 0."""
+    config = configuration.resolve(dict(rec_train=path, rec_val=path, classes=2, input_size=32))
+    before = open_records()
+    for make in (loader.train_loader, loader.eval_loader):
+        with pytest.raises(UserError, match="have masks .* and no classes; give --task segmentat"):
+            make(config, 4)
+    assert open_records() == before

@@ -7,9 +7,11 @@ import shutil
 
 import pytest
 
+from gluon_tricks import cli
 from gluon_tricks import config as flags
 from gluon_tricks.config import ConfigError
 from gluon_tricks.data.records import RecordFile, RecordWriter
+from gluon_tricks.errors import UserError
 from gluon_tricks.training import identity
 from gluon_tricks.training.run_folder import RunFolder
 
@@ -59,11 +61,28 @@ def test_a_number_of_classes_that_is_not_the_datas_is_said_once(train, digits, t
     assert kept.read_text() == (digits / "labels.txt").read_text()
     assert RunFolder(str(tmp_path / "run")).labels() == [str(digit) for digit in range(10)]
     shutil.rmtree(tmp_path / "run")
-    train(max_steps=1, classes=1000)
-    assert f"--classes is 1000, but {digits}/labels.txt names 10 classes" in capsys.readouterr().out
+    train(max_steps=1, classes=20)
+    assert f"--classes is 20, but {digits}/labels.txt names 10 classes" in capsys.readouterr().out
     assert not kept.exists()
-    train(max_steps=1, classes=1000, resume="auto")
+    train(max_steps=1, classes=20, resume="auto")
     assert "names 10 classes" not in capsys.readouterr().out
+
+
+def test_a_run_in_the_place_of_a_checkpoint_is_said(train, tmp_path):
+    train(max_steps=1)
+    folder = str(tmp_path / "run")
+    with pytest.raises(
+        UserError, match="is a run, not a checkpoint: give --save-dir .* --resume a"
+    ):
+        train(max_steps=1, resume=folder, save_dir=str(tmp_path / "other"))
+
+
+def test_a_forgotten_number_of_classes_is_refused(train, digits, tmp_path, capsys):
+    message = "labels.txt names 10 classes, and --classes is 1000, the default: give --classes 10"
+    with pytest.raises(UserError, match=message):
+        train(max_steps=1, classes=1000)
+    assert cli.main(["plan", "--data-dir", str(digits), "--batch-size", "8"]) == 2
+    assert message in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ from ...files import plain_file
 from ..image_files import EXTENSIONS, images_below, read_image, refuse
 from . import box_labels, coco_json, images, voc_xml
 from .box_labels import Annotation
-from .folder import say_if_val_is_old
+from .folder import refuse_old_val
 from .idx import read_names
 from .segmentation import listed, refuse_shared
 from .split import Split
@@ -77,7 +77,7 @@ def read(args):
     if args.val_fraction:
         splits["train"], splits["val"] = splits["train"].hold_out(args.val_fraction, args.seed)
     refuse_empty(splits, args)
-    say_if_val_is_old(args.directory, splits)
+    refuse_old_val(args.directory, splits)
     splits["train"] = splits["train"].shuffled(args.seed)
     settings = dict(
         images.settings(args), data_set="detection", seed=args.seed, bad_boxes=args.bad_boxes

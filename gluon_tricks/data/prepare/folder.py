@@ -7,7 +7,6 @@ extensions.
 
 import collections
 import os
-import sys
 
 from ...config import user_path
 from ...errors import UserError
@@ -64,20 +63,19 @@ def read(args):
             raise UserError(
                 f"--val-fraction {args.val_fraction}: no class has enough images to hold one out"
             )
-    say_if_val_is_old(args.directory, splits)
+    refuse_old_val(args.directory, splits)
     splits["train"] = splits["train"].shuffled(args.seed)
     settings = dict(images.settings(args), data_set="folder", seed=args.seed)
     return splits, classes, settings
 
 
-def say_if_val_is_old(directory, splits):
-    """Warn of a val.rec that does not belong to the training images."""
+def refuse_old_val(directory, splits):
+    """UserError for a val.rec of an earlier command, which training would validate on."""
     old = os.path.join(directory, "val.rec")
     if "val" not in splits and os.path.exists(old):
-        print(
+        raise UserError(
             f"{printable(old)}: is from an earlier command; its images may be among the training "
-            "images now: remove it, or give --val",
-            file=sys.stderr,
+            "images now: give --val-fraction or --val as before, or move it away with its index"
         )
 
 

@@ -15,7 +15,7 @@ from ...text import printable
 from ..image_files import images_below, read_image
 from ..mask_files import IGNORED
 from . import images
-from .folder import say_if_val_is_old
+from .folder import refuse_old_val
 from .idx import read_names
 from .pairs import Values, mask_split, read_pairs
 
@@ -84,7 +84,7 @@ def read(args):
         splits.update(splits_of(name, image_folder, mask_folder, pairs, values, args))
     if args.val_fraction:
         splits = held_out(splits, args)
-    say_if_val_is_old(args.directory, splits)
+    refuse_old_val(args.directory, splits)
     for name in ("train", mask_split("train")):
         splits[name] = splits[name].shuffled(args.seed)
     settings = dict(
