@@ -201,6 +201,11 @@ def sha256_of(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
+def short(digest: str) -> str:
+    """A digest as messages show it: its first 12 digits."""
+    return digest[:12]
+
+
 def sha256(path: str) -> str:
     """The hexadecimal SHA-256 of a file."""
     digest = hashlib.sha256()

@@ -51,8 +51,9 @@ def names_next_to(records: str) -> Optional[List[str]]:
     return names
 
 
-def said_otherwise(names: Sequence[str], records: str) -> str:
-    """How the names next to a RecordIO file differ from ``names``, or "".
+def said_otherwise(names: Sequence[str], whose: str, records: str) -> str:
+    """How the names next to a RecordIO file differ from ``names``, or "". ``whose`` tells whose
+    these are, such as "the model".
 
     Raises UserError if they are the same in another order: the numbers then mean other classes.
     """
@@ -61,16 +62,20 @@ def said_otherwise(names: Sequence[str], records: str) -> str:
         return ""
     place, (ours, other) = next(
         (place, pair)
-        for place, pair in enumerate(zip_longest(names, theirs, fillvalue="none"))
+        for place, pair in enumerate(zip_longest(names, theirs, fillvalue="missing"))
         if pair[0] != pair[1]
     )
     path = os.path.join(os.path.dirname(records), LABELS)
-    said = f"{printable(path)}: class {place} is {printable(other)}, but here {printable(ours)}"
+    said = (
+        f"{printable(path)}: class {place} is {printable(other)} in these records, but "
+        f"{printable(ours)} in {whose}"
+    )
     if sorted(names) == sorted(theirs):
         raise UserError(
-            f"{said}: the same classes in another order; prepare the records again in this one"
+            f"{said}: the same classes in another order; prepare the records again in that of "
+            f"{whose}"
         )
-    return said
+    return f"{said}; unless these are two names of the same class, the figures mean nothing"
 
 
 def write_labels(path: str, labels: Iterable[str]) -> None:

@@ -3,7 +3,7 @@
 import hashlib
 from typing import Any, Dict, Optional, Sequence
 
-from ..files import sha256
+from ..files import sha256, short
 from .file_reading import manifest_entry
 from .records import Path, RecordFile
 
@@ -40,12 +40,18 @@ def differences(old: Optional[Dict[str, Any]], new: Optional[Dict[str, Any]]) ->
     noted less.
     """
     if old is None or new is None:
-        return "" if old == new else f"{old} -> {new}"
-    return ", ".join(
-        f"{name} {old[name]} -> {new[name]}"
-        for name in old
-        if name in new and old[name] != new[name]
-    )
+        return "" if old == new else f"{_shown(old)} -> {_shown(new)}"
+    differing = {name for name in old if name in new and old[name] != new[name]}
+    before, now = _shown(old), _shown(new)
+    return ", ".join(f"{name} {before[name]} -> {now[name]}" for name in old if name in differing)
+
+
+def _shown(fingerprint):
+    """A fingerprint, or None, with its digests shortened; they are its only strings."""
+    return fingerprint and {
+        name: short(value) if isinstance(value, str) else value
+        for name, value in fingerprint.items()
+    }
 
 
 def _sample_digest(records):

@@ -38,14 +38,20 @@ def eval_transform(config: Config) -> Transform:
 
 def truth_of(config: Config, records: Any) -> Any:
     """The ``truth`` of a RecordFile for :class:`.sources.RecordSource`; None if that is a class for
-    each image. UserError for classification of images that have masks: their labels are all 0.
+    each image.
     """
     if config.task in TRUTH:
         return TRUTH[config.task](config, records)
-    path = getattr(records, "path", None)  # synthetic images have none
-    if config.task == Config.task and path and os.path.exists(mask_path_of(path)):
+    refuse_masks(config, getattr(records, "path", ""))  # synthetic images have none
+    return None
+
+
+def refuse_masks(config: Config, path: str) -> None:
+    """UserError if images that have masks would be classified: the labels of their records are all
+    0. ``path`` is their RecordIO file, or "".
+    """
+    if path and config.task == Config.task and os.path.exists(mask_path_of(path)):
         raise UserError(
             f"{printable(path)}: its images have masks ({printable(mask_path_of(path))}) and no "
             "classes; give --task segmentation"
         )
-    return None

@@ -111,7 +111,7 @@ def compare_names(args: argparse.Namespace, model: Opened, record: str) -> None:
     """
     if args.labels or not model.labels:
         return
-    said = said_otherwise(model.labels, record)
+    said = said_otherwise(model.labels, "the model", record)
     if said:
         print(said, file=sys.stderr)
 

@@ -94,7 +94,7 @@ def _threads(launch):
         return {}
     if launch.hosts:
         return {threads.NAME: None, threads.CHOSEN_HERE: None}
-    return {threads.NAME: str(max(1, threads.cores() // launch.workers))}
+    return {threads.NAME: str(max(1, threads.cores() // launch.workers)), threads.CHOSEN_HERE: "1"}
 
 
 def _horovodrun(launch):
@@ -142,8 +142,8 @@ def _ps_environment(launch):
     if launch.hosts:
         ours = {name: value for name, value in os.environ.items() if PASSED_ON.match(name)}
         environment.update(ours)
-        # The workers that share a host's cores, under the name that threads.py knows.
-        environment["HOROVOD_LOCAL_SIZE"] = str(-(-launch.workers // len(launch.hosts)))
+    # The workers that share a host's cores, under the name that threads.py knows.
+    environment["HOROVOD_LOCAL_SIZE"] = str(-(-launch.workers // (len(launch.hosts) or 1)))
     return environment
 
 

@@ -32,6 +32,7 @@ from mxnet.gluon.block import HybridBlock
 from ..config import FLAGS, Config, spelling
 from ..errors import UserError
 from .batch_norm import set_batch_norms
+from .counterparts import lookup
 from .dropout import follow_seed
 from .sync_batch_norm import synchronise
 
@@ -199,11 +200,34 @@ def get(name: str) -> Network:
 
 
 def closest(name: str) -> str:
-    """The end of a message about an unknown name."""
-    known = [*names(), *names_for_tasks()]
-    close = difflib.get_close_matches(name.lower(), known, n=3, cutoff=0.5)
+    """The end of a message about an unknown name. It suggests first our networks that timm or
+    torchvision calls so.
+    """
+    same = [_with_flags(identity) for identity in lookup.identities_of(name.lower())]
+    close = list(dict.fromkeys(same + _near(name.lower())))[:3]
     question = f": did you mean {' or '.join(close)}?" if close else ";"
     return question + " 'gluon-tricks models --all' lists them"
+
+
+def _with_flags(identity):
+    """``resnet50_v1b --attention se``, for instance."""
+    given = (
+        spelling(name) if value is True else f"{spelling(name)} {value}"
+        for name, value in identity.options
+    )
+    return " ".join([identity.model, *given])
+
+
+def _near(name):
+    """The names that are spelled most like ``name``. The sort is stable, so that equally near names
+    stay in the order of registration: the paper's networks come first.
+    """
+    ratios = {
+        known: difflib.SequenceMatcher(a=known, b=name).ratio()
+        for known in [*names(), *names_for_tasks()]
+    }
+    near = [known for known, ratio in ratios.items() if ratio >= 0.5]
+    return sorted(near, key=ratios.__getitem__, reverse=True)
 
 
 def input_size(name: str) -> int:

@@ -18,7 +18,7 @@ from ..data.records import RecordFile
 from ..data.teacher_logits import TeacherLogits
 from ..distributed.gathering import gather_json
 from ..errors import UserError
-from ..files import sha256, sha256_of, write_sealed_json
+from ..files import sha256, sha256_of, short, write_sealed_json
 from ..text import printable
 from . import network, run_folder
 from .environment import environment
@@ -142,7 +142,7 @@ def _differences_of_flags(old, new, about_old, about_new, fields):
     ]
     return flags.differences(old, new, [name for name in fields if name not in known]) + [
         f"{flags.spelling(name)}: its {_contents(name)} have changed (SHA-256 "
-        f"{before[name][:12]} -> {now[name][:12]})"
+        f"{short(before[name])} -> {short(now[name])})"
         for name in known
         if before[name] != now[name]
     ]
@@ -201,7 +201,7 @@ def _names_of_classes(run):
         return None
     names, path = _names_in(config)
     if names is not None and config.rec_val:
-        said = said_otherwise(names, config.rec_val)
+        said = said_otherwise(names, "the training data", config.rec_val)
         if said:
             run.logger.say(said)
     if names is None and config.task in TRUTH:  # the labels of its records are not classes
@@ -292,7 +292,9 @@ def compare(run, resumed_from):
     )
     before, now = old.layout["began_with"], new["layout"]["global_batch"]
     if before != now and run.config.elastic != "scale-lr":
-        differing.append(f"the global batch: {before} -> {now} (--elastic allows it)")
+        # --elastic allows other workers, devices and --accumulate, but the same --batch-size
+        hint = " (--elastic allows it)" if old.config.batch_size == run.config.batch_size else ""
+        differing.append(f"the global batch: {before} -> {now}{hint}")
     differing += _differences_of_data(old.data, new["data"])
     if differing:
         raise ConfigError(

@@ -26,6 +26,7 @@ class RunPlan:
 
     def __init__(self, config, workers=0):
         from ..data.loader import check_flags, steps_in
+        from ..data.of_task import refuse_masks
         from ..distributed.layout import Layout
         from .identity import refuse_forgotten_classes
         from .schedule import batch_growth, learning_rate
@@ -56,6 +57,7 @@ class RunPlan:
         check_flags(config, workers)
         if not config.resume:
             refuse_forgotten_classes(config)
+        refuse_masks(config, config.rec_train)
         members_of(config, self.layout, self.timetable)  # they refuse a run that is too short
 
     def lines(self):

@@ -60,9 +60,14 @@ def test_names_without_a_digest_are_taken_as_they_are(prepared):
 
 def test_the_same_names_in_another_order_are_refused_and_others_said(prepared):
     record = str(prepared / "train.rec")
-    assert said_otherwise(["ant", "bee", "k\udcfch"], record) == ""
-    assert "class 1 is bee, but here wasp" in said_otherwise(["ant", "wasp", "k\udcfch"], record)
-    assert "class 1 is bee, but here none" in said_otherwise(["ant"], record)
-    with pytest.raises(UserError, match="class 0 is ant, but here bee: the same classes in anoth"):
-        said_otherwise(["bee", "ant", "k\udcfch"], record)
-    assert said_otherwise(["any"], str(prepared / "no folder" / "train.rec")) == ""
+
+    def said(*names):
+        return said_otherwise(names, "the model", record)
+
+    assert said("ant", "bee", "k\udcfch") == ""
+    assert "class 1 is bee in these records, but wasp in the model" in said("ant", "wasp", "fly")
+    assert "class 1 is bee in these records, but missing in the model" in said("ant")
+    assert said("ant").endswith("the figures mean nothing")
+    with pytest.raises(UserError, match="is ant in .*, but bee in the model: the same .* order"):
+        said("bee", "ant", "k\udcfch")
+    assert said_otherwise(["any"], "it", str(prepared / "no folder" / "train.rec")) == ""

@@ -22,6 +22,7 @@ from gluon_tricks.data.records import RecordError, RecordFile, RecordWriter
 from gluon_tricks.data.rows import FillTask, format_of
 from gluon_tricks.data.transforms.segmentation import Blur, RandomScaleCrop
 from gluon_tricks.errors import UserError
+from gluon_tricks.training.plan import RunPlan
 
 KEYS = range(100, 112)
 CLASSES = 5
@@ -326,9 +327,11 @@ def test_the_orientation_in_a_masks_exif_does_not_turn_it():
 
 def test_images_with_masks_are_not_classified(path):
     """The labels of all their records are 0."""
-    config = configuration.resolve(dict(rec_train=path, rec_val=path, classes=2, input_size=32))
-    before = open_records()
+    given = dict(rec_train=path, rec_val=path, classes=2, input_size=32, batch_size=4)
+    config, before = configuration.resolve(given), open_records()
     for make in (loader.train_loader, loader.eval_loader):
         with pytest.raises(UserError, match="have masks .* and no classes; give --task segmentat"):
             make(config, 4)
     assert open_records() == before
+    with pytest.raises(UserError, match="give --task segmentation"):
+        RunPlan(config)

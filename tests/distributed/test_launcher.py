@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from gluon_tricks import threads
 from gluon_tricks.commands import launch
 from gluon_tricks.distributed import hosts, launch_plan, launcher
 from gluon_tricks.distributed.process_group import Process, ProcessGroup
@@ -60,7 +61,7 @@ def test_scheduler_servers_and_workers_are_planned_with_their_environment():
 @pytest.mark.parametrize(
     "words, expected",
     [
-        ("-n 2", ("4", "1", None)),
+        ("-n 2", ("4", "1", "2")),
         ("--kvstore horovod -n 4", ("2", "1", None)),
         # Each host shares out its own cores: horovodrun tells its workers how many there are.
         ("--kvstore horovod -n 4 --hosts a:2,b:2", (None, None, None)),
@@ -78,6 +79,16 @@ def test_the_cores_of_a_host_are_shared_out_among_its_workers(monkeypatch, words
         seen = dict(os.environ, **process.environment)
         assert tuple(map(seen.get, names)) == expected
         assert process.host == "" or "OMP_NUM_THREADS" not in process.shell_line()
+
+
+def test_a_workers_log_calls_its_threads_a_share_of_the_cores(monkeypatch):
+    for name in ("OMP_NUM_THREADS", "GLUON_TRICKS_SET_THREADS", *threads.LOCAL_SIZES):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: range(8))
+    *_, worker = plan("-n 2 -s 1 -- train")
+    for name, value in worker.environment.items():
+        monkeypatch.setenv(name, value)
+    assert threads.in_words().startswith("OMP_NUM_THREADS=4 (a worker's share of the cores")
 
 
 def test_the_number_of_threads_that_the_user_has_set_is_every_workers(monkeypatch):

@@ -1,5 +1,7 @@
 """A network is known by its registration alone."""
 
+import re
+
 import mxnet as mx
 import numpy as np
 import pytest
@@ -53,6 +55,22 @@ def test_a_registered_network_is_found_with_its_options_and_nothing_else():
         load_pretrained(get_model("toy"), "toy")
     with pytest.raises(UserError, match="did you mean toy"):
         get_model("toyy")
+
+
+@pytest.mark.parametrize(
+    "name, expected",
+    [
+        ("resnet50d", "resnet50_v1d or "),
+        ("ResNet18", "resnet18_v1b or resnet18_v1 or resnet18_v2? "),
+        ("resnet50d.ra2_in1k", "resnet50_v1d or "),
+        ("seresnet50", "resnet50_v1b --attention se or "),
+        ("resnet50_gn", "resnet50_v1b --use-gn or "),
+        ("resnet50_v1x", "resnet50_v1 or resnet50_v1b or resnet50_v1c? "),
+    ],
+)
+def test_other_libraries_names_and_the_papers_networks_are_suggested_first(name, expected):
+    with pytest.raises(UserError, match=re.escape(": did you mean " + expected)):
+        get_model(name)
 
 
 def test_a_name_is_given_once():

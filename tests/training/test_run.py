@@ -135,8 +135,17 @@ def test_a_run_goes_on_with_other_devices_and_the_same_global_batch(train, tmp_p
             p.list_data()[0].asnumpy(), q.list_data()[0].asnumpy(), atol=1e-5
         )
     alike(saved(whole), saved(moved))
-    with pytest.raises(ConfigError, match="global batch: 16 -> 4"):
+    with pytest.raises(ConfigError, match="global batch: 16 -> 4 .--elastic allows it"):
         train(save_dir=str(tmp_path / "moved"), resume="auto", **flags)
+
+
+def test_elastic_is_not_offered_for_another_batch_size_which_it_refuses(train, tmp_path):
+    again = dict(save_dir=str(tmp_path / "run"), num_epochs=1, num_training_samples=8)
+    train(batch_size=4, **again)
+    with pytest.raises(ConfigError, match="--batch-size: 4 -> 2; the global batch: 4 -> 2. Leave"):
+        train(batch_size=2, resume="auto", **again)
+    with pytest.raises(ConfigError, match="--batch-size: 4 -> 2"):
+        train(batch_size=2, resume="auto", elastic="scale-lr", **again)
 
 
 class Clock:

@@ -81,14 +81,24 @@ def of(identity: Identity) -> Sequence[Counterpart]:
     return [TABLE[identity, name] for name in LIBRARIES if (identity, name) in TABLE]
 
 
+def identities_of(architecture: str) -> Sequence[Identity]:
+    """All our networks that compute what their ``architecture`` does."""
+    name = _without_tag(architecture)
+    found = (identity for (identity, _), theirs in TABLE.items() if theirs.architecture == name)
+    return list(dict.fromkeys(found))
+
+
 def identity_of(architecture: str) -> Identity:
     """Our network that computes what their ``architecture`` does; UserError if there is none."""
-    name = architecture.split(".", 1)[0]  # without the tag of the weights
-    for (identity, _), counterpart in TABLE.items():
-        if counterpart.architecture == name:
-            return identity
-    reason = _why_not(name) or "docs/convert.md lists those that have one"
+    found = identities_of(architecture)
+    if found:
+        return found[0]
+    reason = _why_not(_without_tag(architecture)) or "docs/convert.md lists those that have one"
     raise UserError(f"{printable(architecture)} has no counterpart here: {reason}")
+
+
+def _without_tag(architecture):
+    return architecture.split(".", 1)[0]  # of the weights
 
 
 def _why_not(name):
