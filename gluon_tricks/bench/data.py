@@ -55,9 +55,9 @@ DEFAULTS = {
 # Batches until a pipeline is as fast as in a long run: it keeps about as many in memory, whose
 # pages are new the first time, and new to each data process.
 WARM_UP, WARM_UP_OF_PROCESSES = 6, 16
-SHORT = (
-    0.2  # seconds of a round; a moment's other work changes its figures more than a pipeline does
-)
+# Seconds of a round below which a moment's other work counts more than the pipeline. Rounds of the
+# default number of photographs take longer.
+SHORT = 0.2
 FLAGS = (
     "task",
     "rec_train_idx",

@@ -63,7 +63,7 @@ def main(args):
     if made:
         if config.mixup_type == 2 and len(rows) % 2:
             raise UserError(
-                f"--mixup-type 2 mixes the two halves of a batch, but there is an odd number of "
+                "--mixup-type 2 mixes the two halves of a batch, but there is an odd number of "
                 f"images, {len(rows)}"
             )
         reads = Reading.of_config(config, len(rows)).reads
