@@ -102,7 +102,7 @@ def of(task: str, source: str) -> Deployment:
     """
     if task not in TASKS:
         raise UserError(
-            f"{source}: was trained for {task}; only models for {' or '.join(TASKS)} can be opened"
+            f"{source}: was trained for {task}; the tasks whose models open are {', '.join(TASKS)}"
         )
     return TASKS[task]
 
