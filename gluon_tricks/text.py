@@ -21,7 +21,7 @@ def printable(text):
 
 def counted(number, what):
     """``1 image``, ``1,000 images``, ``2 boxes``."""
-    plural = "es" if what.endswith(("s", "x", "ch")) else "s"
+    plural = "es" if what.endswith(("s", "x", "tch")) else "s"
     return f"{number:,} {what}" + ("" if number == 1 else plural)
 
 

@@ -18,6 +18,7 @@ def test_a_number_has_its_noun_in_the_right_form():
     assert counted(1, "part") == "1 part"
     assert counted(0, "part") == "0 parts" and counted(1024, "image") == "1,024 images"
     assert counted(1, "class") == "1 class" and counted(2, "box") == "2 boxes"
+    assert counted(4, "epoch") == "4 epochs" and counted(4, "batch") == "4 batches"
 
 
 def test_letters_of_every_script_stay():

@@ -144,7 +144,7 @@ def test_the_command_prints_a_table_and_writes_json(tree, tmp_path, monkeypatch,
     assert len(held["errors"]) == 15 and held["kind"] == "gluon" and held["imagenet_c"] == tree
     (line,) = [line for line in said.splitlines() if line.startswith("fog")]
     assert line.split()[1:7] == ["28.57", "42.86", "57.14", "71.43", "85.71", "57.14"]
-    assert f"mCE {held['mce']:.2f} on 1575 images" in said
+    assert f"mCE {held['mce']:.2f} on 1,575 images" in said
 
 
 def test_what_is_missing_is_named_and_there_is_no_mce(tree, tmp_path, monkeypatch, capsys):
