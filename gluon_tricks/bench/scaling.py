@@ -15,18 +15,14 @@ from ..child_processes import end_with_parent
 from ..distributed.launch_plan import KVSTORES
 from ..errors import UserError
 from ..files import write_json
-from ..threads import CHOSEN_HERE, NAME
+from ..threads import CHOSEN_HERE, NAME, cores
 from .numbers import add_numbers
 
 
 def add_arguments(parser):
     """What is trained, and how long."""
     parser.add_argument(
-        "--workers",
-        type=int,
-        default=len(os.sched_getaffinity(0)),
-        metavar="N",
-        help="most workers [the cores]",
+        "--workers", type=int, default=cores(), metavar="N", help="most workers [the cores]"
     )
     parser.add_argument(
         "--launches",

@@ -9,7 +9,7 @@ from ..errors import UserError
 from ..files import is_as_sealed, plain_file, read_sealed_json
 from ..tasks import registry
 from ..tasks.figure import in_training
-from ..text import printable
+from ..text import counted, printable
 from ..training import config_file
 from ..training.checkpoint_state import checkpoint_of_other_log
 from .runs import ReportedRun
@@ -204,7 +204,7 @@ def _lines(run, name, needed):
     found = [_line(line, needed, numbers) for line in lines]
     lost = sum(one is None and line.endswith("\n") for one, line in zip(found, lines))
     if lost:
-        run.damage.append(f"{name}: {lost} damaged line{'s' * (lost > 1)} left out")
+        run.damage.append(f"{name}: {counted(lost, 'damaged line')} left out")
     return [one for one in found if one is not None]
 
 

@@ -6,6 +6,7 @@ import contextlib
 import signal
 import threading
 
+from ..child_processes import name_of_signal
 from ..distributed.elastic import HOSTS_CHANGED, HostsChanged
 from ..errors import UserError
 
@@ -55,7 +56,7 @@ class Stop:
             self.asked = number
             # The signal may have come in the middle of another line, or the disk may be full.
             with contextlib.suppress(RuntimeError, UserError):
-                say(f"{signal.Signals(number).name}: finishing this step and writing a checkpoint")
+                say(f"{name_of_signal(number)}: finishing this step and writing a checkpoint")
 
         is_main = threading.current_thread() is threading.main_thread()
         heard = [
@@ -85,7 +86,7 @@ class Stop:
         if self.agreed == HOSTS_CHANGED:
             raise HostsChanged
         raise Interrupted(
-            f"{signal.Signals(self.agreed).name} after step {step}; its checkpoint is written, "
+            f"{name_of_signal(self.agreed)} after step {step}; its checkpoint is written, "
             "and --resume auto continues from it",
             self.agreed,
         )

@@ -46,12 +46,13 @@ def trained():
     return make
 
 
-def step(net, trainer, number):
-    x = mx.nd.array(np.random.RandomState(number).randn(5, 3))
+def step(net, trainer, number, shape=(5, 3), **keywords):
+    """One update with an input drawn from the seed ``number``; ``keywords``: of its NDArray."""
+    x = mx.nd.array(np.random.RandomState(number).randn(*shape), **keywords)
     with autograd.record():
         loss = (net(x) ** 2).sum()
     loss.backward()
-    trainer.step(5)
+    trainer.step(len(x))
 
 
 def values(net):
@@ -84,22 +85,15 @@ def test_updates_are_counted_on_whatever_device_goes_on(tmp_path, device):
         optimizer = Lamb(learning_rate=0.1)
         return net, gluon.Trainer(net.collect_params(), optimizer, update_on_kvstore=False)
 
-    def step(net, trainer, number):
-        x = mx.nd.array(np.random.RandomState(number).randn(5, 3), ctx=device)
-        with autograd.record():
-            loss = (net(x) ** 2).sum()
-        loss.backward()
-        trainer.step(5)
-
     net, trainer = made()
     for number in range(3):
-        step(net, trainer, number)
+        step(net, trainer, number, ctx=device)
     path = checkpoint.save(str(tmp_path), 3, net, trainer, {}, keep=2)
     other, its_trainer = made()
     state = checkpoint.read_state(path)
     checkpoint_arrays.load(path, state, other, its_trainer, [device])
-    step(net, trainer, 3)
-    step(other, its_trainer, 3)
+    step(net, trainer, 3, ctx=device)
+    step(other, its_trainer, 3, ctx=device)
     for a, b in zip(values(net), values(other)):
         np.testing.assert_array_equal(a, b)
 
@@ -125,11 +119,7 @@ def test_float16_weights_keep_their_float32_master_copies(tmp_path):
         return net, gluon.Trainer(net.collect_params(), "nag", settings, update_on_kvstore=False)
 
     def go(net, trainer, number):
-        x = mx.nd.array(np.random.RandomState(number).randn(4, 6), dtype="float16")
-        with autograd.record():
-            loss = (net(x) ** 2).sum()
-        loss.backward()
-        trainer.step(4)
+        step(net, trainer, number, shape=(4, 6), dtype="float16")
 
     net, trainer = make()
     for number in range(3):
